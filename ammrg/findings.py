@@ -1,0 +1,50 @@
+"""The 14 CheXpert findings in the order of the paper, and what "uncertain" becomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+FINDINGS: tuple[str, ...] = (
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+    "No Finding",
+)
+"""Order of every label vector, logit, disease query and table (Wang et al. 2026; CheXpert, Irvin et al. 2019)."""
+
+NUM_FINDINGS = len(FINDINGS)
+NO_FINDING = FINDINGS.index("No Finding")
+SUPPORT_DEVICES = FINDINGS.index("Support Devices")
+ABNORMAL: tuple[int, ...] = tuple(i for i in range(NUM_FINDINGS) if i != NO_FINDING)
+"""Indices of the 13 abnormal findings: all but "No Finding"."""
+FIVE: tuple[int, ...] = tuple(
+    FINDINGS.index(name) for name in ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
+)
+"""Indices of CheXpert's five competition findings."""
+
+POSITIVE, NEGATIVE, UNCERTAIN, BLANK = 1.0, 0.0, -1.0, math.nan
+UncertainPolicy = Literal["ignore", "ones", "zeros", "smooth"]
+
+
+def is_unlabelled(labels: Sequence[float]) -> bool:
+    """True where all 14 labels are NaN: the labelled section was empty, so the study teaches nothing."""
+    return all(math.isnan(value) for value in labels)
+
+
+def no_finding_label(labels: Sequence[float]) -> float:
+    """CheXpert's "No Finding" from the other 13 labels: 1.0 where no finding but Support Devices is
+    positive or uncertain, NaN (blank) otherwise."""
+    others = (labels[i] for i in ABNORMAL if i != SUPPORT_DEVICES)
+    return BLANK if any(value in (POSITIVE, UNCERTAIN) for value in others) else POSITIVE

@@ -1,0 +1,84 @@
+"""What crosses rooms, and the legend of shape letters.
+
+Shape letters, used in every docstring:
+    b studies in a batch      v films (views) packed over a batch     q queries (14 findings)
+    n stored patterns         s state patterns per study              d a width
+    h, w film height, width   t text tokens                           k strongest associations kept
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class View(NamedTuple):
+    """One film of a study."""
+
+    image: Path | bytes
+    """Where the film lies, or its encoded bytes (PNG or JPEG)."""
+    projection: str
+    """``frontal``, ``lateral`` or ``unknown``."""
+
+
+class Box(NamedTuple):
+    """Where a finding shows on a film, in relative film coordinates: 0 <= x0 < x1 <= 1, y downwards."""
+
+    view: int
+    """Index into the study's views."""
+    finding: int
+    """Index into :data:`ammrg.findings.FINDINGS`."""
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+class Study(NamedTuple):
+    """One examination: all its films and texts. What a source yields and a shard stores."""
+
+    study_id: str
+    subject_id: str
+    split: str
+    """``train``, ``val`` or ``test``."""
+    views: tuple[View, ...]
+    findings: str
+    impression: str
+    indication: str
+    labels: tuple[float, ...]
+    """14 values: 1 positive, 0 negative, -1 uncertain, NaN unmentioned; all NaN = unlabelled."""
+    source: str
+    boxes: tuple[Box, ...] = ()
+    """Known places of findings; empty where the data set has none."""
+
+
+class StudyBatch(NamedTuple):
+    """Studies of a batch; films are packed, never padded: a study has 1 to n of them."""
+
+    images: Tensor
+    """uint8 ``[v 1 h w]``, 8-bit grey; the encoder scales and normalises."""
+    study_of_view: Tensor
+    """int64 ``[v]``, ascending: the row of the study each film belongs to."""
+    labels: Tensor
+    """float32 ``[b 14]``, values as in :attr:`Study.labels`."""
+    reports: list[str]
+    """The target text (the chosen section, cleaned) of each study."""
+    study_ids: list[str]
+    subject_ids: list[str]
+    projections: list[str]
+    """Length v."""
+    boxes: list[Box]
+    """Known places over the batch; ``Box.view`` counts films of the batch (0 .. v-1)."""
+
+
+class Retrieval(NamedTuple):
+    """What an associative memory gave back."""
+
+    tokens: Tensor
+    """``[b q d]``."""
+    indices: Tensor
+    """int64 ``[b q k]``: rows of the bank, strongest first."""
+    weights: Tensor
+    """``[b q k]``: their associations in [0, 1], averaged over heads."""
