@@ -1,0 +1,150 @@
+# AM-MRG: from raw films to scored reports. `make help` lists the targets; each builds what it needs, once.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# --- variables a user sets: make stage2 DATASET=iu_xray RAW=/data/iu MODEL=small RUN=first ---------------------------
+DATASET     ?= phantom
+RAW         ?=
+RUN         ?= default
+MODEL       ?= tiny
+ARGS        ?=
+VENV        ?= .venv
+OUT         ?= outputs
+DATA        ?= data
+MODELS      ?= models
+DEVICES     ?=
+ACCELERATOR ?=
+PYTHON      ?= python3.11
+TORCH       ?= torch==2.13.0
+IMAGE       ?=
+PREPARE     ?=
+
+# --- where things lie -------------------------------------------------------------------------------------------------
+ENV      := $(VENV)/.stamp
+AMMRG    := $(VENV)/bin/python -m experiments
+FOLDER   := $(DATA)/$(DATASET)$(if $(filter nano,$(MODEL)),-nano)
+CARD     := $(FOLDER)/card.json
+RUN_DIR  := $(OUT)/$(DATASET)/$(RUN)
+STAGE1   := $(RUN_DIR)/stage1
+MEMORY   := $(RUN_DIR)/memory
+STAGE2   := $(RUN_DIR)/stage2
+REPORTS  := $(RUN_DIR)/reports.jsonl
+SCORES   := $(RUN_DIR)/scores.json
+CONFIGS  := experiments/configs
+LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR))
+
+# The language model that an overlay names: the phantom's own is trained from its training reports, the others fetched.
+LLM_nano  := $(MODELS)/phantom-llm-nano
+LLM_tiny  := $(MODELS)/phantom-llm
+LLM_small := $(MODELS)/smollm2-135m-instruct
+LLM_FOLDER := $(LLM_$(MODEL))
+LLM       := $(if $(LLM_FOLDER),$(LLM_FOLDER)/config.json)
+
+# An overlay is the configuration of one stage for one model; one made for a data set goes before the general one.
+overlay = $(firstword $(wildcard $(CONFIGS)/$(1)/$(DATASET)_$(MODEL).yaml $(CONFIGS)/$(1)/$(MODEL).yaml))
+config  = -c $(CONFIGS)/$(1)/default.yaml -c $(CONFIGS)/data/$(DATASET).yaml -c $(call overlay,$(1)) --data.folder=$(FOLDER)
+configs = $(CONFIGS)/$(1)/default.yaml $(CONFIGS)/data/$(DATASET).yaml $(call overlay,$(1))
+
+# A finished stage is left alone while it is asked for with the settings it was made with (kept in .settings). Other
+# settings run the stage's command again, which compares the whole configuration and refuses by name. ARGS belong to
+# the target named on the command line, never to the stages before it.
+SETTINGS := DATASET=$(DATASET) MODEL=$(MODEL) $(LAUNCH)
+args     = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
+changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
+             head -n1 $(2)/.settings | grep -qxF -- '$(strip $(SETTINGS))' || echo 1)$(if $(filter $(1),$(MAKECMDGOALS)),$(shell \
+             sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
+settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
+
+.PHONY: help env data models stage1 memories stage2 reports scores predict test check bench FORCE
+FORCE:
+
+help: ## show this list
+	@echo "AM-MRG: chest X-ray reports with their reasons. Research use only, not a medical device."
+	@echo
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@echo
+	@echo "Variables: DATASET=$(DATASET) RAW=$(RAW) RUN=$(RUN) MODEL=$(MODEL) OUT=$(OUT) DATA=$(DATA) VENV=$(VENV)"
+	@echo "           DEVICES=$(DEVICES) ACCELERATOR=$(ACCELERATOR) PYTHON=$(PYTHON) TORCH=$(TORCH) ARGS='$(ARGS)'"
+	@echo "Example:   make stage2 DATASET=iu_xray RAW=/data/iu_xray MODEL=small RUN=first"
+
+# --- environment ------------------------------------------------------------------------------------------------------
+env: $(ENV) ## build the virtual environment (any other target does it too)
+
+# torch goes first and alone: a plain install would take the index's default build, often several GB of CUDA.
+$(ENV): constraints.txt setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; set PYTHON= to a Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version 2>&1) is too old; set PYTHON= to a Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) comes without venv; install it (Debian: apt install python3-venv) or set PYTHON= to another" >&2; exit 1; }
+	@echo "building the environment in $(VENV) (about two minutes, 2.5 GB)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+	@$(VENV)/bin/python -m pip freeze --disable-pip-version-check | grep '^torch==' >> $(VENV)/constraints.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar on -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@
+
+# --- the way of the data ----------------------------------------------------------------------------------------------
+data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
+
+$(CARD): | $(ENV)
+	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(filter nano,$(MODEL)),--studies train=64,val=16,test=16) $(PREPARE) $(call args,data)
+
+models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
+	@$(AMMRG) models small --out $(MODELS)
+
+$(LLM_nano)/config.json $(LLM_tiny)/config.json: $(DATA)/phantom$(if $(filter nano,$(MODEL)),-nano)/card.json | $(ENV)
+	@$(AMMRG) models phantom --data $(dir $<) --out $(@D) --size $(MODEL)
+
+$(LLM_small)/config.json: | $(ENV)
+	@$(AMMRG) models small --out $(MODELS)
+
+stage1: $(MEMORY)/regions.json ## train the disease classifier and mine the region memory
+
+$(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(STAGE1)) | $(ENV)
+	@$(AMMRG) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
+	@$(call settle,stage1,$(STAGE1)); touch $@
+
+memories: $(MEMORY)/regions.json $(MEMORY)/reports.json ## mine the region memory and encode the report memory
+
+$(MEMORY)/regions.json: $(STAGE1)/manifest.json
+	@$(AMMRG) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
+
+$(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
+	@$(AMMRG) predict $(call config,memory) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
+	@$(call settle,memories,$(MEMORY))
+
+stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
+
+$(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
+	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
+	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
+	@$(call settle,stage2,$(STAGE2)); touch $@
+
+reports: $(REPORTS) ## write the test reports, with baselines and guards beside them
+
+$(REPORTS): $(STAGE2)/manifest.json
+	@$(AMMRG) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
+
+scores: $(SCORES) ## score the reports and print the table
+	@$(AMMRG) score $(REPORTS) --show
+
+$(SCORES): $(REPORTS)
+	@$(AMMRG) score $(REPORTS) --quiet
+
+predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
+	@test -n "$(IMAGE)" || { echo "error: name a film: make predict IMAGE=film.png" >&2; exit 1; }
+	@$(AMMRG) describe $(IMAGE) --run $(RUN_DIR) $(call args,predict)
+
+# --- quality ----------------------------------------------------------------------------------------------------------
+test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(ENV) ## ruff, mypy (strict on ammrg) and the tests
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+bench: $(ENV) ## run every benchmark: ours against the public peer
+	@for script in benchmarks/[a-z]*.py; do $(VENV)/bin/python -m benchmarks.$$(basename $$script .py) $(ARGS); done

@@ -1,0 +1,123 @@
+"""Activation maps -> the regions of a film that are worth remembering."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+
+
+class Region(NamedTuple):
+    """One region of one film."""
+
+    finding: int
+    """Index into :data:`ammrg.findings.FINDINGS`."""
+    box: tuple[float, float, float, float]
+    """x0 y0 x1 y1 relative to the film, y downwards."""
+    score: float
+    """In (0, 1]: the finding's probability times the peak's share of the map's maximum."""
+    token: Tensor
+    """``[q]``, dtype of the tokens."""
+
+
+def pick_regions(
+    maps: Tensor,
+    tokens: Tensor,
+    labels: Tensor,
+    probabilities: Tensor,
+    thresholds: Tensor,
+    *,
+    per_finding: int = 6,
+    share: float = 0.75,
+    window: int = 3,
+    no_finding: bool = False,
+) -> list[Region]:
+    """The regions of one film, by finding and then strongest first.
+
+    A finding counts only where it is labelled positive *and* predicted above its threshold. Its peaks are the local
+    maxima of its map (3x3 cells) with at least ``share`` of the map's maximum. Around each, strongest first, lies a
+    window of ``window`` x ``window`` cells (cut off at the film's edge); a peak whose window would overlap one already
+    taken is a near-duplicate and dropped. The region's token is the mean of the window's tokens weighted by the map;
+    its box bounds the window's cells that reach ``share`` of the maximum, so it is as tight as the map is.
+
+    Args:
+        maps: ``[14 gh gw]``, finite, >= 0, any scale.
+        tokens: ``[gh*gw q]``: tokens of the same film, projected to the Q-Former's width, row by row.
+        labels: ``[14]`` of the film's study: 1 positive, 0 negative, -1 uncertain, NaN blank.
+        probabilities: ``[14]`` in [0, 1], predicted for this film.
+        thresholds: ``[14]`` in [0, 1].
+        per_finding: at most so many regions of a finding.
+        share: in (0, 1].
+        window: cells to a side, odd; 1 takes the peak's token alone.
+        no_finding: also take regions of "No Finding".
+
+    Raises:
+        ValueError: shapes that do not fit, settings out of range, or a map that is not finite and >= 0.
+    """
+    _check(maps, tokens, (labels, probabilities, thresholds), per_finding, share, window)
+    reach = window // 2
+    taken = list(range(NUM_FINDINGS)) if no_finding else list(ABNORMAL)
+    wanted = (labels == POSITIVE) & (probabilities > thresholds)
+    regions = []
+    for finding in (i for i in taken if wanted[i]):
+        heat = maps[finding]
+        top = float(heat.max())
+        if top <= 0.0:
+            continue  # nothing of the film speaks for the finding
+        for row, column in _peaks(heat, share * top, window)[:per_finding]:
+            rows = slice(max(0, row - reach), row + reach + 1)
+            columns = slice(max(0, column - reach), column + reach + 1)
+            cells = heat[rows, columns]
+            grid = tokens.unflatten(0, heat.shape)[rows, columns]
+            token = torch.einsum("yx,yxq->q", (cells / cells.sum()).to(grid.dtype), grid)
+            box = _box(cells >= share * top, rows.start, columns.start, heat.shape)
+            regions.append(Region(finding, box, float(probabilities[finding] * heat[row, column] / top), token))
+    return regions
+
+
+def _peaks(heat: Tensor, least: float, window: int) -> list[tuple[int, int]]:
+    """Cells (row, column) of local maxima >= least, strongest first (ties: first in reading order), whose windows do
+    not overlap."""
+    around = F.max_pool2d(heat[None, None], kernel_size=3, stride=1, padding=1)[0, 0]
+    cells = ((heat >= around) & (heat >= least)).nonzero()
+    strength = heat[cells[:, 0], cells[:, 1]]
+    kept: list[tuple[int, int]] = []
+    for row, column in cells[strength.argsort(descending=True, stable=True)].tolist():
+        if all(max(abs(row - y), abs(column - x)) >= window for y, x in kept):
+            kept.append((row, column))
+    return kept
+
+
+def _box(strong: Tensor, row: int, column: int, grid: torch.Size) -> tuple[float, float, float, float]:
+    """Bounds of the True cells of a window that starts at (row, column), relative to the grid."""
+    height, width = grid
+    ys, xs = strong.nonzero().T
+    return (
+        (column + int(xs.min())) / width,
+        (row + int(ys.min())) / height,
+        (column + int(xs.max()) + 1) / width,
+        (row + int(ys.max()) + 1) / height,
+    )
+
+
+def _check(
+    maps: Tensor, tokens: Tensor, vectors: tuple[Tensor, Tensor, Tensor], per_finding: int, share: float, window: int
+) -> None:
+    if maps.dim() != 3 or len(maps) != NUM_FINDINGS:
+        raise ValueError(f"maps must be [{NUM_FINDINGS} gh gw], not {list(maps.shape)}")
+    if tokens.dim() != 2 or len(tokens) != maps[0].numel():
+        raise ValueError(f"tokens must be [{maps[0].numel()} q] for maps {list(maps.shape)}, not {list(tokens.shape)}")
+    for name, vector in zip(("labels", "probabilities", "thresholds"), vectors, strict=True):
+        if vector.shape != (NUM_FINDINGS,):
+            raise ValueError(f"{name} must be [{NUM_FINDINGS}], not {list(vector.shape)}")
+    if per_finding < 1 or not 0.0 < share <= 1.0 or window < 1 or window % 2 == 0:
+        raise ValueError(
+            f"per_finding ({per_finding}) must be >= 1, share ({share}) in (0, 1], window ({window}) odd and >= 1"
+        )
+    broken = ~(maps.isfinite() & (maps >= 0)).flatten(1).all(dim=1)
+    if broken.any():
+        raise ValueError(f"the map of {FINDINGS[int(broken.nonzero()[0])]} holds values that are not finite and >= 0")

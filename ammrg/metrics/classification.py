@@ -1,0 +1,91 @@
+"""Scores of a classifier with bootstrap intervals over patients, vectorised over the resamples.
+
+Every score takes weights ``[r n]``: row 0 all ones gives the plain score, the further rows count how often each study
+was drawn. A resample is thus a weighting, and all resamples share one sort. ``r`` = resamples + 1, ``n`` = studies.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def patient_weights(subjects: Tensor, resamples: int, seed: int = 0) -> Tensor:
+    """Weights float64 ``[1 + resamples, n]``: ones, then bootstrap counts; a patient's studies are drawn together.
+
+    ``subjects``: int64 ``[n]``, any key of the patient.
+    """
+    patients, index = torch.unique(subjects.cpu(), return_inverse=True)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(len(patients), (resamples, len(patients)), generator=generator)
+    counts = torch.zeros(resamples, len(patients), dtype=torch.float64)
+    counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+    return torch.cat([torch.ones(1, len(index), dtype=torch.float64), counts[:, index]])
+
+
+def _by_score(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight of positives and of negatives at each distinct score, ascending: two ``[r g]``."""
+    values, group = torch.unique(scores, return_inverse=True)
+    empty = weights.new_zeros(len(weights), len(values))
+    positives = empty.index_add(1, group, weights * target)
+    return positives, empty.index_add(1, group, weights * (1 - target))
+
+
+def auroc(scores: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Area under the ROC curve ``[r]`` (ties count half); NaN where a class is missing.
+
+    ``scores`` ``[n]`` any reals, ``target`` ``[n]`` 0 or 1, ``weights`` ``[r n]``.
+    """
+    positives, negatives = _by_score(scores, target.to(weights.dtype), weights)
+    below = negatives.cumsum(1) - negatives / 2
+    return (positives * below).sum(1) / (positives.sum(1) * negatives.sum(1))
+
+
+def average_precision(scores: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Sum over thresholds of (recall step) x precision ``[r]``, without interpolation; NaN without positives."""
+    positives, negatives = _by_score(scores, target.to(weights.dtype), weights)
+    true = positives.flip(1).cumsum(1)
+    called = true + negatives.flip(1).cumsum(1)
+    precision = torch.where(called > 0, true / called.clamp(min=1e-12), torch.zeros_like(true))
+    return (positives.flip(1) * precision).sum(1) / positives.sum(1)
+
+
+def f1(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """2 TP / (2 TP + FP + FN) ``[r]``; 0 where there is neither support nor prediction."""
+    predicted, target = predicted.to(weights.dtype), target.to(weights.dtype)
+    hits = (weights * predicted * target).sum(1)
+    total = (weights * (predicted + target)).sum(1)
+    return torch.where(total > 0, 2 * hits / total.clamp(min=1e-12), torch.zeros_like(total))
+
+
+def calibration_error(probabilities: Tensor, target: Tensor, weights: Tensor, bins: int = 15) -> Tensor:
+    """Expected calibration error ``[r]`` in [0, 1]: mean over equal bins of \\|mean probability - frequency\\|
+    (Naeini et al. 2015, for one binary finding)."""
+    place = (probabilities * bins).long().clamp(0, bins - 1)
+    gaps = weights * (probabilities.to(weights.dtype) - target.to(weights.dtype))
+    return weights.new_zeros(len(weights), bins).index_add(1, place, gaps).abs().sum(1) / weights.sum(1)
+
+
+def best_f1_threshold(probabilities: Tensor, target: Tensor) -> float:
+    """The probability above which ``p > threshold`` has the best F1: midway between two neighbours.
+
+    Needs at least one positive.
+    """
+    positives, negatives = _by_score(probabilities, target.double(), torch.ones(1, len(target), dtype=torch.float64))
+    values = torch.unique(probabilities).double()
+    true = positives[0].flip(0).cumsum(0).flip(0)  # called positive from this value upwards
+    called = true + negatives[0].flip(0).cumsum(0).flip(0)
+    best = int((2 * true / (called + positives.sum())).argmax())
+    below = values[best - 1] if best else torch.zeros((), dtype=torch.float64)
+    return float((values[best] + below) / 2)
+
+
+def interval(values: Tensor, level: float = 0.95) -> dict[str, float | None]:
+    """``[r]`` -> value (row 0) and the percentile interval of the other rows; None where undefined."""
+    resampled = values[1:][~values[1:].isnan()]
+    if values[0].isnan() or not len(resampled):
+        value = None if values[0].isnan() else float(values[0])
+        return {"value": value, "low": None, "high": None}
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=resampled.dtype)
+    low, high = resampled.quantile(tails).tolist()
+    return {"value": float(values[0]), "low": low, "high": high}

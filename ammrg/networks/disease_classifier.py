@@ -1,0 +1,146 @@
+"""The network of stage 1: encoder, Q-Former, and a head that reads finding i from query i."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ammrg.errors import SettingsError
+from ammrg.findings import NO_FINDING, NUM_FINDINGS
+from ammrg.networks.disease_qformer import DiseaseQFormer
+from ammrg.networks.visual_encoder import VisualEncoder
+
+HeadKind = Literal["per_query", "pooled"]
+
+
+class Classification(NamedTuple):
+    """All that stage 1 says about films. ``e``: width of the encoder's tokens; ``q`` as a width: the Q-Former's."""
+
+    logits: Tensor
+    """``[v 14]``."""
+    queries: Tensor
+    """Q_f ``[v 14 q]``."""
+    tokens: Tensor
+    """``[v n q]``: projected tokens, in one space with the queries."""
+    raw_tokens: Tensor
+    """``[v n e]``: the encoder's."""
+    grid: tuple[int, int]
+    """``(gh, gw)`` with gh * gw = n."""
+    attention: Tensor | None = None
+    """``[v 14 n]``, where asked for: mean cross-attention of each query."""
+
+
+class PerQueryHead(nn.Module):
+    """Logit i = w_i . Q_f[i] + b_i: query i answers for finding i alone."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(NUM_FINDINGS, width) * width**-0.5)
+        self.bias = nn.Parameter(torch.zeros(NUM_FINDINGS))
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """``[v 14 q]`` -> ``[v 14]``."""
+        return torch.einsum("viq,iq->vi", queries, self.weight) + self.bias
+
+
+class PooledHead(nn.Module):
+    """The published head: the 14 outputs are averaged, then 14 perceptrons (384, 48, 48) give two logits each.
+
+    Cross entropy of two logits is binary cross entropy of their difference, which is what is returned.
+    """
+
+    hidden: tuple[int, ...] = (384, 48, 48)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(self._perceptron(width) for _ in range(NUM_FINDINGS))
+
+    def _perceptron(self, width: int) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for inside, outside in zip((width, *self.hidden), self.hidden, strict=False):
+            layers += [nn.Linear(inside, outside), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(self.hidden[-1], 2))
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """``[v 14 q]`` -> ``[v 14]``."""
+        pooled = queries.mean(dim=1)
+        pairs = torch.stack([head(pooled) for head in self.heads], dim=1)  # [v 14 2]
+        return pairs[..., 1] - pairs[..., 0]
+
+
+class DiseaseClassifier(nn.Module):
+    """Films -> logits of 14 findings, with the tokens and queries they came from.
+
+    Args:
+        encoder: arguments of :class:`VisualEncoder`.
+        qformer: arguments of :class:`DiseaseQFormer` but ``encoder_width``.
+        head: ``per_query`` (query i predicts finding i) or ``pooled`` (the published form).
+
+    Attributes:
+        thresholds: float32 ``[14]`` probabilities above which a finding counts as predicted; 0.5 until chosen on
+            validation. Part of the state dict.
+
+    Raises:
+        SettingsError: an unknown head, and what the parts raise.
+    """
+
+    thresholds: Tensor
+
+    def __init__(self, encoder: Mapping[str, Any], qformer: Mapping[str, Any], head: HeadKind = "per_query") -> None:
+        super().__init__()
+        heads: dict[str, type[PerQueryHead | PooledHead]] = {"per_query": PerQueryHead, "pooled": PooledHead}
+        if head not in heads:
+            raise SettingsError(f"head: found {head!r}, must be one of {', '.join(heads)}.")
+        self.encoder = VisualEncoder(**encoder)
+        self.qformer = DiseaseQFormer(self.encoder.token_width, **qformer)
+        self.head = heads[head](self.qformer.width)
+        self._head_kind = head
+        self.register_buffer("thresholds", torch.full((NUM_FINDINGS,), 0.5))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """JSON-able primitives; :meth:`from_config` builds the same network from them, without a hub."""
+        return {"encoder": self.encoder.config, "qformer": dict(self.qformer.config), "head": self._head_kind}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> DiseaseClassifier:
+        """The network that :attr:`config` describes, weights untrained."""
+        return cls(**config)
+
+    @property
+    def width(self) -> int:
+        """Width of queries, projected tokens, and so of states and stored visual patterns."""
+        return self.qformer.width
+
+    def forward(self, images: Tensor, output_attentions: bool = False) -> Classification:
+        """uint8 films ``[v 1 h w]`` -> everything stage 1 says about them."""
+        tokens, grid = self.encoder(images)
+        return self.classify(tokens, grid, output_attentions)
+
+    def classify(self, tokens: Tensor, grid: tuple[int, int], output_attentions: bool = False) -> Classification:
+        """The part after the encoder: tokens ``[v n e]`` -> Classification."""
+        found = self.qformer(tokens, grid, output_attentions)
+        logits = self.head(found.queries)
+        return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions)
+
+
+def study_logits(logits: Tensor, study_of_view: Tensor, studies: int, how: Literal["max", "mean"] = "max") -> Tensor:
+    """Logits of films ``[v 14]`` -> of their studies ``[b 14]``.
+
+    ``max``: the film that shows most speaks: the maximum over a study's films for the 13 abnormal findings, and the
+    minimum for "No Finding", which only a study without any abnormal film has. ``mean``: the average.
+    """
+    index = study_of_view.unsqueeze(1).expand_as(logits)
+    if how == "mean":
+        sums = logits.new_zeros(studies, logits.shape[1]).index_add(0, study_of_view, logits)
+        counts = torch.bincount(study_of_view, minlength=studies).clamp(min=1).unsqueeze(1)
+        return sums / counts
+    if how != "max":
+        raise SettingsError(f"views of a study: found {how!r}, must be max or mean.")
+    sign = torch.ones(logits.shape[1], device=logits.device, dtype=logits.dtype)
+    sign[NO_FINDING] = -1
+    start = logits.new_full((studies, logits.shape[1]), -torch.inf)
+    return start.scatter_reduce(0, index, logits * sign, "amax") * sign

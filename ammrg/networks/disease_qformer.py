@@ -1,0 +1,131 @@
+"""Encoder tokens + 14 learned disease queries -> 14 visual tokens Q_f, by BLIP-2's Q-Former.
+
+The Q-Former is transformers' (Li et al. 2023, "BLIP-2"): self-attention among the queries, cross-attention into the
+tokens. Query i belongs to finding i of :data:`ammrg.findings.FINDINGS`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ammrg.errors import SettingsError
+from ammrg.findings import NUM_FINDINGS
+
+
+class QFormerOutput(NamedTuple):
+    """What the disease queries found."""
+
+    queries: Tensor
+    """Q_f ``[v 14 q]``."""
+    projected_tokens: Tensor
+    """``[v n q]``: the tokens as cross-attention reads them, in one space with the queries."""
+    attentions: Tensor | None
+    """``[v 14 n]`` in [0, 1]: cross-attention averaged over layers and heads; None unless asked for."""
+
+
+class TokenPositions(nn.Module):
+    """Where a token lies on the film: a trained map of fixed 2-D Fourier features of its relative coordinates.
+
+    Relative, so that it holds for every grid; needed where the backbone carries no position of its own (convolutions).
+    """
+
+    octaves: int = 5
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(4 * self.octaves + 2, width)
+
+    def forward(self, grid: tuple[int, int]) -> Tensor:
+        """Grid (gh, gw) -> ``[gh * gw, q]``."""
+        weight = self.project.weight
+        rows, columns = (
+            (torch.arange(side, device=weight.device, dtype=weight.dtype) + 0.5) / side * 2 - 1 for side in grid
+        )
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        places = torch.stack([y, x], dim=-1).reshape(-1, 2)
+        waves = torch.cat([places * math.pi * 2.0 ** (octave - 1) for octave in range(self.octaves)], dim=-1)
+        return self.project(torch.cat([places, waves.sin(), waves.cos()], dim=-1))  # type: ignore[no-any-return]
+
+
+class DiseaseQFormer(nn.Module):
+    """A trained projection of the encoder's tokens, then BLIP-2's Q-Former with 14 learned queries.
+
+    The projection (linear, layer norm, position) stands before cross-attention, so that region tokens kept from it
+    share width and space with queries and states of the associative memory.
+
+    Args:
+        encoder_width: e, the width of the encoder's tokens.
+        width: q. layers: of the Q-Former. heads: must divide q.
+        cross_attention_every: cross-attention in every how many-th layer (BLIP-2: 2), beginning with the first.
+        intermediate: width of the feed-forward parts; None = 4 q.
+        dropout: in [0, 1), of hidden states and attention weights.
+        positions: add where each token lies (see :class:`TokenPositions`).
+
+    Raises:
+        SettingsError: q not divisible by heads.
+    """
+
+    def __init__(
+        self,
+        encoder_width: int,
+        width: int = 768,
+        layers: int = 12,
+        heads: int = 12,
+        cross_attention_every: int = 2,
+        intermediate: int | None = None,
+        dropout: float = 0.1,
+        positions: bool = True,
+    ) -> None:
+        super().__init__()
+        from transformers import Blip2QFormerConfig, Blip2QFormerModel
+
+        if width % heads:
+            raise SettingsError(f"qformer: width ({width}) must be divisible by heads ({heads}).")
+        self.config: dict[str, Any] = {
+            "width": width,
+            "layers": layers,
+            "heads": heads,
+            "cross_attention_every": cross_attention_every,
+            "intermediate": intermediate,
+            "dropout": dropout,
+            "positions": positions,
+        }
+        self.width = width
+        self.project = nn.Sequential(nn.Linear(encoder_width, width), nn.LayerNorm(width))
+        self.positions = TokenPositions(width) if positions else None
+        self.disease_queries = nn.Parameter(torch.randn(NUM_FINDINGS, width) * 0.02)
+        settings = Blip2QFormerConfig(
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=intermediate or 4 * width,
+            encoder_hidden_size=width,
+            cross_attention_frequency=cross_attention_every,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+        )
+        # Plain attention: the only form that gives its weights, and whose backward can be batched over findings.
+        settings._attn_implementation = "eager"
+        self.qformer = Blip2QFormerModel(settings)
+
+    def forward(
+        self, tokens: Tensor, grid: tuple[int, int] | None = None, output_attentions: bool = False
+    ) -> QFormerOutput:
+        """Tokens ``[v n e]`` on a grid (None: a square one) -> Q_f and what it was read from."""
+        projected: Tensor = self.project(tokens)
+        if self.positions is not None:
+            side = math.isqrt(tokens.shape[1])
+            projected = projected + self.positions(grid or (side, side))
+        output = self.qformer(
+            query_embeds=self.disease_queries.expand(len(tokens), -1, -1),
+            encoder_hidden_states=projected,
+            output_attentions=output_attentions,
+        )
+        attentions = None
+        if output_attentions:
+            attentions = torch.stack(output.cross_attentions).mean(dim=(0, 2))  # [layers v heads 14 n] -> [v 14 n]
+        return QFormerOutput(output.last_hidden_state, projected, attentions)

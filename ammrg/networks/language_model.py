@@ -1,0 +1,505 @@
+"""The language model: any causal LM of transformers, frozen and in 4 bits, steered through embeddings in its user turn.
+
+The prompt is the tokenizer's own chat template with one user turn that holds the visual tokens and then the
+instruction; the assistant turn is the report. Nothing is assumed about token ids, and neither the embedding nor the
+head is ever resized or trained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.fingerprints import file_fingerprint, json_fingerprint
+
+Quantization = Literal["nf4", "fp4", "int8", "none"]
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
+WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", *TOKENIZER_FILES)
+IMAGES = "\N{OBJECT REPLACEMENT CHARACTER}images\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands for the visual tokens while the chat template is rendered; no report or template holds it."""
+END = "\N{OBJECT REPLACEMENT CHARACTER}report\N{OBJECT REPLACEMENT CHARACTER}"
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+class TargetLosses(NamedTuple):
+    """Next-token cross entropy of every target token of a batch."""
+
+    values: Tensor
+    """float32 ``[m]``: one value a report token, report after report."""
+    report_of_token: Tensor
+    """int64 ``[m]``, ascending: the row of the batch each value belongs to."""
+
+
+class LanguageModel(nn.Module):
+    """A frozen causal LM with optional LoRA.
+
+    Args:
+        name: a local Hugging Face folder or a model id of the hub.
+        quantization: ``nf4`` or ``fp4`` (4 bits, double quantisation), ``int8``, or ``none``, through bitsandbytes.
+            Embedding, norms and head keep ``compute_dtype``.
+        compute_dtype: ``float32``, ``bfloat16`` or ``float16``; default float32 on CPU and bfloat16 on CUDA.
+        lora: ``{"rank": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", ...]}``; every field is optional, and
+            without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is.
+        revision: commit, branch or tag of a hub id.
+        device: where the weights are loaded; default the current CUDA device where there is one, else the CPU.
+
+    Raises:
+        SettingsError: no such model, no tokenizer beside it, a tokenizer with ids beyond the embedding, weights that
+            are missing from the folder, LoRA targets that match nothing, or a quantisation the device cannot run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        quantization: Quantization = "nf4",
+        compute_dtype: str | None = None,
+        lora: Mapping[str, Any] | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = str(name)
+        self.quantization = quantization
+        self.revision = revision
+        where = torch.device(device or (f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"))
+        self.compute_dtype = _dtype(compute_dtype, where)
+        self.tokenizer = _load_tokenizer(self.name, revision)
+        self.model = _load_model(self.name, revision, quantization, self.compute_dtype, where)
+        self.model.requires_grad_(False)
+        cure_linear4bit(self.model)
+        self.width = int(self.model.get_input_embeddings().weight.shape[1])
+        self._check_vocabulary()
+        self.stop_ids = self._stop_ids()
+        self.end_id = self._end_of_turn()
+        self.pad_id = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.end_id
+        self._use_own_decoding_defaults()
+        self.lora = dict(lora) if lora else None
+        if self.lora:
+            _add_lora(self.model, self.lora)
+        self.reports_cut = 0
+        """How many reports were too long and were cut at a sentence end since the model was built."""
+        self._prompts: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
+        save_only(self, lambda key: "lora_" in key)
+
+    # What it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """Name, revision, quantisation and a fingerprint of the files: what a checkpoint says instead of weights."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "quantization": self.quantization,
+            "fingerprint": _files_fingerprint(self.name) or getattr(self.model.config, "_commit_hash", None),
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def context(self) -> int:
+        """How many tokens the model reads at most, prompt and report together."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 1 << 20)
+
+    def _check_vocabulary(self) -> None:
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        largest = max(self.tokenizer.get_vocab().values())
+        if largest >= rows:
+            raise SettingsError(
+                f"{self.name}: the tokenizer has token id {largest}, the embedding only {rows} rows. Tokenizer and "
+                "weights are of different models; put the tokenizer that belongs to the weights beside them."
+            )
+
+    def _stop_ids(self) -> list[int]:
+        """Every id that ends a text: the tokenizer's EOS and those the model's generation settings name."""
+        named = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = [self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
+        found = sorted({int(token) for token in ids if token is not None})
+        if not found:
+            raise SettingsError(
+                f"{self.name}: neither tokenizer nor generation_config.json names an EOS token; set it there"
+            )
+        return found
+
+    def _end_of_turn(self) -> int:
+        """The id that the chat template puts after an assistant turn where that id stops decoding, else EOS: chat
+        models end a turn with their own token (Phi, Gemma, Qwen), which is not always the tokenizer's EOS."""
+        if self.tokenizer.chat_template:
+            turns = [{"role": "user", "content": IMAGES}, {"role": "assistant", "content": END}]
+            after = self.tokenizer.apply_chat_template(turns, tokenize=False).split(END)[-1]
+            for token in self.tokenizer.encode(after, add_special_tokens=False):
+                if token in self.stop_ids:
+                    return int(token)
+        return int(self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else self.stop_ids[0])
+
+    def _use_own_decoding_defaults(self) -> None:
+        """Drop the model's own sampling settings (temperature, penalties): decoding is what the caller says."""
+        from transformers import GenerationConfig
+
+        self.model.generation_config = GenerationConfig(
+            bos_token_id=self.tokenizer.bos_token_id, eos_token_id=self.stop_ids, pad_token_id=self.pad_id
+        )
+
+    # Prompt and embeddings -------------------------------------------------------------------------------------
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids int64 ``[... t]`` -> embeddings ``[... t d]`` as the model's first layer reads them."""
+        vectors: Tensor = self.model.get_input_embeddings()(ids.to(self.device))
+        return vectors
+
+    def embedding_scale(self) -> float:
+        """Root mean square of the vocabulary's embeddings: the size a visual token should have to be read as a word."""
+        sample = torch.arange(0, max(self.tokenizer.get_vocab().values()) + 1, device=self.device)[:4096]
+        return float(self.embed(sample).float().square().mean().sqrt())
+
+    def prompt_parts(self, instruction: str) -> tuple[list[int], list[int]]:
+        """Token ids before and after the visual tokens, up to where the report begins.
+
+        A tokenizer without a chat template gets BOS (where it has one) before the visual tokens and the bare
+        instruction after them.
+        """
+        if self.tokenizer.chat_template:
+            turn = [{"role": "user", "content": f"{IMAGES}{instruction}"}]
+            text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+            before, found, after = text.partition(IMAGES)
+            if not found:
+                raise SettingsError(f"{self.name}: the chat template drops the user's words, so no image can be shown")
+            return self._ids(before), self._ids(after)
+        bos = [] if self.tokenizer.bos_token_id is None else [int(self.tokenizer.bos_token_id)]
+        return bos, self._ids(f"{instruction}\n")
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        return ids
+
+    def _prompt(self, instruction: str) -> tuple[Tensor, Tensor]:
+        """Embeddings ``[t d]`` before and after the visual tokens; a prompt that returns is embedded once."""
+        key = (instruction, self.device)
+        if key not in self._prompts:
+            if len(self._prompts) >= 64:
+                self._prompts.clear()
+            # A tensor made under inference mode could never take part in a later backward pass: leave that mode.
+            with torch.inference_mode(False), torch.no_grad():
+                before, after = (
+                    self.embed(torch.tensor(ids, dtype=torch.long)) for ids in self.prompt_parts(instruction)
+                )
+            self._prompts[key] = (before, after)
+        return self._prompts[key]
+
+    def _rows(self, visual: Sequence[Tensor], instruction: str | Sequence[str]) -> list[Tensor]:
+        """The whole prompt of each study as embeddings ``[p_i d]``."""
+        instructions = [instruction] * len(visual) if isinstance(instruction, str) else list(instruction)
+        if len(instructions) != len(visual):
+            raise ValueError(f"{len(instructions)} instructions for {len(visual)} studies")
+        rows = []
+        for tokens, words in zip(visual, instructions, strict=True):
+            if tokens.ndim != 2 or tokens.shape[1] != self.width:
+                raise ValueError(f"visual tokens are {tuple(tokens.shape)}, the language model reads [m {self.width}]")
+            before, after = self._prompt(words)
+            rows.append(torch.cat([before, tokens.to(before), after]))
+        return rows
+
+    # Training --------------------------------------------------------------------------------------------------
+
+    def report_ids(self, report: str, limit: int) -> list[int]:
+        """Token ids of a report with its end token, at most ``limit`` of them.
+
+        A longer report is cut at the last sentence end that fits and counted in :attr:`reports_cut`; where not even
+        its first sentence fits, it is cut inside that sentence and not taught to end there.
+        """
+        ids = self._ids(report)
+        if len(ids) < limit:
+            return [*ids, self.end_id]
+        self.reports_cut += 1
+        sentences = SENTENCE_END.split(report)
+        for kept in range(len(sentences) - 1, 0, -1):
+            ids = self._ids(" ".join(sentences[:kept]))
+            if len(ids) < limit:
+                return [*ids, self.end_id]
+        return ids[:limit]
+
+    def target_losses(
+        self,
+        visual: Sequence[Tensor],
+        reports: Sequence[str],
+        instruction: str | Sequence[str],
+        max_report_tokens: int | None = None,
+    ) -> TargetLosses:
+        """Cross entropy of every report token and the end token, given the prompt and the tokens before it.
+
+        Rows are padded on the right to the longest of the batch. Logits are computed only where there is a target.
+
+        Args:
+            visual: b tensors ``[m_i d]``.
+            reports: b texts.
+            instruction: one for all studies, or b of them.
+            max_report_tokens: longer reports are cut (see :meth:`report_ids`).
+        """
+        rows, targets = [], []
+        for prompt, report in zip(self._rows(visual, instruction), reports, strict=True):
+            room = self.context - len(prompt)
+            if room < 2:
+                raise SettingsError(
+                    f"{self.name} reads {self.context} tokens, the prompt alone has {len(prompt)}; pool image tokens"
+                )
+            ids = self.report_ids(report, min(room, max_report_tokens or room))
+            targets.append(torch.tensor(ids, dtype=torch.long, device=self.device))
+            # The last target is never an input.
+            rows.append(torch.cat([prompt, self.embed(targets[-1][:-1])]))
+        lengths = torch.tensor([len(row) for row in rows], device=self.device)
+        counts = torch.tensor([len(ids) for ids in targets], device=self.device)
+        place = torch.arange(int(lengths.max()), device=self.device)
+        mask = place < lengths[:, None]
+        wanted = mask & (place >= (lengths - counts)[:, None])  # [b t]: the next token is a target
+        logits = self.model(
+            inputs_embeds=pad_sequence(rows, batch_first=True),
+            attention_mask=mask.long(),
+            logits_to_keep=wanted,
+            use_cache=False,
+        ).logits
+        values = F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), torch.cat(targets), reduction="none")
+        return TargetLosses(values, torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts))
+
+    def loss(
+        self,
+        visual: Sequence[Tensor],
+        reports: Sequence[str],
+        instruction: str | Sequence[str],
+        max_report_tokens: int | None = None,
+    ) -> Tensor:
+        """Mean of :meth:`target_losses` over all target tokens of the batch."""
+        return self.target_losses(visual, reports, instruction, max_report_tokens).values.mean()
+
+    # Decoding --------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def generate(
+        self,
+        visual: Sequence[Tensor],
+        instruction: str | Sequence[str],
+        *,
+        max_new_tokens: int,
+        num_beams: int = 1,
+        **decoding: Any,
+    ) -> list[str]:
+        """Write one text a study: greedy, or beam search where ``num_beams`` > 1; ends at the end token.
+
+        Prompts are padded on the left, so a text does not depend on its batch beyond rounding (in float32 on a CPU it
+        is the same). Further fields of transformers' GenerationConfig go through ``decoding``.
+        """
+        rows = self._rows(visual, instruction)
+        longest = max(len(row) for row in rows)
+        room = self.context - longest
+        if room < 1:
+            raise SettingsError(
+                f"{self.name} reads {self.context} tokens, the prompt alone has {longest}; pool image tokens"
+            )
+        padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
+        mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
+        training = self.model.training
+        self.model.eval()
+        try:
+            ids = self.model.generate(
+                inputs_embeds=padded,
+                attention_mask=mask,
+                max_new_tokens=min(max_new_tokens, room),
+                num_beams=num_beams,
+                **{"do_sample": False, **decoding},
+            )
+        finally:
+            self.model.train(training)
+        return [self._text(row) for row in ids.tolist()]
+
+    def _text(self, ids: list[int]) -> str:
+        end = next((place for place, token in enumerate(ids) if token in self.stop_ids), len(ids))
+        text: str = self.tokenizer.decode(ids[:end], skip_special_tokens=True)
+        return text.strip()
+
+    # Checkpoints -----------------------------------------------------------------------------------------------
+
+    def trained_state_dict(self) -> dict[str, Tensor]:
+        """The LoRA weights; empty without LoRA. Frozen and quantised weights are never saved."""
+        return dict(self.state_dict())
+
+    def load_trained_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put saved LoRA weights back.
+
+        Raises:
+            CheckpointError: a key is missing or unexpected.
+        """
+        load_strictly(self, state, f"language model {self.name}")
+
+
+def save_only(module: nn.Module, saved: Callable[[str], bool]) -> None:
+    """From now on a state dict of ``module``, or of any model that holds it, leaves out the keys (relative to
+    ``module``) for which ``saved`` says no; and loading such a state dict strictly does not miss them."""
+    place = ""
+
+    def drop(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+        for key in [key for key in state if key.startswith(prefix) and not saved(key[len(prefix) :])]:
+            del state[key]
+
+    def remember(_: nn.Module, __: Mapping[str, Any], prefix: str, *___: Any) -> None:
+        nonlocal place
+        place = prefix
+
+    def forgive(_: nn.Module, incompatible: Any) -> None:
+        incompatible.missing_keys[:] = [
+            key for key in incompatible.missing_keys if not key.startswith(place) or saved(key[len(place) :])
+        ]
+
+    module.register_state_dict_post_hook(drop)
+    module.register_load_state_dict_pre_hook(remember)
+    module.register_load_state_dict_post_hook(forgive)  # type: ignore[no-untyped-call]
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Load ``state`` into ``module``; a missing or unexpected key or another shape is a CheckpointError naming it."""
+    try:
+        module.load_state_dict(dict(state), strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{what}: the saved weights are of other settings. {error}") from error
+
+
+def cure_linear4bit(model: nn.Module) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights on CPUs with AVX512-BF16.
+
+    There a first forward pass in eval mode, on an input without gradient, changes every ``Linear4bit`` in place to a
+    form that only a kernel without autograd reads: from then on no gradient passes, while the loss looks normal.
+    """
+    import bitsandbytes as bnb
+
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _dtype(name: str | None, device: torch.device) -> torch.dtype:
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name is None:
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if name not in known:
+        raise SettingsError(f"compute_dtype '{name}' is none of {', '.join(known)}")
+    return known[name]
+
+
+def _load_tokenizer(name: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    folder = Path(name)
+    if folder.is_dir() and not any((folder / file).exists() for file in TOKENIZER_FILES):
+        raise SettingsError(
+            f"{name}: no tokenizer in this folder (none of {', '.join(TOKENIZER_FILES)}); save it beside the weights"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise SettingsError(_not_found(name, "tokenizer", error)) from error
+
+
+def _load_model(name: str, revision: str | None, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    if quantization in ("nf4", "fp4"):
+        settings = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=quantization,
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_use_double_quant=True,
+        )
+    elif quantization == "int8":
+        settings = BitsAndBytesConfig(load_in_8bit=True)
+    elif quantization == "none":
+        settings = None
+    else:
+        raise SettingsError(f"quantization '{quantization}' is none of nf4, fp4, int8, none")
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            name,
+            revision=revision,
+            quantization_config=settings,
+            dtype=dtype,
+            device_map={"": device},
+            output_loading_info=True,
+        )
+    except OSError as error:
+        raise SettingsError(_not_found(name, "model", error)) from error
+    except (RuntimeError, ValueError, ImportError) as error:
+        raise SettingsError(
+            f"{name}: cannot be loaded with quantization {quantization} on {device} ({error}); "
+            "try quantization none with compute_dtype bfloat16"
+        ) from error
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise SettingsError(
+            f"{name}: {len(missing)} weights are missing from its files, {missing[0]} the first; the copy is broken"
+        )
+    return model
+
+
+def _not_found(name: str, what: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return (
+        f"'{name}' gave no {what}: it is neither a complete Hugging Face folder nor a model the hub gave ({reason}). "
+        "Name an existing folder (the phantom's and `make models`' stand under models/) or a hub id."
+    )
+
+
+def _files_fingerprint(name: str) -> str | None:
+    """Over the bytes of a folder's weights, settings and tokenizer; None for a hub id."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return None
+    files = sorted({file for pattern in WEIGHT_FILES for file in folder.glob(pattern)})
+    return json_fingerprint({file.name: file_fingerprint(file) for file in files})
+
+
+def linear_layers(model: Any) -> list[str]:
+    """Last name parts of every linear layer but the head: what LoRA adapts unless told otherwise."""
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    return sorted(
+        {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if isinstance(module, (nn.Linear, Conv1D)) and module is not head
+        }
+    )
+
+
+def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    unknown = set(settings) - {"rank", "alpha", "dropout", "targets"}
+    if unknown:
+        raise SettingsError(f"lora: unknown field {', '.join(sorted(unknown))}; known: rank, alpha, dropout, targets")
+    found = linear_layers(model)
+    targets = list(settings.get("targets") or found)
+    names = [name for name, _ in model.named_modules()]
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            raise SettingsError(f"lora.targets: '{target}' matches no layer of the model; it has {', '.join(found)}")
+    rank = int(settings.get("rank", 8))
+    inject_adapter_in_model(
+        LoraConfig(
+            r=rank,
+            lora_alpha=float(settings.get("alpha", 2 * rank)),
+            lora_dropout=float(settings.get("dropout", 0.0)),
+            target_modules=targets,
+            bias="none",
+        ),
+        model,
+    )

@@ -1,0 +1,176 @@
+"""One vector for a report: a frozen transformers encoder (BERT-like) or the hidden states of a causal language model."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ammrg.errors import SettingsError
+from ammrg.fingerprints import json_fingerprint, tensors_fingerprint
+
+Pooling = Literal["cls", "mean"]
+
+
+class TextEncoder(nn.Module):
+    """Encodes texts, one vector each, in float32 and without gradient.
+
+    Args:
+        name_or_folder: a local Hugging Face folder (nothing is then looked up elsewhere) or a hub id.
+        pooling: ``cls``, the last hidden state of the first token (BERT-like encoders only); ``mean`` of the last
+            hidden states of all tokens of the text.
+        max_tokens: longer texts are cut; never above what the model has positions for.
+        batch_size: texts at once.
+        revision: of a hub id; None: its default.
+
+    Raises:
+        SettingsError: no model or no tokenizer there, weights that do not fit the model, or a pooling that the model
+            cannot give.
+    """
+
+    def __init__(
+        self,
+        name_or_folder: str,
+        pooling: Pooling = "cls",
+        max_tokens: int = 256,
+        batch_size: int = 32,
+        revision: str | None = None,
+    ) -> None:
+        super().__init__()
+        if pooling not in ("cls", "mean"):
+            raise SettingsError(f"pooling must be 'cls' or 'mean', not {pooling!r}")
+        if max_tokens < 1 or batch_size < 1:
+            raise SettingsError(f"max_tokens ({max_tokens}) and batch_size ({batch_size}) must be at least 1")
+        self.name, self.pooling, self.batch_size = name_or_folder, pooling, batch_size
+        self.model, self.tokenizer = _load(name_or_folder, revision)
+        config = self.model.config
+        if config.is_encoder_decoder:
+            raise SettingsError(
+                f"{name_or_folder}: an encoder-decoder ({config.model_type}) has no one last hidden state; "
+                "take a BERT-like encoder or a causal language model"
+            )
+        if pooling == "cls" and self.tokenizer.cls_token_id is None:
+            raise SettingsError(
+                f"{name_or_folder}: its tokenizer has no [CLS] token, so pooling 'cls' would read a first token that "
+                "has seen nothing of the text; set pooling to 'mean'"
+            )
+        self.max_tokens = min(max_tokens, getattr(config, "max_position_embeddings", None) or max_tokens)
+        self.model.requires_grad_(False).eval()
+
+    @property
+    def width(self) -> int:
+        """d, width of a vector."""
+        return int(self.model.config.hidden_size)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that a vector depends on: weights, configuration, tokenizer, pooling and length limit; the same for
+        a hub id and its local copy."""
+        config = {
+            key: value
+            for key, value in self.model.config.to_dict().items()
+            if key not in ("_name_or_path", "transformers_version", "dtype", "use_cache")
+        }
+        return json_fingerprint(
+            {
+                "weights": tensors_fingerprint(self.model.state_dict()),
+                "config": json.loads(json.dumps(config, default=str)),
+                "tokenizer": _tokenizer_content(self.tokenizer),
+                "pooling": self.pooling,
+                "max_tokens": self.max_tokens,
+            }
+        )
+
+    def train(self, mode: bool = True) -> TextEncoder:
+        """Stays in evaluation mode whatever holds it: it is never trained."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def encode(self, texts: list[str]) -> Tensor:
+        """Texts -> float32 ``[b d]`` on the CPU, in the order given.
+
+        A text's vector does not depend on the others (up to rounding): padding is masked. An empty text is the
+        vector of the tokenizer's special tokens.
+        """
+        if not texts:
+            return torch.empty(0, self.width)
+        ids = [self._ids(text) for text in texts]
+        # neighbours in length share a batch, so that little is padding; longest first shows a lack of memory at once
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        vectors = torch.empty(len(ids), self.width)
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            vectors[rows] = self._vectors([ids[i] for i in rows]).cpu()
+        return vectors
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, truncation=True, max_length=self.max_tokens)["input_ids"]
+        return ids or [self._filler]
+
+    @property
+    def _filler(self) -> int:
+        """The token that fills up: padding, or the end of text where the tokenizer has no padding."""
+        for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.tokenizer.bos_token_id):
+            if token is not None:
+                return int(token)
+        return 0  # masked like any other padding
+
+    def _vectors(self, ids: list[list[int]]) -> Tensor:
+        """Token ids of m texts -> ``[m d]``."""
+        device = next(self.model.parameters()).device
+        longest = max(map(len, ids))
+        tokens = torch.tensor([row + [self._filler] * (longest - len(row)) for row in ids], device=device)
+        lengths = torch.tensor([len(row) for row in ids], device=device)
+        mask = torch.arange(longest, device=device) < lengths[:, None]  # [m t]
+        with torch.autocast(device.type, enabled=False):
+            hidden: Tensor = self.model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        return (hidden * mask[..., None]).sum(dim=1) / lengths[:, None]
+
+
+def _load(name: str, revision: str | None) -> tuple[Any, Any]:
+    """(model in float32, tokenizer), with every weight of the model accounted for."""
+    from transformers import AutoModel, AutoTokenizer  # seconds to import
+
+    local = Path(name).is_dir()
+    place = {"local_files_only": local, "revision": revision} if revision else {"local_files_only": local}
+    try:
+        model, report = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **place)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"text encoder {name!r}: no model there ({_first_line(error)}). "
+            "Give a local Hugging Face folder with config.json and model.safetensors, or a hub id that can be reached"
+        ) from error
+    # the pooler on top of [CLS] is not used, and language-model folders lack it
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing or report["mismatched_keys"]:
+        raise SettingsError(
+            f"text encoder {name!r}: {len(missing)} weights missing, {len(report['mismatched_keys'])} of another size "
+            f"(first: {(missing or sorted(map(str, report['mismatched_keys'])))[0]}); they would be random"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **place)
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise SettingsError(
+            f"text encoder {name!r}: no usable tokenizer there ({_first_line(error)}); "
+            "save the model's tokenizer into the same folder (tokenizer.json, tokenizer_config.json)"
+        ) from error
+    return model, tokenizer
+
+
+def _tokenizer_content(tokenizer: Any) -> Any:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return sorted(tokenizer.get_vocab().items())
+    content = json.loads(backend.to_str())
+    # left behind by the last call, not part of what the tokenizer is
+    return {key: value for key, value in content.items() if key not in ("truncation", "padding")}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,254 @@
+"""Film -> grid of tokens, through any transformers vision backbone that keeps one.
+
+Shape letters as in :mod:`ammrg.types`; here also ``n`` = tokens of a film, ``e`` = their width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ammrg.errors import SettingsError
+
+SCRATCH_MEAN, SCRATCH_STD = 0.5, 0.25
+"""Normalisation of a backbone trained from scratch; grey films in [0, 1] have about these moments."""
+_MOST_PREFIX_TOKENS = 16
+"""No known backbone puts more class, distillation and register tokens before its patches."""
+
+
+class VisualTokens(NamedTuple):
+    """What an encoder sees in films."""
+
+    tokens: Tensor
+    """``[v n e]``: patch tokens only, row by row from the top left."""
+    grid: tuple[int, int]
+    """``(gh, gw)`` with gh * gw = n."""
+
+
+class GreyStem(nn.Module):
+    """An RGB stem convolution folded for grey films: one channel of work instead of three, the same output.
+
+    A stem sees channel c as ``(x - mean_c) / std_c``; a grey film has the same x in all three. With the common scaling
+    ``z = (x - 0.5) / 0.25`` that is ``(0.25 / std_c) z + (0.5 - mean_c) / std_c``, so the weights sum over c to one
+    kernel for z and one for a plane of ones. The plane is convolved too (one film, not the batch), not summed into the
+    bias: where the stem pads with zeros its part is smaller at the border.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.stride, self.padding = convolution.stride, convolution.padding
+        kernel = convolution.weight.detach()
+        means, stds = (kernel.new_tensor(list(values)).view(1, -1, 1, 1) for values in (mean, std))
+        self.weight = nn.Parameter((kernel * (SCRATCH_STD / stds)).sum(1, keepdim=True))
+        self.offset = nn.Parameter((kernel * ((SCRATCH_MEAN - means) / stds)).sum(1, keepdim=True))
+        self.bias = convolution.bias
+
+    def forward(self, films: Tensor) -> Tensor:
+        """``[v 1 h w]`` scaled films -> ``[v o h' w']``."""
+        seen = F.conv2d(films, self.weight, self.bias, self.stride, self.padding)
+        return seen + F.conv2d(torch.ones_like(films[:1]), self.offset, None, self.stride, self.padding)
+
+
+class VisualEncoder(nn.Module):
+    """uint8 grey films -> tokens on a grid, scaled and normalised inside.
+
+    Args:
+        config: a transformers configuration as a dict with its ``model_type`` (``resnet``, ``swin``, ``vit``,
+            ``dinov2``, ``convnextv2``, ...), for training from scratch. ``num_channels: 1`` spares the folding.
+        pretrained: a local folder or a hub id instead; its image processor gives mean and std.
+        mean, std: per channel of the backbone's stem; only needed to rebuild a pretrained encoder from :attr:`config`.
+        gradient_checkpointing: recompute activations in the backward pass, where the backbone can.
+
+    Attributes:
+        token_width: e. image_size: the side the backbone was made for, None where any side will do.
+        mean, std: what the stem was made for, one value a channel, for films in [0, 1].
+
+    Raises:
+        SettingsError: none or both of config and pretrained; an unknown model_type; a backbone without a grid of
+            tokens; films of a size the backbone cannot take.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any] | None = None,
+        pretrained: str | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if (config is None) == (pretrained is None):
+            raise SettingsError(
+                "encoder: give either 'config' (a dict with model_type, trained from scratch) or 'pretrained' "
+                f"(a local folder or hub id), found config={config!r} and pretrained={pretrained!r}."
+            )
+        self.backbone, processor = _pretrained(pretrained) if pretrained is not None else (_scratch(config), None)
+        if self.backbone.main_input_name != "pixel_values":
+            raise self._no_grid(f"that it reads {self.backbone.main_input_name}, not films")
+        settings = self.backbone.config
+        channels = int(getattr(settings, "num_channels", 3))
+        self.mean = tuple(mean or getattr(processor, "image_mean", None) or (SCRATCH_MEAN,) * channels)
+        self.std = tuple(std or getattr(processor, "image_std", None) or (SCRATCH_STD,) * channels)
+        if not len(self.mean) == len(self.std) == channels:
+            raise SettingsError(
+                f"encoder: the backbone's stem has {channels} channels, but mean has {len(self.mean)} values and std "
+                f"{len(self.std)}; give one of each per channel."
+            )
+        if channels > 1:
+            _fold_stem(self.backbone, self.mean, self.std)
+            self._scaling = (SCRATCH_MEAN, SCRATCH_STD)  # the folded stem holds the rest
+        else:
+            self._scaling = (self.mean[0], self.std[0])
+        _drop_unused(self.backbone)
+        if gradient_checkpointing:
+            self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+        self.gradient_checkpointing = gradient_checkpointing
+        size = getattr(settings, "image_size", None)
+        self.image_size: int | None = int(size[0] if isinstance(size, list | tuple) else size) if size else None
+        self.token_width = self._probe_width()
+        if any(isinstance(module, nn.BatchNorm2d) for module in self.backbone.modules()):
+            self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The primitives that rebuild this network (weights aside) without a hub: ``VisualEncoder(**config)``."""
+        # Through JSON text, because to_dict() of some backbones holds keys that are not strings.
+        settings = self.backbone.config.to_diff_dict()
+        settings["model_type"] = self.backbone.config.model_type
+        for field in ("architectures", "dtype", "transformers_version", "_name_or_path"):
+            settings.pop(field, None)
+        return {
+            "config": settings,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "gradient_checkpointing": self.gradient_checkpointing,
+        }
+
+    def forward(self, images: Tensor) -> VisualTokens:
+        """uint8 ``[v 1 h w]`` -> tokens ``[v n e]`` in the dtype of the backbone, and their grid."""
+        if images.ndim != 4 or images.shape[1] != 1 or images.dtype != torch.uint8:
+            raise ValueError(
+                f"the encoder takes uint8 [v 1 h w], found {images.dtype} {list(images.shape)}; films stay 8-bit grey "
+                "until here, scaling and normalisation are the encoder's."
+            )
+        mean, std = self._scaling
+        dtype = next(self.backbone.parameters()).dtype
+        films = ((images.to(torch.float32) / 255.0 - mean) / std).to(dtype)
+        return self._encode(films)
+
+    def _encode(self, films: Tensor) -> VisualTokens:
+        height, width = int(films.shape[-2]), int(films.shape[-1])
+        try:
+            features = getattr(self.backbone(pixel_values=films), "last_hidden_state", None)
+        except (ValueError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or (height, width) == (self.image_size, self.image_size):
+                raise
+            raise SettingsError(
+                f"data.image_size: films of {height} x {width} do not fit {self._name}, made for "
+                f"{self.image_size or 'larger'} pixels a side ({error}). Set data.image_size to that, or give "
+                "encoder.config another image_size."
+            ) from error
+        if features is None or features.ndim not in (3, 4):
+            raise self._no_grid(f"last_hidden_state {None if features is None else list(features.shape)}")
+        if features.ndim == 4:  # a feature map [v e gh gw]
+            grid = (int(features.shape[2]), int(features.shape[3]))
+            return VisualTokens(features.flatten(2).transpose(1, 2), grid)
+        grid = self._grid(height, width, int(features.shape[1]))
+        return VisualTokens(features[:, features.shape[1] - grid[0] * grid[1] :], grid)
+
+    def _grid(self, height: int, width: int, count: int) -> tuple[int, int]:
+        """The grid of a token sequence: the finest ``patch * 2^k`` whose patches are not more than its tokens.
+
+        k = 0 for ViTs, whose few further tokens stand in front; one merging a stage for Swin.
+        """
+        patch = getattr(self.backbone.config, "patch_size", None)
+        patch = patch[0] if isinstance(patch, list | tuple) else patch
+        if patch:
+            for merges in range(8):
+                stride = int(patch) * 2**merges
+                # ViTs cut off what does not fill a patch, Swins pad it: both roundings are tried.
+                for rounded in (math.floor, math.ceil):
+                    rows, columns = rounded(height / stride), rounded(width / stride)
+                    if rows * columns > 0 and 0 <= count - rows * columns <= _MOST_PREFIX_TOKENS * (merges == 0):
+                        return rows, columns
+        raise self._no_grid(f"{count} tokens from a film of {height} x {width}")
+
+    @property
+    def _name(self) -> str:
+        return f"encoder {type(self.backbone).__name__} (model_type {self.backbone.config.model_type})"
+
+    def _no_grid(self, found: str) -> SettingsError:
+        return SettingsError(
+            f"{self._name} gives no grid of tokens: found {found}. Maps and regions need one: choose a backbone such "
+            "as resnet, convnextv2, swin, vit or dinov2."
+        )
+
+    def _probe_width(self) -> int:
+        """e, from one black film, which also proves that there is a grid."""
+        side = self.image_size or 224
+        was_training = self.backbone.training
+        self.backbone.eval()
+        with torch.no_grad():
+            found = self._encode(torch.zeros(1, 1, side, side))
+        self.backbone.train(was_training)
+        if found.grid[0] * found.grid[1] < 2:
+            raise self._no_grid("one token for a whole film")
+        return int(found.tokens.shape[2])
+
+
+def _scratch(config: Mapping[str, Any] | None) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    fields = dict(config or {})
+    model_type = fields.pop("model_type", None)
+    if model_type is None:
+        raise SettingsError("encoder.config: the field 'model_type' is missing; for example {'model_type': 'resnet'}.")
+    try:
+        return AutoModel.from_config(AutoConfig.for_model(model_type, **fields))
+    except (ValueError, KeyError) as error:
+        raise SettingsError(f"encoder.config: model_type {model_type!r} cannot be built: {error}") from error
+
+
+def _pretrained(name: str) -> tuple[Any, Any]:
+    from transformers import AutoImageProcessor, AutoModel
+
+    try:
+        processor = AutoImageProcessor.from_pretrained(name)
+        return AutoModel.from_pretrained(name, dtype=torch.float32), processor
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
+            f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
+        ) from error
+
+
+def _fold_stem(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Replaces the first convolution by its grey fold and tells the modules that check for channels."""
+    name, stem = next(((n, m) for n, m in backbone.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
+    if stem is None or stem.groups != 1 or stem.padding_mode != "zeros" or isinstance(stem.padding, str):
+        raise SettingsError(
+            f"encoder: the first layer of {type(backbone).__name__} is no plain convolution, so grey films cannot be "
+            "folded into its RGB stem; choose another backbone or set num_channels: 1 in encoder.config."
+        )
+    parent = backbone.get_submodule(name.rpartition(".")[0])
+    setattr(parent, name.rpartition(".")[2], GreyStem(stem, mean, std))
+    for module in backbone.modules():
+        if getattr(module, "num_channels", None) == len(mean):
+            module.num_channels = 1
+
+
+def _drop_unused(backbone: Any) -> None:
+    """No parameter may stay without a gradient: DDP would wait for it. Tokens only, so pooling heads go."""
+    if any(True for _ in getattr(backbone, "pooler", nn.Identity()).parameters()):
+        backbone.pooler = None
+    kind = type(backbone).__name__.lower()
+    pooled_norm = {"convnext": "layernorm.", "clip": "post_layernorm."}  # stand after pooling there
+    prefixes = tuple(norm for family, norm in pooled_norm.items() if family in kind)
+    for name, parameter in backbone.named_parameters():
+        if name.endswith("mask_token") or (prefixes and name.startswith(prefixes)):
+            parameter.requires_grad_(False)

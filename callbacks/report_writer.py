@@ -1,0 +1,64 @@
+"""Generated reports -> one JSON line a study, from any number of processes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ammrg.gathering import gather_once
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write JSON Lines atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    os.replace(partial, path)
+    return path
+
+
+class ReportWriter(Callback):
+    """Collects what ``predict_step`` of stage 2 yields and writes it, sorted by study id, at the end of the pass.
+
+    ``path`` is where the next pass goes; None = ``reports.jsonl`` in the run's folder, beside the stage's.
+    """
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.rows: list[tuple[str, dict[str, Any]]] = []
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Know the training texts: each line says whether its reference stands verbatim among them."""
+        self.training_texts = set(trainer.datamodule.texts("train"))  # type: ignore[attr-defined]
+        self.rows = []
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Turn one batch's reports into lines."""
+        for report, reference, subject_id in outputs:
+            row = {
+                "study_id": report.study_id,
+                "subject_id": subject_id,
+                "reference": reference,
+                "generated": report.text,
+                "findings": {name: round(value, 5) for name, value in report.findings.items()},
+                "regions": [leaned._asdict() for leaned in report.regions],
+                "reports": [leaned._asdict() for leaned in report.reports],
+                "reference_in_training": reference in self.training_texts,
+            }
+            self.rows.append((report.study_id, row))
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gather over ranks, write on the first."""
+        rows = gather_once(self.rows)
+        self.rows = []
+        if trainer.is_global_zero:
+            write_lines(self.path or Path(trainer.default_root_dir).parent / "reports.jsonl", rows.values())

@@ -1,0 +1,32 @@
+"""best.ckpt and last.ckpt of a run, under stable names in the run's folder."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Keeps the best epoch by a validation score and the last one, so that a stopped run goes on.
+
+    Args:
+        monitor: the validation score that chooses, such as ``val/auroc``.
+        mode: ``max`` or ``min``.
+    """
+
+    def __init__(self, monitor: str, mode: str = "max") -> None:
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            filename="best",
+            save_top_k=1,
+            save_last=True,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+            auto_insert_metric_name=False,
+        )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """The folder is the trainer's ``default_root_dir``, known only now."""
+        self.dirpath = str(trainer.default_root_dir)
+        super().setup(trainer, pl_module, stage)

@@ -1,0 +1,78 @@
+"""``python -m experiments COMMAND ...``: the one command of the project.
+
+Light commands (scores, settings) start without Lightning; the Trainer's own (fit, validate, test, predict) go to
+LightningCLI, so that a hand, a sweep and a Slurm job speak one grammar.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+# albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "prepare": ("experiments.prepare", "raw data set -> validated Parquet shards and card.json"),
+    "models": ("experiments.models", "train the phantom's tiny language model, or fetch the small pretrained models"),
+    "fit": ("experiments.cli", "train a stage (LightningCLI)"),
+    "validate": ("experiments.cli", "validate a checkpoint (LightningCLI)"),
+    "test": ("experiments.cli", "test a checkpoint (LightningCLI)"),
+    "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
+    "score": ("experiments.score", "reports.jsonl -> scores.json and a table with baselines"),
+    "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
+}
+
+NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."
+
+
+def usage() -> str:
+    """The text of ``python -m experiments --help``."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: python -m experiments COMMAND [options]    (COMMAND --help tells its options)",
+            "",
+            *lines,
+            "",
+            NOTICE,
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 on success, 1 where the user can cure what went wrong (the message says how), 2 for a wrong call,
+        130 after Ctrl-C.
+    """
+    from ammrg.errors import AMMRGError
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    command, *rest = arguments
+    if command not in COMMANDS:
+        print(f"error: unknown command '{command}'; one of: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    module_name, _ = COMMANDS[command]
+    try:
+        module = importlib.import_module(module_name)
+        result = module.main([command, *rest] if module_name == "experiments.cli" else rest)
+    except AMMRGError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return int(result or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The reports anyone gets for free, in the very format of reports.jsonl: what a trained system must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ammrg.metrics.guards import best_constant, nearest, random_training
+from ammrg.networks.disease_classifier import DiseaseClassifier, study_logits
+from ammrg.types import StudyBatch
+from callbacks.report_writer import write_lines
+from datamodules.studies import StudyDataModule
+
+
+class StudyFeatures(NamedTuple):
+    """What stage 1 sees in the studies of a split."""
+
+    image: Tensor
+    """float32 ``[n q]``: the mean projected token of each study's films, unit length."""
+    findings: Tensor
+    """float32 ``[n 14]``: probabilities."""
+    study_ids: list[str]
+    subject_ids: list[str]
+    reports: list[str]
+
+
+@torch.inference_mode()
+def study_features(classifier: DiseaseClassifier, loader: DataLoader[StudyBatch], device: torch.device, name: str) -> StudyFeatures:
+    """Run the stage-1 network over a loader, un-augmented."""
+    images: list[Tensor] = []
+    findings: list[Tensor] = []
+    study_ids: list[str] = []
+    subject_ids: list[str] = []
+    reports: list[str] = []
+    for batch in track(loader, description=f"features of {name}", transient=True):
+        count = len(batch.study_ids)
+        owner = batch.study_of_view.to(device)
+        seen = classifier(batch.images.to(device))
+        sums = torch.zeros(count, seen.tokens.shape[-1], device=device)
+        sums.index_add_(0, owner, seen.tokens.float().mean(dim=1))
+        images.append(torch.nn.functional.normalize(sums, dim=-1).cpu())
+        findings.append(study_logits(seen.logits.float(), owner, count).sigmoid().cpu())
+        study_ids += batch.study_ids
+        subject_ids += batch.subject_ids
+        reports += batch.reports
+    return StudyFeatures(torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports)
+
+
+def baseline_reports(
+    train: StudyFeatures, evaluated: StudyFeatures, validation_reports: Sequence[str], seed: int
+) -> Iterator[tuple[str, list[str]]]:
+    """(name, one training report for each evaluated study) of every baseline."""
+    count = len(evaluated.study_ids)
+    for metric, text in best_constant(train.reports, list(validation_reports)).items():
+        yield f"best_constant_{metric}", [text] * count
+    yield "random_training", random_training(train.reports, count, seed)
+    for name, pattern, state in (
+        ("nearest_image", train.image, evaluated.image),
+        ("nearest_findings", train.findings, evaluated.findings),
+    ):
+        yield name, [train.reports[i] for i in nearest(pattern.numpy(), state.numpy()).tolist()]
+
+
+def write_baselines(
+    classifier: DiseaseClassifier, datamodule: StudyDataModule, device: torch.device, folder: Path, seed: int
+) -> list[Path]:
+    """Write ``folder/<baseline>.jsonl`` for the split whose reports were written.
+
+    Returns:
+        The files written.
+    """
+    classifier.eval()
+    train = study_features(classifier, datamodule.evaluation_loader("train"), device, "training studies")
+    evaluated = study_features(classifier, datamodule.predict_dataloader(), device, "evaluated studies")
+    known = set(train.reports)
+    paths = []
+    for name, texts in baseline_reports(train, evaluated, datamodule.texts("val"), seed):
+        rows = (
+            {
+                "study_id": study_id,
+                "subject_id": subject_id,
+                "reference": reference,
+                "generated": text,
+                "reference_in_training": reference in known,
+            }
+            for study_id, subject_id, reference, text in zip(
+                evaluated.study_ids, evaluated.subject_ids, evaluated.reports, texts, strict=True
+            )
+        )
+        paths.append(write_lines(folder / f"{name}.jsonl", rows))
+    return paths

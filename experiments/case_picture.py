@@ -1,0 +1,88 @@
+"""One case to look at: the page of a study that stage 2 wrote a report for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.imaging.panel import CasePage, draw_case
+from ammrg.networks.class_activation import activation_maps
+from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
+from ammrg.types import StudyBatch
+from datamodules.studies import StudyDataModule
+
+
+def case_page(network: ReportGenerator, batch: StudyBatch, report: GeneratedReport, reference: str | None) -> CasePage:
+    """The page of a batch of one study; the film shown is its first frontal, else its first.
+
+    Maps are of the abnormal findings above their thresholds, by probability; the likeliest where none is.
+    """
+    view = batch.projections.index("frontal") if "frontal" in batch.projections else 0
+    classifier = network.classifier
+    with torch.inference_mode(False), torch.enable_grad():
+        maps = activation_maps(classifier, batch.images[view : view + 1].clone())[0][0]
+    thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
+    abnormal = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -report.findings[name])
+    shown = [name for name in abnormal if report.findings[name] >= thresholds[name]] or abnormal[:1]
+    return CasePage(
+        film=batch.images[view, 0].cpu().numpy(),
+        maps={name: maps[FINDINGS.index(name)].detach().cpu().numpy().astype(np.float32) for name in shown},
+        probabilities=report.findings,
+        thresholds=thresholds,
+        report=report.text,
+        reference=reference,
+        recalled=recalled_lines(report),
+        title=f"study {report.study_id}",
+    )
+
+
+def recalled_lines(report: GeneratedReport) -> list[str]:
+    """The memories a report leaned on most, one line each."""
+    regions = [f"{r.weight:.2f} region of {r.finding} ({r.study_id or 'disease query'})" for r in report.regions[:6]]
+    reports = [f"{r.weight:.2f} report of {r.study_id}: {r.text}" for r in report.reports[:3]]
+    return regions + reports
+
+
+def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, folder: Path) -> Path:
+    """Draw ``folder/case.png``: the first written study with at least two positive findings (else the first).
+
+    The choice looks at labels only, never at how well the report turned out.
+    """
+    batch = first_case(datamodule)
+    batch = batch._replace(images=batch.images.to(next(network.parameters()).device), study_of_view=batch.study_of_view.to(next(network.parameters()).device))
+    with torch.inference_mode():
+        report = network.generate(batch)[0]
+    return draw_case(case_page(network, batch, report, batch.reports[0]), folder / "case.png")
+
+
+def first_case(datamodule: StudyDataModule) -> StudyBatch:
+    """A batch of the one study to show."""
+    first: StudyBatch | None = None
+    for batch in datamodule.predict_dataloader():
+        for row in range(len(batch.study_ids)):
+            positive = int((batch.labels[row, list(ABNORMAL)] == 1).sum())
+            if positive >= 2 or first is None:
+                single = one_study(batch, row)
+                if positive >= 2:
+                    return single
+                first = single
+    assert first is not None, "the split is empty"
+    return first
+
+
+def one_study(batch: StudyBatch, row: int) -> StudyBatch:
+    """The batch that holds only one of a batch's studies."""
+    views = (batch.study_of_view == row).nonzero().flatten().tolist()
+    return StudyBatch(
+        images=batch.images[views],
+        study_of_view=torch.zeros(len(views), dtype=torch.int64),
+        labels=batch.labels[row : row + 1],
+        reports=[batch.reports[row]],
+        study_ids=[batch.study_ids[row]],
+        subject_ids=[batch.subject_ids[row]],
+        projections=[batch.projections[view] for view in views],
+        boxes=[],
+    )

@@ -1,0 +1,146 @@
+"""The Trainer's commands (fit, validate, test, predict) through LightningCLI."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from ammrg.errors import CheckpointError
+from datamodules.studies import StudyDataModule
+from experiments import run_settings
+from experiments.manifest import write_json, write_manifest
+from experiments.metrics_file import ContinuedCSVLogger
+from experiments.reports import write_all_reports
+from lightning_modules.report_generation import ReportGeneration
+
+# Said by Lightning and its peers about choices this project makes on purpose.
+QUIET = (".*does not have many workers.*", ".*GPU available but not used.*", ".*smaller than the logging interval.*")
+
+
+class ExperimentCLI(LightningCLI):
+    """LightningCLI that keeps a run's settings, resumes it, and finishes what a stage owes.
+
+    A fit checks the kept config.yaml first, goes on from last.ckpt, and ends with the best checkpoint's scores and
+    manifest.json. A fit that already ended says so and leaves everything as it is.
+    """
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning lets a checkpoint's settings override the command line: a stage-1 checkpoint given to a stage-2
+        fit would train stage 1 again. Here the command line rules, and a checkpoint of another class is an error."""
+        command = self.config.subcommand
+        path = self.config[command].get("ckpt_path")
+        if not path or path in ("best", "last"):
+            return
+        if not Path(path).is_file():
+            raise CheckpointError(f"--ckpt_path={path}: no such file; train the stage first (make stage1, make stage2)")
+        found = torch.load(path, weights_only=True, map_location="cpu").get("hyper_parameters", {}).get("_class_path")
+        asked = self.config[command].model.class_path
+        if found and found.rpartition(".")[2] != asked.rpartition(".")[2]:
+            raise CheckpointError(
+                f"--ckpt_path={path} holds {found.rpartition('.')[2]}, but the settings ask for "
+                f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's artifacts go: ``trainer.default_root_dir``."""
+        return Path(self.config[self.config.subcommand].trainer.default_root_dir or "outputs/run")
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole configuration as plain YAML values."""
+        command = self.config.subcommand
+        text = self._parser(command).dump(self.config[command], skip_none=False)
+        settings: dict[str, Any] = yaml.safe_load(text)
+        return settings
+
+    def before_instantiate_classes(self) -> None:
+        """Keep or check the settings before any weight loads."""
+        self.finished = False
+        if self.config.subcommand != "fit":
+            return
+        self.finished = (self.folder / "manifest.json").exists()
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            run_settings.keep(self.resolved(), self.folder)
+        last = self.folder / "last.ckpt"
+        if not self.finished and self.config.fit.ckpt_path is None and last.exists():
+            rank_zero_only(print)(f"going on from {last}")
+            self.config.fit.ckpt_path = str(last)
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer; not for a run that already ended."""
+        if self.finished:
+            print(f"{self.folder} is finished; its settings are those asked for. Another RUN= starts a new run.")
+            raise SystemExit(0)
+        super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add what every run has: the metrics file and the checkpoints ``best.ckpt`` and ``last.ckpt``."""
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.config.subcommand == "fit":
+            trainer.loggers = [ContinuedCSVLogger(str(self.folder)), *trainer.loggers]
+        return trainer
+
+    def before_fit(self) -> None:
+        """Start the clock that the manifest shows."""
+        self.started = time.time()
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
+        if self.trainer.interrupted:
+            raise KeyboardInterrupt
+        best = self.folder / "best.ckpt"
+        facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
+        facts["data"] = self.datamodule.card["fingerprint"]
+        if hasattr(self.model, "test_splits"):
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
+            if self.trainer.is_global_zero:
+                write_json(self.folder / "scores.json", self.model.scores)
+        if self.trainer.is_global_zero:
+            write_manifest(self.folder, best=self.best_score(), epochs=self.trainer.current_epoch, **facts)
+
+    def best_score(self) -> dict[str, float]:
+        """The validation score by which the best checkpoint was chosen."""
+        callback = next((c for c in self.trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
+        if callback is None or callback.best_model_score is None or callback.monitor is None:
+            return {}
+        return {callback.monitor: float(callback.best_model_score)}
+
+    def after_predict(self) -> None:
+        """Stage 2 owes more than its reports: baselines and guards beside them."""
+        if isinstance(self.model, ReportGeneration):
+            write_all_reports(self.trainer, self.model, self.datamodule, self.folder.parent)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one Trainer command; settings that do not parse end with jsonargparse's message and exit status 2."""
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    if shutil.which("nvidia-smi"):
+        torch.set_float32_matmul_precision("high")
+    try:
+        ExperimentCLI(
+            LightningModule,
+            StudyDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            args=list(argv),
+        )
+    except SystemExit as stop:
+        return int(stop.code or 0) if isinstance(stop.code, int) else 1
+    return 0

@@ -1,0 +1,52 @@
+"""manifest.json: when, where and with what a run's artifact was made. The only file that holds times."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "lightning", "transformers", "bitsandbytes", "peft", "torchmetrics", "albumentations", "datasets")
+
+
+def git_state() -> dict[str, Any]:
+    """The commit this code stands at and whether the tree was changed; empty outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, path)
+
+
+def write_manifest(folder: Path, **facts: Any) -> Path:
+    """Write ``folder/manifest.json`` with versions, machine, code state and the given facts; return its path."""
+    import torch
+
+    path = Path(folder) / "manifest.json"
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpus": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+    write_json(path, {"versions": versions, "machine": machine, "code": git_state(), **facts})
+    return path

@@ -1,0 +1,54 @@
+"""After the reports of a run: the guards and baselines that tell what they are worth, and a case to look at."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from callbacks.report_writer import ReportWriter
+from datamodules.studies import StudyDataModule
+from experiments.baselines import write_baselines
+from experiments.case_picture import write_case_picture
+from experiments.manifest import write_json
+from lightning_modules.report_generation import ReportGeneration
+
+
+def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
+    """Beside ``reports.jsonl``: ``guards/*.jsonl``, ``baselines/*.jsonl``, ``reports.meta.json`` and ``case.png``.
+
+    Guards are the same network writing for another study's films (``images_shuffled``) and with both memories
+    silenced (``memory_off``).
+    """
+    write_guards(trainer, model, datamodule, folder / "guards")
+    if not trainer.is_global_zero:
+        return
+    seed = int(datamodule.card.get("seed", 0))
+    write_baselines(model.network.classifier.to(trainer.strategy.root_device), datamodule, trainer.strategy.root_device, folder / "baselines", seed)
+    write_json(
+        folder / "reports.meta.json",
+        {
+            "checkpoint": file_fingerprint(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None,
+            "config": json_fingerprint({key: value for key, value in model.hparams.items() if not key.startswith("_")}),
+            "data": datamodule.card["fingerprint"],
+            "dataset": datamodule.card["dataset"],
+            "decoding": model.hparams["decoding"] or {},
+            "identity": model.network.identity,
+            "restricted": datamodule.card["restricted"],
+            "split": datamodule.predict_split,
+            "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
+        },
+    )
+    write_case_picture(model.network, datamodule, folder)
+
+
+def write_guards(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
+    """Two more passes of the loaded network, each with one thing taken away."""
+    writer = next(callback for callback in trainer.callbacks if isinstance(callback, ReportWriter))  # type: ignore[attr-defined]
+    for name, films, memories_off in (("images_shuffled", "shuffled", False), ("memory_off", "own", True)):
+        writer.path = folder / f"{name}.jsonl"
+        datamodule.films, model.memories_off = films, memories_off
+        trainer.predict(model, datamodule=datamodule, return_predictions=False)
+    writer.path, datamodule.films, model.memories_off = None, "own", False

@@ -1,0 +1,67 @@
+"""The kept settings of a run: one resolved config.yaml beside its artifacts, never silently changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ammrg.errors import SettingsError
+
+COSMETIC = ("ckpt_path", "weights_only", "config", "trainer.enable_progress_bar", "trainer.default_root_dir")
+"""Keys that may differ between a run and its continuation: they change no number."""
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and leaf values, as they are written on the command line (``init_args`` left out)."""
+    for key, value in settings.items():
+        name = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, name)
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for item in value:
+                class_name = str(item.get("class_path", "")).rpartition(".")[2]
+                yield from flatten(item, f"{name}.{class_name}" if class_name else name)
+        else:
+            yield name, value
+
+
+def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """One line per key that differs: ``model.lr: 0.001 (kept) -> 0.0001 (asked)``."""
+    old, new = dict(flatten(kept)), dict(flatten(asked))
+    keys = [key for key in {**old, **new} if not key.startswith(COSMETIC)]
+    return [
+        f"{key}: {old.get(key, 'not set')} (kept) -> {new.get(key, 'not set')} (asked)"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+
+
+def keep(asked: Mapping[str, Any], folder: Path) -> bool:
+    """Write ``folder/config.yaml``, or check the kept one against the settings asked for.
+
+    Returns:
+        True where a kept config was found and agrees.
+
+    Raises:
+        SettingsError: the kept settings differ; the message names every differing key.
+    """
+    path = Path(folder) / "config.yaml"
+    if path.exists():
+        changed = differences(yaml.safe_load(path.read_text()), asked)
+        if changed:
+            listed = "\n  ".join(changed)
+            raise SettingsError(
+                f"{path} keeps other settings than those asked for:\n  {listed}\n"
+                "An old run never shows new settings: choose another RUN=, take the change back, "
+                f"or remove {path.parent} yourself."
+            )
+        return True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".yaml.partial")
+    partial.write_text(yaml.safe_dump(dict(asked), sort_keys=False))
+    os.replace(partial, path)
+    return False

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from ammrg.errors import SettingsError
+from ammrg.findings import NO_FINDING
+from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, study_logits
+
+ENCODER = {
+    "config": {
+        "model_type": "resnet",
+        "num_channels": 1,
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    }
+}
+QFORMER = {"width": 16, "layers": 1, "heads": 2, "dropout": 0.0}
+
+
+def build(head: HeadKind = "per_query") -> DiseaseClassifier:
+    torch.manual_seed(0)
+    return DiseaseClassifier(ENCODER, QFORMER, head)
+
+
+def films(count: int = 3) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 1, 48, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("head", ["per_query", "pooled"])
+def test_shapes_and_rebuilding(head: HeadKind) -> None:
+    classifier = build(head).eval()
+    seen = classifier(films(), output_attentions=True)
+    assert seen.logits.shape == (3, 14)
+    assert seen.queries.shape == (3, 14, 16)
+    assert seen.tokens.shape == (3, 36, 16)
+    assert seen.raw_tokens.shape == (3, 36, 16)
+    assert seen.grid == (6, 6)
+    assert seen.attention is not None
+    assert seen.attention.shape == (3, 14, 36)
+    again = DiseaseClassifier.from_config(json.loads(json.dumps(classifier.config))).eval()
+    again.load_state_dict(classifier.state_dict())
+    torch.testing.assert_close(again(films()).logits, seen.logits)
+    assert "thresholds" in classifier.state_dict()
+
+
+def test_per_query_head_reads_its_own_query_only() -> None:
+    head = build().head
+    queries = torch.randn(2, 14, 16)
+    changed = queries.clone()
+    changed[:, 5] += 1
+    difference = (head(changed) - head(queries)).abs().amax(0)
+    assert difference[5] > 1e-3
+    assert difference[torch.arange(14) != 5].max() == 0
+
+
+def test_pooled_head_is_the_published_one() -> None:
+    head = build("pooled").head
+    assert [layer.out_features for layer in head.heads[0] if hasattr(layer, "out_features")] == [384, 48, 48, 2]
+    queries = torch.randn(2, 14, 16)
+    torch.testing.assert_close(head(queries), head(queries[:, torch.randperm(14)]))  # an average has no order
+    pair = head.heads[3](queries.mean(1))
+    target = torch.tensor([1, 0])
+    expected = torch.nn.functional.cross_entropy(pair, target)
+    found = torch.nn.functional.binary_cross_entropy_with_logits(head(queries)[:, 3], target.float())
+    torch.testing.assert_close(found, expected)
+
+
+def test_study_logits() -> None:
+    logits = torch.randn(5, 14)
+    of_view = torch.tensor([0, 0, 1, 3, 3])
+    highest = study_logits(logits, of_view, 4)
+    mean = study_logits(logits, of_view, 4, "mean")
+    for study, rows in {0: [0, 1], 1: [2], 3: [3, 4]}.items():
+        expected = logits[rows].amax(0)
+        expected[NO_FINDING] = logits[rows, NO_FINDING].amin()
+        torch.testing.assert_close(highest[study], expected)
+        torch.testing.assert_close(mean[study], logits[rows].mean(0))
+    with pytest.raises(SettingsError, match="max or mean"):
+        study_logits(logits, of_view, 4, "median")  # type: ignore[arg-type]
+
+
+def test_unknown_head() -> None:
+    with pytest.raises(SettingsError, match="per_query, pooled"):
+        DiseaseClassifier(ENCODER, QFORMER, "linear")  # type: ignore[arg-type]
