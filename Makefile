@@ -34,6 +34,7 @@ STAGE2   := $(RUN_DIR)/stage2
 REPORTS  := $(RUN_DIR)/reports.jsonl
 SCORES   := $(RUN_DIR)/scores.json
 CONFIGS  := experiments/configs
+NANO     := train=64,val=16,test=16
 LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR))
 
 # The language model that an overlay names: the phantom's own is trained from its training reports, the others fetched.
@@ -57,6 +58,12 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              head -n1 $(2)/.settings | grep -qxF -- '$(strip $(SETTINGS))' || echo 1)$(if $(filter $(1),$(MAKECMDGOALS)),$(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
+
+ifneq ($(filter predict,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(IMAGE)),)
+$(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(IMAGE) is not)))
+endif
+endif
 
 .PHONY: help env data models stage1 memories stage2 reports scores predict test check bench FORCE
 FORCE:
@@ -90,7 +97,7 @@ $(ENV): constraints.txt setup.cfg pyproject.toml
 data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
 
 $(CARD): | $(ENV)
-	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(filter nano,$(MODEL)),--studies train=64,val=16,test=16) $(PREPARE) $(call args,data)
+	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(filter nano,$(MODEL)),--studies $(NANO)) $(PREPARE) $(call args,data)
 
 models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
 	@$(AMMRG) models small --out $(MODELS)
@@ -135,7 +142,6 @@ $(SCORES): $(REPORTS)
 	@$(AMMRG) score $(REPORTS) --quiet
 
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
-	@test -n "$(IMAGE)" || { echo "error: name a film: make predict IMAGE=film.png" >&2; exit 1; }
 	@$(AMMRG) describe $(IMAGE) --run $(RUN_DIR) $(call args,predict)
 
 # --- quality ----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def case_page(network: ReportGenerator, batch: StudyBatch, report: GeneratedRepo
     view = batch.projections.index("frontal") if "frontal" in batch.projections else 0
     classifier = network.classifier
     with torch.inference_mode(False), torch.enable_grad():
-        maps = activation_maps(classifier, batch.images[view : view + 1].clone())[0][0]
+        maps = activation_maps(classifier, batch.images[view : view + 1].clone(), method).maps[0]
     thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
     abnormal = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -report.findings[name])
     shown = [name for name in abnormal if report.findings[name] >= thresholds[name]] or abnormal[:1]

@@ -27,7 +27,14 @@ from experiments.reports import write_all_reports
 from lightning_modules.report_generation import ReportGeneration
 
 # Said by Lightning and its peers about choices this project makes on purpose.
-QUIET = (".*does not have many workers.*", ".*GPU available but not used.*", ".*smaller than the logging interval.*")
+QUIET = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*smaller than the logging interval.*",
+    ".*LightningCLI's args parameter.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+)
 
 
 class ExperimentCLI(LightningCLI):

@@ -21,8 +21,8 @@ from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import StudyBatch
-from lightning_modules.disease_classification import load_classifier
 from lightning_modules.optimizers import adamw_cosine
+from lightning_modules.stage1_checkpoint import load_stage1
 
 CLINICAL = "clinical_micro_f1_13_neg"
 CONSTANT_FLOOR = 0.1
@@ -51,7 +51,7 @@ class ReportGeneration(LightningModule):
         lr: peak learning rate of projections, markers and memories.
         lora_lr: peak learning rate of the LoRA weights.
         weight_decay: AdamW's, on matrices only.
-        warmup: share of all steps with a rising learning rate.
+        warmup_steps: optimizer steps of linear warm-up; then a cosine to ``final_lr_fraction`` of the peak.
         decoding: ``{max_new_tokens, num_beams, ...}`` for generation.
         generate_studies: reports written at each validation; None = for every validation study.
     """
@@ -73,7 +73,8 @@ class ReportGeneration(LightningModule):
         lr: float = 1e-3,
         lora_lr: float = 1e-3,
         weight_decay: float = 0.01,
-        warmup: float = 0.05,
+        warmup_steps: int = 50,
+        final_lr_fraction: float = 0.01,
         decoding: dict[str, Any] | None = None,
         generate_studies: int | None = None,
     ) -> None:
@@ -90,17 +91,18 @@ class ReportGeneration(LightningModule):
         if self.generator is not None:
             return
         settings = self.hparams
-        classifier, data_fingerprint = load_classifier(settings["stage1_checkpoint"])
+        stage1 = load_stage1(settings["stage1_checkpoint"])
+        self.image_size = stage1.image_size
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(
             settings["regions_memory"],
-            encoder_fingerprint=classifier.fingerprint,
-            data_fingerprint=data_fingerprint,
+            encoder_fingerprint=stage1.fingerprint,
+            data_fingerprint=stage1.data_fingerprint,
             **forbidden,
         )
-        report_bank = bank.load(settings["reports_memory"], data_fingerprint=data_fingerprint, **forbidden)
+        report_bank = bank.load(settings["reports_memory"], data_fingerprint=stage1.data_fingerprint, **forbidden)
         self.generator = ReportGenerator(
-            classifier,
+            stage1.classifier,
             LanguageModel(
                 settings["language_model"],
                 quantization=settings["quantization"],
@@ -145,13 +147,13 @@ class ReportGeneration(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and cosine per step; LoRA weights have a learning rate of their own."""
         settings = self.hparams
-        lora = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad and "lora_" in n]
-        rest = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad and "lora_" not in n]
         return adamw_cosine(
-            [{"params": rest, "lr": settings["lr"]}, {"params": lora, "lr": settings["lora_lr"]}],
-            weight_decay=settings["weight_decay"],
-            warmup=settings["warmup"],
-            total_steps=int(self.trainer.estimated_stepping_batches),
+            [(self.network.language_model, settings["lora_lr"] / settings["lr"]), (self.network, 1.0)],
+            settings["lr"],
+            settings["weight_decay"],
+            settings["warmup_steps"],
+            self.trainer.estimated_stepping_batches,
+            settings["final_lr_fraction"],
         )
 
     # --- validation -------------------------------------------------------------------------------------------------
@@ -162,9 +164,7 @@ class ReportGeneration(LightningModule):
         constants = best_constant(datamodule.texts("train"), references)
         labels = [label(text) for text in references]
         scores = [self.report_scores(references, [text] * len(references), labels) for text in constants.values()]
-        self.yardstick = {
-            key: max(CONSTANT_FLOOR, *(score[key] for score in scores)) for key in ("cider", CLINICAL)
-        }
+        self.yardstick = {key: max(CONSTANT_FLOOR, *(score[key] for score in scores)) for key in ("cider", CLINICAL)}
 
     @staticmethod
     def report_scores(references: list[str], texts: list[str], labels: list[list[float]]) -> dict[str, float]:
@@ -223,15 +223,14 @@ class ReportGeneration(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the trained parts belong to."""
-        checkpoint["ammrg"] = {"stage": 2, **self.network.identity}
+        checkpoint["identity"] = self.network.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another stage, memory, encoder or LLM."""
-        kept = checkpoint.get("ammrg", {})
-        if kept.get("stage") != 2:
+        kept = checkpoint.get("identity")
+        if kept is None:
             raise CheckpointError(
-                f"this checkpoint is of stage {kept.get('stage', 'unknown')}, not of stage 2; "
-                "a stage-1 checkpoint goes into --model.stage1_checkpoint"
+                "this checkpoint is not of stage 2; a stage-1 checkpoint goes into --model.stage1_checkpoint"
             )
         for key, found in self.network.identity.items():
             if kept.get(key) != found:

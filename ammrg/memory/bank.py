@@ -76,9 +76,11 @@ class MemoryBank:
     meta: BankMeta
 
     def __post_init__(self) -> None:
+        if self.patterns.dim() != 2:
+            raise MemoryBankError(f"memory bank: patterns must be a matrix [n d], not {list(self.patterns.shape)}")
         n = len(self.patterns)
         expected: dict[str, tuple[Tensor, torch.dtype, tuple[int, ...]]] = {
-            "patterns": (self.patterns, torch.float32, (n, self.patterns.shape[-1])),
+            "patterns": (self.patterns, torch.float32, (n, self.patterns.shape[1])),
             "findings": (self.findings, torch.int64, (n,)),
             "boxes": (self.boxes, torch.float32, (n, 4)),
             "views": (self.views, torch.int64, (n,)),
@@ -131,11 +133,11 @@ class MemoryBank:
     def take(self, rows: Tensor) -> MemoryBank:
         """The bank of the given rows (int64 ``[m]``), in their order."""
         order = rows.tolist()
-        return dataclasses.replace(
-            self,
+        return MemoryBank(
             study_ids=tuple(self.study_ids[i] for i in order),
             subject_ids=tuple(self.subject_ids[i] for i in order),
             texts=tuple(self.texts[i] for i in order),
+            meta=self.meta,
             **{name: tensor[rows] for name, tensor in self._tensors().items()},
         )
 
@@ -203,7 +205,8 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
     parts = [target.with_name(f".{target.name}.{os.getpid()}.part") for target in (tensors_path, json_path)]
     try:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bank._tensors().items()}
-        save_file(tensors, parts[0], metadata={"format": FORMAT, "version": str(FORMAT_VERSION)})
+        # one entry only: safetensors writes several in random order, and equal banks must be equal files
+        save_file(tensors, parts[0], metadata={"format": FORMAT})
         sidecar = {
             "format": FORMAT,
             **dataclasses.asdict(bank.meta),
@@ -261,8 +264,8 @@ def load(
     try:
         tensors = load_file(tensors_path)
         bank = MemoryBank(
-            study_ids=_owners(sidecar["study_ids"]),
-            subject_ids=_owners(sidecar["subject_ids"]),
+            study_ids=_owners(sidecar, "study_ids"),
+            subject_ids=_owners(sidecar, "subject_ids"),
             texts=tuple(sidecar["texts"]),
             meta=BankMeta(**{field.name: sidecar[field.name] for field in dataclasses.fields(BankMeta)}),
             **tensors,
@@ -346,7 +349,10 @@ def _check_content(bank: MemoryBank, where: str) -> None:
         )
 
 
-def _owners(rows: list[list[str]]) -> tuple[tuple[str, ...], ...]:
+def _owners(sidecar: dict[str, Any], field: str) -> tuple[tuple[str, ...], ...]:
+    rows = sidecar[field]
+    if not all(isinstance(ids, list) and all(isinstance(name, str) for name in ids) for ids in rows):
+        raise MemoryBankError(f"{field} must be a list of lists of strings")
     return tuple(tuple(ids) for ids in rows)
 
 

@@ -72,7 +72,7 @@ def pick_regions(
             rows = slice(max(0, row - reach), row + reach + 1)
             columns = slice(max(0, column - reach), column + reach + 1)
             cells = heat[rows, columns]
-            grid = tokens.unflatten(0, heat.shape)[rows, columns]
+            grid = tokens.reshape(*heat.shape, -1)[rows, columns]
             token = torch.einsum("yx,yxq->q", (cells / cells.sum()).to(grid.dtype), grid)
             box = _box(cells >= share * top, rows.start, columns.start, heat.shape)
             regions.append(Region(finding, box, float(probabilities[finding] * heat[row, column] / top), token))

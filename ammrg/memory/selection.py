@@ -41,7 +41,7 @@ def select(
         raise ValueError(f"features must be [n d] and findings [n], not {list(features.shape)}, {list(findings.shape)}")
     if per_finding < 1:
         raise ValueError(f"per_finding must be at least 1, not {per_finding}")
-    groups = {int(finding): (findings == finding).nonzero().flatten() for finding in findings.unique()}
+    groups = {int(finding): (findings == finding).nonzero().flatten() for finding in sorted(set(findings.tolist()))}
     sizes = [len(rows) for rows in groups.values()]
     if method == "proportional":
         quotas = _shares(sizes, per_finding * len(groups))

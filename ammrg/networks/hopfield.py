@@ -94,7 +94,8 @@ class HopfieldRetrieval(nn.Module):
     all; they are parameters only where ``steps > 0``, since they then live on in the new state.
 
     The patterns' layer-norm has no affine part and is cached while the pattern tensor is frozen; the affine parts of
-    the keys' and of the values' norm (apart, as published) are folded into W_k and W_v, that of the states' into W_q.
+    the keys' and of the values' norm (apart, as published) belong to W_k and W_v and act on the few states: on the
+    probe and on the pooled pattern.
 
     The association itself runs in float32 (float64 for float64 input), under autocast too: a score of 40 in bfloat16
     is off by 0.1, an association by 10%.
@@ -212,10 +213,10 @@ class HopfieldRetrieval(nn.Module):
             queries = self._queries(states, dtype)
             queries = self._settle(queries, normalised, mask, s, self.steps)
             recalled = self._recall(queries, normalised, mask, s, min(k, len(patterns)), last=True)
-            weight = self._folded(self.value_weight, self.value_scale, dtype)
-            values = torch.einsum("chp,hap->cha", recalled.pooled, weight)
-            bias = self._shifted(self.value_weight, self.value_shift, self.value_bias, dtype)
-            values = (values + recalled.total[..., None] * bias).reshape(b, s, self.heads * self.association_width)
+            total = recalled.total[..., None]
+            pooled = recalled.pooled * self.value_scale.to(dtype) + total * self.value_shift.to(dtype)
+            values = torch.einsum("chp,hap->cha", pooled, self.value_weight.to(dtype))
+            values = (values + total * self.value_bias.to(dtype)).reshape(b, s, self.heads * self.association_width)
         if not torch.is_autocast_enabled(states.device.type):
             values = values.to(self.out.weight.dtype)
         tokens = self.out(values)
@@ -259,8 +260,9 @@ class HopfieldRetrieval(nn.Module):
             queries = self._settle(self._queries(states, dtype), normalised, mask_open, s, steps)
             beta = self.beta.to(dtype)
             scores = self._scores(self._probes(queries), normalised, _rows(mask, 0, b * s, s))
-            # the probes leave the keys' bias out; the energy, unlike the softmax, sees it
-            scores = scores + (beta * (queries * self._key_offset(dtype)).sum(-1))[..., None]
+            # the probes leave out what all keys have in common; the energy, unlike the softmax, sees it
+            common = self._keys(normalised.new_zeros(1, self.heads, self.pattern_width))
+            scores = scores + (beta * (queries * common).sum(-1))[..., None]
             count = len(patterns) if mask is None else mask.sum(-1).repeat_interleave(s)[:, None]
             log_count = torch.as_tensor(count, dtype=dtype, device=states.device).log()
             energy = (log_count - scores.logsumexp(dim=-1)) / beta + queries.square().sum(-1) / 2
@@ -282,45 +284,36 @@ class HopfieldRetrieval(nn.Module):
                 f"not {mask.dtype} {list(mask.shape)}"
             )
 
-    @staticmethod
-    def _folded(weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        """``[h a p]``: a projection that takes in the scale of the layer-norm before it."""
-        return weight.to(dtype) * scale.to(dtype)
-
-    @staticmethod
-    def _shifted(weight: Tensor, shift: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
-        """``[h a]``: a projection's bias that takes in the shift of the layer-norm before it."""
-        return weight.to(dtype) @ shift.to(dtype) + bias.to(dtype)
-
-    def _key_offset(self, dtype: torch.dtype) -> Tensor:
-        """``[h a]``: what every key has in common; zero where it could have no effect (``steps=0``)."""
-        if self.key_shift is None or self.key_bias is None:
-            return self.key_weight.new_zeros(self.heads, self.association_width, dtype=dtype)
-        return self._shifted(self.key_weight, self.key_shift, self.key_bias, dtype)
-
     def _queries(self, states: Tensor, dtype: torch.dtype) -> Tensor:
         """States ``[b s d]`` -> queries ``[(b s) h a]`` in the association space."""
-        normalised = _layer_norm(states.to(dtype), self.eps).flatten(0, 1)
-        weight = self._folded(self.query_weight, self.query_scale, dtype)
-        bias = self._shifted(self.query_weight, self.query_shift, self.query_bias, dtype)
-        return torch.einsum("cd,had->cha", normalised, weight) + bias
+        scale, shift = self.query_scale.to(dtype), self.query_shift.to(dtype)
+        normalised = F.layer_norm(states.to(dtype), (self.state_width,), scale, shift, self.eps).flatten(0, 1)
+        queries = torch.einsum("cd,had->cha", normalised, self.query_weight.to(dtype))
+        return queries + self.query_bias.to(dtype)
 
     def _probes(self, queries: Tensor) -> Tensor:
-        """Queries ``[c h a]`` -> probes ``[c h p]``: ``beta W_k^T q``, whose product with a pattern is its score."""
+        """Queries ``[c h a]`` -> probes ``[c h p]``: ``beta W_k^T q``, whose product with a pattern is its score up to
+        what all patterns have in common."""
         dtype = queries.dtype
-        weight = self._folded(self.key_weight, self.key_scale, dtype)
-        return torch.einsum("cha,hap->chp", queries * self.beta.to(dtype)[:, None], weight)
+        probes = torch.einsum("cha,hap->chp", queries * self.beta.to(dtype)[:, None], self.key_weight.to(dtype))
+        return probes * self.key_scale.to(dtype)
+
+    def _keys(self, pooled: Tensor) -> Tensor:
+        """Normalised patterns, or means of them, ``[c h p]`` -> keys ``[c h a]``."""
+        dtype = pooled.dtype
+        pooled = pooled * self.key_scale.to(dtype)
+        if self.key_shift is not None:
+            pooled = pooled + self.key_shift.to(dtype)
+        keys = torch.einsum("chp,hap->cha", pooled, self.key_weight.to(dtype))
+        return keys if self.key_bias is None else keys + self.key_bias.to(dtype)
 
     def _settle(self, queries: Tensor, patterns: Tensor, mask: Tensor | None, s: int, steps: int) -> Tensor:
         """Takes the further update steps; a state (and head) that has come to rest is left alone."""
         if steps == 0:
             return queries
-        weight = self._folded(self.key_weight, self.key_scale, queries.dtype)
-        offset = self._key_offset(queries.dtype)
         moving = torch.ones(queries.shape[:2], dtype=torch.bool, device=queries.device)
         for _ in range(steps):
-            pooled = self._recall(queries, patterns, mask, s, 0, last=False).pooled
-            new = torch.einsum("chp,hap->cha", pooled, weight) + offset
+            new = self._keys(self._recall(queries, patterns, mask, s, 0, last=False).pooled)
             step = (new - queries).detach().norm(dim=-1)
             queries = torch.where(moving[..., None], new, queries)
             moving = moving & (step > self.tolerance)

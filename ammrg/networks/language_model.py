@@ -360,8 +360,8 @@ def save_only(module: nn.Module, saved: Callable[[str], bool]) -> None:
             key for key in incompatible.missing_keys if not key.startswith(place) or saved(key[len(place) :])
         ]
 
-    module.register_state_dict_post_hook(drop)
-    module.register_load_state_dict_pre_hook(remember)
+    module.register_state_dict_post_hook(drop)  # type: ignore[no-untyped-call]
+    module.register_load_state_dict_pre_hook(remember)  # type: ignore[no-untyped-call]
     module.register_load_state_dict_post_hook(forgive)  # type: ignore[no-untyped-call]
 
 

@@ -1,4 +1,4 @@
-"""One vector for a report: a frozen transformers encoder (BERT-like) or the hidden states of a causal language model."""
+"""One vector for a report: a frozen transformers encoder (BERT-like) or a causal language model's hidden states."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
@@ -77,7 +78,8 @@ class TextEncoder(nn.Module):
         }
         return json_fingerprint(
             {
-                "weights": tensors_fingerprint(self.model.state_dict()),
+                # an unused pooler may be random
+                "weights": tensors_fingerprint({k: v for k, v in self.model.state_dict().items() if "pooler" not in k}),
                 "config": json.loads(json.dumps(config, default=str)),
                 "tokenizer": _tokenizer_content(self.tokenizer),
                 "pooling": self.pooling,
@@ -136,16 +138,21 @@ class TextEncoder(nn.Module):
 def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     """(model in float32, tokenizer), with every weight of the model accounted for."""
     from transformers import AutoModel, AutoTokenizer  # seconds to import
+    from transformers.utils import logging
 
     local = Path(name).is_dir()
     place = {"local_files_only": local, "revision": revision} if revision else {"local_files_only": local}
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # its table of missing weights: those that matter are checked below
     try:
         model, report = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **place)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise SettingsError(
             f"text encoder {name!r}: no model there ({_first_line(error)}). "
             "Give a local Hugging Face folder with config.json and model.safetensors, or a hub id that can be reached"
         ) from error
+    finally:
+        logging.set_verbosity(verbosity)
     # the pooler on top of [CLS] is not used, and language-model folders lack it
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing or report["mismatched_keys"]:
@@ -156,11 +163,21 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **place)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise SettingsError(
-            f"text encoder {name!r}: no usable tokenizer there ({_first_line(error)}); "
-            "save the model's tokenizer into the same folder (tokenizer.json, tokenizer_config.json)"
-        ) from error
+        raise _no_tokenizer(name, _first_line(error)) from error
+    known, rows = len(tokenizer.get_vocab()), model.get_input_embeddings().num_embeddings
+    # for some models a folder without tokenizer files silently gives one that knows special tokens only
+    if known <= len(set(tokenizer.all_special_tokens)):
+        raise _no_tokenizer(name, f"a vocabulary of {known} special tokens only")
+    if max(tokenizer.get_vocab().values()) >= rows:
+        raise _no_tokenizer(name, f"a vocabulary of {known} tokens for a model that has {rows}")
     return model, tokenizer
+
+
+def _no_tokenizer(name: str, found: str) -> SettingsError:
+    return SettingsError(
+        f"text encoder {name!r}: no usable tokenizer there ({found}); "
+        "save the model's own tokenizer into the same folder (tokenizer.json, tokenizer_config.json)"
+    )
 
 
 def _tokenizer_content(tokenizer: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Scores of generated reports and of classifiers: pure functions on texts and arrays."""

@@ -1,0 +1,155 @@
+"""Clinical efficacy: do generated and reference reports name the same findings?
+
+Both texts are labelled by the same labeler; blank is negative; uncertain counts as negative (``neg``) or positive
+(``pos``). All averages come from per-study counts, so that every bootstrap resample is a weighting of the studies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ammrg.errors import ScoringError
+from ammrg.findings import ABNORMAL, FINDINGS, FIVE, NUM_FINDINGS, UNCERTAIN
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SELECTIONS: dict[str, tuple[int, ...]] = {"14": tuple(range(NUM_FINDINGS)), "13": ABNORMAL, "5": FIVE}
+"""Which findings are averaged: all, all but No Finding, CheXpert's five."""
+AVERAGES = ("micro", "macro", "example")
+PARTS = ("precision", "recall", "f1")
+UNCERTAIN_AS = ("neg", "pos")
+KEYS: tuple[str, ...] = tuple(
+    f"clinical_{average}_{part}_{selection}_{uncertain}"
+    for uncertain in UNCERTAIN_AS
+    for selection in SELECTIONS
+    for average in AVERAGES
+    for part in PARTS
+)
+
+
+class ClinicalStatistics(NamedTuple):
+    """What both label tables say positive, for one reading of "uncertain"."""
+
+    reference: Bools
+    """``[n 14]``."""
+    generated: Bools
+    """``[n 14]``."""
+
+
+def positives(labels: ArrayLike, uncertain: str) -> Bools:
+    """Positive or not, bool ``[n 14]``: 1 is positive, 0 and NaN are not, -1 is what ``uncertain`` (neg, pos) says.
+
+    Raises:
+        ScoringError: where the labels are not ``[n 14]`` of 1, 0, -1, NaN.
+    """
+    table = np.asarray(labels, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != NUM_FINDINGS:
+        raise ScoringError(f"labels must be [n {NUM_FINDINGS}], got {list(table.shape)}.")
+    if not np.all(np.isin(table, (1.0, 0.0, -1.0)) | np.isnan(table)):
+        raise ScoringError("labels must be 1, 0, -1 or NaN; threshold probabilities first.")
+    positive: Bools = table == 1.0
+    return positive | (table == UNCERTAIN) if uncertain == "pos" else positive
+
+
+def clinical_statistics(reference_labels: ArrayLike, generated_labels: ArrayLike) -> dict[str, ClinicalStatistics]:
+    """Per-study positives, keyed by what uncertain counts as; see :func:`clinical_scores` for the arguments."""
+    found = {
+        name: ClinicalStatistics(positives(reference_labels, name), positives(generated_labels, name))
+        for name in UNCERTAIN_AS
+    }
+    reference, generated = found["neg"]
+    if len(reference) != len(generated):
+        raise ScoringError(f"{len(reference)} reference label rows, but {len(generated)} generated ones.")
+    if len(reference) == 0:
+        raise ScoringError("no studies to score.")
+    return found
+
+
+def _over(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _precision_recall_f1(true: Floats, predicted: Floats, support: Floats) -> tuple[Floats, Floats, Floats]:
+    return _over(true, predicted), _over(true, support), _over(2 * true, predicted + support)
+
+
+def weighted_scores(statistics: dict[str, ClinicalStatistics], weights: Floats) -> dict[str, Floats]:
+    """All averages under study weights.
+
+    Args:
+        statistics: of :func:`clinical_statistics`, n studies.
+        weights: float64 ``[r n]``, >= 0; a row of ones is the plain score, a row of bootstrap counts a resample.
+
+    Returns:
+        key -> ``[r]``; keys are :data:`KEYS`.
+    """
+    scores: dict[str, Floats] = {}
+    total = weights.sum(axis=1)
+    for uncertain, (reference, generated) in statistics.items():
+        both = (reference & generated).astype(np.float64)
+        predicted, support = generated.astype(np.float64), reference.astype(np.float64)
+        sums = [weights @ table for table in (both, predicted, support)]  # each [r 14]
+        for name, chosen in SELECTIONS.items():
+            index = list(chosen)
+            per_finding = [table[:, index] for table in sums]
+            per_study = [table[:, index].sum(axis=1) for table in (both, predicted, support)]
+            averaged = {
+                "micro": _precision_recall_f1(*(table.sum(axis=1) for table in per_finding)),
+                "macro": tuple(part.mean(axis=1) for part in _precision_recall_f1(*per_finding)),
+                "example": tuple(weights @ part / total for part in _precision_recall_f1(*per_study)),
+            }
+            for average, parts in averaged.items():
+                for part, value in zip(PARTS, parts, strict=True):
+                    scores[f"clinical_{average}_{part}_{name}_{uncertain}"] = value
+    return scores
+
+
+def clinical_scores(reference_labels: ArrayLike, generated_labels: ArrayLike) -> dict[str, float]:
+    """Micro, macro and example-based precision, recall and F1.
+
+    Args:
+        reference_labels: ``[n 14]``, 1 positive, 0 negative, -1 uncertain, NaN unmentioned (negative).
+        generated_labels: the same for the generated reports, by the same labeler.
+
+    Returns:
+        ``clinical_{micro,macro,example}_{precision,recall,f1}_{14,13,5}_{neg,pos}`` in [0, 1]. A finding (macro) or
+        a study (example) with neither support nor predictions counts 0, as in scikit-learn's ``zero_division=0``.
+
+    Raises:
+        ScoringError: unequal lengths, no studies, other values.
+    """
+    statistics = clinical_statistics(reference_labels, generated_labels)
+    ones = np.ones((1, len(statistics["neg"].reference)))
+    return {key: float(value[0]) for key, value in weighted_scores(statistics, ones).items()}
+
+
+def finding_table(
+    reference_labels: ArrayLike, generated_labels: ArrayLike, uncertain: str = "neg"
+) -> dict[str, dict[str, float]]:
+    """Per finding: precision, recall, F1 (0 where undefined), support and the number of predictions."""
+    reference, generated = clinical_statistics(reference_labels, generated_labels)[uncertain]
+    true, predicted, support = (
+        table.sum(axis=0).astype(np.float64) for table in (reference & generated, generated, reference)
+    )
+    precision, recall, f1 = _precision_recall_f1(true, predicted, support)
+    return {
+        name: {
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+            "support": int(support[i]),
+            "predicted": int(predicted[i]),
+        }
+        for i, name in enumerate(FINDINGS)
+    }
+
+
+def silent_findings(table: dict[str, dict[str, float]]) -> Sequence[str]:
+    """Findings with neither support nor predictions: they count 0 in the macro average."""
+    return [name for name, row in table.items() if row["support"] == 0 and row["predicted"] == 0]

@@ -1,0 +1,141 @@
+"""Guards against fooling oneself: reports anyone gets for free, and signs of collapse said in words."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammrg.errors import ScoringError
+from ammrg.findings import NO_FINDING
+from ammrg.metrics.constant import ConstantScorer
+from ammrg.text.cleaning import normalise
+
+CANDIDATES = 200
+"""How many of the most frequent training reports are tried as the constant one."""
+
+
+def best_constant(
+    train_reports: Sequence[str], val_references: Sequence[str], view: Callable[[str], str] = normalise
+) -> dict[str, str]:
+    """The training reports that score best when given for every validation study.
+
+    Args:
+        train_reports: training texts; the 200 most frequent under ``view`` are tried (ties: first come).
+        val_references: validation texts.
+        view: how a text is read before counting and scoring (:func:`~ammrg.text.cleaning.normalise` or R2Gen's).
+
+    Returns:
+        ``{"bleu4": text, "cider": text}``: the texts as they first stand in ``train_reports``.
+
+    Raises:
+        ScoringError: no texts on one side.
+    """
+    first: dict[str, str] = {}
+    seen: Counter[str] = Counter()
+    for text in train_reports:
+        if viewed := view(text):
+            first.setdefault(viewed, text)
+            seen[viewed] += 1
+    references = [viewed for text in val_references if (viewed := view(text))]
+    if not seen or not references:
+        raise ScoringError("best constant report: needs training reports and validation references; one side is empty.")
+    scorer = ConstantScorer(references)
+    candidates = [text for text, _ in seen.most_common(CANDIDATES)]
+    scores = [scorer.score(text) for text in candidates]
+    best = {name: int(np.argmax([score[i] for score in scores])) for i, name in enumerate(("bleu4", "cider"))}
+    return {name: first[candidates[i]] for name, i in best.items()}
+
+
+def random_training(train_reports: Sequence[str], n: int, seed: int) -> list[str]:
+    """``n`` training reports drawn with replacement.
+
+    Raises:
+        ScoringError: no training reports.
+    """
+    if not train_reports:
+        raise ScoringError("random training report: there are no training reports.")
+    return random.Random(seed).choices(list(train_reports), k=n)
+
+
+def nearest(train_features: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The nearest training study of each row by cosine: int64 ``[n]``.
+
+    Args:
+        train_features: ``[m d]``.
+        features: ``[n d]``.
+
+    Raises:
+        ScoringError: other shapes, or no training study.
+    """
+    if train_features.ndim != 2 or features.ndim != 2 or train_features.shape[1] != features.shape[1]:
+        raise ScoringError(f"features must be [m d] and [n d], got {train_features.shape} and {features.shape}.")
+    if len(train_features) == 0:
+        raise ScoringError("nearest training report: there are no training studies.")
+
+    def unit(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+        table = np.asarray(rows, dtype=np.float64)
+        length = np.linalg.norm(table, axis=1, keepdims=True)
+        scaled: NDArray[np.float64] = np.divide(table, length, out=np.zeros_like(table), where=length > 0)
+        return scaled
+
+    patterns, states = unit(train_features), unit(features)
+    block = max(1, 2**24 // len(patterns))
+    found = [(states[i : i + block] @ patterns.T).argmax(axis=1) for i in range(0, len(states), block)]
+    return np.concatenate(found).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
+
+
+class Collapse(NamedTuple):
+    """Figures that give a collapsed generator away."""
+
+    reports: int
+    distinct: int
+    """Different texts among them."""
+    no_finding: float
+    """Share of generated reports labelled No Finding."""
+    no_finding_reference: float
+    """The same share of the references."""
+    length_ratio: float
+    """Mean words of generated reports over the references'."""
+    empty: int
+    """Generated reports without a word."""
+
+
+def collapse(
+    references: Sequence[str],
+    generated: Sequence[str],
+    reference_labels: Sequence[Sequence[float]],
+    generated_labels: Sequence[Sequence[float]],
+) -> Collapse:
+    """Measure how alike, how normal and how long the generated reports are."""
+    words = [sum(len(text.split()) for text in texts) for texts in (generated, references)]
+    shares = [float(np.mean([row[NO_FINDING] == 1.0 for row in rows])) for rows in (generated_labels, reference_labels)]
+    return Collapse(
+        reports=len(generated),
+        distinct=len({normalise(text) for text in generated}),
+        no_finding=shares[0],
+        no_finding_reference=shares[1],
+        length_ratio=words[0] / max(1, words[1]),
+        empty=sum(not text.strip() for text in generated),
+    )
+
+
+def warnings(figures: Collapse) -> list[str]:
+    """What the figures mean, in plain words; empty where nothing is wrong."""
+    said = []
+    if figures.reports > 1 and figures.distinct == 1:
+        said.append(f"All {figures.reports} reports are the same text.")
+    elif figures.reports >= 20 and figures.distinct < 0.1 * figures.reports:
+        said.append(f"Only {figures.distinct} of {figures.reports} reports are different texts.")
+    if figures.no_finding >= 0.95 and figures.no_finding_reference <= figures.no_finding - 0.1:
+        shares = f"{figures.no_finding:.0%} of the reports, but {figures.no_finding_reference:.0%} of the references"
+        said.append(f"{shares}, say No Finding.")
+    if figures.empty:
+        said.append(f"{figures.empty} of {figures.reports} reports are empty.")
+    if not 0.6 <= figures.length_ratio <= 1.6:
+        said.append(f"Reports are {figures.length_ratio:.2f} times as long as the references.")
+    return said

@@ -1,0 +1,149 @@
+"""BLEU-1..4, ROUGE-L, CIDEr and METEOR as pycocoevalcap defines them, by its own scorers.
+
+The scorers are asked for what each study contributes; the corpus value under any weighting of the studies (all ones,
+or bootstrap counts) then is a matrix product. CIDEr here is CIDEr-D with the idf of the evaluated references; in a
+resample the idf stays that of the whole reference set.
+
+Texts are words separated by single spaces: choose the words first (``ammrg.text.cleaning.normalise`` or ``r2gen``).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+from pycocoevalcap.cider.cider_scorer import CiderScorer
+from pycocoevalcap.rouge.rouge import Rouge
+
+from ammrg.errors import ScoringError
+
+Floats = NDArray[np.float64]
+
+ORDERS = 4
+KEYS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
+
+# BleuScorer's own guards against 0/0; the corpus value is wrong in the tenth digit without them.
+_TINY, _SMALL = 1e-15, 1e-9
+
+
+class LanguageStatistics(NamedTuple):
+    """What each of n studies contributes to the corpus scores."""
+
+    correct: Floats
+    """``[n 4]``: n-grams of order 1..4 that stand in the reference, clipped."""
+    guessed: Floats
+    """``[n 4]``: n-grams of order 1..4 in the hypothesis."""
+    hypothesis_length: Floats
+    """``[n]`` words."""
+    reference_length: Floats
+    """``[n]`` words."""
+    rouge_l: Floats
+    """``[n]``."""
+    cider: Floats
+    """``[n]``."""
+
+
+def language_statistics(references: Sequence[str], hypotheses: Sequence[str]) -> LanguageStatistics:
+    """Per-study statistics of paired texts, one reference each.
+
+    Raises:
+        ScoringError: unequal lengths, no pairs, an empty reference.
+    """
+    _check(references, hypotheses)
+    bleu, cider, rouge = BleuScorer(n=ORDERS), CiderScorer(n=ORDERS), Rouge()
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        bleu += (hypothesis, [reference])
+        cider += (hypothesis, [reference])
+    counts = bleu.ctest
+    overlap = [rouge.calc_score([h], [r]) for r, h in zip(references, hypotheses, strict=True)]
+    return LanguageStatistics(
+        correct=np.array([entry["correct"] for entry in counts], dtype=np.float64),
+        guessed=np.array([entry["guess"] for entry in counts], dtype=np.float64),
+        hypothesis_length=np.array([entry["testlen"] for entry in counts], dtype=np.float64),
+        reference_length=np.array([entry["reflen"][0] for entry in counts], dtype=np.float64),
+        rouge_l=np.array(overlap, dtype=np.float64),
+        cider=np.asarray(cider.compute_score()[1], dtype=np.float64),
+    )
+
+
+def weighted_scores(statistics: LanguageStatistics, weights: Floats) -> dict[str, Floats]:
+    """Corpus scores under study weights ``[r n]`` (ones: the plain score): keys :data:`KEYS`, values ``[r]``."""
+    correct, guessed = weights @ statistics.correct, weights @ statistics.guessed
+    hypothesis_length, reference_length = weights @ statistics.hypothesis_length, weights @ statistics.reference_length
+    precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
+    ratio = (hypothesis_length + _TINY) / (reference_length + _SMALL)
+    brevity = np.exp(np.minimum(0.0, 1 - 1 / ratio))
+    scores = {f"bleu_{k}": precision[:, k - 1] ** (1 / k) * brevity for k in range(1, ORDERS + 1)}
+    total = weights.sum(axis=1)
+    return {**scores, "rouge_l": weights @ statistics.rouge_l / total, "cider": weights @ statistics.cider / total}
+
+
+def language_scores(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
+    """Corpus BLEU-1..4 ("closest" length), ROUGE-L (beta 1.2) and CIDEr of paired texts.
+
+    Args:
+        references: n texts, words separated by spaces, none empty.
+        hypotheses: n texts; an empty one scores nothing.
+
+    Returns:
+        ``bleu_1`` .. ``bleu_4``, ``rouge_l`` in [0, 1] and ``cider`` in [0, 10].
+
+    Raises:
+        ScoringError: unequal lengths, no pairs, an empty reference.
+    """
+    statistics = language_statistics(references, hypotheses)
+    return {key: float(value[0]) for key, value in weighted_scores(statistics, np.ones((1, len(references)))).items()}
+
+
+class MeteorScorer:
+    """METEOR 1.5 through pycocoevalcap's jar: one Java process for any number of corpora.
+
+    Its corpus value is aggregated inside Java, so it has no bootstrap interval here. Use as a context manager.
+    """
+
+    @staticmethod
+    def available() -> bool:
+        """True where a ``java`` command is found."""
+        return shutil.which("java") is not None
+
+    def __enter__(self) -> MeteorScorer:
+        """Start Java.
+
+        Raises:
+            ScoringError: no ``java`` command.
+        """
+        if not self.available():
+            raise ScoringError("METEOR needs a java command (any version from 1.8); install one or leave METEOR out.")
+        from pycocoevalcap.meteor.meteor import Meteor
+
+        self._scorer: Any = Meteor()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End Java."""
+        process = self._scorer.meteor_p
+        process.stdin.close()
+        process.kill()
+        process.wait()
+
+    def score(self, references: Sequence[str], hypotheses: Sequence[str]) -> float:
+        """Corpus METEOR in [0, 1] of paired texts."""
+        _check(references, hypotheses)
+        value, _ = self._scorer.compute_score(
+            {i: [text] for i, text in enumerate(references)}, {i: [text] for i, text in enumerate(hypotheses)}
+        )
+        return float(value)
+
+
+def _check(references: Sequence[str], hypotheses: Sequence[str]) -> None:
+    if len(references) != len(hypotheses):
+        raise ScoringError(f"{len(references)} references, but {len(hypotheses)} hypotheses.")
+    if not references:
+        raise ScoringError("no texts to score.")
+    empty = [i for i, text in enumerate(references) if not text.strip()]
+    if empty:
+        raise ScoringError(f"reference {empty[0]} (and {len(empty) - 1} more) is empty; leave such studies out.")

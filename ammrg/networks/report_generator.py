@@ -1,0 +1,404 @@
+"""The network of stage 2: films and two associative memories -> a report and its reasons.
+
+What the language model reads in its user turn, each stream with its own norm and projection and each on or off:
+image tokens of all films (with a marker of the projection), Q_f, what Q_f recalls from the visual memory, what Q_f
+recalls from the report memory; then the instruction (Wang et al. 2026, section III).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ammrg.errors import SettingsError
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, NUM_FINDINGS
+from ammrg.fingerprints import tensors_fingerprint
+from ammrg.memory.bank import MemoryBank, owners_mask
+from ammrg.memory.owners import Exclude
+from ammrg.networks.disease_classifier import Classification, DiseaseClassifier, study_logits
+from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
+from ammrg.text.prompts import INSTRUCTION
+from ammrg.types import Retrieval, StudyBatch
+
+PROJECTIONS = ("frontal", "lateral", "unknown")
+
+
+class Leaned(NamedTuple):
+    """A stored pattern that a report leaned on."""
+
+    study_id: str
+    """Of its (first) owner; empty for a disease query, which is nobody's."""
+    finding: str | None
+    """The finding a region was mined for; None for a report."""
+    box: tuple[float, float, float, float] | None
+    """x0 y0 x1 y1 of a region, relative to its film."""
+    text: str | None
+    """A report's text."""
+    weight: float
+    """Its association, averaged over the 14 queries, in [0, 1]."""
+
+
+class GeneratedReport(NamedTuple):
+    """A report and its reasons."""
+
+    study_id: str
+    text: str
+    findings: dict[str, float]
+    """Probability of each of the 14 findings."""
+    regions: list[Leaned]
+    """Strongest first; empty where the visual memory is off."""
+    reports: list[Leaned]
+    """Strongest first; empty where the report memory is off."""
+
+
+class VisualPrompt(NamedTuple):
+    """What the language model is shown, and why."""
+
+    tokens: list[Tensor]
+    """b tensors ``[m_i d]`` in the width of the language model."""
+    instructions: list[str]
+    logits: Tensor
+    """``[b 14]``: of studies."""
+    regions: Retrieval | None
+    reports: Retrieval | None
+
+
+class VisualStream(nn.Module):
+    """Tokens of one kind -> the language model's width: layer norm, linear map, and a learned mark of the kind.
+
+    Weights are of order one and the result is scaled to the size of a word's embedding, so that the language model
+    reads a visual token from the first step on, whatever the size of its embeddings.
+    """
+
+    def __init__(self, width: int, out_width: int, scale: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.project = nn.Linear(width, out_width)
+        nn.init.normal_(self.project.weight, std=width**-0.5)
+        nn.init.zeros_(self.project.bias)
+        self.kind = nn.Parameter(torch.randn(out_width) * 0.1)
+        self.scale = scale
+
+    def forward(self, tokens: Tensor, extra: Tensor | float = 0.0) -> Tensor:
+        """``[.. n width]`` -> ``[.. n d]``; ``extra`` is added in units of a word's size."""
+        return cast(Tensor, (self.project(self.norm(tokens)) + self.kind + extra) * self.scale)
+
+
+class ReportGenerator(nn.Module):
+    """Stage 1's network, two memories and a language model, joined by what stage 2 trains.
+
+    Args:
+        classifier: stage 1's network with its weights.
+        language_model: frozen, with or without LoRA.
+        visual_bank: region patterns in the classifier's space; None where ``visual_memory`` is off.
+        report_bank: report patterns of any width; None where ``report_memory`` is off.
+        image_tokens, query_tokens, visual_memory, report_memory: which streams the language model reads.
+        pool_image_tokens: average each film's token grid to at most this many a side; None: all tokens.
+        hopfield: settings of both :class:`HopfieldRetrieval` (``association_width``, ``heads``, ``beta``, ...).
+        exclude_self: whose own patterns a study may not recall; see :func:`ammrg.memory.bank.owners_mask`. It holds
+            outside training too, where no stored pattern should be the study's own anyway.
+        instruction: what follows the visual tokens in the user turn.
+        max_report_tokens: longer training reports are cut at a sentence end.
+        finding_tokens: add to the Q_f token of finding i a learned embedding, at the start that of the finding's
+            name in the language model's own words, times the finding's probability (0.5 at its threshold).
+        findings_in_prompt: name the findings above threshold in words before the instruction (after PromptMRG).
+        freeze_classifier: keep stage 1 as it is, and in eval mode.
+        associations: how many stored patterns are named as leaned on, of each memory.
+
+    Of a study with several films, the Q_f of finding i is that of the film that speaks for it, the one with the
+    highest logit i (for "No Finding" the lowest), as in :func:`study_logits`: an average would blur a sign that one
+    projection alone shows.
+
+    Raises:
+        SettingsError: every stream off, a stream without its bank, or region patterns of another width than Q_f.
+    """
+
+    visual_patterns: Tensor
+    report_patterns: Tensor
+
+    def __init__(
+        self,
+        classifier: DiseaseClassifier,
+        language_model: LanguageModel,
+        visual_bank: MemoryBank | None,
+        report_bank: MemoryBank | None,
+        *,
+        image_tokens: bool = True,
+        query_tokens: bool = True,
+        visual_memory: bool = True,
+        report_memory: bool = True,
+        pool_image_tokens: int | None = None,
+        hopfield: Mapping[str, Any] | None = None,
+        exclude_self: Exclude = "patient",
+        instruction: str = INSTRUCTION,
+        max_report_tokens: int = 128,
+        finding_tokens: bool = False,
+        findings_in_prompt: bool = False,
+        freeze_classifier: bool = True,
+        associations: int = 5,
+    ) -> None:
+        super().__init__()
+        if not (image_tokens or query_tokens or visual_memory or report_memory):
+            raise SettingsError("every stream of visual tokens is off: the language model would see no film")
+        if finding_tokens and not query_tokens:
+            raise SettingsError("finding_tokens adds to the tokens of Q_f, but query_tokens is off")
+        self.classifier = classifier
+        self.language_model = language_model
+        self.pool_image_tokens = pool_image_tokens
+        self.exclude_self: Exclude = exclude_self
+        self.instruction = instruction
+        self.max_report_tokens = max_report_tokens
+        self.findings_in_prompt = findings_in_prompt
+        self.freeze_classifier = freeze_classifier
+        self.associations = associations
+        self.visual_bank = _bank(visual_bank, "visual_memory") if visual_memory else None
+        self.report_bank = _bank(report_bank, "report_memory") if report_memory else None
+
+        width, scale = classifier.width, language_model.embedding_scale()
+        streams = {"image": image_tokens, "query": query_tokens, "visual": visual_memory, "report": report_memory}
+        widths = {"image": classifier.encoder.token_width}
+        self.streams = nn.ModuleDict(
+            {
+                name: VisualStream(widths.get(name, width), language_model.width, scale)
+                for name, wanted in streams.items()
+                if wanted
+            }
+        )
+        if image_tokens:
+            self.projection_marks = nn.Parameter(torch.randn(len(PROJECTIONS), language_model.width) * 0.1)
+        if finding_tokens:
+            self.finding_names = nn.Parameter(_embedded_names(language_model) / scale)
+        self.retrievals = nn.ModuleDict()
+        for name, bank in (("visual", self.visual_bank), ("report", self.report_bank)):
+            if bank is None:
+                continue
+            if name == "visual" and bank.width != width:
+                raise SettingsError(
+                    f"the region patterns are {bank.width} wide, this classifier's tokens {width}: mine them again"
+                )
+            self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
+            self.retrievals[name] = HopfieldRetrieval(width, bank.width, width, **(hopfield or {}))
+        self._classifier_given = tensors_fingerprint(classifier.state_dict())
+        if freeze_classifier:
+            classifier.requires_grad_(False)
+            classifier.eval()
+            save_only(self, lambda key: not key.startswith("classifier."))
+
+    def train(self, mode: bool = True) -> ReportGenerator:
+        """Training mode for what is trained; a frozen classifier stays in eval mode."""
+        super().train(mode)
+        if self.freeze_classifier:
+            self.classifier.eval()
+        return self
+
+    # From films to tokens --------------------------------------------------------------------------------------
+
+    def prompt(self, batch: StudyBatch, memories_off: bool = False, associations: int = 0) -> VisualPrompt:
+        """All that the language model is shown for each study.
+
+        Args:
+            batch: studies with their films.
+            memories_off: put zeros in the place of what the memories gave back.
+            associations: how many stored patterns to name for each query; none while training (quicker).
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_classifier):
+            seen: Classification = self.classifier(batch.images)
+        studies = len(batch.study_ids)
+        logits = study_logits(seen.logits, batch.study_of_view, studies)
+        queries = _speaking_queries(seen, batch.study_of_view, studies)  # [b 14 q]
+        recalled = {name: self._recall(name, queries, batch, associations) for name in self.retrievals}
+        shared = []  # streams with the same number of tokens for every study
+        if "query" in self.streams:
+            shared.append(self.streams["query"](queries, self._named_findings(logits)))
+        for name, retrieval in recalled.items():
+            tokens = self.streams[name](retrieval.tokens)
+            shared.append(torch.zeros_like(tokens) if memories_off else tokens)
+        films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
+        return VisualPrompt(
+            tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
+            instructions=self._instructions(logits),
+            logits=logits,
+            regions=recalled.get("visual"),
+            reports=recalled.get("report"),
+        )
+
+    def _image_tokens(self, seen: Classification, batch: StudyBatch) -> list[list[Tensor]]:
+        """Of each study, the tokens ``[n d]`` of each of its films, in the order of the batch."""
+        tokens, (high, wide) = seen.raw_tokens, seen.grid
+        side = self.pool_image_tokens
+        if side is not None and (high > side or wide > side):
+            grid = tokens.transpose(1, 2).reshape(len(tokens), -1, high, wide)  # [v e gh gw]
+            tokens = F.adaptive_avg_pool2d(grid, (min(high, side), min(wide, side))).flatten(2).transpose(1, 2)
+        kinds = [PROJECTIONS.index(name) if name in PROJECTIONS else len(PROJECTIONS) - 1 for name in batch.projections]
+        marks = self.projection_marks[torch.tensor(kinds, device=tokens.device)]
+        films = self.streams["image"](tokens, marks[:, None])
+        grouped: list[list[Tensor]] = [[] for _ in batch.study_ids]
+        for film, study in zip(films, batch.study_of_view.tolist(), strict=True):
+            grouped[study].append(film)
+        return grouped
+
+    def _named_findings(self, logits: Tensor) -> Tensor | float:
+        """``[b 14 d]``: each finding's name as far as it is there; 0 where the option is off."""
+        if not hasattr(self, "finding_names"):
+            return 0.0
+        strength = (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
+        return strength[..., None] * self.finding_names
+
+    def _recall(self, name: str, queries: Tensor, batch: StudyBatch, associations: int) -> Retrieval:
+        bank = self.visual_bank if name == "visual" else self.report_bank
+        assert bank is not None
+        mask = owners_mask(bank, batch.study_ids, batch.subject_ids, self.exclude_self)
+        patterns = getattr(self, f"{name}_patterns")
+        # A batch whose studies own nothing needs no mask.
+        allowed = None if bool(mask.all()) else mask.to(patterns.device)
+        return cast(Retrieval, self.retrievals[name](queries, patterns, allowed, k=associations))
+
+    def _instructions(self, logits: Tensor) -> list[str]:
+        if not self.findings_in_prompt:
+            return [self.instruction] * len(logits)
+        above = (logits.sigmoid() >= self.classifier.thresholds).tolist()
+        named = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in above]
+        return [f"{findings_in_words(names)} {self.instruction}" for names in named]
+
+    # Training --------------------------------------------------------------------------------------------------
+
+    def target_losses(self, batch: StudyBatch) -> TargetLosses:
+        """Cross entropy of every report token of a batch, with the study each belongs to."""
+        shown = self.prompt(batch)
+        return self.language_model.target_losses(
+            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens
+        )
+
+    def forward(self, batch: StudyBatch) -> Tensor:
+        """Mean next-token cross entropy over the report tokens (and ends) of a batch."""
+        return self.target_losses(batch).values.mean()
+
+    # Writing ---------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def generate(
+        self,
+        batch: StudyBatch,
+        memories_off: bool = False,
+        max_new_tokens: int | None = None,
+        **decoding: Any,
+    ) -> list[GeneratedReport]:
+        """Write the report of each study and say what it leaned on.
+
+        Args:
+            batch: studies; their labels and texts are not looked at.
+            memories_off: see :meth:`prompt`; then nothing was leaned on.
+            max_new_tokens: default ``max_report_tokens``.
+            decoding: see :meth:`LanguageModel.generate`.
+        """
+        training = self.training
+        self.eval()
+        try:
+            # Associations beyond the named ones too, since each query has its own strongest.
+            shown = self.prompt(batch, memories_off, associations=2 * self.associations)
+            texts = self.language_model.generate(
+                shown.tokens,
+                shown.instructions,
+                max_new_tokens=max_new_tokens or self.max_report_tokens,
+                **decoding,
+            )
+        finally:
+            self.train(training)
+        probabilities = shown.logits.float().sigmoid().tolist()
+        leaned: list[list[list[Leaned]]] = [
+            [[] for _ in texts] if bank is None or found is None or memories_off else self._leaned(bank, found)
+            for bank, found in ((self.visual_bank, shown.regions), (self.report_bank, shown.reports))
+        ]
+        return [
+            GeneratedReport(study_id, text, dict(zip(FINDINGS, row, strict=True)), regions, reports)
+            for study_id, text, row, regions, reports in zip(
+                batch.study_ids, texts, probabilities, *leaned, strict=True
+            )
+        ]
+
+    def _leaned(self, bank: MemoryBank, found: Retrieval) -> list[list[Leaned]]:
+        """Of each study, the stored patterns with the highest association averaged over the 14 queries."""
+        result = []
+        for indices, weights in zip(found.indices.cpu(), found.weights.float().cpu(), strict=True):
+            rows, place = indices.flatten().unique(return_inverse=True)
+            total = torch.zeros(len(rows)).index_add(0, place, weights.flatten()) / NUM_FINDINGS
+            best = total.topk(min(self.associations, len(rows)))
+            named = zip(rows[best.indices].tolist(), best.values.tolist(), strict=True)
+            result.append([_named_pattern(bank, row, weight) for row, weight in named if weight > 0])
+        return result
+
+    # Checkpoints -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What the trained weights belong to: stage 1 as it was given, both banks and the language model."""
+        banks = {"visual_memory": self.visual_bank, "report_memory": self.report_bank}
+        return {
+            "classifier": self._classifier_given,
+            **{name: None if bank is None else bank.fingerprint for name, bank in banks.items()},
+            "language_model": self.language_model.identity,
+        }
+
+    def trained_state_dict(self) -> dict[str, Tensor]:
+        """Projections, marks, retrievals and LoRA (and the classifier where it is trained): never the frozen LM."""
+        return dict(self.state_dict())
+
+    def load_trained_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put saved weights back.
+
+        Raises:
+            CheckpointError: a key is missing or unexpected, or a shape differs.
+        """
+        load_strictly(self, state, "report generator")
+
+
+def findings_in_words(present: Sequence[str], uncertain: Sequence[str] = ()) -> str:
+    """``Findings: pleural effusion, cardiomegaly; uncertain: edema.``; ``Findings: none.`` where there are none."""
+    text = f"Findings: {', '.join(present) or 'none'}"
+    return f"{text}; uncertain: {', '.join(uncertain)}." if uncertain else f"{text}."
+
+
+def _speaking_queries(seen: Classification, study_of_view: Tensor, studies: int) -> Tensor:
+    """Q_f ``[b 14 q]``: of each finding, that of the film which decides the study's logit."""
+    sign = torch.ones(NUM_FINDINGS, device=seen.logits.device)
+    sign[NO_FINDING] = -1
+    views = torch.arange(len(study_of_view), device=study_of_view.device)
+    rows = []
+    for study in range(studies):
+        own = views[study_of_view == study]
+        if len(own) == 0:
+            raise ValueError(f"study {study} of the batch has no film")
+        speaks = own[(seen.logits[own] * sign).argmax(0)]  # [14]
+        rows.append(seen.queries[speaks, torch.arange(NUM_FINDINGS, device=speaks.device)])
+    return torch.stack(rows)
+
+
+def _embedded_names(language_model: LanguageModel) -> Tensor:
+    """``[14 d]``: the mean embedding of the words of each finding's name, float32, without gradient."""
+    names = [language_model.tokenizer.encode(f" {name.lower()}", add_special_tokens=False) for name in FINDINGS]
+    with torch.no_grad():
+        return torch.stack([language_model.embed(torch.tensor(ids)).float().mean(0) for ids in names])
+
+
+def _named_pattern(bank: MemoryBank, row: int, weight: float) -> Leaned:
+    finding, box = int(bank.findings[row]), bank.boxes[row].tolist()
+    return Leaned(
+        study_id=bank.study_ids[row][0] if bank.study_ids[row] else "",
+        finding=FINDINGS[finding] if finding >= 0 else None,
+        box=None if any(math.isnan(value) for value in box) else (box[0], box[1], box[2], box[3]),
+        text=bank.texts[row] or None,
+        weight=weight,
+    )
+
+
+def _bank(bank: MemoryBank | None, switch: str) -> MemoryBank:
+    if bank is None:
+        raise SettingsError(f"{switch} is on but no memory bank was given; build it, or switch {switch} off")
+    return bank

@@ -1,0 +1,352 @@
+"""The words of the rule-based labeler, as data: what names a finding, and what negates it or puts it in doubt.
+
+Entries are regular expressions on lower-case text, matched at word boundaries; a space stands for any one space or
+hyphen ("air space" also finds "air-space"). ``*`` at a word's end allows any ending.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+OTHER = "Other Abnormality"
+"""Not one of the 14: an abnormality that, when present, takes "No Finding" away."""
+
+
+class Phrases(NamedTuple):
+    """How a finding is named in reports."""
+
+    finding: str
+    mentions: tuple[str, ...]
+    """Names of the abnormality itself: present unless negated."""
+    structures: tuple[str, ...] = ()
+    """Names of the organ: the finding's state is what is said of it (normal, enlarged, borderline)."""
+    hints: tuple[str, ...] = ()
+    """Signs that point to the finding without naming it: uncertain unless negated."""
+    exclusions: tuple[str, ...] = ()
+    """Wider phrases inside which a mention does not count."""
+
+
+TABLE: tuple[Phrases, ...] = (
+    Phrases(
+        "Enlarged Cardiomediastinum",
+        mentions=(
+            "mediastinal (widening|enlargement|prominence)",
+            "widening of (the )?(superior |upper )?mediastin*",
+            "widened mediastin*",
+        ),
+        structures=(
+            "cardio ?mediastinal (silhouette|contour|size|structure|shadow|border|outline)s?",
+            "cardio ?mediastinum",
+            "(heart|cardiac) and mediastin* (silhouette|contour|size|structure|shadow)?s?",
+            "mediastinal( and hilar)? (silhouette|contour|size|structure|shadow|border|outline|configuration)s?",
+            "mediastinum",
+        ),
+    ),
+    Phrases(
+        "Cardiomegaly",
+        mentions=(
+            "cardiomegaly",
+            "(cardiac|heart|ventricular|atrial) enlargement",
+            "enlargement of the (heart|cardiac*)",
+        ),
+        structures=(
+            "(size|contour) of the heart",
+            "heart size",
+            "heart (silhouette|contour|shadow)s?",
+            "heart",
+            "cardiac (silhouette|contour|size|shadow|border|outline)s?",
+            "cardiac and mediastinal (silhouette|contour|shadow)s?",
+        ),
+        exclusions=(
+            "heart (failure|disease|valve*|rate)",
+            "left heart border",
+            "right heart border",
+            "behind the heart",
+        ),
+    ),
+    Phrases(
+        "Lung Opacity",
+        mentions=(
+            "opaci*",
+            "(air ?space|alveolar|parenchymal|lung) disease",
+            "infiltrat*",
+            "interstitial (marking|pattern|lung|disease|prominence|change|infiltrate)s?",
+            "reticul*",
+            "scar*",
+            "(peri)?bronchial (wall )?thickening",
+            "increased (lung |parenchymal )?densit*",
+        ),
+        exclusions=(
+            "(obstructive|granulomatous) (lung|pulmonary|parenchymal)? ?disease",
+            "clearing of( \\w+){0,3} opaci*",
+        ),
+    ),
+    Phrases(
+        "Lung Lesion",
+        mentions=(
+            "mass(es)?",
+            "nodules?",
+            "nodular( \\w+)? (opaci*|densit*|lesions?|focus|foci)",
+            "mass ?like",
+            "tumou?rs?",
+            "neoplasm*",
+            "malignan*",
+            "metasta*",
+            "cavitary( \\w+)? (lesion|mass)(es|s)?",
+            "carcinoma",
+            "(lung|pulmonary|suspicious) lesions?",
+        ),
+        exclusions=("calcified( \\w+){0,2} nodul*",),
+    ),
+    Phrases(
+        "Edema",
+        mentions=(
+            "edema",
+            "(heart|cardiac) failure",
+            "chf",
+        ),
+        hints=("(pulmonary |vascular )*congestion", "vascular prominence"),
+    ),
+    Phrases("Consolidation", mentions=("consolidat*",)),
+    Phrases(
+        "Pneumonia", mentions=("(broncho)?pneumonias?", "pneumonitis", "infections?", "infectious (process|etiology)*")
+    ),
+    Phrases(
+        "Atelectasis",
+        mentions=("atelecta*", "(lobar|lobe|lung|segmental) collapse", "collapse of( \\w+){1,4} (lung|lobe)"),
+    ),
+    Phrases("Pneumothorax", mentions=("(hydro)?pneumothora*",)),
+    Phrases(
+        "Pleural Effusion",
+        mentions=(
+            "(pleural )?effusions?",
+            "hydropneumothora*",
+            "pleural fluid",
+            "(costophrenic|cp) (angle|sulcus) blunting",
+        ),
+        exclusions=("(pericardial|joint|knee|elbow) effusions?",),
+    ),
+    Phrases(
+        "Pleural Other",
+        mentions=(
+            "pleural (thickening|plaque|scarring|disease|calcification|based|reaction|abnormalit*)s?",
+            # CheXpert files fibrosis here.
+            "fibrothorax",
+            "fibrosis",
+        ),
+    ),
+    Phrases("Fracture", mentions=("fracture[sd]?",)),
+    Phrases(
+        "Support Devices",
+        mentions=(
+            "support (device|line|apparatus)*",
+            "(medical|closure|cardiac|assist|electronic|pacing|implanted|support) devices?",
+            "catheters?",
+            "(picc|central|venous|subclavian|jugular|arterial)( venous)?( access)? lines?",
+            "picc",
+            "pace ?makers?",
+            "pacer",
+            "pacing (wires?|leads?)",
+            "icd",
+            "aicd",
+            "defibrillator",
+            "(endotracheal|tracheostomy|nasogastric|orogastric|enteric|feeding|chest|pleural|drainage|ng|et) tubes?",
+            "tubes?",
+            "tracheostomy",
+            "(\\w+ ?)?port( ?a ?cath)?",
+            "port catheters?",
+            "mediport",
+            "drains?",
+            "(valve|valvular) (replacement|prosthes*|artifact)",
+            "(prosthetic|artificial|mechanical|bioprosthetic)( \\w+)? valves?",
+            "valve prosthes*",
+            "(sternal|sternotomy|cerclage) (wires?|sutures?)",
+            "wires",
+            "(bypass|cabg|graft|nipple) markers?",
+            "stimulator",
+            "balloon pump",
+            "screws?",
+            "(fixation|metallic|sternal) plates?",
+            "arthroplasty",
+            "hardware",
+            "intubated",
+        ),
+        exclusions=("port(able|ion)*",),
+    ),
+    Phrases(
+        OTHER,
+        mentions=(
+            "granulom*",
+            "degenerat*",
+            "(\\w+)?scoliosis",
+            "kyphosis",
+            "osteoarthriti*",
+            "emphysem*",
+            "bull(a|ae|ous)",
+            "hyper ?(inflation|expansion)",
+            "hernia*",
+            "calcif*",
+            "atherosclero*",
+            "tortuous",
+            "ectati?c?(sia)?",
+            "aneurysm*",
+            "deformity",
+            "wedging",
+            "eventration",
+            "elevat(ion|ed)( of)?( the)?( \\w+)? (hemi)?diaphragm",
+            "flatten*",
+            "blunt*",
+            "lymphadenopathy",
+            "density",
+            "volume loss",
+            "bullet*",
+            "pectus",
+            "azygos fissure",
+            "prominen*( \\w+){0,2} (hil*|pulmonary arter*|fat)",
+            "(bi)?hilar (prominence|enlargement)",
+            "prominence of( \\w+){1,3} (hil*|arter*|apex)",
+        ),
+        exclusions=("bone density",),
+    ),
+)
+
+NEGATIONS: tuple[str, ...] = (
+    "no",
+    "not",
+    "without",
+    "negative for",
+    "free of",
+    "clear of",
+    "absence of",
+    "neither",
+    "nor",
+    "rule out",
+    "never",
+    "resolution of",
+    "removal of( the)?( \\w+)?( sided)?$",
+)
+"""Words before a mention that deny it."""
+
+PSEUDO_NEGATIONS: tuple[str, ...] = (
+    "(no|without|not) (\\w+ ){0,2}(change[ds]?|increase[ds]?|decrease[ds]?|progression)",
+    "not only",
+    "not (well |clearly )?(seen|visualized|evaluated|identified)",
+)
+"""Words that look like a negation of what follows, and are not."""
+
+POST_NEGATIONS: tuple[str, ...] = (
+    "(not|no longer|nor) (definitely |clearly )?(seen|identified|noted|present|visualized|evident)",
+    "(not|no longer|nor) (definitely |clearly )?(demonstrated|appreciated|detected)",
+    "(is|are) absent",
+    "(has|have|is|are|was|were)( been)?( now| since)? (resolved|cleared|excluded|removed)",
+)
+"""Words soon after a mention that deny it."""
+
+UNCERTAINTIES: tuple[str, ...] = (
+    "may",
+    "might",
+    "could",
+    "can",
+    "possib*",
+    "probabl*",
+    "likely",
+    "suspect*",
+    "suspicious for",
+    "suspicion",
+    "question*",
+    "cannot (be )?exclude*",
+    "concerning for",
+    "concern for",
+    "worrisome for",
+    "versus",
+    "vs",
+    "equivocal",
+    "potential*",
+    "presum*",
+    "differential",
+    "perhaps",
+)
+"""Words before a mention that put it in doubt."""
+
+POST_UNCERTAINTIES: tuple[str, ...] = (
+    "(is|are|was|were) (possible|suspected|questioned|likely|probable|questionable)",
+    "(cannot|not)( be)?( entirely| completely)? (exclude*|ruled out)",
+)
+"""Words after a mention that put it in doubt."""
+
+ALTERNATIVES: tuple[str, ...] = ("or", "and/or", "versus", "vs")
+"""Words right beside a mention that was not denied: it is one of two readings."""
+
+BREAKS: tuple[str, ...] = (
+    "but",
+    "however",
+    "although",
+    "though",
+    "except",
+    "aside from",
+    "apart from",
+    "other than",
+    "with the exception of",
+    "there (is|are)",
+    "which",
+    "whereas",
+    "while",
+)
+"""Words that end the reach of what stands before them."""
+
+STATES_NORMAL: tuple[str, ...] = (
+    "normal",
+    "unremarkable",
+    "(within|limits)( the| of)?( \\w+)? (limits|size|normal)",
+    "within limits",
+    "(not|nor) (\\w+ )?(enlarged|widened|increased|prominent|dilated)",
+    "non ?enlarged",
+    "no (\\w+ )?(enlargement|widening|abnormalit*)",
+    "intact",
+    "top normal",
+)
+"""Said of an organ: nothing is wrong."""
+
+STATES_ABNORMAL: tuple[str, ...] = (
+    "enlarge*",
+    "prominen*",
+    "widen*",
+    "increased?",
+    "large",
+    "(abnormally )?wide",
+    "dilat*",
+    "abnormal",
+    "accentuated",
+    "borderline",
+    "(high|upper)( limits?)?( of)?( the)? normal",
+    "upper limits?",
+    "top limits?",
+)
+"""Said of an organ: it is enlarged. As in CheXpert's labels, borderline and upper-limit sizes count as present."""
+
+STATES_UNCERTAIN: tuple[str, ...] = ("stable", "unchanged", "not (significantly )?changed", "similar")
+"""Said of an organ: as before, whatever that was."""
+
+MISREADINGS: tuple[tuple[str, str], ...] = (
+    ("Enlarged Cardiomediastinum", "heart and mediastinum (of normal size and contour|within normal limits)"),
+    ("Enlarged Cardiomediastinum", "heart and mediastinal contours are (stable|unchanged)"),
+    ("Enlarged Cardiomediastinum", "contour (deformit|irregularit|abnormalit)*"),
+    ("Enlarged Cardiomediastinum", "(ventricular|tissue|stomach) contours?"),
+    ("Enlarged Cardiomediastinum", "(in|of|over|overlying|surrounding|behind)( the)?( \\w+)? mediastinum"),
+    ("Enlarged Cardiomediastinum", "heart size mediastinal contours"),
+    ("Cardiomegaly", "the heart size and pulmonary vascularity appears?( within)? normal limits"),
+    ("Cardiomegaly", "(the )?heart size and mediastinal contours appear( within)? normal limits"),
+    ("Cardiomegaly", "the heart and lungs have"),
+    ("Cardiomegaly", "heart silhouette and mediastinal contours are not enlarged"),
+    ("Cardiomegaly", "technical factors,? heart size"),
+    ("Lung Opacity", "no( focal)? air space opacities"),
+    ("Consolidation", "no focal airspace consolidations"),
+    ("Consolidation", "no pneumothorax, pleural effusion, or focal air space consolidation"),
+    ("Pneumothorax", "no pleural effusions or pneumothorax"),
+    ("Pleural Effusion", "to suggest (large )?pleural effusion"),
+    ("Fracture", "(no|no evidence of)( \\w+,?){0,4} rib fractures"),
+    ("Support Devices", "(end)?plate(like)?s?"),
+    ("Support Devices", "(lung|septal|b) lines"),
+)
+"""Sentences that the CheXpert labeler is known to count as present though they deny the finding, or speak of something
+else. Read so only on request, to reproduce labels made by it."""

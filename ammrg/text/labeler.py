@@ -1,0 +1,195 @@
+"""A rule-based labeler of the 14 CheXpert findings: mention, negation, uncertainty.
+
+After the idea of the CheXpert labeler (Irvin et al. 2019) and NegEx (Chapman et al. 2001): find what names a finding,
+look at the words around it inside its clause, and say present, absent or uncertain. Phrases are data, in
+:mod:`ammrg.text.findings_phrases`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
+from ammrg.text import findings_phrases as phrases
+
+NAME = "rule-based (CheXpert-style)"
+"""How tables name this labeler."""
+
+
+class Mention(NamedTuple):
+    """One place where a report speaks of a finding."""
+
+    finding: str
+    label: float
+    """1 present, 0 absent, -1 uncertain."""
+    phrase: str
+    """The words that named it."""
+    sentence: str
+    """The sentence they stand in."""
+
+
+def _regex(entries: Iterable[str]) -> re.Pattern[str]:
+    """Alternation of table entries, longest first, at word boundaries."""
+    ordered = sorted(entries, key=len, reverse=True)
+    body = re.sub(r"(?<=[a-z)])\*(?=$|[ |)])", r"\\w*", "|".join(ordered)).replace(" ", "[ -]")
+    return re.compile(rf"\b(?:{body})(?!\w)")
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[a-z]{2}\.)(?=[A-Z])|\n\s*\n")
+_NEGATION, _PSEUDO_NEGATION = _regex(phrases.NEGATIONS), _regex(phrases.PSEUDO_NEGATIONS)
+_POST_NEGATION, _BREAK = _regex(phrases.POST_NEGATIONS), _regex(phrases.BREAKS)
+_UNCERTAINTY, _POST_UNCERTAINTY = _regex(phrases.UNCERTAINTIES), _regex(phrases.POST_UNCERTAINTIES)
+_ALTERNATIVE = "|".join(map(re.escape, phrases.ALTERNATIVES))
+_ALTERNATIVE_BEFORE = re.compile(rf"(?:\b(?:{_ALTERNATIVE})|/)(?: \w+)? ?$")
+_ALTERNATIVE_AFTER = re.compile(rf"^ ?(?:(?:{_ALTERNATIVE})\b|/)")
+_STATES = tuple(
+    (label, _regex(entries))
+    for label, entries in (
+        (UNCERTAIN, phrases.STATES_UNCERTAIN),
+        (NEGATIVE, phrases.STATES_NORMAL),
+        (POSITIVE, phrases.STATES_ABNORMAL),
+    )
+)
+_MISREADINGS = tuple((finding, _regex([entry])) for finding, entry in phrases.MISREADINGS)
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|demonstrates?|appears?|remains?)\b")
+
+
+class _Rule(NamedTuple):
+    finding: str
+    mentions: re.Pattern[str]
+    structures: re.Pattern[str] | None
+    hints: re.Pattern[str] | None
+    exclusions: re.Pattern[str] | None
+
+
+_RULES = tuple(
+    _Rule(
+        row.finding,
+        _regex(row.mentions),
+        _regex(row.structures) if row.structures else None,
+        _regex(row.hints) if row.hints else None,
+        _regex(row.exclusions) if row.exclusions else None,
+    )
+    for row in phrases.TABLE
+)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a report; a decimal point ends none."""
+    return [part for raw in _SENTENCE_END.split(text) if raw and (part := " ".join(raw.split()))]
+
+
+def _clause(sentence: str, start: int, end: int) -> tuple[str, str]:
+    """What stands before and after a mention, up to the words that end a clause."""
+    breaks = list(_BREAK.finditer(sentence))
+    first = max((found.end() for found in breaks if found.end() <= start), default=0)
+    last = min((found.start() for found in breaks if found.start() >= end), default=len(sentence))
+    return sentence[first:start], sentence[end:last]
+
+
+def _is_negated(before: str, after: str) -> bool:
+    blanked = _PSEUDO_NEGATION.sub(lambda found: "~" * len(found.group()), before)
+    triggers = list(_NEGATION.finditer(blanked))
+    if triggers and not _VERB.search(blanked[triggers[-1].end() :]):
+        return True
+    later = _POST_NEGATION.search(after)
+    return later is not None and "," not in after[: later.start()] and len(after[: later.start()].split()) <= 6
+
+
+def _mention_label(before: str, after: str) -> float:
+    if _is_negated(before, after):
+        return NEGATIVE
+    if _UNCERTAINTY.search(before) or _POST_UNCERTAINTY.search(after):
+        return UNCERTAIN
+    if _ALTERNATIVE_BEFORE.search(before) or _ALTERNATIVE_AFTER.search(after):
+        return UNCERTAIN
+    return POSITIVE
+
+
+def _structure_label(before: str, after: str) -> float:
+    """What is said of an organ: the adjective just before it, else the first state named after it.
+
+    "Stable" alone says as before: it counts only where no size is told.
+    """
+    near = " ".join(before.rpartition(",")[2].split()[-4:])
+    weak = BLANK
+    for side, nearest in ((near, max), (after, min)):
+        found = [
+            (match.start() if side is after else match.end(), len(match.group()), label)
+            for label, regex in _STATES
+            for match in regex.finditer(side)
+        ]
+        strong = [entry for entry in found if entry[2] != UNCERTAIN]
+        if strong:
+            return _longest(strong, nearest(entry[0] for entry in strong))
+        if found:
+            weak = UNCERTAIN
+    return weak
+
+
+def _longest(found: list[tuple[int, int, float]], place: int) -> float:
+    """The label of the longest state at this place: "not enlarged" before "enlarged"."""
+    return max((length, label) for at, length, label in found if at == place)[1]
+
+
+def _mentions(sentence: str) -> Iterator[Mention]:
+    lowered = sentence.lower()
+    for rule in _RULES:
+        excluded = [found.span() for found in rule.exclusions.finditer(lowered)] if rule.exclusions else []
+        taken: list[tuple[int, int]] = list(excluded)
+        for regex in (rule.mentions, rule.hints, rule.structures):
+            for found in regex.finditer(lowered) if regex else ():
+                start, end = found.span()
+                if any(start < stop and begin < end for begin, stop in taken):
+                    continue
+                taken.append((start, end))
+                before, after = _clause(lowered, start, end)
+                value = _structure_label(before, after) if regex is rule.structures else _mention_label(before, after)
+                if regex is rule.hints and value == POSITIVE:
+                    value = UNCERTAIN
+                if value == value:
+                    yield Mention(rule.finding, value, sentence[start:end], sentence)
+
+
+def _all_mentions(text: str) -> list[Mention]:
+    return [mention for sentence in sentences(text) for mention in _mentions(sentence)]
+
+
+def explain(text: str) -> list[Mention]:
+    """Every mention of one of the 13 abnormal findings, in the order of the text's sentences."""
+    return [mention for mention in _all_mentions(text) if mention.finding != phrases.OTHER]
+
+
+def label(text: str, *, as_chexpert: bool = False) -> list[float]:
+    """The 14 labels of a report.
+
+    Args:
+        text: a report or a section of one.
+        as_chexpert: also count as present what the CheXpert labeler is known to misread
+            (:data:`ammrg.text.findings_phrases.MISREADINGS`), to reproduce label files made by it. Scores do not.
+
+    Returns:
+        14 values in the order of :data:`ammrg.findings.FINDINGS`: 1 present, 0 absent, -1 uncertain, NaN unmentioned.
+        Among several mentions of a finding present wins over uncertain over absent. "No Finding" is 1 where no other
+        finding but Support Devices, nor any abnormality outside the 14, is present or uncertain; as in CheXpert's
+        labels, "calcified granuloma" takes it away. An empty text is all NaN.
+    """
+    labels = [BLANK] * len(FINDINGS)
+    if not text.strip():
+        return labels
+    said: dict[str, set[float]] = {}
+    for mention in _all_mentions(text):
+        said.setdefault(mention.finding, set()).add(mention.label)
+    if as_chexpert:
+        lowered = " ".join(text.lower().split())
+        for finding, regex in _MISREADINGS:
+            if regex.search(lowered):
+                said.setdefault(finding, set()).add(POSITIVE)
+    for i in ABNORMAL:
+        values = said.get(FINDINGS[i], set())
+        labels[i] = next((value for value in (POSITIVE, UNCERTAIN, NEGATIVE) if value in values), BLANK)
+    if not said.get(phrases.OTHER, set()) & {POSITIVE, UNCERTAIN}:
+        labels[NO_FINDING] = no_finding_label(labels)
+    return labels

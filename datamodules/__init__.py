@@ -1,0 +1,1 @@
+"""From disk to batch: raw sources, prepared shards, and the LightningDataModules that serve them."""

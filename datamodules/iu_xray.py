@@ -1,0 +1,19 @@
+"""IU X-Ray (Open-I): 3,000-odd studies with a findings section, frontal and lateral films."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datamodules.studies import StudyDataModule
+
+
+class IUXRayDataModule(StudyDataModule):
+    """Batches of IU X-Ray (``make data DATASET=iu_xray RAW=...``)."""
+
+    def __init__(self, folder: str = "data/iu_xray", **kwargs: Any) -> None:
+        """
+        Args:
+            folder: prepared shards and their card.
+            kwargs: see :class:`datamodules.studies.StudyDataModule`.
+        """
+        super().__init__(folder, **kwargs)

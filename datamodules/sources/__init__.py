@@ -1,0 +1,128 @@
+"""Raw layouts -> Study records: one reader a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, overload
+
+from ammrg.errors import DataError, SettingsError
+from ammrg.types import Study
+
+Section = Literal["findings", "impression", "both"]
+SECTIONS: tuple[Section, ...] = ("findings", "impression", "both")
+DATASETS = ("phantom", "iu_xray", "r2gen")
+SPLITS = ("train", "val", "test")
+
+
+class Rejection(NamedTuple):
+    """One film that was set aside, and why."""
+
+    study_id: str
+    film: str
+    """Its file name as the data set names it, or ``view 1`` where it has none."""
+    reason: str
+
+
+class SourceReading(NamedTuple):
+    """What a raw data set holds."""
+
+    studies: Mapping[str, Sequence[Study]]
+    """Split -> studies; a sequence may make its studies when they are asked for, and be sliced before."""
+    source: str
+    """Which layout was read: ``phantom``, ``r2gen`` or ``csv``."""
+    films: int
+    """Films the data set names, readable or not."""
+    rejected: tuple[Rejection, ...] = ()
+    """Films named and not there."""
+    notes: Mapping[str, Any] = {}
+    """For the card: what was left out or assumed."""
+
+
+class DrawnStudies(Sequence[Study]):
+    """Studies ``start .. stop`` of a phantom split, each drawn when it is asked for, so that workers draw them."""
+
+    def __init__(self, split: str, start: int, stop: int, seed: int, size: int) -> None:
+        self.split, self.start, self.stop, self.seed, self.size = split, start, stop, seed, size
+
+    def __len__(self) -> int:
+        return max(0, self.stop - self.start)
+
+    @overload
+    def __getitem__(self, index: int) -> Study: ...
+    @overload
+    def __getitem__(self, index: slice) -> DrawnStudies: ...
+    def __getitem__(self, index: int | slice) -> Study | DrawnStudies:
+        from datamodules.sources.phantom import draw_study
+
+        if isinstance(index, slice):
+            start, stop, _ = index.indices(len(self))
+            return DrawnStudies(self.split, self.start + start, self.start + stop, self.seed, self.size)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return draw_study(self.split, self.start + index, self.seed, self.size)
+
+    def __repr__(self) -> str:
+        return f"DrawnStudies({self.split}, {self.start}, {self.stop}, seed={self.seed}, size={self.size})"
+
+
+def read_source(
+    dataset: str,
+    raw: Path | None,
+    *,
+    source: str | None = None,
+    section: Section = "findings",
+    seed: int = 0,
+    split_sizes: Mapping[str, int] | None = None,
+    size: int = 256,
+) -> SourceReading:
+    """Read the records (not the films) of one data set.
+
+    Args:
+        dataset: one of :data:`DATASETS`.
+        raw: the folder of the raw data; the phantom has none.
+        source: which layout, where a folder may hold several; None takes the first present.
+        section: the text that a model shall write; studies without it are left out and counted.
+        seed: of a split made here, or of the phantom's drawing.
+        split_sizes: studies of each phantom split.
+        size: side of the phantom's films in pixels.
+
+    Raises:
+        SettingsError: an unknown data set, section or layout, or RAW not given.
+        DataError: RAW is missing or not as its layout says.
+    """
+    if section not in SECTIONS:
+        raise SettingsError(f"--section {section}: not known; one of {', '.join(SECTIONS)}")
+    if dataset == "phantom":
+        sizes = split_sizes or {}
+        drawn = {split: DrawnStudies(split, 0, count, seed, size) for split, count in sizes.items()}
+        return SourceReading(drawn, "phantom", films=0)
+    if dataset not in DATASETS:
+        raise SettingsError(f"--dataset {dataset}: not known; one of {', '.join(DATASETS)}")
+    if raw is None:
+        raise SettingsError(f"--dataset {dataset} needs --raw, the folder of the raw data (RAW= with make)")
+    if not raw.is_dir():
+        found = "a file" if raw.exists() else "nothing"
+        raise DataError(f"--raw {raw}: looked for a folder with {dataset}'s raw data, found {found} there")
+    if dataset == "iu_xray":
+        from datamodules.sources import iu_xray
+
+        return iu_xray.read(raw, source=source, section=section, seed=seed)
+    from datamodules.sources import r2gen
+
+    if source not in (None, "r2gen"):
+        raise SettingsError(f"--source {source}: --dataset r2gen has one layout, r2gen")
+    return r2gen.read(raw, section=section)
+
+
+def section_text(study: Study, section: Section) -> str:
+    """The text of one section; ``both`` is findings then impression. Empty where the study has none."""
+    if section == "both":
+        return " ".join(part for part in (study.findings, study.impression) if part)
+    return study.findings if section == "findings" else study.impression
+
+
+def with_section(studies: Sequence[Study], section: Section) -> tuple[list[Study], int]:
+    """The studies that have a text in the section, and how many have none."""
+    kept = [study for study in studies if section_text(study, section).strip()]
+    return kept, len(studies) - len(kept)

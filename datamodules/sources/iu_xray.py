@@ -1,0 +1,255 @@
+"""IU X-Ray (Open-I): an R2Gen annotation, the projections/reports CSV pair, or both in one folder.
+
+The annotation takes precedence: its studies keep their split, films and report, and the CSV pair adds what they lack
+(projections, impression, indication) and the studies they leave out. IU publishes no patient id, so every study is
+its own subject.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ammrg.errors import DataError, SettingsError
+from ammrg.findings import FINDINGS
+from ammrg.text.labeler import label
+from ammrg.types import Study
+from datamodules.sources import SPLITS, Rejection, Section, SourceReading, section_text, with_section
+from datamodules.sources.r2gen import ANNOTATION, Entry, FilmFolder, inside, read_annotation, stem, views_of
+
+PROJECTIONS, REPORTS, LABELS = "indiana_projections.csv", "indiana_reports.csv", "chexpert_labels.csv"
+SOURCES = ("r2gen", "csv")
+UID = re.compile(r"CXR(\d+)(?:_.*)?$")
+VAL_SHARE, TEST_SHARE = 0.1, 0.2
+
+
+class Row(NamedTuple):
+    """One study of the CSV pair."""
+
+    uid: str
+    findings: str
+    impression: str
+    indication: str
+    films: tuple[str, ...]
+
+
+class Folder(NamedTuple):
+    """Everything that a raw folder holds, read and checked."""
+
+    entries: Mapping[str, Entry]
+    """uid -> its entry in the annotation; empty where the CSV pair alone is read."""
+    rows: Mapping[str, Row]
+    """uid -> its row of the CSV pair; empty where there is none."""
+    projections: dict[str, str]
+    """Film stem -> ``frontal`` or ``lateral``."""
+    films: FilmFolder
+    labels: Labels
+
+
+class Labels(NamedTuple):
+    """Where labels come from."""
+
+    rows: Mapping[str, tuple[float, ...]]
+    """uid -> 14 values, read from :data:`LABELS`; they belong to the findings section."""
+    section: Section
+
+    def of(self, uid: str, text: str) -> tuple[float, ...]:
+        """The CSV's labels where it has this study and the section is theirs, the labeler's otherwise."""
+        found = self.rows.get(uid) if self.section == "findings" else None
+        return tuple(label(text)) if found is None else found
+
+    @property
+    def name(self) -> str:
+        """For the card."""
+        return f"{LABELS}, else the labeler" if self.rows and self.section == "findings" else "the labeler"
+
+
+def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
+    """All studies of a raw IU X-Ray folder that have a film and a text in the section.
+
+    Args:
+        raw: holds ``annotation.json``, or ``indiana_projections.csv`` and ``indiana_reports.csv``, or all; films in
+            ``images/``; perhaps ``chexpert_labels.csv`` (uid and the 14 findings).
+        source: ``r2gen`` or ``csv``; None takes the first that is there.
+        section: the target text.
+        seed: of the split 70/10/20, made by a hash of uid where there is no annotation.
+
+    Raises:
+        SettingsError: an unknown source.
+        DataError: the layout is missing, or a file is not as its format says.
+    """
+    folder = open_folder(raw, source, section)
+    studies, counts = assemble(folder, seed)
+    kept = {split: with_section(of_split, section) for split, of_split in studies.items()}
+    named: dict[str, tuple[str, str]] = {}
+    for uid, films in (
+        *((uid, entry.films) for uid, entry in folder.entries.items()),
+        *((uid, row.films) for uid, row in folder.rows.items()),
+    ):
+        for film in films:
+            named.setdefault(stem(film), (uid, film))
+    absent = [(uid, film) for uid, film in named.values() if folder.films.find(film) is None]
+    all_kept = [study for of_split, _ in kept.values() for study in of_split]
+    notes = {
+        "subjects": "IU X-Ray publishes no patient id: every study is its own subject",
+        "labels": folder.labels.name,
+        "split": "annotation" if folder.entries else f"hash of uid 70/10/20, seed {seed}",
+        "annotated": dict(Counter(entry.split for entry in folder.entries.values())),
+        "joined_train": sum(study.source == "csv" for study in all_kept) if folder.entries else 0,
+        "csv_rows": len(folder.rows),
+        "without_text": sum(count for _, count in kept.values()),
+        "without_film": counts["film"],
+        "without_film_and_text": counts["film and text"],
+        "without_frontal": sum(all(view.projection != "frontal" for view in study.views) for study in all_kept),
+    }
+    return SourceReading(
+        {split: of_split for split, (of_split, _) in kept.items()},
+        "r2gen" if folder.entries else "csv",
+        len(named),
+        tuple(Rejection(study_id(uid), film, "no such file") for uid, film in absent),
+        notes,
+    )
+
+
+def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
+    """Find the layouts of a folder and read those that are asked for.
+
+    Raises:
+        SettingsError: an unknown source.
+        DataError: the layout is missing, or a file is not as its format says.
+    """
+    if source not in (None, *SOURCES):
+        raise SettingsError(f"--source {source}: not known for iu_xray; one of {', '.join(SOURCES)}")
+    pair = f"{PROJECTIONS} and {REPORTS}"
+    present = {
+        "r2gen": (raw / ANNOTATION).is_file(),
+        "csv": all((raw / name).is_file() for name in (PROJECTIONS, REPORTS)),
+    }
+    if not (present[source] if source else any(present.values())):
+        wanted = {"r2gen": ANNOTATION, "csv": pair, None: f"{ANNOTATION}, or {pair}"}[source]
+        found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
+        raise DataError(f"{raw}: looked for {wanted}; found {found}")
+    rows, projections = read_pair(raw) if present["csv"] else ({}, {})
+    entries: dict[str, Entry] = {}
+    if present["r2gen"] and source != "csv":
+        for entry in read_annotation(raw / ANNOTATION):
+            if (uid := uid_of(entry)) in entries:
+                raise DataError(f"{raw / ANNOTATION}: study {uid} stands twice, as {entries[uid].id} and {entry.id}")
+            entries[uid] = entry
+    labels = Labels(read_labels(raw / LABELS) if (raw / LABELS).is_file() else {}, section)
+    return Folder(entries, rows, projections, FilmFolder(raw), labels)
+
+
+def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter[str]]:
+    """Studies that have a film, by split, and counts of those that have none (``film``, ``film and text``).
+
+    The annotation's come first; those that only the CSV pair has join train, or are split by hash where there is no
+    annotation.
+    """
+    studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
+    counts: Counter[str] = Counter()
+    for uid in (*folder.entries, *(uid for uid in folder.rows if uid not in folder.entries)):
+        row = folder.rows.get(uid, Row(uid, "", "", "", ()))
+        entry = folder.entries.get(uid)
+        if entry is not None:
+            row = row._replace(findings=entry.report.strip(), films=entry.films)
+        split = entry.split if entry is not None else "train" if folder.entries else hash_split(uid, seed)
+        views, _ = views_of(study_id(uid), row.films, folder.films, folder.projections)
+        study = Study(
+            study_id=study_id(uid),
+            subject_id=uid,
+            split=split,
+            views=views,
+            findings=row.findings,
+            impression=row.impression,
+            indication=row.indication,
+            labels=(),
+            source="csv" if entry is None else "r2gen",
+        )
+        if views:
+            text = section_text(study, folder.labels.section)
+            studies[split].append(study._replace(labels=folder.labels.of(uid, text)))
+        else:
+            counts["film"] += 1
+            counts["film and text"] += not (row.findings or row.impression)
+    return studies, counts
+
+
+def uid_of(entry: Entry) -> str:
+    """Open-I's number of an annotated study: ``CXR2384_IM-0942`` -> ``2384``; another id stays as it is."""
+    match = UID.match(entry.study_id)
+    return match.group(1) if match else entry.study_id
+
+
+def study_id(uid: str) -> str:
+    """Open-I's name of a study: ``2384`` -> ``CXR2384``; the same from every layout."""
+    return f"CXR{uid}" if uid.isdigit() else uid
+
+
+def hash_split(uid: str, seed: int) -> str:
+    """``train``, ``val`` or ``test`` (70/10/20) by a hash, so that one study's split depends on no other."""
+    share = int.from_bytes(hashlib.sha256(f"{seed}:{uid}".encode()).digest()[:8]) / 2**64
+    return "val" if share < VAL_SHARE else "test" if share < VAL_SHARE + TEST_SHARE else "train"
+
+
+def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str]]:
+    """The CSV pair: uid -> row, and film stem -> projection.
+
+    Raises:
+        DataError: a column or a study is missing, a study stands twice, or a path leaves the image folder.
+    """
+    films: dict[str, list[str]] = {}
+    projections: dict[str, str] = {}
+    for number, line in read_csv(raw / PROJECTIONS, ("uid", "filename", "projection")):
+        film = inside(line["filename"], f"{raw / PROJECTIONS}: row {number}")
+        films.setdefault(line["uid"], []).append(film)
+        projection = line["projection"].lower()
+        projections[stem(film)] = projection if projection in ("frontal", "lateral") else "unknown"
+    rows: dict[str, Row] = {}
+    for number, line in read_csv(raw / REPORTS, ("uid", "findings", "impression", "indication")):
+        uid = line["uid"]
+        if uid in rows:
+            raise DataError(f"{raw / REPORTS}: row {number}: study {uid} stands twice")
+        rows[uid] = Row(uid, line["findings"], line["impression"], line["indication"], tuple(films.get(uid, ())))
+    return rows, projections
+
+
+def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
+    """uid -> 14 labels (1, 0, -1, NaN for an empty cell) in the order of FINDINGS.
+
+    Raises:
+        DataError: a column is missing, or a cell is none of 1, 0, -1 and empty.
+    """
+    cells = {"": float("nan"), "1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}
+    labels = {}
+    for number, line in read_csv(path, ("uid", *FINDINGS)):
+        for name in FINDINGS:
+            if line[name] not in cells:
+                raise DataError(f"{path}: row {number}: {name} is {line[name]!r}; expected 1, 0, -1 or an empty cell")
+        labels[line["uid"]] = tuple(cells[line[name]] for name in FINDINGS)
+    return labels
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file as stripped text, with their number as a spreadsheet counts them.
+
+    Raises:
+        DataError: a column is missing, or the file is not CSV in UTF-8.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            absent = [name for name in columns if name not in (reader.fieldnames or ())]
+            if absent:
+                found = ", ".join(reader.fieldnames or ()) or "an empty file"
+                raise DataError(f"{path}: no column '{absent[0]}'; found {found}")
+            for number, line in enumerate(reader, start=2):
+                yield number, {name: (line[name] or "").strip() for name in columns}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error

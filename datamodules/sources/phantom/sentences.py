@@ -1,0 +1,141 @@
+"""From a plan to the words of its report, and to the labels that those words state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ammrg.findings import BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
+from datamodules.sources.phantom import wordings
+from datamodules.sources.phantom.plan import StudyPlan
+from datamodules.sources.phantom.signs import Sign
+
+_READING_ORDER: tuple[tuple[str, ...], ...] = (
+    ("Cardiomegaly", "Enlarged Cardiomediastinum"),
+    ("Lung Opacity", "Consolidation", "Pneumonia", "Edema", "Atelectasis", "Lung Lesion"),
+    ("Pleural Effusion", "Pneumothorax", "Pleural Other"),
+    ("Fracture",),
+    ("Support Devices",),
+)
+"""Heart and mediastinum, lungs, pleura, bones, devices."""
+
+_LUNG_SIGNS = _READING_ORDER[1]
+_DENIED: dict[str, float] = {
+    "Enlarged Cardiomediastinum": 0.55,
+    "Cardiomegaly": 0.75,
+    "Lung Opacity": 0.15,
+    "Lung Lesion": 0.12,
+    "Edema": 0.25,
+    "Consolidation": 0.45,
+    "Pneumonia": 0.12,
+    "Atelectasis": 0.06,
+    "Pneumothorax": 0.75,
+    "Pleural Effusion": 0.75,
+    "Pleural Other": 0.05,
+    "Fracture": 0.25,
+    "Support Devices": 0.05,
+}
+"""How often a report mentions that a finding is absent."""
+
+
+class Report(NamedTuple):
+    """The three texts of a study and the 14 labels that the findings section states."""
+
+    findings: str
+    impression: str
+    indication: str
+    labels: tuple[float, ...]
+
+
+def _choose(options: Sequence[str], rng: np.random.Generator) -> str:
+    """One of the options, the first most often: chance in proportion to 1 / rank (Zipf)."""
+    weights = 1.0 / np.arange(1, len(options) + 1)
+    return options[int(rng.choice(len(options), p=weights / weights.sum()))]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _key(sign: Sign) -> str:
+    return f"{sign.finding}/{sign.variant}" if sign.variant else sign.finding
+
+
+def _fill(template: str, sign: Sign) -> str:
+    step = 0 if sign.uncertain or sign.size < 0.35 else 1 if sign.size < 0.7 else 2
+    words = {
+        "side": sign.side,
+        "zone": sign.zone,
+        "size": ("small", "moderate", "large")[step],
+        "degree": ("mild", "moderate", "severe")[step],
+    }
+    return _capital(template.format(**words, **{_capital(name): _capital(word) for name, word in words.items()}))
+
+
+def _doubt(sign: Sign, rng: np.random.Generator) -> str:
+    noun = _fill(wordings.UNCERTAIN_NOUNS[_key(sign)], sign)
+    return _choose(wordings.UNCERTAIN, rng).format(noun=noun[:1].lower() + noun[1:], Noun=noun)
+
+
+def _denials(absent: set[str], rng: np.random.Generator) -> dict[str, str]:
+    """Sentences for the absent findings that are to be mentioned, each under the finding where it stands."""
+    said: dict[str, str] = {}
+    left = set(absent)
+    for findings, options in wordings.ABSENT.items():
+        joint = len(findings) > 1
+        if left.issuperset(findings) and (not joint or rng.random() < 0.8):
+            said[findings[0]] = _choose(options, rng)
+            left -= set(findings)
+    return said
+
+
+def write_report(plan: StudyPlan) -> Report:
+    """The report of a plan. Findings section in anatomical order, 30 to 90 words in most studies."""
+    rng = np.random.default_rng([*plan.seed, 4])
+    signs = {sign.finding: sign for sign in plan.signs}
+    chances = rng.random(len(FINDINGS))
+    absent = {
+        finding
+        for finding, chance in _DENIED.items()
+        if finding not in signs and chances[FINDINGS.index(finding)] < chance
+    }
+    denials = _denials(absent, rng)
+
+    sentences: list[str] = []
+    for group in _READING_ORDER:
+        order = [finding for finding in group if finding in signs] + [f for f in group if f in denials]
+        if group == _LUNG_SIGNS and not any(finding in signs for finding in group):
+            sentences.append(_choose(wordings.NORMAL_LUNGS, rng))
+        for finding in order:
+            if finding in denials:
+                sentences.append(denials[finding])
+            elif signs[finding].uncertain:
+                sentences.append(_doubt(signs[finding], rng))
+            else:
+                sentences.append(_fill(_choose(wordings.PRESENT[_key(signs[finding])], rng), signs[finding]))
+        if group == ("Fracture",) and "Fracture" not in signs and "Fracture" not in denials and rng.random() < 0.75:
+            sentences.append(_choose(wordings.NORMAL_BONES, rng))
+    if rng.random() < 0.25:
+        sentences.append(_choose(wordings.CLOSING, rng))
+
+    lines = []
+    for group in _READING_ORDER:
+        for finding in group:
+            if finding in signs:
+                sign = signs[finding]
+                lines.append(_doubt(sign, rng) if sign.uncertain else _fill(wordings.SHORT[_key(sign)], sign))
+    impression = " ".join(lines) if lines else _choose(wordings.NORMAL_IMPRESSION, rng)
+    return Report(" ".join(sentences), impression, _choose(wordings.INDICATIONS, rng), labels_of(plan, absent))
+
+
+def labels_of(plan: StudyPlan, denied: set[str]) -> tuple[float, ...]:
+    """14 labels: 1 and -1 for the plan's signs, 0 where the report denies, NaN where it is silent."""
+    labels = [BLANK] * len(FINDINGS)
+    for finding in denied:
+        labels[FINDINGS.index(finding)] = NEGATIVE
+    for sign in plan.signs:
+        labels[FINDINGS.index(sign.finding)] = UNCERTAIN if sign.uncertain else POSITIVE
+    labels[NO_FINDING] = no_finding_label(labels)
+    return tuple(labels)

@@ -1,0 +1,447 @@
+"""The 13 signs: each a small function from anatomy to a change of attenuation, seen only inside its boxes.
+
+A sign function takes the anatomy, what is to be drawn (:class:`Sign`) and a random generator, and returns one or more
+raw maps of added (or, where negative, removed) attenuation. :func:`place` trims each to compact support: what is weaker
+than a tenth of its peak is gone and the rest fades to zero, so that the box holds every changed pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from datamodules.sources.phantom.anatomy import (
+    HEART_TILT,
+    RIB_HALF,
+    RIB_PITCH,
+    Anatomy,
+    Lung,
+    rib_arch,
+    tilted,
+)
+from datamodules.sources.phantom.canvas import Map, Points, bump, dome, edge, strokes, texture
+
+PixelBox = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, ends excluded."""
+
+
+class Sign(NamedTuple):
+    """What is to be drawn for one finding, as the report says it."""
+
+    finding: str
+    uncertain: bool
+    side: str
+    """``right`` or ``left`` (of the patient)."""
+    zone: str
+    """``upper``, ``mid`` or ``lower``."""
+    size: float
+    """0 small .. 1 large."""
+    variant: str = ""
+    """The kind of device, or the bone broken."""
+
+    @property
+    def strength(self) -> float:
+        """Multiplies the sign's attenuation. An uncertain sign is fainter than any positive one."""
+        return 0.33 if self.uncertain else 1.0 + 0.15 * self.size
+
+
+class Drawn(NamedTuple):
+    """One sign on one film: the added attenuation ``[size size]`` and its box; zero outside the box."""
+
+    change: Map
+    box: PixelBox
+
+
+def _lung(a: Anatomy, sign: Sign, rng: np.random.Generator) -> Lung:
+    """The lung field of the sign's side; a lateral film shows both sides, there front or back at random."""
+    if a.projection == "frontal":
+        return a.lungs[sign.side]
+    return a.lungs["posterior" if rng.random() < 0.65 else "anterior"]
+
+
+def _spot(a: Anatomy, sign: Sign, rng: np.random.Generator, inset: float) -> tuple[Lung, float, float]:
+    """A point of aerated lung in the sign's zone, at least about ``inset`` from the chest wall."""
+    lung = _lung(a, sign, rng)
+    low, high = {"upper": (0.14, 0.36), "mid": (0.38, 0.60), "lower": (0.62, 0.84)}[sign.zone]
+    best, spot = -1.0, (0.17 * lung.outward, 0.5)
+    for _ in range(20):
+        y = lung.top + (lung.base - lung.top) * rng.uniform(low, high)
+        reach = float(np.interp(y, *zip(*lung.wall, strict=True)))
+        inner = 0.075 if a.projection == "frontal" else 0.02
+        x = lung.outward * rng.uniform(inner, max(reach - inset, inner + 0.01))
+        aerated = float(a.lung[a.at(x, y)])
+        if aerated > best:
+            best, spot = aerated, (x, y)
+        if best > 0.9:
+            break
+    return lung, *spot
+
+
+def _turned(a: Anatomy, x: float, y: float, angle: float) -> tuple[Map, Map]:
+    """Coordinates along and across a direction, from a point."""
+    cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    dx, dy = a.x - np.float32(x), a.y - np.float32(y)
+    return cos * dx + sin * dy, cos * dy - sin * dx
+
+
+def lung_opacity(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """A hazy, ill-defined ground-glass patch: ribs and vessels shine through a fine granular veil."""
+    _, x, y = _spot(a, sign, rng, 0.07)
+    radius = 0.07 + 0.035 * sign.size
+    r2 = tilted(a.x - x, a.y - y, radius, radius * rng.uniform(0.75, 1.25), rng.uniform(0, 3))
+    r2 = r2 * (1.0 + 0.22 * texture(2, a.size, rng))
+    grain = 1.0 + 0.22 * texture(1, a.size, rng)
+    return [np.float32(0.30 * sign.strength) * np.sqrt(bump(r2)) * grain * a.lung]
+
+
+def lung_lesion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """A round nodule or mass with a sharp, slightly lobulated edge."""
+    radius = (0.021 if sign.uncertain else 0.024) + 0.022 * sign.size
+    _, x, y = _spot(a, sign, rng, radius + 0.02)
+    along, across = a.x - np.float32(x), a.y - np.float32(y)
+    lobes = 1.0 + 0.07 * np.cos(3.0 * np.arctan2(across, along) + np.float32(rng.uniform(0, 6)))
+    r2 = (np.square(along) + np.square(across)) / np.square(radius * lobes)
+    return [np.float32(0.42 * sign.strength) * edge(1.0 - r2, 0.16) * (0.65 + 0.35 * dome(r2)) * (0.1 + 0.9 * a.lung)]
+
+
+def edema(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Septal lines: a fine net with short horizontal Kerley B strokes, on one or both sides."""
+    fields = [_spot(a, sign, rng, 0.05)]
+    if a.projection == "frontal" and sign.size > 0.45:
+        other = "left" if sign.side == "right" else "right"
+        fields.append(_spot(a, sign._replace(side=other), rng, 0.05))
+    changes = []
+    for _, x, y in fields:
+        half_w, half_h = 0.055 + 0.02 * sign.size, 0.085 + 0.025 * sign.size
+        lines: list[tuple[Points, float, float]] = []
+        starts = rng.uniform(-1, 1, (34, 2))
+        angles = np.where(np.arange(34) < 17, rng.normal(0, 0.18, 34), rng.uniform(0.6, 2.5, 34))
+        lengths = rng.uniform(0.018, 0.036, 34)
+        for (sx, sy), angle, length in zip(starts, angles, lengths, strict=True):
+            centre = np.array([x + sx * half_w, y + sy * half_h])
+            step = 0.5 * length * np.array([math.cos(angle), math.sin(angle)])
+            lines.append((np.stack([centre - step, centre + step]), 4.6, 1.0))
+        net = strokes(a.pose, a.size, lines)
+        window = edge(1.15 - tilted(a.x - x, a.y - y, half_w, half_h, 0.0), 0.25)
+        changes.append(np.float32(0.30 * sign.strength) * (net + 0.15) * window * a.lung)
+    return changes
+
+
+def consolidation(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """A dense patch, cut sharply by a fissure on one edge, with dark branching air bronchograms."""
+    _, x, y = _spot(a, sign, rng, 0.075)
+    half_w, half_h = 0.075 + 0.03 * sign.size, 0.055 + 0.03 * sign.size
+    tilt = rng.uniform(-0.35, 0.35)
+    along, across = _turned(a, x, y, tilt)
+    r2 = (np.square(along / np.float32(half_w)) + np.square(across / np.float32(half_h))) * (
+        1 + 0.15 * texture(2, a.size, rng)
+    )
+    up = 1.0 if rng.random() < 0.5 else -1.0
+    patch = edge(1.0 - r2, 0.22) * edge(up * across + np.float32(half_h * 0.35), 0.004)
+    axis = np.array([math.cos(tilt), math.sin(tilt)])
+    normal = np.array([-axis[1], axis[0]])
+    root = np.array([x, y]) - axis * half_w * 0.75 * (1 if x > 0 else -1) + normal * up * half_h * 0.2
+    lines: list[tuple[Points, float, float]] = []
+    for turn, length in ((-0.35, 0.9), (0.1, 1.35), (0.5, 0.9)):
+        heading = tilt + turn + rng.normal(0, 0.1) + (0 if x > 0 else math.pi)
+        tip = root + half_w * length * np.array([math.cos(heading), math.sin(heading)])
+        middle = 0.5 * (root + tip) + normal * rng.normal(0, 0.004)
+        lines.append((np.stack([root, middle, tip]), 7.5, 1.0))
+        for branch in (-0.6, 0.6):
+            end = middle + half_w * 0.5 * np.array([math.cos(heading + branch), math.sin(heading + branch)])
+            lines.append((np.stack([middle, end]), 5.0, 0.8))
+    bronchi = strokes(a.pose, a.size, lines)
+    cloud = 1.0 + 0.10 * texture(2, a.size, rng) + 0.05 * texture(1, a.size, rng)
+    bronchi = bronchi * edge(0.65 - r2, 0.35)
+    return [np.float32(0.42 * sign.strength) * patch * cloud * (1.0 - 0.50 * bronchi) * a.lung]
+
+
+def pneumonia(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Bronchopneumonia: a cluster of many small ill-defined blobs."""
+    _, x, y = _spot(a, sign, rng, 0.07)
+    spread = 0.055 + 0.025 * sign.size
+    count = 11 + int(9 * sign.size)
+    angles = np.arange(count) * 2.39996 + rng.uniform(0, 6)
+    angles += rng.normal(0, 0.5, count)
+    radii = spread * np.sqrt((np.arange(count) + 0.6) / count) * rng.uniform(0.7, 1.3, count)
+    sizes = rng.uniform(0.010, 0.021, count)
+    weights = rng.uniform(0.65, 1.0, count)
+    change = 0.22 * bump(0.55 * tilted(a.x - x, a.y - y, spread, spread, 0.0)).astype(np.float32)
+    for angle, radius, size, weight in zip(angles, radii, sizes, weights, strict=True):
+        dx, dy = x + radius * math.cos(angle), y + radius * math.sin(angle)
+        change = np.maximum(change, np.float32(weight) * bump(tilted(a.x - dx, a.y - dy, size * 1.4, size * 1.4, 0.0)))
+    return [np.float32(0.40 * sign.strength) * change * a.lung]
+
+
+def atelectasis(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Plate-like bands: two or three nearly parallel, nearly horizontal strips with tapering ends."""
+    _, x, y = _spot(a, sign, rng, 0.08)
+    angle = rng.uniform(-0.45, 0.45)
+    along, across = _turned(a, x, y, angle)
+    change = np.zeros_like(a.x)
+    length = 0.065 + 0.03 * sign.size
+    for k in range(2 if sign.size < 0.6 else 3):
+        offset, shift = (k - 0.5) * rng.uniform(0.026, 0.034), rng.uniform(-0.02, 0.02)
+        half = rng.uniform(0.0070, 0.0095)
+        bend = 1.2 * rng.uniform(-1, 1) * np.square(along) + rng.normal(0, 0.08) * along
+        ends = 1.0 - np.square((along - shift) / np.float32(length))
+        change = np.maximum(
+            change, edge(1.0 - np.abs(across - offset - bend) / np.float32(half), 0.5) * edge(ends - 0.1, 0.15)
+        )
+    return [np.float32(0.38 * sign.strength) * change * (0.15 + 0.85 * a.lung)]
+
+
+def pneumothorax(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Air in the pleural space: a dark crescent without vessels, bounded by a thin white pleural line."""
+    lung = _lung(a, sign, rng)
+    span = lung.base - lung.top
+    apical = sign.zone == "upper"
+    centre = lung.top + span * ((0.10 if apical else 0.42) + 0.06 * rng.uniform(-1, 1))
+    height = span * (0.30 + 0.08 * sign.size)
+    depth = 0.050 + 0.040 * sign.size
+    vertical = 1.0 - np.square((a.y - centre) / np.float32(height))
+    gap = np.float32(depth) * np.sqrt(np.maximum(vertical, 0.0))
+    inward = lung.outer - lung.s
+    space = edge(gap - inward, 0.004) * edge(vertical - 0.05, 0.06) * lung.mask
+    line = edge(1.0 - np.abs(inward - gap) / np.float32(0.0052), 0.5) * edge(vertical - 0.05, 0.05) * lung.mask
+    strength = np.float32(sign.strength)
+    return [strength * (0.42 * line - space * (0.085 + a.vessels) * (1 - line))]
+
+
+def pleural_effusion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Homogeneous fluid in a costophrenic angle under a concave meniscus that climbs the chest wall."""
+    lung = a.lungs[sign.side] if a.projection == "frontal" else a.lungs["posterior"]
+    height = (0.06 if sign.uncertain else 0.11) + 0.12 * sign.size
+    wall = float(np.interp(lung.base - 0.03, *zip(*lung.wall, strict=True)))
+    inner = wall - 0.14 - 0.08 * sign.size
+    rise = np.clip((lung.s - np.float32(inner)) / np.float32(wall - inner), 0.0, 1.1)
+    surface = np.float32(lung.base - 0.015) - np.float32(height) * (
+        0.40 + 0.30 * rise + 0.45 * np.square(np.square(rise))
+    )
+    fluid = edge(a.y - surface, 0.010) * edge(lung.s - np.float32(inner), 0.02) * lung.mask
+    return [np.float32(0.46 * (0.6 if sign.uncertain else 1.0) * min(sign.strength * 1.2, 1.1)) * fluid]
+
+
+def pleural_other(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Lumpy pleural thickening along the chest wall with bright, irregular calcified plaques."""
+    lung = _lung(a, sign, rng)
+    span = lung.base - lung.top
+    centre = lung.top + span * ({"upper": 0.28, "mid": 0.48, "lower": 0.66}[sign.zone] + 0.04 * rng.uniform(-1, 1))
+    length = span * (0.15 + 0.07 * sign.size)
+    inward = lung.outer - lung.s
+    along = (a.y - np.float32(centre)) / np.float32(length)
+    lumps = 0.68 + 0.32 * np.cos(along * np.float32(rng.uniform(6.5, 8.5)) + np.float32(rng.uniform(0, 6)))
+    depth = np.float32(0.034 + 0.012 * sign.size) * lumps * np.sqrt(np.maximum(1 - along * along, 0))
+    pad = edge(depth - inward, 0.005) * edge(inward + 0.004, 0.004) * edge(1 - np.abs(along), 0.08)
+    chalk = edge(texture(1, a.size, rng) - 0.3, 0.9)
+    return [np.float32(sign.strength) * pad * (0.27 + 0.30 * chalk)]
+
+
+def _break(
+    a: Anatomy, x: float, y: float, angle: float, half: float, bone: Map, sign: Sign, rng: np.random.Generator
+) -> Map:
+    """One broken bone: its shaft redrawn as two displaced ends, with a gap and callus between."""
+    along, across = _turned(a, x, y, angle)
+    reach = 0.050
+    window = edge(1.0 - (np.square(along) + np.square(across)) / np.float32(reach * reach), 0.25)
+    step = np.float32(rng.uniform(0.75, 1.0) * half) * np.sign(along) * np.float32(1 if rng.random() < 0.5 else -1)
+    off = np.abs(across - step * np.maximum(1 - np.abs(along) / np.float32(reach), 0)) / np.float32(half)
+    shaft = edge(1.0 - off, 0.22) * (0.6 + 0.4 * off * off)
+    gap = edge(1.0 - np.abs(along + 0.35 * across) / np.float32(0.0072), 0.4)
+    ends = bump(np.square(along / np.float32(0.030)) + np.square(across / np.float32(half * 2.4)))
+    drawn = shaft * (0.18 + 0.28 * np.sqrt(ends)) * (1 - gap) - 0.10 * gap * edge(1.7 - np.abs(across) / half, 0.3)
+    callus = 0.15 * ends * (1 - gap)
+    return np.float32(sign.strength) * window * (drawn + callus - bone)
+
+
+def fracture(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Displaced fractures of one or two ribs, or of a clavicle: step, gap and callus."""
+    if sign.variant == "clavicle" and a.projection == "frontal":
+        s = rng.uniform(0.14, 0.24)
+        y = a.marks["clavicle"] - 0.16 * (s - 0.03) + 0.028 * math.sin((s - 0.03) * 17.0)
+        outward = a.lungs[sign.side].outward
+        slope = (-0.16 + 0.028 * 17.0 * math.cos((s - 0.03) * 17.0)) * outward
+        return [_break(a, s * outward, y, math.atan(slope), 0.0125, a.clavicles, sign, rng)]
+    lung = _lung(a, sign, rng)
+    first = {"upper": 2, "mid": 4, "lower": 6}[sign.zone] + int(rng.integers(0, 2))
+    s = rng.uniform(0.13, 0.26)
+    changes = []
+    for k in range(2 if sign.size > 0.4 else 1):
+        here = s + (0.012 if k else 0.0)
+        if a.projection == "frontal":
+            y = lung.ribs_top + (first + k) * RIB_PITCH + float(rib_arch(here))
+            slope, half = 3.0 * (here - 0.10) * lung.outward, RIB_HALF * RIB_PITCH
+        else:
+            x = here * lung.outward * 0.7
+            y = a.marks["top"] + (first + k) * 0.074 - 0.30 * x + 0.9 * x * x
+            slope, half = -0.30 + 1.8 * x, 0.16 * 0.074
+            here *= 0.7
+        changes.append(_break(a, here * lung.outward, y, math.atan(slope), half, a.ribs, sign, rng))
+    return changes
+
+
+def support_devices(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """Metal and plastic: a pacemaker, an implanted port, a tube or sternal wires, by the sign's variant."""
+    metal = np.float32(0.95 * sign.strength if not sign.uncertain else 0.24)
+    front = a.projection == "frontal"
+    outward = (a.lungs[sign.side].outward) if front else -1.0
+    x = outward * (rng.uniform(0.17, 0.25) if front else rng.uniform(0.10, 0.16))
+    y = a.marks["top"] + rng.uniform(0.10, 0.20)
+    if sign.variant == "pacemaker":
+        angle = rng.uniform(-0.5, 0.5)
+        along, across = _turned(a, x, y, angle)
+        half = rng.uniform(0.034, 0.042)
+        box = np.maximum(np.abs(along) / np.float32(half), np.abs(across) / np.float32(half * 0.8))
+        round_ = np.sqrt(np.square(along / np.float32(half)) + np.square(across / np.float32(half * 0.8))) * 0.80
+        can = edge(1.0 - np.maximum(box, round_), 0.07) * (
+            0.62 + 0.38 * edge(0.25 - np.abs(across / np.float32(half) - 0.55), 0.05)
+        )
+        lead = _lead(a, x, y + half * 0.3, -outward, rng)
+        return [metal * np.maximum(can, 0.75 * lead)]
+    if sign.variant == "port":
+        r2 = tilted(a.x - x, a.y - y, 0.024, 0.024, 0.0)
+        ring = edge(1.0 - r2, 0.12) * (0.45 + 0.55 * edge(np.abs(r2 - 0.62) - 0.15, 0.08))
+        return [metal * np.maximum(ring, 0.7 * _lead(a, x, y - 0.02, -outward, rng))]
+    if sign.variant == "tube":
+        tip = a.marks["top"] + rng.uniform(0.12, 0.20)
+        drift = rng.uniform(-0.012, 0.012)
+        t = np.linspace(0, 1, 8)[:, None]
+        path = np.concatenate([drift + 0.01 * np.sin(3 * t), tip - 0.17 * (1 - t)], axis=1)
+        wall = strokes(a.pose, a.size, [(path, 18.0, 0.5), (path, 6.0, 1.0)])
+        return [np.float32(1.15) * metal * wall]
+    lines: list[tuple[Points, float, float]] = []
+    count = 3 + int(2.5 * sign.size)
+    start = a.marks["top"] + rng.uniform(0.12, 0.22)
+    turn = np.linspace(0, 2 * math.pi, 14)
+    for k in range(count):
+        cx = rng.normal(0, 0.003) if front else -(a.marks["half"] + 0.005)
+        loop = np.stack(
+            [cx + 0.017 * np.cos(turn) * (1 if front else 0.5), start + 0.052 * k + 0.013 * np.sin(turn + 0.4)], axis=1
+        )
+        lines.append((loop, 5.5, 1.0))
+        lines.append((np.array([[cx, start + 0.052 * k], [cx + 0.016, start + 0.052 * k + 0.016]]), 5.5, 1.0))
+    return [np.float32(1.25) * metal * strokes(a.pose, a.size, lines)]
+
+
+def _lead(a: Anatomy, x: float, y: float, inward: float, rng: np.random.Generator) -> Map:
+    """A short wire or catheter that leaves a generator towards the midline and turns down."""
+    t = np.linspace(0, 1, 12)[:, None]
+    reach, fall = rng.uniform(0.07, 0.11), rng.uniform(0.05, 0.11)
+    path = np.concatenate([x + inward * reach * np.sin(1.57 * t), y - 0.045 * np.sin(3.14 * t) + fall * t**3], axis=1)
+    return strokes(a.pose, a.size, [(path, 6.0, 1.0)])
+
+
+def _solid(a: Anatomy, shape: Map, sign: Sign) -> Map:
+    """Soft tissue in the place of lung: dense, and the vessels in it no longer seen."""
+    share = np.float32(0.45 if sign.uncertain else 1.0)
+    return share * shape * (np.float32(0.50) * np.sqrt(a.lung) - np.float32(0.8) * a.vessels)
+
+
+def cardiomegaly(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """A heart whose border bulges far out into the lung: the left ventricle, the right atrium in large ones too."""
+    hx, hy, ha, hb = a.heart
+    grow = 0.6 if sign.uncertain else 1.0 + 0.45 * sign.size
+    front = a.projection == "frontal"
+    direction = (1.0 if sign.side == "left" else -1.0) if front else 1.0
+    if front and direction > 0:
+        r2 = tilted(a.x - (hx + 0.062 * grow), a.y - (hy + 0.002), ha + 0.006, hb + 0.038 * grow, HEART_TILT * 0.8)
+    elif front:
+        r2 = tilted(a.x + 0.058 + 0.022 * grow, a.y - (hy - 0.01), 0.060 + 0.022 * grow, 0.095 + 0.018 * grow, 0.0)
+    else:
+        r2 = tilted(a.x - (hx + 0.05 * grow), a.y - (hy - 0.02), ha - 0.005, hb + 0.045 * grow, HEART_TILT)
+    bulge = edge(1.0 - r2, 0.07) * (0.78 + 0.22 * dome(r2))
+    side = edge(a.x * np.float32(direction) + (0.1 if not front else 0.0), 0.02)
+    return [_solid(a, bulge * side, sign)]
+
+
+def enlarged_cardiomediastinum(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
+    """An upper mediastinum that bulges smoothly to one side."""
+    front = a.projection == "frontal"
+    outward = a.lungs[sign.side].outward if front else -1.0
+    width = (0.055 if sign.uncertain else 0.085) + 0.035 * sign.size
+    height = (0.085 if sign.uncertain else 0.10) + 0.035 * sign.size
+    y = a.marks["top"] + 0.155 + rng.uniform(-0.02, 0.025)
+    x = outward * (0.03 if front else 0.10)
+    r2 = tilted(a.x - x, a.y - y, width, height, 0.12 * outward)
+    side = edge(a.x * np.float32(outward), 0.01) if front else np.float32(1.0)
+    return [_solid(a, edge(1.0 - r2, 0.10) * (0.75 + 0.25 * dome(r2)) * side, sign)]
+
+
+SIGNS: dict[str, Callable[[Anatomy, Sign, np.random.Generator], list[Map]]] = {
+    "Enlarged Cardiomediastinum": enlarged_cardiomediastinum,
+    "Cardiomegaly": cardiomegaly,
+    "Lung Opacity": lung_opacity,
+    "Lung Lesion": lung_lesion,
+    "Edema": edema,
+    "Consolidation": consolidation,
+    "Pneumonia": pneumonia,
+    "Atelectasis": atelectasis,
+    "Pneumothorax": pneumothorax,
+    "Pleural Effusion": pleural_effusion,
+    "Pleural Other": pleural_other,
+    "Fracture": fracture,
+    "Support Devices": support_devices,
+}
+"""One function per abnormal finding."""
+
+# Fixed structures come first; signs that may lie anywhere in the lungs then look for room beside them.
+PLACING_ORDER: tuple[str, ...] = (
+    "Cardiomegaly",
+    "Enlarged Cardiomediastinum",
+    "Pleural Effusion",
+    "Pneumothorax",
+    "Support Devices",
+    "Pleural Other",
+    "Consolidation",
+    "Pneumonia",
+    "Edema",
+    "Atelectasis",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Fracture",
+)
+
+
+def trim(raw: Map) -> Drawn | None:
+    """Compact support: values shrink towards zero by a tenth of the peak. None where hardly a pixel is left."""
+    level = np.abs(raw)
+    peak = float(level.max())
+    if peak < 0.01:
+        return None
+    change = (np.sign(raw) * np.maximum(level - np.float32(0.1 * peak), 0.0)).astype(np.float32)
+    rows, columns = np.flatnonzero(change.any(axis=1)), np.flatnonzero(change.any(axis=0))
+    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    if box[2] - box[0] < 3 or box[3] - box[1] < 3:
+        return None
+    return Drawn(change, box)
+
+
+def _hidden(box: PixelBox, others: Sequence[PixelBox]) -> float:
+    """Largest share of a box, or of one already there, that the two have in common."""
+    x0, y0, x1, y1 = box
+    share = 0.0
+    for left, top, right, bottom in others:
+        common = max(min(x1, right) - max(x0, left), 0) * max(min(y1, bottom) - max(y0, top), 0)
+        smaller = min((x1 - x0) * (y1 - y0), (right - left) * (bottom - top))
+        share = max(share, common / smaller)
+    return share
+
+
+def place(a: Anatomy, sign: Sign, seed: Sequence[int], taken: Sequence[PixelBox], tries: int = 6) -> list[Drawn]:
+    """Draw one sign, trying again elsewhere while it covers or is covered by signs already there."""
+    best: list[Drawn] = []
+    least = math.inf
+    for attempt in range(tries):
+        rng = np.random.default_rng([*seed, attempt])
+        drawn = [one for raw in SIGNS[sign.finding](a, sign, rng) if (one := trim(raw)) is not None]
+        if not drawn:
+            continue
+        hidden = max(_hidden(one.box, taken) for one in drawn)
+        if hidden < least:
+            best, least = drawn, hidden
+        if least < 0.15:
+            break
+    return best

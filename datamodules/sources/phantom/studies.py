@@ -1,0 +1,47 @@
+"""Whole studies: plan, films and report together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ammrg.findings import FINDINGS
+from ammrg.types import Box, Study, View
+from datamodules.sources.phantom.films import draw_film, encode_png
+from datamodules.sources.phantom.plan import plan_study
+from datamodules.sources.phantom.sentences import write_report
+
+SPLIT_SIZES: dict[str, int] = {"train": 1500, "val": 150, "test": 200}
+
+
+def draw_study(split: str, index: int, seed: int = 0, size: int = 256) -> Study:
+    """Study ``index`` of a split, films drawn at ``size`` x ``size`` pixels (PNG bytes).
+
+    It depends on nothing but the arguments, so that studies can be drawn in any order and in parallel.
+    """
+    plan = plan_study(split, index, seed)
+    report = write_report(plan)
+    views, boxes = [], []
+    for number, projection in enumerate(plan.projections):
+        film = draw_film(projection, plan.signs, (*plan.seed, 100 + number), size)
+        views.append(View(encode_png(film.pixels), projection))
+        for finding, (x0, y0, x1, y1) in film.boxes:
+            boxes.append(Box(number, FINDINGS.index(finding), x0 / size, y0 / size, x1 / size, y1 / size))
+    return Study(
+        study_id=plan.study_id,
+        subject_id=plan.subject_id,
+        split=split,
+        views=tuple(views),
+        findings=report.findings,
+        impression=report.impression,
+        indication=report.indication,
+        labels=report.labels,
+        source="phantom",
+        boxes=tuple(boxes),
+    )
+
+
+def generate(split_sizes: Mapping[str, int] | None = None, seed: int = 0, size: int = 256) -> Iterator[Study]:
+    """All studies of all splits, one after the other. ``split_sizes`` maps train, val, test to numbers of studies."""
+    for split, count in (SPLIT_SIZES if split_sizes is None else split_sizes).items():
+        for index in range(count):
+            yield draw_study(split, index, seed, size)

@@ -1,0 +1,203 @@
+"""R2Gen's layout: ``annotation.json`` {train, val, test: [{id, report, image_path, ...}]} beside ``images/``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from ammrg.errors import DataError
+from ammrg.text.labeler import label
+from ammrg.types import Study, View
+from datamodules.sources import SPLITS, Rejection, Section, SourceReading, with_section
+
+ANNOTATION = "annotation.json"
+FIELDS = ("id", "report", "image_path")
+GROUPS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test"}
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".jp2")
+
+
+class Entry(NamedTuple):
+    """One example of an annotation."""
+
+    id: str
+    split: str
+    report: str
+    films: tuple[str, ...]
+    """Paths as they are written, relative to the image folder, none leaving it."""
+    study_id: str
+    subject_id: str
+
+
+class FilmFolder:
+    """Films below a folder, found by the path a data set writes, also where the suffix on disk is another."""
+
+    def __init__(self, raw: Path) -> None:
+        """
+        Args:
+            raw: the raw data set; films lie in ``images/``, ``images/images_normalized/`` or ``raw`` itself.
+        """
+        candidates = (raw / "images" / "images_normalized", raw / "images", raw)
+        self.folder = next(folder for folder in candidates if folder.is_dir())
+        self._by_stem: dict[str, str] | None = None
+
+    def find(self, film: str) -> Path | None:
+        """The file of a film, or None where it is not there."""
+        exact = self.folder / film
+        if exact.is_file():
+            return exact
+        if self._by_stem is None:
+            self._by_stem = {
+                stem(os.path.relpath(os.path.join(folder, name), self.folder)): os.path.join(folder, name)
+                for folder, _, names in os.walk(self.folder)
+                for name in sorted(names)
+                if name.lower().endswith(IMAGE_SUFFIXES)
+            }
+        found = self._by_stem.get(stem(film))
+        return None if found is None else Path(found)
+
+
+def stem(film: str) -> str:
+    """A film's path without an image suffix: ``1_IM-0001-3001.dcm.png`` -> ``1_IM-0001-3001.dcm``."""
+    path = PurePosixPath(film.replace("\\", "/"))
+    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else str(path)
+
+
+def inside(film: str, where: str) -> str:
+    """A relative path that stays below its folder, as it is written.
+
+    Raises:
+        DataError: absolute, or with a part ``..``; ``where`` opens the message.
+    """
+    parts = PurePosixPath(film.replace("\\", "/")).parts
+    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
+        raise DataError(f"{where}: the path {film!r} leaves the image folder; write it relative to that folder")
+    return film
+
+
+def read_annotation(path: Path) -> list[Entry]:
+    """The examples of an annotation, in its order.
+
+    Raises:
+        DataError: not JSON, no known split, an entry without a field, a path that leaves the image folder; the
+            message names file, entry and field.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict) or not GROUPS.keys() & content.keys():
+        found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
+        raise DataError(f"{path}: looked for the lists {', '.join(SPLITS)}, found {found or 'an empty object'}")
+    entries = []
+    for group, examples in content.items():
+        if group not in GROUPS:
+            raise DataError(f"{path}: split {group!r} is not known; one of {', '.join(GROUPS)}")
+        if not isinstance(examples, list):
+            raise DataError(f"{path}: {group} is {type(examples).__name__}, not a list of entries")
+        entries += [entry(example, GROUPS[group], f"{path}: {group}[{i}]") for i, example in enumerate(examples)]
+    return entries
+
+
+def entry(example: Any, split: str, where: str) -> Entry:
+    """One checked example; ``where`` opens every message.
+
+    Raises:
+        DataError: a field is missing or of another type, or a path leaves the image folder.
+    """
+    if not isinstance(example, dict):
+        raise DataError(f"{where} is {type(example).__name__}, not an object with {', '.join(FIELDS)}")
+    for field in FIELDS:
+        if field not in example:
+            name = f" (id {example['id']})" if "id" in example else ""
+            raise DataError(f"{where}{name} has no field '{field}'; it has {', '.join(map(str, example)) or 'none'}")
+    films = example["image_path"]
+    films = [films] if isinstance(films, str) else films
+    if not isinstance(films, list) or not films or not all(isinstance(film, str) for film in films):
+        raise DataError(f"{where} (id {example['id']}): image_path must be one path or a list of paths, is {films!r}")
+    if not isinstance(example["report"], str):
+        raise DataError(f"{where} (id {example['id']}): report must be text, is {type(example['report']).__name__}")
+    study_id = str(example.get("study_id", example["id"]))
+    return Entry(
+        id=str(example["id"]),
+        split=split,
+        report=example["report"],
+        films=tuple(inside(film, f"{where} (id {example['id']})") for film in films),
+        study_id=study_id,
+        subject_id=str(example.get("subject_id", study_id)),
+    )
+
+
+def views_of(
+    study_id: str, films: Sequence[str], folder: FilmFolder, projections: dict[str, str]
+) -> tuple[tuple[View, ...], list[Rejection]]:
+    """The films of a study that are there, and those that are not.
+
+    Args:
+        study_id: of the study.
+        films: paths as the data set writes them.
+        folder: where they lie.
+        projections: film stem -> ``frontal`` or ``lateral``; others are ``unknown``.
+    """
+    views, missing = [], []
+    for film in films:
+        file = folder.find(film)
+        if file is None:
+            missing.append(Rejection(study_id, film, "no such file"))
+        else:
+            views.append(View(file, projections.get(stem(film), "unknown")))
+    return tuple(views), missing
+
+
+def read(raw: Path, *, section: Section = "findings") -> SourceReading:
+    """Any R2Gen annotation: examples of one study (``study_id``) become one study with all its films.
+
+    An annotation holds one text; it is taken as the section asked for. Labels are the labeler's.
+
+    Raises:
+        DataError: no annotation, or not as its format says.
+    """
+    path = raw / ANNOTATION
+    if not path.is_file():
+        found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
+        raise DataError(f"{raw}: looked for {ANNOTATION}, found {found}")
+    folder = FilmFolder(raw)
+    grouped: dict[str, list[Entry]] = {}
+    for example in read_annotation(path):
+        grouped.setdefault(example.study_id, []).append(example)
+    studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
+    rejected: list[Rejection] = []
+    without_film = films = 0
+    for study_id, examples in grouped.items():
+        first = examples[0]
+        splits = sorted({example.split for example in examples})
+        if len(splits) > 1:
+            raise DataError(f"{path}: study {study_id} stands in {' and '.join(splits)}")
+        named = [film for example in examples for film in example.films]
+        films += len(named)
+        views, missing = views_of(study_id, named, folder, {})
+        rejected += missing
+        if not views:
+            without_film += 1
+            continue
+        text = first.report.strip()
+        texts = ("", text) if section == "impression" else (text, "")
+        studies[first.split].append(
+            Study(study_id, first.subject_id, first.split, views, *texts, "", tuple(label(text)), "r2gen")
+        )
+    kept = {split: with_section(of_split, section) for split, of_split in studies.items()}
+    return SourceReading(
+        {split: of_split for split, (of_split, _) in kept.items()},
+        "r2gen",
+        films,
+        tuple(rejected),
+        {
+            "annotated": dict(Counter(examples[0].split for examples in grouped.values())),
+            "without_text": sum(count for _, count in kept.values()),
+            "without_film": without_film,
+            "labels": "labeler",
+        },
+    )

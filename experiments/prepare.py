@@ -1,0 +1,224 @@
+"""``python -m experiments prepare``: a raw data set -> validated Parquet shards, card.json and two pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ammrg.errors import SettingsError
+from ammrg.findings import FINDINGS
+from datamodules.shards import read_card, write_atomically, write_shards
+from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
+from experiments.run_settings import differences
+
+PHANTOM_STUDIES = {"train": 1500, "val": 120, "test": 240}
+PHANTOM_SIZE, DEFAULT_SIZE = 256, 512
+SMALLEST_SIZE = 32
+SETTINGS = "prepare.json"
+
+
+def prepare(
+    dataset: str,
+    raw: Path | None,
+    out: Path,
+    *,
+    size: int | None = None,
+    workers: int | None = None,
+    section: Section = "findings",
+    source: str | None = None,
+    seed: int = 0,
+    studies: Mapping[str, int] | None = None,
+    max_rejected: float = 0.01,
+) -> dict[str, Any]:
+    """Prepare one data set, go on where an earlier call was stopped, or find that nothing is to be done.
+
+    Args:
+        dataset: ``phantom``, ``iu_xray`` or ``r2gen`` (any annotation.json).
+        raw: folder of the raw data; the phantom has none.
+        out: folder of the shards.
+        size: a film's shorter side is at most this many pixels; None: 256 for the phantom, 512 elsewhere.
+        workers: processes; None takes one a core.
+        section: the text a model shall write.
+        source: which layout, where a folder holds several.
+        seed: of the phantom, or of a split made here.
+        studies: split -> number of phantom studies.
+        max_rejected: more than this share of films set aside is an error, at the end.
+
+    Returns:
+        The card.
+
+    Raises:
+        SettingsError: the folder was prepared with other settings; names each.
+        DataError: the raw data are missing or not as their format says, or too many films were set aside.
+    """
+    phantom = dataset == "phantom"
+    side = size or (PHANTOM_SIZE if phantom else DEFAULT_SIZE)
+    if side < SMALLEST_SIZE:
+        raise SettingsError(f"--size {side}: a film needs at least {SMALLEST_SIZE} pixels")
+    if studies is not None and not phantom:
+        raise SettingsError(f"--studies is for the phantom; {dataset} has the studies it has")
+    counts = dict(studies or PHANTOM_STUDIES) if phantom else None
+    settings: dict[str, Any] = {
+        "dataset": dataset,
+        "raw": None if phantom or raw is None else str(raw.resolve()),
+        "source": source,
+        "section": section,
+        "size": side,
+        "seed": seed,
+        "studies": counts,
+    }
+    finished = (out / "card.json").exists()
+    check_kept(out / SETTINGS, settings, finished)
+    if finished:
+        print(f"{out} is up to date")
+        card = read_card(out)
+        draw_pictures(out, card)
+        return card
+    reading = read_source(dataset, raw, source=source, section=section, seed=seed, split_sizes=counts, size=side)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / SETTINGS, json.dumps(settings, indent=2) + "\n")
+    card = write_shards(
+        reading,
+        out,
+        dataset=dataset,
+        settings={key: value for key, value in settings.items() if key != "raw"},
+        size=side,
+        section=section,
+        workers=workers,
+        max_rejected=max_rejected,
+    )
+    draw_pictures(out, card)
+    return card
+
+
+def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
+    """Compare with the settings a folder was prepared with.
+
+    A finished folder needs no raw data and a layout only where one is asked for.
+
+    Raises:
+        SettingsError: names every setting that differs.
+    """
+    if not path.exists():
+        return
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    asked = dict(settings)
+    for key in ("raw", "source"):
+        if finished and asked[key] is None:
+            asked[key] = kept[key]
+    changed = differences(kept, asked)
+    if changed:
+        raise SettingsError(
+            f"{path} keeps other settings than those asked for:\n  " + "\n  ".join(changed) + "\n"
+            f"Prepare into another folder (--out), take the change back, or remove {path.parent} yourself."
+        )
+
+
+def draw_pictures(out: Path, card: Mapping[str, Any]) -> None:
+    """``contact_sheet.png`` and ``findings.png`` beside the shards, to look at; those that are there stay."""
+    from datamodules.pictures import contact_sheet, findings_chart
+
+    if not (out / "contact_sheet.png").exists():
+        contact_sheet(out, card, out / "contact_sheet.png")
+    if not (out / "findings.png").exists():
+        findings_chart(card, out / "findings.png")
+
+
+def print_card(out: Path, card: Mapping[str, Any]) -> None:
+    """The card as two tables, and where things lie."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    splits = [split for split in SPLITS if split in card["counts"]]
+    table = Table(title=f"{card['dataset']} ({card['source']}, {card['section']}), fingerprint {card['fingerprint']}")
+    table.add_column("")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for key, label in (
+        ("studies", "studies"),
+        ("subjects", "subjects"),
+        ("views", "films"),
+        ("frontal", "  frontal"),
+        ("lateral", "  lateral"),
+        ("unknown", "  unknown"),
+        ("unlabelled", "unlabelled studies"),
+    ):
+        table.add_row(label, *(f"{card['counts'][split][key]:,}" for split in splits))
+    table.add_row("words, median", *(f"{card['text'][split]['words_median']:.0f}" for split in splits))
+    table.add_row("text also in train", *(f"{card['texts_shared_with_train'].get(split, '')}" for split in splits))
+    table.add_section()
+    for name in FINDINGS:
+        cells = [card["findings"][split][name] for split in splits]
+        table.add_row(name, *(f"{cell['positive']:,} + / {cell['uncertain']:,} ?" for cell in cells))
+    console.print(table)
+    for key, value in card["notes"].items():
+        console.print(f"{key}: {value}", highlight=False)
+    share = card["rejected"] / max(1, card["films_named"])
+    console.print(
+        f"films set aside: {card['rejected']:,} of {card['films_named']:,} ({share:.2%}); "
+        f"{card['bytes'] / 2**20:,.1f} MiB; restricted: {'yes' if card['restricted'] else 'no'}"
+    )
+    for name in ("card.json", "rejected.jsonl", "contact_sheet.png", "findings.png"):
+        if (out / name).exists():
+            console.print(f"  {out / name}", soft_wrap=True)
+
+
+def split_sizes(text: str) -> dict[str, int]:
+    """``train=1500,val=120,test=240`` as a dict; for argparse."""
+    sizes = {}
+    for part in text.split(","):
+        split, equals, count = part.partition("=")
+        if split.strip() not in SPLITS or not equals or not count.strip().isdigit():
+            raise argparse.ArgumentTypeError(f"{part!r}: write train=N,val=N,test=N")
+        sizes[split.strip()] = int(count)
+    return sizes
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of ``prepare``."""
+    arguments = argparse.ArgumentParser(
+        prog="python -m experiments prepare",
+        description="A raw data set -> Parquet shards and card.json. Stopped at any moment, the same call goes on.",
+        epilog="Research use only.",
+    )
+    arguments.add_argument("--dataset", required=True, choices=DATASETS)
+    arguments.add_argument("--raw", type=Path, help="folder of the raw data (the phantom needs none)")
+    arguments.add_argument("--out", type=Path, help="folder of the shards (default: data/DATASET)")
+    arguments.add_argument(
+        "--size",
+        type=int,
+        help=f"shorter side of a film in pixels, at most ({PHANTOM_SIZE} phantom, {DEFAULT_SIZE} else)",
+    )
+    arguments.add_argument("--workers", type=int, help="processes (default: one a core)")
+    arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
+    arguments.add_argument("--source", help="which layout, where a folder holds several: r2gen or csv")
+    arguments.add_argument("--seed", type=int, default=0, help="of the phantom, or of a split made here")
+    arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=1500,val=120,test=240")
+    arguments.add_argument(
+        "--max-rejected", type=float, default=0.01, help="share of films that may be set aside (default 0.01)"
+    )
+    return arguments
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prepare one data set and print its card."""
+    options = parser().parse_args(argv)
+    out = options.out or Path("data") / options.dataset
+    card = prepare(
+        options.dataset,
+        options.raw,
+        out,
+        size=options.size,
+        workers=options.workers,
+        section=options.section,
+        source=options.source,
+        seed=options.seed,
+        studies=options.studies,
+        max_rejected=options.max_rejected,
+    )
+    print_card(out, card)
+    return 0

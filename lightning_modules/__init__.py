@@ -1,0 +1,1 @@
+"""Lightning shells around the networks: batch -> loss, logs and scores."""

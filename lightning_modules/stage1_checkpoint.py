@@ -1,0 +1,63 @@
+"""A stage-1 checkpoint as stage 2 takes it: the network alone, checked, rebuilt without a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ammrg.errors import CheckpointError
+from ammrg.fingerprints import tensors_fingerprint
+from ammrg.networks.disease_classifier import DiseaseClassifier
+
+PREFIX = "classifier."
+
+
+class Stage1(NamedTuple):
+    """What a stage-1 checkpoint holds for later stages."""
+
+    classifier: DiseaseClassifier
+    """In eval mode, frozen."""
+    fingerprint: str
+    """Of the classifier's weights: a region bank must carry the same."""
+    data_fingerprint: str
+    """Of the prepared data it was trained on."""
+    image_size: int
+    """Side of the films it saw, in pixels."""
+
+
+def load_stage1(path: str | Path) -> Stage1:
+    """Read a stage-1 checkpoint.
+
+    Raises:
+        CheckpointError: no such file, or a checkpoint of another module, or one whose weights do not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"stage1_checkpoint {path}: no such file; train stage 1 first (make stage1)")
+    checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    if "classifier_config" not in checkpoint:
+        module = checkpoint.get("provenance", {}).get("module", "another module")
+        raise CheckpointError(
+            f"stage1_checkpoint {path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1"
+        )
+    classifier = DiseaseClassifier.from_config(checkpoint["classifier_config"])
+    weights = {
+        name.removeprefix(PREFIX): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(PREFIX)
+    }
+    try:
+        classifier.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"stage1_checkpoint {path}: its weights do not fit its own settings: {error}") from error
+    fingerprint = tensors_fingerprint(classifier.state_dict())
+    if fingerprint != checkpoint["classifier_fingerprint"]:
+        raise CheckpointError(
+            f"stage1_checkpoint {path}: weights have fingerprint {fingerprint}, the file says "
+            f"{checkpoint['classifier_fingerprint']}: it was changed or is damaged; train stage 1 again"
+        )
+    kept = checkpoint["provenance"]
+    classifier.requires_grad_(False).eval()
+    return Stage1(classifier, fingerprint, kept["data_fingerprint"], kept["image_size"])

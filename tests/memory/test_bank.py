@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from ammrg.errors import MemoryBankError
+from ammrg.memory import bank as bank_module
+from ammrg.memory.bank import FORMAT_VERSION, MemoryBank, bank_paths, check_leaks, load, save
+
+BankOf = Callable[..., MemoryBank]
+OWNERS = [[("s1", "p1")], [("s2", "p1")], [("s3", "p2"), ("s4", "p3")], []]
+
+
+def test_comes_back_as_it_was_saved(tmp_path: Path, bank_of: BankOf) -> None:
+    bank = bank_of(OWNERS, restricted=True)
+    bank.boxes[3] = torch.nan
+    save(bank, tmp_path / "memory" / "regions")
+    back = load(tmp_path / "memory" / "regions", encoder_fingerprint="e" * 16, data_fingerprint="d" * 16)
+    assert back.study_ids == (("s1",), ("s2",), ("s3", "s4"), ())
+    assert back.subject_ids == (("p1",), ("p1",), ("p2", "p3"), ())
+    assert back.meta == bank.meta
+    assert back.meta.restricted
+    for name in ("patterns", "findings", "views", "scores"):
+        assert torch.equal(getattr(back, name), getattr(bank, name))
+    torch.testing.assert_close(back.boxes, bank.boxes, rtol=0, atol=0, equal_nan=True)
+    assert back.fingerprint == bank.fingerprint
+    assert (
+        len(load(tmp_path / "memory" / "regions.json")) == len(load(tmp_path / "memory" / "regions.safetensors")) == 4
+    )
+
+
+def test_a_dot_in_the_name_is_not_a_suffix(tmp_path: Path, bank_of: BankOf) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions.v2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["regions.v2.json", "regions.v2.safetensors"]
+    assert len(load(tmp_path / "regions.v2")) == 4
+
+
+def test_reports_keep_their_texts_and_files_are_readable_without_the_project(tmp_path: Path, bank_of: BankOf) -> None:
+    texts = ["no acute disease.", 'heart "large"; größe 12 µm\n']
+    save(bank_of(OWNERS[:2], texts=texts), tmp_path / "reports")
+    assert load(tmp_path / "reports").texts == tuple(texts)
+    sidecar = json.loads((tmp_path / "reports.json").read_text(encoding="utf-8"))
+    assert sidecar["texts"] == texts
+    assert sidecar["count"] == 2
+    assert sidecar["finding_names"][8] == "Pneumothorax"
+    with safe_open(tmp_path / "reports.safetensors", "pt") as file:
+        assert file.get_tensor("patterns").shape == (2, 4)
+
+
+def test_equal_banks_give_equal_files_and_other_content_another_fingerprint(tmp_path: Path, bank_of: BankOf) -> None:
+    save(bank_of(OWNERS), tmp_path / "a")
+    save(bank_of(OWNERS), tmp_path / "b")
+    for suffix in (".json", ".safetensors"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    bank = bank_of(OWNERS)
+    prints = {bank.fingerprint, bank_of(OWNERS, seed=1).fingerprint, bank_of([[("x", "p1")], *OWNERS[1:]]).fingerprint}
+    changed = bank_of(OWNERS)
+    changed.patterns[0, 0] += 1
+    assert len(prints | {changed.fingerprint}) == 4
+
+
+def test_a_planted_test_study_is_caught_at_load_and_named(tmp_path: Path, bank_of: BankOf) -> None:
+    owners = [[(f"train{i}", f"p{i}")] for i in range(50)]
+    owners[37] = [("train37", "p37"), ("test9", "q9")]  # slipped in as the second owner of a merged pattern
+    save(bank_of(owners), tmp_path / "regions")
+    with pytest.raises(
+        MemoryBankError, match=r"regions\.json: holds patterns of 1 studies .*: test9\. .*build it again"
+    ):
+        load(tmp_path / "regions", forbidden_studies=[f"test{i}" for i in range(20)])
+    with pytest.raises(MemoryBankError, match=r"1 patients of the validation or test split: q9\."):
+        load(tmp_path / "regions", forbidden_subjects={"q9", "q10"})
+    assert len(load(tmp_path / "regions", forbidden_studies=["test1"], forbidden_subjects=["q1", ""])) == 50
+
+
+def test_many_leaks_are_named_by_the_first_five_and_counted(bank_of: BankOf) -> None:
+    bank = bank_of([[(f"t{i}", "")] for i in range(9)])
+    with pytest.raises(MemoryBankError, match=r"9 studies .*: t0, t1, t2, t3, t4 and 4 more\."):
+        check_leaks(bank, forbidden_studies=[f"t{i}" for i in range(9)])
+    check_leaks(bank, forbidden_subjects=[""])  # unknown patients are not one patient
+
+
+@pytest.mark.parametrize("field", ["encoder", "data"])
+def test_a_memory_of_another_encoder_or_data_set_is_refused(tmp_path: Path, bank_of: BankOf, field: str) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    with pytest.raises(
+        MemoryBankError, match=rf"{field}_fingerprint is {field[0] * 16}, but the {field} in use is ffff"
+    ):
+        load(tmp_path / "regions", **{f"{field}_fingerprint": "ffff"})
+
+
+def test_an_empty_bank_and_broken_patterns_are_refused_both_ways(tmp_path: Path, bank_of: BankOf) -> None:
+    with pytest.raises(MemoryBankError, match="empty memory bank"):
+        save(bank_of([]), tmp_path / "empty")
+    broken = bank_of([[(f"s{i}", "p")] for i in range(9)])
+    broken.patterns[2, 1] = torch.nan
+    broken.patterns[5, 0] = torch.inf
+    with pytest.raises(MemoryBankError, match=r"2 of 9 patterns hold NaN or infinity \(rows 2, 5\)"):
+        save(broken, tmp_path / "broken")
+    assert list(tmp_path.iterdir()) == []
+    for name, bank in (("empty", bank_of([])), ("broken", broken)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bank_module, "_check_content", lambda *_: None)
+            save(bank, tmp_path / name)
+        with pytest.raises(MemoryBankError, match="empty memory bank" if name == "empty" else "2 of 9"):
+            load(tmp_path / name)
+
+
+def test_an_interrupted_save_leaves_the_old_bank(
+    tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    old = load(tmp_path / "regions").fingerprint
+
+    def full_disk(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            save(bank_of(OWNERS[:2]), tmp_path / "regions")
+    assert load(tmp_path / "regions").fingerprint == old
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["regions.json", "regions.safetensors"]
+
+
+def test_halves_of_two_saves_are_told_apart(tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    really = os.replace
+
+    def killed_between(source: Path, target: Path) -> None:
+        if target.suffix == ".json":
+            raise KeyboardInterrupt
+        really(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed_between)
+        with pytest.raises(KeyboardInterrupt):
+            save(bank_of(OWNERS[:2]), tmp_path / "regions")
+    with pytest.raises(MemoryBankError, match="interrupted save or a changed file"):
+        load(tmp_path / "regions")
+    save(bank_of(OWNERS[:2]), tmp_path / "regions")
+    assert len(load(tmp_path / "regions")) == 2
+
+
+def _edit(path: Path, **changes: Any) -> None:
+    sidecar = json.loads(path.read_text())
+    for key, value in changes.items():
+        if value is None:
+            del sidecar[key]
+        else:
+            sidecar[key] = value
+    path.write_text(json.dumps(sidecar))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": FORMAT_VERSION + 1}, r"format version 2, but this code reads version 1"),
+        ({"format": "something"}, "not a memory bank"),
+        ({"kind": "films"}, "kind is 'films', not one of regions, reports"),
+        ({"split": None}, "field 'split' must be str, found NoneType"),
+        ({"texts": "one"}, "field 'texts' must be list, found str"),
+        ({"texts": ["one"]}, r"not a whole memory bank .*4 patterns, but 1 texts"),
+        ({"subject_ids": [["p1"], [], [], []]}, r"pattern 1 has 1 study_ids but 0 subject_ids"),
+        ({"study_ids": [1, 2, 3, 4]}, "study_ids must be a list of lists of strings"),
+    ],
+)
+def test_a_wrong_sidecar_is_refused_by_field(
+    tmp_path: Path, bank_of: BankOf, changes: dict[str, Any], message: str
+) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    _edit(tmp_path / "regions.json", **changes)
+    with pytest.raises(MemoryBankError, match=message):
+        load(tmp_path / "regions")
+
+
+def test_missing_and_broken_files_are_refused(tmp_path: Path, bank_of: BankOf) -> None:
+    with pytest.raises(MemoryBankError, match="no memory bank there"):
+        load(tmp_path / "none")
+    save(bank_of(OWNERS), tmp_path / "regions")
+    tensors, sidecar = bank_paths(tmp_path / "regions")
+    whole = tensors.read_bytes()
+    tensors.unlink()
+    with pytest.raises(MemoryBankError, match=r"missing beside regions\.json"):
+        load(tmp_path / "regions")
+    tensors.write_bytes(whole[:-7])
+    with pytest.raises(MemoryBankError, match="interrupted save or a changed file"):
+        load(tmp_path / "regions")
+    sidecar.write_text("{")
+    with pytest.raises(MemoryBankError, match="not readable as JSON"):
+        load(tmp_path / "regions")
+    sidecar.write_text("[]")
+    with pytest.raises(MemoryBankError, match="format is 'list'"):
+        load(tmp_path / "regions")
+
+
+def test_fields_that_do_not_fit_are_refused_at_construction(bank_of: BankOf) -> None:
+    bank = bank_of(OWNERS)
+    with pytest.raises(MemoryBankError, match=r"patterns must be torch.float32 \[4, 4\], not torch.float64"):
+        dataclasses.replace(bank, patterns=bank.patterns.double())
+    with pytest.raises(MemoryBankError, match=r"boxes must be torch.float32 \[4, 4\], not torch.float32 \[3, 4\]"):
+        dataclasses.replace(bank, boxes=bank.boxes[:3])
+    with pytest.raises(MemoryBankError, match=r"patterns must be a matrix \[n d\], not \[16\]"):
+        dataclasses.replace(bank, patterns=bank.patterns.flatten())
+    with pytest.raises(MemoryBankError, match="4 patterns, but 3 study_ids"):
+        dataclasses.replace(bank, study_ids=bank.study_ids[:3])
+    with pytest.raises(MemoryBankError, match=r"findings\[1\] is 14"):
+        dataclasses.replace(bank, findings=torch.tensor([0, 14, -1, 2]))
+
+
+def test_take_keeps_the_order_asked_for(bank_of: BankOf) -> None:
+    bank = bank_of(OWNERS)
+    part = bank.take(torch.tensor([2, 0]))
+    assert part.study_ids == (("s3", "s4"), ("s1",))
+    assert torch.equal(part.patterns, bank.patterns[[2, 0]])
+    assert part.findings.tolist() == [2, 0]

@@ -1,0 +1,285 @@
+"""LanguageModel against plain transformers, on tiny random models of several families."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from torch import Tensor, nn
+
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.networks.language_model import LanguageModel, linear_layers
+from experiments.models import train_tokenizer
+
+REPORTS = ["The heart is large.", "No effusion. The lungs are clear. No pneumothorax is seen.", "Normal."]
+SIZES = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "pad_token_id": 0,
+}
+FAMILIES = ("Llama", "Qwen2", "Phi3", "Gemma2", "SmolLM3")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with a tiny random model of a family, made once."""
+    root = tmp_path_factory.mktemp("models")
+
+    def make(family: str = "Llama") -> Path:
+        path = root / family
+        if not path.exists():
+            torch.manual_seed(0)
+            config = getattr(transformers, f"{family}Config")(**SIZES)
+            model = getattr(transformers, f"{family}ForCausalLM")(config)
+            model.save_pretrained(path)
+            train_tokenizer(REPORTS, 300).save_pretrained(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def llama(folders: Callable[[str], Path]) -> LanguageModel:
+    torch.manual_seed(1)
+    return LanguageModel(str(folders("Llama")), quantization="none", device="cpu")
+
+
+def films(*counts: int) -> list[Tensor]:
+    return [torch.randn(count, 64) for count in counts]
+
+
+def edited(folder: Path, target: Path, file: str, **fields: object) -> Path:
+    """A copy of a model folder with other values in one of its JSON files."""
+    shutil.copytree(folder, target)
+    content = json.loads((target / file).read_text())
+    (target / file).write_text(json.dumps({**content, **fields}))
+    return target
+
+
+def test_loss_is_that_of_plain_transformers(llama: LanguageModel) -> None:
+    visual = films(4, 7, 2)
+    before, after = (torch.tensor(ids) for ids in llama.prompt_parts("Describe."))
+    total, count = 0.0, 0
+    for tokens, report in zip(visual, REPORTS, strict=True):  # one at a time: no padding, all logits, HF's own loss
+        ids = torch.tensor([*llama.tokenizer.encode(report), llama.tokenizer.eos_token_id])
+        prompt = torch.cat([llama.embed(before), tokens, llama.embed(after)])
+        labels = torch.cat([torch.full((len(prompt),), -100), ids])
+        output = llama.model(inputs_embeds=torch.cat([prompt, llama.embed(ids)])[None], labels=labels[None])
+        total, count = total + float(output.loss) * len(ids), count + len(ids)
+    assert float(llama.loss(visual, REPORTS, "Describe.")) == pytest.approx(total / count, rel=1e-5)
+    losses = llama.target_losses(visual, REPORTS, "Describe.")
+    assert len(losses.values) == count
+    assert losses.report_of_token.bincount().tolist() == [len(llama.tokenizer.encode(report)) + 1 for report in REPORTS]
+
+
+def test_logits_are_computed_only_where_there_is_a_target(llama: LanguageModel) -> None:
+    seen: list[torch.Size] = []
+    llama.model.lm_head.register_forward_hook(lambda module, args, output: seen.append(output.shape))
+    losses = llama.target_losses(films(30, 50), REPORTS[:2], "Describe.")
+    assert seen == [torch.Size([len(losses.values), 320])]
+
+
+def test_prompt_is_the_chat_template_around_the_visual_tokens(llama: LanguageModel) -> None:
+    before, after = llama.prompt_parts("Describe.")
+    assert llama.tokenizer.decode(before) == "<s><|user|>"
+    assert llama.tokenizer.decode(after) == "Describe.<|assistant|>"
+
+
+def test_a_prompt_embedded_under_inference_mode_still_trains(llama: LanguageModel) -> None:
+    with torch.inference_mode():
+        llama.loss(films(2, 2, 2), REPORTS, "Describe.")
+    visual = [tokens.requires_grad_() for tokens in films(2, 2, 2)]
+    llama.loss(visual, REPORTS, "Describe.").backward()
+    assert all(tokens.grad is not None and tokens.grad.abs().sum() > 0 for tokens in visual)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_text_does_not_depend_on_the_batch(folders: Callable[[str], Path], quantization: str, beams: int) -> None:
+    model = LanguageModel(str(folders("Llama")), quantization=quantization, device="cpu")
+    torch.manual_seed(2)
+    visual = films(1, 9, 4, 30, 2, 17, 5, 11)
+    together = model.generate(visual, "Describe.", max_new_tokens=12, num_beams=beams)
+    alone = [model.generate([tokens], "Describe.", max_new_tokens=12, num_beams=beams)[0] for tokens in visual]
+    assert together == alone
+    assert len(set(together)) > 4  # random weights, but not blind
+
+
+def overfit(model: LanguageModel, visual: list[Tensor], reports: list[str], steps: int = 60) -> None:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=2e-2, weight_decay=0)
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model.loss(visual, reports, "Describe.").backward()
+        optimizer.step()
+
+
+def test_lora_learns_reports_and_their_end(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = str(folders("Llama"))
+    torch.manual_seed(3)
+    model = LanguageModel(folder, quantization="nf4", lora={"rank": 8}, device="cpu")
+    visual = films(3, 5, 4)
+    before = model.embed(torch.arange(10)).clone()
+    overfit(model, visual, REPORTS)
+    assert model.generate(visual, "Describe.", max_new_tokens=40) == REPORTS  # stops at EOS, each from its own film
+    assert torch.equal(model.embed(torch.arange(10)), before)
+
+    state = model.trained_state_dict()
+    assert state
+    assert all("lora_" in key for key in state)
+    again = LanguageModel(folder, quantization="nf4", lora={"rank": 8}, device="cpu")
+    again.load_trained_state_dict(state)
+    assert again.generate(visual, "Describe.", max_new_tokens=40) == REPORTS
+
+
+def test_state_dict_leaves_the_frozen_model_out_of_any_model_that_holds_it(folders: Callable[[str], Path]) -> None:
+    def build() -> nn.ModuleDict:
+        lm = LanguageModel(str(folders("Llama")), quantization="nf4", lora={"rank": 2}, device="cpu")
+        return nn.ModuleDict({"lm": lm, "model": nn.Linear(2, 2)})
+
+    outer = build()
+    state = outer.state_dict()
+    assert {key for key in state if "lora_" not in key} == {"model.weight", "model.bias"}
+    build().load_state_dict(state, strict=True)
+    del state["model.bias"]
+    with pytest.raises(RuntimeError, match=r"Missing key.*model\.bias"):
+        build().load_state_dict(state, strict=True)
+
+
+def test_missing_and_unexpected_lora_weights_are_refused(folders: Callable[[str], Path]) -> None:
+    folder = str(folders("Llama"))
+    adapted = LanguageModel(folder, quantization="none", lora={"rank": 2}, device="cpu")
+    plain = LanguageModel(folder, quantization="none", device="cpu")
+    assert plain.trained_state_dict() == {}
+    with pytest.raises(CheckpointError, match="Unexpected"):
+        plain.load_trained_state_dict(adapted.trained_state_dict())
+    with pytest.raises(CheckpointError, match="Missing"):
+        adapted.load_trained_state_dict({})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families(folders: Callable[[str], Path], family: str) -> None:
+    model = LanguageModel(str(folders(family)), quantization="nf4", lora={"rank": 2}, device="cpu")
+    visual = [tokens.requires_grad_() for tokens in films(2, 5, 3)]
+    loss = model.loss(visual, REPORTS, "Describe.")
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(tokens.grad is not None and tokens.grad.abs().sum() > 0 for tokens in visual)
+    together = model.generate([tokens.detach() for tokens in visual], "Describe.", max_new_tokens=5)
+    assert together[1:2] == model.generate([visual[1].detach()], "Describe.", max_new_tokens=5)
+
+
+def test_embedding_and_head_keep_their_weights_when_quantised(folders: Callable[[str], Path]) -> None:
+    model = LanguageModel(str(folders("Llama")), quantization="nf4", device="cpu")
+    plain = LanguageModel(str(folders("Llama")), quantization="none", device="cpu")
+    assert torch.equal(model.model.lm_head.weight, plain.model.lm_head.weight)
+    assert torch.equal(model.model.get_input_embeddings().weight, plain.model.get_input_embeddings().weight)
+    assert linear_layers(plain.model) == ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_int8_gives_a_loss_and_a_gradient(folders: Callable[[str], Path]) -> None:
+    visual = [tokens.requires_grad_() for tokens in films(2, 5, 3)]
+    plain = LanguageModel(str(folders("Llama")), quantization="none", device="cpu")
+    eight = LanguageModel(str(folders("Llama")), quantization="int8", device="cpu")
+    loss = eight.loss(visual, REPORTS, "Describe.")
+    loss.backward()
+    exact = plain.loss(visual, REPORTS, "Describe.")
+    assert float(loss.detach()) == pytest.approx(float(exact.detach()), rel=0.02)
+    assert all(tokens.grad is not None and tokens.grad.abs().sum() > 0 for tokens in visual)
+
+
+def test_a_tokenizer_without_pad_serves(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders("Llama"), tmp_path / "model")
+    content = json.loads((folder / "tokenizer_config.json").read_text())
+    del content["pad_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(content))
+    torch.manual_seed(4)
+    visual = films(3, 8, 1)
+    without = LanguageModel(str(folder), quantization="none", device="cpu")
+    assert without.tokenizer.pad_token_id is None
+    with_pad = LanguageModel(str(folders("Llama")), quantization="none", device="cpu")
+    assert without.generate(visual, "A.", max_new_tokens=8) == with_pad.generate(visual, "A.", max_new_tokens=8)
+    assert torch.equal(without.loss(visual, REPORTS, "A."), with_pad.loss(visual, REPORTS, "A."))
+
+
+def test_the_turn_ends_with_the_token_of_the_chat_template(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = edited(folders("Llama"), tmp_path / "model", "generation_config.json", eos_token_id=[2, 4])
+    template = (folder / "chat_template.jinja").read_text().replace("{{ eos_token }}", "<|user|>")
+    (folder / "chat_template.jinja").write_text(template)
+    model = LanguageModel(str(folder), quantization="none", device="cpu")
+    assert model.stop_ids == [2, 4]
+    assert model.report_ids("Normal.", 100)[-1] == model.tokenizer.convert_tokens_to_ids("<|user|>") == 4
+
+
+def test_a_long_report_is_cut_at_a_sentence_end_and_counted(llama: LanguageModel) -> None:
+    whole = llama.tokenizer.encode(REPORTS[1])
+    first_two = llama.tokenizer.encode("No effusion. The lungs are clear.")
+    assert llama.report_ids(REPORTS[1], len(whole) + 1) == [*whole, llama.end_id]
+    assert llama.reports_cut == 0
+    assert llama.report_ids(REPORTS[1], len(whole)) == [*first_two, llama.end_id]
+    assert llama.report_ids(REPORTS[1], 2) == whole[:2]
+    assert llama.reports_cut == 2
+    assert len(llama.target_losses(films(3), [REPORTS[1]], "A.", max_report_tokens=len(whole)).values) == (
+        len(first_two) + 1
+    )
+
+
+def test_a_prompt_longer_than_the_context_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = edited(folders("Llama"), tmp_path / "model", "config.json", max_position_embeddings=32)
+    model = LanguageModel(str(folder), quantization="none", device="cpu")
+    for call in (lambda: model.loss(films(40), ["a"], "A."), lambda: model.generate(films(40), "A.", max_new_tokens=4)):
+        with pytest.raises(SettingsError, match="reads 32 tokens"):
+            call()
+
+
+def test_identity_follows_the_weights(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    model = LanguageModel(str(folders("Llama")), device="cpu")
+    assert model.identity["quantization"] == "nf4"
+    same = shutil.copytree(folders("Llama"), tmp_path / "same")
+    other = edited(folders("Llama"), tmp_path / "other", "config.json", rms_norm_eps=1e-5)
+    prints = [LanguageModel(str(folder), device="cpu").identity["fingerprint"] for folder in (same, other)]
+    assert prints[0] == model.identity["fingerprint"] != prints[1]
+
+
+def test_bad_models_are_refused_by_name(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(folders("Llama") / file, bare / file)
+    with pytest.raises(SettingsError, match="no tokenizer in this folder"):
+        LanguageModel(str(bare), device="cpu")
+
+    foreign = shutil.copytree(folders("Llama"), tmp_path / "foreign")
+    train_tokenizer([f"word{number} other{number}" for number in range(400)], 600).save_pretrained(foreign)
+    with pytest.raises(SettingsError, match="the embedding only 320 rows"):
+        LanguageModel(str(foreign), device="cpu")
+
+    broken = edited(folders("Llama"), tmp_path / "broken", "config.json", num_hidden_layers=3)
+    with pytest.raises(SettingsError, match="weights are missing"):
+        LanguageModel(str(broken), quantization="none", device="cpu")
+
+    for settings, message in (
+        ({"lora": {"targets": ["q_proj", "query"]}}, "'query' matches no layer"),
+        ({"lora": {"r": 4}}, "unknown field r"),
+        ({"quantization": "nf5"}, "is none of nf4"),
+        ({"compute_dtype": "half"}, "is none of float32"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            LanguageModel(str(folders("Llama")), device="cpu", **settings)
+
+
+def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="neither a complete Hugging Face folder nor"):
+        LanguageModel(str(tmp_path / "absent"), device="cpu")

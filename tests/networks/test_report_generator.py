@@ -1,0 +1,322 @@
+"""ReportGenerator with a real (tiny, random) classifier, language model and banks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.findings import FINDINGS, NO_FINDING
+from ammrg.memory.bank import BankMeta, MemoryBank
+from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.report_generator import ReportGenerator, findings_in_words
+from ammrg.types import StudyBatch
+from experiments.models import train_tokenizer
+
+ENCODER = {
+    "config": {
+        "model_type": "resnet",
+        "num_channels": 1,
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    }
+}
+QFORMER = {"width": 32, "layers": 1, "heads": 2, "dropout": 0.0}
+HOPFIELD = {"association_width": 8, "heads": 2, "dropout": 0.0}
+REPORTS = ["The heart is large.", "No effusion.", "The lungs are clear."]
+STUDIES = ("s0", "s1", "s2")
+
+
+@pytest.fixture(scope="module")
+def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=320, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2
+    )
+    LlamaForCausalLM(config).save_pretrained(path)
+    train_tokenizer([*REPORTS, *FINDINGS], 300).save_pretrained(path)
+    return path
+
+
+def bank(kind: str, width: int, studies: tuple[str, ...] = STUDIES, seed: int = 5) -> MemoryBank:
+    """Two patterns a study; a region bank ends with one disease query, which nobody owns."""
+    owners = [(study,) for study in studies for _ in range(2)] + ([()] if kind == "regions" else [])
+    n, regions = len(owners), kind == "regions"
+    boxes = torch.tensor([0.1, 0.2, 0.5, 0.6]).repeat(n, 1) if regions else torch.full((n, 4), torch.nan)
+    if regions:
+        boxes[-1] = torch.nan
+    meta = {"encoder_fingerprint": "e", "data_fingerprint": "d", "split": "train", "seed": 0, "selection": "random"}
+    return MemoryBank(
+        patterns=torch.randn(n, width, generator=torch.Generator().manual_seed(seed)),
+        study_ids=tuple(owners),
+        subject_ids=tuple(tuple(f"p{study}" for study in row) for row in owners),
+        findings=torch.arange(n) % 13 if regions else torch.full((n,), -1),
+        boxes=boxes,
+        views=torch.zeros(n, dtype=torch.int64),
+        texts=("",) * n if regions else tuple(f"report {i}" for i in range(n)),
+        scores=torch.ones(n),
+        meta=BankMeta(kind="regions" if regions else "reports", restricted=False, **meta),
+    )
+
+
+def build(folder: Path, seed: int = 0, lora: dict[str, Any] | None = None, **settings: Any) -> ReportGenerator:
+    torch.manual_seed(seed)
+    classifier = DiseaseClassifier(ENCODER, QFORMER)
+    language_model = LanguageModel(str(folder), quantization="nf4", device="cpu", lora=lora)
+    banks = settings.pop("banks", (bank("regions", 32), bank("reports", 24)))
+    return ReportGenerator(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)
+
+
+def batch(studies: tuple[str, ...] = STUDIES) -> StudyBatch:
+    """Studies with one, two and one films."""
+    films = torch.randint(0, 256, (4, 1, 48, 48), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    return StudyBatch(
+        images=films,
+        study_of_view=torch.tensor([0, 1, 1, 2]),
+        labels=torch.zeros(3, 14),
+        reports=REPORTS,
+        study_ids=list(studies),
+        subject_ids=[f"p{study}" for study in studies],
+        projections=["frontal", "frontal", "lateral", "unknown"],
+        boxes=[],
+    )
+
+
+def loss(network: ReportGenerator) -> float:
+    return float(network(batch()).detach())
+
+
+def test_streams_stand_in_order_and_can_be_switched_off(llm_folder: Path) -> None:
+    whole = build(llm_folder).eval()
+    tokens = [row.detach() for row in whole.prompt(batch()).tokens]
+    assert [len(row) for row in tokens] == [36 + 42, 72 + 42, 36 + 42]
+    assert tokens[0].shape[1] == whole.language_model.width
+    scale = whole.language_model.embedding_scale()
+    assert float(tokens[0].square().mean().sqrt()) / scale == pytest.approx(1, abs=0.3)  # read as words from the start
+
+    counts = {
+        "image_tokens": [42, 42, 42],
+        "query_tokens": [64, 100, 64],
+        "visual_memory": [64, 100, 64],
+        "report_memory": [64, 100, 64],
+    }
+    for switch, expected in counts.items():
+        part = build(llm_folder, **{switch: False})
+        assert [len(row) for row in part.prompt(batch()).tokens] == expected
+        assert torch.isfinite(part(batch()))
+    with pytest.raises(SettingsError, match="every stream"):
+        build(llm_folder, **dict.fromkeys(counts, False))
+
+
+def test_pooling_averages_the_grid(llm_folder: Path) -> None:
+    pooled = build(llm_folder, pool_image_tokens=3)
+    assert [len(row) for row in pooled.prompt(batch()).tokens] == [9 + 42, 18 + 42, 9 + 42]
+    seen: list[Tensor] = []
+    pooled.streams["image"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    pooled.prompt(batch())
+    raw = pooled.classifier(batch().images).raw_tokens.reshape(4, 6, 6, 16)
+    torch.testing.assert_close(seen[0][:, 0], raw[:, :2, :2].mean((1, 2)))
+    torch.testing.assert_close(seen[0][:, 5], raw[:, 2:4, 4:].mean((1, 2)))
+
+
+def test_the_view_that_speaks_gives_the_query(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    seen: list[Tensor] = []
+    network.streams["query"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    shown = network.prompt(batch())
+    views = network.classifier(batch().images)
+    for finding in range(14):
+        pick = min if finding == NO_FINDING else max
+        view = pick((1, 2), key=lambda row: float(views.logits[row, finding]))
+        torch.testing.assert_close(seen[0][1, finding], views.queries[view, finding])
+        torch.testing.assert_close(shown.logits[1, finding], views.logits[view, finding])
+    torch.testing.assert_close(seen[0][0], views.queries[0])
+
+
+def test_projection_marks_tell_views_apart(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    swapped = batch()._replace(projections=["lateral", "frontal", "lateral", "unknown"])
+    change = network.prompt(swapped).tokens[0] - network.prompt(batch()).tokens[0]
+    assert change[:36].abs().amin(0).max() > 1e-4
+    torch.testing.assert_close(change[36:], torch.zeros_like(change[36:]))
+    torch.testing.assert_close(network.prompt(swapped).tokens[1:], network.prompt(batch()).tokens[1:])
+
+
+def test_only_the_right_parts_learn(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 2}, finding_tokens=True).train()
+    assert not network.classifier.training
+    network(batch()).backward()
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert trained == set(network.trained_state_dict())
+    assert not any(name.startswith("classifier.") for name in trained)
+    without = {
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
+    }
+    assert all("lora_A" in name for name in without)  # B starts at zero, so A's first gradient is zero
+    frozen = [parameter for parameter in network.parameters() if not parameter.requires_grad]
+    assert all(parameter.grad is None for parameter in frozen)
+
+
+def test_a_classifier_may_be_trained_and_is_then_saved(llm_folder: Path) -> None:
+    network = build(llm_folder, freeze_classifier=False).train()
+    network(batch()).backward()
+    assert network.classifier.qformer.disease_queries.grad.abs().sum() > 0
+    assert "classifier.qformer.disease_queries" in network.trained_state_dict()
+
+
+def test_a_study_does_not_recall_itself(llm_folder: Path) -> None:
+    for exclude, may_recall_itself in (("patient", False), ("study", False), ("none", True)):
+        shown = build(llm_folder, exclude_self=exclude).eval().prompt(batch(), associations=7)
+        for retrieval in (shown.regions, shown.reports):
+            for row in range(3):
+                own = (retrieval.indices[row] == 2 * row) | (retrieval.indices[row] == 2 * row + 1)
+                assert bool(retrieval.weights[row][own].sum() > 0) is may_recall_itself
+
+
+def test_a_patient_of_another_study_is_masked_too(llm_folder: Path) -> None:
+    strangers = batch(("x0", "x1", "x2"))._replace(subject_ids=["ps0", "unseen", "unseen too"])
+    shown = build(llm_folder, exclude_self="patient").eval().prompt(strangers, associations=7)
+    own = shown.reports.indices[0] < 2
+    assert shown.reports.weights[0][own].sum() == 0
+    by_study = build(llm_folder, exclude_self="study").eval().prompt(strangers, associations=7)
+    assert by_study.reports.weights[0][by_study.reports.indices[0] < 2].sum() > 0
+
+
+def test_memories_off_silences_only_the_memories(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    on, off = network.prompt(batch()).tokens, network.prompt(batch(), memories_off=True).tokens
+    for shown, silent in zip(on, off, strict=True):
+        torch.testing.assert_close(shown[:-28], silent[:-28])
+        assert silent[-28:].abs().max() == 0
+        assert shown[-28:].abs().amax(1).min() > 0
+    assert all(not report.regions and not report.reports for report in network.generate(batch(), memories_off=True))
+
+
+def test_generated_reports_carry_their_reasons(llm_folder: Path) -> None:
+    network = build(llm_folder).train()
+    reports = network.generate(batch(), max_new_tokens=5)
+    assert network.training  # as it was
+    assert [report.study_id for report in reports] == list(STUDIES)
+    with torch.no_grad():
+        logits = network.prompt(batch()).logits
+    for row, report in enumerate(reports):
+        assert list(report.findings) == list(FINDINGS)
+        assert list(report.findings.values()) == pytest.approx(logits[row].sigmoid().tolist())
+        for leaned in (report.regions, report.reports):
+            weights = [pattern.weight for pattern in leaned]
+            assert weights == sorted(weights, reverse=True)
+            assert 0 < sum(weights) <= 1 + 1e-5
+            assert report.study_id not in {pattern.study_id for pattern in leaned}
+        assert all(pattern.text and pattern.box is None and pattern.finding is None for pattern in report.reports)
+        for pattern in report.regions:
+            assert pattern.finding in FINDINGS
+            assert (pattern.box is None) is (pattern.study_id == "")  # only the disease query has no place
+    four = [pattern.weight for pattern in reports[0].reports]
+    assert len(four) == 4  # six stored, two of them its own
+    assert sum(four) == pytest.approx(1, abs=1e-4)
+
+
+def test_text_does_not_depend_on_the_batch(llm_folder: Path) -> None:
+    network = build(llm_folder)
+    together = [report.text for report in network.generate(batch(), max_new_tokens=6)]
+    whole = batch()
+    for row, views in enumerate(([0], [1, 2], [3])):
+        single = StudyBatch(
+            images=whole.images[views],
+            study_of_view=torch.zeros(len(views), dtype=torch.int64),
+            labels=whole.labels[:1],
+            reports=[""],
+            study_ids=[whole.study_ids[row]],
+            subject_ids=[whole.subject_ids[row]],
+            projections=[whole.projections[view] for view in views],
+            boxes=[],
+        )
+        assert network.generate(single, max_new_tokens=6)[0].text == together[row]
+
+
+def test_findings_in_the_prompt_follow_the_thresholds(llm_folder: Path) -> None:
+    network = build(llm_folder, findings_in_prompt=True, instruction="Go.").eval()
+    logits = network.prompt(batch()).logits
+    network.classifier.thresholds.fill_(1.0)
+    network.classifier.thresholds[9] = float(logits[0, 9].sigmoid())
+    network.classifier.thresholds[NO_FINDING] = 0.0
+    assert network.prompt(batch()).instructions[0] == "Findings: pleural effusion. Go."
+    network.classifier.thresholds.fill_(1.0)
+    assert network.prompt(batch()).instructions == ["Findings: none. Go."] * 3
+    assert build(llm_folder, instruction="Go.").prompt(batch()).instructions == ["Go."] * 3
+    assert findings_in_words(["a", "b"], ["c"]) == "Findings: a, b; uncertain: c."
+
+
+def test_finding_tokens_start_as_the_words_of_the_finding(llm_folder: Path) -> None:
+    plain, named = build(llm_folder).eval(), build(llm_folder, finding_tokens=True).eval()
+    named.streams.load_state_dict(plain.streams.state_dict())
+    shown = named.prompt(batch())
+    extra = shown.tokens[0][36:50] - plain.prompt(batch()).tokens[0][36:50]
+    model = named.language_model
+    words = model.embed(torch.tensor(model.tokenizer.encode(" pleural effusion"))).mean(0)
+    threshold = torch.logit(named.classifier.thresholds[9])
+    expected = words * (shown.logits[0, 9] - threshold).sigmoid()
+    torch.testing.assert_close(extra[9], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_saved_weights_come_back_and_others_are_refused(llm_folder: Path) -> None:
+    first = build(llm_folder, seed=1, lora={"rank": 2}).eval()
+    second = build(llm_folder, seed=1, lora={"rank": 2}).eval()
+    with torch.no_grad():
+        for parameter in first.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    assert loss(first) != pytest.approx(loss(second), abs=1e-4)
+    second.load_trained_state_dict(first.trained_state_dict())
+    assert loss(first) == pytest.approx(loss(second), abs=1e-6)
+    with pytest.raises(CheckpointError, match=r"streams\.image"):
+        build(llm_folder, image_tokens=False).load_trained_state_dict(first.trained_state_dict())
+    short = {key: value for key, value in first.trained_state_dict().items() if "retrievals.visual" not in key}
+    with pytest.raises(CheckpointError, match=r"Missing.*retrievals\.visual"):
+        second.load_trained_state_dict(short)
+
+
+def test_identity_names_all_that_the_weights_belong_to(llm_folder: Path) -> None:
+    first = build(llm_folder).identity
+    assert set(first) == {"classifier", "visual_memory", "report_memory", "language_model"}
+    assert build(llm_folder).identity == first
+    assert build(llm_folder, seed=1).identity["classifier"] != first["classifier"]
+    other = build(llm_folder, banks=(bank("regions", 32), bank("reports", 24, seed=6)))
+    assert {name for name, value in other.identity.items() if value != first[name]} == {"report_memory"}
+    assert build(llm_folder, report_memory=False).identity["report_memory"] is None
+
+
+def test_banks_that_do_not_fit_are_refused(llm_folder: Path) -> None:
+    with pytest.raises(SettingsError, match="16 wide, this classifier's tokens 32"):
+        build(llm_folder, banks=(bank("regions", 16), bank("reports", 24)))
+    with pytest.raises(SettingsError, match="report_memory is on"):
+        build(llm_folder, banks=(bank("regions", 32), None))
+    with pytest.raises(SettingsError, match="query_tokens is off"):
+        build(llm_folder, query_tokens=False, finding_tokens=True)
+
+
+def test_it_learns_to_write_what_its_films_show(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 8}, visual_memory=False, report_memory=False, pool_image_tokens=1)
+    shades = torch.tensor([0, 120, 120, 250]).reshape(4, 1, 1, 1)
+    films = batch()._replace(images=(batch().images // 16 + shades).clamp(0, 255).to(torch.uint8))
+    trained = [parameter for parameter in network.train().parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=3e-3, weight_decay=0)
+    for _ in range(120):
+        optimizer.zero_grad()
+        network(films).backward()
+        optimizer.step()
+    assert [report.text for report in network.generate(films)] == REPORTS
+    swapped = films._replace(images=films.images.flip(0))
+    texts = [report.text for report in network.generate(swapped)]
+    assert (texts[0], texts[2]) == (REPORTS[2], REPORTS[0])  # the films decide, not the place in the batch

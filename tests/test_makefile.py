@@ -1,0 +1,87 @@
+"""The Makefile's promises: help, dependencies, clear errors where Python is not as it must be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TARGETS = "help env data models stage1 memories stage2 reports scores predict test check bench".split()
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(["make", "-C", str(ROOT), *arguments], capture_output=True, text=True, env=environment)
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_help_lists_every_target() -> None:
+    shown = make("help").stdout
+    for target in TARGETS:
+        assert f"make {target}" in shown
+    assert "Research use only" in shown
+
+
+def test_missing_python_is_named(tmp_path: Path) -> None:
+    done = make("env", f"VENV={tmp_path}/venv", "PYTHON=no-such-python")
+    assert done.returncode != 0
+    assert "no-such-python not found; set PYTHON=" in done.stderr
+
+
+def test_old_python_is_named(tmp_path: Path) -> None:
+    old = script(tmp_path / "python", 'test "$1" = --version && echo Python 3.8.1 && exit 0; exit 1')
+    done = make("env", f"VENV={tmp_path}/venv", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert "Python 3.8.1 is too old" in done.stderr
+
+
+def test_python_without_venv_is_named(tmp_path: Path) -> None:
+    bare = script(tmp_path / "python", 'case "$2" in *venv*) exit 1;; *) exit 0;; esac')
+    done = make("env", f"VENV={tmp_path}/venv", f"PYTHON={bare}")
+    assert done.returncode != 0
+    assert "comes without venv; install it" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_stage2_runs_all_that_is_missing_before_it(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    lines = make("-n", "stage2", *paths).stdout
+    steps = ["prepare --dataset phantom", "fit -c experiments/configs/stage1", "stage1/best.ckpt", "models phantom",
+             "predict -c experiments/configs/memory", "fit -c experiments/configs/stage2", "stage2/best.ckpt", "score "]  # fmt: skip
+    for step in steps:
+        assert step in lines, step
+    assert "ARGS" not in lines
+
+
+def test_args_belong_to_the_target_that_is_named(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    lines = make("-n", "stage2", "ARGS=--model.lr=0.5", *paths).stdout.replace("\\\n", " ").splitlines()
+    fits = [line for line in lines if " fit " in line]
+    assert len(fits) == 2
+    assert "--model.lr=0.5" not in fits[0]
+    assert "--model.lr=0.5" in fits[1]
+
+
+@pytest.mark.parametrize("image", ["", "IMAGE=no_such_film.png"])
+def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> None:
+    done = make("-n", "predict", *filter(None, [image]))
+    assert done.returncode != 0
+    assert "make predict IMAGE=film.png" in done.stderr
+    assert not done.stdout.strip() or "prepare" not in done.stdout
