@@ -41,6 +41,9 @@ LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--
 LLM_nano  := $(MODELS)/phantom-llm-nano
 LLM_tiny  := $(MODELS)/phantom-llm
 LLM_small := $(MODELS)/smollm2-135m-instruct
+TEXT_nano := $(LLM_nano)
+TEXT_tiny := $(LLM_tiny)
+TEXT_small := $(MODELS)/all-minilm-l6-v2
 LLM_FOLDER := $(LLM_$(MODEL))
 LLM       := $(if $(LLM_FOLDER),$(LLM_FOLDER)/config.json)
 
@@ -120,13 +123,14 @@ $(MEMORY)/regions.json: $(STAGE1)/manifest.json
 	@$(AMMRG) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 
 $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
-	@$(AMMRG) predict $(call config,memory) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
+	@$(AMMRG) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
 $(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
 	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
+	  $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
 	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 

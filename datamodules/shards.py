@@ -216,6 +216,8 @@ def run_jobs(jobs: Sequence[Job], workers: int | None) -> None:
             return
         # Not forked from here: this process may hold threads (Arrow's, Torch's) that a fork would leave locked.
         context = get_context("forkserver" if os.name == "posix" else "spawn")
+        if os.name == "posix":
+            context.set_forkserver_preload([__name__])  # imported once, not once a worker
         pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
         try:
             futures = {pool.submit(make_shard, job): job for job in todo}

@@ -9,13 +9,15 @@ import torch
 
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.panel import CasePage, draw_case
-from ammrg.networks.class_activation import activation_maps
+from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
 from ammrg.types import StudyBatch
 from datamodules.studies import StudyDataModule
 
 
-def case_page(network: ReportGenerator, batch: StudyBatch, report: GeneratedReport, reference: str | None) -> CasePage:
+def case_page(
+    network: ReportGenerator, batch: StudyBatch, report: GeneratedReport, reference: str | None, method: MapMethod
+) -> CasePage:
     """The page of a batch of one study; the film shown is its first frontal, else its first.
 
     Maps are of the abnormal findings above their thresholds, by probability; the likeliest where none is.
@@ -46,16 +48,17 @@ def recalled_lines(report: GeneratedReport) -> list[str]:
     return regions + reports
 
 
-def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, folder: Path) -> Path:
+def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:
     """Draw ``folder/case.png``: the first written study with at least two positive findings (else the first).
 
     The choice looks at labels only, never at how well the report turned out.
     """
     batch = first_case(datamodule)
-    batch = batch._replace(images=batch.images.to(next(network.parameters()).device), study_of_view=batch.study_of_view.to(next(network.parameters()).device))
+    device = next(network.parameters()).device
+    batch = batch._replace(images=batch.images.to(device), study_of_view=batch.study_of_view.to(device))
     with torch.inference_mode():
         report = network.generate(batch)[0]
-    return draw_case(case_page(network, batch, report, batch.reports[0]), folder / "case.png")
+    return draw_case(case_page(network, batch, report, batch.reports[0], method), folder / "case.png")
 
 
 def first_case(datamodule: StudyDataModule) -> StudyBatch:

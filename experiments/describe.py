@@ -48,7 +48,7 @@ def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Seq
     arrays = [read_film(film) for film in films]
     model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
     network = model.network
-    transform = eval_transform(network.classifier.encoder.image_size)
+    transform = eval_transform(model.image_size)
     batch = StudyBatch(
         images=torch.stack([torch.from_numpy(transform(array)).unsqueeze(0) for array in arrays]),
         study_of_view=torch.zeros(len(arrays), dtype=torch.int64),
@@ -61,7 +61,7 @@ def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Seq
     )
     with torch.inference_mode():
         report = model.generate(batch)[0]
-    page = case_page(network, batch, report, None)
+    page = case_page(network, batch, report, None, model.cam)
     write_json(
         folder / "report.json",
         {

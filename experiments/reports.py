@@ -22,15 +22,17 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
     Guards are the same network writing for another study's films (``images_shuffled``) and with both memories
     silenced (``memory_off``).
     """
+    checkpoint = file_fingerprint(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None
     write_guards(trainer, model, datamodule, folder / "guards")
     if not trainer.is_global_zero:
         return
     seed = int(datamodule.card.get("seed", 0))
-    write_baselines(model.network.classifier.to(trainer.strategy.root_device), datamodule, trainer.strategy.root_device, folder / "baselines", seed)
+    device = trainer.strategy.root_device
+    write_baselines(model.network.classifier.to(device), datamodule, device, folder / "baselines", seed)
     write_json(
         folder / "reports.meta.json",
         {
-            "checkpoint": file_fingerprint(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None,
+            "checkpoint": checkpoint,
             "config": json_fingerprint({key: value for key, value in model.hparams.items() if not key.startswith("_")}),
             "data": datamodule.card["fingerprint"],
             "dataset": datamodule.card["dataset"],
@@ -41,7 +43,7 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
             "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
         },
     )
-    write_case_picture(model.network, datamodule, folder)
+    write_case_picture(model.network, datamodule, folder, model.cam)
 
 
 def write_guards(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:

@@ -335,16 +335,17 @@ def _sentences(systems: Sequence[System], scorer: _Scorer, result: Mapping[str, 
     silent = clinical.silent_findings(result["findings"]["ours"])
     if silent:
         said.append(f"{len(silent)} findings have neither support nor predictions and count 0: {', '.join(silent)}.")
-    for system in systems[1:]:
-        if not scorer.resamples:
-            break
+    for system in systems[1:] if scorer.resamples else ():
+        parts, unclear = [], []
         for metric, gap in scorer.difference(ours.lines, system.lines).items():
-            value = result[first][metric]["value"]
-            theirs = result[system.group][system.name][first][metric]["value"]
-            figures = f"{_short(value)} against {_short(theirs)}"
-            spread = f"difference {_signed(gap['value'])}, 95% {_signed(gap['low'])} to {_signed(gap['high'])}"
-            clear = gap["low"] > 0
-            said.append(f"{WATCHED[metric]}: {figures} with {_what(system)} ({spread}){_verdict(system, clear)}")
+            mine = _short(result[first][metric]["value"])
+            theirs = _short(result[system.group][system.name][first][metric]["value"])
+            spread = f"{_signed(gap['value'])}, 95% {_signed(gap['low'])} to {_signed(gap['high'])}"
+            parts.append(f"{WATCHED[metric]} {mine} against {theirs} ({spread})")
+            if gap["low"] <= 0:
+                unclear.append(WATCHED[metric])
+        verdict = f" {_doubt(system)} by {' and '.join(unclear)}." if unclear else ""
+        said.append(f"Beside {_what(system)}: {'; '.join(parts)}.{verdict}")
     return said
 
 
@@ -355,14 +356,12 @@ def _what(system: System) -> str:
     }.get(system.name, system.name.replace("_", " "))
 
 
-def _verdict(system: System, clear: bool) -> str:
-    if clear:
-        return "."
+def _doubt(system: System) -> str:
+    if system.group == "baselines":
+        return "NOT CLEARLY ABOVE THIS BASELINE"
     if system.name == "images_shuffled":
-        return ": NO CLEAR USE OF THE FILMS."
-    if system.name.startswith("memory"):
-        return ": no clear use of the memories."
-    return ": NOT CLEARLY ABOVE THIS BASELINE." if system.group == "baselines" else ": no clear difference."
+        return "NO CLEAR USE OF THE FILMS"
+    return "No clear use of the memories" if system.name.startswith("memory") else "No clear difference"
 
 
 def _short(value: float | None) -> str:

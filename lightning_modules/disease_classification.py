@@ -274,13 +274,13 @@ class DiseaseClassification(LightningModule):
         """Mean loss over known labels; stops, with the ids of the batch, where it is not finite."""
         logits = self(batch)
         loss = self._loss(logits, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
         if not loss.isfinite():
             raise AMMRGError(
                 f"stage 1: the loss of step {self.global_step} is {loss.item()}, for studies "
                 f"{', '.join(batch.study_ids)}. Look at these films, or lower model.lr."
             )
         self.predictions["fit"].update(logits, batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
         return loss
 
     def on_train_epoch_end(self) -> None:

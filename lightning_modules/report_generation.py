@@ -92,7 +92,7 @@ class ReportGeneration(LightningModule):
             return
         settings = self.hparams
         stage1 = load_stage1(settings["stage1_checkpoint"])
-        self.image_size = stage1.image_size
+        self.image_size, self.cam = stage1.image_size, stage1.cam
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(
             settings["regions_memory"],

@@ -9,6 +9,7 @@ import torch
 
 from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
+from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
 
 PREFIX = "classifier."
@@ -25,6 +26,8 @@ class Stage1(NamedTuple):
     """Of the prepared data it was trained on."""
     image_size: int
     """Side of the films it saw, in pixels."""
+    cam: MapMethod
+    """How its maps are made."""
 
 
 def load_stage1(path: str | Path) -> Stage1:
@@ -60,4 +63,4 @@ def load_stage1(path: str | Path) -> Stage1:
         )
     kept = checkpoint["provenance"]
     classifier.requires_grad_(False).eval()
-    return Stage1(classifier, fingerprint, kept["data_fingerprint"], kept["image_size"])
+    return Stage1(classifier, fingerprint, kept["data_fingerprint"], kept["image_size"], checkpoint["hyper_parameters"]["cam"])

@@ -5,11 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PRESENT = "#b5382a"
 NOTICE = "Research use only. Not for diagnosis."
 
 
@@ -36,55 +40,48 @@ def draw_case(page: CasePage, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = list(page.maps.items())[:3]
-    figure = Figure(figsize=(14, 8.2), dpi=100, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(14, 8), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 4, height_ratios=(1.15, 1))
-    height, width = page.film.shape
-    for column, (name, heat) in enumerate([("film", None), *shown]):
-        axes = figure.add_subplot(grid[0, column])
-        axes.imshow(page.film, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
-        axes.set_axis_off()
-        if heat is None:
-            axes.set_title(page.title, fontsize=11)
-            continue
-        top = float(heat.max())
-        scaled = heat / top if top > 0 else heat
-        axes.imshow(
-            scaled,
-            cmap="inferno",
-            alpha=np.clip(scaled, 0, 1) * 0.55,
-            extent=(0, width, height, 0),
-            interpolation="bilinear",
-            vmin=0,
-            vmax=1,
-        )
-        row, col = np.unravel_index(int(heat.argmax()), heat.shape)
-        axes.plot((col + 0.5) / heat.shape[1] * width, (row + 0.5) / heat.shape[0] * height, "+", color="cyan", ms=12)
-        axes.set_title(f"{name}  p = {page.probabilities[name]:.2f}", fontsize=11)
+    for column, (name, heat) in enumerate([("film", None), *list(page.maps.items())[:3]]):
+        axes = figure.add_axes((0.012 + 0.247 * column, 0.515, 0.235, 0.43))
+        _draw_film(axes, page.film, heat)
+        axes.set_title(page.title if heat is None else f"{name}  p = {page.probabilities[name]:.2f}", fontsize=11)
+    _draw_findings(figure.add_axes((0.155, 0.075, 0.165, 0.37)), page)
 
-    axes = figure.add_subplot(grid[1, 0])
-    names = list(page.probabilities)[::-1]
-    present = [page.probabilities[name] >= page.thresholds[name] for name in names]
-    axes.barh(names, [page.probabilities[name] for name in names], color=["#b5382a" if p else "#b9c2cc" for p in present])
-    axes.scatter([page.thresholds[name] for name in names], names, marker="|", color="black", s=40, zorder=3)
-    axes.set_xlim(0, 1)
-    axes.tick_params(labelsize=8)
-    axes.set_title("findings (red: above its threshold, |)", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-
-    blocks = [("report", page.report)]
-    if page.reference is not None:
-        blocks.append(("reference", page.reference))
-    text = "\n\n".join(f"{name.upper()}\n{textwrap.fill(content, 62)}" for name, content in blocks)
-    for cell, content in (
-        (grid[1, 1:3], text),
-        (grid[1, 3], "RECALLED\n" + "\n".join(textwrap.fill(line, 46, subsequent_indent="   ") for line in page.recalled)),
-    ):
-        axes = figure.add_subplot(cell)
-        axes.set_axis_off()
-        axes.text(0, 1, content, va="top", ha="left", fontsize=9, family="DejaVu Sans", wrap=True)
-    figure.supxlabel(NOTICE, fontsize=9, color="#b5382a")
+    blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
+    text = "\n\n".join(f"{name}\n{textwrap.fill(content, 68)}" for name, content in blocks if content is not None)
+    recalled = "\n".join(textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.recalled)
+    for left, content in ((0.34, text), (0.70, f"RECALLED (association)\n{recalled}")):
+        figure.text(left, 0.455, content, va="top", ha="left", fontsize=9, linespacing=1.3)
+    figure.text(0.5, 0.015, NOTICE, ha="center", fontsize=9, color=PRESENT)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
+
+
+def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None) -> None:
+    """The film, with a map laid over it (scaled to its own maximum) and a cross at its peak."""
+    height, width = film.shape
+    whole = (0, width, height, 0)
+    axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=whole)
+    axes.set_axis_off()
+    if heat is None:
+        return
+    scaled = heat / max(float(heat.max()), 1e-12)
+    axes.imshow(scaled, cmap="inferno", alpha=scaled * 0.55, extent=whole, interpolation="bilinear", vmin=0, vmax=1)
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    axes.plot((column + 0.5) / heat.shape[1] * width, (row + 0.5) / heat.shape[0] * height, "+", color="cyan", ms=12)
+
+
+def _draw_findings(axes: Axes, page: CasePage) -> None:
+    """A bar a finding; its threshold as a tick, red where it is passed."""
+    names = list(page.probabilities)[::-1]
+    values = [page.probabilities[name] for name in names]
+    limits = [page.thresholds[name] for name in names]
+    colours = [PRESENT if value >= limit else "#b9c2cc" for value, limit in zip(values, limits, strict=True)]
+    axes.barh(names, values, color=colours)
+    axes.scatter(limits, names, marker="|", color="black", s=50, zorder=3)
+    axes.set_xlim(0, 1)
+    axes.tick_params(labelsize=8)
+    axes.set_title("probability, | threshold (red: passed)", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)

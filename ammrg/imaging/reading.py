@@ -1,4 +1,4 @@
-"""Any film file to 8-bit grey: PNG (8, 16 bit), JPEG (grey, RGB, CMYK), TIFF, BMP; palette, alpha and EXIF heeded."""
+"""Any film file to 8-bit grey: PNG (8, 16 bit), JPEG (grey, RGB, CMYK), TIFF, BMP, DICOM; palette, alpha, EXIF too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ammrg.errors import ReadError
+from ammrg.imaging.dicom import read_dicom
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP")
 """What is decoded; the content decides, never the suffix. Formats with interpreters behind them (EPS, PDF) are out."""
@@ -42,13 +43,16 @@ def read_film(
         uint8 ``[h w]``, contiguous.
 
     Raises:
-        ReadError: no such file, not an image, truncated, or more than :data:`MAX_PIXELS`; names file and reason.
+        ReadError: no such file, not an image, truncated, no chest radiograph (DICOM), or more than :data:`MAX_PIXELS`;
+            names file and reason.
     """
     name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-            refuse_foreign(file, name)
-            film = decode(file, name, at_least if at_least is not None else max_side)
+            if is_dicom(file, name):
+                film = read_dicom(file, name, MAX_PIXELS)
+            else:
+                film = decode(file, name, at_least if at_least is not None else max_side)
     except ReadError:
         raise
     except FileNotFoundError:
@@ -58,18 +62,17 @@ def read_film(
     return film if max_side is None else resized(film, max_side / max(film.shape))
 
 
-def refuse_foreign(file: BinaryIO, name: str) -> None:
-    """Say it plainly where a file is empty or a DICOM file; rewinds.
+def is_dicom(file: BinaryIO, name: str) -> bool:
+    """True where an open file calls itself DICOM; rewinds.
 
     Raises:
-        ReadError: empty, or DICOM.
+        ReadError: the file is empty.
     """
     head = file.read(132)
     file.seek(0)
     if not head:
         raise ReadError(f"{name}: the file is empty")
-    if head[128:132] == b"DICM":
-        raise ReadError(f"{name}: a DICOM file; convert it to PNG or JPEG first")
+    return head[128:] == b"DICM"
 
 
 def decode(file: BinaryIO, name: str, at_least: int | None) -> NDArray[np.uint8]:

@@ -105,6 +105,8 @@ class DiseaseQFormer(nn.Module):
             intermediate_size=intermediate or 4 * width,
             encoder_hidden_size=width,
             cross_attention_frequency=cross_attention_every,
+            # BERT's 0.02 suits width 768; a narrow Q-Former would attend evenly for hundreds of steps.
+            initializer_range=width**-0.5,
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=dropout,
         )

@@ -7,6 +7,7 @@ head is ever resized or trained.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -381,6 +382,8 @@ def cure_linear4bit(model: nn.Module) -> None:
     """
     import bitsandbytes as bnb
 
+    # It says that an optional package for CPUs is missing, which changes nothing here.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     for module in model.modules():
         if isinstance(module, bnb.nn.Linear4bit):
             module.support_avx512bf16_for_cpu = False

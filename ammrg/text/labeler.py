@@ -40,6 +40,7 @@ def _regex(entries: Iterable[str]) -> re.Pattern[str]:
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[a-z]{2}\.)(?=[A-Z])|\n\s*\n")
 _NEGATION, _PSEUDO_NEGATION = _regex(phrases.NEGATIONS), _regex(phrases.PSEUDO_NEGATIONS)
 _POST_NEGATION, _BREAK = _regex(phrases.POST_NEGATIONS), _regex(phrases.BREAKS)
+_TURN = _regex(phrases.TURNS)
 _UNCERTAINTY, _POST_UNCERTAINTY = _regex(phrases.UNCERTAINTIES), _regex(phrases.POST_UNCERTAINTIES)
 _ALTERNATIVE = "|".join(map(re.escape, phrases.ALTERNATIVES))
 _ALTERNATIVE_BEFORE = re.compile(rf"(?:\b(?:{_ALTERNATIVE})|/)(?: \w+)? ?$")
@@ -53,7 +54,6 @@ _STATES = tuple(
     )
 )
 _MISREADINGS = tuple((finding, _regex([entry])) for finding, entry in phrases.MISREADINGS)
-_VERB = re.compile(r"\b(?:is|are|was|were|has|have|shows?|demonstrates?|appears?|remains?)\b")
 
 
 class _Rule(NamedTuple):
@@ -81,18 +81,17 @@ def sentences(text: str) -> list[str]:
     return [part for raw in _SENTENCE_END.split(text) if raw and (part := " ".join(raw.split()))]
 
 
-def _clause(sentence: str, start: int, end: int) -> tuple[str, str]:
-    """What stands before and after a mention, up to the words that end a clause."""
-    breaks = list(_BREAK.finditer(sentence))
-    first = max((found.end() for found in breaks if found.end() <= start), default=0)
-    last = min((found.start() for found in breaks if found.start() >= end), default=len(sentence))
+def _clause(sentence: str, breaks: list[tuple[int, int]], start: int, end: int) -> tuple[str, str]:
+    """What stands before and after a mention, up to the words that end a clause (their spans: ``breaks``)."""
+    first = max((stop for _, stop in breaks if stop <= start), default=0)
+    last = min((begin for begin, _ in breaks if begin >= end), default=len(sentence))
     return sentence[first:start], sentence[end:last]
 
 
 def _is_negated(before: str, after: str) -> bool:
     blanked = _PSEUDO_NEGATION.sub(lambda found: "~" * len(found.group()), before)
     triggers = list(_NEGATION.finditer(blanked))
-    if triggers and not _VERB.search(blanked[triggers[-1].end() :]):
+    if triggers and not _TURN.search(blanked[triggers[-1].end() :]):
         return True
     later = _POST_NEGATION.search(after)
     return later is not None and "," not in after[: later.start()] and len(after[: later.start()].split()) <= 6
@@ -136,6 +135,7 @@ def _longest(found: list[tuple[int, int, float]], place: int) -> float:
 
 def _mentions(sentence: str) -> Iterator[Mention]:
     lowered = sentence.lower()
+    breaks = [found.span() for found in _BREAK.finditer(lowered)]
     for rule in _RULES:
         excluded = [found.span() for found in rule.exclusions.finditer(lowered)] if rule.exclusions else []
         taken: list[tuple[int, int]] = list(excluded)
@@ -145,7 +145,7 @@ def _mentions(sentence: str) -> Iterator[Mention]:
                 if any(start < stop and begin < end for begin, stop in taken):
                     continue
                 taken.append((start, end))
-                before, after = _clause(lowered, start, end)
+                before, after = _clause(lowered, breaks, start, end)
                 value = _structure_label(before, after) if regex is rule.structures else _mention_label(before, after)
                 if regex is rule.hints and value == POSITIVE:
                     value = UNCERTAIN
@@ -183,9 +183,9 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
     for mention in _all_mentions(text):
         said.setdefault(mention.finding, set()).add(mention.label)
     if as_chexpert:
-        lowered = " ".join(text.lower().split())
+        lowered = [sentence.lower() for sentence in sentences(text)]
         for finding, regex in _MISREADINGS:
-            if regex.search(lowered):
+            if any(regex.search(sentence) for sentence in lowered):
                 said.setdefault(finding, set()).add(POSITIVE)
     for i in ABNORMAL:
         values = said.get(FINDINGS[i], set())

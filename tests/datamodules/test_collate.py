@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from ammrg.errors import DataError
 from ammrg.types import Box
 from datamodules.collate import Example, collate

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
@@ -72,7 +73,11 @@ def test_the_layout_can_be_chosen(write_iu):
 def test_labels_of_the_csv_else_of_the_labeler(write_iu):
     raw = write_iu(3)
     rows = [",".join(("uid", *sorted(FINDINGS)))]
-    rows.append(",".join(["1", *("1.0" if name == "Edema" else "-1" if name == "Fracture" else "" for name in sorted(FINDINGS))]))
+    rows.append(
+        ",".join(
+            ["1", *("1.0" if name == "Edema" else "-1" if name == "Fracture" else "" for name in sorted(FINDINGS))]
+        )
+    )
     (raw / "chexpert_labels.csv").write_text("\n".join(rows))
     studies = {s.study_id: s for group in iu_xray.read(raw).studies.values() for s in group}
     given = dict(zip(FINDINGS, studies["CXR1"].labels, strict=True))
@@ -118,7 +123,9 @@ def test_an_annotation_without_a_field_names_file_field_and_entry(write_iu, fiel
         iu_xray.read(raw)
 
 
-@pytest.mark.parametrize("path", ["../outside.png", "/etc/film.png", "a/../../outside.png", "C:\\film.png", "..\\x.png"])
+@pytest.mark.parametrize(
+    "path", ["../outside.png", "/etc/film.png", "a/../../outside.png", "C:\\film.png", "..\\x.png"]
+)
 def test_no_path_leaves_raw(write_iu, path):
     raw = write_iu(9, ANNOTATED)
     edit_annotation(raw, lambda content: content["test"][0].update(image_path=[path]))
@@ -172,7 +179,11 @@ class TestReal:
         reading = iu_xray.read(REAL)
         assert reading.notes["annotated"] == {"train": 2069, "val": 296, "test": 295}
         assert reading.notes["joined_train"] == 382
-        assert {split: len(group) for split, group in reading.studies.items()} == {"train": 2451, "val": 296, "test": 295}
+        assert {split: len(group) for split, group in reading.studies.items()} == {
+            "train": 2451,
+            "val": 296,
+            "test": 295,
+        }
         assert len(reading.rejected) == 40
         assert reading.films == 6860
 

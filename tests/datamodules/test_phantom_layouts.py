@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import math
 import re
@@ -21,8 +22,9 @@ def studies():
 
 
 def rows(path):
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
-    with opened as file:
+    packed = path.read_bytes()
+    text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode()
+    with io.StringIO(text, newline="") as file:
         return list(csv.DictReader(file))
 
 

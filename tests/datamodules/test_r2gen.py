@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from ammrg.errors import DataError
 from ammrg.text.labeler import label
 from datamodules.sources import r2gen
-from PIL import Image
 
 
 def write(raw: Path, content: object, films: tuple[str, ...]) -> Path:

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+
 from ammrg.errors import DataError
 from ammrg.text.cleaning import clean
 from ammrg.types import Box, Study, View
 from datamodules import shards
 from datamodules.shards import load_split, read_card, write_shards
 from datamodules.sources import SourceReading
-from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")
@@ -169,19 +170,21 @@ from pathlib import Path
 from test_shards import make_reading, shards, write
 shards.STUDIES_PER_SHARD, shards.FEW_STUDIES = 2, 0
 if __name__ == "__main__":
-    write(make_reading(24, 4, 4), Path({folder!r}), workers=2)
+    write(make_reading(24, 4, 4), Path({folder!r}), workers={workers})
 """
 
 
-def test_killed_at_any_moment_and_resumed_it_ends_byte_identical(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kills", "workers"), [(1, 1), pytest.param(20, 2, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_and_resumed_it_ends_byte_identical(tmp_path, monkeypatch, kills, workers):
     monkeypatch.setattr(shards, "STUDIES_PER_SHARD", 2)
     write(make_reading(24, 4, 4), tmp_path / "whole")
     folder = tmp_path / "killed"
     script = tmp_path / "killed.py"
-    script.write_text(KILLED.format(root=str(ROOT), tests=str(Path(__file__).parent), folder=str(folder)))
+    places = {"root": str(ROOT), "tests": str(Path(__file__).parent), "folder": str(folder)}
+    script.write_text(KILLED.format(**places, workers=workers))
     command = [sys.executable, str(script)]
     draw = random.Random(0)
-    for _ in range(2):
+    for _ in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while not list(folder.glob("*.parquet")) and process.poll() is None and time.monotonic() < deadline:
@@ -192,7 +195,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_byte_identical(tmp_path, monke
         for path in sorted(folder.glob("train-*.parquet"))[::2]:  # so that the next round has something left to do
             path.unlink()
         (folder / "card.json").unlink(missing_ok=True)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    write(make_reading(24, 4, 4), folder)
     assert contents(folder) == contents(tmp_path / "whole")
 
 

@@ -6,6 +6,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+
 from ammrg.errors import DataError, SettingsError
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import eval_transform
@@ -54,7 +55,13 @@ def folder(tmp_path_factory):
     studies["val"][2] = study(2, "val", labels=(NAN,) * 14)
     settings = {"section": "findings", "seed": 0, "size": 48}
     write_shards(
-        SourceReading(studies, "test", 40), path, dataset="phantom", settings=settings, size=48, section="findings", workers=1
+        SourceReading(studies, "test", 40),
+        path,
+        dataset="phantom",
+        settings=settings,
+        size=48,
+        section="findings",
+        workers=1,
     )
     return str(path)
 
@@ -69,9 +76,7 @@ def ids(loader) -> list[str]:
 
 def films_by_study(loader) -> dict[str, torch.Tensor]:
     return {
-        name: batch.images[batch.study_of_view == row]
-        for batch in loader
-        for row, name in enumerate(batch.study_ids)
+        name: batch.images[batch.study_of_view == row] for batch in loader for row, name in enumerate(batch.study_ids)
     }
 
 
@@ -129,6 +134,23 @@ def test_an_epoch_can_be_set_for_a_resumed_run():
     assert sorted(row for row, _ in passes[2]) == list(range(20))
 
 
+def test_two_ranks_share_an_epoch_without_loss_or_overlap():
+    """Lightning wraps the sampler this way under DDP, and sets its epoch."""
+    from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
+
+    ranks = [DistributedSamplerWrapper(EpochShuffle(20, 3), num_replicas=2, rank=rank) for rank in (0, 1)]
+    passes = []
+    for epoch in (0, 1):
+        for rank in ranks:
+            rank.set_epoch(epoch)
+        first, second = (list(rank) for rank in ranks)
+        assert len(first) == len(second) == 10
+        assert sorted(row for row, _ in first + second) == list(range(20))
+        assert {at for _, at in first + second} == {epoch}
+        passes.append(first)
+    assert passes[0] != passes[1]
+
+
 def test_without_augmentation_training_shows_the_film_itself(folder):
     data = module(folder, augment=False)
     films = films_by_study(data.train_dataloader())
@@ -156,7 +178,9 @@ def test_shuffled_films_are_all_of_other_studies_and_fixed(folder):
     second = films_by_study(module(folder, films="shuffled", seed=9).predict_dataloader())
     owner = {}
     for name, shown in first.items():
-        (owner[name],) = [other for other, true in own.items() if true.shape == shown.shape and torch.equal(true, shown)]
+        (owner[name],) = [
+            other for other, true in own.items() if true.shape == shown.shape and torch.equal(true, shown)
+        ]
         assert torch.equal(shown, second[name])
     assert all(name != shown for name, shown in owner.items())
     assert sorted(owner.values()) == sorted(own)

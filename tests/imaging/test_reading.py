@@ -10,9 +10,10 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from ammrg.errors import ReadError
 from ammrg.imaging.reading import read_film, shrink
-from PIL import Image
 
 RAMP = np.tile(np.arange(0, 240, 2, dtype=np.uint8), (80, 1))  # [80 120], dark on the left
 
@@ -124,7 +125,7 @@ def png_header_claiming(width: int, height: int) -> bytes:
         (b"no image at all" * 20, "cannot"),
         (png_header_claiming(60_000, 60_000), "pixels"),
         (png_header_claiming(9_000, 9_000), "pixels"),
-        (b"\0" * 128 + b"DICM" + b"\0" * 100, "DICOM"),
+        (b"\0" * 128 + b"DICM" + b"\0" * 100, "decoded|DICOM|Photometric"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "cannot"),
     ],
 )

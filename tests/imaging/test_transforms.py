@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from ammrg.imaging.transforms import eval_transform, train_transform
 from ammrg.types import Box
 

@@ -38,6 +38,11 @@ class Lung:
     base: float
     ribs_top: float
 
+    def wall_at(self, y: float) -> float:
+        """Distance of the chest wall from the midline at a height."""
+        heights, reaches = zip(*self.wall, strict=True)
+        return float(np.interp(y, np.array(heights), np.array(reaches)))
+
 
 @dataclass
 class Anatomy:
@@ -80,7 +85,8 @@ def _ribs(lung: Lung, y: Map, count: int, slope: float = 0.0) -> tuple[Map, Map]
         index = np.floor(phase + 0.5)
         off = np.abs(phase - index) * np.float32(1 / half)
         band = edge(1.0 - off, 0.22) * (0.55 + 0.45 * off * off)
-        return band * ((index >= 0) & (index < count))
+        ribs: Map = band * ((index >= 0) & (index < count))
+        return ribs
 
     reach = edge(lung.outer + 0.012 - lung.s, 0.008)
     posterior = profile((y - lung.ribs_top - rib_arch(lung.s) - slope * lung.s) / np.float32(RIB_PITCH), RIB_HALF)

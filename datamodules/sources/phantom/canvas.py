@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Map = NDArray[np.float32]
+Map = NDArray[np.floating[Any]]
 Points = NDArray[np.float64]
 
 _SUPERSAMPLING = 2
@@ -58,25 +59,26 @@ def _unit_grids(size: int) -> tuple[Map, Map]:
 
 def edge(distance: Map, width: float) -> Map:
     """Smooth step from 0 (distance <= -width) to 1 (distance >= width)."""
-    t = np.clip(distance * np.float32(0.5 / width) + np.float32(0.5), 0.0, 1.0)
+    t: Map = np.clip(distance * np.float32(0.5 / width) + np.float32(0.5), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def dome(squared_radius: Map) -> Map:
     """Thickness of a ball: sqrt(1 - r^2) inside, 0 outside."""
-    return np.sqrt(np.maximum(1.0 - squared_radius, 0.0))
+    thickness: Map = np.sqrt(np.maximum(1.0 - squared_radius, 0.0))
+    return thickness
 
 
 def bump(squared_radius: Map) -> Map:
     """Soft hill of compact support: (1 - r^2)^2 inside, 0 outside."""
-    inside = np.maximum(1.0 - squared_radius, 0.0)
+    inside: Map = np.maximum(1.0 - squared_radius, 0.0)
     return inside * inside
 
 
 def curve(values: Sequence[tuple[float, float]], at: Map) -> Map:
     """Piecewise linear curve through (position, value) pairs, looked up in a fine table over [0, 1]."""
     positions, heights = zip(*values, strict=True)
-    table = np.interp(np.linspace(0.0, 1.0, 2048), positions, heights).astype(np.float32)
+    table: Map = np.interp(np.linspace(0.0, 1.0, 2048), positions, heights).astype(np.float32)
     return table[(np.clip(at, 0.0, 0.9999) * 2048).astype(np.int32)]
 
 
@@ -114,5 +116,5 @@ def _noise_bank(size: int) -> tuple[Map, Map, Map]:
 def texture(kind: int, size: int, rng: np.random.Generator) -> Map:
     """A texture of the bank (0 white, 1 mottled, 2 cloudy), rolled and mirrored at random. ``[size size]``."""
     which, dy, dx, flip = rng.integers(_BANK), rng.integers(size), rng.integers(size), rng.integers(4)
-    field = np.roll(_noise_bank(size)[kind][which], (int(dy), int(dx)), axis=(0, 1))
+    field: Map = np.roll(_noise_bank(size)[kind][which], (int(dy), int(dx)), axis=(0, 1))
     return field[:: -1 if flip & 1 else 1, :: -1 if flip & 2 else 1]

@@ -54,7 +54,8 @@ def expose(attenuation: Map, seed: Sequence[int]) -> NDArray[np.uint8]:
     noise = texture(0, size, rng) * np.float32(rng.uniform(0.006, 0.016))
     scatter = texture(2, size, rng) * np.float32(0.008)
     lit = 255.0 * (grey + (noise + scatter) * np.sqrt(np.maximum(grey, 0.0)) + np.float32(rng.uniform(0.0, 0.03)))
-    return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(lit + 0.5, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def draw_film(projection: str, signs: Sequence[Sign], seed: Sequence[int], size: int) -> Film:

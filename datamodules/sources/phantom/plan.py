@@ -37,12 +37,12 @@ _SYNDROMES: tuple[tuple[str, float, dict[str, float]], ...] = (
         0.13,
         {"devices": 0.62, "atelectasis": 0.56, "pneumothorax": 0.24, "effusion": 0.18, "opacity": 0.16},
     ),
-    ("injury", 0.10, {"fracture": 0.85, "pneumothorax": 0.52, "mediastinum": 0.20, "pleura": 0.16}),
-    ("tumour", 0.10, {"lesion": 0.80, "mediastinum": 0.54, "atelectasis": 0.26, "pleura": 0.18}),
+    ("injury", 0.10, {"fracture": 0.92, "pneumothorax": 0.56, "mediastinum": 0.20, "pleura": 0.16}),
+    ("tumour", 0.10, {"lesion": 0.88, "mediastinum": 0.60, "atelectasis": 0.26, "pleura": 0.18}),
     (
         "chronic",
         0.08,
-        {"pleura": 0.72, "lesion": 0.22, "opacity": 0.30, "mediastinum": 0.30, "fracture": 0.18, "heart": 0.12},
+        {"pleura": 0.76, "lesion": 0.30, "opacity": 0.30, "mediastinum": 0.30, "fracture": 0.26, "heart": 0.12},
     ),
 )
 _BACKGROUND = 0.025

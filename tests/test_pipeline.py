@@ -1,0 +1,188 @@
+"""The whole way in miniature (MODEL=nano), through the real command: data, both stages, memories, reports, scores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from ammrg.findings import FINDINGS
+from experiments.__main__ import main
+from lightning_modules.disease_classification import DiseaseClassification
+
+CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
+
+
+class Run:
+    """The commands of the Makefile for one run folder, with MODEL=nano."""
+
+    def __init__(self, root: Path, name: str = "default") -> None:
+        self.root, self.folder = root, root / "outputs" / "phantom" / name
+        self.data, self.llm = root / "data", root / "llm"
+        self.stage1, self.memory, self.stage2 = (self.folder / part for part in ("stage1", "memory", "stage2"))
+
+    def configs(self, stage: str) -> list[str]:
+        files = (CONFIGS / stage / "default.yaml", CONFIGS / "data" / "phantom.yaml", CONFIGS / stage / "nano.yaml")
+        settings = [f"--data.folder={self.data}", f"--trainer.default_root_dir={self.folder / stage}"]
+        return [word for file in files for word in ("-c", str(file))] + settings
+
+    def prepare(self) -> None:
+        sizes = "train=64,val=16,test=16"
+        assert main(["prepare", "--dataset", "phantom", "--out", str(self.data), "--studies", sizes]) == 0
+        assert main(["models", "phantom", "--data", str(self.data), "--out", str(self.llm), "--size", "nano"]) == 0
+
+    def fit_stage1(self, *extra: str) -> int:
+        return main(["fit", *self.configs("stage1"), *extra])
+
+    def mine(self) -> int:
+        return main(["predict", "-c", f"{self.stage1}/config.yaml", f"--ckpt_path={self.stage1}/best.ckpt"])
+
+    def encode_reports(self) -> int:
+        return main(["predict", *self.configs("memory"), f"--model.text_encoder={self.llm}"])
+
+    def fit_stage2(self, *extra: str) -> int:
+        parts = {
+            "stage1_checkpoint": self.stage1 / "best.ckpt",
+            "regions_memory": self.memory / "regions",
+            "reports_memory": self.memory / "reports",
+            "language_model": self.llm,
+        }
+        settings = [f"--model.{key}={value}" for key, value in parts.items()]
+        return main(["fit", *self.configs("stage2"), *settings, *extra])
+
+    def write_reports(self) -> int:
+        return main(["predict", "-c", f"{self.stage2}/config.yaml", f"--ckpt_path={self.stage2}/best.ckpt"])
+
+    def lines(self, name: str = "reports.jsonl") -> list[dict[str, object]]:
+        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    finished = Run(tmp_path_factory.mktemp("pipeline"))
+    finished.prepare()
+    for step in (finished.fit_stage1, finished.mine, finished.encode_reports, finished.fit_stage2, finished.write_reports):
+        assert step() == 0
+    assert main(["score", str(finished.folder / "reports.jsonl"), "--bootstrap", "50", "--no-meteor"]) == 0
+    return finished
+
+
+def test_every_artifact_is_there(run: Run) -> None:
+    for stage in (run.stage1, run.stage2):
+        names = {path.name for path in stage.iterdir()}
+        assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv", "manifest.json"} <= names
+    assert (run.stage1 / "scores.json").exists()
+    for name in ("case.png", "reports.meta.json", "scores.json", "memory/regions.json", "memory/reports.safetensors"):
+        assert (run.folder / name).stat().st_size > 0, name
+
+
+def test_reports_say_what_the_contract_says(run: Run) -> None:
+    lines = run.lines()
+    assert len({line["study_id"] for line in lines}) == len(lines) == 16
+    for line in lines:
+        assert set(line["findings"]) == set(FINDINGS)
+        assert line["reference"]
+        assert line["reports"]
+        assert all(0 <= leaned["weight"] <= 1 for leaned in [*line["regions"], *line["reports"]])
+
+
+def test_memories_hold_training_studies_only(run: Run) -> None:
+    trained = {study for split in ("regions", "reports") for study in owners(run.memory / f"{split}.json")}
+    evaluated = {line["study_id"] for line in run.lines()}
+    assert trained
+    assert not trained & evaluated
+
+
+def owners(path: Path) -> set[str]:
+    return {study for ids in json.loads(path.read_text())["study_ids"] for study in ids}
+
+
+def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert {"random_training", "nearest_image", "nearest_findings"} <= set(scores["baselines"])
+    assert {"images_shuffled", "memory_off"} <= set(scores["guards"])
+    bleu = scores["full"]["bleu_4"]
+    assert bleu["low"] <= bleu["value"] <= bleu["high"]
+    stage1 = json.loads((run.stage1 / "scores.json").read_text())
+    assert {"val", "test"} <= set(stage1)
+    assert 0 <= stage1["test"]["pointing_game"]["value"] <= 1
+
+
+def test_checkpoints_hold_no_language_model(run: Run) -> None:
+    checkpoint = torch.load(run.stage2 / "best.ckpt", weights_only=True)
+    llm = load_file(run.llm / "model.safetensors")
+    assert sum(tensor.numel() for tensor in checkpoint["state_dict"].values()) < 10 * sum(t.numel() for t in llm.values())
+    assert not [name for name in checkpoint["state_dict"] if "embed_tokens" in name or "base_layer" in name]
+    assert checkpoint["identity"]["language_model"]["quantization"] == "nf4"
+
+
+def test_a_finished_run_is_left_alone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run.stage1 / "best.ckpt").stat().st_mtime_ns
+    assert run.fit_stage1() == 0
+    assert "is finished" in capsys.readouterr().out
+    assert (run.stage1 / "best.ckpt").stat().st_mtime_ns == before
+
+
+def test_changed_settings_are_refused_by_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.fit_stage1("--model.lr=0.5") == 1
+    assert "model.lr: 0.001 (kept) -> 0.5 (asked)" in capsys.readouterr().err
+    assert yaml.safe_load((run.stage1 / "config.yaml").read_text())["model"]["init_args"]["lr"] == 1e-3
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = Run(run.root, "stopped")
+    with monkeypatch.context() as patch:
+
+        def stop(module: DiseaseClassification) -> None:
+            if module.current_epoch == 1:
+                raise KeyboardInterrupt
+
+        patch.setattr(DiseaseClassification, "on_train_epoch_start", stop)
+        assert again.fit_stage1() != 0
+    assert (again.stage1 / "last.ckpt").exists()
+    assert not (again.stage1 / "manifest.json").exists()
+    assert again.fit_stage1() == 0
+    resumed, whole = (torch.load(r.stage1 / "last.ckpt", weights_only=True)["state_dict"] for r in (again, run))
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name].nan_to_num(), whole[name].nan_to_num()) for name in whole)
+
+
+def test_a_checkpoint_of_the_other_stage_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "-c", f"{run.stage1}/config.yaml", f"--ckpt_path={run.stage2}/best.ckpt"]) == 1
+    assert "holds ReportGeneration, but the settings ask for DiseaseClassification" in capsys.readouterr().err
+    other = Run(run.root, "other_stage")
+    shutil.copytree(run.memory, other.memory)
+    other.stage1.mkdir()
+    shutil.copy(run.stage2 / "best.ckpt", other.stage1 / "best.ckpt")
+    assert other.fit_stage2() == 1
+    assert "not DiseaseClassification" in capsys.readouterr().err
+
+
+def test_a_memory_of_another_encoder_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Run(run.root, "other_encoder")
+    assert other.fit_stage1("--seed_everything=1") == 0
+    shutil.copytree(run.memory, other.memory)
+    assert other.fit_stage2() == 1
+    message = capsys.readouterr().err
+    assert "encoder_fingerprint" in message
+    assert "regions" in message
+
+
+def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    from datamodules.sources.phantom import draw_study
+
+    film = run.root / "film.png"
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    assert main(["describe", str(film), "--run", str(run.folder), "--out", str(run.root / "described")]) == 0
+    assert "Not for diagnosis" in capsys.readouterr().out
+    found = json.loads((run.root / "described" / "report.json").read_text())
+    assert set(found["findings"]) == set(FINDINGS)
+    assert (run.root / "described" / "panel.png").stat().st_size > 0
+    film.write_bytes(film.read_bytes()[:100])
+    assert main(["describe", str(film), "--run", str(run.folder)]) == 1
+    assert "film.png" in capsys.readouterr().err
