@@ -20,10 +20,10 @@ import math
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -231,14 +231,15 @@ def run_jobs(jobs: Sequence[Job], workers: int | None) -> None:
 def start_worker() -> None:
     """Ctrl-C is the parent's to handle; and a worker whose parent was killed ends too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
+    parent = parent_process()
+    if parent is None:
+        return
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def is_made(job: Job) -> bool:

@@ -275,9 +275,9 @@ class StudyDataModule(LightningDataModule):
         """The whole validation split, in order."""
         return self.evaluation_loader("val")
 
-    def test_dataloader(self) -> DataLoader[Example]:
-        """The whole test split, in order."""
-        return self.evaluation_loader("test")
+    def test_dataloader(self) -> list[DataLoader[Example]]:
+        """The whole of each of ``test_splits``, in order."""
+        return [self.evaluation_loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> DataLoader[Example]:
         """The whole of ``predict_split``, in order."""

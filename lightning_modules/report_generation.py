@@ -18,6 +18,7 @@ from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
+from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import StudyBatch
@@ -170,7 +171,8 @@ class ReportGeneration(LightningModule):
     def report_scores(references: list[str], texts: list[str], labels: list[list[float]]) -> dict[str, float]:
         """CIDEr and the clinical score of generated texts against references (whole, lightly normalised)."""
         clinical = clinical_scores(labels, [label(text) for text in texts])
-        return {"cider": language_scores(references, texts)["cider"], CLINICAL: clinical[CLINICAL]}
+        words = ([normalise(text) for text in column] for column in (references, texts))
+        return {"cider": language_scores(*words)["cider"], CLINICAL: clinical[CLINICAL]}
 
     def validation_step(self, batch: StudyBatch, batch_idx: int) -> None:
         """Loss with the study's own films and with a neighbour's, and its generated reports."""

@@ -54,7 +54,7 @@ class TokenPositions(nn.Module):
 class DiseaseQFormer(nn.Module):
     """A trained projection of the encoder's tokens, then BLIP-2's Q-Former with 14 learned queries.
 
-    The projection (linear, layer norm, position) stands before cross-attention, so that region tokens kept from it
+    The projection (linear, plus position) stands before cross-attention, so that region tokens kept from it
     share width and space with queries and states of the associative memory.
 
     Args:
@@ -95,7 +95,9 @@ class DiseaseQFormer(nn.Module):
             "positions": positions,
         }
         self.width = width
-        self.project = nn.Sequential(nn.Linear(encoder_width, width), nn.LayerNorm(width))
+        # No layer norm here: behind it a token's own scale would change nothing, so that its gradient times itself
+        # were zero (Euler) and the maps of class_activation noise. Backbones end in a norm of their own.
+        self.project = nn.Linear(encoder_width, width)
         self.positions = TokenPositions(width) if positions else None
         self.disease_queries = nn.Parameter(torch.randn(NUM_FINDINGS, width) * 0.02)
         settings = Blip2QFormerConfig(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
 import signal
 import subprocess
@@ -185,9 +186,10 @@ def test_killed_at_any_moment_and_resumed_it_ends_byte_identical(tmp_path, monke
     command = [sys.executable, str(script)]
     draw = random.Random(0)
     for _ in range(kills):
+        already = len(list(folder.glob("*.parquet")))
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
-        while not list(folder.glob("*.parquet")) and process.poll() is None and time.monotonic() < deadline:
+        while len(list(folder.glob("*.parquet"))) <= already and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(draw.random() * 0.1)
         process.send_signal(signal.SIGKILL)
@@ -197,6 +199,37 @@ def test_killed_at_any_moment_and_resumed_it_ends_byte_identical(tmp_path, monke
         (folder / "card.json").unlink(missing_ok=True)
     write(make_reading(24, 4, 4), folder)
     assert contents(folder) == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    folder, script = tmp_path / "killed", tmp_path / "killed.py"
+    places = {"root": str(ROOT), "tests": str(Path(__file__).parent), "folder": str(folder)}
+    script.write_text(KILLED.format(**places, workers=2))
+    mark = f"AMMRG_TEST={tmp_path}"
+
+    def alive() -> list[int]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark.encode() in (process / "environ").read_bytes():
+                    found.append(int(process.name))
+            except OSError:  # ended meanwhile, or another user's
+                continue
+        return found
+
+    environment = {**os.environ, "AMMRG_TEST": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("*.parquet")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert len(alive()) > 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert alive() == []
 
 
 def test_unreadable_films_are_set_aside_with_reason_and_their_boxes(tmp_path):
