@@ -86,7 +86,13 @@ class RegionMemoryWriter(MemoryWriter):
         self.maps_num, self.selection = maps_num, selection
 
     def on_predict_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the mined films of the batch."""
         self.collected += [(f"{film.study_id}|{film.view:03d}", film) for film in outputs]
@@ -143,12 +149,16 @@ class ReportMemoryWriter(MemoryWriter):
         self.reports_num, self.selection = reports_num, selection
 
     def on_predict_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the encoded reports of the batch, one entry a study."""
-        rows = zip(
-            outputs.study_ids, outputs.subject_ids, outputs.texts, outputs.labels, outputs.patterns, strict=True
-        )
+        rows = zip(outputs.study_ids, outputs.subject_ids, outputs.texts, outputs.labels, outputs.patterns, strict=True)
         self.collected += [(row[0], row) for row in rows if row[2]]
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -160,7 +170,10 @@ class ReportMemoryWriter(MemoryWriter):
         if not rows:
             raise MemoryBankError("no training study has a report: the report memory would be empty")
         labels = torch.stack([row[3] for row in rows])
-        chosen = [rows[i] for i in select_reports(labels, total=self.reports_num, method=self.selection, seed=self.seed).tolist()]
+        chosen = [
+            rows[i]
+            for i in select_reports(labels, total=self.reports_num, method=self.selection, seed=self.seed).tolist()
+        ]
         count = len(chosen)
         bank = merge_duplicates(
             MemoryBank(

@@ -194,8 +194,13 @@ class StudyDataModule(LightningDataModule):
         for name, value_, allowed in (
             ("films", films, ("own", "shuffled", "noise")),
             ("views", views, ("all", "frontal")),
-            *((name, split, ("train", "val", "test")) for name, split in
-              (("predict_split", predict_split), *(("test_splits", split) for split in test_splits))),
+            *(
+                (name, split, ("train", "val", "test"))
+                for name, split in (
+                    ("predict_split", predict_split),
+                    *(("test_splits", split) for split in test_splits),
+                )
+            ),
         ):
             if value_ not in allowed:
                 raise SettingsError(f"data.{name} ({value_}) must be one of {', '.join(allowed)}")

@@ -31,7 +31,9 @@ class StudyFeatures(NamedTuple):
 
 
 @torch.inference_mode()
-def study_features(classifier: DiseaseClassifier, loader: DataLoader[StudyBatch], device: torch.device, name: str) -> StudyFeatures:
+def study_features(
+    classifier: DiseaseClassifier, loader: DataLoader[StudyBatch], device: torch.device, name: str
+) -> StudyFeatures:
     """Run the stage-1 network over a loader, un-augmented."""
     images: list[Tensor] = []
     findings: list[Tensor] = []

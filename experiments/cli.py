@@ -112,7 +112,9 @@ class ExperimentCLI(LightningCLI):
         facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
         facts["data"] = self.datamodule.card["fingerprint"]
         if hasattr(self.model, "test_splits"):
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
+            self.trainer.test(
+                self.model, datamodule=self.datamodule, ckpt_path=str(best), weights_only=True, verbose=False
+            )
             if self.trainer.is_global_zero:
                 write_json(self.folder / "scores.json", self.model.scores)
         if self.trainer.is_global_zero:

@@ -18,8 +18,14 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("films", nargs="+", type=Path, help="film(s) of one study: PNG or JPEG")
     parser.add_argument("--run", type=Path, required=True, help="a finished run: outputs/<dataset>/<run>")
-    parser.add_argument("--out", type=Path, help="where panel.png and report.json go (default: beside the first film's name, in RUN/described)")
-    parser.add_argument("--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where panel.png and report.json go (default: beside the first film's name, in RUN/described)",
+    )
+    parser.add_argument(
+        "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
+    )
     options = parser.parse_args(argv)
     for film in options.films:
         if not film.is_file():
@@ -27,7 +33,9 @@ def main(argv: Sequence[str]) -> int:
     checkpoint = options.run / "stage2" / "best.ckpt"
     if not checkpoint.is_file():
         raise CheckpointError(f"{checkpoint}: not there; train the run first (make stage2) or name another with --run")
-    describe(options.films, checkpoint, options.out or options.run / "described" / options.films[0].stem, options.lateral)
+    describe(
+        options.films, checkpoint, options.out or options.run / "described" / options.films[0].stem, options.lateral
+    )
     return 0
 
 
@@ -82,7 +90,13 @@ def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Seq
         table.add_column(column, justify="left" if column in ("finding", "") else "right")
     for name, value in report.findings.items():
         present = value >= page.thresholds[name]
-        table.add_row(name, f"{value:.2f}", f"{page.thresholds[name]:.2f}", "present" if present else "", style="bold" if present else "dim")
+        table.add_row(
+            name,
+            f"{value:.2f}",
+            f"{page.thresholds[name]:.2f}",
+            "present" if present else "",
+            style="bold" if present else "dim",
+        )
     console.print(table)
     console.print(f"\n[bold]report[/bold]\n{report.text}\n")
     console.print("[bold]leaned on[/bold]\n" + "\n".join(page.recalled), highlight=False, markup=True)

@@ -12,9 +12,9 @@ from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from datamodules.shards import read_card, write_atomically, write_shards
 from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
+from datamodules.sources.phantom import SPLIT_SIZES
 from experiments.run_settings import differences
 
-PHANTOM_STUDIES = {"train": 1500, "val": 120, "test": 240}
 PHANTOM_SIZE, DEFAULT_SIZE = 256, 512
 SMALLEST_SIZE = 32
 SETTINGS = "prepare.json"
@@ -60,7 +60,7 @@ def prepare(
         raise SettingsError(f"--size {side}: a film needs at least {SMALLEST_SIZE} pixels")
     if studies is not None and not phantom:
         raise SettingsError(f"--studies is for the phantom; {dataset} has the studies it has")
-    counts = dict(studies or PHANTOM_STUDIES) if phantom else None
+    counts = dict(studies or SPLIT_SIZES) if phantom else None
     settings: dict[str, Any] = {
         "dataset": dataset,
         "raw": None if phantom or raw is None else str(raw.resolve()),
@@ -168,7 +168,7 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
 
 
 def split_sizes(text: str) -> dict[str, int]:
-    """``train=1500,val=120,test=240`` as a dict; for argparse."""
+    """``train=2400,val=150,test=240`` as a dict; for argparse."""
     sizes = {}
     for part in text.split(","):
         split, equals, count = part.partition("=")
@@ -197,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
     arguments.add_argument("--source", help="which layout, where a folder holds several: r2gen or csv")
     arguments.add_argument("--seed", type=int, default=0, help="of the phantom, or of a split made here")
-    arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=1500,val=120,test=240")
+    arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=2400,val=150,test=240")
     arguments.add_argument(
         "--max-rejected", type=float, default=0.01, help="share of films that may be set aside (default 0.01)"
     )

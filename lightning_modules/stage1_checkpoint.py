@@ -63,4 +63,6 @@ def load_stage1(path: str | Path) -> Stage1:
         )
     kept = checkpoint["provenance"]
     classifier.requires_grad_(False).eval()
-    return Stage1(classifier, fingerprint, kept["data_fingerprint"], kept["image_size"], checkpoint["hyper_parameters"]["cam"])
+    return Stage1(
+        classifier, fingerprint, kept["data_fingerprint"], kept["image_size"], checkpoint["hyper_parameters"]["cam"]
+    )

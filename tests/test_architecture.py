@@ -14,7 +14,18 @@ OUTER = ("experiments", "demo", "benchmarks")
 FILES = sorted(path for room in ("ammrg", *SHELLS, *OUTER) for path in (ROOT / room).rglob("*.py"))
 
 # Rooms of ammrg from the ground up: a room may import those before it (and itself).
-GROUND_UP = ("findings", "types", "errors", "fingerprints", "gathering", "text", "metrics", "imaging", "memory", "networks")
+GROUND_UP = (
+    "findings",
+    "types",
+    "errors",
+    "fingerprints",
+    "gathering",
+    "text",
+    "metrics",
+    "imaging",
+    "memory",
+    "networks",
+)
 
 
 def module_name(path: Path) -> str:

@@ -66,7 +66,13 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     finished = Run(tmp_path_factory.mktemp("pipeline"))
     finished.prepare()
-    for step in (finished.fit_stage1, finished.mine, finished.encode_reports, finished.fit_stage2, finished.write_reports):
+    for step in (
+        finished.fit_stage1,
+        finished.mine,
+        finished.encode_reports,
+        finished.fit_stage2,
+        finished.write_reports,
+    ):
         assert step() == 0
     assert main(["score", str(finished.folder / "reports.jsonl"), "--bootstrap", "50", "--no-meteor"]) == 0
     return finished
@@ -116,7 +122,9 @@ def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
 def test_checkpoints_hold_no_language_model(run: Run) -> None:
     checkpoint = torch.load(run.stage2 / "best.ckpt", weights_only=True)
     llm = load_file(run.llm / "model.safetensors")
-    assert sum(tensor.numel() for tensor in checkpoint["state_dict"].values()) < 10 * sum(t.numel() for t in llm.values())
+    assert sum(tensor.numel() for tensor in checkpoint["state_dict"].values()) < 10 * sum(
+        t.numel() for t in llm.values()
+    )
     assert not [name for name in checkpoint["state_dict"] if "embed_tokens" in name or "base_layer" in name]
     assert checkpoint["identity"]["language_model"]["quantization"] == "nf4"
 

@@ -50,7 +50,9 @@ def draw_case(page: CasePage, path: Path) -> Path:
 
     blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
     text = "\n\n".join(f"{name}\n{textwrap.fill(content, 68)}" for name, content in blocks if content is not None)
-    recalled = "\n".join(textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.recalled)
+    recalled = "\n".join(
+        textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.recalled
+    )
     for left, content in ((0.34, text), (0.70, f"RECALLED (association)\n{recalled}")):
         figure.text(left, 0.455, content, va="top", ha="left", fontsize=9, linespacing=1.3)
     figure.text(0.5, 0.015, NOTICE, ha="center", fontsize=9, color=PRESENT)

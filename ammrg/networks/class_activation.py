@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ammrg.errors import SettingsError
 from ammrg.findings import NUM_FINDINGS
-from ammrg.networks.disease_classifier import Classification, DiseaseClassifier
+from ammrg.networks.disease_classifier import Classification, DiseaseClassifier, PerQueryHead
 
-MapMethod = Literal["gradcam", "hirescam", "attention"]
+MapMethod = Literal["gradcam", "hirescam", "attention", "evidence"]
 
 
 class ActivationMaps(NamedTuple):
@@ -36,16 +36,19 @@ def activation_maps(classifier: DiseaseClassifier, images: Tensor, method: MapMe
 
     - ``gradcam`` (Selvaraju et al. 2017): relu(A . mean_n g);
     - ``hirescam`` (Draelos and Carin 2020): relu(sum_e g * A), which keeps where the gradient was;
-    - ``attention``: the cross-attention of query i, averaged over layers and heads; no backward.
+    - ``attention``: the cross-attention of query i, averaged over layers and heads; no backward;
+    - ``evidence``: what each projected token says under the weights of head i, above the film's average: the class
+      activation map of Zhou et al. 2016; no backward. For a per_query head trained with a loss on token evidence
+      (:func:`ammrg.networks.disease_classifier.token_evidence`).
 
     Works under ``no_grad`` and ``inference_mode``.
 
     Raises:
-        SettingsError: an unknown method.
+        SettingsError: an unknown method, or ``evidence`` without a per_query head.
         ValueError: the classifier is in training mode (dropout and batch statistics would tie films together).
     """
-    if method not in ("gradcam", "hirescam", "attention"):
-        raise SettingsError(f"cam: found {method!r}, must be gradcam, hirescam or attention.")
+    if method not in ("gradcam", "hirescam", "attention", "evidence"):
+        raise SettingsError(f"cam: found {method!r}, must be gradcam, hirescam, attention or evidence.")
     if classifier.training:
         raise ValueError("maps need the classifier in eval(): dropout and batch statistics would tie films together")
     with torch.no_grad():
@@ -55,6 +58,14 @@ def activation_maps(classifier: DiseaseClassifier, images: Tensor, method: MapMe
             seen = classifier.classify(tokens, grid, output_attentions=True)
         assert seen.attention is not None
         return ActivationMaps(seen.attention.reshape(-1, NUM_FINDINGS, *grid), seen)
+    if method == "evidence":
+        if not isinstance(classifier.head, PerQueryHead):
+            raise SettingsError("cam: evidence reads tokens with the weights of head per_query; choose gradcam.")
+        with torch.no_grad():
+            seen = classifier.classify(tokens, grid)
+            scores = torch.einsum("vnq,iq->vin", seen.tokens, classifier.head.weight)
+        maps = (scores - scores.mean(dim=2, keepdim=True)).relu()
+        return ActivationMaps(maps.reshape(-1, NUM_FINDINGS, *grid), seen)
 
     # Tensors made under inference_mode can never carry a gradient: leave it, and clone.
     with torch.inference_mode(False), torch.enable_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -125,6 +126,18 @@ class DiseaseClassifier(nn.Module):
         found = self.qformer(tokens, grid, output_attentions)
         logits = self.head(found.queries)
         return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions)
+
+
+def token_evidence(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """What the tokens say without any query: projected tokens ``[v n q]`` -> logits ``[v 14]``.
+
+    Each token is read with the weights ``[14 q]`` of the per-query head, and a film's evidence is the log-sum-exp over
+    its tokens (Pinheiro and Collobert 2015), shifted as if one token in fifty spoke. A loss on it teaches the encoder
+    small signs long before cross-attention, which starts out as an average over the film, has found them, and puts
+    tokens and queries under one reading: the space in which memories are later compared.
+    """
+    scores = torch.einsum("vnq,iq->vni", tokens, weight) + bias
+    return scores.logsumexp(dim=1) - math.log(max(1.0, tokens.shape[1] / 50))
 
 
 def study_logits(logits: Tensor, study_of_view: Tensor, studies: int, how: Literal["max", "mean"] = "max") -> Tensor:

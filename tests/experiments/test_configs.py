@@ -35,7 +35,9 @@ def test_the_lists_are_not_empty() -> None:
 @pytest.mark.parametrize(
     "overlay", [path for path in OVERLAYS if path.stem != "default"], ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
-def test_every_overlay_parses_with_every_data_set(overlay: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_overlay_parses_with_every_data_set(
+    overlay: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*command(overlay, data), "--print_config"]) == 0
     resolved = yaml.safe_load(capsys.readouterr().out)
     asked = yaml.safe_load(overlay.read_text())

@@ -11,7 +11,11 @@ from experiments.run_settings import differences, keep
 
 SETTINGS = {
     "seed_everything": 0,
-    "trainer": {"max_epochs": 3, "default_root_dir": "a", "callbacks": [{"class_path": "x.Keep", "init_args": {"n": 1}}]},
+    "trainer": {
+        "max_epochs": 3,
+        "default_root_dir": "a",
+        "callbacks": [{"class_path": "x.Keep", "init_args": {"n": 1}}],
+    },
     "model": {"class_path": "m.Model", "init_args": {"lr": 1e-3, "lora": None}},
     "ckpt_path": None,
 }

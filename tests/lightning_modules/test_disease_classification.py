@@ -257,6 +257,18 @@ def test_schedule_and_groups() -> None:
         adamw_cosine([(both, 1.0)], 1e-2, total_steps=20)
 
 
+def test_token_loss_teaches_encoder_and_head_and_needs_a_head_per_query(tmp_path: Path) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "token_loss": 2.0})
+    assert module.token_bias is not None
+    before = module.token_bias.detach().clone()
+    trainer(tmp_path, max_steps=3, enable_checkpointing=False).fit(module, loader(48, 1), loader(16, 2))
+    assert (module.token_bias != before).all()
+    assert not any(name.startswith("token") for name in module.classifier.state_dict())  # a training aid only
+    with pytest.raises(SettingsError, match=r"model\.token_loss"):
+        DiseaseClassification(**{**SETTINGS, "head": "pooled", "token_loss": 2.0})
+    assert DiseaseClassification(**{**SETTINGS, "head": "pooled"}).token_bias is None
+
+
 def test_more_loaders_than_names() -> None:
     module: LightningModule = DiseaseClassification(**SETTINGS)
     with pytest.raises(SettingsError, match=r"model\.test_splits"):

@@ -87,6 +87,16 @@ def test_attention_maps_are_the_queries_own() -> None:
     torch.testing.assert_close(maps.flatten(2), seen.attention)
 
 
+def test_evidence_is_each_token_under_the_head() -> None:
+    classifier = build()
+    maps, seen = activation_maps(classifier, films(), "evidence")
+    scores = seen.tokens @ classifier.head.weight.T  # [v n 14]
+    assert torch.equal(maps.flatten(2).argmax(-1), scores.argmax(1))
+    torch.testing.assert_close(maps.flatten(2).mT, (scores - scores.mean(1, keepdim=True)).clamp(min=0))
+    with pytest.raises(SettingsError, match="per_query"):
+        activation_maps(build(head="pooled"), films(), "evidence")
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_works_where_gradients_are_off(context: Any) -> None:
     classifier = build()
@@ -99,7 +109,7 @@ def test_works_where_gradients_are_off(context: Any) -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(SettingsError, match="gradcam, hirescam or attention"):
+    with pytest.raises(SettingsError, match="gradcam, hirescam, attention or evidence"):
         activation_maps(build(), films(), "saliency")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="eval"):
         activation_maps(build().train(), films())

@@ -7,7 +7,7 @@ import torch
 
 from ammrg.errors import SettingsError
 from ammrg.findings import NO_FINDING
-from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, study_logits
+from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, study_logits, token_evidence
 
 ENCODER = {
     "config": {
@@ -87,3 +87,10 @@ def test_study_logits() -> None:
 def test_unknown_head() -> None:
     with pytest.raises(SettingsError, match="per_query, pooled"):
         DiseaseClassifier(ENCODER, QFORMER, "linear")  # type: ignore[arg-type]
+
+
+def test_token_evidence_by_hand() -> None:
+    tokens, weight, bias = torch.randn(2, 100, 16), torch.randn(14, 16), torch.randn(14)
+    found = token_evidence(tokens, weight, bias)
+    expected = torch.log(torch.exp(tokens @ weight.T + bias).sum(1)) - torch.log(torch.tensor(2.0))
+    torch.testing.assert_close(found, expected)

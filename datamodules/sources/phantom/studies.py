@@ -10,7 +10,7 @@ from datamodules.sources.phantom.films import draw_film, encode_png
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
 
-SPLIT_SIZES: dict[str, int] = {"train": 1500, "val": 150, "test": 200}
+SPLIT_SIZES: dict[str, int] = {"train": 2400, "val": 150, "test": 240}
 
 
 def draw_study(split: str, index: int, seed: int = 0, size: int = 256) -> Study:
