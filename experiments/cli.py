@@ -32,6 +32,7 @@ QUIET = (
     ".*GPU available but not used.*",
     ".*smaller than the logging interval.*",
     ".*LightningCLI's args parameter.*",
+    ".*module\\(s\\) in eval mode at the start of training.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )

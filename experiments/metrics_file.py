@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
@@ -19,9 +20,8 @@ class _ContinuedWriter(ExperimentWriter):
             with path.open(newline="") as file:
                 self.metrics_keys = list(csv.DictReader(file).fieldnames or [])
 
-    def save(self) -> None:
-        # hparams.yaml would repeat config.yaml: only the metrics are written.
-        super(ExperimentWriter, self).save()
+    def log_hparams(self, params: dict[str, Any]) -> None:
+        """Nothing: hparams.yaml would repeat config.yaml."""
 
 
 class ContinuedCSVLogger(CSVLogger):
