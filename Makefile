@@ -90,10 +90,10 @@ $(ENV): constraints.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) comes without venv; install it (Debian: apt install python3-venv) or set PYTHON= to another" >&2; exit 1; }
 	@echo "building the environment in $(VENV) (about two minutes, 2.5 GB)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check '$(TORCH)'
 	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
 	@$(VENV)/bin/python -m pip freeze --disable-pip-version-check | grep '^torch==' >> $(VENV)/constraints.txt
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar on -c $(VENV)/constraints.txt -e '.[dev]'
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[dev]'
 	@touch $@
 
 # --- the way of the data ----------------------------------------------------------------------------------------------

@@ -30,3 +30,8 @@ class RunCheckpoint(ModelCheckpoint):
         """The folder is the trainer's ``default_root_dir``, known only now."""
         self.dirpath = str(trainer.default_root_dir)
         super().setup(trainer, pl_module, stage)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Say how a stopped run goes on."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            print(f"\nstopped; the same command goes on from {self.last_model_path or 'the start'}")
