@@ -62,6 +62,15 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
+ifneq ($(filter stage1 memories stage2 reports scores predict,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
+$(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
+endif
+ifeq ($(call overlay,stage1),)
+$(error MODEL=$(MODEL): no such overlay; one of $(filter-out default,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml)))))
+endif
+endif
+
 ifneq ($(filter predict,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(IMAGE)),)
 $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(IMAGE) is not)))
@@ -92,14 +101,15 @@ $(ENV): constraints.txt setup.cfg pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check '$(TORCH)'
 	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
-	@$(VENV)/bin/python -m pip freeze --disable-pip-version-check | grep '^torch==' >> $(VENV)/constraints.txt
+	@$(VENV)/bin/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' >> $(VENV)/constraints.txt
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[dev]'
 	@touch $@
 
 # --- the way of the data ----------------------------------------------------------------------------------------------
 data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
 
-$(CARD): | $(ENV)
+# Asked with a RAW or other settings, prepare compares them with those the folder was made with.
+$(CARD): $(if $(or $(RAW),$(PREPARE),$(call args,data)),FORCE) | $(ENV)
 	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(filter nano,$(MODEL)),--studies $(NANO)) $(PREPARE) $(call args,data)
 
 models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
@@ -119,7 +129,11 @@ $(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(
 
 memories: $(MEMORY)/regions.json $(MEMORY)/reports.json ## mine the region memory and encode the report memory
 
-$(MEMORY)/regions.json: $(STAGE1)/manifest.json
+# A checkpoint's time stands still where a finished stage was only looked at again: what follows is not made anew.
+$(STAGE1)/best.ckpt: $(STAGE1)/manifest.json ;
+$(STAGE2)/best.ckpt: $(STAGE2)/manifest.json ;
+
+$(MEMORY)/regions.json: $(STAGE1)/best.ckpt
 	@$(AMMRG) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 
 $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
@@ -136,7 +150,7 @@ $(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(
 
 reports: $(REPORTS) ## write the test reports, with baselines and guards beside them
 
-$(REPORTS): $(STAGE2)/manifest.json
+$(REPORTS): $(STAGE2)/best.ckpt
 	@$(AMMRG) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
 
 scores: $(SCORES) ## score the reports and print the table

@@ -21,10 +21,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from ammrg.errors import CheckpointError
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
+from experiments.__main__ import NOTICE
 from experiments.manifest import write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
 from experiments.reports import write_all_reports
 from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage1_checkpoint import read_checkpoint
 
 # Said by Lightning and its peers about choices this project makes on purpose.
 QUIET = (
@@ -52,9 +54,7 @@ class ExperimentCLI(LightningCLI):
         path = self.config[command].get("ckpt_path")
         if not path or path in ("best", "last"):
             return
-        if not Path(path).is_file():
-            raise CheckpointError(f"--ckpt_path={path}: no such file; train the stage first (make stage1, make stage2)")
-        found = torch.load(path, weights_only=True, map_location="cpu").get("hyper_parameters", {}).get("_class_path")
+        found = read_checkpoint(path).get("hyper_parameters", {}).get("_class_path")
         asked = self.config[command].model.class_path
         if found and found.rpartition(".")[2] != asked.rpartition(".")[2]:
             raise CheckpointError(
@@ -80,9 +80,11 @@ class ExperimentCLI(LightningCLI):
         if self.config.subcommand != "fit":
             return
         self.finished = (self.folder / "manifest.json").exists()
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            run_settings.keep(self.resolved(), self.folder)
         last = self.folder / "last.ckpt"
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            if not self.finished and not last.exists():
+                (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that trained nothing
+            run_settings.keep(self.resolved(), self.folder)
         if not self.finished and self.config.fit.ckpt_path is None and last.exists():
             rank_zero_only(print)(f"going on from {last}")
             self.config.fit.ckpt_path = str(last)
@@ -148,6 +150,7 @@ def main(argv: Sequence[str]) -> int:
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
+            parser_kwargs={name: {"description": NOTICE} for name in ("fit", "validate", "test", "predict")},
             save_config_callback=None,
             args=list(argv),
         )

@@ -52,8 +52,10 @@ def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Seq
     from experiments.case_picture import case_page
     from experiments.manifest import write_json
     from lightning_modules.report_generation import ReportGeneration
+    from lightning_modules.stage1_checkpoint import read_checkpoint
 
     arrays = [read_film(film) for film in films]
+    read_checkpoint(checkpoint)  # one clear error where the file is damaged
     model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
     network = model.network
     transform = eval_transform(model.image_size)
@@ -98,7 +100,11 @@ def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Seq
             style="bold" if present else "dim",
         )
     console.print(table)
-    console.print(f"\n[bold]report[/bold]\n{report.text}\n")
-    console.print("[bold]leaned on[/bold]\n" + "\n".join(page.recalled), highlight=False, markup=True)
-    console.print(f"\n{folder / 'panel.png'}\n{folder / 'report.json'}\n[red]{NOTICE}[/red]", soft_wrap=True)
+    # Texts of models and memories are printed as they are: brackets in them are no markup.
+    console.print("\nreport", style="bold")
+    console.print(report.text, markup=False, highlight=False)
+    console.print("\nleaned on", style="bold")
+    console.print("\n".join(page.recalled), markup=False, highlight=False)
+    console.print(f"\n{folder / 'panel.png'}\n{folder / 'report.json'}", markup=False, highlight=False, soft_wrap=True)
+    console.print(NOTICE, style="red")
     return folder

@@ -22,17 +22,21 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
     Guards are the same network writing for another study's films (``images_shuffled``) and with both memories
     silenced (``memory_off``).
     """
-    checkpoint = file_fingerprint(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None
+    if trainer.is_global_zero:
+        device = trainer.strategy.root_device
+        seed = int(datamodule.card.get("seed", 0))
+        write_meta(trainer, model, datamodule, folder / "reports.meta.json")
+        write_baselines(model.network.classifier.to(device), datamodule, device, folder / "baselines", seed)
+        write_case_picture(model.network, datamodule, folder, model.cam)
     write_guards(trainer, model, datamodule, folder / "guards")
-    if not trainer.is_global_zero:
-        return
-    seed = int(datamodule.card.get("seed", 0))
-    device = trainer.strategy.root_device
-    write_baselines(model.network.classifier.to(device), datamodule, device, folder / "baselines", seed)
+
+
+def write_meta(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
+    """What the reports were written with."""
     write_json(
-        folder / "reports.meta.json",
+        path,
         {
-            "checkpoint": checkpoint,
+            "checkpoint": file_fingerprint(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None,
             "config": json_fingerprint({key: value for key, value in model.hparams.items() if not key.startswith("_")}),
             "data": datamodule.card["fingerprint"],
             "dataset": datamodule.card["dataset"],
@@ -43,7 +47,6 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
             "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
         },
     )
-    write_case_picture(model.network, datamodule, folder, model.cam)
 
 
 def write_guards(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:

@@ -86,7 +86,7 @@ def read_lines(path: Path) -> list[Line]:
         raise ScoringError(f"{path}: no such file; write the reports first (make reports).")
     lines: dict[str, Line] = {}
     splits = set()
-    for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, raw in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not raw.strip():
             continue
         where = f"{path}, line {number}"
@@ -429,7 +429,7 @@ def read_train_texts(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise ScoringError(f"{path}: no such file of training texts.")
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     if path.suffix != ".jsonl":
         return lines
     texts = []

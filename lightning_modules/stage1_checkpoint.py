@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -30,16 +30,31 @@ class Stage1(NamedTuple):
     """How its maps are made."""
 
 
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU; tensors and primitives only.
+
+    Raises:
+        CheckpointError: no such file, or one that is no whole checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; train the stage first (make stage1, make stage2)")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise CheckpointError(
+            f"{path}: not a whole checkpoint ({type(error).__name__}); it was cut short or is another kind of "
+            "file. Remove it, and the same command trains or resumes from the one before it"
+        ) from error
+    return checkpoint
+
+
 def load_stage1(path: str | Path) -> Stage1:
     """Read a stage-1 checkpoint.
 
     Raises:
         CheckpointError: no such file, or a checkpoint of another module, or one whose weights do not fit.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"stage1_checkpoint {path}: no such file; train stage 1 first (make stage1)")
-    checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    checkpoint = read_checkpoint(path)
     if "classifier_config" not in checkpoint:
         module = checkpoint.get("provenance", {}).get("module", "another module")
         raise CheckpointError(

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from ammrg.findings import FINDINGS
 from experiments.__main__ import main
 from lightning_modules.disease_classification import DiseaseClassification
+from lightning_modules.report_generation import ReportGeneration
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 
@@ -169,6 +170,39 @@ def test_a_checkpoint_of_the_other_stage_is_refused(run: Run, capsys: pytest.Cap
     shutil.copy(run.stage2 / "best.ckpt", other.stage1 / "best.ckpt")
     assert other.fit_stage2() == 1
     assert "not DiseaseClassification" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = run.root / "broken.ckpt"
+    broken.write_bytes((run.stage1 / "best.ckpt").read_bytes()[:1000])
+    assert main(["predict", "-c", f"{run.stage1}/config.yaml", f"--ckpt_path={broken}"]) == 1
+    assert "broken.ckpt: not a whole checkpoint" in capsys.readouterr().err
+
+
+def test_settings_of_a_call_that_trained_nothing_do_not_bind(run: Run) -> None:
+    again = Run(run.root, "corrected")
+    assert again.fit_stage1("--model.warmup_steps=10000") == 1
+    assert (again.stage1 / "config.yaml").exists()
+    assert again.fit_stage1("--trainer.max_epochs=1") == 0
+
+
+def test_stopped_stage_2_goes_on_to_the_same_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = Run(run.root, "stopped_stage_2")
+    shutil.copytree(run.memory, again.memory)
+    again.stage1.mkdir()
+    shutil.copy(run.stage1 / "best.ckpt", again.stage1 / "best.ckpt")
+    with monkeypatch.context() as patch:
+
+        def stop(module: ReportGeneration) -> None:
+            if module.current_epoch == 1:
+                raise KeyboardInterrupt
+
+        patch.setattr(ReportGeneration, "on_train_epoch_start", stop)
+        assert again.fit_stage2() != 0
+    assert again.fit_stage2() == 0
+    resumed, whole = (torch.load(r.stage2 / "last.ckpt", weights_only=True)["state_dict"] for r in (again, run))
+    assert resumed.keys() == whole.keys()
+    assert not [name for name in whole if not torch.equal(resumed[name], whole[name])]
 
 
 def test_a_memory_of_another_encoder_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
