@@ -77,14 +77,19 @@ class ExperimentCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Keep or check the settings before any weight loads."""
         self.finished = False
-        if self.config.subcommand != "fit":
-            return
-        self.finished = (self.folder / "manifest.json").exists()
+        command = self.config.subcommand
+        encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
+        if command != "fit" and not encoding:
+            return  # these read a checkpoint with the settings kept beside it
+        self.finished = command == "fit" and (self.folder / "manifest.json").exists()
         last = self.folder / "last.ckpt"
+        made = self.folder / "reports.json" if encoding else last
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            if not self.finished and not last.exists():
-                (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that trained nothing
+            if not self.finished and not made.exists():
+                (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
             run_settings.keep(self.resolved(), self.folder)
+        if encoding:
+            return
         if not self.finished and self.config.fit.ckpt_path is None and last.exists():
             rank_zero_only(print)(f"going on from {last}")
             self.config.fit.ckpt_path = str(last)

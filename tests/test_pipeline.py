@@ -143,6 +143,15 @@ def test_changed_settings_are_refused_by_name(run: Run, capsys: pytest.CaptureFi
     assert yaml.safe_load((run.stage1 / "config.yaml").read_text())["model"]["init_args"]["lr"] == 1e-3
 
 
+def test_changed_memory_settings_are_refused_by_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run.memory / "reports.json").read_bytes()
+    assert run.encode_reports() == 0
+    words = [*run.configs("memory"), f"--model.text_encoder={run.llm}", "--model.max_tokens=7"]
+    assert main(["predict", *words]) == 1
+    assert "model.max_tokens: 256 (kept) -> 7 (asked)" in capsys.readouterr().err
+    assert (run.memory / "reports.json").read_bytes() == before
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     again = Run(run.root, "stopped")
     with monkeypatch.context() as patch:
