@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
@@ -11,7 +12,8 @@ from ammrg.types import Study
 
 Section = Literal["findings", "impression", "both"]
 SECTIONS: tuple[Section, ...] = ("findings", "impression", "both")
-DATASETS = ("phantom", "iu_xray", "r2gen")
+DATASETS = ("phantom", "iu_xray", "mimic_cxr", "chexpert_plus", "r2gen")
+"""Each but the phantom is a module of this package with ``read(raw, *, source, section, seed) -> SourceReading``."""
 SPLITS = ("train", "val", "test")
 
 
@@ -104,15 +106,19 @@ def read_source(
     if not raw.is_dir():
         found = "a file" if raw.exists() else "nothing"
         raise DataError(f"--raw {raw}: looked for a folder with {dataset}'s raw data, found {found} there")
-    if dataset == "iu_xray":
-        from datamodules.sources import iu_xray
+    module = importlib.import_module(f"{__name__}.{dataset}")
+    reading: SourceReading = module.read(raw, source=source, section=section, seed=seed)
+    return reading
 
-        return iu_xray.read(raw, source=source, section=section, seed=seed)
-    from datamodules.sources import r2gen
 
-    if source not in (None, "r2gen"):
-        raise SettingsError(f"--source {source}: --dataset r2gen has one layout, r2gen")
-    return r2gen.read(raw, section=section)
+def check_source(dataset: str, source: str | None, known: Sequence[str]) -> None:
+    """Refuse a layout that the data set does not have.
+
+    Raises:
+        SettingsError: names those it has.
+    """
+    if source is not None and source not in known:
+        raise SettingsError(f"--source {source}: not known for {dataset}; one of {', '.join(known)}")
 
 
 def section_text(study: Study, section: Section) -> str:

@@ -7,26 +7,25 @@ its own subject.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ammrg.errors import DataError, SettingsError
+from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
 from ammrg.types import Study
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, section_text, with_section
+from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
 from datamodules.sources.r2gen import ANNOTATION, Entry, FilmFolder, inside, read_annotation, stem, views_of
+from datamodules.sources.splits import hash_split
+from datamodules.sources.tables import finding_labels, read_csv
 
 PROJECTIONS, REPORTS, LABELS = "indiana_projections.csv", "indiana_reports.csv", "chexpert_labels.csv"
 SOURCES = ("r2gen", "csv")
 UID = re.compile(r"CXR(\d+)(?:_.*)?$")
-VAL_SHARE, TEST_SHARE = 0.1, 0.2
 
 
 class Row(NamedTuple):
@@ -124,8 +123,7 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
         SettingsError: an unknown source.
         DataError: the layout is missing, or a file is not as its format says.
     """
-    if source not in (None, *SOURCES):
-        raise SettingsError(f"--source {source}: not known for iu_xray; one of {', '.join(SOURCES)}")
+    check_source("iu_xray", source, SOURCES)
     pair = f"{PROJECTIONS} and {REPORTS}"
     present = {
         "r2gen": (raw / ANNOTATION).is_file(),
@@ -192,12 +190,6 @@ def study_id(uid: str) -> str:
     return f"CXR{uid}" if uid.isdigit() else uid
 
 
-def hash_split(uid: str, seed: int) -> str:
-    """``train``, ``val`` or ``test`` (70/10/20) by a hash, so that one study's split depends on no other."""
-    share = int.from_bytes(hashlib.sha256(f"{seed}:{uid}".encode()).digest()[:8]) / 2**64
-    return "val" if share < VAL_SHARE else "test" if share < VAL_SHARE + TEST_SHARE else "train"
-
-
 def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str]]:
     """The CSV pair: uid -> row, and film stem -> projection.
 
@@ -226,30 +218,7 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
     Raises:
         DataError: a column is missing, or a cell is none of 1, 0, -1 and empty.
     """
-    cells = {"": float("nan"), "1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}
     labels = {}
     for number, line in read_csv(path, ("uid", *FINDINGS)):
-        for name in FINDINGS:
-            if line[name] not in cells:
-                raise DataError(f"{path}: row {number}: {name} is {line[name]!r}; expected 1, 0, -1 or an empty cell")
-        labels[line["uid"]] = tuple(cells[line[name]] for name in FINDINGS)
+        labels[line["uid"]] = finding_labels(line, f"{path}: row {number}")
     return labels
-
-
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file as stripped text, with their number as a spreadsheet counts them.
-
-    Raises:
-        DataError: a column is missing, or the file is not CSV in UTF-8.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            absent = [name for name in columns if name not in (reader.fieldnames or ())]
-            if absent:
-                found = ", ".join(reader.fieldnames or ()) or "an empty file"
-                raise DataError(f"{path}: no column '{absent[0]}'; found {found}")
-            for number, line in enumerate(reader, start=2):
-                yield number, {name: (line[name] or "").strip() for name in columns}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ammrg.errors import DataError
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, with_section
+from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, with_section
 
 ANNOTATION = "annotation.json"
 FIELDS = ("id", "report", "image_path")
@@ -152,14 +152,22 @@ def views_of(
     return tuple(views), missing
 
 
-def read(raw: Path, *, section: Section = "findings") -> SourceReading:
+def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
     """Any R2Gen annotation: examples of one study (``study_id``) become one study with all its films.
 
     An annotation holds one text; it is taken as the section asked for. Labels are the labeler's.
 
+    Args:
+        raw: holds ``annotation.json``; films in ``images/`` or beside it.
+        source: ``r2gen`` or None: there is one layout.
+        section: the target text.
+        seed: not used: an annotation has its splits.
+
     Raises:
+        SettingsError: an unknown source.
         DataError: no annotation, or not as its format says.
     """
+    check_source("r2gen", source, ("r2gen",))
     path = raw / ANNOTATION
     if not path.is_file():
         found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"

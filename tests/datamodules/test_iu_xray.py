@@ -14,6 +14,7 @@ from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
 from datamodules.sources import iu_xray, read_source
+from datamodules.sources.splits import hash_split
 
 REAL = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[3] / "shared" / "data" / "iu_xray"))
 ANNOTATED = {"train": (1, 2, 3), "val": (4,), "test": (5, 6)}
@@ -44,7 +45,7 @@ def test_csv_pair_alone_is_split_by_hash(write_iu):
 
 
 def test_hash_shares_are_70_10_20():
-    counts = Counter(iu_xray.hash_split(str(uid), 0) for uid in range(20_000))
+    counts = Counter(hash_split(str(uid), 0) for uid in range(20_000))
     assert abs(counts["train"] / 20_000 - 0.7) < 0.01
     assert abs(counts["val"] / 20_000 - 0.1) < 0.01
 
