@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -13,58 +12,32 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
-from ammrg.errors import DataError, SettingsError
-from ammrg.findings import is_unlabelled
+from ammrg.errors import DataError, ReadError, SettingsError
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import FilmTransform, eval_transform, train_transform
 from ammrg.types import Box
 from datamodules.collate import Example, collate
-from datamodules.shards import load_split, read_card
-
-if TYPE_CHECKING:
-    import datasets
+from datamodules.loading import Key, StudyLoader, StudySampler, in_order
+from datamodules.ordering import GROUPS_IN_BUFFER, epoch_keys, lanes_read, repeat_factors
+from datamodules.prepared import PreparedFolder, Rows
 
 SHUFFLE_SEED = 20_260
 """Of the derangement of films among studies and of noise films: the same in every run, so that gaps compare."""
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 2048
 
 Films = Literal["own", "shuffled", "noise"]
-Key = int | tuple[int, int]
-"""A row, or a row and the epoch it is drawn in."""
+MOST_WORKERS = 8
+"""More loader processes than this bring nothing at the sizes films are prepared in."""
 
 
-class EpochShuffle(Sampler[Key]):
-    """Every row once an epoch, in an order that depends on seed and epoch alone.
-
-    It yields (row, epoch), so that the augmentation of a study depends on seed, epoch and row, and on no worker.
-    Lightning calls ``set_epoch``; without it each pass is the next epoch.
-    """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """The epoch of the next pass."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch = self.epoch
-        self.epoch += 1
-        for row in np.random.default_rng((self.seed, epoch)).permutation(self.count):
-            yield int(row), epoch
-
-
-class StudyDataset(Dataset[Example]):
-    """Rows of a prepared split as examples; one study an item."""
+class StudyDataset(Dataset[list[Example]]):
+    """Rows of a prepared split as examples; an item is a batch of studies."""
 
     def __init__(
         self,
-        rows: datasets.Dataset,
+        rows: Rows,
         transform: FilmTransform,
         *,
         frontal_only: bool = False,
@@ -89,14 +62,15 @@ class StudyDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: Key) -> Example:
-        index, epoch = key if isinstance(key, tuple) else (key, 0)
+    def __getitem__(self, keys: Sequence[Key] | int) -> list[Example]:
+        """The studies of a batch; of a single row where a sampler of Lightning's asks for one (``overfit_batches``)."""
+        return [self.example(key) for key in ([(keys, 0, 0)] if isinstance(keys, int) else keys)]
+
+    def example(self, key: Key) -> Example:
+        """One study, with its films or, where they are shuffled, another's."""
+        index, epoch, copy = key
         row = self.rows[index]
         shown = row if self.film_rows is None else self.rows[int(self.film_rows[index])]
-        return self.example(row, shown, index, epoch)
-
-    def example(self, row: Mapping[str, Any], shown: Mapping[str, Any], index: int, epoch: int) -> Example:
-        """The example of a row with the films of another row (usually the same)."""
         kept = self.views(shown["projections"])
         known = [Box(**box) for box in shown["boxes"]] if self.films != "noise" else []
         films: list[NDArray[np.uint8]] = []
@@ -106,9 +80,9 @@ class StudyDataset(Dataset[Example]):
                 draw = np.random.default_rng((SHUFFLE_SEED, index, place))
                 film = draw.integers(0, 256, (self.transform.size, self.transform.size), dtype=np.uint8)
             else:
-                film = read_film(shown["images"][view], at_least=self.transform.size)
+                film = self.film(shown, view)
             on_film = [box._replace(view=place) for box in known if box.view == view]
-            film, on_film_now = self.transform.with_boxes(film, on_film, (self.seed, epoch, index, place))
+            film, on_film_now = self.transform.with_boxes(film, on_film, (self.seed, epoch, index, copy, place))
             films.append(film)
             boxes += on_film_now
         return Example(
@@ -120,6 +94,20 @@ class StudyDataset(Dataset[Example]):
             report=row["report"],
             boxes=boxes,
         )
+
+    def film(self, row: Mapping[str, Any], view: int) -> NDArray[np.uint8]:
+        """One stored film, decoded.
+
+        Raises:
+            DataError: it was readable when it was prepared and is not now.
+        """
+        try:
+            return read_film(row["images"][view], at_least=self.transform.size)
+        except ReadError as error:
+            raise DataError(
+                f"film {view + 1} of study {row['study_id']} in the prepared data is damaged ({error}); the shards "
+                "were whole when they were written: copy or prepare them again"
+            ) from error
 
     def views(self, projections: list[str]) -> list[int]:
         """Which films of a study are used."""
@@ -156,22 +144,25 @@ class StudyDataModule(LightningDataModule):
         image_size: int = 224,
         batch_size: int = 16,
         eval_batch_size: int | None = None,
-        num_workers: int = 2,
+        num_workers: int | None = None,
         views: Literal["all", "frontal"] = "all",
         augment: bool = True,
         films: Films = "own",
         predict_split: str = "test",
         test_splits: tuple[str, ...] = ("test",),
         labelled_only: bool = False,
+        repeat_threshold: float = 0.0,
+        streamed: bool | None = None,
         seed: int | None = None,
     ) -> None:
         """
         Args:
-            folder: prepared shards and their card.
+            folder: prepared shards and their card, on this machine or a URL that fsspec knows (``s3://...``).
             image_size: side in pixels of the square a film is squashed to.
             batch_size: studies a training batch; each may have several films.
             eval_batch_size: studies a batch elsewhere; None takes ``batch_size``.
-            num_workers: loader processes; 0 loads in the main one.
+            num_workers: loader processes of each process; 0 loads in the main one, None takes its share of the cores,
+                at most 8.
             views: ``all`` films of a study, or ``frontal`` ones only (all, where it has no frontal).
             augment: vary training films at random (never a flip).
             films: what evaluation loaders show: each study its ``own`` films, those of another study
@@ -179,6 +170,11 @@ class StudyDataModule(LightningDataModule):
             predict_split: what ``predict`` reads: ``train``, ``val`` or ``test``; complete, in order, not varied.
             test_splits: what ``test`` reads, a dataloader each, complete and in order.
             labelled_only: leave studies without any label out of training.
+            repeat_threshold: show studies with a positive finding that fewer than this share of the training studies
+                have more often, by the square root of threshold / share (repeat-factor sampling); 0 shows every study
+                once an epoch, 1 repeats every positive finding.
+            streamed: fetch shards a row group at a time and shuffle within a window, instead of mapping them all and
+                shuffling fully; None streams what lies elsewhere or does not fit beside its map.
             seed: of order and variation in training; None takes the run's ``seed_everything``.
         """
         super().__init__()
@@ -189,8 +185,10 @@ class StudyDataModule(LightningDataModule):
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value is not None and value < 1:
                 raise SettingsError(f"data.{name} ({value}) must be at least 1 study")
-        if num_workers < 0:
+        if num_workers is not None and num_workers < 0:
             raise SettingsError(f"data.num_workers ({num_workers}) must be 0 or more")
+        if not 0 <= repeat_threshold <= 1:
+            raise SettingsError(f"data.repeat_threshold ({repeat_threshold}) must be a share between 0 and 1")
         for name, value_, allowed in (
             ("films", films, ("own", "shuffled", "noise")),
             ("views", views, ("all", "frontal")),
@@ -205,7 +203,7 @@ class StudyDataModule(LightningDataModule):
             if value_ not in allowed:
                 raise SettingsError(f"data.{name} ({value_}) must be one of {', '.join(allowed)}")
         self.save_hyperparameters(logger=False)
-        self.folder = Path(folder)
+        self.prepared = PreparedFolder(folder)
         self.image_size, self.batch_size, self.num_workers = image_size, batch_size, num_workers
         self.eval_batch_size = eval_batch_size or batch_size
         self.frontal_only = views == "frontal"
@@ -214,7 +212,7 @@ class StudyDataModule(LightningDataModule):
         self.labelled_only, self.seed = labelled_only, seed
         self.left_out: dict[str, int] = {}
         """Studies kept out of training, by reason; filled when the train loader is made."""
-        self._rows: dict[str, datasets.Dataset] = {}
+        self._rows: dict[str, Rows] = {}
 
     @property
     def card(self) -> dict[str, Any]:
@@ -223,10 +221,31 @@ class StudyDataModule(LightningDataModule):
         Raises:
             DataError: the folder is not prepared.
         """
-        return read_card(self.folder)
+        return self.prepared.card
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether shards are fetched a row group at a time."""
+        chosen = self.hparams["streamed"]
+        return not self.prepared.fits() if chosen is None else bool(chosen)
+
+    @property
+    def process(self) -> tuple[int, int]:
+        """(rank, world size) of this process; (0, 1) without a trainer."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    @property
+    def workers(self) -> int:
+        """Loader processes of this process."""
+        if self.num_workers is not None:
+            return self.num_workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        beside = self.trainer.num_devices if self.trainer is not None else 1
+        return max(1, min(MOST_WORKERS, cores // max(1, beside)))
 
     def prepare_data(self) -> None:
-        """On one process: check the folder, and map its splits once, so that other processes find them mapped."""
+        """On one process of a machine: check the folder and, unless it is streamed, map its splits once, so that other
+        processes find them mapped."""
         for split in self.card["counts"]:
             self.rows(split)
 
@@ -234,75 +253,92 @@ class StudyDataModule(LightningDataModule):
         """On every process: check that the folder is prepared."""
         _ = self.card
 
-    def rows(self, split: str) -> datasets.Dataset:
-        """All rows of a split, memory-mapped."""
+    def rows(self, split: str) -> Rows:
+        """All rows of a split, mapped or fetched as they are asked for."""
         if split not in self._rows:
-            self._rows[split] = load_split(self.folder, split)
+            if self.is_streamed:
+                lanes = lanes_read(self.process[1] * max(1, self.workers))
+                self._rows[split] = self.prepared.streamed(split, cached_groups=lanes * GROUPS_IN_BUFFER)
+            else:
+                self._rows[split] = self.prepared.mapped(split)
         return self._rows[split]
 
     def ids(self, split: str) -> tuple[list[str], list[str]]:
         """Study ids and subject ids of a whole split, in order."""
-        rows = self.rows(split)
-        return list(rows["study_id"]), list(rows["subject_id"])
+        index = self.prepared.index(split)
+        return list(index.study_ids), list(index.subject_ids)
 
     def texts(self, split: str) -> list[str]:
         """Target texts of a whole split, in order."""
-        return list(self.rows(split)["report"])
+        return list(self.prepared.index(split).reports)
 
-    def training_rows(self) -> datasets.Dataset:
-        """The train split without studies that have no report or, with ``labelled_only``, no label.
+    def training_rows(self) -> NDArray[np.int64]:
+        """Places in the train split of the studies to train on: not those that have no report or, with
+        ``labelled_only``, no label.
 
         Raises:
             DataError: nothing is left.
         """
-        rows = self.rows("train")
-        silent = [not report.strip() for report in rows["report"]]
-        unlabelled = [self.labelled_only and is_unlabelled(labels) for labels in rows["labels"]]
-        kept = [
-            i for i, (no_text, no_label) in enumerate(zip(silent, unlabelled, strict=True)) if not (no_text or no_label)
-        ]
-        self.left_out = {"without_report": sum(silent), "without_label": sum(unlabelled)}
-        if not kept:
-            raise DataError(f"{self.folder}: no study of the train split is left to train on: {self.left_out}")
-        if len(kept) < len(rows):
-            rank_zero_info(f"training on {len(kept)} of {len(rows)} studies; left out: {self.left_out}")
-            rows = rows.select(kept)
-        return rows
+        index = self.prepared.index("train")
+        silent = np.asarray([not report.strip() for report in index.reports], bool)
+        unlabelled = np.isnan(index.labels).all(axis=1) & self.labelled_only
+        kept = np.flatnonzero(~(silent | unlabelled))
+        self.left_out = {"without_report": int(silent.sum()), "without_label": int(unlabelled.sum())}
+        if not len(kept):
+            raise DataError(
+                f"{self.prepared.location}: no study of the train split is left to train on: {self.left_out}"
+            )
+        if len(kept) < len(silent):
+            rank_zero_info(f"training on {len(kept)} of {len(silent)} studies; left out: {self.left_out}")
+        return kept
 
-    def train_dataloader(self) -> DataLoader[Example]:
+    def training_order(self, seed: int) -> Callable[[int], NDArray[np.int64]]:
+        """Epoch -> the keys of its studies, in order: ``[m 2]`` (row, copy)."""
+        kept, index = self.training_rows(), self.prepared.index("train")
+        factors = repeat_factors(index.labels[kept], self.hparams["repeat_threshold"])
+        groups = index.groups if self.is_streamed else None
+        return lambda epoch: epoch_keys(kept, factors, groups, self.batch_size, seed, epoch)
+
+    def train_dataloader(self) -> StudyLoader:
         """Shuffled anew each epoch; the last batch may be smaller."""
         seed = int(os.environ.get("PL_GLOBAL_SEED") or 0) if self.seed is None else self.seed
         transform = train_transform(self.image_size) if self.augment else eval_transform(self.image_size)
-        dataset = StudyDataset(self.training_rows(), transform, frontal_only=self.frontal_only, seed=seed)
-        return self.loader(dataset, self.batch_size, EpochShuffle(len(dataset), seed))
+        dataset = StudyDataset(self.rows("train"), transform, frontal_only=self.frontal_only, seed=seed)
+        rank, world = self.process
+        return self.loader(
+            dataset,
+            StudySampler(self.training_order(seed), batch_size=self.batch_size, rank=rank, world=world, whole=False),
+        )
 
-    def val_dataloader(self) -> DataLoader[Example]:
+    def val_dataloader(self) -> StudyLoader:
         """The whole validation split, in order."""
         return self.evaluation_loader("val")
 
-    def test_dataloader(self) -> list[DataLoader[Example]]:
+    def test_dataloader(self) -> list[StudyLoader]:
         """The whole of each of ``test_splits``, in order."""
         return [self.evaluation_loader(split) for split in self.test_splits]
 
-    def predict_dataloader(self) -> DataLoader[Example]:
+    def predict_dataloader(self) -> StudyLoader:
         """The whole of ``predict_split``, in order."""
         return self.evaluation_loader(self.predict_split)
 
-    def evaluation_loader(self, split: str) -> DataLoader[Example]:
-        """Every study of a split, in order, not varied, with the films that ``films`` names."""
+    def evaluation_loader(self, split: str) -> StudyLoader:
+        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process."""
         transform = eval_transform(self.image_size)
         dataset = StudyDataset(self.rows(split), transform, frontal_only=self.frontal_only, films=self.films)
-        return self.loader(dataset, self.eval_batch_size, None)
+        rank, world = self.process
+        sampler = StudySampler(in_order(len(dataset)), batch_size=self.eval_batch_size, rank=rank, world=world)
+        return self.loader(dataset, sampler)
 
-    def loader(self, dataset: StudyDataset, batch_size: int, sampler: Sampler[Key] | None) -> DataLoader[Example]:
-        """A loader over a dataset, in the sampler's order or the rows'."""
-        return DataLoader(
+    def loader(self, dataset: StudyDataset, sampler: StudySampler) -> StudyLoader:
+        """A loader of the sampler's batches."""
+        return StudyLoader(
             dataset,
-            batch_size=batch_size,
+            batch_size=None,  # the sampler's items are whole batches
             sampler=sampler,
             collate_fn=collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=start_loader_worker,
         )

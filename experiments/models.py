@@ -234,7 +234,7 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
         SettingsError: an unknown size.
     """
     from ammrg.text.prompts import INSTRUCTION
-    from datamodules.shards import load_split, read_card
+    from datamodules.prepared import load_split, read_card
 
     if size not in SIZES:
         raise SettingsError(f"size '{size}' is none of {', '.join(SIZES)}")

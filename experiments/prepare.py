@@ -10,7 +10,9 @@ from typing import Any
 
 from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
-from datamodules.shards import read_card, write_atomically, write_shards
+from datamodules.format import write_atomically
+from datamodules.prepared import read_card
+from datamodules.shards import write_shards
 from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
 from datamodules.sources.phantom import SPLIT_SIZES
 from experiments.run_settings import differences
@@ -79,7 +81,7 @@ def prepare(
         return card
     reading = read_source(dataset, raw, source=source, section=section, seed=seed, split_sizes=counts, size=side)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / SETTINGS, json.dumps(settings, indent=2) + "\n")
+    write_atomically(out / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
     card = write_shards(
         reading,
         out,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ammrg.errors import DataError, SettingsError
 from ammrg.text.cleaning import clean
-from datamodules.shards import load_split, read_card
+from datamodules.prepared import load_split, read_card
 from datamodules.sources import iu_xray
 from experiments.__main__ import main
 from experiments.prepare import prepare
@@ -47,8 +47,10 @@ def test_round_trip_of_every_study(write_iu, tmp_path):
     raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
     prepare("iu_xray", raw, out, workers=1)
     for split, studies in iu_xray.read(raw).studies.items():
-        for row, study in zip(load_split(out, split), studies, strict=True):
-            assert row["study_id"] == study.study_id
+        rows = {row["study_id"]: row for row in load_split(out, split)}
+        assert len(rows) == len(studies)
+        for study in studies:
+            row = rows[study.study_id]
             assert row["report"] == clean(study.findings)
             np.testing.assert_array_equal(row["labels"], np.float32(study.labels))
             assert len(row["images"]) == len(study.views)

@@ -22,7 +22,8 @@ from ammrg.errors import DataError
 from ammrg.text.cleaning import clean
 from ammrg.types import Box, Study, View
 from datamodules import shards
-from datamodules.shards import load_split, read_card, write_shards
+from datamodules.prepared import load_split, read_card
+from datamodules.shards import write_shards
 from datamodules.sources import SourceReading
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +79,9 @@ def contents(folder: Path) -> dict[str, str]:
 def test_what_goes_in_comes_out(tmp_path):
     reading = make_reading()
     write(reading, tmp_path)
-    rows = load_split(tmp_path, "train")
-    assert list(rows["study_id"]) == [study.study_id for study in reading.studies["train"]]
+    rows = sorted(load_split(tmp_path, "train"), key=lambda row: row["study_id"])
     for row, study in zip(rows, reading.studies["train"], strict=True):
+        assert row["study_id"] == study.study_id
         assert row["subject_id"] == study.subject_id
         assert (row["findings"], row["impression"], row["indication"]) == (study.findings, study.impression, "Cough.")
         assert row["report"] == clean(study.findings)
@@ -93,6 +94,19 @@ def test_what_goes_in_comes_out(tmp_path):
                 assert min(image.size) == 48
                 wanted = Image.open(io.BytesIO(view.image)).resize(image.size, Image.Resampling.BOX)
                 assert np.abs(np.asarray(image).astype(int) - np.asarray(wanted)).mean() < 3
+
+
+def test_training_studies_are_laid_in_an_order_of_the_seed_and_others_as_they_came(tmp_path):
+    reading = make_reading(30, 9, 9)
+    write(reading, tmp_path)
+    order = list(load_split(tmp_path, "train")["study_id"])
+    assert order != sorted(order, key=lambda name: int(name.removeprefix("train")))
+    assert sorted(order) == sorted(study.study_id for study in reading.studies["train"])
+    for split in ("val", "test"):
+        assert list(load_split(tmp_path, split)["study_id"]) == [study.study_id for study in reading.studies[split]]
+    options = {"dataset": "test", "size": 48, "section": "findings", "workers": 1}
+    write_shards(reading, tmp_path / "other", settings={**SETTINGS, "seed": 1}, **options)
+    assert list(load_split(tmp_path / "other", "train")["study_id"]) != order
 
 
 def test_small_films_are_not_enlarged_and_their_aspect_stays(tmp_path):
@@ -246,7 +260,7 @@ def test_unreadable_films_are_set_aside_with_reason_and_their_boxes(tmp_path):
     assert line["study_id"] == "train100"
     assert line["film"] == "view 2"
     assert "cannot be decoded" in line["reason"]
-    row = load_split(tmp_path, "train")[60]
+    row = next(row for row in load_split(tmp_path, "train") if row["study_id"] == "train100")
     assert row["projections"] == ["frontal", "unknown"]
     assert [(box["view"], box["finding"]) for box in row["boxes"]] == [(0, 1), (1, 3)]
 

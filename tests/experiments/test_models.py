@@ -15,7 +15,6 @@ import torch
 from ammrg.errors import DataError
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
-from datamodules import shards
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
 from experiments import models
@@ -36,8 +35,8 @@ def prepared(monkeypatch: pytest.MonkeyPatch, reports: list[str]) -> None:
         assert split == "train"
         return {"report": [*reports, " "]}
 
-    monkeypatch.setattr(shards, "load_split", load_split)
-    monkeypatch.setattr(shards, "read_card", lambda folder: {"fingerprint": "data"})
+    monkeypatch.setattr("datamodules.prepared.load_split", load_split)
+    monkeypatch.setattr("datamodules.prepared.read_card", lambda folder: {"fingerprint": "data"})
     monkeypatch.setitem(models.SIZES, "nano", models.SIZES["nano"]._replace(steps=12))
 
 
@@ -101,7 +100,7 @@ def test_words_that_tell_a_finding_weigh_more(reports: list[str]) -> None:
 def test_without_training_reports_nothing_is_made(
     prepared: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(shards, "load_split", lambda folder, split: {"report": ["", " "]})
+    monkeypatch.setattr("datamodules.prepared.load_split", lambda folder, split: {"report": ["", " "]})
     with pytest.raises(DataError, match="0 training reports"):
         models.train_phantom(Path("x"), tmp_path / "llm", "nano")
     assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import pytest
 
 from ammrg.errors import SettingsError
 from ammrg.types import Box
-from datamodules.shards import load_split, read_card
+from datamodules.prepared import load_split, read_card
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
 from experiments.prepare import prepare, split_sizes

@@ -1,0 +1,101 @@
+"""Batches of an epoch for one process, and a loader that knows how far it got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, DistributedSampler
+
+from ammrg.types import StudyBatch
+from datamodules.ordering import shares
+
+Key = tuple[int, int, int]
+"""A row, the epoch it is drawn in, and which of its repetitions in that epoch it is: what its augmentation is drawn
+from, whatever process or worker draws it."""
+
+
+class StudySampler(DistributedSampler[Any]):
+    """The batches that one process takes of each epoch, as lists of keys.
+
+    A DistributedSampler, so that Lightning leaves it as it is, and tells it the epoch; without being told, each pass is
+    the next epoch. It can begin an epoch in its middle.
+    """
+
+    def __init__(
+        self,
+        order: Callable[[int], NDArray[np.int64]],
+        *,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        whole: bool = True,
+    ) -> None:
+        """
+        Args:
+            order: epoch -> ``[m 2]`` (row, copy); m is the same for every epoch.
+            batch_size: studies a process takes at a time.
+            rank, world: the process, and how many there are.
+            whole: no study may be left out; training may lose a few where they cannot be shared evenly.
+        """
+        self.order = order
+        count = len(order(0))
+        super().__init__(range(count), num_replicas=world, rank=rank)
+        self.slices = list(shares(count, batch_size, rank, world, whole=whole))
+        self.start = 0
+        """Batches of the next pass to be left out: those an interrupted run has had."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of the next pass; it begins at its start, unless :meth:`resume` named this epoch."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
+
+    def resume(self, epoch: int, batches: int) -> None:
+        """Begin the next pass of ``epoch`` after so many batches; after the last one, begin the next epoch."""
+        self.epoch, self.start = (epoch + 1, 0) if batches >= len(self) else (epoch, batches)
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return len(self.slices)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, start = self.epoch, self.start
+        self.epoch, self.start = epoch + 1, 0
+        order = self.order(epoch)
+        for first, stop in self.slices[start:]:
+            yield [(int(row), epoch, int(copy)) for row, copy in order[first:stop]]
+
+
+class StudyLoader(DataLoader[Any]):
+    """A DataLoader over a :class:`StudySampler` (given with ``batch_size=None``) whose state is one place in one epoch.
+
+    What has been handed out counts, not what workers have fetched ahead. Lightning keeps the state in checkpoints.
+    """
+
+    place = (0, 0)
+    """Epoch, and its batches handed out so far."""
+
+    def __iter__(self) -> Iterator[StudyBatch]:  # type: ignore[override]
+        # Begins with the first batch: Lightning makes the iterator before it names the epoch.
+        epoch, done = self.sampler.epoch, self.sampler.start  # type: ignore[attr-defined]
+        for batch in super().__iter__():
+            done += 1
+            self.place = (epoch, done)
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Plain numbers."""
+        return {"epoch": self.place[0], "batches": self.place[1]}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """The next pass goes on where the state was taken."""
+        self.place = (state["epoch"], state["batches"])
+        self.sampler.resume(*self.place)  # type: ignore[attr-defined]
+
+
+def in_order(count: int) -> Callable[[int], NDArray[np.int64]]:
+    """Every epoch the same: all rows, once, as they stand."""
+    rows = np.stack([np.arange(count), np.zeros(count, np.int64)], axis=1)
+    return lambda epoch: rows

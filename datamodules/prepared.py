@@ -1,0 +1,285 @@
+"""A prepared folder, read: its card, its index, and its studies, mapped whole or streamed a row group at a time.
+
+The folder may lie on this machine or wherever fsspec reaches (``s3://bucket/folder``, ``gs://...``, ``https://...``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ammrg.errors import DataError
+from ammrg.findings import NUM_FINDINGS
+from datamodules.format import CARD, INDEX, ROWS_PER_GROUP, VERSION, shard_name
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class Rows(Protocol):
+    """Studies of a split by their place: a mapped data set, or :class:`StreamedRows`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int) -> Mapping[str, Any]: ...
+
+
+class SplitIndex(NamedTuple):
+    """All of a split but its films, in the order of its shards."""
+
+    study_ids: Sequence[str]
+    subject_ids: Sequence[str]
+    reports: Sequence[str]
+    """The target texts."""
+    labels: NDArray[np.float32]
+    """``[n 14]``: 1, 0, -1, NaN."""
+    shards: NDArray[np.int64]
+    """``[n]``: the number in the shard's name."""
+    places: NDArray[np.int64]
+    """``[n]``: the row within its shard."""
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """``[n]``: a number for each row group, ascending; what is read in one piece."""
+        return self.shards * (1 + int(self.places.max(initial=0)) // ROWS_PER_GROUP) + self.places // ROWS_PER_GROUP
+
+
+class PreparedFolder:
+    """What :mod:`datamodules.shards` wrote, wherever it lies now."""
+
+    def __init__(self, location: str | Path) -> None:
+        """
+        Args:
+            location: a folder, or a URL that fsspec knows.
+        """
+        self.location = str(location).rstrip("/")
+        self._indices: dict[str, SplitIndex] = {}
+
+    @property
+    def is_local(self) -> bool:
+        """True for a folder of this machine."""
+        return "://" not in self.location
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The folder's card.
+
+        Raises:
+            DataError: there is none, it is broken, or of another version.
+        """
+        name = f"{self.location}/{CARD}"
+        how = "make data DATASET=<name> RAW=<folder>, or python -m experiments prepare"
+        try:
+            card: dict[str, Any] = json.loads(self.read_bytes(CARD))
+            version = card.get("version")
+        except FileNotFoundError:
+            raise DataError(
+                f"{name}: no such file; {self.location} holds no prepared data. Prepare it first: {how}"
+            ) from None
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{name}: cannot be read as a card: {error}; prepare the data again") from error
+        if version != VERSION:
+            raise DataError(
+                f"{name} is of version {version}, this code reads version {VERSION}; prepare the data again, into "
+                "another folder or after removing this one"
+            )
+        return card
+
+    def read_bytes(self, name: str) -> bytes:
+        """A whole small file of the folder.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            DataError: it cannot be reached.
+        """
+        try:
+            files, root = open_filesystem(self.location)
+            content: bytes = files.cat_file(f"{root}/{name}")
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(f"{self.location}/{name}") from None
+        except OSError as error:
+            raise DataError(f"{self.location}/{name}: cannot be read: {error}") from error
+        return content
+
+    def split_size(self, split: str) -> int:
+        """Studies of a split, as the card says.
+
+        Raises:
+            DataError: no such split.
+        """
+        counts = self.card["counts"]
+        if split not in counts:
+            raise DataError(f"{self.location} holds no split '{split}'; it has {', '.join(counts)}")
+        return int(counts[split]["studies"])
+
+    def index(self, split: str) -> SplitIndex:
+        """Ids, texts and labels of a whole split; one small file for all, read once.
+
+        Raises:
+            DataError: no such split, or an index that is missing, broken or not the card's.
+        """
+        expected = self.split_size(split)
+        if split not in self._indices:
+            try:
+                table = pq.read_table(pa.BufferReader(self.read_bytes(INDEX)), filters=[("split", "=", split)])
+            except (FileNotFoundError, pa.ArrowInvalid) as error:
+                raise DataError(f"{self.location}/{INDEX}: cannot be read: {error}; prepare the data again") from error
+            if table.num_rows != expected:
+                raise DataError(
+                    f"{self.location}/{INDEX}: lists {table.num_rows} studies of {split}, the card says {expected}; "
+                    "prepare again"
+                )
+            columns = {name: table[name].to_pylist() for name in ("study_id", "subject_id", "report", "labels")}
+            shards = np.asarray(table["shard"], np.int64)
+            starts = np.flatnonzero(np.diff(shards, prepend=-1))
+            self._indices[split] = SplitIndex(
+                columns["study_id"],
+                columns["subject_id"],
+                columns["report"],
+                np.asarray(columns["labels"], np.float32).reshape(-1, NUM_FINDINGS),
+                shards,
+                np.arange(len(shards)) - np.repeat(starts, np.diff(starts, append=len(shards))),
+            )
+        return self._indices[split]
+
+    def fits(self) -> bool:
+        """True where a memory map of all films, as large as the shards, may lie beside them: on this machine, in at
+        most half of the free space (or where it lies already)."""
+        if not self.is_local:
+            return False
+        made = Path(self.location) / ".cache"
+        return made.is_dir() or int(self.card["bytes"]) <= shutil.disk_usage(self.location).free // 2
+
+    def mapped(self, split: str) -> datasets.Dataset:
+        """All rows of one split, memory-mapped; nothing is asked of a hub.
+
+        The map is made once, in the folder's ``.cache`` (in the user's own where the folder is read-only).
+
+        Raises:
+            DataError: no card, no such split, or shards missing.
+        """
+        expected = self.split_size(split)
+        files = sorted(str(path) for path in Path(self.location).glob(f"{split}-*.parquet"))
+        found = sum(pq.read_metadata(path).num_rows for path in files)
+        if found != expected:
+            raise DataError(
+                f"{self.location}: the {split} shards hold {found} studies, the card says {expected}; prepare again"
+            )
+
+        import datasets
+
+        shown = not datasets.are_progress_bars_disabled()
+        datasets.disable_progress_bars()
+        try:
+            writable = os.access(self.location, os.W_OK)
+            cache = str(Path(self.location).resolve() / ".cache") if writable else None
+            return datasets.Dataset.from_parquet(files, cache_dir=cache)
+        finally:
+            if shown:
+                datasets.enable_progress_bars()
+
+    def streamed(self, split: str, cached_groups: int) -> StreamedRows:
+        """The rows of one split, fetched when they are asked for."""
+        return StreamedRows(self.location, split, self.index(split), cached_groups)
+
+
+class StreamedRows:
+    """Rows of a split, fetched from their shards a row group at a time; the last few groups are kept.
+
+    A row group is one request of about a megabyte. Each process opens its own connections: none survives a fork.
+    """
+
+    def __init__(self, location: str, split: str, index: SplitIndex, cached_groups: int) -> None:
+        """
+        Args:
+            location: the prepared folder.
+            split: ``train``, ``val`` or ``test``.
+            index: of the split.
+            cached_groups: row groups that are kept; at least 1.
+        """
+        self.location, self.split, self.index, self.cached_groups = location, split, index, cached_groups
+        self.fetched = 0
+        """Row groups read so far, in this process."""
+        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._metadata: dict[int, pq.FileMetaData] = {}
+        self._files: tuple[int, Any, str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.index.study_ids)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        """The study at a place of the split.
+
+        Raises:
+            DataError: its shard cannot be read, or holds another study there.
+        """
+        group, place = divmod(int(self.index.places[row]), ROWS_PER_GROUP)
+        table = self.group(int(self.index.shards[row]), group)
+        found: dict[str, Any] = table.slice(place, 1).to_pylist()[0] if place < table.num_rows else {}
+        if found.get("study_id") != self.index.study_ids[row]:
+            raise DataError(
+                f"{self.location}/{shard_name(self.split, int(self.index.shards[row]))}: looked for study "
+                f"{self.index.study_ids[row]} in row {self.index.places[row]}, found "
+                f"{found.get('study_id', 'no such row')}; the shards are not those of the index, prepare again"
+            )
+        return found
+
+    def group(self, shard: int, group: int) -> pa.Table:
+        """One row group, kept or fetched."""
+        key = (shard, group)
+        if key in self._groups:
+            self._groups.move_to_end(key)
+            return self._groups[key]
+        path = shard_name(self.split, shard)
+        if self._files is None or self._files[0] != os.getpid():
+            self._files = (os.getpid(), *open_filesystem(self.location))
+        _, files, root = self._files
+        try:
+            with files.open(f"{root}/{path}", "rb") as file:
+                parquet = pq.ParquetFile(file, metadata=self._metadata.get(shard), pre_buffer=True)
+                self._metadata[shard] = parquet.metadata
+                table = parquet.read_row_group(group, use_threads=False)
+        except (OSError, pa.ArrowException, IndexError) as error:
+            raise DataError(f"{self.location}/{path}: row group {group} cannot be read: {error}") from error
+        self.fetched += 1
+        self._groups[key] = table
+        while len(self._groups) > self.cached_groups:
+            self._groups.popitem(last=False)
+        return table
+
+
+def open_filesystem(location: str) -> tuple[Any, str]:
+    """The file system of a folder or URL, and the folder's path in it.
+
+    Raises:
+        DataError: an unknown protocol, or one whose package is not installed.
+    """
+    try:
+        files, root = fsspec.core.url_to_fs(location)
+    except (ImportError, ValueError) as error:
+        raise DataError(
+            f"{location}: cannot be opened: {error}. Object storage needs its fsspec package (s3:// s3fs, gs:// gcsfs, "
+            "az:// adlfs): pip install it into the environment"
+        ) from error
+    return files, root.rstrip("/")
+
+
+def read_card(folder: Path | str) -> dict[str, Any]:
+    """The card of a prepared folder; see :attr:`PreparedFolder.card`."""
+    return PreparedFolder(folder).card
+
+
+def load_split(folder: Path | str, split: str) -> datasets.Dataset:
+    """All rows of one split, memory-mapped; see :meth:`PreparedFolder.mapped`."""
+    return PreparedFolder(folder).mapped(split)

@@ -1,0 +1,334 @@
+"""Streamed or mapped, on any number of processes and workers, resumed anywhere: the same studies, the same batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import fsspec
+import lightning
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from ammrg.errors import DataError
+from ammrg.types import Study, StudyBatch, View
+from datamodules.format import ROWS_PER_GROUP
+from datamodules.shards import to_jpeg, write_shards
+from datamodules.sources import SourceReading
+from datamodules.studies import StudyDataModule
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"train": 150, "val": 37, "test": 21}
+RARE = 1.0, *[float("nan")] * 13
+COMMON = *[float("nan")] * 13, 1.0
+
+
+def study(number: int, split: str) -> Study:
+    pixels = torch.full((40, 40), 10 + number, dtype=torch.uint8).numpy()
+    views = tuple(View(to_jpeg(pixels), name) for name in ("frontal", "lateral")[: 1 + number % 2])
+    labels = RARE if number % 25 == 0 else COMMON
+    text = f"Report of {split} {number}."
+    return Study(f"{split}{number}", f"{split}-p{number}", split, views, text, "", "", labels, "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("prepared")
+    studies = {split: [study(number, split) for number in range(count)] for split, count in SIZES.items()}
+    settings = {"section": "findings", "seed": 0, "size": 40}
+    reading = SourceReading(studies, "test", 2 * sum(SIZES.values()))
+    write_shards(reading, path, dataset="test", settings=settings, size=40, section="findings", workers=1)
+    return str(path)
+
+
+class OneOf(StudyDataModule):
+    """One process of several, without starting them."""
+
+    place = (0, 1)
+
+    @property
+    def process(self) -> tuple[int, int]:
+        return self.place
+
+
+def module(folder: str, rank: int = 0, world: int = 1, **options: object) -> StudyDataModule:
+    made = OneOf(folder, **{"image_size": 32, "batch_size": 4, "num_workers": 0, "seed": 5, **options})
+    made.place = (rank, world)
+    return made
+
+
+def batches(loader) -> list[list[str]]:
+    return [batch.study_ids for batch in loader]
+
+
+def flat(*parts: list[list[str]]) -> list[str]:
+    """The study ids of some processes' batches."""
+    return [name for part in parts for names in part for name in names]
+
+
+def same(one: StudyBatch, other: StudyBatch) -> bool:
+    plain = all(getattr(one, name) == getattr(other, name) for name in ("study_ids", "reports", "projections"))
+    labels = torch.equal(one.labels.nan_to_num(9), other.labels.nan_to_num(9))
+    return plain and labels and torch.equal(one.images, other.images)
+
+
+def test_evaluation_streams_the_batches_of_the_map(folder):
+    for split in ("train", "val", "test"):
+        mapped = list(module(folder, predict_split=split, streamed=False).predict_dataloader())
+        streamed = list(module(folder, predict_split=split, streamed=True).predict_dataloader())
+        assert len(mapped) == len(streamed)
+        assert all(map(same, mapped, streamed))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_training_is_the_same_for_any_number_of_workers_and_new_each_epoch(folder, streamed):
+    passes = {}
+    for workers in (0, 1, 3):
+        loader = module(folder, num_workers=workers, streamed=streamed).train_dataloader()
+        passes[workers] = [list(loader) for _ in range(2)]
+    for workers in (1, 3):
+        for one, other in zip(passes[0], passes[workers], strict=True):
+            assert all(map(same, one, other))
+    assert batches(passes[0][0]) != batches(passes[0][1])
+    assert Counter(flat(batches(passes[0][0]))) == Counter(f"train{i}" for i in range(SIZES["train"]))
+
+
+def test_a_study_looks_the_same_mapped_and_streamed(folder):
+    """Order differs, variation of a study in an epoch does not."""
+
+    def films(streamed: bool) -> dict[str, torch.Tensor]:
+        loader = module(folder, streamed=streamed).train_dataloader()
+        loader.sampler.set_epoch(3)
+        return {
+            name: batch.images[batch.study_of_view == row]
+            for batch in loader
+            for row, name in enumerate(batch.study_ids)
+        }
+
+    mapped, streamed = films(False), films(True)
+    assert mapped.keys() == streamed.keys()
+    assert list(mapped) != list(streamed)
+    assert all(torch.equal(mapped[name], streamed[name]) for name in mapped)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_two_ranks_with_two_workers_lose_and_double_nothing(folder, streamed):
+    loaders = [module(folder, rank, 2, num_workers=2, streamed=streamed) for rank in (0, 1)]
+    for split, count in SIZES.items():
+        for data in loaders:
+            data.predict_split = split
+        shown = [batches(data.predict_dataloader()) for data in loaders]
+        assert len(shown[0]) == len(shown[1])
+        assert Counter(flat(*shown)) == Counter(f"{split}{i}" for i in range(count))
+    trains = [data.train_dataloader() for data in loaders]
+    for _ in range(2):
+        shown = [batches(loader) for loader in trains]
+        assert len(shown[0]) == len(shown[1]) == len(trains[0])
+        assert Counter(flat(*shown)) == Counter(f"train{i}" for i in range(SIZES["train"]))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_two_ranks_resumed_at_a_random_step_go_on_as_if_never_stopped(folder, streamed):
+    draw = random.Random(3)
+    for rank in (0, 1):
+        whole = module(folder, rank, 2, num_workers=2, streamed=streamed).train_dataloader()
+        epochs = [list(whole) for _ in range(3)]
+        epoch, step = draw.randrange(2), draw.randrange(1, len(whole))
+        interrupted = module(folder, rank, 2, num_workers=2, streamed=streamed).train_dataloader()
+        interrupted.sampler.set_epoch(epoch)
+        stopped = iter(interrupted)
+        for _ in range(step):  # workers have fetched further than this
+            next(stopped)
+        state = json.loads(json.dumps(interrupted.state_dict()))
+        assert state == {"epoch": epoch, "batches": step}
+        resumed = module(folder, rank, 2, num_workers=2, streamed=streamed).train_dataloader()
+        resumed.load_state_dict(state)
+        assert resumed.state_dict() == state
+        assert len(resumed) == len(whole)
+        rest, following = list(resumed), list(resumed)
+        assert all(map(same, rest, epochs[epoch][step:]))
+        assert len(rest) == len(whole) - step
+        assert all(map(same, following, epochs[epoch + 1]))
+
+
+def test_a_state_taken_after_the_last_batch_goes_on_with_the_next_epoch(folder):
+    whole = module(folder).train_dataloader()
+    _, second = batches(whole), batches(whole)
+    resumed = module(folder).train_dataloader()
+    resumed.load_state_dict({"epoch": 0, "batches": len(whole)})
+    assert batches(resumed) == second
+
+
+def test_rare_findings_come_more_often_where_asked(folder):
+    rare = {f"train{i}" for i in range(0, SIZES["train"], 25)}
+    for streamed in (False, True):
+        loader = module(folder, repeat_threshold=0.36, streamed=streamed).train_dataloader()
+        for _ in range(2):
+            batch_list = list(loader)
+            counts = Counter(flat(batches(batch_list)))
+            assert set(counts) == {f"train{i}" for i in range(SIZES["train"])}
+            assert {name for name, count in counts.items() if count > 1} == rare  # sqrt(.36 / .04) = 3 times
+            assert {counts[name] for name in rare} == {3}
+    films = [
+        batch.images[batch.study_of_view == row]
+        for batch in batch_list
+        for row, name in enumerate(batch.study_ids)
+        if name == "train25"
+    ]
+    assert not torch.equal(films[0], films[1])  # each time varied anew
+
+
+@pytest.fixture
+def bucket(folder):
+    """The prepared folder in an object store: fsspec's in-memory one."""
+    store = fsspec.filesystem("memory")
+    for path in Path(folder).glob("*.*"):
+        if path.is_file():
+            store.pipe(f"/bucket/prepared/{path.name}", path.read_bytes())
+    yield "memory://bucket/prepared"
+    store.rm("/bucket", recursive=True)
+
+
+def test_object_storage_is_streamed_without_being_asked(folder, bucket):
+    data = module(bucket, num_workers=2)
+    assert data.is_streamed
+    assert not module(folder).is_streamed
+    data.prepare_data()
+    data.setup("fit")
+    assert all(map(same, data.val_dataloader(), module(folder).val_dataloader()))
+    assert data.ids("test") == module(folder).ids("test")
+    assert Counter(flat(batches(data.train_dataloader()))) == Counter(f"train{i}" for i in range(SIZES["train"]))
+
+
+def test_an_object_store_that_lacks_something_says_what(bucket):
+    with pytest.raises(DataError, match=r"memory://bucket/none/card\.json: no such file"):
+        module("memory://bucket/none").setup()
+    with pytest.raises(DataError, match="pip install"):
+        module("nosuchstore://bucket/prepared").setup()
+    store = fsspec.filesystem("memory")
+    store.rm("/bucket/prepared/val-00000.parquet")
+    with pytest.raises(DataError, match=r"memory://bucket/prepared/val-00000\.parquet"):
+        list(module(bucket).val_dataloader())
+    store.pipe("/bucket/prepared/test-00000.parquet", store.cat("/bucket/prepared/train-00000.parquet"))
+    with pytest.raises(DataError, match=r"test-00000\.parquet: looked for study test0 in row 0, found train"):
+        list(module(bucket, predict_split="test").predict_dataloader())
+    store.rm("/bucket/prepared/index.parquet")
+    with pytest.raises(DataError, match=r"index\.parquet"):
+        module(bucket).ids("val")
+
+
+def test_a_film_damaged_after_preparation_names_its_study(folder, bucket):
+    table = pq.read_table(f"{folder}/val-00000.parquet")
+    films = [[film[: len(film) // 2] for film in row] for row in table["images"].to_pylist()]
+    images = pa.array(films, table.schema.field("images").type)
+    damaged = pa.BufferOutputStream()
+    place = table.schema.get_field_index("images")
+    pq.write_table(table.set_column(place, "images", images), damaged, row_group_size=ROWS_PER_GROUP)
+    fsspec.filesystem("memory").pipe("/bucket/prepared/val-00000.parquet", damaged.getvalue().to_pybytes())
+    with pytest.raises(DataError, match="film 1 of study val0 in the prepared data is damaged"):
+        list(module(bucket).val_dataloader())
+
+
+class Recorder(lightning.LightningModule):
+    """Keeps the ids of each step."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.steps: list[tuple[int, list[str]]] = []
+        self.stop_after = stop_after
+
+    def training_step(self, batch: StudyBatch, index: int) -> torch.Tensor:
+        if len(self.steps) == self.stop_after:
+            raise KeyboardInterrupt
+        self.steps.append((self.current_epoch, batch.study_ids))
+        return self.weight * batch.images.float().mean()
+
+    def validation_step(self, batch: StudyBatch, index: int) -> None:
+        pass
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(model: Recorder, data: str, folder: Path, every: int, workers: int, streamed: bool, **options: object) -> bool:
+    """Train for three epochs of 38 steps, a checkpoint every so many; True where it was interrupted."""
+    keeper = ModelCheckpoint(folder, filename="at", every_n_train_steps=every, enable_version_counter=False)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", callbacks=[keeper], **quiet)
+    studies = StudyDataModule(data, image_size=32, batch_size=4, num_workers=workers, streamed=streamed)
+    try:
+        trainer.fit(model, datamodule=studies, **options)
+    except SystemExit:
+        return True
+    return trainer.interrupted
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("every", "stop"), [(7, 47), (38, 40)])
+def test_the_trainer_goes_on_in_the_middle_of_an_epoch(folder, tmp_path, workers, streamed, every, stop):
+    """The checkpoint is taken at step 42, in the second epoch, or right at the end of the first."""
+    whole, stopped, resumed = Recorder(), Recorder(stop), Recorder()
+    assert not fit(whole, folder, tmp_path / "whole", every, workers, streamed)
+    assert len(whole.steps) == 3 * 38
+    assert fit(stopped, folder, tmp_path / "stopped", every, workers, streamed)
+    kept = str(tmp_path / "stopped" / "at.ckpt")
+    assert not fit(resumed, folder, tmp_path / "resumed", every, workers, streamed, ckpt_path=kept, weights_only=True)
+    done = stop // every * every
+    assert whole.steps[:done] == stopped.steps[:done]
+    assert resumed.steps == whole.steps[done:]
+    assert torch.equal(whole.weight, resumed.weight)
+
+
+RANKS = """
+import json, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import lightning, torch
+from test_loading import Recorder
+from datamodules.studies import StudyDataModule
+
+class Ranked(Recorder):
+    def validation_step(self, batch, index):
+        self.seen.append(batch.study_ids)
+    def on_validation_start(self):
+        self.seen = []
+    def predict_step(self, batch, index):
+        self.predicted.append(batch.study_ids)
+
+if __name__ == "__main__":
+    model = Ranked()
+    model.predicted = []
+    data = StudyDataModule({folder!r}, image_size=32, batch_size=4, num_workers=2, streamed={streamed})
+    trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy="ddp", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
+    trainer.fit(model, datamodule=data)
+    trainer.predict(model, datamodule=data, return_predictions=False)
+    with open({out!r} + str(trainer.global_rank), "w") as file:
+        json.dump([model.steps, model.seen, model.predicted], file)
+"""
+
+
+def test_two_real_processes_under_lightning_share_every_split(folder, tmp_path):
+    script = tmp_path / "ranks.py"
+    places = {"root": str(ROOT), "tests": str(Path(__file__).parent), "folder": folder, "out": f"{tmp_path}/ids"}
+    script.write_text(RANKS.format(**places, streamed=True))
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    ranks = [json.loads((tmp_path / f"ids{rank}").read_text()) for rank in (0, 1)]
+    for epoch in (0, 1):
+        shown = [name for steps, _, _ in ranks for at, names in steps if at == epoch for name in names]
+        assert Counter(shown) == Counter(f"train{i}" for i in range(SIZES["train"]))
+    assert len(ranks[0][0]) == len(ranks[1][0])
+    for place, split in ((1, "val"), (2, "test")):
+        shown = [name for rank in ranks for names in rank[place] for name in names]
+        assert Counter(shown) == Counter(f"{split}{i}" for i in range(SIZES[split]))
