@@ -26,7 +26,8 @@ PREPARE     ?=
 ENV      := $(VENV)/.stamp
 AMMRG    := $(VENV)/bin/python -m experiments
 FOLDER   := $(DATA)/$(DATASET)$(if $(filter nano,$(MODEL)),-nano)
-CARD     := $(FOLDER)/card.json
+# Prepared data in object storage (DATA=s3://bucket/prepared) are read from there; there is nothing to make.
+CARD     := $(if $(findstring ://,$(DATA)),,$(FOLDER)/card.json)
 RUN_DIR  := $(OUT)/$(DATASET)/$(RUN)
 STAGE1   := $(RUN_DIR)/stage1
 MEMORY   := $(RUN_DIR)/memory
@@ -108,15 +109,19 @@ $(ENV): constraints.txt setup.cfg pyproject.toml
 # --- the way of the data ----------------------------------------------------------------------------------------------
 data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
 
+ifeq ($(findstring ://,$(DATA)),)
 # Asked with a RAW or other settings, prepare compares them with those the folder was made with.
 $(CARD): $(if $(or $(RAW),$(PREPARE),$(call args,data)),FORCE) | $(ENV)
 	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(filter nano,$(MODEL)),--studies $(NANO)) $(PREPARE) $(call args,data)
 
-models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
-	@$(AMMRG) models small --out $(MODELS)
-
 $(LLM_nano)/config.json $(LLM_tiny)/config.json: $(DATA)/phantom$(if $(filter nano,$(MODEL)),-nano)/card.json | $(ENV)
 	@$(AMMRG) models phantom --data $(dir $<) --out $(@D) --size $(MODEL)
+else ifneq ($(filter data,$(MAKECMDGOALS)),)
+$(error DATA=$(DATA) lies in object storage: prepare into a folder of this machine and copy it there)
+endif
+
+models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
+	@$(AMMRG) models small --out $(MODELS)
 
 $(LLM_small)/config.json: | $(ENV)
 	@$(AMMRG) models small --out $(MODELS)

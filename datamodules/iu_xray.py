@@ -10,6 +10,8 @@ from datamodules.studies import StudyDataModule
 class IUXRayDataModule(StudyDataModule):
     """Batches of IU X-Ray (``make data DATASET=iu_xray RAW=...``)."""
 
+    dataset = "iu_xray"
+
     def __init__(self, folder: str = "data/iu_xray", **kwargs: Any) -> None:
         """
         Args:

@@ -10,6 +10,8 @@ from datamodules.studies import StudyDataModule
 class PhantomDataModule(StudyDataModule):
     """Batches of the phantom (``make data DATASET=phantom``)."""
 
+    dataset = "phantom"
+
     def __init__(self, folder: str = "data/phantom", **kwargs: Any) -> None:
         """
         Args:

@@ -138,6 +138,9 @@ class StudyDataModule(LightningDataModule):
     """Batches of studies from a prepared folder (``make data``). Training shuffles and varies films; evaluation keeps
     every study, in order, as it is."""
 
+    dataset: str | None = None
+    """What the prepared folder must hold; None takes any."""
+
     def __init__(
         self,
         folder: str,
@@ -250,8 +253,17 @@ class StudyDataModule(LightningDataModule):
             self.rows(split)
 
     def setup(self, stage: str | None = None) -> None:
-        """On every process: check that the folder is prepared."""
-        _ = self.card
+        """On every process: check that the folder is prepared, from the data set that is meant.
+
+        Raises:
+            DataError: it is not.
+        """
+        found = self.card["dataset"]
+        if self.dataset not in (None, found):
+            raise DataError(
+                f"data.folder: {self.prepared.location} holds {found}, but {type(self).__name__} reads {self.dataset}; "
+                "name its folder, or the data module of that data set"
+            )
 
     def rows(self, split: str) -> Rows:
         """All rows of a split, mapped or fetched as they are asked for."""

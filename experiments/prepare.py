@@ -38,7 +38,7 @@ def prepare(
     """Prepare one data set, go on where an earlier call was stopped, or find that nothing is to be done.
 
     Args:
-        dataset: ``phantom``, ``iu_xray`` or ``r2gen`` (any annotation.json).
+        dataset: one of :data:`datamodules.sources.DATASETS`; ``r2gen`` is any annotation.json.
         raw: folder of the raw data; the phantom has none.
         out: folder of the shards.
         size: a film's shorter side is at most this many pixels; None: 256 for the phantom, 512 elsewhere.
@@ -150,6 +150,8 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
         ("unlabelled", "unlabelled studies"),
     ):
         table.add_row(label, *(f"{card['counts'][split][key]:,}" for split in splits))
+    for name in ("findings", "impression", "indication"):
+        table.add_row(f"with {name}", *(f"{card['sections'][split][name]:,}" for split in splits))
     table.add_row("words, median", *(f"{card['text'][split]['words_median']:.0f}" for split in splits))
     table.add_row("text also in train", *(f"{card['texts_shared_with_train'].get(split, '')}" for split in splits))
     table.add_section()
@@ -160,9 +162,11 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
     for key, value in card["notes"].items():
         console.print(f"{key}: {value}", highlight=False)
     share = card["rejected"] / max(1, card["films_named"])
+    studies = sum(counts["studies"] for counts in card["counts"].values())
     console.print(
-        f"films set aside: {card['rejected']:,} of {card['films_named']:,} ({share:.2%}); "
-        f"{card['bytes'] / 2**20:,.1f} MiB; restricted: {'yes' if card['restricted'] else 'no'}"
+        f"films set aside: {card['rejected']:,} of {card['films_named']:,} ({share:.2%}); restricted: "
+        f"{'yes' if card['restricted'] else 'no'}\n{card['bytes'] / 2**20:,.1f} MiB, "
+        f"{card['bytes'] / studies / 2**10:,.0f} KiB a study; the films came in {card['raw_bytes'] / 2**20:,.1f} MiB"
     )
     for name in ("card.json", "rejected.jsonl", "contact_sheet.png", "findings.png"):
         if (out / name).exists():
@@ -197,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--workers", type=int, help="processes (default: one a core)")
     arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
-    arguments.add_argument("--source", help="which layout, where a folder holds several: r2gen or csv")
+    arguments.add_argument("--source", help="which layout, where a folder holds several: r2gen, csv or xml (default: the first present)")
     arguments.add_argument("--seed", type=int, default=0, help="of the phantom, or of a split made here")
     arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=2400,val=150,test=240")
     arguments.add_argument(

@@ -96,3 +96,12 @@ def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> No
     assert done.returncode != 0
     assert "make predict IMAGE=film.png" in done.stderr
     assert not done.stdout.strip() or "prepare" not in done.stdout
+
+
+def test_prepared_data_in_object_storage_are_read_from_there() -> None:
+    shown = make("-n", "stage1", "DATA=s3://bucket/prepared", "DATASET=iu_xray", "MODEL=small").stdout
+    assert "--data.folder=s3://bucket/prepared/iu_xray" in shown
+    assert "experiments prepare" not in shown
+    refused = make("-n", "data", "DATA=s3://bucket/prepared")
+    assert refused.returncode != 0
+    assert "lies in object storage: prepare into a folder of this machine" in refused.stderr

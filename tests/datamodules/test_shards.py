@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -187,32 +185,6 @@ shards.STUDIES_PER_SHARD, shards.FEW_STUDIES = 2, 0
 if __name__ == "__main__":
     write(make_reading(24, 4, 4), Path({folder!r}), workers={workers})
 """
-
-
-@pytest.mark.parametrize(("kills", "workers"), [(1, 1), pytest.param(20, 2, marks=pytest.mark.slow)])
-def test_killed_at_any_moment_and_resumed_it_ends_byte_identical(tmp_path, monkeypatch, kills, workers):
-    monkeypatch.setattr(shards, "STUDIES_PER_SHARD", 2)
-    write(make_reading(24, 4, 4), tmp_path / "whole")
-    folder = tmp_path / "killed"
-    script = tmp_path / "killed.py"
-    places = {"root": str(ROOT), "tests": str(Path(__file__).parent), "folder": str(folder)}
-    script.write_text(KILLED.format(**places, workers=workers))
-    command = [sys.executable, str(script)]
-    draw = random.Random(0)
-    for _ in range(kills):
-        already = len(list(folder.glob("*.parquet")))
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while len(list(folder.glob("*.parquet"))) <= already and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(draw.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for path in sorted(folder.glob("train-*.parquet"))[::2]:  # so that the next round has something left to do
-            path.unlink()
-        (folder / "card.json").unlink(missing_ok=True)
-    write(make_reading(24, 4, 4), folder)
-    assert contents(folder) == contents(tmp_path / "whole")
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")

@@ -204,6 +204,20 @@ def test_settings_that_cannot_be_are_refused_by_name(folder, options, message):
         module(folder, **options)
 
 
+def test_a_folder_of_another_data_set_is_refused(folder):
+    PhantomDataModule(folder).setup()
+    with pytest.raises(DataError, match="holds phantom, but IUXRayDataModule reads iu_xray"):
+        IUXRayDataModule(folder).setup()
+
+
+def test_workers_are_a_share_of_the_cores_unless_given(folder, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    assert module(folder, num_workers=None).workers == 6
+    assert module(folder, num_workers=3).workers == 3
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    assert module(folder, num_workers=None).workers == 8
+
+
 def test_an_unprepared_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="make data"):
         module(str(tmp_path)).prepare_data()
