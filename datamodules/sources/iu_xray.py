@@ -1,8 +1,8 @@
-"""IU X-Ray (Open-I): an R2Gen annotation, the projections/reports CSV pair, or both in one folder.
+"""IU X-Ray (Open-I): an R2Gen annotation, the projections/reports CSV pair, the XML reports, or several in one folder.
 
-The annotation takes precedence: its studies keep their split, films and report, and the CSV pair adds what they lack
-(projections, impression, indication) and the studies they leave out. IU publishes no patient id, so every study is
-its own subject.
+The annotation takes precedence: its studies keep their split, films and report, and the CSV pair, else the XML
+reports, add what they lack (impression, indication; the pair projections too) and the studies they leave out. IU
+publishes no patient id, so every study is its own subject.
 """
 
 from __future__ import annotations
@@ -15,38 +15,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import DataError
-from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
 from ammrg.types import Study
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
-from datamodules.sources.r2gen import ANNOTATION, Entry, FilmFolder, inside, read_annotation, stem, views_of
+from datamodules.sources.iu_xray_csv import LABELS, PROJECTIONS, REPORTS, Row, read_labels, read_pair
+from datamodules.sources.iu_xray_xml import XML_FOLDER, read_reports
+from datamodules.sources.r2gen import ANNOTATION, Entry, FilmFolder, read_annotation, stem, views_of
 from datamodules.sources.splits import hash_split
-from datamodules.sources.tables import finding_labels, read_csv
 
-PROJECTIONS, REPORTS, LABELS = "indiana_projections.csv", "indiana_reports.csv", "chexpert_labels.csv"
-SOURCES = ("r2gen", "csv")
+SOURCES = ("r2gen", "csv", "xml")
 UID = re.compile(r"CXR(\d+)(?:_.*)?$")
-
-
-class Row(NamedTuple):
-    """One study of the CSV pair."""
-
-    uid: str
-    findings: str
-    impression: str
-    indication: str
-    films: tuple[str, ...]
 
 
 class Folder(NamedTuple):
     """Everything that a raw folder holds, read and checked."""
 
     entries: Mapping[str, Entry]
-    """uid -> its entry in the annotation; empty where the CSV pair alone is read."""
+    """uid -> its entry in the annotation; empty where that is not read."""
+    reports: str
+    """Where the rows come from: ``csv``, ``xml``, or empty where an annotation lies alone."""
     rows: Mapping[str, Row]
-    """uid -> its row of the CSV pair; empty where there is none."""
+    """uid -> its row."""
     projections: dict[str, str]
-    """Film stem -> ``frontal`` or ``lateral``."""
+    """Film stem -> ``frontal`` or ``lateral``; XML reports tell none."""
     films: FilmFolder
     labels: Labels
 
@@ -73,9 +64,10 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     """All studies of a raw IU X-Ray folder that have a film and a text in the section.
 
     Args:
-        raw: holds ``annotation.json``, or ``indiana_projections.csv`` and ``indiana_reports.csv``, or all; films in
-            ``images/``; perhaps ``chexpert_labels.csv`` (uid and the 14 findings).
-        source: ``r2gen`` or ``csv``; None takes the first that is there.
+        raw: holds ``annotation.json``, or ``indiana_projections.csv`` and ``indiana_reports.csv``, or
+            ``ecgen-radiology/*.xml``, or several; films in ``images/``; perhaps ``chexpert_labels.csv`` (uid and the
+            14 findings).
+        source: ``r2gen``, ``csv`` or ``xml``; None takes the first that is there.
         section: the target text.
         seed: of the split 70/10/20, made by a hash of uid where there is no annotation.
 
@@ -100,8 +92,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "labels": folder.labels.name,
         "split": "annotation" if folder.entries else f"hash of uid 70/10/20, seed {seed}",
         "annotated": dict(Counter(entry.split for entry in folder.entries.values())),
-        "joined_train": sum(study.source == "csv" for study in all_kept) if folder.entries else 0,
-        "csv_rows": len(folder.rows),
+        "joined_train": sum(study.source != "r2gen" for study in all_kept) if folder.entries else 0,
+        **({f"{folder.reports}_rows": len(folder.rows)} if folder.reports else {}),
         "without_text": sum(count for _, count in kept.values()),
         "without_film": counts["film"],
         "without_film_and_text": counts["film and text"],
@@ -109,7 +101,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     }
     return SourceReading(
         {split: of_split for split, (of_split, _) in kept.items()},
-        "r2gen" if folder.entries else "csv",
+        "r2gen" if folder.entries else folder.reports,
         len(named),
         tuple(Rejection(study_id(uid), film, "no such file") for uid, film in absent),
         notes,
@@ -124,31 +116,39 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
         DataError: the layout is missing, or a file is not as its format says.
     """
     check_source("iu_xray", source, SOURCES)
-    pair = f"{PROJECTIONS} and {REPORTS}"
+    wanted = {"r2gen": ANNOTATION, "csv": f"{PROJECTIONS} and {REPORTS}", "xml": f"{XML_FOLDER}/*.xml"}
     present = {
         "r2gen": (raw / ANNOTATION).is_file(),
         "csv": all((raw / name).is_file() for name in (PROJECTIONS, REPORTS)),
+        "xml": any((raw / XML_FOLDER).glob("*.xml")),
     }
     if not (present[source] if source else any(present.values())):
-        wanted = {"r2gen": ANNOTATION, "csv": pair, None: f"{ANNOTATION}, or {pair}"}[source]
+        looked = wanted[source] if source else ", or ".join(wanted.values())
         found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
-        raise DataError(f"{raw}: looked for {wanted}; found {found}")
-    rows, projections = read_pair(raw) if present["csv"] else ({}, {})
+        raise DataError(f"{raw}: looked for {looked}; found {found}")
+    layout = source or next(name for name in SOURCES if present[name])
     entries: dict[str, Entry] = {}
-    if present["r2gen"] and source != "csv":
+    if layout == "r2gen":
         for entry in read_annotation(raw / ANNOTATION):
             if (uid := uid_of(entry)) in entries:
                 raise DataError(f"{raw / ANNOTATION}: study {uid} stands twice, as {entries[uid].id} and {entry.id}")
             entries[uid] = entry
+    films = FilmFolder(raw)
+    reports = next((name for name in ("csv", "xml") if present[name]), "") if layout == "r2gen" else layout
+    rows: dict[str, Row] = {}
+    projections: dict[str, str] = {}
+    if reports == "csv":
+        rows, projections = read_pair(raw)
+    elif reports == "xml":
+        rows = read_reports(raw, films)
     labels = Labels(read_labels(raw / LABELS) if (raw / LABELS).is_file() else {}, section)
-    return Folder(entries, rows, projections, FilmFolder(raw), labels)
+    return Folder(entries, reports, rows, projections, films, labels)
 
 
 def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter[str]]:
     """Studies that have a film, by split, and counts of those that have none (``film``, ``film and text``).
 
-    The annotation's come first; those that only the CSV pair has join train, or are split by hash where there is no
-    annotation.
+    The annotation's come first; those that it leaves out join train, or are split by hash where there is none.
     """
     studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
     counts: Counter[str] = Counter()
@@ -168,7 +168,7 @@ def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter
             impression=row.impression,
             indication=row.indication,
             labels=(),
-            source="csv" if entry is None else "r2gen",
+            source=folder.reports if entry is None else "r2gen",
         )
         if views:
             text = section_text(study, folder.labels.section)
@@ -188,37 +188,3 @@ def uid_of(entry: Entry) -> str:
 def study_id(uid: str) -> str:
     """Open-I's name of a study: ``2384`` -> ``CXR2384``; the same from every layout."""
     return f"CXR{uid}" if uid.isdigit() else uid
-
-
-def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str]]:
-    """The CSV pair: uid -> row, and film stem -> projection.
-
-    Raises:
-        DataError: a column or a study is missing, a study stands twice, or a path leaves the image folder.
-    """
-    films: dict[str, list[str]] = {}
-    projections: dict[str, str] = {}
-    for number, line in read_csv(raw / PROJECTIONS, ("uid", "filename", "projection")):
-        film = inside(line["filename"], f"{raw / PROJECTIONS}: row {number}")
-        films.setdefault(line["uid"], []).append(film)
-        projection = line["projection"].lower()
-        projections[stem(film)] = projection if projection in ("frontal", "lateral") else "unknown"
-    rows: dict[str, Row] = {}
-    for number, line in read_csv(raw / REPORTS, ("uid", "findings", "impression", "indication")):
-        uid = line["uid"]
-        if uid in rows:
-            raise DataError(f"{raw / REPORTS}: row {number}: study {uid} stands twice")
-        rows[uid] = Row(uid, line["findings"], line["impression"], line["indication"], tuple(films.get(uid, ())))
-    return rows, projections
-
-
-def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
-    """uid -> 14 labels (1, 0, -1, NaN for an empty cell) in the order of FINDINGS.
-
-    Raises:
-        DataError: a column is missing, or a cell is none of 1, 0, -1 and empty.
-    """
-    labels = {}
-    for number, line in read_csv(path, ("uid", *FINDINGS)):
-        labels[line["uid"]] = finding_labels(line, f"{path}: row {number}")
-    return labels

@@ -14,6 +14,7 @@ from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
 from datamodules.sources import iu_xray, read_source
+from datamodules.sources.phantom import generate, layouts
 from datamodules.sources.splits import hash_split
 
 REAL = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[3] / "shared" / "data" / "iu_xray"))
@@ -67,7 +68,9 @@ def test_annotation_comes_first_and_the_others_join_train(write_iu):
 def test_the_layout_can_be_chosen(write_iu):
     raw = write_iu(9, ANNOTATED)
     assert iu_xray.read(raw, source="csv").source == "csv"
-    with pytest.raises(SettingsError, match="xml"):
+    with pytest.raises(SettingsError, match="pickle: not known for iu_xray; one of r2gen, csv, xml"):
+        iu_xray.read(raw, source="pickle")
+    with pytest.raises(DataError, match=r"looked for ecgen-radiology/\*\.xml; found annotation\.json, images"):
         iu_xray.read(raw, source="xml")
 
 
@@ -172,6 +175,147 @@ def test_wrong_files_say_what_is_wrong(write_iu, tmp_path):
         iu_xray.read(raw)
 
 
+# --- XML reports -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return list(generate({"train": 4, "val": 2, "test": 2}, seed=2, size=64))
+
+
+@pytest.fixture
+def xml_raw(drawn, tmp_path):
+    """The phantom as IU X-Ray with XML reports alone."""
+    layouts.write_iu_xray(tmp_path / "raw", drawn)
+    for path in (tmp_path / "raw").glob("indiana_*.csv"):
+        path.unlink()
+    (tmp_path / "raw" / "annotation.json").unlink()
+    return tmp_path / "raw"
+
+
+def by_id(reading):
+    return {study.study_id: study for of_split in reading.studies.values() for study in of_split}
+
+
+def an_xml(raw):
+    return min((raw / "ecgen-radiology").iterdir())
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_phantom_comes_back_from_xml(xml_raw, drawn):
+    reading = iu_xray.read(xml_raw)
+    assert (reading.source, reading.films, reading.rejected) == ("xml", sum(len(s.views) for s in drawn), ())
+    assert reading.notes["xml_rows"] == len(drawn)
+    assert len(by_id(reading)) == len(drawn)
+    for study in drawn:
+        other = by_id(reading)[f"CXR{study.study_id}"]
+        assert (other.findings, other.impression) == (study.findings, study.impression)
+        assert (other.indication, other.source) == (study.indication, "xml")
+        assert other.labels == pytest.approx(study.labels, nan_ok=True)
+        assert {view.projection for view in other.views} == {"unknown"}
+        assert [view.image.read_bytes() for view in other.views] == [view.image for view in study.views]
+        assert other.split == hash_split(study.study_id, 0)
+
+
+def test_xml_comes_last_and_completes_an_annotation(xml_raw, drawn, tmp_path):
+    layouts.write_iu_xray(tmp_path / "all", drawn)
+    assert iu_xray.read(tmp_path / "all").source == "r2gen"
+    assert iu_xray.read(tmp_path / "all", source="xml").source == "xml"
+    (tmp_path / "all" / "annotation.json").unlink()
+    assert iu_xray.read(tmp_path / "all").source == "csv"
+    one, other = drawn[:2]
+    films = [path.name for path in sorted((xml_raw / "images").glob(f"{one.study_id}_*"))]
+    content = {"test": [{"id": f"CXR{one.study_id}_IM-0001", "report": "Annotated.", "image_path": films}]}
+    (xml_raw / "annotation.json").write_text(json.dumps(content))
+    reading = iu_xray.read(xml_raw)
+    (test,) = reading.studies["test"]
+    assert (reading.source, test.findings, test.impression) == ("r2gen", "Annotated.", one.impression)
+    assert by_id(reading)[f"CXR{other.study_id}"].split == "train"
+    assert reading.notes["joined_train"] == len(drawn) - 1
+    assert reading.films == sum(len(study.views) for study in drawn)
+
+
+def test_films_called_as_open_i_calls_them(xml_raw, drawn):
+    for path in (xml_raw / "images").iterdir():
+        path.rename(path.with_name("CXR" + path.name.replace(".dcm.png", ".png")))
+    reading = iu_xray.read(xml_raw)
+    assert (len(by_id(reading)), reading.rejected) == (len(drawn), ())
+    # Some ids give the study's number twice: CXR1_1_IM-0001-3001.
+    uid = drawn[0].study_id
+    for path in list((xml_raw / "images").glob(f"CXR{uid}_*")):
+        path.rename(path.with_name(path.name.replace(f"CXR{uid}_", f"{uid}_").replace(".png", ".dcm.png")))
+    xml = xml_raw / "ecgen-radiology" / f"{uid}.xml"
+    xml.write_text(xml.read_text().replace(f'parentImage id="CXR{uid}_', f'parentImage id="CXR{uid}_{uid}_'))
+    again = iu_xray.read(xml_raw)
+    assert (len(by_id(again)), again.rejected) == (len(drawn), ())
+    for path in (xml_raw / "images").glob(f"{uid}_*"):
+        path.unlink()
+    gone = iu_xray.read(xml_raw).rejected
+    assert [rejection.study_id for rejection in gone] == [f"CXR{uid}"] * len(drawn[0].views)
+    assert gone[0].film == f"{uid}_IM-0001-1001.dcm.png"
+
+
+def test_sections_are_folded_and_an_absent_one_is_empty(xml_raw, drawn):
+    xml = xml_raw / "ecgen-radiology" / f"{drawn[0].study_id}.xml"
+    replace(xml, drawn[0].findings, "Heart &lt;b&gt; is\n   normal. <i>Clear</i> lungs.")
+    replace(xml, 'Label="IMPRESSION"', 'Label="OTHER"')
+    study = by_id(iu_xray.read(xml_raw))[f"CXR{drawn[0].study_id}"]
+    assert (study.findings, study.impression) == ("Heart <b> is normal. Clear lungs.", "")
+
+
+LAUGHS = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(12))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        f'<!DOCTYPE eCitation [<!ENTITY l0 "lol">{LAUGHS}]>',
+        '<!DOCTYPE eCitation [<!ENTITY l12 SYSTEM "file:///etc/hostname">]>',
+        '<!DOCTYPE eCitation SYSTEM "http://localhost/nothing.dtd">',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_dtd_is_refused(xml_raw, declared, encoding):
+    xml = an_xml(xml_raw)
+    body = xml.read_text().partition("?>")[2].replace("None.", "&l12;", 1)
+    xml.write_text(f"<?xml version='1.0' encoding='{encoding}'?>{declared}{body}", encoding=encoding)
+    with pytest.raises(DataError, match=rf"{xml.name}.*({'<!DOCTYPE' if encoding == 'utf-8' else 'UTF-8'})"):
+        iu_xray.read(xml_raw)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<uId id=", "<uId name=", r"uId has the id ''; expected CXR"),
+        ("<uId id=", "<other id=", r"uId has the id ''; expected CXR"),
+        ('<uId id="CXR', '<uId id="', r"uId has the id '\d+'; expected CXR"),
+        ('<parentImage id="CXR', '<parentImage id="../CXR', r"parentImage 1: .* leaves the image folder"),
+        ("<parentImage id=", "<parentImage name=", r"parentImage 1 has no id"),
+        ("</eCitation>", "", r"cannot be read as XML in UTF-8"),
+    ],
+)
+def test_a_wrong_xml_is_named_with_its_field(xml_raw, old, new, message):
+    xml = an_xml(xml_raw)
+    replace(xml, old, new)
+    with pytest.raises(DataError, match=rf"{xml.name}: {message}"):
+        iu_xray.read(xml_raw)
+
+
+def test_two_xml_of_one_study_are_refused(xml_raw):
+    xml = an_xml(xml_raw)
+    xml.with_name(f"{xml.stem}9.xml").write_bytes(xml.read_bytes())
+    with pytest.raises(DataError, match=rf"{xml.stem}9\.xml: uId: study {xml.stem} stands twice"):
+        iu_xray.read(xml_raw)
+    xml.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=rf"{xml.stem}\.xml: cannot be read as XML in UTF-8"):
+        iu_xray.read(xml_raw)
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real IU X-Ray is not at {REAL}; AMMRG_IU_XRAY names its folder")
 class TestReal:
     """Counts of the raw data as they were counted apart from this code."""
@@ -194,3 +338,19 @@ class TestReal:
         assert reading.notes["csv_rows"] == 3556
         assert sum(map(len, reading.studies.values())) == count
         assert reading.notes["without_film_and_text"] == 25
+
+    def test_xml(self):
+        reading = iu_xray.read(REAL, source="xml", section="impression")
+        studies = [study for of_split in reading.studies.values() for study in of_split]
+        assert (reading.notes["xml_rows"], reading.films, reading.rejected) == (2, 4, ())
+        assert sorted((study.study_id, len(study.views)) for study in studies) == [("CXR1", 2), ("CXR3", 2)]
+        # One of the two has no findings.
+        assert iu_xray.read(REAL, source="xml").notes["without_text"] == 1
+        told = {
+            study.study_id: study
+            for of_split in iu_xray.read(REAL, source="csv").studies.values()
+            for study in of_split
+        }
+        (found,) = (study for of_split in iu_xray.read(REAL, source="xml").studies.values() for study in of_split)
+        assert found.findings == told[found.study_id].findings
+        assert {view.image for view in found.views} == {view.image for view in told[found.study_id].views}
