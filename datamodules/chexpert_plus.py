@@ -10,6 +10,8 @@ from datamodules.studies import StudyDataModule
 class CheXpertPlusDataModule(StudyDataModule):
     """Batches of CheXpert Plus (``make data DATASET=chexpert_plus RAW=...``)."""
 
+    dataset = "chexpert_plus"
+
     def __init__(self, folder: str = "data/chexpert_plus", **kwargs: Any) -> None:
         """
         Args:

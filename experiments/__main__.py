@@ -17,6 +17,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("experiments.prepare", "raw data set -> validated Parquet shards and card.json"),
+    "convert": ("experiments.convert", "prepared data -> R2Gen annotation or ReXrank JSON, with films"),
     "models": ("experiments.models", "train the phantom's tiny language model, or fetch the small pretrained models"),
     "fit": ("experiments.cli", "train a stage (LightningCLI)"),
     "validate": ("experiments.cli", "validate a checkpoint (LightningCLI)"),

@@ -1,0 +1,148 @@
+"""Prepared data in the layouts that other tools read: R2Gen's annotation, ReXrank's JSON. Films go as they are stored.
+
+Films lie in ``images/<study>/<n>.jpg``, and the JSON beside them is written last: an export without it is not finished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from rich.progress import track
+
+from ammrg.errors import SettingsError
+from datamodules.format import write_atomically
+from datamodules.prepared import PreparedFolder
+from datamodules.sources import SPLITS
+from datamodules.sources.r2gen import ANNOTATION
+
+IMAGES = "images"
+
+
+class Export(NamedTuple):
+    """What was written."""
+
+    files: tuple[Path, ...]
+    """The JSON files."""
+    studies: int
+    films: int
+
+
+def write_annotation(data: str | Path, out: Path, splits: Sequence[str]) -> Export:
+    """R2Gen's layout: ``annotation.json`` {train, val, test: [{id, study_id, subject_id, report, image_path, split}]}.
+
+    ``report`` is the text that the data was prepared for; a study is one example with all its films. What an
+    annotation has no field for (labels, projections, the other sections) stays behind.
+
+    Args:
+        data: a prepared folder, or a URL of one.
+        out: where to; made where missing.
+        splits: those to write; the others' lists are empty.
+
+    Raises:
+        SettingsError: ``out`` is a file, or holds an annotation.
+        DataError: no prepared folder, or no such split.
+    """
+    target = out / ANNOTATION
+    check_new(out, [target])
+    annotation: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    for split, row in rows_of(PreparedFolder(data), splits):
+        example = {"id": row["study_id"], "study_id": row["study_id"], "subject_id": row["subject_id"]}
+        example |= {"report": row["report"], "image_path": write_films(row, out), "split": split}
+        annotation[split].append(example)
+    write_atomically(target, json.dumps(annotation).encode())
+    return export((target,), [example["image_path"] for examples in annotation.values() for example in examples])
+
+
+def write_rexrank(data: str | Path, out: Path, splits: Sequence[str]) -> Export:
+    """ReXrank's layout: a file ``rexrank_<split>.json`` {study_id: fields} a split; see :func:`rexrank_fields`.
+
+    Args:
+        data: a prepared folder, or a URL of one.
+        out: where to; made where missing.
+        splits: those to write.
+
+    Raises:
+        SettingsError: ``out`` is a file, or holds one of the files.
+        DataError: no prepared folder, or no such split.
+    """
+    targets = {split: out / f"rexrank_{split}.json" for split in splits}
+    check_new(out, list(targets.values()))
+    studies: dict[str, dict[str, Any]] = {split: {} for split in splits}
+    for split, row in rows_of(PreparedFolder(data), splits):
+        studies[split][row["study_id"]] = rexrank_fields(row, write_films(row, out), split)
+    for split, target in targets.items():
+        write_atomically(target, json.dumps(studies[split], indent=2).encode())
+    written = [fields["image_path"] for of_split in studies.values() for fields in of_split.values()]
+    return export(tuple(targets.values()), written)
+
+
+def rexrank_fields(row: Mapping[str, Any], films: Sequence[str], split: str) -> dict[str, Any]:
+    """One study as ReXrank's test files give it (github.com/rajpurkarlab/ReXrank, data and example_files).
+
+    A section that a study lacks is null, where they write NaN, which is no JSON; their evaluation reads both as
+    missing. ``context`` holds the indication alone: age, sex and comparison are not kept in prepared data.
+
+    Args:
+        row: the study.
+        films: their paths below the image folder.
+        split: its split.
+    """
+    findings, impression = row["findings"].strip() or None, row["impression"].strip() or None
+    indication = row["indication"].strip()
+    projections = row["projections"]
+    return {
+        "key_image_path": films[projections.index("frontal") if "frontal" in projections else 0],
+        "image_path": list(films),
+        "report": f"Findings: {findings or 'None.'} Impression: {impression or 'None.'}",
+        "section_findings": findings,
+        "section_impression": impression,
+        "split": split,
+        "subject_id": row["subject_id"],
+        "frontal_lateral": [projection.capitalize() for projection in projections],
+        "context": f"Indication: {indication}" if indication else "",
+    }
+
+
+def check_new(out: Path, targets: Sequence[Path]) -> None:
+    """Refuse to write over what may be a raw data set or an export of other data.
+
+    Raises:
+        SettingsError: ``out`` is a file, or one of the files is there.
+    """
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"{out} is a file; name a folder with --out")
+    there = [path for path in targets if path.exists()]
+    if there:
+        raise SettingsError(f"{there[0]} is there already; name another folder with --out, or remove it yourself")
+
+
+def rows_of(prepared: PreparedFolder, splits: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(split, row) of every study, a row group in memory at a time, with a progress bar.
+
+    Raises:
+        DataError: no prepared folder, or no such split.
+    """
+    total = sum(prepared.split_size(split) for split in splits)
+    rows = ((split, prepared.streamed(split, cached_groups=1)) for split in splits)
+    studies = ((split, of_split[place]) for split, of_split in rows for place in range(len(of_split)))
+    yield from track(studies, "writing studies", total=total, transient=True)
+
+
+def write_films(row: Mapping[str, Any], out: Path) -> list[str]:
+    """The stored JPEGs of a study as files; their paths below the image folder."""
+    # Whatever an annotation once called a study, here it is one folder's name, and no other study's.
+    folder = quote(row["study_id"], safe="").replace(".", "%2E")
+    (out / IMAGES / folder).mkdir(parents=True, exist_ok=True)
+    films = [f"{folder}/{number}.jpg" for number in range(len(row["images"]))]
+    for film, image in zip(films, row["images"], strict=True):
+        write_atomically(out / IMAGES / film, image)
+    return films
+
+
+def export(files: tuple[Path, ...], films: Sequence[Sequence[str]]) -> Export:
+    """The account of an export from the films of each study."""
+    return Export(files, len(films), sum(map(len, films)))
