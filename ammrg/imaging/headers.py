@@ -1,0 +1,57 @@
+"""What a header may claim: checked before a pixel is decoded, so that no small file asks for gigabytes or minutes."""
+
+from __future__ import annotations
+
+import struct
+
+from ammrg.errors import ReadError
+
+MAX_BYTES = 256 * 2**20
+"""Of one file. An uncompressed 16-bit film of :data:`MAX_PIXELS` has half of it."""
+
+MAX_PIXELS = 64_000_000
+"""A film has at most some 20 million pixels; a header that claims more than this is refused."""
+
+MAX_SCANS = 32
+"""Of a JPEG. A progressive one has about ten; each is a few bytes for the sender and a pass over all pixels here."""
+
+MAX_TILES = 1024
+"""Of a JPEG 2000. Its decoder sets up some 9 KB for each before it looks for pixels."""
+
+_SIZ = b"\xff\x4f\xff\x51"
+"""Start of a JPEG 2000 codestream: SOC and SIZ (ISO/IEC 15444-1, A.4.1 and A.5.1)."""
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Refuse a film that is too large.
+
+    Raises:
+        ReadError: more than :data:`MAX_PIXELS`.
+    """
+    if width * height > MAX_PIXELS:
+        raise ReadError(f"{name}: {width} x {height} pixels, more than the {MAX_PIXELS:,} a film may have")
+
+
+def check_effort(data: bytes, name: str) -> None:
+    """Refuse a JPEG or JPEG 2000 whose decoding takes far more than its pixels do. Other formats pass.
+
+    Args:
+        data: a whole file, or a codestream.
+        name: opens every message.
+
+    Raises:
+        ReadError: more than :data:`MAX_SCANS` scans or :data:`MAX_TILES` tiles.
+    """
+    if data.startswith(b"\xff\xd8"):
+        scans = data.count(b"\xff\xda")  # in compressed data a byte ff is followed by 00: this is always the marker
+        if scans > MAX_SCANS:
+            raise ReadError(f"{name}: a JPEG of {scans} scans, more than the {MAX_SCANS} a film may have")
+        return
+    at = data.find(_SIZ) + len(_SIZ) if data.startswith((_SIZ, b"\0\0\0\x0cjP  ")) else 0
+    if at < len(_SIZ) or len(data) < at + 36:
+        return
+    right, lower, _, _, width, height, left, top = struct.unpack_from(">8I", data, at + 4)
+    if width and height:
+        tiles = -(-(right - left) // width) * -(-(lower - top) // height)
+        if tiles > MAX_TILES:
+            raise ReadError(f"{name}: a JPEG 2000 of {tiles} tiles, more than the {MAX_TILES} a film may have")
