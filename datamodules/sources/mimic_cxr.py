@@ -1,0 +1,222 @@
+"""MIMIC-CXR-JPG with MIMIC-CXR's reports: an R2Gen annotation, the official tables, or both in one folder.
+
+The annotation takes precedence: its studies keep their split and its text, and the tables and reports add what it lacks
+(projections, labels, indication). Without it the split table names the films and the reports give the texts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.progress import track
+
+from ammrg.errors import DataError
+from ammrg.text.labeler import label
+from ammrg.types import Study, View
+from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
+from datamodules.sources.mimic_cxr_reports import ARCHIVE, FOLDERS, Reports, Texts, texts_of
+from datamodules.sources.mimic_cxr_tables import (
+    Film,
+    find_tables,
+    read_examples,
+    read_labels,
+    read_projections,
+    read_split,
+)
+from datamodules.sources.r2gen import ANNOTATION
+
+SOURCES = ("r2gen", "csv")
+FILM_FOLDERS = {"r2gen": ("images", "files", "."), "csv": ("files",)}
+"""Where ``p10/`` lies, the first that is there."""
+
+
+class Exam(NamedTuple):
+    """One study's films."""
+
+    subject_id: str
+    split: str
+    dicom_ids: list[str]
+
+
+class Folder(NamedTuple):
+    """Everything that a raw folder holds beside its films and reports, read and checked."""
+
+    source: str
+    exams: Mapping[str, Exam]
+    """Study id -> its films, in the order of the split table or the annotation."""
+    written: Mapping[str, str]
+    """Study id -> the annotation's text; empty where the tables alone are read."""
+    projections: Mapping[str, str]
+    """dicom_id -> ``frontal``, ``lateral`` or ``unknown``."""
+    labels: Mapping[str, tuple[float, ...]]
+    """Study id -> 14 values of the official table."""
+    films: Path
+    tables: Mapping[str, Path]
+    """Kind -> the table that is there."""
+
+
+class Assembly(NamedTuple):
+    """Studies that have a film, and what was counted on the way."""
+
+    studies: dict[str, list[Study]]
+    rejected: list[Rejection]
+    without: Counter[str]
+    """Studies without a ``film`` and without a ``report``; one may lack both."""
+    labelled: Counter[str]
+    """Section that the official labels were read from -> studies with these labels and a text."""
+
+
+def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
+    """All studies of a raw MIMIC-CXR folder that have a film and a text in the section.
+
+    Args:
+        raw: holds ``mimic-cxr-*-split.csv``, best also ``-metadata`` and ``-chexpert`` (or ``-negbio``), plain or
+            ``.gz``, films in ``files/`` and reports in ``files/``, ``mimic-cxr-reports/``, ``reports/`` or
+            ``mimic-cxr-reports.zip``; or R2Gen's ``annotation.json`` with films in ``images/`` or ``files/``; or all.
+        source: ``r2gen`` or ``csv``; None takes the first that is there.
+        section: the target text. An annotation holds one text; it is taken as this one (as findings for ``both``).
+        seed: not used: MIMIC-CXR has its split.
+
+    Raises:
+        SettingsError: an unknown source.
+        DataError: the layout is missing, or a file is not as its format says.
+    """
+    folder = open_folder(raw, source)
+    with Reports(raw) as reports:
+        assembly = assemble(folder, reports, section)
+    if folder.source == "csv" and folder.exams and assembly.without["report"] == len(folder.exams):
+        raise DataError(
+            f"{raw}: none of its {len(folder.exams)} studies has a report; looked for "
+            f"p10/p10000032/s50414267.txt and the like in {', '.join(FOLDERS)} and {ARCHIVE}"
+        )
+    kept = {split: with_section(of_split, section) for split, of_split in assembly.studies.items()}
+    all_kept = [study for of_split, _ in kept.values() for study in of_split]
+    names = {kind: path.name for kind, path in folder.tables.items()}
+    table = names.get("chexpert", names.get("negbio"))
+    notes = {
+        "split": names["split"] if folder.source == "csv" else ANNOTATION,
+        "text": "sections of the reports" if folder.source == "csv" else f"{ANNOTATION}, the rest from the reports",
+        "projections": names.get("metadata", "no metadata table: unknown"),
+        "labels": f"{table}, else the labeler" if table else "the labeler",
+        "labels_by_labeler": sum(study.study_id not in folder.labels for study in all_kept),
+        "labels_by_table_read_from": dict(assembly.labelled),
+        "without_report": assembly.without["report"],
+        "without_film": assembly.without["film"],
+        "without_text": sum(count for _, count in kept.values()),
+        "without_frontal": sum(all(view.projection != "frontal" for view in study.views) for study in all_kept),
+    }
+    return SourceReading(
+        {split: of_split for split, (of_split, _) in kept.items()},
+        folder.source,
+        sum(len(exam.dicom_ids) for exam in folder.exams.values()),
+        tuple(assembly.rejected),
+        notes,
+    )
+
+
+def open_folder(raw: Path, source: str | None) -> Folder:
+    """Find the layouts of a folder and read the tables of the one that is asked for.
+
+    Raises:
+        SettingsError: an unknown source.
+        DataError: the layout is missing, or a file is not as its format says.
+    """
+    check_source("mimic_cxr", source, SOURCES)
+    tables = find_tables(raw)
+    present = {"r2gen": (raw / ANNOTATION).is_file(), "csv": "split" in tables}
+    layout = source or next((name for name in SOURCES if present[name]), "")
+    found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
+    if not present.get(layout):
+        split = "mimic-cxr-2.0.0-split.csv (or .csv.gz)"
+        wanted = {"r2gen": ANNOTATION, "csv": split, "": f"{ANNOTATION}, or {split}"}[layout]
+        raise DataError(f"{raw}: looked for {wanted}; found {found}")
+    films = next((raw / name for name in FILM_FOLDERS[layout] if (raw / name).is_dir()), None)
+    if films is None:
+        raise DataError(f"{raw}: looked for the films in {' or '.join(FILM_FOLDERS[layout])}/; found {found}")
+    named, written = read_examples(raw / ANNOTATION) if layout == "r2gen" else (read_split(tables["split"]), {})
+    labels = tables.get("chexpert", tables.get("negbio"))
+    return Folder(
+        source=layout,
+        exams=join(named),
+        written=written,
+        projections=read_projections(tables["metadata"]) if "metadata" in tables else {},
+        labels=read_labels(labels) if labels else {},
+        films=films,
+        tables=tables,
+    )
+
+
+def assemble(folder: Folder, reports: Reports, section: Section) -> Assembly:
+    """The studies of a folder that have a film and a text to take, by split, with a progress bar.
+
+    Raises:
+        DataError: a report cannot be read.
+    """
+    assembly = Assembly({split: [] for split in SPLITS}, [], Counter(), Counter())
+    target = "impression" if section == "impression" else "findings"
+    for study_id, exam in track(folder.exams.items(), "studies", transient=True):
+        report, written = reports.text(exam.subject_id, study_id), folder.written.get(study_id)
+        views, missing = views_of(study_id, exam, folder)
+        assembly.rejected.extend(missing)
+        assembly.without["report"] += report is None
+        assembly.without["film"] += not views
+        if not views or (report is None and written is None):
+            continue
+        texts = Texts() if report is None else texts_of(report, study_id)
+        if written is not None:
+            texts = texts._replace(**{target: written})
+        study = Study(
+            study_id=study_id,
+            subject_id=exam.subject_id,
+            split=exam.split,
+            views=views,
+            findings=texts.findings,
+            impression=texts.impression,
+            indication=texts.indication,
+            labels=(),
+            source=folder.source,
+        )
+        text, given = section_text(study, section), folder.labels.get(study_id)
+        if text and given is not None and texts.labelled:
+            assembly.labelled[texts.labelled] += 1
+        assembly.studies[exam.split].append(study._replace(labels=tuple(label(text)) if given is None else given))
+    return assembly
+
+
+def views_of(study_id: str, exam: Exam, folder: Folder) -> tuple[tuple[View, ...], list[Rejection]]:
+    """The films of a study that are there, and those that are not."""
+    views, missing = [], []
+    for dicom_id in exam.dicom_ids:
+        film = f"p{exam.subject_id[:2]}/p{exam.subject_id}/s{study_id}/{dicom_id}.jpg"
+        file = folder.films / film
+        if file.is_file():
+            views.append(View(file, folder.projections.get(dicom_id, "unknown")))
+        else:
+            missing.append(Rejection(study_id, film, "no such file"))
+    return tuple(views), missing
+
+
+def join(films: Iterable[Film]) -> dict[str, Exam]:
+    """Study id -> its films, each once, in their order.
+
+    Raises:
+        DataError: a study in two splits or of two patients; names it.
+    """
+    exams: dict[str, Exam] = {}
+    for film in films:
+        exam = exams.setdefault(film.study_id, Exam(film.subject_id, film.split, []))
+        for field, here, before in (
+            ("split", film.split, exam.split),
+            ("subject_id", film.subject_id, exam.subject_id),
+        ):
+            if here != before:
+                raise DataError(
+                    f"{film.where}: study {film.study_id} has {field} {here} here and {before} before; it can have one"
+                )
+        if film.dicom_id not in exam.dicom_ids:
+            exam.dicom_ids.append(film.dicom_id)
+    return exams

@@ -1,0 +1,145 @@
+"""MIMIC-CXR-JPG's official tables and R2Gen's annotation of it: rows and examples, their ids checked.
+
+Ids make paths, so an id that is not as documented is refused wherever it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ammrg.errors import DataError
+from ammrg.findings import FINDINGS
+from datamodules.sources.r2gen import read_annotation
+from datamodules.sources.tables import finding_labels, read_csv
+
+TABLE = re.compile(r"mimic-cxr-(?P<version>[0-9.]+)-(?P<kind>split|metadata|chexpert|negbio)\.csv(?:\.gz)?")
+"""The official tables, of any version, plain or packed."""
+
+PATTERNS = {
+    "subject_id": r"[0-9]{8}",
+    "study_id": r"[0-9]{8}",
+    "dicom_id": r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}",
+}
+"""What an id looks like."""
+IDS = {field: re.compile(pattern) for field, pattern in PATTERNS.items()}
+FILM = re.compile(
+    r"(?:files/)?p(?P<group>[0-9]{2})"
+    rf"/p(?=(?P=group))(?P<subject_id>{PATTERNS['subject_id']})"
+    rf"/s(?P<study_id>{PATTERNS['study_id']})/(?P<dicom_id>{PATTERNS['dicom_id']})\.jpg"
+)
+SPLIT_NAMES = {"train": "train", "validate": "val", "test": "test"}
+PROJECTIONS = {
+    **dict.fromkeys(("PA", "AP", "AP AXIAL", "AP LLD", "AP RLD", "PA LLD", "PA RLD"), "frontal"),
+    **dict.fromkeys(("LATERAL", "LL"), "lateral"),
+}
+"""ViewPosition -> projection; obliques, swimmer's views and empty cells are ``unknown``."""
+
+
+class Film(NamedTuple):
+    """One film as the split table or the annotation names it, its ids checked."""
+
+    subject_id: str
+    study_id: str
+    dicom_id: str
+    split: str
+    where: str
+    """File and row, to open an error."""
+
+
+def find_tables(raw: Path) -> dict[str, Path]:
+    """Kind -> the official table that is there; where it is there plain and packed, the plain one.
+
+    Raises:
+        DataError: one kind in two versions.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for name in sorted(os.listdir(raw)):
+        if match := TABLE.fullmatch(name):
+            found.setdefault(match["kind"], {}).setdefault(match["version"], raw / name)
+    for kind, versions in found.items():
+        if len(versions) > 1:
+            raise DataError(f"{raw}: {kind} tables of versions {' and '.join(versions)}; keep the one to be read")
+    return {kind: path for kind, versions in found.items() for path in versions.values()}
+
+
+def read_examples(path: Path) -> tuple[list[Film], dict[str, str]]:
+    """The films of an annotation, and study id -> its text; examples of one study have one text, the first.
+
+    The ids are those in a film's path: they tell where it lies, and not every annotation has the fields.
+
+    Raises:
+        DataError: not as the format says, or a path that is not MIMIC-CXR-JPG's.
+    """
+    films: list[Film] = []
+    written: dict[str, str] = {}
+    for entry in read_annotation(path):
+        where = f"{path}: {entry.split} (id {entry.id})"
+        for film in entry.films:
+            match = FILM.fullmatch(film)
+            if match is None:
+                raise DataError(
+                    f"{where}: image_path is {film!r}; expected p10/p10000032/s50414267/DICOM_ID.jpg, DICOM_ID five "
+                    "groups of eight hex digits"
+                )
+            films.append(Film(match["subject_id"], match["study_id"], match["dicom_id"], entry.split, where))
+            written.setdefault(match["study_id"], entry.report.strip())
+    return films, written
+
+
+def read_split(path: Path) -> Iterator[Film]:
+    """The films of the split table, in its order.
+
+    Raises:
+        DataError: a column is missing, an id or a split is not as documented; names row and field.
+    """
+    for number, line in read_csv(path, (*IDS, "split")):
+        where = f"{path}: row {number}"
+        check_ids(line, where)
+        if line["split"] not in SPLIT_NAMES:
+            raise DataError(f"{where}: split is {line['split']!r}; expected one of {', '.join(SPLIT_NAMES)}")
+        yield Film(line["subject_id"], line["study_id"], line["dicom_id"], SPLIT_NAMES[line["split"]], where)
+
+
+def read_projections(path: Path) -> dict[str, str]:
+    """dicom_id -> ``frontal``, ``lateral`` or ``unknown``, from the metadata table.
+
+    Raises:
+        DataError: a column is missing, or an id is not as documented.
+    """
+    projections = {}
+    for number, line in read_csv(path, ("dicom_id", "ViewPosition")):
+        check_ids(line, f"{path}: row {number}")
+        projections[line["dicom_id"]] = PROJECTIONS.get(line["ViewPosition"].upper(), "unknown")
+    return projections
+
+
+def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
+    """Study id -> 14 labels in the order of FINDINGS, from the CheXpert or NegBio table.
+
+    Raises:
+        DataError: a column is missing, an id is not as documented, a cell is none of 1, 0, -1 and empty, or a study
+            stands twice.
+    """
+    labels: dict[str, tuple[float, ...]] = {}
+    for number, line in read_csv(path, ("study_id", *FINDINGS)):
+        where = f"{path}: row {number}"
+        check_ids(line, where)
+        if line["study_id"] in labels:
+            raise DataError(f"{where}: study {line['study_id']} stands twice; keep one row a study")
+        labels[line["study_id"]] = finding_labels(line, where)
+    return labels
+
+
+def check_ids(line: Mapping[str, str], where: str) -> None:
+    """Refuse a row whose ids are not as documented.
+
+    Raises:
+        DataError: names the field; ``where`` opens the message.
+    """
+    for field, pattern in IDS.items():
+        if field in line and not pattern.fullmatch(line[field]):
+            raise DataError(f"{where}: {field} is {line[field]!r}; expected the form {PATTERNS[field]}")
