@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ammrg.errors import ReadError
-from ammrg.imaging.headers import check_effort, check_pixels
+from ammrg.imaging.headers import check_pixels, open_image
 
 MODALITIES = ("CR", "DX", "DR", "RG")
 """Projection radiography, digital or scanned. A file that names no modality is taken as one of these."""
@@ -104,15 +103,15 @@ def check_kind(tags: Any, name: str) -> None:
     Raises:
         ReadError: says which tag holds what.
     """
-    modality = str(tags.get("Modality") or "")
+    modality = text(tags.get("Modality"))
     if modality and modality not in MODALITIES:
         raise ReadError(f"{name}: Modality is {modality}; only radiographs ({', '.join(MODALITIES)}) are read")
-    part = str(tags.get("BodyPartExamined") or "").upper()
+    part = text(tags.get("BodyPartExamined")).upper()
     if ELSEWHERE.search(part) and not CHEST.search(part):
         raise ReadError(f"{name}: BodyPartExamined is {part}; only films of the chest are read")
     if int(tags.get("NumberOfFrames") or 1) > 1:
         raise ReadError(f"{name}: holds {tags.NumberOfFrames} frames; a film has one")
-    kind = str(tags.get("PhotometricInterpretation") or "none")
+    kind = text(tags.get("PhotometricInterpretation")) or "none"
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise ReadError(f"{name}: PhotometricInterpretation is {kind}; expected MONOCHROME1 or MONOCHROME2")
     rows, columns = int(tags.get("Rows") or 0), int(tags.get("Columns") or 0)
@@ -139,8 +138,7 @@ def check_stored(tags: Any, name: str) -> None:
         raise ReadError(f"{name}: no decoder is installed for {syntax.name}: {how}")
     if syntax in PILLOW_SYNTAXES:
         frame = importlib.import_module("pydicom.encaps").get_frame(tags.PixelData, 0, number_of_frames=1)
-        check_effort(frame, name)
-        with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
+        with open_image(frame, name, ("JPEG", "JPEG2000")) as image:
             if image.size != (tags.Columns, tags.Rows):
                 found = "{} x {}".format(*image.size)
                 raise ReadError(f"{name}: Columns x Rows are {tags.Columns} x {tags.Rows}, its pixels {found}")
@@ -194,3 +192,8 @@ def windowed(values: NDArray[np.float64], center: float, width: float, function:
 def first(value: Any) -> float:
     """The first of one or several values of a tag."""
     return float(value if isinstance(value, str | float | int) else value[0])
+
+
+def text(value: Any) -> str:
+    """A tag's value for a message, of whatever a broken file put there: printable, and not long."""
+    return "".join(letter for letter in str(value or "") if letter.isprintable())[:40]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
+
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ammrg.errors import ReadError
 
@@ -22,6 +25,26 @@ _SIZ = b"\xff\x4f\xff\x51"
 """Start of a JPEG 2000 codestream: SOC and SIZ (ISO/IEC 15444-1, A.4.1 and A.5.1)."""
 
 
+def open_image(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFile:
+    """Read the header of an image and check what it claims; nothing is decoded yet.
+
+    Args:
+        data: a whole file, or a codestream.
+        name: opens every message.
+        formats: PIL's names of those that are allowed.
+
+    Raises:
+        ReadError: none of these formats, or beyond the limits.
+    """
+    check_effort(data, name)
+    try:
+        image = Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:  # its own words hold an address, and so differ from run to run
+        raise ReadError(f"{name}: cannot be decoded: no whole header of {', '.join(formats)}") from None
+    check_pixels(*image.size, name)
+    return image
+
+
 def check_pixels(width: int, height: int, name: str) -> None:
     """Refuse a film that is too large.
 
@@ -34,10 +57,6 @@ def check_pixels(width: int, height: int, name: str) -> None:
 
 def check_effort(data: bytes, name: str) -> None:
     """Refuse a JPEG or JPEG 2000 whose decoding takes far more than its pixels do. Other formats pass.
-
-    Args:
-        data: a whole file, or a codestream.
-        name: opens every message.
 
     Raises:
         ReadError: more than :data:`MAX_SCANS` scans or :data:`MAX_TILES` tiles.

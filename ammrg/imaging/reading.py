@@ -3,7 +3,7 @@ EXIF too."""
 
 from __future__ import annotations
 
-import io
+import textwrap
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps
 
 from ammrg.errors import ReadError
 from ammrg.imaging.dicom import read_dicom
-from ammrg.imaging.headers import MAX_BYTES, check_effort, check_pixels
+from ammrg.imaging.headers import MAX_BYTES, open_image
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP")
 """What is decoded; the content decides, never the suffix. Formats with interpreters behind them (EPS, PDF) are out."""
@@ -62,7 +62,8 @@ def read_film(
     except ReadError:
         raise
     except Exception as error:  # decoders raise whatever a broken file makes them stumble over
-        raise ReadError(f"{name}: cannot be decoded: {error or type(error).__name__}") from error
+        reason = textwrap.shorten(str(error) or type(error).__name__, 300)
+        raise ReadError(f"{name}: cannot be decoded: {reason}") from error
     return film if max_side is None else resized(film, max_side / max(film.shape))
 
 
@@ -84,13 +85,7 @@ def contents(path: Path, name: str) -> bytes:
 
 def decode(data: bytes, name: str, at_least: int | None) -> NDArray[np.uint8]:
     """Pixels of an image file as 8-bit grey ``[h w]``; raises whatever its decoder raises."""
-    check_effort(data, name)
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ReadError(f"{name}: cannot be decoded: not a whole {', '.join(FORMATS)} or DICOM file") from None
-    with image:
-        check_pixels(*image.size, name)
+    with open_image(data, name, FORMATS) as image:
         if image.format == "JPEG":
             # Luma without chroma where the file is in colour, and a fraction of the pixels where that is enough.
             image.draft("L", None if at_least is None else (at_least, at_least))
