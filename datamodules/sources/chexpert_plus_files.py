@@ -165,7 +165,7 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
     """The films of an annotation, each with what the table says of it.
 
     Args:
-        path: the annotation; its text is taken as the section asked for.
+        path: the annotation; its text is taken as the section asked for, as findings for ``both``.
         known: film key -> its row of the table; empty where there is no table.
         section: the target text.
 

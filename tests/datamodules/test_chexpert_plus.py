@@ -189,9 +189,15 @@ def test_the_first_frontal_film_gives_the_report_and_differences_are_counted(raw
     assert other.findings == study.findings
     assert [view.image.name for view in other.views] == ["view1_frontal.png", "view2_lateral.png", "view10_frontal.png"]
     assert reading.notes["reports_that_differ_between_films"] == 1
+    # The projection decides, not the place: with the first two exchanged, the second film's report is the study's.
+    for row in (frontal, lateral):
+        row["frontal_lateral"] = "Lateral" if row is frontal else "Frontal"
+    write_table(raw, [*rows[:start], second, lateral, frontal, *rows[start + 2 :]])
+    assert by_id(chexpert_plus.read(raw))[name_of(study, studies)].findings == "Anonymised apart."
     # Without any frontal film the first of all speaks.
     write_table(raw, [{**row, "frontal_lateral": "Oblique"} for row in table(raw)])
-    assert by_id(chexpert_plus.read(raw))[name_of(study, studies)].views[0].projection == "unknown"
+    other = by_id(chexpert_plus.read(raw))[name_of(study, studies)]
+    assert (other.findings, {view.projection for view in other.views}) == (study.findings, {"unknown"})
 
 
 def test_an_empty_section_is_left_out_whatever_its_labels_say(raw, studies):
