@@ -32,7 +32,7 @@ class SourceReading(NamedTuple):
     studies: Mapping[str, Sequence[Study]]
     """Split -> studies; a sequence may make its studies when they are asked for, and be sliced before."""
     source: str
-    """Which layout was read: ``phantom``, ``r2gen`` or ``csv``."""
+    """Which layout was read: ``phantom``, ``r2gen``, ``csv`` or ``xml``."""
     films: int
     """Films the data set names, readable or not."""
     rejected: tuple[Rejection, ...] = ()

@@ -53,8 +53,8 @@ def study_name(key: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Any run of white space as one space."""
-    return " ".join(text.split())
+    """Single spaces within a line, and no empty line. Lines stay: their numbers ("1. ...") are known by them."""
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def check_patient(splits: dict[str, str], patient: str, split: str, where: str) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
+from ammrg.text.cleaning import clean
 from ammrg.text.labeler import label
 from datamodules.chexpert_plus import CheXpertPlusDataModule
 from datamodules.sources import chexpert_plus, read_source
@@ -249,7 +250,7 @@ def test_texts_are_folded_and_the_newest_table_is_read(raw, studies):
     reading = chexpert_plus.read(raw)
     assert reading.notes["table"] == "df_chexpert_plus_250101.csv"
     study = by_id(reading)[name_of(studies[0], studies)]
-    assert (study.findings, study.indication) == ("Heart is normal.", "Cough, fever")
+    assert (study.findings, study.indication) == ("Heart is\nnormal.", "Cough,\nfever")
 
 
 # --- the annotation --------------------------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ def test_the_annotation_comes_first_and_the_table_adds_what_it_lacks(raw, studie
     assert (reading.source, reading.notes["split"]) == ("r2gen", "annotation")
     assert {split: len(group) for split, group in reading.studies.items()} == {"train": 1, "val": 1, "test": 1}
     study, drawn = by_id(reading)[name_of(studies[1], studies)], studies[1]
-    assert study.findings == f"Annotated: patient{drawn.subject_id}."
+    assert study.findings == f"Annotated:\npatient{drawn.subject_id}."
     assert (study.subject_id, study.source) == (f"patient{drawn.subject_id}", "r2gen")
     assert (study.impression, study.indication) == (drawn.impression, drawn.indication)
     assert study.labels == pytest.approx(drawn.labels, nan_ok=True)
@@ -413,5 +414,8 @@ def test_missing_layouts_and_films_say_what_was_looked_for(raw, tmp_path):
 def test_quotes_and_line_breaks_inside_a_cell_are_one_row(raw, studies):
     edit(raw, 2, report='NARRATIVE:\n"quoted", and\n\nmore', section_impression='1. "Normal",\n2. else.')
     study = by_id(chexpert_plus.read(raw))[name_of(studies[0], studies)]
-    assert study.impression == '1. "Normal", 2. else.'
+    assert study.impression == '1. "Normal",\n2. else.'
+    edit(raw, 2, section_impression="1. NO CHANGE IN POSITION\n\n 2. CLEAR LUNGS")  # lines tell list numbers
+    study = by_id(chexpert_plus.read(raw, section="impression"))[name_of(studies[0], studies)]
+    assert clean(study.impression) == "NO CHANGE IN POSITION CLEAR LUNGS"
     np.testing.assert_array_equal(study.labels, studies[0].labels)
