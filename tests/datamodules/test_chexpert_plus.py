@@ -286,7 +286,7 @@ def test_the_annotation_comes_first_and_the_table_adds_what_it_lacks(raw, studie
     assert study.labels == pytest.approx(drawn.labels, nan_ok=True)
     assert [view.projection for view in study.views] == [view.projection for view in drawn.views]
     assert reading.notes["labels"] == f"{LINES} for 3 studies, the labeler for 0"
-    assert by_id(chexpert_plus.read(raw, section="impression"))[study.study_id].impression.startswith("Annotated: ")
+    assert by_id(chexpert_plus.read(raw, section="impression"))[study.study_id].impression.startswith("Annotated:")
     assert chexpert_plus.read(raw, source="csv").source == "csv"
 
 
