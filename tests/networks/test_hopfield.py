@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ammrg.networks import hopfield
+from ammrg.networks import association
+from ammrg.networks.association import NUMBERS_AT_ONCE
 from ammrg.networks.hopfield import HopfieldRetrieval
 
 
@@ -94,7 +95,7 @@ CASES = st.fixed_dictionaries(
         "beta": st.floats(0.1, 4.0),
         "learned": st.booleans(),
         "masked": st.booleans(),
-        "chunked": st.booleans(),
+        "block": st.none() | st.integers(1, 9),
         "seed": st.integers(0, 2**31),
     }
 )
@@ -112,7 +113,7 @@ def build(case: dict[str, Any], dtype: torch.dtype) -> tuple[HopfieldRetrieval, 
         learned_beta=case["learned"],
         dropout=0.0,
         steps=case["steps"],
-        scores_at_once=case["heads"] * case["n"] if case["chunked"] else hopfield.SCORES_AT_ONCE,
+        numbers_at_once=case["b"] * case["s"] * case["heads"] * case["block"] if case["block"] else NUMBERS_AT_ONCE,
     )
     module = randomised(module.double(), case["seed"]).to(dtype)
     states = torch.randn(case["b"], case["s"], case["d"], dtype=torch.float64).to(dtype).requires_grad_()
@@ -140,6 +141,20 @@ def test_equals_the_unabsorbed_reference_forward_and_every_gradient(case: dict[s
     got = gradients((ours.tokens * weigh).sum(), module, states, patterns)
     wanted = gradients((tokens * weigh).sum(), module, states, patterns)
     for name in wanted:
+        scale = max(1.0, float(wanted[name].abs().max()))
+        torch.testing.assert_close(got[name] / scale, wanted[name] / scale, rtol=1e-10, atol=1e-10, msg=name)
+
+    # frozen patterns, as in use: read without a graph, and too many to keep a normalised copy of
+    frozen = patterns.detach()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(association, "NUMBERS_KEPT", 0 if case["learned"] else association.NUMBERS_KEPT)
+        with torch.no_grad():
+            for asked in (0, k):
+                unlearned = module(states, frozen, mask, k=asked)
+                torch.testing.assert_close(unlearned.tokens, tokens, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(unlearned.weights, expected, rtol=1e-10, atol=1e-10)
+        got = gradients((module(states, frozen, mask, k=0).tokens * weigh).sum(), module, states)
+    for name in got:
         scale = max(1.0, float(wanted[name].abs().max()))
         torch.testing.assert_close(got[name] / scale, wanted[name] / scale, rtol=1e-10, atol=1e-10, msg=name)
 
@@ -180,14 +195,13 @@ def test_dropped_associations_drop_their_share_of_the_value_bias(monkeypatch: py
     states, patterns = data(dtype=torch.float64)
     keep = (torch.rand(3, 4, 2, 12, dtype=torch.float64) < 0.5) * 2.0
 
-    def fixed_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    def fixed_dropout(x: Tensor, p: float) -> Tensor:
         assert p == 0.5
-        assert training
         return x * keep.view_as(x)
 
     rows = iter(keep.flatten(0, 1))
     tokens, associations = reference(module, states, patterns, None, drop=lambda a: a * next(rows))
-    monkeypatch.setattr(hopfield.F, "dropout", fixed_dropout)
+    monkeypatch.setattr(association.F, "dropout", fixed_dropout)
     ours = module(states, patterns)
     torch.testing.assert_close(ours.tokens, tokens, rtol=1e-10, atol=1e-10)
     # what is reported is what was associated, not what the dice left of it
@@ -202,8 +216,8 @@ def test_dropout_acts_in_training_alone() -> None:
     torch.testing.assert_close(module(states, patterns).tokens, reference(module, states, patterns, None)[0])
 
 
-def test_recomputed_chunks_draw_the_same_dropout_in_the_backward_pass() -> None:
-    module = make(dropout=0.4, scores_at_once=2 * 12 * 5, steps=1).double().train()
+def test_recomputed_blocks_draw_the_same_dropout_in_the_backward_pass() -> None:
+    module = make(dropout=0.4, numbers_at_once=3 * 4 * 2 * 5, steps=1).double().train()
     states, patterns = data(dtype=torch.float64)
     direction = torch.randn_like(states)
 
@@ -229,25 +243,26 @@ def test_every_route_gives_the_same(masked: bool, steps: int) -> None:
         fused = module(states, patterns, mask, k=0)
         assert fused.weights.shape == (3, 4, 0)
         torch.testing.assert_close(fused.tokens, whole.tokens, rtol=1e-10, atol=1e-10)
-        for at_once in (1, 60, 100):  # one state, two and four at a time: not a whole number of studies
-            module.scores_at_once = at_once
-            chunked = module(states, patterns, mask, k=4)
-            torch.testing.assert_close(chunked.tokens, whole.tokens, rtol=1e-10, atol=1e-10)
-            torch.testing.assert_close(chunked.weights, whole.weights, rtol=1e-10, atol=1e-10)
-            assert torch.equal(chunked.indices, whole.indices)
+        for at_once in (1, 5, 11):  # blocks of patterns, the last one smaller
+            module.numbers_at_once = 3 * 4 * 2 * at_once
+            in_blocks = module(states, patterns, mask, k=4)
+            torch.testing.assert_close(in_blocks.tokens, whole.tokens, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(in_blocks.weights, whole.weights, rtol=1e-10, atol=1e-10)
+            assert torch.equal(in_blocks.indices, whole.indices)
 
 
 class _Storages(TorchDispatchMode):
-    """Notes the largest storage any operation returns, and the layer-norms taken of n rows."""
+    """Notes the largest storage any operation returns but the given ones, and the layer-norms taken of n rows."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, *given: Tensor) -> None:
         super().__init__()
         self.n, self.largest, self.norms = n, 0, 0
+        self.given = {tensor.untyped_storage().data_ptr() for tensor in given}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(tensor, Tensor):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() not in self.given:
                 self.largest = max(self.largest, tensor.untyped_storage().nbytes() // tensor.element_size())
         if "native_layer_norm" in str(func) and args[0].shape[0] == self.n:
             self.norms += 1
@@ -268,6 +283,27 @@ def test_no_pattern_is_projected_or_expanded_over_the_batch(training: bool) -> N
     # the largest thing is the normalised patterns: projected they would be 4 times, expanded 6 times that
     assert seen.largest == n * p
     assert seen.norms == 1, "frozen patterns are normalised once"
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_working_memory_does_not_grow_with_the_stored_patterns(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    b, s, p, heads, at_once = 4, 2, 32, 2, 2**13
+    monkeypatch.setattr(association, "NUMBERS_KEPT", 2**15)
+    module = HopfieldRetrieval(16, p, 8, 4, heads=heads, dropout=0.1 * training, numbers_at_once=at_once)
+    states = torch.randn(b, s, 16)
+    largest = []
+    for n in (2_000, 32_000):
+        patterns, mask = torch.randn(n, p), torch.rand(b, n) < 0.9
+        with _Storages(n, patterns, mask) as seen, torch.set_grad_enabled(training):
+            for k in (5, 0):
+                tokens = module(states, patterns, mask, k=k).tokens
+                if training:
+                    tokens.sum().backward()
+        largest.append(seen.largest)
+        assert seen.norms == 0, "patterns are normalised on the way"
+    # the mask of a batch is asked whether a row has anything at all; nothing else is as long as the memory
+    assert max(largest) <= max(at_once, b * 32_000)
+    assert largest[0] <= at_once
 
 
 def test_a_changed_pattern_is_noticed() -> None:
@@ -296,7 +332,7 @@ def test_the_kept_patterns_are_in_no_state_dict_copy_or_pickle() -> None:
     tokens = module(states, patterns).tokens
     assert "fixed_beta" not in module.state_dict()
     assert all(tensor.shape != patterns.shape for tensor in module.state_dict().values())
-    assert len(pickle.dumps(module._normalised)) < 200
+    assert len(pickle.dumps(module._pattern_norm)) < 200
     for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):  # a test of pickling, not a file format
         assert torch.equal(twin(states, patterns).tokens, tokens)
 
@@ -419,14 +455,21 @@ def test_autocast_and_bfloat16_keep_the_associations_exact() -> None:
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in module.parameters())
 
 
-def test_compiles() -> None:
+@pytest.mark.parametrize(("backend", "at_once"), [("aot_eager", NUMBERS_AT_ONCE), ("eager", 3 * 4 * 2 * 5)])
+def test_compiles_into_one_graph(backend: str, at_once: int) -> None:
     torch._dynamo.reset()
-    module, (states, patterns) = make(steps=1), data()
+    module, (states, patterns) = make(steps=1, numbers_at_once=at_once), data()
     mask = torch.rand(3, 12) < 0.8
-    compiled = torch.compile(module, backend="aot_eager")
-    torch.testing.assert_close(compiled(states, patterns, mask).tokens, module(states, patterns, mask).tokens)
-    compiled(states.requires_grad_(), patterns, mask).tokens.sum().backward()
-    assert module.query_weight.grad is not None
+    compiled = torch.compile(module, backend=backend, fullgraph=True)
+    states.requires_grad_()
+    found, wanted = compiled(states, patterns, mask, k=4), module(states, patterns, mask, k=4)
+    torch.testing.assert_close(found.tokens, wanted.tokens)
+    assert torch.equal(found.indices, wanted.indices)
+    ours, expected = (torch.autograd.grad(given.tokens.sum(), states)[0] for given in (found, wanted))
+    torch.testing.assert_close(ours, expected)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = compiled.eval()(states, patterns, mask, k=0).tokens
+    torch.testing.assert_close(cast.float(), wanted.tokens, rtol=0.03, atol=0.03)
     torch._dynamo.reset()
 
 

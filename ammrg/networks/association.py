@@ -1,0 +1,240 @@
+"""Association of a few probes with many stored patterns that all studies share: the core of Hopfield retrieval.
+
+A probe's association with pattern i is ``softmax_i(probe . p_i)``; what it recalls is the associations' mean of the
+patterns. Three routes give the same result: scores of all patterns at once (for gradients and strongest associations),
+torch's fused attention (neither wanted), and a block of patterns after the other with a running softmax (Milakov and
+Gimelshein 2018), whose memory does not grow with the number of patterns.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+NUMBERS_AT_ONCE = 2**25
+"""Most association scores, and most numbers of patterns normalised on the way, held at once (128 MiB in float32)."""
+NUMBERS_KEPT = 2**27
+"""Largest memory of which a normalised copy is kept (512 MiB in float32); a larger one is normalised block by block."""
+
+
+class Recalled(NamedTuple):
+    """What probes ``[b s h p]`` got back."""
+
+    pooled: Tensor
+    """``[b s h p]``: the associations' mean of the normalised patterns."""
+    total: Tensor
+    """``[b s h]``: the associations' sum, 1 without dropout."""
+    weights: Tensor
+    """``[b s k]``: the strongest associations, averaged over heads, before dropout, without gradient."""
+    indices: Tensor
+    """int64 ``[b s k]``: their patterns."""
+
+
+class Stored(NamedTuple):
+    """Stored patterns as an association reads them: layer-normed, without an affine part."""
+
+    patterns: Tensor
+    """``[n p]``, as they were given."""
+    whole: Tensor | None
+    """``[n p]``, normalised; None where that is done a block at a time."""
+    dtype: torch.dtype
+    eps: float
+
+    def block(self, start: int, end: int) -> Tensor:
+        """Normalised patterns start..end ``[m p]``."""
+        if self.whole is not None:
+            return self.whole[start:end]
+        return layer_norm(self.patterns[start:end].to(self.dtype), self.eps)
+
+
+class PatternNorm:
+    """The affine-free layer-norm of a frozen pattern tensor, computed once and kept while that tensor stays as it is.
+
+    Never part of a state dict, a copy or a pickle. Patterns that need a gradient are normalised each time; so are
+    patterns under ``torch.compile``, whose graphs know no memory of earlier calls.
+    """
+
+    def __init__(self) -> None:
+        self._source: weakref.ref[Tensor] | None = None
+        self._state: tuple[Any, ...] = ()
+        self._normalised: Tensor | None = None
+
+    def __reduce__(self) -> tuple[type[PatternNorm], tuple[()]]:
+        return (PatternNorm, ())
+
+    def __call__(self, patterns: Tensor, dtype: torch.dtype, eps: float) -> Stored:
+        if patterns.requires_grad:
+            return Stored(patterns, layer_norm(patterns.to(dtype), eps), dtype, eps)
+        if patterns.numel() > NUMBERS_KEPT:
+            return Stored(patterns, None, dtype, eps)
+        # Inference tensors carry no version, so a change in place would go unseen.
+        if torch.compiler.is_compiling() or patterns.is_inference():
+            return Stored(patterns, layer_norm(patterns.to(dtype), eps), dtype, eps)
+        state = (patterns._version, patterns.data_ptr(), patterns.device, patterns.shape, dtype, eps)
+        known = self._source is not None and self._source() is patterns and self._state == state
+        if not known or self._normalised is None:
+            # A tensor made under inference_mode could not be used by a later training step.
+            with torch.inference_mode(False), torch.no_grad():
+                self._normalised = layer_norm(patterns.to(dtype), eps)
+            self._source, self._state = weakref.ref(patterns), state
+        return Stored(patterns, self._normalised, dtype, eps)
+
+
+def recall(
+    probes: Tensor,
+    stored: Stored,
+    mask: Tensor | None,
+    *,
+    k: int = 0,
+    dropout: float = 0.0,
+    numbers_at_once: int = NUMBERS_AT_ONCE,
+) -> Recalled:
+    """Pools the stored patterns by association.
+
+    Args:
+        probes: ``[b s h p]``, in the dtype of the normalised patterns.
+        stored: n patterns.
+        mask: bool ``[b n]``, True where a study may recall a pattern, at least one in each row; None: all may.
+        k: how many of the strongest associations to report, at most n.
+        dropout: share of the associations dropped after the softmax.
+        numbers_at_once: see :data:`NUMBERS_AT_ONCE`; the result does not depend on it.
+    """
+    n, p = stored.patterns.shape
+    graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
+    if stored.whole is not None and k == 0 and dropout == 0.0 and not graph:
+        return _fused(probes, stored.whole, mask)
+    at_once = max(1, numbers_at_once // probes.shape[:3].numel())
+    if stored.whole is None:
+        at_once = min(at_once, max(1, numbers_at_once // p))
+    elif n <= at_once:
+        return _whole(probes, stored.whole, mask, k, dropout)
+    return _blockwise(probes, stored, mask, k, dropout, at_once)
+
+
+def scores(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
+    """Scores ``[b s h m]`` of probes ``[b s h p]`` and patterns ``[m p]``, -inf where the mask ``[b m]`` is False."""
+    found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], -1)
+    return found if mask is None else found.masked_fill_(~mask[:, None, None], -torch.inf)
+
+
+def layer_norm(x: Tensor, eps: float) -> Tensor:
+    """Zero mean and unit variance over the last dimension."""
+    return F.layer_norm(x, x.shape[-1:], eps=eps)
+
+
+def _whole(probes: Tensor, patterns: Tensor, mask: Tensor | None, k: int, dropout: float) -> Recalled:
+    """Keeps all associations. Its gradient costs two products; the fused kernel's would also compute that of the
+    patterns, and expand them over the batch where there is a mask."""
+    associations = scores(probes, patterns, mask).softmax(dim=-1)
+    strongest = _strongest(associations.detach(), k)
+    total = associations.new_ones(associations.shape[:3])
+    if dropout > 0.0:
+        associations = F.dropout(associations, dropout)
+        total = associations.sum(dim=-1)
+    pooled = (associations.flatten(0, 2) @ patterns).view_as(probes)
+    return Recalled(pooled, total, *strongest)
+
+
+def _fused(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Recalled:
+    """One call of the fused kernel. States and heads are one query dimension; the patterns stand for every study by a
+    stride of 0."""
+    b, s, h, p = probes.shape
+    studies = 1 if mask is None else b
+    shared = patterns.expand(studies, 1, *patterns.shape)
+    pooled = F.scaled_dot_product_attention(
+        probes.reshape(studies, 1, -1, p),
+        shared,
+        shared,
+        attn_mask=None if mask is None else mask[:, None, None],
+        scale=1.0,
+    ).reshape(b, s, h, p)
+    return Recalled(pooled, probes.new_ones(b, s, h), *_none(probes))
+
+
+class _Part(NamedTuple):
+    """One block's share of a softmax over all: its scores' maximum ``top [b s h]`` (a constant), the sum of
+    ``exp(score - top)`` before (``mass``) and after dropout (``kept``), and that sum over patterns (``pooled``)."""
+
+    top: Tensor
+    mass: Tensor
+    kept: Tensor
+    pooled: Tensor
+
+
+def _blockwise(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, dropout: float, at_once: int) -> Recalled:
+    """Blocks of patterns with a running softmax; in training each block is computed again in the backward pass."""
+    blocks = [(start, min(start + at_once, len(stored.patterns))) for start in range(0, len(stored.patterns), at_once)]
+    graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
+    so_far: _Part | None = None
+    for start, end in blocks:
+        allowed = None if mask is None else mask[:, start:end]
+        arguments = (probes, stored, start, end, allowed, dropout)
+        if graph:
+            part = _Part(*checkpoint(_part, *arguments, use_reentrant=False, preserve_rng_state=dropout > 0.0))
+        else:
+            part = _part(*arguments)
+        so_far = part if so_far is None else _joined(so_far, part)
+    assert so_far is not None
+    mass = so_far.mass
+    strongest = _none(probes)
+    if k > 0:
+        with torch.no_grad():
+            strongest = _strongest_of_blocks(probes, stored, mask, k, so_far.top + mass.log(), blocks)
+    return Recalled(so_far.pooled / mass[..., None], so_far.kept / mass, *strongest)
+
+
+def _part(probes: Tensor, stored: Stored, start: int, end: int, mask: Tensor | None, dropout: float) -> _Part:
+    patterns = stored.block(start, end)
+    odds = scores(probes, patterns, mask)
+    # finite where the whole block is masked: its odds are then 0 and not NaN
+    top = odds.detach().amax(dim=-1).clamp(min=torch.finfo(odds.dtype).min)
+    odds = odds.sub_(top[..., None]).exp_()
+    mass = kept = odds.sum(dim=-1)
+    if dropout > 0.0:
+        odds = F.dropout(odds, dropout)
+        kept = odds.sum(dim=-1)
+    return _Part(top, mass, kept, (odds.flatten(0, 2) @ patterns).view_as(probes))
+
+
+def _joined(one: _Part, other: _Part) -> _Part:
+    top = torch.maximum(one.top, other.top)
+    left, right = (one.top - top).exp(), (other.top - top).exp()
+    return _Part(
+        top,
+        one.mass * left + other.mass * right,
+        one.kept * left + other.kept * right,
+        one.pooled * left[..., None] + other.pooled * right[..., None],
+    )
+
+
+def _strongest(associations: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """(weights, indices) ``[b s k]`` of associations ``[b s h n]``, strongest mean over heads first."""
+    if k == 0:
+        return _none(associations)
+    weights, indices = associations.mean(dim=2).topk(k, dim=-1)
+    return weights, indices
+
+
+def _strongest_of_blocks(
+    probes: Tensor, stored: Stored, mask: Tensor | None, k: int, log_mass: Tensor, blocks: list[tuple[int, int]]
+) -> tuple[Tensor, Tensor]:
+    """The same in blocks: a third product, since a mean over heads is known only when every head's sum is."""
+    weights, indices = _none(probes)
+    for start, end in blocks:
+        allowed = None if mask is None else mask[:, start:end]
+        found = scores(probes, stored.block(start, end), allowed).sub_(log_mass[..., None]).exp_()
+        here, rows = _strongest(found, min(k, end - start))
+        weights, indices = torch.cat([weights, here], dim=-1), torch.cat([indices, rows + start], dim=-1)
+        weights, kept = weights.topk(min(k, weights.shape[-1]), dim=-1)
+        indices = indices.gather(-1, kept)
+    return weights, indices
+
+
+def _none(like: Tensor) -> tuple[Tensor, Tensor]:
+    nothing = like.detach().new_empty(*like.shape[:2], 0)
+    return nothing, nothing.long()
