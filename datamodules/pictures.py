@@ -1,8 +1,15 @@
-"""Two pictures of a prepared folder, to look at before training: films, and how often each finding is there."""
+"""Pictures to look at before training: films of a prepared folder, how often each finding is there, and what training
+does to a film.
+
+``python -m datamodules.pictures`` draws ``docs/augmentation.png``, from phantom films. All are written whole or not at
+all, and the same data give the same bytes.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +18,13 @@ from PIL import Image, ImageDraw
 
 from ammrg.findings import FINDINGS
 from ammrg.imaging.reading import read_film
-from datamodules.shards import load_split
+from ammrg.imaging.transforms import eval_transform, train_transform
+from datamodules.format import write_atomically
+from datamodules.prepared import load_split
 
 COLUMNS, ROWS, CELL = 6, 4, 256
+VARIANTS, SMALL_CELL, NETWORK_SIDE = 7, 192, 224
+AUGMENTATION = Path("docs/augmentation.png")
 
 
 def contact_sheet(folder: Path, card: Mapping[str, Any], path: Path) -> None:
@@ -34,7 +45,7 @@ def contact_sheet(folder: Path, card: Mapping[str, Any], path: Path) -> None:
         positive = [name for name, value in zip(FINDINGS, row["labels"], strict=True) if value == 1]
         pen.text((left + 3, top + CELL), f"{row['study_id']} {row['projections'][view]}"[:40], fill=200)
         pen.text((left + 3, top + CELL + line), ", ".join(positive)[:40], fill=255)
-    sheet.save(path)
+    write_png(sheet, path)
 
 
 def findings_chart(card: Mapping[str, Any], path: Path) -> None:
@@ -58,4 +69,49 @@ def findings_chart(card: Mapping[str, Any], path: Path) -> None:
     axes.set_xlabel("share of studies: positive, and (pale) uncertain")
     axes.set_title(card["dataset"])
     axes.legend()
-    figure.savefig(path, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
+    write_atomically(path, picture.getvalue())
+
+
+def augmentation_sheet(path: Path) -> None:
+    """Two phantom studies, a row a film: as evaluation shows it, then as training varies it; findings in their boxes.
+
+    Phantom films only: the picture may stand anywhere.
+    """
+    from datamodules.sources.phantom import draw_study
+
+    drawn = (draw_study("train", index, size=CELL) for index in count())
+    studies = islice((study for study in drawn if len({box.view for box in study.boxes}) > 1), 2)
+    line = 14
+    films = [(study, view) for study in studies for view in range(len(study.views))]
+    sheet = Image.new("L", ((1 + VARIANTS) * SMALL_CELL, line + len(films) * (SMALL_CELL + line)), 0)
+    pen = ImageDraw.Draw(sheet)
+    still, vary = eval_transform(NETWORK_SIDE), train_transform(NETWORK_SIDE)
+    for column in range(1 + VARIANTS):
+        pen.text((column * SMALL_CELL + 3, 1), f"training, seed {column}" if column else "evaluation", fill=255)
+    for row, (study, view) in enumerate(films):
+        film = read_film(study.views[view].image)
+        boxes = [box for box in study.boxes if box.view == view]
+        top = line + row * (SMALL_CELL + line)
+        for column in range(1 + VARIANTS):
+            shown, on_it = (vary if column else still).with_boxes(film, boxes, (row, column))
+            small = Image.fromarray(shown).resize((SMALL_CELL - 2, SMALL_CELL - 2), Image.Resampling.BOX)
+            marks = ImageDraw.Draw(small)
+            for box in on_it:
+                marks.rectangle([round(corner * (SMALL_CELL - 3)) for corner in box[2:]], outline=255)
+            sheet.paste(small, (column * SMALL_CELL + 1, top + 1))
+        positive = [name for name, value in zip(FINDINGS, study.labels, strict=True) if value == 1]
+        pen.text((3, top + SMALL_CELL), f"{study.views[view].projection}: {', '.join(positive)}", fill=200)
+    write_png(sheet, path)
+
+
+def write_png(picture: Image.Image, path: Path) -> None:
+    """Write a picture whole or not at all."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    write_atomically(path, file.getvalue())
+
+
+if __name__ == "__main__":
+    augmentation_sheet(AUGMENTATION)

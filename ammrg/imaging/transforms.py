@@ -19,9 +19,18 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 SMALLEST_SIDE = 2 / 256
 """A box with a side shorter than this share of the film has left it, and is dropped."""
 
+PATCH_CHANCE, MOST_PATCHES = 0.15, 3
+PATCH_SIDES = (0.04, 0.12)
+"""Shortest and longest side of a dropped patch, as a share of the film's."""
+BORDER = 0.1
+"""No patch comes nearer to the border than this share of the film: what lies there is collimation, not patient."""
+MOSTLY = 0.5
+"""A box of which patches hide a greater share than this marks nothing any more."""
+
 
 class FilmTransform:
-    """Squash a whole film to a square, then perhaps vary it as films vary: place, exposure, sharpness, noise.
+    """Squash a whole film to a square, then perhaps vary it as films vary: place, exposure, sharpness, noise; now and
+    then a few small patches of it are dropped.
 
     The film is squashed, not cropped, so a relative box is the same before and after.
     """
@@ -53,7 +62,8 @@ class FilmTransform:
                 which Lightning seeds per worker.
 
         Returns:
-            uint8 ``[size size]`` and the boxes that are still on the film, clipped to it.
+            uint8 ``[size size]``, which depends on the film and the seed alone, and the boxes that are still on it
+            and not mostly dropped, clipped to it.
         """
         shrinks = film.shape[0] > self.size and film.shape[1] > self.size
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -71,11 +81,50 @@ class FilmTransform:
             for row, corner in zip(varied["rows"], varied["bboxes"], strict=True)
         )
         large = tuple(box for box in kept if min(box.x1 - box.x0, box.y1 - box.y0) > SMALLEST_SIDE)
-        return np.asarray(varied["image"], dtype=np.uint8)[..., 0], large
+        image = np.asarray(varied["image"], dtype=np.uint8)[..., 0]
+        return drop_patches(image, large, generator) if generator.random() < PATCH_CHANCE else (image, large)
+
+
+def drop_patches(
+    film: NDArray[np.uint8], boxes: tuple[Box, ...], generator: np.random.Generator
+) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
+    """Hide one to :data:`MOST_PATCHES` small rectangles of the inner film under its own mean.
+
+    The patches ask no box where to lie, so a film is the same whether its boxes are known or not; a box that they
+    mostly hide goes. Its label stays, as it does in the many films without boxes.
+
+    Args:
+        film: uint8 ``[h w]``; left as it is.
+        boxes: relative boxes of this film.
+        generator: decides number, sizes and places.
+
+    Returns:
+        uint8 ``[h w]`` and the boxes that still show what they mark.
+    """
+    sides = np.array(film.shape)
+    hidden = np.zeros(film.shape, np.bool_)
+    for _ in range(generator.integers(1, MOST_PATCHES, endpoint=True)):
+        patch = np.maximum(1, np.rint(generator.uniform(*PATCH_SIDES, 2) * sides)).astype(int)
+        room = sides - 2 * np.ceil(BORDER * sides).astype(int) - patch
+        if room.min() < 0:  # a film of a few pixels has no inside
+            continue
+        top, left = np.ceil(BORDER * sides).astype(int) + generator.integers(0, room, endpoint=True)
+        hidden[top : top + patch[0], left : left + patch[1]] = True
+    dropped = np.where(hidden, np.uint8(round(float(film.mean()))), film)
+    return dropped, tuple(box for box in boxes if share_inside(hidden, box) <= MOSTLY)
+
+
+def share_inside(mask: NDArray[np.bool_], box: Box) -> float:
+    """Share of a relative box's pixels that a mask ``[h w]`` covers."""
+    height, width = mask.shape
+    rows = slice(int(box.y0 * height), max(int(box.y0 * height) + 1, round(box.y1 * height)))
+    columns = slice(int(box.x0 * width), max(int(box.x0 * width) + 1, round(box.x1 * width)))
+    return float(mask[rows, columns].mean())
 
 
 def augmentation() -> Any:
-    """The random part of training, an albumentations ``Compose`` over ``image [h w 1]``, ``bboxes`` and ``rows``.
+    """Variation of place, exposure, sharpness and noise: an albumentations ``Compose`` over ``image [h w 1]``,
+    ``bboxes`` and ``rows``.
 
     Ranges are those in which two films of one person differ: a few degrees, a few per cent, an exposure.
     """
@@ -102,12 +151,18 @@ def augmentation() -> Any:
                 p=0.25,
             ),
         ],
-        bbox_params=A.BboxParams(format="albumentations", label_fields=["rows"], clip=True, filter_invalid_bboxes=True),
+        bbox_params=A.BboxParams(
+            format="albumentations",
+            label_fields=["rows"],
+            clip=True,
+            filter_invalid_bboxes=True,
+            check_each_transform=False,  # only the first moves boxes; a check after each costs more than all of them
+        ),
     )
 
 
 def train_transform(size: int) -> FilmTransform:
-    """Squash to ``[size size]`` and vary (small affine, brightness, contrast, gamma, mild noise or blur)."""
+    """Squash to ``[size size]`` and vary (small affine, brightness, contrast, gamma, mild noise or blur, patches)."""
     return FilmTransform(size, augment=True)
 
 

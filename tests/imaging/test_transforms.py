@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ammrg.imaging.transforms import eval_transform, train_transform
+from ammrg.imaging import transforms
+from ammrg.imaging.transforms import drop_patches, eval_transform, train_transform
 from ammrg.types import Box
 
 
@@ -78,6 +79,74 @@ def test_a_box_is_the_same_with_or_without_others_asking():
     film, box = film_with_mark()
     transform = train_transform(64)
     assert np.array_equal(transform(film, 7), transform.with_boxes(film, [box], 7)[0])
+
+
+def lopsided_film() -> np.ndarray:
+    """Bright on the left and above."""
+    rows, columns = np.mgrid[:256, :256] / 255
+    return (240 - 110 * columns - 110 * rows).astype(np.uint8)
+
+
+def test_no_film_is_ever_mirrored_or_turned():
+    film = lopsided_film()
+    transform = train_transform(96)
+    for seed in range(400):
+        varied = transform(film, seed).astype(float)
+        assert varied[:, :48].mean() > varied[:, 48:].mean(), seed
+        assert varied[:48].mean() > varied[48:].mean(), seed
+
+
+def hidden_by(film: np.ndarray, seed: int) -> np.ndarray:
+    """Where ``drop_patches`` changed a film that its own mean is not in."""
+    dropped, _ = drop_patches(film, (), np.random.default_rng(seed))
+    assert film.dtype == dropped.dtype == np.uint8
+    return dropped != film
+
+
+def test_patches_are_few_small_inside_and_of_the_films_mean():
+    film = np.where(np.arange(224 * 224).reshape(224, 224) % 2, 250, 10).astype(np.uint8)
+    shares = []
+    for seed in range(200):
+        dropped, _ = drop_patches(film, (), np.random.default_rng(seed))
+        hidden = dropped != film
+        assert set(np.unique(dropped[hidden])) == {130}
+        assert not hidden[:22].any()
+        assert not hidden[-22:].any()
+        assert not hidden[:, :22].any()
+        assert not hidden[:, -22:].any()
+        shares.append(hidden.mean())
+    assert min(shares) > 0.001
+    assert max(shares) <= 3 * 0.12**2 * 1.05
+    assert len({round(share, 4) for share in shares}) > 100
+
+
+def test_a_box_that_is_mostly_hidden_goes_and_no_other():
+    film = np.where(np.arange(100 * 100).reshape(100, 100) % 2, 250, 10).astype(np.uint8)
+    gone = 0
+    for seed in range(200):
+        rows, columns = np.nonzero(hidden_by(film, seed))
+        y, x = int(rows.min()), int(columns.min())
+        boxes = (
+            Box(0, 1, 0.0, 0.0, 0.08, 0.08),  # in a corner, where no patch comes
+            Box(0, 2, 0.15, 0.15, 0.85, 0.85),  # far larger than all of them
+            Box(0, 3, x / 100, y / 100, (x + 5) / 100, (y + 5) / 100),
+        )
+        share = hidden_by(film, seed)[y : y + 5, x : x + 5].mean()
+        _, kept = drop_patches(film, boxes, np.random.default_rng(seed))
+        assert [box.finding for box in kept] == [1, 2, 3][: 2 if share > 0.5 else 3], seed
+        gone += share > 0.5
+    assert 50 < gone < 200
+
+
+def test_patches_come_seldom_and_a_tiny_film_has_none(monkeypatch):
+    film = lopsided_film()
+    transform = train_transform(96)
+    with_patches = [transform(film, seed) for seed in range(400)]
+    monkeypatch.setattr(transforms, "PATCH_CHANCE", 0.0)
+    differ = [not np.array_equal(varied, transform(film, seed)) for seed, varied in enumerate(with_patches)]
+    assert 0.08 < np.mean(differ) < 0.22
+    few = np.arange(9, dtype=np.uint8).reshape(3, 3)
+    assert all((drop_patches(few, (), np.random.default_rng(seed))[0] != few).sum() <= 1 for seed in range(20))
 
 
 def test_a_size_below_one_is_refused():
