@@ -60,23 +60,27 @@ class VisualEncoder(nn.Module):
     Args:
         config: a transformers configuration as a dict with its ``model_type`` (``resnet``, ``swin``, ``vit``,
             ``dinov2``, ``convnextv2``, ...), for training from scratch. ``num_channels: 1`` spares the folding.
-        pretrained: a local folder or a hub id instead; its image processor gives mean and std.
-        mean, std: per channel of the backbone's stem; only needed to rebuild a pretrained encoder from :attr:`config`.
-        gradient_checkpointing: recompute activations in the backward pass, where the backbone can.
+        pretrained: a local folder or a hub id instead (safetensors only). Its preprocessor_config.json gives mean and
+            std, unless both are given here.
+        revision: of the hub id: a branch, tag or commit.
+        mean, std: per channel of the backbone's stem, for films in [0, 1].
+        gradient_checkpointing: recompute activations in the backward pass, for less memory.
 
     Attributes:
         token_width: e. image_size: the side the backbone was made for, None where any side will do.
         mean, std: what the stem was made for, one value a channel, for films in [0, 1].
 
     Raises:
-        SettingsError: none or both of config and pretrained; an unknown model_type; a backbone without a grid of
-            tokens; films of a size the backbone cannot take.
+        SettingsError: none or both of config and pretrained; an unknown model_type; weights that do not fill the
+            backbone; a backbone without a grid of tokens, or one that cannot recompute activations; films of a size
+            the backbone cannot take.
     """
 
     def __init__(
         self,
         config: Mapping[str, Any] | None = None,
         pretrained: str | None = None,
+        revision: str | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         gradient_checkpointing: bool = False,
@@ -87,13 +91,18 @@ class VisualEncoder(nn.Module):
                 "encoder: give either 'config' (a dict with model_type, trained from scratch) or 'pretrained' "
                 f"(a local folder or hub id), found config={config!r} and pretrained={pretrained!r}."
             )
-        self.backbone, processor = _pretrained(pretrained) if pretrained is not None else (_scratch(config), None)
+        if pretrained is not None:
+            self.backbone = _pretrained(pretrained, revision)
+            if mean is None or std is None:
+                mean, std = _normalisation(pretrained, revision)
+        else:
+            self.backbone = _scratch(config)
         if self.backbone.main_input_name != "pixel_values":
             raise self._no_grid(f"that it reads {self.backbone.main_input_name}, not films")
         settings = self.backbone.config
         channels = int(getattr(settings, "num_channels", 3))
-        self.mean = tuple(mean or getattr(processor, "image_mean", None) or (SCRATCH_MEAN,) * channels)
-        self.std = tuple(std or getattr(processor, "image_std", None) or (SCRATCH_STD,) * channels)
+        self.mean = tuple(mean or (SCRATCH_MEAN,) * channels)
+        self.std = tuple(std or (SCRATCH_STD,) * channels)
         if not len(self.mean) == len(self.std) == channels:
             raise SettingsError(
                 f"encoder: the backbone's stem has {channels} channels, but mean has {len(self.mean)} values and std "
@@ -106,11 +115,15 @@ class VisualEncoder(nn.Module):
             self._scaling = (self.mean[0], self.std[0])
         _drop_unused(self.backbone)
         if gradient_checkpointing:
-            self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+            if not self.backbone.supports_gradient_checkpointing:
+                raise SettingsError(
+                    f"encoder.gradient_checkpointing: {self._name} cannot recompute its activations; set it to false."
+                )
+            self.backbone.activation_checkpointing_enable()
         self.gradient_checkpointing = gradient_checkpointing
         size = getattr(settings, "image_size", None)
         self.image_size: int | None = int(size[0] if isinstance(size, list | tuple) else size) if size else None
-        self.token_width = self._probe_width()
+        self.token_width = int(self._black_film(self.image_size or 224).tokens.shape[2])
         if _may_lie_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
 
@@ -129,6 +142,14 @@ class VisualEncoder(nn.Module):
             "gradient_checkpointing": self.gradient_checkpointing,
         }
 
+    def check_films(self, side: int) -> tuple[int, int]:
+        """The grid of films of ``side`` x ``side`` pixels, found with a black one.
+
+        Raises:
+            SettingsError: the backbone does not take films of that size, or makes fewer than two tokens of one.
+        """
+        return self._black_film(side).grid
+
     def forward(self, images: Tensor) -> VisualTokens:
         """uint8 ``[v 1 h w]`` -> tokens ``[v n e]`` in the dtype of the backbone, and their grid."""
         if images.ndim != 4 or images.shape[1] != 1 or images.dtype != torch.uint8:
@@ -140,6 +161,18 @@ class VisualEncoder(nn.Module):
         dtype = next(self.backbone.parameters()).dtype
         films = ((images.to(torch.float32) / 255.0 - mean) / std).to(dtype)
         return self._encode(films)
+
+    def _black_film(self, side: int) -> VisualTokens:
+        """What is seen in a black film, which proves that there is a grid of tokens."""
+        was_training = self.backbone.training
+        self.backbone.eval()
+        parameter = next(self.backbone.parameters())
+        with torch.no_grad():
+            found = self._encode(torch.zeros(1, 1, side, side, dtype=parameter.dtype, device=parameter.device))
+        self.backbone.train(was_training)
+        if found.grid[0] * found.grid[1] < 2:
+            raise self._no_grid(f"one token for a whole film of {side} x {side}")
+        return found
 
     def _encode(self, films: Tensor) -> VisualTokens:
         height, width = int(films.shape[-2]), int(films.shape[-1])
@@ -188,18 +221,6 @@ class VisualEncoder(nn.Module):
             "as resnet, convnextv2, swin, vit or dinov2."
         )
 
-    def _probe_width(self) -> int:
-        """e, from one black film, which also proves that there is a grid."""
-        side = self.image_size or 224
-        was_training = self.backbone.training
-        self.backbone.eval()
-        with torch.no_grad():
-            found = self._encode(torch.zeros(1, 1, side, side))
-        self.backbone.train(was_training)
-        if found.grid[0] * found.grid[1] < 2:
-            raise self._no_grid("one token for a whole film")
-        return int(found.tokens.shape[2])
-
 
 def _may_lie_channels_last(backbone: nn.Module) -> bool:
     """True for convolutional backbones whose kernels run in that layout. torch 2.13's CPU backward of a strided 1x1
@@ -228,17 +249,49 @@ def _scratch(config: Mapping[str, Any] | None) -> Any:
         raise SettingsError(f"encoder.config: model_type {model_type!r} cannot be built: {error}") from error
 
 
-def _pretrained(name: str) -> tuple[Any, Any]:
-    from transformers import AutoImageProcessor, AutoModel
+def _pretrained(name: str, revision: str | None) -> Any:
+    from transformers import AutoModel
 
     try:
-        processor = AutoImageProcessor.from_pretrained(name)
-        return AutoModel.from_pretrained(name, dtype=torch.float32), processor
-    except (OSError, ValueError) as error:
+        backbone, report = AutoModel.from_pretrained(
+            name, revision=revision, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
             f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
         ) from error
+    # Pooling heads are dropped and mask tokens never used: they may be missing. Heads of another task may be left over.
+    missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
+    if missing:
+        raise SettingsError(
+            f"encoder.pretrained: the weights of {name!r} do not fill {type(backbone).__name__}: {len(missing)} are "
+            f"missing ({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); they would stay random. Get the "
+            "whole model."
+        )
+    return backbone
+
+
+def _normalisation(name: str, revision: str | None) -> tuple[list[float] | None, list[float] | None]:
+    """Mean and std of preprocessor_config.json, read as data: its classes differ between releases."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    try:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
+    except OSError as error:
+        raise SettingsError(
+            f"encoder.pretrained: {name!r} has no readable preprocessor_config.json, so how its films were normalised "
+            f"is not known ({error}). Give encoder.mean and encoder.std, one value a channel, for films in [0, 1]."
+        ) from error
+    factor = float(settings.get("rescale_factor") or 1 / 255)
+    if settings.get("do_rescale") is False or not math.isclose(factor, 1 / 255, rel_tol=1e-3):
+        raise SettingsError(
+            f"encoder.pretrained: the preprocessor_config.json of {name!r} does not scale films to [0, 1] (do_rescale "
+            f"{settings.get('do_rescale')}, rescale_factor {factor}). Give encoder.mean and encoder.std for such films."
+        )
+    if settings.get("do_normalize") is False:
+        return [0.0] * 3, [1.0] * 3
+    return settings.get("image_mean"), settings.get("image_std")
 
 
 def _fold_stem(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
