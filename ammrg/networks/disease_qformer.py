@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
 from ammrg.findings import NUM_FINDINGS
+from ammrg.networks.blip2_start import start_from_blip2
 
 
 class QFormerOutput(NamedTuple):
@@ -64,9 +65,13 @@ class DiseaseQFormer(nn.Module):
         intermediate: width of the feed-forward parts; None = 4 q.
         dropout: in [0, 1), of hidden states and attention weights.
         positions: add where each token lies (see :class:`TokenPositions`).
+        blip2: a local folder whose BLIP-2 Q-Former this one starts from, of the sizes named here; the disease queries
+            and the projection are this project's and start at random.
+        new_token_maps: with ``blip2``: do not take its maps of the tokens (see
+            :func:`ammrg.networks.blip2_start.start_from_blip2`).
 
     Raises:
-        SettingsError: q not divisible by heads.
+        SettingsError: q not divisible by heads, or a BLIP-2 that does not fit.
     """
 
     def __init__(
@@ -79,12 +84,17 @@ class DiseaseQFormer(nn.Module):
         intermediate: int | None = None,
         dropout: float = 0.1,
         positions: bool = True,
+        blip2: str | None = None,
+        new_token_maps: bool = False,
     ) -> None:
         super().__init__()
         from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
         if width % heads:
             raise SettingsError(f"qformer: width ({width}) must be divisible by heads ({heads}).")
+        if new_token_maps and blip2 is None:
+            raise SettingsError("qformer.new_token_maps: true without qformer.blip2; there are no maps to leave out.")
+        # What rebuilds the network; where its first weights came from is no part of it.
         self.config: dict[str, Any] = {
             "width": width,
             "layers": layers,
@@ -115,6 +125,8 @@ class DiseaseQFormer(nn.Module):
         # Plain attention: the only form that gives its weights, and whose backward can be batched over findings.
         settings._attn_implementation = "eager"
         self.qformer = Blip2QFormerModel(settings)
+        if blip2 is not None:
+            start_from_blip2(self.qformer, blip2, new_token_maps)
 
     def forward(
         self, tokens: Tensor, grid: tuple[int, int] | None = None, output_attentions: bool = False
