@@ -24,6 +24,7 @@ from experiments import run_settings
 from experiments.__main__ import NOTICE
 from experiments.manifest import write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
+from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
@@ -102,8 +103,11 @@ class ExperimentCLI(LightningCLI):
         super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add what every run has: the metrics file and the checkpoints ``best.ckpt`` and ``last.ckpt``."""
-        trainer = super().instantiate_trainer(**kwargs)
+        """Add what every run has: the metrics file and the checkpoints ``best.ckpt`` and ``last.ckpt``; and use a
+        precision that this machine computes in."""
+        asked = self.config[self.config.subcommand].trainer
+        self.precision = usable_precision(str(asked.precision or "32-true"), str(asked.accelerator))
+        trainer = super().instantiate_trainer(**{"precision": self.precision, **kwargs})
         if self.config.subcommand == "fit":
             trainer.loggers = [ContinuedCSVLogger(str(self.folder)), *trainer.loggers]
         return trainer
@@ -118,6 +122,7 @@ class ExperimentCLI(LightningCLI):
             raise KeyboardInterrupt
         best = self.folder / "best.ckpt"
         facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
+        facts["precision"] = self.precision
         facts["data"] = self.datamodule.card["fingerprint"]
         if hasattr(self.model, "test_splits"):
             self.trainer.test(
