@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
     "score": ("experiments.score", "reports.jsonl -> scores.json and a table with baselines"),
     "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
+    "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }
 
 NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."

@@ -21,10 +21,20 @@ from ammrg.fingerprints import file_fingerprint, json_fingerprint, tensors_finge
 from ammrg.memory.owners import Exclude, OwnerIndex
 
 FORMAT = "ammrg-memory-bank"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BankKind = Literal["regions", "reports"]
 NAMED_IN_ERRORS = 5
 """How many ids an error names before it counts the rest."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BankEdit:
+    """What was done to a bank after it was built. It never names an id: a withdrawn one must not live on here."""
+
+    before: str
+    """Fingerprint of the bank as it was."""
+    what: str
+    """In words and counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,8 @@ class BankMeta:
     """How patterns were chosen, e.g. ``coreset``, ``random``, ``proportional``, ``balanced``."""
     restricted: bool
     """True where ids, texts and crops must not leave the machine (every source but the phantom)."""
+    edits: tuple[BankEdit, ...] = ()
+    """Oldest first; empty for a bank as it was built."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,6 +142,10 @@ class MemoryBank:
         provenance = [self.study_ids, self.subject_ids, self.texts, dataclasses.asdict(self.meta)]
         return json_fingerprint([tensors_fingerprint(self._tensors()), provenance])
 
+    def descends_from(self, fingerprint: str) -> bool:
+        """True for the bank of this fingerprint and for every bank edited from it."""
+        return fingerprint in (self.fingerprint, *(edit.before for edit in self.meta.edits))
+
     def take(self, rows: Tensor) -> MemoryBank:
         """The bank of the given rows (int64 ``[m]``), in their order."""
         order = rows.tolist()
@@ -197,7 +213,7 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
     the tensors' file, so that halves of two different saves are told apart at load.
 
     Raises:
-        MemoryBankError: an empty bank or non-finite patterns.
+        MemoryBankError: an empty bank, non-finite patterns, or another split than ``train``.
     """
     tensors_path, json_path = bank_paths(path)
     _check_content(bank, str(tensors_path))
@@ -247,8 +263,8 @@ def load(
         forbidden_subjects: ids of their patients.
 
     Raises:
-        MemoryBankError: a file missing or broken, another format version, encoder or data set, an empty bank,
-            non-finite patterns, or an evaluation study among the owners.
+        MemoryBankError: a file missing or broken, another format version, encoder or data set, another split than
+            ``train``, an empty bank, non-finite patterns, or an evaluation study among the owners.
     """
     tensors_path, json_path = bank_paths(path)
     where = str(json_path)
@@ -266,8 +282,8 @@ def load(
         bank = MemoryBank(
             study_ids=_owners(sidecar, "study_ids"),
             subject_ids=_owners(sidecar, "subject_ids"),
-            texts=tuple(sidecar["texts"]),
-            meta=BankMeta(**{field.name: sidecar[field.name] for field in dataclasses.fields(BankMeta)}),
+            texts=_texts(sidecar),
+            meta=_meta(sidecar),
             **tensors,
         )
     except (SafetensorError, OSError, TypeError, MemoryBankError) as error:
@@ -306,6 +322,7 @@ _FIELDS = {
     "seed": int,
     "selection": str,
     "restricted": bool,
+    "edits": list,
 }
 
 
@@ -336,6 +353,11 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _check_content(bank: MemoryBank, where: str) -> None:
+    if bank.meta.split != "train":
+        raise MemoryBankError(
+            f"{where}: its patterns come from the split {bank.meta.split!r}; a memory may only hold training studies: "
+            "build it again from the training split"
+        )
     if len(bank) == 0:
         raise MemoryBankError(
             f"{where}: an empty memory bank (0 patterns): nothing was kept. Check that the split has positive studies "
@@ -349,11 +371,22 @@ def _check_content(bank: MemoryBank, where: str) -> None:
         )
 
 
+def _meta(sidecar: dict[str, Any]) -> BankMeta:
+    fields = {field.name: sidecar[field.name] for field in dataclasses.fields(BankMeta)}
+    return BankMeta(**fields | {"edits": tuple(BankEdit(**edit) for edit in fields["edits"])})
+
+
 def _owners(sidecar: dict[str, Any], field: str) -> tuple[tuple[str, ...], ...]:
     rows = sidecar[field]
     if not all(isinstance(ids, list) and all(isinstance(name, str) for name in ids) for ids in rows):
         raise MemoryBankError(f"{field} must be a list of lists of strings")
     return tuple(tuple(ids) for ids in rows)
+
+
+def _texts(sidecar: dict[str, Any]) -> tuple[str, ...]:
+    if not all(isinstance(text, str) for text in sidecar["texts"]):
+        raise MemoryBankError("texts must be a list of strings")
+    return tuple(sidecar["texts"])
 
 
 def _named(ids: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from ammrg.errors import MemoryBankError
 from ammrg.memory import bank as bank_module
-from ammrg.memory.bank import FORMAT_VERSION, MemoryBank, bank_paths, check_leaks, load, save
+from ammrg.memory.bank import FORMAT_VERSION, BankEdit, MemoryBank, bank_paths, check_leaks, load, save
 
 BankOf = Callable[..., MemoryBank]
 OWNERS = [[("s1", "p1")], [("s2", "p1")], [("s3", "p2"), ("s4", "p3")], []]
@@ -162,10 +162,15 @@ def _edit(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": FORMAT_VERSION + 1}, r"format version 2, but this code reads version 1"),
+        ({"version": FORMAT_VERSION + 1}, r"format version 3, but this code reads version 2"),
         ({"format": "something"}, "not a memory bank"),
         ({"kind": "films"}, "kind is 'films', not one of regions, reports"),
+        ({"version": FORMAT_VERSION - 1}, r"format version 1, but this code reads version 2"),
         ({"split": None}, "field 'split' must be str, found NoneType"),
+        ({"split": "test"}, "its patterns come from the split 'test'"),
+        ({"edits": None}, "field 'edits' must be list, found NoneType"),
+        ({"edits": [{"before": "a", "what": "b", "who": "s1"}]}, r"not a whole memory bank .*'who'"),
+        ({"texts": ["", "", "", 4]}, "texts must be a list of strings"),
         ({"texts": "one"}, "field 'texts' must be list, found str"),
         ({"texts": ["one"]}, r"not a whole memory bank .*4 patterns, but 1 texts"),
         ({"subject_ids": [["p1"], [], [], []]}, r"pattern 1 has 1 study_ids but 0 subject_ids"),
@@ -213,6 +218,24 @@ def test_fields_that_do_not_fit_are_refused_at_construction(bank_of: BankOf) -> 
         dataclasses.replace(bank, study_ids=bank.study_ids[:3])
     with pytest.raises(MemoryBankError, match=r"findings\[1\] is 14"):
         dataclasses.replace(bank, findings=torch.tensor([0, 14, -1, 2]))
+
+
+def test_a_bank_of_another_split_is_never_written(tmp_path: Path, bank_of: BankOf) -> None:
+    with pytest.raises(MemoryBankError, match=r"regions\.safetensors: its patterns come from the split 'val'"):
+        save(bank_of(OWNERS, split="val"), tmp_path / "regions")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_edited_bank_knows_what_it_came_from(tmp_path: Path, bank_of: BankOf) -> None:
+    bank = bank_of(OWNERS)
+    edits = (BankEdit(bank.fingerprint, "withdrawn: 1 of 5 patterns"), BankEdit("f" * 16, "merged"))
+    edited = dataclasses.replace(bank, meta=dataclasses.replace(bank.meta, edits=edits))
+    save(edited, tmp_path / "regions")
+    back = load(tmp_path / "regions")
+    assert back.meta.edits == edits
+    assert back.fingerprint == edited.fingerprint != bank.fingerprint
+    assert all(back.descends_from(name) for name in (back.fingerprint, bank.fingerprint, "f" * 16))
+    assert not bank.descends_from(back.fingerprint)
 
 
 def test_take_keeps_the_order_asked_for(bank_of: BankOf) -> None:

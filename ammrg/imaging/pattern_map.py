@@ -1,0 +1,60 @@
+"""A memory on the plane: its patterns as points, coloured by finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def draw_pattern_map(
+    points: NDArray[np.float32],
+    names: Sequence[str],
+    queries: Sequence[bool],
+    shares: Sequence[float],
+    title: str,
+    path: Path,
+) -> Path:
+    """Draw the points as PNG and return its path (matplotlib without a window system).
+
+    Args:
+        points: ``[n 2]``.
+        names: what each pattern is of (a finding); equal names share a colour, in the order of ``sorted``.
+        queries: True for a disease query, drawn as a cross and named.
+        shares: of the variance, that each axis holds, in [0, 1].
+        title: of the picture.
+        path: of the PNG.
+    """
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7.5), dpi=100, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    kinds = np.asarray(names)
+    crossed = np.asarray(queries, bool)
+    for place, name in enumerate(sorted(set(names))):
+        colour = colormaps["tab20"](place % 20)
+        mine = (kinds == name) & ~crossed
+        axes.scatter(
+            points[mine, 0],
+            points[mine, 1],
+            s=16,
+            color=colour,
+            alpha=0.75,
+            linewidths=0,
+            label=f"{name} ({mine.sum()})",
+        )
+        for x, y in points[(kinds == name) & crossed]:
+            axes.plot(x, y, "x", color=colour, ms=9, mew=2.5)
+            axes.annotate(f"query: {name}", (x, y), fontsize=7, xytext=(5, 4), textcoords="offset points")
+    axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
+    axes.set_ylabel(f"second principal component ({shares[1]:.0%} of the variance)")
+    axes.set_title(title, fontsize=11)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path

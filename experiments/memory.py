@@ -1,0 +1,373 @@
+"""``python -m experiments memory show|check|merge|prune``: look into a memory bank, and change who it remembers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ammrg.errors import MemoryBankError
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
+from ammrg.imaging.pattern_map import draw_pattern_map
+from ammrg.memory import bank as banks
+from ammrg.memory import neighbours
+from ammrg.memory.bank import MemoryBank, bank_paths
+from ammrg.memory.editing import extend, withdraw
+from ammrg.text.labeler import NAME as LABELER
+from ammrg.text.labeler import label
+from datamodules.prepared import PreparedFolder
+
+BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m experiments memory show outputs/phantom/default/memory/regions``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments memory", description="Look into memory banks, extend them, withdraw studies."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    shown = commands.add_parser("show", help="what a bank holds: counts, nearest neighbours, a map of its patterns")
+    shown.add_argument("bank", type=Path, help=BANK_HELP)
+    shown.add_argument(
+        "--of",
+        nargs="*",
+        default=[],
+        metavar="ROW|STUDY",
+        help="patterns whose neighbours are listed (default: one a finding)",
+    )
+    shown.add_argument("--neighbours", type=int, default=3, metavar="K", help="how many for each (default %(default)s)")
+    shown.add_argument("--map", type=Path, metavar="PNG", help="draw the patterns on a plane, coloured by finding")
+
+    checked = commands.add_parser("check", help="read a bank with every guard; exit status 1 where one refuses it")
+    checked.add_argument("bank", type=Path, help=BANK_HELP)
+
+    merged = commands.add_parser("merge", help="extend a bank with the new studies of another")
+    merged.add_argument("bank", type=Path, help=f"the bank to extend: {BANK_HELP}")
+    merged.add_argument("other", type=Path, help="a bank of new studies, made with the same encoder")
+    merged.add_argument("--out", type=Path, required=True, help="path of the extended bank")
+
+    pruned = commands.add_parser("prune", help="drop studies or patients from a bank and prove that they are gone")
+    pruned.add_argument("bank", type=Path, help=BANK_HELP)
+    pruned.add_argument("--study", nargs="+", default=[], metavar="ID", help="studies to drop")
+    pruned.add_argument(
+        "--patient", nargs="+", default=[], metavar="ID", help="patients to drop, with all their studies"
+    )
+    pruned.add_argument("--out", type=Path, help="path of the smaller bank (default: in place)")
+
+    for command in (checked, merged):
+        command.add_argument("--data", metavar="FOLDER", help="prepared data: refuse its validation and test studies")
+        command.add_argument("--stage1", type=Path, metavar="CKPT", help="stage-1 checkpoint that it must belong to")
+
+    options = parser.parse_args(argv)
+    if options.command == "show":
+        show(options.bank, options.of, options.neighbours, options.map)
+    elif options.command == "check":
+        check(options.bank, options.data, options.stage1)
+    elif options.command == "merge":
+        merge(options.bank, options.other, options.out, options.data, options.stage1)
+    else:
+        prune(options.bank, options.study, options.patient, options.out)
+    return 0
+
+
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+def show(path: Path, of: Sequence[str] = (), count: int = 3, picture: Path | None = None) -> None:
+    """Print what a bank holds; draw its patterns where a picture is asked for."""
+    bank = banks.load(path)
+    groups = finding_of_pattern(bank)
+    console = Console()
+    console.print(description(bank, path))
+    console.print(finding_table(bank, groups))
+    rows = asked_rows(bank, of) if of else strongest_of_findings(bank, groups)
+    near = neighbours.nearest(bank, torch.tensor(rows, dtype=torch.int64), count)
+    console.print("\nnearest patterns of other patients (cosine)", style="bold")
+    for row, indices, values in zip(rows, near.indices.tolist(), near.similarities.tolist(), strict=True):
+        console.print(named(bank, row, groups), markup=False, highlight=False, soft_wrap=True)
+        for index, value in zip(indices, values, strict=True):
+            if value > -1.0:
+                line = f"    {value:.2f}  {named(bank, index, groups)}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if picture is not None:
+        points, shares = neighbours.plane(bank.patterns)
+        names = [FINDINGS[group] if group >= 0 else "none" for group in groups.tolist()]
+        queries = [not studies for studies in bank.study_ids]
+        title = f"{bank.meta.kind}: {len(bank)} patterns of {bank.width} numbers"
+        draw_pattern_map(points.numpy(), names, queries, shares.tolist(), title, picture)
+        console.print(f"\n{picture}", markup=False, highlight=False, soft_wrap=True)
+
+
+def description(bank: MemoryBank, path: Path) -> Table:
+    """What a bank is and belongs to, a line a fact."""
+    meta, files = bank.meta, bank_paths(path)
+    studies = {study for owners in bank.study_ids for study in owners}
+    patients = {subject for owners in bank.subject_ids for subject in owners}
+    owners = Counter(len(set(ids)) for ids in bank.study_ids)
+    several = sum(count for size, count in owners.items() if size > 1)
+    facts = {
+        "bank": f"{files[0]} ({sum(file.stat().st_size for file in files) / 1e6:.1f} MB), format {meta.version}",
+        "kind": f"{meta.kind}, {len(bank)} patterns of {bank.width} numbers",
+        "from": f"{len(studies)} studies of {len(patients)} patients, split {meta.split}",
+        "owners": f"{owners[0]} patterns of nobody (disease queries), {several} of several (up to {max(owners)})",
+        "chosen": f"{meta.selection}, seed {meta.seed}",
+        "fingerprint": bank.fingerprint,
+        "belongs to": f"encoder {meta.encoder_fingerprint}, data {meta.data_fingerprint}",
+        "restricted": "yes: ids and texts must not leave this machine" if meta.restricted else "no",
+    }
+    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    for name, fact in facts.items():
+        table.add_row(name, fact)
+    for edit in meta.edits:
+        table.add_row("edited", f"{edit.what} (before: {edit.before})")
+    return table
+
+
+def finding_of_pattern(bank: MemoryBank) -> torch.Tensor:
+    """int64 ``[n]``: the finding a region was mined for; of a report, the one among its positive findings that fewest
+    reports of the bank have ("No Finding" where it has none)."""
+    if bank.meta.kind == "regions":
+        return bank.findings
+    positive = torch.tensor([label(text) for text in bank.texts]) == POSITIVE
+    counts = positive.sum(dim=0)
+    rarity = torch.where(positive, counts, len(bank) + 1)
+    rarest = rarity[:, list(ABNORMAL)].argmin(dim=1)
+    return torch.where(positive[:, list(ABNORMAL)].any(dim=1), rarest, NO_FINDING)
+
+
+def finding_table(bank: MemoryBank, groups: torch.Tensor) -> Table:
+    """Patterns and studies of each finding, and whether like lies near like."""
+    said = "region of" if bank.meta.kind == "regions" else f"rarest finding ({LABELER})"
+    table = Table(padding=(0, 1, 0, 0), pad_edge=False)
+    for head in (said, "patterns", "studies", "mean score", "neighbour alike", "chance"):
+        table.add_column(head, justify="left" if head == said else "right")
+    agreement = neighbours.agreement(bank, groups)
+    for group in range(len(FINDINGS)):
+        mine = [row for row in (groups == group).nonzero().flatten().tolist() if bank.study_ids[row]]
+        if mine:
+            alike = agreement[group]
+            studies = {study for row in mine for study in bank.study_ids[row]}
+            score = f"{float(bank.scores[mine].mean()):.2f}"
+            shares = (f"{alike.found:.0%}", f"{alike.chance:.0%}") if alike.patterns else ("-", "-")
+            table.add_row(FINDINGS[group], str(len(mine)), str(len(studies)), score, *shares)
+    return table
+
+
+def strongest_of_findings(bank: MemoryBank, groups: torch.Tensor) -> list[int]:
+    """Of each finding, the owned pattern with the highest score (the first among equals)."""
+    best: dict[int, int] = {}
+    for row, group in enumerate(groups.tolist()):
+        if bank.study_ids[row] and (group not in best or bank.scores[row] > bank.scores[best[group]]):
+            best[group] = row
+    return [best[group] for group in sorted(best)]
+
+
+def asked_rows(bank: MemoryBank, of: Sequence[str]) -> list[int]:
+    """Rows of a bank, given by number or by the study that owns them.
+
+    Raises:
+        MemoryBankError: neither a row nor an owner.
+    """
+    rows = []
+    for name in of:
+        owned = [row for row, studies in enumerate(bank.study_ids) if name in studies]
+        if not owned and name.isdigit() and int(name) < len(bank):
+            owned = [int(name)]
+        if not owned:
+            raise MemoryBankError(f"--of {name}: no study that owns a pattern, and no row (0 to {len(bank) - 1})")
+        rows += owned
+    return rows
+
+
+def named(bank: MemoryBank, row: int, groups: torch.Tensor) -> str:
+    """One pattern in one line."""
+    studies = bank.study_ids[row]
+    owner = f"study {studies[0]}" if studies else "disease query"
+    more = f" and {len(studies) - 1} more" if len(studies) > 1 else ""
+    finding = FINDINGS[int(groups[row])] if groups[row] >= 0 else "no finding"
+    return f"{row}: {finding}, {owner}{more}" + (f": {bank.texts[row]}" if bank.texts[row] else "")
+
+
+# --- check, merge -----------------------------------------------------------------------------------------------------
+
+
+class Guards(NamedTuple):
+    """What a bank is checked against."""
+
+    encoder_fingerprint: str | None
+    data_fingerprint: str | None
+    forbidden_studies: Collection[str]
+    forbidden_subjects: Collection[str]
+
+
+def guards(data: str | None, stage1: Path | None, kind: str) -> Guards:
+    """Fingerprints and evaluation ids from prepared data and a stage-1 checkpoint, as far as they are given."""
+    studies: set[str] = set()
+    subjects: set[str] = set()
+    encoder = data_fingerprint = None
+    if data is not None:
+        folder = PreparedFolder(data)
+        data_fingerprint = folder.card["fingerprint"]
+        for split in set(folder.card["counts"]) - {"train"}:
+            index = folder.index(split)
+            studies.update(index.study_ids)
+            subjects.update(index.subject_ids)
+    if stage1 is not None:
+        from lightning_modules.stage1_checkpoint import load_stage1  # seconds to import
+
+        found = load_stage1(stage1)
+        encoder = found.fingerprint if kind == "regions" else None
+        data_fingerprint = data_fingerprint or found.data_fingerprint
+    return Guards(encoder, data_fingerprint, studies, subjects)
+
+
+def check(path: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
+    """Read a bank with every guard that can be had, and say which.
+
+    Raises:
+        MemoryBankError: what :func:`ammrg.memory.bank.load` refuses.
+    """
+    kind = banks.load(path).meta.kind
+    given = guards(data, stage1, kind)
+    bank = banks.load(path, **given._asdict())
+    console = Console()
+    console.print(f"{bank_paths(path)[1]}: whole, {len(bank)} patterns, fingerprint {bank.fingerprint}", soft_wrap=True)
+    for guard, against in (
+        ("evaluation studies", f"none of {len(given.forbidden_studies)} owns a pattern" if data else ""),
+        ("evaluation patients", f"none of {len(given.forbidden_subjects)} owns a pattern" if data else ""),
+        ("data", given.data_fingerprint or ""),
+        ("encoder", given.encoder_fingerprint or ""),
+    ):
+        console.print(f"  {guard}: {against or 'not checked (--data and --stage1 say against what)'}", highlight=False)
+    return bank
+
+
+def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
+    """Write the bank with the other's new studies.
+
+    Raises:
+        MemoryBankError: banks that do not fit, or an evaluation study among the owners.
+    """
+    bank = banks.load(path)
+    given = guards(data, stage1, bank.meta.kind)
+    merged = extend(bank, banks.load(other))
+    banks.check_leaks(merged, given.forbidden_studies, given.forbidden_subjects, where=str(other))
+    banks.save(merged, out)
+    back = banks.load(out, **given._asdict())
+    print(f"{bank_paths(out)[0]}: {merged.meta.edits[-1].what}")
+    print(f"fingerprint {bank.fingerprint} -> {back.fingerprint}, {len(bank)} -> {len(back)} patterns")
+    if data is None:
+        print("not checked against any evaluation split (--data FOLDER); stage 2 checks it when it loads")
+    return back
+
+
+# --- prune ------------------------------------------------------------------------------------------------------------
+
+
+class Proof(NamedTuple):
+    """What is left of withdrawn studies in a bank's files."""
+
+    ids: int
+    """Dropped studies and patients that are still named, anywhere in the sidecar."""
+    patterns: int
+    """Patterns that are there more often than those who may stay own them, number for number."""
+    texts: int
+    """The same of reports' texts."""
+    same_fingerprint: bool
+
+    @property
+    def is_gone(self) -> bool:
+        """Nothing is left."""
+        return not (self.ids or self.patterns or self.texts or self.same_fingerprint)
+
+
+def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path | None = None) -> Proof:
+    """Drop studies and patients, write the bank, read it again and prove that they are gone.
+
+    Raises:
+        MemoryBankError: an id that owns nothing, nothing left, or, which no bank has shown yet, a trace that stayed.
+    """
+    before = banks.load(path)
+    known = {
+        "study": {study for owners in before.study_ids for study in owners},
+        "patient": {subject for owners in before.subject_ids for subject in owners},
+    }
+    if not (studies or patients):
+        raise MemoryBankError("prune: name whom to drop: --study ID or --patient ID")
+    for kind, ids in (("study", studies), ("patient", patients)):
+        unknown = sorted(set(ids) - known[kind])
+        if unknown:
+            raise MemoryBankError(
+                f"{path}: {kind} {', '.join(unknown)} owns no pattern of this bank; nothing was changed"
+            )
+    after = withdraw(before, studies, patients)
+    target = out or path
+    banks.save(after, target)
+    back = banks.load(target)
+    found = proof(before, back, target, studies, patients)
+    went = len(before) - len(back)
+    lost = sum(len(owners) for owners in before.study_ids) - sum(len(owners) for owners in back.study_ids)
+    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    for name, fact in {
+        "bank": str(bank_paths(target)[0]),
+        "dropped": f"{len(set(studies))} studies and {len(set(patients))} patients by name",
+        "patterns": f"{len(before)} -> {len(back)}: {went} went",
+        "owners": f"{lost} struck, {lost - went} of them from patterns that others own too",
+        "ids left": f"{found.ids} of those dropped are named in {bank_paths(target)[1].name}",
+        "patterns left": f"{found.patterns} that nobody who stays owns",
+        "texts left": f"{found.texts} that nobody who stays owns",
+        "fingerprint": f"{before.fingerprint} -> {back.fingerprint}",
+    }.items():
+        table.add_row(name, fact)
+    Console().print(table)
+    if not found.is_gone:
+        raise MemoryBankError(
+            f"{target}: traces stayed (see above): do not use this bank; build it again from data without those studies"
+        )
+    print(
+        "gone. Copies elsewhere (exports, backups, weights trained with the old bank) are not this command's to clear"
+    )
+    return found
+
+
+def proof(
+    before: MemoryBank, after: MemoryBank, path: Path, studies: Collection[str], patients: Collection[str]
+) -> Proof:
+    """Look for what was withdrawn in the bank as it was read again, and in its sidecar's own words."""
+    sidecar = json.loads(bank_paths(path)[1].read_text(encoding="utf-8"))
+    gone = set(studies)
+    for owners, subjects in zip(before.study_ids, before.subject_ids, strict=True):
+        gone.update(study for study, subject in zip(owners, subjects, strict=True) if subject in set(patients))
+    named_studies = set(_strings({key: value for key, value in sidecar.items() if key != "subject_ids"}))
+    named_patients = set(_strings({key: value for key, value in sidecar.items() if key != "study_ids"}))
+    may_stay = [row for row, owners in enumerate(before.study_ids) if not owners or set(owners) - gone]
+    kept = before.take(torch.tensor(may_stay, dtype=torch.int64))
+    patterns, texts = (
+        Counter(content(after)) - Counter(content(kept))
+        for content in (lambda bank: [row.tobytes() for row in bank.patterns.numpy()], lambda bank: bank.texts)
+    )
+    return Proof(
+        ids=len(gone & named_studies) + len(set(patients) & named_patients),
+        patterns=patterns.total(),
+        texts=texts.total(),
+        same_fingerprint=before.fingerprint == after.fingerprint,
+    )
+
+
+def _strings(value: object) -> list[str]:
+    """Every string of a JSON value, keys apart."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in _strings(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in _strings(part)]
+    return []
