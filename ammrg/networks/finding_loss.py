@@ -1,0 +1,98 @@
+"""Study labels -> targets, and the loss of 14 findings against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ammrg.errors import DataError, SettingsError
+from ammrg.findings import FINDINGS, POSITIVE, UNCERTAIN, UncertainPolicy
+
+SMOOTH_TARGET = 0.7
+"""What "uncertain" becomes under ``smooth``: the mean of U(0.55, 0.85) (Pham et al. 2021, "U-ones + label smoothing").
+Cross entropy is linear in its target, so drawing the target anew each time has this same gradient on average."""
+
+LossKind = Literal["cross_entropy", "asymmetric"]
+
+
+def training_targets(
+    labels: Tensor, policy: UncertainPolicy = "ignore", study_ids: Sequence[str] = ()
+) -> tuple[Tensor, Tensor]:
+    """Labels ``[b 14]`` (1, 0, -1, NaN) -> targets in [0, 1] and float mask (1 = teaches), both ``[b 14]``.
+
+    Blank is negative; -1 follows the policy; an unlabelled study (14 NaN) teaches nothing.
+
+    Raises:
+        DataError: a label outside {1, 0, -1, NaN}, by its study (one of ``study_ids``, where given) and finding.
+        SettingsError: an unknown policy.
+    """
+    known = labels.isnan() | (labels == POSITIVE) | (labels == 0) | (labels == UNCERTAIN)
+    if not known.all():
+        row, finding = (~known).nonzero()[0].tolist()
+        study = study_ids[row] if study_ids else f"in row {row}"
+        raise DataError(
+            f"labels: {FINDINGS[finding]} of study {study} is {labels[row, finding].item():g}; a label is 1, 0, "
+            "-1 (uncertain) or blank. Correct the label table and prepare the data again."
+        )
+    uncertain = labels == UNCERTAIN
+    becomes = {"ignore": 0.0, "ones": 1.0, "zeros": 0.0, "smooth": SMOOTH_TARGET}
+    if policy not in becomes:
+        raise SettingsError(f"model.uncertain: found {policy!r}, must be one of {', '.join(becomes)}.")
+    targets = torch.where(uncertain, torch.full_like(labels, becomes[policy]), labels.nan_to_num(0.0))
+    mask = (~labels.isnan().all(dim=1, keepdim=True)).expand_as(labels)
+    if policy == "ignore":
+        mask = mask & ~uncertain
+    return targets, mask.to(labels.dtype)
+
+
+def finding_loss(
+    logits: Tensor,
+    targets: Tensor,
+    mask: Tensor,
+    *,
+    kind: LossKind = "cross_entropy",
+    pos_weight: Tensor | None = None,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    margin: float = 0.05,
+) -> Tensor:
+    """Mean loss over the known labels; a scalar, 0 where none is known.
+
+    ``cross_entropy``: -t log p - (1 - t) log(1 - p). ``asymmetric`` (Ridnik et al. 2021, eq. 4-7): easy negatives, of
+    which there are many, count less and the easiest not at all,
+    -t (1 - p)^gamma_positive log p - (1 - t) p_m^gamma_negative log(1 - p_m) with p_m = max(p - margin, 0).
+
+    Args:
+        logits, targets, mask: ``[b 14]``, as from :func:`training_targets`.
+        pos_weight: ``[14]``, factor of the positive part; None = 1.
+        gamma_positive, gamma_negative: 0, or at least 1 (below, the gradient has a pole).
+        margin: in [0, 1).
+
+    Raises:
+        SettingsError: an unknown kind, or gammas or margin out of range.
+    """
+    if kind == "cross_entropy":
+        losses = F.binary_cross_entropy_with_logits(
+            logits, targets, weight=mask, pos_weight=pos_weight, reduction="sum"
+        )
+    elif kind == "asymmetric":
+        for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
+            if gamma != 0 and gamma < 1:
+                raise SettingsError(f"model.{name}: found {gamma}, must be 0 or at least 1.")
+        if not 0 <= margin < 1:
+            raise SettingsError(f"model.margin: found {margin}, must lie in [0, 1).")
+        positive, negative = logits.sigmoid(), (-logits).sigmoid()
+        shifted = (positive - margin).clamp(min=0)
+        # log(1 - p_m) from 1 - p itself, which keeps its digits where p is near 1.
+        log_negative = F.logsigmoid(-logits) if margin == 0 else (negative + margin).clamp(max=1).log()
+        hits = -F.logsigmoid(logits) * negative**gamma_positive
+        if pos_weight is not None:
+            hits = hits * pos_weight
+        losses = (mask * (targets * hits - (1 - targets) * log_negative * shifted**gamma_negative)).sum()
+    else:
+        raise SettingsError(f"model.loss: found {kind!r}, must be cross_entropy or asymmetric.")
+    return losses / mask.sum().clamp(min=1)
