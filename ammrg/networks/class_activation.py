@@ -8,7 +8,8 @@ The backward ends at the encoder's tokens, where the maps live; the encoder itse
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from ammrg.findings import NUM_FINDINGS
 from ammrg.networks.disease_classifier import Classification, DiseaseClassifier, PerQueryHead
 
 MapMethod = Literal["gradcam", "hirescam", "attention", "evidence"]
+MAP_METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
 
 
 class ActivationMaps(NamedTuple):
@@ -29,8 +31,28 @@ class ActivationMaps(NamedTuple):
     """Detached from any graph."""
 
 
+class ComparedMaps(NamedTuple):
+    """The maps of several methods and what the one forward pass behind them said."""
+
+    maps: dict[MapMethod, Tensor]
+    """Method -> ``[v 14 gh gw]``, >= 0, unscaled."""
+    classification: Classification
+    """Detached from any graph."""
+
+
+def methods_of(classifier: DiseaseClassifier) -> tuple[MapMethod, ...]:
+    """The methods that a classifier's head allows."""
+    return tuple(m for m in MAP_METHODS if m != "evidence" or isinstance(classifier.head, PerQueryHead))
+
+
 def activation_maps(classifier: DiseaseClassifier, images: Tensor, method: MapMethod = "gradcam") -> ActivationMaps:
-    """Maps of 14 findings for uint8 films ``[v 1 h w]``.
+    """Maps of 14 findings for uint8 films ``[v 1 h w]``; see :func:`compared_maps`."""
+    found = compared_maps(classifier, images, (method,))
+    return ActivationMaps(found.maps[method], found.classification)
+
+
+def compared_maps(classifier: DiseaseClassifier, images: Tensor, methods: Sequence[MapMethod]) -> ComparedMaps:
+    """Maps of 14 findings for uint8 films ``[v 1 h w]`` by one or more methods, from one forward pass.
 
     With A the encoder's tokens ``[n e]`` of a film and g = d logit_i / d A:
 
@@ -47,41 +69,46 @@ def activation_maps(classifier: DiseaseClassifier, images: Tensor, method: MapMe
         SettingsError: an unknown method, or ``evidence`` without a per_query head.
         ValueError: the classifier is in training mode (dropout and batch statistics would tie films together).
     """
-    if method not in ("gradcam", "hirescam", "attention", "evidence"):
-        raise SettingsError(f"cam: found {method!r}, must be gradcam, hirescam, attention or evidence.")
+    for method in methods:
+        if method not in MAP_METHODS:
+            raise SettingsError(f"cam: found {method!r}, must be {', '.join(MAP_METHODS[:-1])} or {MAP_METHODS[-1]}.")
+        if method not in methods_of(classifier):
+            raise SettingsError(f"cam: {method} reads tokens with the weights of head per_query; choose another.")
     if classifier.training:
         raise ValueError("maps need the classifier in eval(): dropout and batch statistics would tie films together")
     with torch.no_grad():
         tokens, grid = classifier.encoder(images)
-    if method == "attention":
-        with torch.no_grad():
-            seen = classifier.classify(tokens, grid, output_attentions=True)
-        assert seen.attention is not None
-        return ActivationMaps(seen.attention.reshape(-1, NUM_FINDINGS, *grid), seen)
-    if method == "evidence":
-        if not isinstance(classifier.head, PerQueryHead):
-            raise SettingsError("cam: evidence reads tokens with the weights of head per_query; choose gradcam.")
-        with torch.no_grad():
-            seen = classifier.classify(tokens, grid)
-            scores = torch.einsum("vnq,iq->vin", seen.tokens, classifier.head.weight)
-        maps = (scores - scores.mean(dim=2, keepdim=True)).relu()
-        return ActivationMaps(maps.reshape(-1, NUM_FINDINGS, *grid), seen)
-
+    differentiated = "gradcam" in methods or "hirescam" in methods
+    gradients = tokens.new_empty(0)
     # Tensors made under inference_mode can never carry a gradient: leave it, and clone.
-    with torch.inference_mode(False), torch.enable_grad():
-        leaves = tokens.detach().clone().requires_grad_(True)
-        seen = classifier.classify(leaves, grid)
-        seeds = torch.eye(NUM_FINDINGS, device=leaves.device, dtype=seen.logits.dtype)
-        seeds = seeds.unsqueeze(1).expand(-1, len(leaves), -1)  # [14 v 14]
-        (gradients,) = torch.autograd.grad(seen.logits, leaves, seeds, is_grads_batched=True)  # [14 v n e]
-    seen = seen._replace(
+    with torch.inference_mode(False), torch.set_grad_enabled(differentiated):
+        leaves = tokens.detach().clone().requires_grad_(differentiated)
+        seen = classifier.classify(leaves, grid, output_attentions="attention" in methods)
+        if differentiated:
+            seeds = torch.eye(NUM_FINDINGS, device=leaves.device, dtype=seen.logits.dtype)
+            seeds = seeds.unsqueeze(1).expand(-1, len(leaves), -1)  # [14 v 14]
+            (gradients,) = torch.autograd.grad(seen.logits, leaves, seeds, is_grads_batched=True)  # [14 v n e]
+    seen = Classification(
         logits=seen.logits.detach(),
         queries=seen.queries.detach(),
         tokens=seen.tokens.detach(),
         raw_tokens=seen.raw_tokens.detach(),
+        grid=grid,
+        attention=None if seen.attention is None else seen.attention.detach(),
     )
+    maps = {method: _heat(method, classifier, seen, gradients) for method in methods}
+    return ComparedMaps({m: heat.reshape(-1, NUM_FINDINGS, *grid) for m, heat in maps.items()}, seen)
+
+
+def _heat(method: MapMethod, classifier: DiseaseClassifier, seen: Classification, gradients: Tensor) -> Tensor:
+    """One method's maps, ``[v 14 n]``; gradients ``[14 v n e]`` where it needs them."""
     if method == "gradcam":
-        maps = torch.einsum("vne,ive->vin", seen.raw_tokens, gradients.mean(dim=2))
-    else:
-        maps = torch.einsum("vne,ivne->vin", seen.raw_tokens, gradients)
-    return ActivationMaps(maps.relu().reshape(-1, NUM_FINDINGS, *grid), seen)
+        return torch.einsum("vne,ive->vin", seen.raw_tokens, gradients.mean(dim=2)).relu()
+    if method == "hirescam":
+        return torch.einsum("vne,ivne->vin", seen.raw_tokens, gradients).relu()
+    if method == "attention":
+        assert seen.attention is not None
+        return seen.attention
+    assert isinstance(classifier.head, PerQueryHead)
+    scores = torch.einsum("vnq,iq->vin", seen.tokens, classifier.head.weight.detach())
+    return (scores - scores.mean(dim=2, keepdim=True)).relu()

@@ -41,13 +41,15 @@ class TokenPositions(nn.Module):
         self.project = nn.Linear(4 * self.octaves + 2, width)
 
     def forward(self, grid: tuple[int, int]) -> Tensor:
-        """Grid (gh, gw) -> ``[gh * gw, q]``."""
+        """Of the cells of a grid (gh, gw), row by row: ``[gh * gw, q]``."""
         weight = self.project.weight
-        rows, columns = (
-            (torch.arange(side, device=weight.device, dtype=weight.dtype) + 0.5) / side * 2 - 1 for side in grid
-        )
+        rows, columns = ((torch.arange(side, device=weight.device, dtype=weight.dtype) + 0.5) / side for side in grid)
         y, x = torch.meshgrid(rows, columns, indexing="ij")
-        places = torch.stack([y, x], dim=-1).reshape(-1, 2)
+        return self.at(torch.stack([y, x], dim=-1).reshape(-1, 2))
+
+    def at(self, places: Tensor) -> Tensor:
+        """Of any places on the film: ``[m 2]`` (y, x) in [0, 1], y downwards -> ``[m q]``."""
+        places = places * 2 - 1
         waves = torch.cat([places * math.pi * 2.0 ** (octave - 1) for octave in range(self.octaves)], dim=-1)
         return self.project(torch.cat([places, waves.sin(), waves.cos()], dim=-1))  # type: ignore[no-any-return]
 
@@ -127,6 +129,21 @@ class DiseaseQFormer(nn.Module):
         self.qformer = Blip2QFormerModel(settings)
         if blip2 is not None:
             start_from_blip2(self.qformer, blip2, new_token_maps)
+
+    def project_crops(self, tokens: Tensor, boxes: Tensor) -> Tensor:
+        """Crops of films as region tokens: the mean of each crop's tokens, in one space with projected tokens.
+
+        Args:
+            tokens: ``[m n e]``, of crops that were encoded as films of their own.
+            boxes: ``[m 4]``, x0 y0 x1 y1 of each relative to its film: what lies on the film's border stays there.
+
+        Returns:
+            ``[m q]``.
+        """
+        projected: Tensor = self.project(tokens.mean(dim=1))
+        if self.positions is not None:
+            projected = projected + self.positions.at((boxes[:, [1, 0]] + boxes[:, [3, 2]]) / 2)
+        return projected
 
     def forward(
         self, tokens: Tensor, grid: tuple[int, int] | None = None, output_attentions: bool = False

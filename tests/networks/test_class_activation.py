@@ -8,22 +8,29 @@ import pytest
 import torch
 
 from ammrg.errors import SettingsError
-from ammrg.networks.class_activation import MapMethod, activation_maps
+from ammrg.networks.class_activation import MAP_METHODS, MapMethod, activation_maps, compared_maps, methods_of
 from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"},
     "swin": {"image_size": 64, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 4},
+    "dinov2": {
+        "image_size": 64,
+        "patch_size": 8,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    },
 }
 
 
-def build(model_type: str = "resnet", head: HeadKind = "per_query") -> DiseaseClassifier:
+def build(model_type: str = "resnet", head: HeadKind = "per_query", scale: float = 1.5) -> DiseaseClassifier:
     torch.manual_seed(3)
     encoder = {"config": {"model_type": model_type, "num_channels": 1, **ENCODERS[model_type]}}
     qformer = {"width": 16, "layers": 2, "heads": 2, "cross_attention_every": 1, "dropout": 0.1}
     classifier = DiseaseClassifier(encoder, qformer, head).eval()
     for parameter in classifier.parameters():  # far from the near-uniform start, so that maps differ
-        parameter.data *= 1.5
+        parameter.data *= scale
     return classifier
 
 
@@ -54,7 +61,10 @@ def plain_map(classifier: DiseaseClassifier, film: torch.Tensor, finding: int, m
 
 
 @pytest.mark.parametrize("method", ["gradcam", "hirescam"])
-@pytest.mark.parametrize(("model_type", "head"), [("resnet", "per_query"), ("resnet", "pooled"), ("swin", "per_query")])
+@pytest.mark.parametrize(
+    ("model_type", "head"),
+    [("resnet", "per_query"), ("resnet", "pooled"), ("swin", "per_query"), ("dinov2", "per_query")],
+)
 def test_equals_the_plain_definition(model_type: str, head: HeadKind, method: MapMethod) -> None:
     classifier = build(model_type, head).double()  # float64: what differs is the definition, not the rounding
     maps, seen = activation_maps(classifier, films(), method)
@@ -95,6 +105,26 @@ def test_evidence_is_each_token_under_the_head() -> None:
     torch.testing.assert_close(maps.flatten(2).mT, (scores - scores.mean(1, keepdim=True)).clamp(min=0))
     with pytest.raises(SettingsError, match="per_query"):
         activation_maps(build(head="pooled"), films(), "evidence")
+
+
+def test_all_methods_at_once_are_each_alone() -> None:
+    classifier = build()
+    assert methods_of(classifier) == MAP_METHODS
+    assert methods_of(build(head="pooled")) == ("gradcam", "hirescam", "attention")
+    together = compared_maps(classifier, films(), MAP_METHODS)
+    for method in MAP_METHODS:
+        alone = activation_maps(classifier, films(), method)
+        torch.testing.assert_close(together.maps[method], alone.maps)
+        torch.testing.assert_close(together.classification.logits, alone.classification.logits)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "hirescam"])
+@pytest.mark.parametrize("model_type", ["resnet", "swin"])
+def test_float32_is_equal_too(model_type: str, method: MapMethod) -> None:
+    classifier = build(model_type, scale=1.0)
+    maps, _ = activation_maps(classifier, films(2), method)
+    expected = torch.stack([torch.stack([plain_map(classifier, f, i, method) for i in range(14)]) for f in films(2)])
+    torch.testing.assert_close(maps / expected.max(), expected / expected.max(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

@@ -1,0 +1,100 @@
+"""Films and labels -> the regions worth remembering, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ammrg.errors import SettingsError
+from ammrg.findings import NUM_FINDINGS
+from ammrg.memory.crops import crop_films
+from ammrg.memory.patches import pick_patches
+from ammrg.memory.regions import Region, pick_regions
+from ammrg.networks.class_activation import MapMethod, activation_maps
+from ammrg.networks.disease_classifier import DiseaseClassifier
+
+RegionForm = Literal["windows", "patches"]
+RegionTokens = Literal["feature", "crop"]
+_PICKS: dict[str, Callable[..., list[Region]]] = {"windows": pick_regions, "patches": pick_patches}
+
+
+def mine_regions(
+    classifier: DiseaseClassifier,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    method: MapMethod = "gradcam",
+    form: RegionForm = "windows",
+    region_tokens: RegionTokens = "feature",
+    **settings: Any,
+) -> tuple[list[list[Region]], Tensor]:
+    """The regions of each film of a batch, and the films' probabilities.
+
+    Args:
+        images: uint8 ``[v 1 h w]``.
+        labels: ``[v 14]``, of each film's study.
+        method: how maps are made.
+        form: ``windows`` around the peaks of a map (:func:`ammrg.memory.regions.pick_regions`), or the published
+            ``patches`` (:func:`ammrg.memory.patches.pick_patches`).
+        region_tokens: ``feature`` takes a region's token from the forward pass of its film; ``crop`` (published) cuts
+            the region out, draws it as large as the film and encodes it, as many crops at a time as there are films.
+        settings: of the form; the published patches are drawn at the films' own size unless told otherwise. Try them
+            first with :func:`check_settings`.
+
+    Returns:
+        Regions of v films, tokens float32 on the CPU, and float32 ``[v 14]`` on the CPU.
+    """
+    if form == "patches":
+        settings = {"side": images.shape[-1], **settings}
+    maps, seen = activation_maps(classifier, images, method)
+    maps, tokens, labels = maps.float().cpu(), seen.tokens.float().cpu(), labels.float().cpu()
+    probabilities, thresholds = seen.logits.float().sigmoid().cpu(), classifier.thresholds.float().cpu()
+    pick = _pick_of(form)
+    mined = [
+        pick(maps[film], tokens[film], labels[film], probabilities[film], thresholds, **settings)
+        for film in range(len(images))
+    ]
+    if region_tokens == "crop":
+        mined = _with_crops(classifier, images, mined)
+    return mined, probabilities
+
+
+def check_settings(form: str, region_tokens: str, settings: Mapping[str, Any]) -> None:
+    """Tries them on an empty film: what is wrong is said before training, not after it.
+
+    Raises:
+        SettingsError: an unknown form, kind of tokens or setting, or one out of range.
+    """
+    if region_tokens not in get_args(RegionTokens):
+        raise SettingsError(f"model.region_tokens: found {region_tokens!r}, must be feature or crop.")
+    nothing = torch.zeros(NUM_FINDINGS)
+    try:
+        _pick_of(form)(torch.zeros(NUM_FINDINGS, 2, 2), torch.zeros(4, 1), nothing, nothing, nothing, **settings)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"model.regions ({form}): {error}.") from error
+
+
+def _pick_of(form: str) -> Callable[..., list[Region]]:
+    if form not in _PICKS:
+        raise SettingsError(f"model.region_form: found {form!r}, must be one of {', '.join(_PICKS)}.")
+    return _PICKS[form]
+
+
+@torch.no_grad()
+def _with_crops(classifier: DiseaseClassifier, images: Tensor, mined: list[list[Region]]) -> list[list[Region]]:
+    """The same regions with the tokens of their crops."""
+    boxes = [region.box for regions in mined for region in regions]
+    owners = [film for film, regions in enumerate(mined) for _ in regions]
+    if not boxes:
+        return mined
+    tokens: list[Tensor] = []
+    for start in range(0, len(boxes), len(images)):
+        part = slice(start, start + len(images))
+        crops = crop_films(images, boxes[part], owners[part])
+        places = torch.tensor(boxes[part], device=images.device)
+        tokens += classifier.qformer.project_crops(classifier.encoder(crops).tokens, places).float().cpu()
+    cropped: Iterator[Tensor] = iter(tokens)
+    return [[region._replace(token=next(cropped)) for region in regions] for regions in mined]
