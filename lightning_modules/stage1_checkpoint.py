@@ -27,7 +27,7 @@ class Stage1(NamedTuple):
     image_size: int
     """Side of the films it saw, in pixels."""
     cam: MapMethod
-    """How its maps are made."""
+    """How its maps are made: as asked for, or chosen on validation (``cam: auto``)."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -78,6 +78,4 @@ def load_stage1(path: str | Path) -> Stage1:
         )
     kept = checkpoint["provenance"]
     classifier.requires_grad_(False).eval()
-    return Stage1(
-        classifier, fingerprint, kept["data_fingerprint"], kept["image_size"], checkpoint["hyper_parameters"]["cam"]
-    )
+    return Stage1(classifier, fingerprint, kept["data_fingerprint"], kept["image_size"], checkpoint["cam"])

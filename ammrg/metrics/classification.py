@@ -6,8 +6,15 @@ was drawn. A resample is thus a weighting, and all resamples share one sort. ``r
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from ammrg.findings import FINDINGS, NUM_FINDINGS
+
+MIN_POSITIVES = 10
+"""With fewer positives on validation a finding's threshold is its training-prevalence quantile."""
 
 
 def patient_weights(subjects: Tensor, resamples: int, seed: int = 0) -> Tensor:
@@ -89,3 +96,63 @@ def interval(values: Tensor, level: float = 0.95) -> dict[str, float | None]:
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=resampled.dtype)
     low, high = resampled.quantile(tails).tolist()
     return {"value": float(values[0]), "low": low, "high": high}
+
+
+def choose_thresholds(
+    probabilities: Tensor, targets: Tensor, mask: Tensor, prevalence: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Per finding the probability above which it counts as predicted, and whether that is a fallback; ``[14]`` each.
+
+    The best F1's, or, with fewer than :data:`MIN_POSITIVES` positives, the quantile that calls as many studies positive
+    as were in training (0.5 where that is unknown).
+
+    Args:
+        probabilities, targets, mask: ``[n 14]`` of the validation split; targets 0 or 1, mask 1 where known.
+        prevalence: ``[14]``, share of positives in training, NaN unknown.
+    """
+    thresholds, fallback = torch.full((NUM_FINDINGS,), 0.5), torch.zeros(NUM_FINDINGS, dtype=torch.bool)
+    for finding in range(NUM_FINDINGS):
+        known = mask[:, finding].bool()
+        values, target = probabilities[known, finding], targets[known, finding]
+        fallback[finding] = int(target.sum()) < MIN_POSITIVES
+        if not fallback[finding]:
+            thresholds[finding] = best_f1_threshold(values, target)
+        elif not prevalence[finding].isnan() and len(values):
+            thresholds[finding] = values.quantile(1 - float(prevalence[finding]))
+    return thresholds, fallback
+
+
+def finding_scores(
+    probabilities: Tensor, targets: Tensor, mask: Tensor, subjects: Tensor, thresholds: Tensor, resamples: int
+) -> dict[str, Any]:
+    """All scores of a split, each {value, low, high} with a 95% interval over patients, None where undefined.
+
+    Args:
+        probabilities, targets, mask: ``[n 14]``; targets 0 or 1, mask 1 where known.
+        subjects: int64 ``[n]``, keys of the patients.
+        thresholds: ``[14]``, for F1.
+        resamples: of patients.
+
+    Returns:
+        ``{auroc_macro, auroc: {finding}, ap_macro, ap, f1_macro, f1, ece, ece_by_finding, positives: {finding},
+        undefined: [finding], studies}``. ``undefined`` names the findings of which the split holds no positive (or no
+        negative) study: they have no AUROC and stand in no average of it.
+    """
+    weights = patient_weights(subjects, resamples)
+    columns: dict[str, list[Tensor]] = {"auroc": [], "ap": [], "f1": [], "ece": []}
+    for finding in range(NUM_FINDINGS):
+        known = mask[:, finding].bool()
+        values, target, weight = probabilities[known, finding], targets[known, finding], weights[:, known]
+        columns["auroc"].append(auroc(values, target, weight))
+        columns["ap"].append(average_precision(values, target, weight))
+        columns["f1"].append(f1(values > thresholds[finding], target, weight))
+        columns["ece"].append(calibration_error(values, target, weight))
+    scores: dict[str, Any] = {}
+    for key, rows in columns.items():
+        scores[key if key == "ece" else f"{key}_macro"] = interval(torch.stack(rows).nanmean(0))
+        by_finding = {name: interval(row) for name, row in zip(FINDINGS, rows, strict=True)}
+        scores["ece_by_finding" if key == "ece" else key] = by_finding
+    scores["positives"] = {name: int((targets * mask)[:, i].sum()) for i, name in enumerate(FINDINGS)}
+    scores["undefined"] = [name for name in FINDINGS if scores["auroc"][name]["value"] is None]
+    scores["studies"] = len(probabilities)
+    return scores

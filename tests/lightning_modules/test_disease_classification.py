@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer, seed_everything
+from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader, Dataset
 
-from ammrg.errors import AMMRGError, SettingsError
+from ammrg.errors import AMMRGError, DataError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.memory.regions import Region
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.finding_loss import finding_loss, training_targets
 from ammrg.types import Box, StudyBatch
-from lightning_modules.disease_classification import DiseaseClassification, PointingGame, training_targets
+from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.optimizers import adamw_cosine
 
 SIDE, SPOTS = 48, 4
@@ -114,6 +115,9 @@ def test_it_learns_and_scores_itself(trained: tuple[DiseaseClassification, Path]
     assert scores["auroc"][FINDINGS[8]] == {"value": None, "low": None, "high": None}  # a finding without a positive
     assert scores["auroc_macro"]["low"] <= scores["auroc_macro"]["value"] <= scores["auroc_macro"]["high"]
     assert scores["pointing_game"]["value"] > scores["pointing_game_mean_map"]["value"]
+    assert FINDINGS[8] in scores["undefined"]
+    assert FINDINGS[0] not in scores["undefined"]
+    assert set(scores["ece_by_finding"]) == set(FINDINGS)
     assert scores["thresholds"][FINDINGS[8]]["fallback"]
     assert not scores["thresholds"][FINDINGS[0]]["fallback"]
 
@@ -150,30 +154,15 @@ def test_mining(trained: tuple[DiseaseClassification, Path], tmp_path: Path, inf
     data = Blobs(32, 1)
     regions = [(film, region) for film, (*_, labels, _) in zip(films, data, strict=True) for region in film.regions]
     assert len(regions) > 20
+    thresholds = module.classifier.thresholds
     for film, region in regions:
         assert isinstance(region, Region)
+        assert region.finding in film.predicted
+        assert set(film.predicted) <= set(film.positive)
+        assert {box.finding for box in film.boxes} == set(film.positive)
+        assert region.score > 0.75 * thresholds[region.finding]
         assert region.token.shape == (16,)
         assert data[int(film.study_id[1:])][2][region.finding] == 1.0  # labelled positive
-
-
-def test_targets() -> None:
-    nan = math.nan
-    labels = torch.full((3, NUM_FINDINGS), nan)
-    labels[0, :3] = torch.tensor([1.0, 0.0, -1.0])
-    labels[1, 0] = 0.0
-    targets, mask = training_targets(labels)
-    assert targets[0, :4].tolist() == [1, 0, 0, 0]
-    assert mask[0, :4].tolist() == [1, 1, 0, 1]  # blank is negative, uncertain is left out
-    assert mask[2].sum() == 0  # unlabelled
-    for policy, value in {"ones": 1.0, "zeros": 0.0, "smooth": 0.7}.items():
-        targets, mask = training_targets(labels, policy)  # type: ignore[arg-type]
-        assert targets[0, 2].item() == pytest.approx(value)
-        assert mask[0, 2] == 1
-    labels[1, 4] = 2.0
-    with pytest.raises(SettingsError, match=r"Edema of study 1 of the batch is 2\.0"):
-        training_targets(labels)
-    with pytest.raises(SettingsError, match=r"model\.uncertain"):
-        training_targets(labels[:1], "maybe")  # type: ignore[arg-type]
 
 
 def test_unlabelled_studies_and_uncertain_labels_move_nothing() -> None:
@@ -189,46 +178,116 @@ def test_unlabelled_studies_and_uncertain_labels_move_nothing() -> None:
     assert (logits.grad[0] != 0).all()
 
 
-def test_pointing_game_by_hand() -> None:
-    batch = collate([Blobs(1, 0)[0], Blobs(2, 0)[1]])
-    labels = torch.full((2, NUM_FINDINGS), math.nan)
-    labels[0, 1], labels[1, 1], labels[1, 2] = 1.0, 1.0, -1.0
-    boxes = [
-        Box(0, 1, 0.0, 0.0, 0.2, 0.2),  # two boxes of one case: one hit is enough
-        Box(0, 1, 0.75, 0.75, 1.0, 1.0),
-        Box(1, 1, 0.0, 0.0, 0.25, 0.25),
-        Box(1, 2, 0.0, 0.0, 1.0, 1.0),  # uncertain: no case
-    ]
-    maps = torch.zeros(2, NUM_FINDINGS, 4, 4)
-    maps[0, 1, 3, 3] = 1.0
-    maps[1, 1, 0, 3] = 5.0
-    game = PointingGame()
-    game.update(maps, batch._replace(labels=labels, boxes=boxes))
-    cases = game.compute()
-    assert cases is not None
-    findings, _, hits, mean = cases
-    assert findings.tolist() == [1, 1]
-    assert sorted(hits.tolist()) == [0.0, 1.0]
-    assert sorted(mean.tolist()) in ([0.0, 0.0], [0.0, 1.0])
-    maps[1, 1] = 0.0  # a map of zeros points nowhere
-    game.reset()
-    game.update(maps, batch._replace(labels=labels, boxes=boxes))
-    assert game.compute()[2].sum() == 1  # type: ignore[index]
-    # Just beside the box: centre at 0.125, box from 0.125 + tolerance.
-    game.reset()
-    near = [Box(0, 1, 0.125 + 14 / 224, 0.0, 1.0, 0.2), Box(1, 1, 0.125 + 16 / 224, 0.0, 1.0, 0.2)]
-    maps[:, 1] = 0.0
-    maps[:, 1, 0, 0] = 1.0
-    game.update(maps, batch._replace(labels=labels, boxes=near))
-    assert sorted(game.compute()[2].tolist()) == [0.0, 1.0]  # type: ignore[index]
-
-
-def test_a_loss_that_is_not_finite_names_the_studies() -> None:
-    module = DiseaseClassification(**SETTINGS)
+def test_a_loss_that_is_not_finite_stops_and_the_studies_are_written_down(tmp_path: Path) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 1})
     with torch.no_grad():
-        module.classifier.head.bias.fill_(math.nan)
-    with pytest.raises(AMMRGError, match="s0, s1"):
-        module.training_step(collate([Blobs(2, 0)[i] for i in range(2)]), 0)
+        module.classifier.head.bias[4] = math.nan  # type: ignore[index, union-attr]
+    with pytest.raises(AMMRGError, match=r"s0, s1, .*not_finite-0\.json"):
+        trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(module, loader(32, 1), loader(16, 2))
+    facts = json.loads((tmp_path / "not_finite-0.json").read_text())
+    assert facts["study_ids"] == [f"s{i}" for i in range(16)]
+    assert facts["of_them_with_logits_that_are_not_finite"] == facts["study_ids"]
+    assert (facts["epoch"], facts["step"], facts["loss"]) == (0, 0, "nan")
+
+
+def test_a_label_that_is_none_stops_by_study_and_finding(tmp_path: Path) -> None:
+    data = Blobs(32, 1)
+    data.items[21][1][2] = 3.0
+    batches = DataLoader(data, batch_size=16, collate_fn=collate)
+    with pytest.raises(DataError, match="Lung Opacity of study s21 is 3"):
+        trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(
+            DiseaseClassification(**{**SETTINGS, "warmup_steps": 1}), batches, loader(16, 2)
+        )
+
+
+def test_films_that_do_not_fit_the_backbone_stop_before_training(tmp_path: Path) -> None:
+    class Data(LightningDataModule):
+        image_size = 40
+
+        def train_dataloader(self) -> Any:
+            raise AssertionError("no film should be loaded")
+
+    vit = {"model_type": "vit", "num_channels": 1, "image_size": 48, "patch_size": 16, "hidden_size": 16}
+    vit |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    module = DiseaseClassification(**{**SETTINGS, "encoder": {"config": vit}})
+    with pytest.raises(SettingsError, match=r"data\.image_size: films of 40 x 40 do not fit .* made for 48 pixels"):
+        trainer(tmp_path, max_epochs=1).fit(module, datamodule=Data())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cam": "saliency"}, r"model\.cam: found 'saliency'"),
+        ({"cam": "evidence", "head": "pooled"}, r"model\.cam: found 'evidence' with head 'pooled'"),
+        ({"regions": {"windows": 3}}, r"model\.regions \(windows\): .*windows"),
+        ({"regions": {"share": 2.0}}, r"model\.regions \(windows\): .*share \(2\.0\)"),
+        ({"region_form": "discs"}, r"model\.region_form: found 'discs'"),
+        ({"region_tokens": "pixels"}, r"model\.region_tokens: found 'pixels'"),
+        ({"loss": "hinge"}, r"model\.loss: found 'hinge'"),
+        ({"loss": "asymmetric", "margin": 1.5}, r"model\.margin: found 1\.5"),
+        ({"pos_weight": [1.0]}, r"model\.pos_weight: found 1 values"),
+    ],
+)
+def test_wrong_settings_are_told_at_once(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        DiseaseClassification(**{**SETTINGS, **changes})
+
+
+def test_the_loss_is_the_one_asked_for() -> None:
+    weights = [float(i + 1) for i in range(NUM_FINDINGS)]
+    settings = {"loss": "asymmetric", "gamma_positive": 1.0, "gamma_negative": 2.0, "margin": 0.1}
+    module = DiseaseClassification(**{**SETTINGS, **settings, "pos_weight": weights, "uncertain": "smooth"})
+    batch = collate([Blobs(3, 0)[i] for i in range(3)])
+    batch.labels[1, 3] = -1.0
+    logits = torch.randn(3, NUM_FINDINGS)
+    targets, mask = training_targets(batch.labels, "smooth")
+    expected = finding_loss(
+        logits,
+        targets,
+        mask,
+        kind="asymmetric",
+        pos_weight=torch.tensor(weights),
+        gamma_positive=1.0,
+        gamma_negative=2.0,
+        margin=0.1,
+    )
+    torch.testing.assert_close(module._loss(logits, batch), expected)
+    assert not torch.isclose(module._loss(logits, batch), DiseaseClassification(**SETTINGS)._loss(logits, batch))
+
+
+def test_auto_takes_the_map_that_points_best_and_the_checkpoint_names_it(tmp_path: Path) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "cam": "auto"})
+    assert module.cam == "hirescam"
+    fit = trainer(tmp_path, max_epochs=6, enable_checkpointing=False)
+    fit.fit(module, loader(96, 1, shuffle=True), loader(48, 2))
+    points = {
+        name.rpartition("/")[2]: float(value) for name, value in fit.callback_metrics.items() if "pointing" in name
+    }
+    assert set(points) == {"gradcam", "hirescam", "attention", "evidence"}
+    assert points[module.cam] == max(points.values())
+    fit.save_checkpoint(tmp_path / "auto.ckpt")
+    assert torch.load(tmp_path / "auto.ckpt", weights_only=True)["cam"] == module.cam
+    again = DiseaseClassification.load_from_checkpoint(tmp_path / "auto.ckpt", weights_only=True)
+    assert again.cam == module.cam
+    fit.test(again, loader(48, 2), verbose=False)
+    scores = again.scores["test"]
+    assert scores["cam"] == module.cam
+    assert scores["pointing_game"] == scores["pointing_game_by_method"][module.cam]
+    # the same films as validation's: the same game
+    assert scores["pointing_game"]["value"] == pytest.approx(points[module.cam])
+
+
+def test_auto_without_boxes_takes_what_is_documented(tmp_path: Path) -> None:
+    for changes, expected in (({}, "hirescam"), ({"head": "pooled"}, "gradcam"), ({"token_loss": 1.0}, "evidence")):
+        module = DiseaseClassification(**{**SETTINGS, "cam": "auto", "warmup_steps": 0, **changes})
+        assert module.cam == expected
+    data = Blobs(16, 2)
+    data.items = [(film, labels, []) for film, labels, _ in data.items]
+    batches = DataLoader(data, batch_size=16, collate_fn=collate)
+    trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(module, batches, batches)
+    assert module.cam == "evidence"
+    trainer(tmp_path).test(module, batches, verbose=False)
+    assert "pointing_game" not in module.scores["test"]
 
 
 def test_schedule_and_groups() -> None:

@@ -59,3 +59,41 @@ def test_patients_are_drawn_whole_and_intervals_hold_the_value(
     found = ours.interval(ours.auroc(scores, target, weights))
     assert found["low"] < found["value"] < found["high"]  # type: ignore[operator]
     assert ours.interval(ours.auroc(scores, torch.zeros(80), weights))["value"] is None
+
+
+def test_few_positives_take_the_training_quantile_and_are_flagged() -> None:
+    generator = torch.Generator().manual_seed(1)
+    probabilities = torch.rand(200, 14, generator=generator)
+    targets, mask = torch.zeros(200, 14), torch.ones(200, 14)
+    targets[:9, 0] = 1  # one too few
+    targets[:10, 1] = 1
+    prevalence = torch.full((14,), torch.nan)
+    prevalence[:3] = torch.tensor([0.1, 0.1, 0.25])
+    mask[:100, 2] = 0
+    thresholds, fallback = ours.choose_thresholds(probabilities, targets, mask, prevalence)
+    assert fallback.tolist() == [True, False] + [True] * 12
+    assert (probabilities[:, 0] > thresholds[0]).sum() == 20
+    assert thresholds[1] == pytest.approx(ours.best_f1_threshold(probabilities[:, 1], targets[:, 1]))
+    assert (probabilities[100:, 2] > thresholds[2]).sum() == 25  # of the known ones
+    assert (thresholds[3:] == 0.5).all()  # nothing is known of training
+
+
+def test_scores_of_a_split_name_what_it_does_not_hold() -> None:
+    generator = torch.Generator().manual_seed(2)
+    probabilities = torch.rand(60, 14, generator=generator)
+    targets = (torch.rand(60, 14, generator=generator) < probabilities).float()
+    targets[:, 11] = 0
+    mask = torch.ones(60, 14)
+    mask[:20, 3] = 0
+    scores = ours.finding_scores(probabilities, targets, mask, torch.arange(60), torch.full((14,), 0.5), 100)
+    assert scores["undefined"] == ["Fracture"]
+    assert scores["positives"]["Fracture"] == 0
+    expected = [
+        metrics.roc_auc_score(targets[20 * (i == 3) :, i], probabilities[20 * (i == 3) :, i])
+        for i in range(14)
+        if i != 11
+    ]
+    assert scores["auroc_macro"]["value"] == pytest.approx(sum(expected) / 13)
+    assert scores["auroc"]["Lung Lesion"]["value"] == pytest.approx(expected[3])
+    assert scores["ece"]["value"] == pytest.approx(sum(s["value"] for s in scores["ece_by_finding"].values()) / 14)
+    assert scores["ece_by_finding"]["Fracture"]["value"] == pytest.approx(float(probabilities[:, 11].mean()))

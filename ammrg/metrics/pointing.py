@@ -1,0 +1,117 @@
+"""The pointing game: does the peak of a finding's map lie where the finding is?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+from ammrg.metrics.classification import interval, patient_weights
+from ammrg.metrics.study_predictions import id_key
+from ammrg.types import StudyBatch
+
+TOLERANCE = 15 / 224
+"""By how much a peak may miss its box, relative to the film's side."""
+
+
+class PointingCases(NamedTuple):
+    """The c cases of a split: a film and a positive finding that has a box on it."""
+
+    findings: Tensor
+    """int64 ``[c]``."""
+    subjects: Tensor
+    """int64 ``[c]``: keys of the patients."""
+    hits: Tensor
+    """float32 ``[c]``, 0 or 1."""
+    mean_map_hits: Tensor
+    """float32 ``[c]``, 0 or 1: of the finding's mean map, which is the same for every film."""
+
+
+class PointingGame(Metric):
+    """Does the peak of a positive finding's map lie in its box (Zhang et al. 2018), and would its mean map do?
+
+    A case is hit where the peak lies in any of the finding's boxes on the film, widened by :data:`TOLERANCE`. The
+    baseline puts the peak of the finding's mean map (over all cases of the split, each map scaled to a maximum of 1)
+    into every film.
+    """
+
+    full_state_update = False
+    boxes: list[Tensor]
+    keys: list[Tensor]
+    peaks: list[Tensor]
+    mean_maps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("boxes", "keys", "peaks"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.add_state("mean_maps", default=torch.zeros(NUM_FINDINGS, 0, 0), dist_reduce_fx="sum")
+
+    def update(self, maps: Tensor, batch: StudyBatch) -> None:
+        """Maps ``[v 14 gh gw]`` >= 0 of the batch's films."""
+        if not self.mean_maps.numel():
+            self.mean_maps = maps.new_zeros(maps.shape[1:])
+        counted: set[tuple[int, int]] = set()
+        for box in batch.boxes:
+            study = int(batch.study_of_view[box.view])
+            if box.finding not in ABNORMAL or batch.labels[study, box.finding] != POSITIVE:
+                continue
+            heat = maps[box.view, box.finding]
+            if (box.view, box.finding) not in counted and heat.max() > 0:
+                counted.add((box.view, box.finding))
+                self.mean_maps[box.finding] += heat / heat.max()
+            view = box.view - int((batch.study_of_view < study).sum())
+            film = id_key(f"{batch.study_ids[study]}|{view}")
+            self.boxes.append(maps.new_tensor([[box.x0, box.y0, box.x1, box.y1]], dtype=torch.float32))
+            self.keys.append(torch.tensor([[film, box.finding, id_key(batch.subject_ids[study])]], device=maps.device))
+            self.peaks.append(peak_of(heat)[None])
+
+    def compute(self) -> PointingCases | None:
+        """None without a case."""
+        if not len(self.boxes):
+            return None
+        boxes, keys, peaks = (
+            (torch.cat(part) if isinstance(part, list) else part).cpu() for part in (self.boxes, self.keys, self.peaks)
+        )
+        mean_peaks = torch.stack([peak_of(heat) for heat in self.mean_maps.cpu()])[keys[:, 1]]
+        cases, index = torch.unique(keys, dim=0, return_inverse=True)
+        hits = torch.zeros(2, len(cases))
+        for row, where in enumerate((peaks, mean_peaks)):
+            inside = (where >= boxes[:, :2] - TOLERANCE) & (where <= boxes[:, 2:] + TOLERANCE)
+            hits[row].scatter_reduce_(0, index, inside.all(dim=1).float(), "amax")
+        return PointingCases(cases[:, 1], cases[:, 2], hits[0], hits[1])
+
+
+def peak_of(heat: Tensor) -> Tensor:
+    """Map ``[gh gw]`` -> relative (x, y) of the centre of its strongest cell; NaN for a map of zeros, never a hit."""
+    if heat.max() <= 0:
+        return heat.new_full((2,), torch.nan, dtype=torch.float32)
+    row, column = divmod(int(heat.argmax()), heat.shape[1])
+    return heat.new_tensor([(column + 0.5) / heat.shape[1], (row + 0.5) / heat.shape[0]], dtype=torch.float32)
+
+
+def pointing_scores(cases: PointingCases, resamples: int) -> dict[str, Any]:
+    """``{pointing_game, pointing_game_mean_map, pointing_game_by_finding}``: shares of cases hit, with 95% intervals
+    over patients."""
+    weights = patient_weights(cases.subjects, resamples)
+
+    def share(values: Tensor, rows: Tensor) -> dict[str, float | None]:
+        chosen = weights[:, rows]
+        return interval((chosen * values[rows]).sum(1) / chosen.sum(1))
+
+    every = torch.ones_like(cases.findings, dtype=torch.bool)
+    return {
+        "pointing_game": share(cases.hits, every),
+        "pointing_game_mean_map": share(cases.mean_map_hits, every),
+        "pointing_game_by_finding": {
+            FINDINGS[i]: {
+                **share(cases.hits, cases.findings == i),
+                "mean_map": share(cases.mean_map_hits, cases.findings == i)["value"],
+                "cases": int((cases.findings == i).sum()),
+            }
+            for i in torch.unique(cases.findings).tolist()
+        },
+    }

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ammrg.findings import NUM_FINDINGS
+from ammrg.metrics.pointing import PointingGame, pointing_scores
+from ammrg.types import Box, StudyBatch
+
+
+def batch(labels: torch.Tensor, boxes: list[Box]) -> StudyBatch:
+    count = len(labels)
+    return StudyBatch(
+        images=torch.zeros(count, 1, 4, 4, dtype=torch.uint8),
+        study_of_view=torch.arange(count),
+        labels=labels,
+        reports=[""] * count,
+        study_ids=[f"s{i}" for i in range(count)],
+        subject_ids=[f"p{i}" for i in range(count)],
+        projections=["frontal"] * count,
+        boxes=boxes,
+    )
+
+
+def test_by_hand() -> None:
+    labels = torch.full((2, NUM_FINDINGS), math.nan)
+    labels[0, 1], labels[1, 1], labels[1, 2] = 1.0, 1.0, -1.0
+    boxes = [
+        Box(0, 1, 0.0, 0.0, 0.2, 0.2),  # two boxes of one case: one hit is enough
+        Box(0, 1, 0.75, 0.75, 1.0, 1.0),
+        Box(1, 1, 0.0, 0.0, 0.25, 0.25),
+        Box(1, 2, 0.0, 0.0, 1.0, 1.0),  # uncertain: no case
+    ]
+    maps = torch.zeros(2, NUM_FINDINGS, 4, 4)
+    maps[0, 1, 3, 3] = 1.0
+    maps[1, 1, 0, 3] = 5.0
+    game = PointingGame()
+    game.update(maps, batch(labels, boxes))
+    cases = game.compute()
+    assert cases is not None
+    assert cases.findings.tolist() == [1, 1]
+    assert sorted(cases.hits.tolist()) == [0.0, 1.0]
+    assert sorted(cases.mean_map_hits.tolist()) in ([0.0, 0.0], [0.0, 1.0])
+    scores = pointing_scores(cases, 50)
+    assert scores["pointing_game"]["value"] == pytest.approx(0.5)
+    assert scores["pointing_game_by_finding"]["Cardiomegaly"]["cases"] == 2
+    maps[1, 1] = 0.0  # a map of zeros points nowhere
+    game.reset()
+    game.update(maps, batch(labels, boxes))
+    assert game.compute().hits.sum() == 1  # type: ignore[union-attr]
+    # Just beside the box: centre at 0.125, box from 0.125 + tolerance.
+    game.reset()
+    near = [Box(0, 1, 0.125 + 14 / 224, 0.0, 1.0, 0.2), Box(1, 1, 0.125 + 16 / 224, 0.0, 1.0, 0.2)]
+    maps[:, 1] = 0.0
+    maps[:, 1, 0, 0] = 1.0
+    game.update(maps, batch(labels, near))
+    assert sorted(game.compute().hits.tolist()) == [0.0, 1.0]  # type: ignore[union-attr]
+
+
+def test_without_a_box_there_is_no_case() -> None:
+    game = PointingGame()
+    game.update(torch.ones(1, NUM_FINDINGS, 2, 2), batch(torch.ones(1, NUM_FINDINGS), []))
+    assert game.compute() is None
