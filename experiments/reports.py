@@ -52,8 +52,8 @@ def write_meta(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataM
 def write_guards(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
     """Two more passes of the loaded network, each with one thing taken away."""
     writer = next(callback for callback in trainer.callbacks if isinstance(callback, ReportWriter))  # type: ignore[attr-defined]
-    for name, films, memories_off in (("images_shuffled", "shuffled", False), ("memory_off", "own", True)):
+    for name, films, memories in (("images_shuffled", "shuffled", "own"), ("memory_off", "own", "off")):
         writer.path = folder / f"{name}.jsonl"
-        datamodule.films, model.memories_off = films, memories_off
+        datamodule.films, model.memories = films, memories
         trainer.predict(model, datamodule=datamodule, return_predictions=False)
-    writer.path, datamodule.films, model.memories_off = None, "own", False
+    writer.path, datamodule.films, model.memories = None, "own", "own"

@@ -7,17 +7,18 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from ammrg.errors import CheckpointError
+from ammrg.errors import CheckpointError, SettingsError
 from ammrg.gathering import gather_once
 from ammrg.memory import bank
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
 from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
+from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
@@ -55,6 +56,7 @@ class ReportGeneration(LightningModule):
         warmup_steps: optimizer steps of linear warm-up; then a cosine to ``final_lr_fraction`` of the peak.
         decoding: ``{max_new_tokens, num_beams, ...}`` for generation.
         generate_studies: reports written at each validation; None = for every validation study.
+        association_loss: weight of :meth:`ReportGenerator.association_loss` beside the report's; 0 = off, as published.
     """
 
     def __init__(
@@ -78,12 +80,15 @@ class ReportGeneration(LightningModule):
         final_lr_fraction: float = 0.01,
         decoding: dict[str, Any] | None = None,
         generate_studies: int | None = None,
+        association_loss: float = 0.0,
     ) -> None:
         super().__init__()
+        if association_loss < 0:
+            raise SettingsError(f"model.association_loss ({association_loss}) is a weight and must not be negative")
         self.save_hyperparameters()
         self.generator: ReportGenerator | None = None
-        self.memories_off = False
-        """Guard: True writes reports with both retrievals silenced."""
+        self.memories: Memories = "own"
+        """Guard: write reports with another study's memories, or with one or both silenced."""
         self.written: list[tuple[str, tuple[str, str]]] = []
 
     # --- building ---------------------------------------------------------------------------------------------------
@@ -140,9 +145,15 @@ class ReportGeneration(LightningModule):
 
     # --- training ---------------------------------------------------------------------------------------------------
     def training_step(self, batch: StudyBatch, batch_idx: int) -> Tensor:
-        """Next-token loss on the report tokens of one batch."""
-        loss = self.network(batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.study_ids))
+        """Next-token loss on the report tokens of one batch, and what is asked of the associations."""
+        size, weight = len(batch.study_ids), self.hparams["association_loss"]
+        shown = self.network.prompt(batch)
+        loss: Tensor = self.network(batch, shown)
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        if weight > 0:
+            associations = self.network.association_loss(batch, shown.states)
+            self.log("train/association_loss", associations, batch_size=size)
+            loss = loss + weight * associations
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -208,7 +219,7 @@ class ReportGeneration(LightningModule):
     # --- writing ----------------------------------------------------------------------------------------------------
     def generate(self, batch: StudyBatch) -> list[GeneratedReport]:
         """The reports of one batch with the run's decoding settings."""
-        return self.network.generate(batch, memories_off=self.memories_off, **(self.hparams["decoding"] or {}))
+        return self.network.generate(batch, memories=self.memories, **(self.hparams["decoding"] or {}))
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """(report, reference, subject id) of each study."""
@@ -235,11 +246,20 @@ class ReportGeneration(LightningModule):
                 "this checkpoint is not of stage 2; a stage-1 checkpoint goes into --model.stage1_checkpoint"
             )
         for key, found in self.network.identity.items():
-            if kept.get(key) != found:
+            if kept.get(key) != found and not self.is_edited_since(key, kept.get(key)):
                 raise CheckpointError(
                     f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded: "
                     "give it the memory, stage-1 checkpoint and language model of its own run"
                 )
+
+    def is_edited_since(self, memory: str, fingerprint: str | None) -> bool:
+        """Whether a memory is the one of that fingerprint with studies withdrawn or taken in since (and says so): a
+        trained network goes on with it, a patient who withdraws need not wait for the next training."""
+        bank = {"visual_memory": self.network.visual_bank, "report_memory": self.network.report_bank}.get(memory)
+        if bank is None or fingerprint is None or not bank.descends_from(fingerprint):
+            return False
+        rank_zero_info(f"{memory} was edited since this checkpoint was trained: {bank.meta.edits[-1].what}")
+        return True
 
 
 def exchange_films(batch: StudyBatch) -> StudyBatch:

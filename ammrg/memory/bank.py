@@ -137,6 +137,12 @@ class MemoryBank:
         return OwnerIndex(self.study_ids, self.subject_ids)
 
     @cached_property
+    def region_findings(self) -> Tensor:
+        """int64 ``[n]``: the finding of each region; -1 for what has no owner (a disease query) and for reports."""
+        owned = torch.tensor([bool(studies) for studies in self.study_ids], dtype=torch.bool)
+        return torch.where(owned, self.findings, -1)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Of all it holds: patterns, provenance and meta. What a stage-2 checkpoint records."""
         provenance = [self.study_ids, self.subject_ids, self.texts, dataclasses.asdict(self.meta)]

@@ -10,17 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ammrg.errors import SettingsError
-from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, NUM_FINDINGS
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, NUM_FINDINGS, POSITIVE
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank, owners_mask
 from ammrg.memory.owners import Exclude
+from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import Classification, DiseaseClassifier, study_logits
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
@@ -28,6 +29,14 @@ from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import Retrieval, StudyBatch
 
 PROJECTIONS = ("frontal", "lateral", "unknown")
+Memories = Literal["own", "shuffled", "visual_off", "report_off", "off"]
+"""What the language model reads in the memories' place: what the study recalled, what the next study of the batch
+recalled, or zeros for one memory or both. All but ``own`` are guards: do the memories matter?"""
+SILENT: dict[Memories, tuple[str, ...]] = {
+    "visual_off": ("visual",),
+    "report_off": ("report",),
+    "off": ("visual", "report"),
+}
 
 
 class Leaned(NamedTuple):
@@ -66,7 +75,10 @@ class VisualPrompt(NamedTuple):
     instructions: list[str]
     logits: Tensor
     """``[b 14]``: of studies."""
+    states: Tensor
+    """Q_f ``[b 14 q]``: what asked the memories."""
     regions: Retrieval | None
+    """None where the visual memory is off."""
     reports: Retrieval | None
 
 
@@ -122,6 +134,7 @@ class ReportGenerator(nn.Module):
 
     visual_patterns: Tensor
     report_patterns: Tensor
+    _region_findings: Tensor
 
     def __init__(
         self,
@@ -185,6 +198,8 @@ class ReportGenerator(nn.Module):
                 )
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.retrievals[name] = HopfieldRetrieval(width, bank.width, width, **(hopfield or {}))
+        if self.visual_bank is not None:
+            self.register_buffer("_region_findings", self.visual_bank.region_findings, persistent=False)
         self._classifier_given = tensors_fingerprint(classifier.state_dict())
         if freeze_classifier:
             classifier.requires_grad_(False)
@@ -200,12 +215,12 @@ class ReportGenerator(nn.Module):
 
     # From films to tokens --------------------------------------------------------------------------------------
 
-    def prompt(self, batch: StudyBatch, memories_off: bool = False, associations: int = 0) -> VisualPrompt:
+    def prompt(self, batch: StudyBatch, memories: Memories = "own", associations: int = 0) -> VisualPrompt:
         """All that the language model is shown for each study.
 
         Args:
             batch: studies with their films.
-            memories_off: put zeros in the place of what the memories gave back.
+            memories: see :data:`Memories`.
             associations: how many stored patterns to name for each query; none while training (quicker).
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_classifier):
@@ -214,17 +229,20 @@ class ReportGenerator(nn.Module):
         logits = study_logits(seen.logits, batch.study_of_view, studies)
         queries = _speaking_queries(seen, batch.study_of_view, studies)  # [b 14 q]
         recalled = {name: self._recall(name, queries, batch, associations) for name in self.retrievals}
+        if memories == "shuffled":
+            recalled = {name: Retrieval(*(part.roll(1, 0) for part in found)) for name, found in recalled.items()}
         shared = []  # streams with the same number of tokens for every study
         if "query" in self.streams:
             shared.append(self.streams["query"](queries, self._named_findings(logits)))
         for name, retrieval in recalled.items():
             tokens = self.streams[name](retrieval.tokens)
-            shared.append(torch.zeros_like(tokens) if memories_off else tokens)
+            shared.append(torch.zeros_like(tokens) if name in SILENT.get(memories, ()) else tokens)
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
             instructions=self._instructions(logits),
             logits=logits,
+            states=queries,
             regions=recalled.get("visual"),
             reports=recalled.get("report"),
         )
@@ -254,11 +272,50 @@ class ReportGenerator(nn.Module):
     def _recall(self, name: str, queries: Tensor, batch: StudyBatch, associations: int) -> Retrieval:
         bank = self.visual_bank if name == "visual" else self.report_bank
         assert bank is not None
-        mask = owners_mask(bank, batch.study_ids, batch.subject_ids, self.exclude_self)
         patterns = getattr(self, f"{name}_patterns")
-        # A batch whose studies own nothing needs no mask.
-        allowed = None if bool(mask.all()) else mask.to(patterns.device)
-        return cast(Retrieval, self.retrievals[name](queries, patterns, allowed, k=associations))
+        mask = self._may_recall(bank, batch)
+        return cast(Retrieval, self.retrievals[name](queries, patterns, mask, k=associations))
+
+    def _may_recall(self, bank: MemoryBank, batch: StudyBatch) -> Tensor | None:
+        """Bool ``[b n]``; None for a batch whose studies own nothing of the bank."""
+        mask = owners_mask(bank, batch.study_ids, batch.subject_ids, self.exclude_self)
+        return None if bool(mask.all()) else mask.to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.classifier.thresholds.device
+
+    # Associations ----------------------------------------------------------------------------------------------
+
+    def visual_associations(self, batch: StudyBatch, states: Tensor) -> Tensor:
+        """All associations ``[b 14 n]`` of states Q_f ``[b 14 q]`` with the visual memory's n patterns, averaged over
+        heads; 0 where a study may not recall a pattern (its own). To be measured, not trained."""
+        bank, retrieval = self._visual()
+        with torch.no_grad():
+            mask = self._may_recall(bank, batch)
+            return retrieval.associations(states, self.visual_patterns, mask).mean(dim=2)
+
+    def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
+        """:func:`association_loss` of the queries of a batch's positive findings: query i should recall regions that
+        were mined for finding i, of others (a study's own are masked as in the retrieval itself).
+
+        Args:
+            batch: studies with labels; uncertain and blank findings are left out.
+            states: Q_f ``[b 14 q]`` of the batch, as :meth:`prompt` gives them.
+        """
+        bank, retrieval = self._visual()
+        study, finding = (batch.labels == POSITIVE).nonzero().to(self.device).unbind(dim=1)  # m positives
+        mask = self._may_recall(bank, batch)
+        allowed = None if mask is None else mask[study]
+        found = retrieval.associations(states[study, finding][:, None], self.visual_patterns, allowed)[:, 0]
+        wanted = self._region_findings == finding[:, None]
+        return association_loss(found, wanted if allowed is None else wanted & allowed)
+
+    def _visual(self) -> tuple[MemoryBank, HopfieldRetrieval]:
+        if self.visual_bank is None:
+            raise SettingsError("visual_memory is off: there are no associations with regions")
+        return self.visual_bank, cast(HopfieldRetrieval, self.retrievals["visual"])
 
     def _instructions(self, logits: Tensor) -> list[str]:
         if not self.findings_in_prompt:
@@ -269,16 +326,17 @@ class ReportGenerator(nn.Module):
 
     # Training --------------------------------------------------------------------------------------------------
 
-    def target_losses(self, batch: StudyBatch) -> TargetLosses:
-        """Cross entropy of every report token of a batch, with the study each belongs to."""
-        shown = self.prompt(batch)
+    def target_losses(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> TargetLosses:
+        """Cross entropy of every report token of a batch, with the study each belongs to; ``shown``: the batch's
+        prompt, where it is made already."""
+        shown = self.prompt(batch) if shown is None else shown
         return self.language_model.target_losses(
             shown.tokens, batch.reports, shown.instructions, self.max_report_tokens
         )
 
-    def forward(self, batch: StudyBatch) -> Tensor:
+    def forward(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> Tensor:
         """Mean next-token cross entropy over the report tokens (and ends) of a batch."""
-        return self.target_losses(batch).values.mean()
+        return self.target_losses(batch, shown).values.mean()
 
     # Writing ---------------------------------------------------------------------------------------------------
 
@@ -286,7 +344,7 @@ class ReportGenerator(nn.Module):
     def generate(
         self,
         batch: StudyBatch,
-        memories_off: bool = False,
+        memories: Memories = "own",
         max_new_tokens: int | None = None,
         **decoding: Any,
     ) -> list[GeneratedReport]:
@@ -294,7 +352,7 @@ class ReportGenerator(nn.Module):
 
         Args:
             batch: studies; their labels and texts are not looked at.
-            memories_off: see :meth:`prompt`; then nothing was leaned on.
+            memories: see :data:`Memories`; nothing was leaned on where zeros were shown.
             max_new_tokens: default ``max_report_tokens``.
             decoding: see :meth:`LanguageModel.generate`.
         """
@@ -302,7 +360,7 @@ class ReportGenerator(nn.Module):
         self.eval()
         try:
             # Associations beyond the named ones too, since each query has its own strongest.
-            shown = self.prompt(batch, memories_off, associations=2 * self.associations)
+            shown = self.prompt(batch, memories, associations=2 * self.associations)
             texts = self.language_model.generate(
                 shown.tokens,
                 shown.instructions,
@@ -313,8 +371,13 @@ class ReportGenerator(nn.Module):
             self.train(training)
         probabilities = shown.logits.float().sigmoid().tolist()
         leaned: list[list[list[Leaned]]] = [
-            [[] for _ in texts] if bank is None or found is None or memories_off else self._leaned(bank, found)
-            for bank, found in ((self.visual_bank, shown.regions), (self.report_bank, shown.reports))
+            [[] for _ in texts]
+            if bank is None or found is None or name in SILENT.get(memories, ())
+            else self._leaned(bank, found)
+            for name, bank, found in (
+                ("visual", self.visual_bank, shown.regions),
+                ("report", self.report_bank, shown.reports),
+            )
         ]
         return [
             GeneratedReport(study_id, text, dict(zip(FINDINGS, row, strict=True)), regions, reports)

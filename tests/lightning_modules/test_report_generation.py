@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import torch
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+import torch
+import yaml
+
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.memory.bank import BankEdit, BankMeta, MemoryBank
+from ammrg.networks.report_generator import ReportGenerator
 from ammrg.types import Box, StudyBatch
-from lightning_modules.report_generation import exchange_films
+from lightning_modules.report_generation import ReportGeneration, exchange_films
 
 
 def batch() -> StudyBatch:
@@ -28,3 +38,81 @@ def test_every_study_gets_the_films_of_the_next_one() -> None:
     assert exchanged.projections == ["frontal", "frontal", "lateral", "frontal", "lateral"]
     assert exchanged.reports == ["a", "b", "c"]
     assert exchanged.boxes == []
+
+
+def bank() -> MemoryBank:
+    meta = {"encoder_fingerprint": "e", "data_fingerprint": "d", "split": "train", "seed": 0, "selection": "random"}
+    return MemoryBank(
+        patterns=torch.randn(3, 4),
+        study_ids=(("1",), ("2",), ("3",)),
+        subject_ids=(("1",), ("2",), ("3",)),
+        findings=torch.tensor([0, 1, 2]),
+        boxes=torch.zeros(3, 4),
+        views=torch.zeros(3, dtype=torch.int64),
+        texts=("",) * 3,
+        scores=torch.ones(3),
+        meta=BankMeta(kind="regions", restricted=False, **cast(Any, meta)),
+    )
+
+
+def module(**settings: Any) -> ReportGeneration:
+    return ReportGeneration("stage1.ckpt", "regions", "reports", "llm", **settings)
+
+
+def with_memory(visual: MemoryBank, trained: MemoryBank) -> tuple[ReportGeneration, dict[str, Any]]:
+    """A module that holds one memory, and a checkpoint that was trained with another."""
+    stage2 = module()
+    identity = {"classifier": "c", "visual_memory": visual.fingerprint, "report_memory": None}
+    network = SimpleNamespace(visual_bank=visual, report_bank=None, identity=identity)
+    stage2.generator = cast(ReportGenerator, network)
+    return stage2, {"identity": identity | {"visual_memory": trained.fingerprint}}
+
+
+def edited(before: MemoryBank) -> MemoryBank:
+    meta = dataclasses.replace(before.meta, edits=(BankEdit(before.fingerprint, "withdrawn: 1 of 3 patterns"),))
+    return dataclasses.replace(before.take(torch.tensor([0, 2])), meta=meta)
+
+
+def test_a_memory_edited_since_training_is_taken_and_another_refused() -> None:
+    first = bank()
+    for now in (first, edited(first)):
+        stage2, checkpoint = with_memory(now, first)
+        stage2.on_load_checkpoint(checkpoint)
+    for now, then in ((bank(), first), (first, edited(first))):
+        stage2, checkpoint = with_memory(now, then)
+        with pytest.raises(CheckpointError, match="trained with visual_memory"):
+            stage2.on_load_checkpoint(checkpoint)
+    stage2, checkpoint = with_memory(first, first)
+    checkpoint["identity"]["visual_memory"] = None  # trained without
+    with pytest.raises(CheckpointError, match="trained with visual_memory None"):
+        stage2.on_load_checkpoint(checkpoint)
+
+
+def test_the_association_loss_is_off_unless_it_is_given_a_weight() -> None:
+    assert module().hparams["association_loss"] == 0.0
+    paper = Path(__file__).parents[2] / "experiments" / "configs" / "stage2" / "paper.yaml"
+    assert "association_loss" not in yaml.safe_load(paper.read_text())["model"]["init_args"]
+    with pytest.raises(SettingsError, match=r"model\.association_loss \(-1\)"):
+        module(association_loss=-1)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_a_training_step_adds_the_association_loss_by_its_weight(weight: float) -> None:
+    class Network(torch.nn.Module):
+        def prompt(self, batch: StudyBatch) -> SimpleNamespace:
+            return SimpleNamespace(states="states")
+
+        def forward(self, batch: StudyBatch, shown: SimpleNamespace) -> torch.Tensor:
+            return torch.tensor(2.0)
+
+        def association_loss(self, batch: StudyBatch, states: str) -> torch.Tensor:
+            assert weight > 0, "costs nothing where it is off"
+            assert states == "states"
+            return torch.tensor(3.0)
+
+    stage2 = module(association_loss=weight)
+    stage2.generator = cast(ReportGenerator, Network())
+    logged: dict[str, float] = {}
+    stage2.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign]
+    assert float(stage2.training_step(batch(), 0)) == 2.0 + weight * 3.0
+    assert logged == {"train/loss": 2.0} | ({"train/association_loss": 3.0} if weight else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING
 from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_generator import ReportGenerator, findings_in_words
+from ammrg.networks.report_generator import Memories, ReportGenerator, findings_in_words
 from ammrg.types import StudyBatch
 from experiments.models import train_tokenizer
 
@@ -195,12 +197,99 @@ def test_a_patient_of_another_study_is_masked_too(llm_folder: Path) -> None:
 
 def test_memories_off_silences_only_the_memories(llm_folder: Path) -> None:
     network = build(llm_folder).eval()
-    on, off = network.prompt(batch()).tokens, network.prompt(batch(), memories_off=True).tokens
+    on, off = network.prompt(batch()).tokens, network.prompt(batch(), memories="off").tokens
     for shown, silent in zip(on, off, strict=True):
         torch.testing.assert_close(shown[:-28], silent[:-28])
         assert silent[-28:].abs().max() == 0
         assert shown[-28:].abs().amax(1).min() > 0
-    assert all(not report.regions and not report.reports for report in network.generate(batch(), memories_off=True))
+    assert all(not report.regions and not report.reports for report in network.generate(batch(), memories="off"))
+
+
+@pytest.mark.parametrize(("memories", "silent"), [("visual_off", "visual"), ("report_off", "report")])
+def test_one_memory_can_be_silenced_alone(llm_folder: Path, memories: Memories, silent: str) -> None:
+    network = build(llm_folder).eval()
+    on, off = network.prompt(batch()).tokens, network.prompt(batch(), memories=memories).tokens
+    for shown, changed in zip(on, off, strict=True):
+        visual, report = changed[-28:-14], changed[-14:]
+        assert (visual if silent == "visual" else report).abs().max() == 0
+        kept = slice(-14, None) if silent == "visual" else slice(-28, -14)
+        torch.testing.assert_close(changed[kept], shown[kept])
+    for written in network.generate(batch(), memories=memories, max_new_tokens=3):
+        assert bool(written.regions) is (silent != "visual")
+        assert bool(written.reports) is (silent != "report")
+
+
+def test_shuffled_memories_are_those_of_another_study(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    on, shuffled = network.prompt(batch(), associations=3), network.prompt(batch(), "shuffled", associations=3)
+    for row in range(3):
+        torch.testing.assert_close(shuffled.tokens[row][:-28], on.tokens[row][:-28])
+        torch.testing.assert_close(shuffled.tokens[row][-28:], on.tokens[row - 1][-28:])
+    assert shuffled.regions is not None
+    assert on.regions is not None
+    assert torch.equal(shuffled.regions.indices, on.regions.indices.roll(1, 0))
+
+
+def labelled(*positives: tuple[int, int]) -> StudyBatch:
+    labels = torch.zeros(3, 14)
+    for study, finding in positives:
+        labels[study, finding] = 1.0
+    return batch()._replace(labels=labels)
+
+
+@pytest.mark.parametrize("exclude", ["study", "patient", "none"])
+def test_no_training_step_gives_weight_to_its_own_study(llm_folder: Path, exclude: str) -> None:
+    network = build(llm_folder, exclude_self=exclude).train()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-2)
+    examples = labelled((0, 0), (1, 2), (2, 4))
+    owned = {
+        name: torch.tensor([[study in owners for owners in bank.study_ids] for study in STUDIES])
+        for name, bank in (("visual", network.visual_bank), ("report", network.report_bank))
+        if bank is not None
+    }
+    given: dict[str, Tensor] = {}
+
+    def remember(name: str) -> Callable[[HopfieldRetrieval, tuple[Any, ...]], None]:
+        def hook(module: HopfieldRetrieval, inputs: tuple[Any, ...]) -> None:
+            given[name] = module.associations(*inputs)
+
+        return hook
+
+    for name, retrieval in network.retrievals.items():
+        retrieval.register_forward_pre_hook(remember(name))
+    for _ in range(3):
+        shown = network.prompt(examples)
+        assert set(given) == {"visual", "report"}
+        for name, found in given.items():
+            own = (found.detach() * owned[name][:, None, None]).sum()
+            assert bool(own == 0) is (exclude != "none"), name
+        optimizer.zero_grad()
+        (network(examples, shown) + network.association_loss(examples, shown.states)).backward()
+        optimizer.step()
+
+
+def test_the_association_loss_teaches_queries_to_recall_their_own_finding(llm_folder: Path) -> None:
+    network = build(llm_folder).train()
+    bank_ = network.visual_bank
+    assert bank_ is not None
+    assert bank_.region_findings.tolist() == [0, 1, 2, 3, 4, 5, -1]
+    # finding 2 has a region of study 1 alone: for study 1 itself there is none to recall
+    examples = labelled((0, 2), (0, 5), (1, 2), (2, 1))
+    states = network.prompt(examples).states
+    found = network.visual_associations(examples, states)
+    expected = -torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).log().mean()
+    torch.testing.assert_close(network.association_loss(examples, states), expected)
+    optimizer = torch.optim.AdamW(network.retrievals["visual"].parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        network.association_loss(examples, states).backward()
+        optimizer.step()
+    found = network.visual_associations(examples, states)
+    for study, finding in ((0, 2), (0, 5), (2, 1)):
+        assert int(found[study, finding].argmax()) == finding
+    with pytest.raises(SettingsError, match="visual_memory is off"):
+        build(llm_folder, visual_memory=False).association_loss(examples, states)
 
 
 def test_generated_reports_carry_their_reasons(llm_folder: Path) -> None:
