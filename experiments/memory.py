@@ -1,4 +1,4 @@
-"""``python -m experiments memory show|check|merge|prune``: look into a memory bank, and change who it remembers."""
+"""``python -m experiments memory COMMAND``: look into a memory bank, change who it remembers, measure what it does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments memory show outputs/phantom/default/memory/regions``."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments memory", description="Look into memory banks, extend them, withdraw studies."
+        prog="python -m experiments memory", description="Look into memory banks, change them, measure what they do."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -62,6 +62,17 @@ def main(argv: Sequence[str]) -> int:
     )
     pruned.add_argument("--out", type=Path, help="path of the smaller bank (default: in place)")
 
+    leaned = commands.add_parser(
+        "associations", help="do positive findings recall regions of their own, beside chance?"
+    )
+    compared = commands.add_parser("compare", help="write and score reports with the memories on, exchanged and off")
+    for command in (leaned, compared):
+        command.add_argument("run", type=Path, help="a finished run: outputs/<dataset>/<run>")
+    leaned.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: %(default)s")
+    leaned.add_argument(
+        "--top", type=int, default=5, metavar="K", help="strongest regions looked at; default %(default)s"
+    )
+
     for command in (checked, merged):
         command.add_argument("--data", metavar="FOLDER", help="prepared data: refuse its validation and test studies")
         command.add_argument("--stage1", type=Path, metavar="CKPT", help="stage-1 checkpoint that it must belong to")
@@ -73,8 +84,15 @@ def main(argv: Sequence[str]) -> int:
         check(options.bank, options.data, options.stage1)
     elif options.command == "merge":
         merge(options.bank, options.other, options.out, options.data, options.stage1)
-    else:
+    elif options.command == "prune":
         prune(options.bank, options.study, options.patient, options.out)
+    else:
+        from experiments import memory_measures  # Lightning takes seconds to import
+
+        if options.command == "associations":
+            memory_measures.associations(options.run, options.split, options.top)
+        else:
+            memory_measures.compare(options.run)
     return 0
 
 

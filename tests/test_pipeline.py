@@ -237,3 +237,49 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1
     assert "film.png" in capsys.readouterr().err
+
+
+def test_memories_are_measured(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "associations", str(run.folder), "--split", "train"]) == 0
+    found = json.loads((run.folder / "associations.json").read_text())
+    assert found["all"]["queries"] == sum(each["queries"] for each in found["findings"].values()) > 16
+    assert 0 < found["all"]["chance"] < 1
+    assert all(0 <= found["all"][name] <= 1 for name in ("top", "top_k", "weight", "on_regions"))
+    assert "beside" not in capsys.readouterr().err
+    assert main(["memory", "compare", str(run.folder)]) == 0
+    shown = capsys.readouterr().out
+    guards = json.loads((run.folder / "scores.json").read_text())["guards"]
+    for name in ("memory_shuffled", "memory_visual_off", "memory_report_off", "memory_off"):
+        assert name.removeprefix("memory_").replace("_", " ") in shown
+        assert "clinical_macro_f1_14_neg" in guards[name]["full"]
+    silent = run.lines("guards/memory_visual_off.jsonl")
+    assert all(line["reports"] and not line["regions"] for line in silent)
+
+
+def test_a_withdrawn_patient_leaves_a_trained_run_usable(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    less = Run(run.root, "withdrawn")
+    shutil.copytree(run.folder, less.folder)
+    sidecar = json.loads((less.memory / "regions.json").read_text())
+    patient = next(ids[0] for ids in sidecar["subject_ids"] if ids)
+    settings = (less.stage2 / "config.yaml").read_text().replace(str(run.folder), str(less.folder))
+    (less.stage2 / "config.yaml").write_text(settings)
+    for bank in ("regions", "reports"):
+        assert main(["memory", "prune", str(less.memory / bank), "--patient", patient]) == 0
+    assert less.write_reports() == 0
+    named = {leaned["study_id"] for line in less.lines() for kind in ("regions", "reports") for leaned in line[kind]}
+    assert named
+    assert not {study for study in named if patient in owners_of(run, study)}
+    capsys.readouterr()
+    shutil.copy(run.memory / "regions.json", less.memory / "regions.json")
+    assert less.write_reports() == 1
+    assert "regions.safetensors" in capsys.readouterr().err
+
+
+def owners_of(run: Run, study: str) -> set[str]:
+    """The patients of a study, as the memories name them."""
+    found = set()
+    for bank in ("regions", "reports"):
+        sidecar = json.loads((run.memory / f"{bank}.json").read_text())
+        for studies, subjects in zip(sidecar["study_ids"], sidecar["subject_ids"], strict=True):
+            found |= {subject for name, subject in zip(studies, subjects, strict=True) if name == study}
+    return found

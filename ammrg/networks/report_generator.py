@@ -288,13 +288,17 @@ class ReportGenerator(nn.Module):
 
     # Associations ----------------------------------------------------------------------------------------------
 
-    def visual_associations(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """All associations ``[b 14 n]`` of states Q_f ``[b 14 q]`` with the visual memory's n patterns, averaged over
-        heads; 0 where a study may not recall a pattern (its own). To be measured, not trained."""
+    def visual_associations(self, batch: StudyBatch, states: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What states Q_f ``[b 14 q]`` lean on, all of it: to be measured, not trained.
+
+        Returns:
+            (associations ``[b 14 n]`` with the visual memory's n patterns, averaged over heads; bool ``[b n]``, False
+            where a pattern is the study's own and has none, or None where all may be recalled).
+        """
         bank, retrieval = self._visual()
         with torch.no_grad():
             mask = self._may_recall(bank, batch)
-            return retrieval.associations(states, self.visual_patterns, mask).mean(dim=2)
+            return retrieval.associations(states, self.visual_patterns, mask).mean(dim=2), mask
 
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
         """:func:`association_loss` of the queries of a batch's positive findings: query i should recall regions that

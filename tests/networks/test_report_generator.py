@@ -277,7 +277,10 @@ def test_the_association_loss_teaches_queries_to_recall_their_own_finding(llm_fo
     # finding 2 has a region of study 1 alone: for study 1 itself there is none to recall
     examples = labelled((0, 2), (0, 5), (1, 2), (2, 1))
     states = network.prompt(examples).states
-    found = network.visual_associations(examples, states)
+    found, may_recall = network.visual_associations(examples, states)
+    assert may_recall is not None
+    assert bool((found.sum(1) > 0).logical_or(~may_recall).all())
+    assert bool((found.sum(1)[~may_recall] == 0).all())
     expected = -torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).log().mean()
     torch.testing.assert_close(network.association_loss(examples, states), expected)
     optimizer = torch.optim.AdamW(network.retrievals["visual"].parameters(), lr=1e-2)
@@ -285,7 +288,7 @@ def test_the_association_loss_teaches_queries_to_recall_their_own_finding(llm_fo
         optimizer.zero_grad()
         network.association_loss(examples, states).backward()
         optimizer.step()
-    found = network.visual_associations(examples, states)
+    found, _ = network.visual_associations(examples, states)
     for study, finding in ((0, 2), (0, 5), (2, 1)):
         assert int(found[study, finding].argmax()) == finding
     with pytest.raises(SettingsError, match="visual_memory is off"):

@@ -1,0 +1,147 @@
+"""What the memories of a trained run do: whose regions its queries recall, and what its reports are without them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Trainer
+from rich.console import Console
+from rich.table import Table
+
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.findings import FINDINGS
+from ammrg.memory.bank import check_leaks
+from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
+from ammrg.networks.report_generator import Memories
+from callbacks.report_writer import ReportWriter
+from datamodules.studies import StudyDataModule
+from experiments import score
+from experiments.manifest import write_json
+from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage1_checkpoint import read_checkpoint
+
+GUARDS: dict[str, Memories] = {
+    "memory_shuffled": "shuffled",
+    "memory_visual_off": "visual_off",
+    "memory_report_off": "report_off",
+    "memory_off": "off",
+}
+"""File in ``guards/`` -> what the language model reads in the memories' place."""
+SHOWN = ("clinical_micro_f1_13_neg", "clinical_macro_f1_14_neg", "cider")
+
+
+def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
+    """A finished run's network, in evaluation, and its data.
+
+    Raises:
+        CheckpointError: stage 2 is not there, or damaged.
+    """
+    checkpoint, settings = run / "stage2" / "best.ckpt", run / "stage2" / "config.yaml"
+    read_checkpoint(checkpoint)  # one clear error where the file is damaged or missing
+    if not settings.is_file():
+        raise CheckpointError(f"{settings}: not there; it belongs beside {checkpoint.name} and says what data to read")
+    data = yaml.safe_load(settings.read_text(encoding="utf-8"))["data"]
+    module, _, name = data["class_path"].rpartition(".")
+    datamodule: StudyDataModule = getattr(importlib.import_module(module), name)(**data["init_args"])
+    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    return model, datamodule
+
+
+def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
+    """Print and write (``associations.json`` in the run's folder) how often the top associations of a positive
+    finding's query are regions of that finding, beside chance.
+
+    Raises:
+        SettingsError: the run has no visual memory, or no study of the split has a positive finding.
+    """
+    model, datamodule = open_run(run)
+    network, bank = model.network, model.network.visual_bank
+    if bank is None:
+        raise SettingsError(f"{run}: its visual memory is off; there are no associations with regions")
+    if split != "train":
+        studies, subjects = datamodule.ids(split)
+        check_leaks(bank, studies, subjects, where=f"visual memory of {run}")
+    datamodule.predict_split = split
+    counts = []
+    with torch.inference_mode():
+        for batch in datamodule.predict_dataloader():
+            states = network.prompt(batch).states
+            found, allowed = network.visual_associations(batch, states)
+            counts.append(count_associations(found, batch.labels, bank.region_findings, allowed, k))
+    total, each = association_scores(added(counts))
+    if total.queries == 0:
+        raise SettingsError(f"{run}: no {split} study has a positive finding and regions to recall")
+    result = {
+        "split": split,
+        "top": k,
+        "memory": bank.fingerprint,
+        "all": total._asdict(),
+        "findings": {FINDINGS[finding]: scores._asdict() for finding, scores in each.items()},
+    }
+    write_json(run / "associations.json", result)
+    console = Console()
+    console.print(association_table(total, {FINDINGS[finding]: scores for finding, scores in each.items()}, k))
+    console.print(f"{run / 'associations.json'}", markup=False, highlight=False, soft_wrap=True)
+    return result
+
+
+def association_table(total: AssociationScores, each: dict[str, AssociationScores], k: int) -> Table:
+    """A row a finding, and all."""
+    table = Table(title="what a positive finding's query recalls", pad_edge=False, padding=(0, 1, 0, 0))
+    heads = ("finding", "queries", "strongest alike", f"top {k} alike", "weight alike", "chance", "on regions")
+    for head in heads:
+        table.add_column(head, justify="left" if head == "finding" else "right")
+    for name, scores in (*each.items(), ("all", total)):
+        shares = (scores.top, scores.top_k, scores.weight, scores.chance, scores.on_regions)
+        table.add_row(name, str(scores.queries), *(f"{share:.0%}" for share in shares), end_section=name != "all")
+    return table
+
+
+def compare(run: Path) -> dict[str, Any]:
+    """Write ``guards/memory_*.jsonl`` beside the run's reports, score everything anew (``scores.json``), and print the
+    memories' part: on, exchanged between studies, each off, both off.
+
+    Raises:
+        ScoringError: the run has no reports yet.
+    """
+    reports = run / "reports.jsonl"
+    score.read_lines(reports)  # nothing to compare with without them
+    model, datamodule = open_run(run)
+    writer = ReportWriter()
+    trainer = Trainer(
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[writer],
+        default_root_dir=run / "stage2",
+    )
+    for name, memories in GUARDS.items():
+        writer.path, model.memories = run / "guards" / f"{name}.jsonl", memories
+        trainer.predict(model, datamodule=datamodule, return_predictions=False)
+    scores = score.score(reports)
+    write_json(run / "scores.json", scores)
+    console = Console()
+    console.print(memory_table(scores))
+    for sentence in scores["sentences"]:
+        if "memor" in sentence:
+            console.print(f"- {sentence}", highlight=False, markup=False)
+    return scores
+
+
+def memory_table(scores: dict[str, Any]) -> Table:
+    """Rows: the memories on, then each guard; value and 95% interval."""
+    first = next(iter(scores["meta"]["protocols"]))
+    table = Table(title=f"{scores['meta']['studies']} studies, {scores['meta']['labeler']}", pad_edge=False)
+    table.add_column("memories")
+    for key in SHOWN:
+        table.add_column(score.COLUMNS[key], justify="right")
+    rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in GUARDS}
+    for name, values in rows.items():
+        cells = [f"{values[key]['value']:.3f} [{values[key]['low']:.3f}, {values[key]['high']:.3f}]" for key in SHOWN]
+        table.add_row(name.removeprefix("memory_").replace("_", " "), *cells)
+    return table
