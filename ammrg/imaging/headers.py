@@ -16,7 +16,7 @@ MAX_PIXELS = 64_000_000
 """A film has at most some 20 million pixels; a header that claims more than this is refused."""
 
 MAX_SCANS = 32
-"""Of a JPEG. A progressive one has about ten; each is a few bytes for the sender and a pass over all pixels here."""
+"""Of a progressive JPEG. It has about ten; each is a few bytes for the sender and a pass over all pixels here."""
 
 MAX_TILES = 1024
 """Of a JPEG 2000. Its decoder sets up some 9 KB for each before it looks for pixels."""
@@ -36,12 +36,16 @@ def open_image(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.Im
     Raises:
         ReadError: none of these formats, or beyond the limits.
     """
-    check_effort(data, name)
+    check_tiles(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:  # its own words hold an address, and so differ from run to run
         raise ReadError(f"{name}: cannot be decoded: no whole header of {', '.join(formats)}") from None
     check_pixels(*image.size, name)
+    if "progressive" in image.info:
+        scans = data.count(b"\xff\xda")  # in compressed data 00 follows each ff: this is always the marker
+        if scans > MAX_SCANS:
+            raise ReadError(f"{name}: a JPEG of {scans} scans, more than the {MAX_SCANS} a film may have")
     return image
 
 
@@ -55,17 +59,12 @@ def check_pixels(width: int, height: int, name: str) -> None:
         raise ReadError(f"{name}: {width} x {height} pixels, more than the {MAX_PIXELS:,} a film may have")
 
 
-def check_effort(data: bytes, name: str) -> None:
-    """Refuse a JPEG or JPEG 2000 whose decoding takes far more than its pixels do. Other formats pass.
+def check_tiles(data: bytes, name: str) -> None:
+    """Refuse a JPEG 2000 of very many tiles; other formats pass.
 
     Raises:
-        ReadError: more than :data:`MAX_SCANS` scans or :data:`MAX_TILES` tiles.
+        ReadError: more than :data:`MAX_TILES`.
     """
-    if data.startswith(b"\xff\xd8"):
-        scans = data.count(b"\xff\xda")  # in compressed data a byte ff is followed by 00: this is always the marker
-        if scans > MAX_SCANS:
-            raise ReadError(f"{name}: a JPEG of {scans} scans, more than the {MAX_SCANS} a film may have")
-        return
     at = data.find(_SIZ) + len(_SIZ) if data.startswith((_SIZ, b"\0\0\0\x0cjP  ")) else 0
     if at < len(_SIZ) or len(data) < at + 36:
         return
