@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ammrg.findings import NUM_FINDINGS, POSITIVE
+from ammrg.findings import NO_FINDING, NUM_FINDINGS, POSITIVE
 
 
 class AssociationCounts(NamedTuple):
@@ -45,6 +45,9 @@ def count_associations(
 ) -> AssociationCounts:
     """What the queries of positive findings lean on.
 
+    "No Finding" is asked only where regions of it are stored, which is off by default; a finding that no region was
+    mined for is asked, and fails.
+
     Args:
         associations: ``[b 14 n]``, averaged over heads, 0 where a pattern may not be recalled.
         labels: ``[b 14]``: 1 positive; anything else is not asked.
@@ -52,7 +55,9 @@ def count_associations(
         allowed: bool ``[b n]``, True where a study may recall a pattern; None: all may.
         k: how many of the strongest regions are looked at; fewer where fewer may be recalled.
     """
-    study, finding = (labels == POSITIVE).nonzero().unbind(dim=1)  # m positives
+    positive = labels == POSITIVE
+    positive[:, NO_FINDING] &= (region_findings == NO_FINDING).any()
+    study, finding = positive.nonzero().unbind(dim=1)  # m positives
     region = (region_findings >= 0).expand(len(study), -1)
     if allowed is not None:
         region = region & allowed[study]

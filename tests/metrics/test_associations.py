@@ -55,6 +55,16 @@ def test_a_finding_without_regions_is_asked_and_fails() -> None:
     assert (total.top, total.top_k, total.chance, total.queries) == (0.0, 0.0, 0.0, 1)
 
 
+def test_no_finding_is_asked_only_where_it_has_regions() -> None:
+    found = associations((0, 13, [0, 0, 1.0, 0, 0, 0, 0, 0]), (1, 3, [0, 0, 1.0, 0, 0, 0, 0, 0]))
+    known = labels((0, 13), (1, 3))
+    assert association_scores(count_associations(found, known, FINDINGS_OF))[0].queries == 1
+    assert known[0, 13] == 1.0  # what was given is left as it is
+    stored = FINDINGS_OF.clone()
+    stored[7] = 13
+    assert set(association_scores(count_associations(found, known, stored))[1]) == {3, 13}
+
+
 def test_random_associations_reach_chance_and_batches_add_up() -> None:
     torch.manual_seed(0)
     findings = torch.randint(0, 13, (300,))
