@@ -20,7 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ammrg.networks.association import NUMBERS_AT_ONCE, PatternNorm, Stored, recall, scores
+from ammrg.memory.candidates import Candidates
+from ammrg.networks.association import NUMBERS_AT_ONCE, PatternNorm, Recalled, Stored, recall, scores
+from ammrg.networks.two_step import recall_among
 from ammrg.types import Retrieval
 
 INITIAL_SCORE_STD = 2.0
@@ -145,7 +147,14 @@ class HopfieldRetrieval(nn.Module):
             f"association={self.association_width}, dropout={self.dropout}, steps={self.steps}"
         )
 
-    def forward(self, states: Tensor, patterns: Tensor, mask: Tensor | None = None, k: int = 5) -> Retrieval:
+    def forward(
+        self,
+        states: Tensor,
+        patterns: Tensor,
+        mask: Tensor | None = None,
+        k: int = 5,
+        candidates: Candidates | None = None,
+    ) -> Retrieval:
         """Retrieves one token for each state.
 
         Args:
@@ -153,6 +162,8 @@ class HopfieldRetrieval(nn.Module):
             patterns: ``[n p]``, shared by all studies and never expanded over them.
             mask: bool ``[b n]``, True where a study may recall a pattern; None: all may.
             k: how many of the strongest associations to report (at most n); 0 reports none and is quicker.
+            candidates: a search over the same patterns: then each state and head associates with what it finds alone,
+                in each update step too; None associates with every pattern.
 
         Returns:
             Retrieval: tokens ``[b s out_width]`` in the states' dtype (autocast's under autocast); indices
@@ -166,15 +177,9 @@ class HopfieldRetrieval(nn.Module):
         anything, mask = _open_empty_rows(mask)
         with _autocast_off(states):
             stored = self._pattern_norm(patterns, dtype, self.eps)
-            queries = self._settle(self._queries(states, dtype), stored, mask, self.steps)
-            recalled = recall(
-                self._probes(queries),
-                stored,
-                mask,
-                k=min(k, len(patterns)),
-                dropout=self.dropout if self.training else 0.0,
-                numbers_at_once=self.numbers_at_once,
-            )
+            queries = self._settle(self._queries(states, dtype), stored, mask, self.steps, candidates)
+            dropout = self.dropout if self.training else 0.0
+            recalled = self._recall(queries, stored, mask, candidates, k=min(k, len(patterns)), dropout=dropout)
             total = recalled.total[..., None]
             pooled = recalled.pooled * self.value_scale.to(dtype) + total * self.value_shift.to(dtype)
             values = torch.einsum("bshp,hap->bsha", pooled, self.value_weight.to(dtype))
@@ -268,14 +273,29 @@ class HopfieldRetrieval(nn.Module):
         keys = torch.einsum("bshp,hap->bsha", pooled, self.key_weight.to(dtype))
         return keys if self.key_bias is None else keys + self.key_bias.to(dtype)
 
-    def _settle(self, queries: Tensor, stored: Stored, mask: Tensor | None, steps: int) -> Tensor:
+    def _recall(
+        self,
+        queries: Tensor,
+        stored: Stored,
+        mask: Tensor | None,
+        candidates: Candidates | None,
+        k: int = 0,
+        dropout: float = 0.0,
+    ) -> Recalled:
+        probes, limit = self._probes(queries), self.numbers_at_once
+        if candidates is None:
+            return recall(probes, stored, mask, k=k, dropout=dropout, numbers_at_once=limit)
+        return recall_among(probes, stored, mask, candidates, k=k, dropout=dropout, numbers_at_once=limit)
+
+    def _settle(
+        self, queries: Tensor, stored: Stored, mask: Tensor | None, steps: int, candidates: Candidates | None = None
+    ) -> Tensor:
         """Takes the further update steps; a state (and head) that has come to rest is left alone."""
         if steps == 0:
             return queries
         moving = torch.ones(queries.shape[:3], dtype=torch.bool, device=queries.device)
         for _ in range(steps):
-            recalled = recall(self._probes(queries), stored, mask, numbers_at_once=self.numbers_at_once)
-            new = self._keys(recalled.pooled)
+            new = self._keys(self._recall(queries, stored, mask, candidates).pooled)
             step = (new - queries).detach().norm(dim=-1)
             queries = torch.where(moving[..., None], new, queries)
             moving = moving & (step > self.tolerance)

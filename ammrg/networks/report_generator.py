@@ -20,6 +20,7 @@ from ammrg.errors import SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, NUM_FINDINGS, POSITIVE
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank, owners_mask
+from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import Classification, DiseaseClassifier, study_logits
@@ -29,6 +30,8 @@ from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import Retrieval, StudyBatch
 
 PROJECTIONS = ("frontal", "lateral", "unknown")
+CANDIDATES = 256
+"""For each state and head, where retrieval is in two steps."""
 Memories = Literal["own", "shuffled", "visual_off", "report_off", "off"]
 """What the language model reads in the memories' place: what the study recalled, what the next study of the batch
 recalled, or zeros for one memory or both. All but ``own`` are guards: do the memories matter?"""
@@ -114,6 +117,9 @@ class ReportGenerator(nn.Module):
         image_tokens, query_tokens, visual_memory, report_memory: which streams the language model reads.
         pool_image_tokens: average each film's token grid to at most this many a side; None: all tokens.
         hopfield: settings of both :class:`HopfieldRetrieval` (``association_width``, ``heads``, ``beta``, ...).
+        two_step: ``{candidates, visited, lists, folder}``: associate each state and head with so many patterns that an
+            approximate search finds (:class:`FaissSearch`; needs the extra ``scale``), for memories too large to
+            associate with every pattern; None associates with all.
         exclude_self: whose own patterns a study may not recall; see :func:`ammrg.memory.bank.owners_mask`. It holds
             outside training too, where no stored pattern should be the study's own anyway.
         instruction: what follows the visual tokens in the user turn.
@@ -149,6 +155,7 @@ class ReportGenerator(nn.Module):
         report_memory: bool = True,
         pool_image_tokens: int | None = None,
         hopfield: Mapping[str, Any] | None = None,
+        two_step: Mapping[str, Any] | None = None,
         exclude_self: Exclude = "patient",
         instruction: str = INSTRUCTION,
         max_report_tokens: int = 128,
@@ -189,6 +196,7 @@ class ReportGenerator(nn.Module):
         if finding_tokens:
             self.finding_names = nn.Parameter(_embedded_names(language_model) / scale)
         self.retrievals = nn.ModuleDict()
+        self.candidates: dict[str, Candidates] = {}
         for name, bank in (("visual", self.visual_bank), ("report", self.report_bank)):
             if bank is None:
                 continue
@@ -198,6 +206,10 @@ class ReportGenerator(nn.Module):
                 )
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.retrievals[name] = HopfieldRetrieval(width, bank.width, width, **(hopfield or {}))
+            if two_step is not None:
+                settings = dict(two_step)
+                count = settings.pop("candidates", CANDIDATES)
+                self.candidates[name] = Candidates(FaissSearch(bank.patterns, **settings), count)
         if self.visual_bank is not None:
             self.register_buffer("_region_findings", self.visual_bank.region_findings, persistent=False)
         self._classifier_given = tensors_fingerprint(classifier.state_dict())
@@ -274,7 +286,8 @@ class ReportGenerator(nn.Module):
         assert bank is not None
         patterns = getattr(self, f"{name}_patterns")
         mask = self._may_recall(bank, batch)
-        return cast(Retrieval, self.retrievals[name](queries, patterns, mask, k=associations))
+        candidates = self.candidates.get(name)
+        return cast(Retrieval, self.retrievals[name](queries, patterns, mask, k=associations, candidates=candidates))
 
     def _may_recall(self, bank: MemoryBank, batch: StudyBatch) -> Tensor | None:
         """Bool ``[b n]``; None for a batch whose studies own nothing of the bank."""

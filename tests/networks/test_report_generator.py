@@ -14,6 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING
 from ammrg.memory.bank import BankMeta, MemoryBank
+from ammrg.memory.candidates import ExactSearch
+from ammrg.networks import report_generator
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel
@@ -293,6 +295,33 @@ def test_the_association_loss_teaches_queries_to_recall_their_own_finding(llm_fo
         assert int(found[study, finding].argmax()) == finding
     with pytest.raises(SettingsError, match="visual_memory is off"):
         build(llm_folder, visual_memory=False).association_loss(examples, states)
+
+
+def test_retrieval_in_two_steps_masks_and_explains_as_the_whole_does(
+    llm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Exact(ExactSearch):
+        def __init__(self, patterns: Tensor, visited: int) -> None:
+            super().__init__(patterns)
+            assert visited == 3
+
+        def __call__(self, probes: Tensor, count: int) -> Tensor:
+            asked.append(count)
+            return super().__call__(probes, count)
+
+    monkeypatch.setattr(report_generator, "FaissSearch", Exact)
+    whole, two_steps = build(llm_folder).eval(), build(llm_folder, two_step={"candidates": 7, "visited": 3}).eval()
+    for ours, theirs in zip(two_steps.prompt(batch()).tokens, whole.prompt(batch()).tokens, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert asked == [7, 6]  # of seven regions and six reports
+    few = build(llm_folder, two_step={"candidates": 1, "visited": 3}).eval().prompt(batch(), associations=7)
+    assert few.regions is not None
+    for row in range(3):
+        own = (few.regions.indices[row] == 2 * row) | (few.regions.indices[row] == 2 * row + 1)
+        assert few.regions.weights[row][own].sum() == 0
+    torch.testing.assert_close(few.regions.weights.sum(-1), torch.ones(3, 14))
 
 
 def test_generated_reports_carry_their_reasons(llm_folder: Path) -> None:
