@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 2**16
 """Patterns normalised and added, or compared, at once."""
 SMALL = 20_000
 """Memories up to this size are searched exactly: nothing is gained by an index of lists."""
-SAMPLES_PER_LIST = 64
+SAMPLES_PER_LIST = 40
 """Patterns that the centres of the lists are learned from, for each list."""
 
 
