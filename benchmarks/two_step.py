@@ -26,7 +26,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ammrg.errors import SettingsError
-from ammrg.memory.candidates import Candidates, FaissSearch
+from ammrg.memory.candidates import Candidates, ExactSearch, FaissSearch
 from ammrg.networks.association import PatternNorm, Recalled, Stored, recall, scores
 from ammrg.networks.two_step import recall_among
 from benchmarks.hopfield import resident_mib
@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for probes in probes_of(patterns):
             with torch.no_grad():
                 exact, seconds = timed(lambda tensor=probes.tensor: recall(tensor, stored, None, k=5))  # type: ignore[misc]
-                best = best_rows(probes.tensor.flatten(0, 2), stored)
+                best = ExactSearch(patterns)(probes.tensor.flatten(0, 2), TOP)
                 leaned_on = effective(probes.tensor, stored)
             for visited in (4, 16, 64):
                 for count in (64, 256):
@@ -184,17 +184,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()}
     print(json.dumps({"benchmark": "two_step", "cases": cases, "targets": {}, "facts": facts, "machine": machine}))
     return 0
-
-
-def best_rows(probes: Tensor, stored: Stored) -> Tensor:
-    """int64 ``[m TOP]``: the best patterns of each probe, by exact comparison."""
-    values, rows = probes.new_empty(len(probes), 0), torch.empty(len(probes), 0, dtype=torch.int64)
-    for start in range(0, len(stored.patterns), BLOCK):
-        found = (probes @ stored.block(start, start + BLOCK).T).topk(TOP, dim=1)
-        values, rows = torch.cat([values, found.values], 1), torch.cat([rows, found.indices + start], 1)
-        values, kept = values.topk(TOP, dim=1)
-        rows = rows.gather(1, kept)
-    return rows
 
 
 if __name__ == "__main__":

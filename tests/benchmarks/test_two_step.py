@@ -9,7 +9,6 @@ import sys
 import pytest
 import torch
 
-from ammrg.memory.candidates import ExactSearch
 from ammrg.networks.association import PatternNorm, scores
 from benchmarks import two_step
 
@@ -21,8 +20,6 @@ def test_leaning_is_the_exponential_of_the_entropy(monkeypatch: pytest.MonkeyPat
     associations = scores(probes, stored.block(0, 30), None).softmax(-1)
     expected = (-(associations * associations.log()).sum(-1)).exp().median()
     assert two_step.effective(probes, stored) == pytest.approx(float(expected), rel=1e-4)
-    best = two_step.best_rows(probes.flatten(0, 2), stored)
-    assert torch.equal(best, ExactSearch(patterns)(probes.flatten(0, 2), two_step.TOP))
 
 
 def test_without_faiss_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
