@@ -29,11 +29,15 @@ def check_records(records: Iterable[tuple[str, str, str]]) -> None:
         records: (study_id, subject_id, split) of each study.
 
     Raises:
-        DataError: names the patients or the study.
+        DataError: names the patients or the study, or the study without an id.
     """
     splits: dict[str, set[str]] = {}
     seen: set[str] = set()
     for study_id, subject_id, split in records:
+        if not study_id.strip() or not subject_id.strip():
+            raise DataError(
+                f"a study of {split} has an empty id (study {study_id!r}, patient {subject_id!r}); name both"
+            )
         if study_id in seen:
             raise DataError(f"study {study_id} stands twice in the raw data; study ids must be unique")
         seen.add(study_id)
@@ -41,7 +45,8 @@ def check_records(records: Iterable[tuple[str, str, str]]) -> None:
     shared = [f"{subject} in {' and '.join(sorted(names))}" for subject, names in splits.items() if len(names) > 1]
     if shared:
         raise DataError(
-            f"{len(shared)} patients stand in two splits, which would leak their films: {'; '.join(shared[:5])}"
+            f"patients in two splits, which would leak their films ({len(shared)}): {'; '.join(shared[:5])}. Give each "
+            "patient one split in the table or annotation that names it"
         )
 
 
@@ -84,6 +89,7 @@ def write_card(
         )
     by_split = {split: [path for path in shards if path.name.startswith(f"{split}-")] for split in SPLITS}
     tables = {split: texts_of(paths) for split, paths in by_split.items() if paths}
+    tables = {split: table for split, table in tables.items() if table.num_rows}
     check_records(
         (study_id, subject_id, split)
         for split, table in tables.items()

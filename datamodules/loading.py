@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, DistributedSampler
 
+from ammrg.errors import CheckpointError
 from ammrg.types import StudyBatch
 from datamodules.ordering import shares
 
@@ -32,6 +33,7 @@ class StudySampler(DistributedSampler[Any]):
         rank: int = 0,
         world: int = 1,
         whole: bool = True,
+        made_of: Mapping[str, str | int | float | bool] | None = None,
     ) -> None:
         """
         Args:
@@ -39,8 +41,9 @@ class StudySampler(DistributedSampler[Any]):
             batch_size: studies a process takes at a time.
             rank, world: the process, and how many there are.
             whole: no study may be left out; training may lose a few where they cannot be shared evenly.
+            made_of: what the batches of an epoch depend on, by name; kept with a place in an epoch.
         """
-        self.order = order
+        self.order, self.made_of = order, dict(made_of or {})
         count = len(order(0))
         super().__init__(range(count), num_replicas=world, rank=rank)
         self.slices = list(shares(count, batch_size, rank, world, whole=whole))
@@ -85,14 +88,34 @@ class StudyLoader(DataLoader[Any]):
             self.place = (epoch, done)
             yield batch
 
-    def state_dict(self) -> dict[str, int]:
-        """Plain numbers."""
-        return {"epoch": self.place[0], "batches": self.place[1]}
+    def state_dict(self) -> dict[str, Any]:
+        """The place, and what the batches depend on: plain numbers and texts."""
+        return {"epoch": self.place[0], "batches": self.place[1], "made_of": self.sampler.made_of}  # type: ignore[attr-defined]
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """The next pass goes on where the state was taken."""
-        self.place = (state["epoch"], state["batches"])
-        self.sampler.resume(*self.place)  # type: ignore[attr-defined]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The next pass goes on where the state was taken.
+
+        Raises:
+            CheckpointError: it was taken among other batches, or is no place in an epoch.
+        """
+        kept, found = state.get("made_of", {}), self.sampler.made_of  # type: ignore[attr-defined]
+        changed = [
+            f"{name}: {kept.get(name, 'not kept')} (kept) -> {found.get(name, 'not set')} (now)"
+            for name in {**kept, **found}
+            if kept.get(name) != found.get(name)
+        ]
+        if changed:
+            raise CheckpointError(
+                "the checkpoint stands in the middle of an epoch of other batches, so that studies would be lost or "
+                "doubled:\n  " + "\n  ".join(changed) + "\nGo on with the settings that it was made with."
+            )
+        epoch, batches = state.get("epoch", -1), state.get("batches", -1)
+        if epoch < 0 or not 0 <= batches <= len(self):
+            raise CheckpointError(
+                f"the checkpoint stands at batch {batches} of epoch {epoch}; an epoch has {len(self)}"
+            )
+        self.place = (epoch, batches)
+        self.sampler.resume(epoch, batches)  # type: ignore[attr-defined]
 
 
 def in_order(count: int) -> Callable[[int], NDArray[np.int64]]:

@@ -37,8 +37,8 @@ def repeat_factors(labels: NDArray[np.float32], threshold: float) -> NDArray[np.
 
 
 def repeated(factors: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """``[m 2]``: (study, copy) of an epoch, in order; each study ``floor`` or ``ceil`` of its factor times, never less
-    than once, and every epoch of the same length m (systematic sampling of the fractions)."""
+    """``[m 2]``: (study, copy) of an epoch, in order; each study once, and beyond that about ``factor - 1`` times, as
+    systematic sampling rounds it: every epoch has the same length m, n + the rounded sum of ``factor - 1``."""
     extra = np.cumsum(factors - 1.0)
     total = round(float(extra[-1])) if len(extra) else 0
     counts = np.ones(len(factors), np.int64)

@@ -20,7 +20,7 @@ from ammrg.findings import FINDINGS
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import eval_transform, train_transform
 from datamodules.format import write_atomically
-from datamodules.prepared import load_split
+from datamodules.prepared import PreparedFolder
 
 COLUMNS, ROWS, CELL = 6, 4, 256
 VARIANTS, SMALL_CELL, NETWORK_SIDE = 7, 192, 224
@@ -30,7 +30,7 @@ AUGMENTATION = Path("docs/augmentation.png")
 def contact_sheet(folder: Path, card: Mapping[str, Any], path: Path) -> None:
     """24 films drawn by the card's seed, with projection and positive findings under each."""
     split = max(card["counts"], key=lambda name: int(card["counts"][name]["studies"]))
-    rows = load_split(folder, split)
+    rows = PreparedFolder(folder).streamed(split, cached_groups=1)
     draw = np.random.default_rng(int(card["seed"] or 0))
     chosen = draw.permutation(len(rows))[: COLUMNS * ROWS]
     line = 14

@@ -63,7 +63,9 @@ class PreparedFolder:
         Args:
             location: a folder, or a URL that fsspec knows.
         """
-        self.location = str(location).rstrip("/")
+        self.location = os.path.expanduser(str(location)).rstrip("/")
+        if not self.location:
+            raise DataError("data.folder is empty; name the folder of the prepared data")
         self._indices: dict[str, SplitIndex] = {}
 
     @property
@@ -155,11 +157,11 @@ class PreparedFolder:
 
     def fits(self) -> bool:
         """True where a memory map of all films, as large as the shards, may lie beside them: on this machine, in at
-        most half of the free space (or where it lies already)."""
+        most half of the space that is free, or taken by the map already."""
         if not self.is_local:
             return False
-        made = Path(self.location) / ".cache"
-        return made.is_dir() or int(self.card["bytes"]) <= shutil.disk_usage(self.location).free // 2
+        mapped = sum(path.stat().st_size for path in (Path(self.location) / ".cache").rglob("*") if path.is_file())
+        return int(self.card["bytes"]) <= (shutil.disk_usage(self.location).free + mapped) // 2
 
     def mapped(self, split: str) -> datasets.Dataset:
         """All rows of one split, memory-mapped; nothing is asked of a hub.
@@ -167,11 +169,14 @@ class PreparedFolder:
         The map is made once, in the folder's ``.cache`` (in the user's own where the folder is read-only).
 
         Raises:
-            DataError: no card, no such split, or shards missing.
+            DataError: no card, no such split, a folder that is not of this machine, or shards missing, broken or not
+                those of the index.
         """
+        if not self.is_local:
+            raise DataError(f"{self.location}: only a folder of this machine can be mapped; leave data.streamed unset")
         expected = self.split_size(split)
         files = sorted(str(path) for path in Path(self.location).glob(f"{split}-*.parquet"))
-        found = sum(pq.read_metadata(path).num_rows for path in files)
+        found = sum(rows_of(path) for path in files)
         if found != expected:
             raise DataError(
                 f"{self.location}: the {split} shards hold {found} studies, the card says {expected}; prepare again"
@@ -184,10 +189,13 @@ class PreparedFolder:
         try:
             writable = os.access(self.location, os.W_OK)
             cache = str(Path(self.location).resolve() / ".cache") if writable else None
-            return datasets.Dataset.from_parquet(files, cache_dir=cache)
+            rows = datasets.Dataset.from_parquet(files, cache_dir=cache)
         finally:
             if shown:
                 datasets.enable_progress_bars()
+        if list(rows["study_id"]) != list(self.index(split).study_ids):
+            raise DataError(f"{self.location}: the {split} shards hold other studies than {INDEX} lists; prepare again")
+        return rows
 
     def streamed(self, split: str, cached_groups: int) -> StreamedRows:
         """The rows of one split, fetched when they are asked for."""
@@ -257,6 +265,18 @@ class StreamedRows:
         while len(self._groups) > self.cached_groups:
             self._groups.popitem(last=False)
         return table
+
+
+def rows_of(path: str) -> int:
+    """Studies of a shard, from its footer.
+
+    Raises:
+        DataError: not a whole shard.
+    """
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a whole shard: {error}; copy or prepare the data again") from error
 
 
 def open_filesystem(location: str) -> tuple[Any, str]:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,12 @@ from datamodules.sources import SPLITS, Rejection, Section, SourceReading, secti
 
 STUDIES_PER_SHARD = 128
 JPEG_QUALITY = 90
+SHORTEST_SIDE, LONGEST_ASPECT = 16, 8
+"""In pixels, and as a ratio: what is smaller or longer is a strip or an icon, not a film."""
+SHARD = re.compile(r"(?:train|val|test)-\d{5}\.parquet")
+PARTIAL = re.compile(
+    rf"\.(?:{SHARD.pattern}|card\.json|index\.parquet|rejected\.jsonl|prepare\.json|\w+\.png)\.\d+\.partial"
+)
 FEW_STUDIES = 64
 """With no more than this many to make, starting worker processes costs more than it brings."""
 
@@ -101,11 +108,12 @@ def write_shards(
     check_records((study.study_id, study.subject_id, study.split) for studies in known for study in studies)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(".*.partial"):
-        leftover.unlink(missing_ok=True)
+        if PARTIAL.fullmatch(leftover.name):
+            leftover.unlink(missing_ok=True)
     jobs = list(plan_jobs(reading, folder, size, section, int(settings.get("seed") or 0)))
     planned = {job.path for job in jobs}
     for stale in folder.glob("*-*.parquet"):
-        if stale not in planned:
+        if SHARD.fullmatch(stale.name) and stale not in planned:
             stale.unlink()
     run_jobs(jobs, workers)
     return write_card(folder, [job.path for job in jobs], reading, dataset, settings, max_rejected)
@@ -123,9 +131,20 @@ def plan_jobs(reading: SourceReading, folder: Path, size: int, section: Section,
             studies = [studies[place] for place in np.random.default_rng(seed).permutation(len(studies))]
         for number, start in enumerate(range(0, len(studies), STUDIES_PER_SHARD)):
             part = studies[start : start + STUDIES_PER_SHARD]
-            made_from = f"{VERSION}|{size}|{section}|{JPEG_QUALITY}|{ROWS_PER_GROUP}|{part!r}"
+            made_from = f"{VERSION}|{size}|{section}|{JPEG_QUALITY}|{ROWS_PER_GROUP}|{described(part)}"
             plan = hashlib.sha256(made_from.encode()).hexdigest()[:16]
             yield Job(folder / shard_name(split, number), part, size, section, plan)
+
+
+def described(studies: Sequence[Study]) -> str:
+    """Studies as text, their films by the end of their path: a raw folder may be moved."""
+    if not isinstance(studies, list):
+        return repr(studies)
+    names = [
+        [view.image if isinstance(view.image, bytes) else "/".join(view.image.parts[-4:]) for view in study.views]
+        for study in studies
+    ]
+    return repr([(study._replace(views=()), films) for study, films in zip(studies, names, strict=True)])
 
 
 def run_jobs(jobs: Sequence[Job], workers: int | None) -> None:
@@ -191,11 +210,12 @@ def start_worker() -> None:
 
 
 def is_made(job: Job) -> bool:
-    """True where the shard is there, whole, and made from the same records."""
+    """True where the shard is there, whole, made from the same records, and lacks no film that may be cured by now."""
     if not job.path.exists():
         return False
     try:
-        return bool(shard_notes(job.path)["plan"] == job.plan)
+        notes = shard_notes(job.path)
+        return bool(notes["plan"] == job.plan and not notes["rejected"])
     except (DataError, KeyError):
         return False
 
@@ -233,13 +253,13 @@ def encode_study(study: Study, size: int, section: Section) -> Encoded:
     place: dict[int, int] = {}
     for number, view in enumerate(study.views):
         try:
-            film = shrink(read_film(view.image, at_least=size), size)
+            stored = to_jpeg(shrink(checked(read_film(view.image, at_least=size)), size))
         except ReadError as error:
             name = view.image.name if isinstance(view.image, Path) else f"view {number + 1}"
-            rejected.append(Rejection(study.study_id, name, str(error).replace(str(view.image), name)))
+            rejected.append(Rejection(study.study_id, name, str(error).removeprefix(f"{view.image}: ")))
             continue
         place[number] = len(images)
-        images.append(to_jpeg(film))
+        images.append(stored)
         projections.append(view.projection)
     if not images:
         return Encoded(None, "", 0, rejected)
@@ -261,6 +281,21 @@ def encode_study(study: Study, size: int, section: Section) -> Encoded:
         "boxes": boxes,
     }
     return Encoded(row, digest_row(row), sum(map(raw_bytes, study.views)), rejected)
+
+
+def checked(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A film that can be one.
+
+    Raises:
+        ReadError: a side is too short, or one side many times the other.
+    """
+    short, long = sorted(film.shape)
+    if short < SHORTEST_SIDE or long > LONGEST_ASPECT * short:
+        raise ReadError(
+            f"{film.shape[1]} x {film.shape[0]} pixels; a film has at least {SHORTEST_SIDE} a side, and no side is "
+            f"more than {LONGEST_ASPECT} times the other"
+        )
+    return film
 
 
 def raw_bytes(view: View) -> int:

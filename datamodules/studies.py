@@ -319,7 +319,22 @@ class StudyDataModule(LightningDataModule):
         rank, world = self.process
         return self.loader(
             dataset,
-            StudySampler(self.training_order(seed), batch_size=self.batch_size, rank=rank, world=world, whole=False),
+            StudySampler(
+                self.training_order(seed),
+                batch_size=self.batch_size,
+                rank=rank,
+                world=world,
+                whole=False,
+                made_of={
+                    "data": self.card["fingerprint"],
+                    "seed": seed,
+                    "processes": world,
+                    "data.batch_size": self.batch_size,
+                    "data.labelled_only": self.labelled_only,
+                    "data.repeat_threshold": self.hparams["repeat_threshold"],
+                    "data.streamed": self.is_streamed,
+                },
+            ),
         )
 
     def val_dataloader(self) -> StudyLoader:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ammrg.errors import SettingsError
+from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
-from datamodules.format import write_atomically
+from datamodules.format import CARD, write_atomically
 from datamodules.prepared import read_card
 from datamodules.shards import write_shards
 from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
@@ -18,7 +20,7 @@ from datamodules.sources.phantom import SPLIT_SIZES
 from experiments.run_settings import differences
 
 PHANTOM_SIZE, DEFAULT_SIZE = 256, 512
-SMALLEST_SIZE = 32
+SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
 SETTINGS = "prepare.json"
 
 
@@ -53,13 +55,14 @@ def prepare(
         The card.
 
     Raises:
-        SettingsError: the folder was prepared with other settings; names each.
-        DataError: the raw data are missing or not as their format says, or too many films were set aside.
+        SettingsError: settings that cannot be, or the folder was prepared with others; names each.
+        DataError: the raw data are missing or not as their format says, too many films were set aside, the folder holds
+            something else or is being prepared by another process, or a file cannot be read or written.
     """
     phantom = dataset == "phantom"
-    side = size or (PHANTOM_SIZE if phantom else DEFAULT_SIZE)
-    if side < SMALLEST_SIZE:
-        raise SettingsError(f"--size {side}: a film needs at least {SMALLEST_SIZE} pixels")
+    side = (PHANTOM_SIZE if phantom else DEFAULT_SIZE) if size is None else size
+    if not SMALLEST_SIZE <= side <= LARGEST_SIZE:
+        raise SettingsError(f"--size {side}: must lie between {SMALLEST_SIZE} and {LARGEST_SIZE} pixels")
     if studies is not None and not phantom:
         raise SettingsError(f"--studies is for the phantom; {dataset} has the studies it has")
     counts = dict(studies or SPLIT_SIZES) if phantom else None
@@ -72,28 +75,52 @@ def prepare(
         "seed": seed,
         "studies": counts,
     }
-    finished = (out / "card.json").exists()
-    check_kept(out / SETTINGS, settings, finished)
-    if finished:
-        print(f"{out} is up to date")
-        card = read_card(out)
-        draw_pictures(out, card)
+    try:
+        finished = (out / CARD).exists()
+        check_kept(out / SETTINGS, settings, finished)
+        if finished:
+            print(f"{out} is up to date")
+            card = read_card(out)
+            draw_pictures(out, card)
+            return card
+        if not (out / SETTINGS).exists() and out.exists() and any(out.iterdir()):
+            raise DataError(f"{out} holds other files; name a new or an empty folder with --out")
+        reading = read_source(dataset, raw, source=source, section=section, seed=seed, split_sizes=counts, size=side)
+        out.mkdir(parents=True, exist_ok=True)
+        with alone(out):
+            write_atomically(out / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
+            card = write_shards(
+                reading,
+                out,
+                dataset=dataset,
+                settings={key: value for key, value in settings.items() if key != "raw"},
+                size=side,
+                section=section,
+                workers=workers,
+                max_rejected=max_rejected,
+            )
+            draw_pictures(out, card)
         return card
-    reading = read_source(dataset, raw, source=source, section=section, seed=seed, split_sizes=counts, size=side)
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
-    card = write_shards(
-        reading,
-        out,
-        dataset=dataset,
-        settings={key: value for key, value in settings.items() if key != "raw"},
-        size=side,
-        section=section,
-        workers=workers,
-        max_rejected=max_rejected,
-    )
-    draw_pictures(out, card)
-    return card
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or out}: {error.strerror or error}. What is finished in {out} stays; with the cause "
+            "cured, the same command goes on"
+        ) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process: two that prepare the same would take each other's files away.
+
+    Raises:
+        DataError: another process holds it. A killed one holds nothing.
+    """
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{folder} is being prepared by another process; wait for it, or stop it first") from None
+        yield
 
 
 def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
@@ -103,14 +130,18 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
 
     Raises:
         SettingsError: names every setting that differs.
+        DataError: the kept settings cannot be read.
     """
     if not path.exists():
         return
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        kept = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as settings: {error}; prepare into another folder") from error
     asked = dict(settings)
     for key in ("raw", "source"):
         if finished and asked[key] is None:
-            asked[key] = kept[key]
+            asked[key] = kept.get(key)
     changed = differences(kept, asked)
     if changed:
         raise SettingsError(
@@ -159,6 +190,8 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
         cells = [card["findings"][split][name] for split in splits]
         table.add_row(name, *(f"{cell['positive']:,} + / {cell['uncertain']:,} ?" for cell in cells))
     console.print(table)
+    if empty := [split for split in SPLITS if split not in card["counts"]]:
+        console.print(f"no study in {' and '.join(empty)}: what reads them will refuse this folder", style="yellow")
     for key, value in card["notes"].items():
         console.print(f"{key}: {value}", highlight=False)
     share = card["rejected"] / max(1, card["films_named"])
@@ -184,6 +217,21 @@ def split_sizes(text: str) -> dict[str, int]:
     return sizes
 
 
+def positive(text: str) -> int:
+    """A number of at least 1; for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of at least 1")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1; for argparse."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a share between 0 and 1")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of ``prepare``."""
     arguments = argparse.ArgumentParser(
@@ -199,13 +247,17 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help=f"shorter side of a film in pixels, at most ({PHANTOM_SIZE} phantom, {DEFAULT_SIZE} else)",
     )
-    arguments.add_argument("--workers", type=int, help="processes (default: one a core)")
+    arguments.add_argument("--workers", type=positive, help="processes (default: one a core)")
     arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
-    arguments.add_argument("--source", help="which layout, where a folder holds several: r2gen, csv or xml (default: the first present)")
-    arguments.add_argument("--seed", type=int, default=0, help="of the phantom, or of a split made here")
+    arguments.add_argument(
+        "--source", help="which layout, where a folder holds several: r2gen, csv or xml (default: the first present)"
+    )
+    arguments.add_argument(
+        "--seed", type=int, default=0, help="of the phantom, of a split made here, and of the order of training studies"
+    )
     arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=2400,val=150,test=240")
     arguments.add_argument(
-        "--max-rejected", type=float, default=0.01, help="share of films that may be set aside (default 0.01)"
+        "--max-rejected", type=share, default=0.01, help="share of films that may be set aside (default 0.01)"
     )
     return arguments
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from ammrg.errors import DataError, SettingsError
+from ammrg.text.cleaning import clean
 from ammrg.types import Study
 
 Section = Literal["findings", "impression", "both"]
@@ -96,6 +97,9 @@ def read_source(
     if section not in SECTIONS:
         raise SettingsError(f"--section {section}: not known; one of {', '.join(SECTIONS)}")
     if dataset == "phantom":
+        for option, value in (("--raw", raw), ("--source", source)):
+            if value is not None:
+                raise SettingsError(f"{option} {value}: the phantom is drawn, it has no raw data")
         sizes = split_sizes or {}
         drawn = {split: DrawnStudies(split, 0, count, seed, size) for split, count in sizes.items()}
         return SourceReading(drawn, "phantom", films=0)
@@ -130,5 +134,5 @@ def section_text(study: Study, section: Section) -> str:
 
 def with_section(studies: Sequence[Study], section: Section) -> tuple[list[Study], int]:
     """The studies that have a text in the section, and how many have none."""
-    kept = [study for study in studies if section_text(study, section).strip()]
+    kept = [study for study in studies if clean(section_text(study, section))]
     return kept, len(studies) - len(kept)

@@ -86,8 +86,8 @@ def read_annotation(path: Path) -> list[Entry]:
             message names file, entry and field.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict) or not GROUPS.keys() & content.keys():
         found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
@@ -114,6 +114,10 @@ def entry(example: Any, split: str, where: str) -> Entry:
         if field not in example:
             name = f" (id {example['id']})" if "id" in example else ""
             raise DataError(f"{where}{name} has no field '{field}'; it has {', '.join(map(str, example)) or 'none'}")
+    for field in ("id", "study_id", "subject_id"):
+        value = example.get(field, 0)
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+            raise DataError(f"{where}: {field} must be a name or a number, is {value!r}")
     films = example["image_path"]
     films = [films] if isinstance(films, str) else films
     if not isinstance(films, list) or not films or not all(isinstance(film, str) for film in films):
@@ -182,6 +186,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     for study_id, examples in grouped.items():
         first = examples[0]
         splits = sorted({example.split for example in examples})
+        if len({example.id for example in examples}) < len({(example.id, example.report) for example in examples}):
+            raise DataError(f"{path}: id {first.id} stands twice, with two reports; give each study an id of its own")
         if len(splits) > 1:
             raise DataError(f"{path}: study {study_id} stands in {' and '.join(splits)}")
         named = [film for example in examples for film in example.films]

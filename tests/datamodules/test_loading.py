@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import lightning
@@ -18,7 +20,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from ammrg.errors import DataError
+from ammrg.errors import CheckpointError, DataError
 from ammrg.types import Study, StudyBatch, View
 from datamodules.format import ROWS_PER_GROUP
 from datamodules.shards import to_jpeg, write_shards
@@ -148,7 +150,7 @@ def test_two_ranks_resumed_at_a_random_step_go_on_as_if_never_stopped(folder, st
         for _ in range(step):  # workers have fetched further than this
             next(stopped)
         state = json.loads(json.dumps(interrupted.state_dict()))
-        assert state == {"epoch": epoch, "batches": step}
+        assert (state["epoch"], state["batches"]) == (epoch, step)
         resumed = module(folder, rank, 2, num_workers=2, streamed=streamed).train_dataloader()
         resumed.load_state_dict(state)
         assert resumed.state_dict() == state
@@ -163,8 +165,60 @@ def test_a_state_taken_after_the_last_batch_goes_on_with_the_next_epoch(folder):
     whole = module(folder).train_dataloader()
     _, second = batches(whole), batches(whole)
     resumed = module(folder).train_dataloader()
-    resumed.load_state_dict({"epoch": 0, "batches": len(whole)})
+    resumed.load_state_dict({**whole.state_dict(), "epoch": 0, "batches": len(whole)})
     assert batches(resumed) == second
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"batch_size": 8}, r"data\.batch_size: 4 \(kept\) -> 8 \(now\)"),
+        ({"seed": 6}, r"seed: 5 \(kept\) -> 6"),
+        ({"world": 2}, r"processes: 1 \(kept\) -> 2"),
+        ({"streamed": True}, r"data\.streamed: False"),
+        ({"repeat_threshold": 0.5}, r"data\.repeat_threshold: 0\.0"),
+    ],
+)
+def test_a_place_among_other_batches_is_refused_by_name(folder, options, named):
+    loader = module(folder).train_dataloader()
+    next(iter(loader))
+    other = module(folder, **options).train_dataloader()
+    with pytest.raises(CheckpointError, match=named):
+        other.load_state_dict(loader.state_dict())
+
+
+def test_a_place_that_is_none_is_refused(folder):
+    loader = module(folder).train_dataloader()
+    made_of = loader.state_dict()["made_of"]
+    for broken in (
+        {},
+        {"epoch": 0, "batches": 999, "made_of": made_of},
+        {"epoch": -1, "batches": 0, "made_of": made_of},
+    ):
+        with pytest.raises(CheckpointError):
+            loader.load_state_dict(broken)
+
+
+def test_shards_that_are_not_those_of_the_index_are_refused_when_mapped(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".cache"))
+    table = pq.read_table(copy / "index.parquet")
+    pq.write_table(table.take(pa.array(range(table.num_rows))[::-1]), copy / "index.parquet")
+    with pytest.raises(DataError, match="hold other studies than index"):
+        list(module(str(copy), streamed=False).val_dataloader())
+    (copy / "test-00000.parquet").write_bytes(b"PAR1 half a file")
+    with pytest.raises(DataError, match=r"test-00000\.parquet: not a whole shard"):
+        list(module(str(copy), streamed=False, predict_split="test").predict_dataloader())
+    with pytest.raises(DataError, match="only a folder of this machine can be mapped"):
+        list(module("memory://nowhere", streamed=False).val_dataloader())
+
+
+def test_what_does_not_fit_beside_its_map_is_streamed(folder, monkeypatch):
+    size = module(folder).card["bytes"]
+    mapped = sum(path.stat().st_size for path in (Path(folder) / ".cache").rglob("*") if path.is_file())
+    for free, streamed in ((2 * size - mapped, False), (2 * size - mapped - 2, True)):
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        assert module(folder).is_streamed is streamed
 
 
 def test_rare_findings_come_more_often_where_asked(folder):

@@ -102,7 +102,7 @@ def test_rarer_findings_are_repeated_by_the_square_root_rule():
 
 
 @given(factors=st.lists(st.floats(1, 6), max_size=60), epoch=st.integers(0, 5))
-def test_repeats_are_the_floor_or_the_ceiling_and_as_many_every_epoch(factors, epoch):
+def test_repeats_are_close_to_the_factor_and_as_many_every_epoch(factors, epoch):
     wanted = np.asarray(factors)
     drawn = repeated(wanted, 0, epoch)
     counts = np.bincount(drawn[:, 0], minlength=len(wanted))

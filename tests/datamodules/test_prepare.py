@@ -13,7 +13,7 @@ from ammrg.text.cleaning import clean
 from datamodules.prepared import load_split, read_card
 from datamodules.sources import iu_xray
 from experiments.__main__ import main
-from experiments.prepare import prepare
+from experiments.prepare import alone, prepare
 
 ANNOTATED = {"train": (1, 2, 3, 4), "val": (5, 6), "test": (7, 8)}
 
@@ -117,3 +117,91 @@ def test_any_r2gen_annotation_can_be_prepared(write_iu, tmp_path):
     card = prepare("r2gen", write_iu(8, ANNOTATED), tmp_path / "out", workers=1)
     assert {split: counts["studies"] for split, counts in card["counts"].items()} == {"train": 4, "val": 2, "test": 2}
     assert card["restricted"] is True
+
+
+def test_a_cured_film_is_read_by_the_same_command(write_iu, tmp_path):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    film = raw / "images" / "3_IM-0.dcm.jpg"
+    whole = film.read_bytes()
+    film.write_bytes(whole[:200])
+    with pytest.raises(DataError, match="1 of 20 films were set aside"):
+        prepare("iu_xray", raw, out, workers=1)
+    film.write_bytes(whole)
+    assert prepare("iu_xray", raw, out, workers=1)["rejected"] == 0
+
+
+def test_strips_and_icons_are_set_aside_with_their_size(write_iu, tmp_path):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    for number, size in enumerate(((1, 5000), (70_000, 600))):
+        Image.new("L", size, 90).save(raw / "images" / f"3_IM-{number}.dcm.png")
+        (raw / "images" / f"3_IM-{number}.dcm.jpg").unlink()
+    assert prepare("iu_xray", raw, out, workers=1, max_rejected=0.2)["rejected"] == 2
+    reasons = [json.loads(line)["reason"] for line in (out / "rejected.jsonl").read_text().splitlines()]
+    assert "1 x 5000 pixels" in reasons[0]
+    assert "70000 x 600 pixels" in reasons[1]
+
+
+def test_a_split_without_a_readable_film_is_told(write_iu, tmp_path, capsys):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    for uid in ANNOTATED["val"]:
+        for number in range(2):
+            (raw / "images" / f"{uid}_IM-{number}.dcm.jpg").write_bytes(b"zz")
+    command = ["prepare", "--dataset", "iu_xray", "--raw", str(raw), "--out", str(out), "--max-rejected", "0.5"]
+    assert main(command) == 0
+    assert "no study in val" in capsys.readouterr().out
+    assert set(read_card(out)["counts"]) == {"train", "test"}
+
+
+def test_nothing_of_others_is_touched(write_iu, tmp_path):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    out.mkdir()
+    (out / "my-results.parquet").write_text("mine")
+    with pytest.raises(DataError, match="holds other files"):
+        prepare("iu_xray", raw, out, workers=1)
+    (out / "my-results.parquet").unlink()
+    prepare("iu_xray", raw, out, workers=1)
+    (out / "card.json").unlink()
+    for name in ("my-results.parquet", ".notes.partial"):
+        (out / name).write_text("mine")
+    prepare("iu_xray", raw, out, workers=1)
+    assert (out / "my-results.parquet").read_text() == (out / ".notes.partial").read_text() == "mine"
+
+
+def test_two_preparations_of_one_folder_do_not_meet(write_iu, tmp_path):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    out.mkdir()
+    with alone(out), pytest.raises(DataError, match="another process"), alone(out):
+        pass
+    (out / ".lock").unlink()
+    prepare("iu_xray", raw, out, workers=1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--size", "0"],
+        ["--size", "9999"],
+        ["--dataset", "phantom", "--source", "csv"],
+        ["--out", "{raw}/images/1_IM-0.dcm.jpg"],
+        ["--out", "{raw}/images/1_IM-0.dcm.jpg/below"],
+    ],
+)
+def test_arguments_that_cannot_be_end_with_a_message(write_iu, tmp_path, capsys, words):
+    raw = write_iu(3)
+    command = ["prepare", "--dataset", "iu_xray", "--raw", str(raw), "--out", str(tmp_path / "out")]
+    assert main([*command, *(word.format(raw=raw) for word in words)]) == 1
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--max-rejected", "-1"], ["--max-rejected", "nan"], ["--workers", "-3"]])
+def test_numbers_out_of_range_are_refused_by_the_parser(words):
+    with pytest.raises(SystemExit):
+        main(["prepare", "--dataset", "phantom", *words])
+
+
+def test_broken_settings_are_named(write_iu, tmp_path):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    prepare("iu_xray", raw, out, workers=1)
+    (out / "prepare.json").write_text("{half")
+    with pytest.raises(DataError, match=r"prepare\.json: cannot be read as settings"):
+        prepare("iu_xray", raw, out, workers=1)

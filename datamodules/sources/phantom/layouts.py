@@ -203,7 +203,7 @@ def mimic_report(study: Study) -> str:
     paragraphs = [" " * 33 + "FINAL REPORT", " EXAMINATION:  CHEST RADIOGRAPH"]
     sections = (("INDICATION", study.indication), ("FINDINGS", study.findings), ("IMPRESSION", study.impression))
     for heading, text in sections:
-        wrapped = textwrap.wrap(f"{heading}:  {text}", width=78)
+        wrapped = textwrap.wrap(f"{heading}:  {text}", width=78, break_on_hyphens=False)
         paragraphs.append("\n".join(f" {line}" for line in wrapped))
     return " \n".join(paragraph + "\n" for paragraph in paragraphs)
 
