@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def compare(run: Path) -> dict[str, Any]:
     reports = run / "reports.jsonl"
     score.read_lines(reports)  # nothing to compare with without them
     model, datamodule = open_run(run)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     writer = ReportWriter()
     trainer = Trainer(
         accelerator="auto",

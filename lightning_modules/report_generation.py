@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
@@ -258,7 +258,10 @@ class ReportGeneration(LightningModule):
         bank = {"visual_memory": self.network.visual_bank, "report_memory": self.network.report_bank}.get(memory)
         if bank is None or fingerprint is None or not bank.descends_from(fingerprint):
             return False
-        rank_zero_info(f"{memory} was edited since this checkpoint was trained: {bank.meta.edits[-1].what}")
+        edit = bank.meta.edits[-1].what
+        rank_zero_only(print)(
+            f"{memory} was edited since this checkpoint was trained ({edit}); going on with it as it is"
+        )
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from ammrg.findings import FINDINGS
+from ammrg.memory import bank as banks
 from experiments.__main__ import main
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
@@ -222,6 +224,26 @@ def test_a_memory_of_another_encoder_is_refused(run: Run, capsys: pytest.Capture
     message = capsys.readouterr().err
     assert "encoder_fingerprint" in message
     assert "regions" in message
+
+
+@pytest.mark.parametrize("bank", ["regions", "reports"])
+@pytest.mark.parametrize("owner", ["study_ids", "subject_ids"])
+def test_a_test_study_slipped_into_a_memory_is_refused(
+    run: Run, bank: str, owner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Run(run.root, f"leak_{bank}_{owner}")
+    for part in ("memory", "stage1"):
+        shutil.copytree(run.folder / part, other.folder / part)
+    memory = banks.load(other.memory / bank)
+    leaked = run.lines()[3]["study_id" if owner == "study_ids" else "subject_id"]
+    row = next(row for row, owners in enumerate(memory.study_ids) if owners)
+    owners = list(getattr(memory, owner))
+    owners[row] = (str(leaked), *owners[row][1:])
+    banks.save(dataclasses.replace(memory, **{owner: tuple(owners)}), other.memory / bank)
+    assert other.fit_stage2() == 1
+    message = capsys.readouterr().err
+    assert f"{bank}.json: holds patterns of 1" in message
+    assert str(leaked) in message
 
 
 def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

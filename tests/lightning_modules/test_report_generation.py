@@ -73,11 +73,12 @@ def edited(before: MemoryBank) -> MemoryBank:
     return dataclasses.replace(before.take(torch.tensor([0, 2])), meta=meta)
 
 
-def test_a_memory_edited_since_training_is_taken_and_another_refused() -> None:
+def test_a_memory_edited_since_training_is_taken_and_another_refused(capsys: pytest.CaptureFixture[str]) -> None:
     first = bank()
-    for now in (first, edited(first)):
+    for now, said in ((first, ""), (edited(first), "visual_memory was edited since this checkpoint was trained")):
         stage2, checkpoint = with_memory(now, first)
         stage2.on_load_checkpoint(checkpoint)
+        assert capsys.readouterr().out.startswith(said)
     for now, then in ((bank(), first), (first, edited(first))):
         stage2, checkpoint = with_memory(now, then)
         with pytest.raises(CheckpointError, match="trained with visual_memory"):
