@@ -15,6 +15,7 @@ from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.gathering import gather_once
 from ammrg.memory.bank import BankMeta, MemoryBank, bank_paths, save
 from ammrg.memory.editing import merge_duplicates
+from ammrg.memory.regions import MinedFilm
 from ammrg.memory.selection import Method, ReportMethod, select, select_reports
 
 NO_BOX = (float("nan"),) * 4
@@ -84,6 +85,8 @@ class RegionMemoryWriter(MemoryWriter):
     ) -> None:
         super().__init__(folder, seed)
         self.maps_num, self.selection = maps_num, selection
+        self.films: list[MinedFilm] = []
+        """What the last pass mined, on the first process: the memory was chosen from it."""
 
     def on_predict_batch_end(
         self,
@@ -99,10 +102,11 @@ class RegionMemoryWriter(MemoryWriter):
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose and save."""
-        films = list(gather_once(self.collected).values())
+        films: list[MinedFilm] = list(gather_once(self.collected).values())
         self.collected = []
         if not trainer.is_global_zero:
             return
+        self.films = films
         mined = [(film, region) for film in films for region in film.regions]
         if not mined:
             raise MemoryBankError(

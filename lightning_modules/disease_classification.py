@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import torch
 from lightning import LightningModule
@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
 from ammrg.fingerprints import tensors_fingerprint
-from ammrg.memory.regions import Region
+from ammrg.memory.regions import MinedFilm
 from ammrg.metrics.classification import choose_thresholds, finding_scores
 from ammrg.metrics.pointing import PointingGame, pointing_scores
 from ammrg.metrics.study_predictions import StudyPredictions
@@ -23,27 +23,11 @@ from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_map
 from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, PerQueryHead, study_logits, token_evidence
 from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
-from ammrg.types import Box, StudyBatch
+from ammrg.types import StudyBatch
 from lightning_modules.optimizers import adamw_cosine
 
 CLASSIFIER = "classifier."
 """Prefix of the network's weights in a checkpoint."""
-
-
-class MinedFilm(NamedTuple):
-    """Regions of one film: what ``predict_step`` returns for the memory writer."""
-
-    study_id: str
-    subject_id: str
-    view: int
-    """Index of the film in its study."""
-    regions: list[Region]
-    positive: tuple[int, ...] = ()
-    """Abnormal findings that the film's study is labelled with."""
-    predicted: tuple[int, ...] = ()
-    """Those of them that are predicted above their threshold on this film."""
-    boxes: tuple[Box, ...] = ()
-    """Known places on the film, where the data set has them."""
 
 
 class DiseaseClassification(LightningModule):
@@ -396,16 +380,17 @@ class DiseaseClassification(LightningModule):
         films: list[MinedFilm] = []
         for film, study in enumerate(batch.study_of_view.tolist()):
             same_study = film > 0 and int(batch.study_of_view[film - 1]) == study
+            view = films[-1].view + 1 if same_study else 0
             positive = tuple(i for i in ABNORMAL if batch.labels[study, i] == POSITIVE)
             films.append(
                 MinedFilm(
                     batch.study_ids[study],
                     batch.subject_ids[study],
-                    films[-1].view + 1 if same_study else 0,
+                    view,
                     mined[film],
                     positive,
                     tuple(i for i in positive if above[film][i]),
-                    tuple(box for box in batch.boxes if box.view == film),
+                    tuple(box._replace(view=view) for box in batch.boxes if box.view == film),
                 )
             )
         return films

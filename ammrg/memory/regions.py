@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+from ammrg.types import Box
 
 
 class Region(NamedTuple):
@@ -22,6 +23,22 @@ class Region(NamedTuple):
     """In (0, 1]: the finding's probability times the peak's share of the map's maximum."""
     token: Tensor
     """``[q]``, dtype of the tokens."""
+
+
+class MinedFilm(NamedTuple):
+    """What one film had to give."""
+
+    study_id: str
+    subject_id: str
+    view: int
+    """Index of the film in its study."""
+    regions: list[Region]
+    positive: tuple[int, ...] = ()
+    """Abnormal findings that the film's study is labelled with."""
+    predicted: tuple[int, ...] = ()
+    """Those of them that are predicted above their threshold on this film."""
+    boxes: tuple[Box, ...] = ()
+    """Known places on the film, where the data set has them."""
 
 
 def pick_regions(

@@ -1,0 +1,84 @@
+"""What was mined, to look at: numbers, and a page of regions for each finding, beside the memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ammrg.errors import SettingsError
+from ammrg.findings import FINDINGS
+from ammrg.imaging.region_sheet import SheetCell, draw_region_sheet
+from ammrg.memory.bank import MemoryBank, load
+from ammrg.memory.mining_report import mining_report
+from callbacks.memory_writer import RegionMemoryWriter
+
+HOME = "From restricted data: this page and its films must not leave the machine they are kept on."
+
+
+class MiningReport(Callback):
+    """Writes ``regions_report/`` beside the region memory: ``report.json`` (see
+    :func:`ammrg.memory.mining_report.mining_report`; numbers only) and one ``<finding>.png`` a finding with films,
+    stored regions (red) and, where they are known, the finding's places (blue).
+
+    Pages of restricted data say so; they are pictures of patients and stay where the data are.
+
+    Args:
+        shown: regions on a page at most, spread evenly from the surest to the least sure.
+    """
+
+    def __init__(self, shown: int = 24) -> None:
+        if shown < 1:
+            raise SettingsError(f"MiningReport.shown ({shown}) must be at least 1 region")
+        self.shown = shown
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read the memory as it was written, count, and draw."""
+        if not trainer.is_global_zero:
+            return
+        writer = next((c for c in trainer.callbacks if isinstance(c, RegionMemoryWriter)), None)  # type: ignore[attr-defined]
+        if writer is None:
+            raise SettingsError("trainer.callbacks: MiningReport needs a RegionMemoryWriter beside it")
+        path = writer.bank_path(trainer)
+        bank = load(path)
+        folder = path.parent / "regions_report"
+        folder.mkdir(parents=True, exist_ok=True)
+        report = mining_report(writer.films, bank) | {
+            "restricted": bank.meta.restricted,
+            "selection": bank.meta.selection,
+            "cam": pl_module.cam,
+        }
+        (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+        self.draw(trainer, bank, writer, report, folder)
+        print(f"{folder}: what was mined, in numbers and a page for each finding")
+
+    def draw(
+        self, trainer: Trainer, bank: MemoryBank, writer: RegionMemoryWriter, report: dict[str, Any], folder: Path
+    ) -> None:
+        """One page a finding with stored regions."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        place_of = {study: place for place, study in enumerate(data.ids("train")[0])}
+        films = data.predict_dataloader().dataset
+        known = {(film.study_id, film.view): film.boxes for film in writer.films}
+        for finding, name in enumerate(FINDINGS):
+            rows = [row for row, owners in enumerate(bank.study_ids) if owners and bank.findings[row] == finding]
+            rows.sort(key=lambda row: -float(bank.scores[row]))
+            count = min(self.shown, len(rows))
+            cells = []
+            for row in (rows[number * len(rows) // count] for number in range(count)):
+                study, view = bank.study_ids[row][0], int(bank.views[row])
+                boxes = [box[2:] for box in known[study, view] if box.finding == finding]
+                film = films.example((place_of[study], 0, 0)).films[view]
+                caption = f"{float(bank.scores[row]):.2f}  {study}"
+                cells.append(SheetCell(film, tuple(bank.boxes[row].tolist()), boxes, caption))
+            if cells:
+                counts = report["findings"][name]
+                title = (
+                    f"{name}: {counts['stored_regions']} of {counts['mined_regions']} regions stored, from "
+                    f"{counts['stored_studies']} of {counts['positive_studies']} positive studies; {count} shown, the "
+                    "surest first"
+                )
+                footnote = HOME if bank.meta.restricted else "Research use only. Not for diagnosis."
+                draw_region_sheet(title, cells, footnote, folder / f"{name.lower().replace(' ', '_')}.png")
