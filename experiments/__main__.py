@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("experiments.cli", "validate a checkpoint (LightningCLI)"),
     "test": ("experiments.cli", "test a checkpoint (LightningCLI)"),
     "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
+    "queries": ("experiments.queries", "does disease query i mean finding i: each in each other's place"),
+    "ablate": ("experiments.ablate", "variants of a stage, run in turn, as one table with intervals"),
     "score": ("experiments.score", "reports.jsonl -> scores.json and a table with baselines"),
     "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),

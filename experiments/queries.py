@@ -1,0 +1,141 @@
+"""Does disease query i mean finding i? Each query in each other's place, and where each looks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ammrg.errors import CheckpointError
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m experiments queries outputs/phantom/default/stage1/best.ckpt --data data/phantom``.
+
+    Writes ``queries_<split>.json`` beside the checkpoint.
+
+    Returns:
+        0.
+    """
+    parser = argparse.ArgumentParser(prog="python -m experiments queries", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="of stage 1: outputs/<dataset>/<run>/stage1/best.ckpt")
+    parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="default %(default)s")
+    parser.add_argument("--batch", type=int, default=32, help="studies at a time, default %(default)s")
+    options = parser.parse_args(argv)
+    found = examine(options.checkpoint, options.data, options.split, options.batch)
+
+    from experiments.manifest import write_json
+
+    path = options.checkpoint.parent / f"queries_{options.split}.json"
+    write_json(path, found)
+    show(found, f"{options.checkpoint}, {options.split}")
+    print(path)
+    return 0
+
+
+def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, Any]:
+    """What the command tells: of each finding its AUROC, the same with another query in its place, how far others move,
+    and the pointing game of its query's cross-attention where the data have boxes.
+
+    Raises:
+        CheckpointError: a checkpoint trained on other data.
+    """
+    import torch
+
+    from ammrg.findings import FINDINGS
+    from ammrg.metrics.pointing import PointingGame, pointing_scores
+    from ammrg.networks.class_activation import compared_maps
+    from ammrg.networks.disease_classifier import study_logits
+    from ammrg.networks.query_swap import swap_queries
+    from datamodules.studies import StudyDataModule
+    from lightning_modules.stage1_checkpoint import load_stage1, read_checkpoint
+
+    stage1 = load_stage1(checkpoint)
+    module = StudyDataModule(data, image_size=stage1.image_size, eval_batch_size=batch)
+    if module.card["fingerprint"] != stage1.data_fingerprint:
+        raise CheckpointError(
+            f"{checkpoint} was trained on data {stage1.data_fingerprint}, {data} has fingerprint "
+            f"{module.card['fingerprint']}: name the folder it was trained on"
+        )
+    views = read_checkpoint(checkpoint)["hyper_parameters"]["views"]
+    game = PointingGame()
+    tokens, labels, owners = [], [], []
+    studies = 0
+    for part in module.evaluation_loader(split):
+        maps, seen = compared_maps(stage1.classifier, part.images, ("attention",))
+        game.update(maps["attention"], part)
+        tokens.append(seen.raw_tokens)
+        owners.append(part.study_of_view + studies)
+        labels.append(part.labels)
+        studies += len(part.labels)
+        grid = seen.grid
+    every_label, study_of_view = torch.cat(labels), torch.cat(owners)
+    labelled = ~every_label.isnan().all(dim=1)
+    swaps = swap_queries(
+        stage1.classifier,
+        torch.cat(tokens),
+        grid,
+        every_label[labelled],
+        lambda logits: study_logits(logits, study_of_view, studies, views)[labelled],
+    )
+    cases = game.compute()
+    pointing = pointing_scores(cases, resamples=500) if cases is not None else {}
+    by_finding = pointing.get("pointing_game_by_finding", {})
+    rows = {
+        name: {
+            "auroc": _number(swaps.own[i]),
+            "auroc_replaced_mean": _number(swaps.replaced[i].mean()),
+            "auroc_replaced_lowest": _number(swaps.replaced[i].min()),
+            "auroc_replaced_highest": _number(swaps.replaced[i].max()),
+            "others_move_at_most": _number(swaps.moved[i]),
+            "attention_points": by_finding.get(name, {}).get("value"),
+        }
+        for i, name in enumerate(FINDINGS)
+    }
+    drops = (swaps.own[:, None] - swaps.replaced)[~swaps.own.isnan()]
+    return {
+        "split": split,
+        "studies": int(labelled.sum()),
+        "findings": rows,
+        "mean_drop": _number(drops.mean()),
+        "median_drop": _number(drops.median()),
+        "share_of_drops_above_0.05": _number((drops > 0.05).double().mean()),
+        "others_move_at_most": _number(swaps.moved.max()),
+        "attention_pointing_game": pointing.get("pointing_game"),
+        "attention_pointing_game_mean_map": pointing.get("pointing_game_mean_map"),
+    }
+
+
+def _number(value: Any) -> float | None:
+    """None for NaN: JSON has no other word for it."""
+    return None if value.isnan() else float(value)
+
+
+def show(found: dict[str, Any], title: str) -> None:
+    """The table and its sums."""
+    from rich.console import Console
+    from rich.table import Table
+
+    def told(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    table = Table(title=title)
+    table.add_column("finding")
+    headings = ("AUROC", "replaced: mean", "lowest", "highest", "others move at most", "attention points")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, row in found["findings"].items():
+        table.add_row(name, *(told(value) for value in row.values()))
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(table)
+    game = found["attention_pointing_game"]
+    points = f"; its attention's peak lies on the finding in {game['value']:.1%} of the cases" if game else ""
+    console.print(
+        f"another query in a query's place takes {told(found['mean_drop'])} off its finding's AUROC (median "
+        f"{told(found['median_drop'])}; above .05 in {found['share_of_drops_above_0.05']:.0%} of the pairs) and moves "
+        f"no other by more than {found['others_move_at_most']:.4f}{points}",
+        highlight=False,
+    )
