@@ -21,6 +21,7 @@ PYTHON      ?= python3.11
 TORCH       ?= torch==2.13.0
 IMAGE       ?=
 PREPARE     ?=
+STAGE       ?= 1
 
 # --- where things lie -------------------------------------------------------------------------------------------------
 ENV      := $(VENV)/.stamp
@@ -78,7 +79,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores predict test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores predict ablation test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -166,6 +167,9 @@ $(SCORES): $(REPORTS)
 
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
 	@$(AMMRG) describe $(IMAGE) --run $(RUN_DIR) $(call args,predict)
+
+ablation: $(CARD) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) $(ARGS)
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)

@@ -11,6 +11,7 @@ from experiments.__main__ import main
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 DATA = sorted((CONFIGS / "data").glob("*.yaml"))
+ABLATIONS = sorted((CONFIGS / "ablations").glob("*.yaml"))
 OVERLAYS = sorted(path for stage in ("stage1", "memory", "stage2") for path in (CONFIGS / stage).glob("*.yaml"))
 
 
@@ -28,7 +29,7 @@ def test_the_lists_are_not_empty() -> None:
     assert len(DATA) >= 2
     assert {path.parent.name for path in OVERLAYS} == {"stage1", "memory", "stage2"}
     assert len(OVERLAYS) >= 9
-    assert set(CONFIGS.rglob("*.yaml")) == {*DATA, *OVERLAYS}
+    assert set(CONFIGS.rglob("*.yaml")) == {*DATA, *OVERLAYS, *ABLATIONS}  # ablations: test_ablate.py
 
 
 @pytest.mark.parametrize("data", DATA, ids=lambda path: path.stem)
@@ -47,7 +48,7 @@ def test_every_overlay_parses_with_every_data_set(
     assert resolved["data"]["init_args"]["predict_split"] == ("test" if overlay.parent.name == "stage2" else "train")
 
 
-@pytest.mark.parametrize("path", [*DATA, *OVERLAYS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", [*DATA, *OVERLAYS, *ABLATIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_file_opens_with_its_own_command_or_purpose(path: Path) -> None:
     head = path.read_text().splitlines()[:2]
     assert head[0].startswith("# ")
