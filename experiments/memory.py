@@ -163,10 +163,12 @@ def finding_of_pattern(bank: MemoryBank) -> torch.Tensor:
 
 def finding_table(bank: MemoryBank, groups: torch.Tensor) -> Table:
     """Patterns and studies of each finding, and whether like lies near like."""
-    said = "region of" if bank.meta.kind == "regions" else f"rarest finding ({LABELER})"
-    table = Table(padding=(0, 1, 0, 0), pad_edge=False)
+    said, caption = ("region of", None)
+    if bank.meta.kind == "reports":
+        said, caption = "rarest finding", f"as the {LABELER} labeler reads the texts"
+    table = Table(padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
     for head in (said, "patterns", "studies", "mean score", "neighbour alike", "chance"):
-        table.add_column(head, justify="left" if head == said else "right")
+        table.add_column(head, justify="left" if head == said else "right", no_wrap=head == said)
     agreement = neighbours.agreement(bank, groups)
     for group in range(len(FINDINGS)):
         mine = [row for row in (groups == group).nonzero().flatten().tolist() if bank.study_ids[row]]

@@ -46,7 +46,7 @@ def draw_pattern_map(
             color=colour,
             alpha=0.75,
             linewidths=0,
-            label=f"{name} ({mine.sum()})",
+            label=f"{name} ({mine.sum()})" if mine.any() else None,
         )
         for x, y in points[(kinds == name) & crossed]:
             axes.plot(x, y, "x", color=colour, ms=9, mew=2.5)
