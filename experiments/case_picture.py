@@ -38,6 +38,7 @@ def case_page(
         reference=reference,
         recalled=recalled_lines(report),
         title=f"study {report.study_id}",
+        cell_shift=classifier.encoder.cell_shift,
     )
 
 

@@ -60,7 +60,7 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
             f"{module.card['fingerprint']}: name the folder it was trained on"
         )
     views = read_checkpoint(checkpoint)["hyper_parameters"]["views"]
-    game = PointingGame()
+    game = PointingGame(stage1.classifier.encoder.cell_shift)
     tokens, labels, owners = [], [], []
     studies = 0
     for part in module.evaluation_loader(split):

@@ -141,10 +141,11 @@ class DiseaseClassification(LightningModule):
         """Predictions of train and validation; of each test split; the pointing games of all map methods."""
         self.test_splits: list[str] = self.hparams["test_splits"] or ["test"]
         tests = [f"test_{split}" for split in self.test_splits]
+        shift = self.classifier.encoder.cell_shift
         self.predictions = torch.nn.ModuleDict({name: StudyPredictions() for name in ("fit", "validation", *tests)})
         self.pointing = torch.nn.ModuleDict(
             {
-                name: torch.nn.ModuleDict({method: PointingGame() for method in methods_of(self.classifier)})
+                name: torch.nn.ModuleDict({method: PointingGame(shift) for method in methods_of(self.classifier)})
                 for name in ("validation", *tests)
             }
         )

@@ -33,6 +33,8 @@ class CasePage(NamedTuple):
     recalled: Sequence[str]
     """One line a memory leaned on, strongest first."""
     title: str
+    cell_shift: float = 0.0
+    """How far the maps' tokens are centred from the middle of their cells, right and down, in cells."""
 
 
 def draw_case(page: CasePage, path: Path) -> Path:
@@ -44,7 +46,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
     FigureCanvasAgg(figure)
     for column, (name, heat) in enumerate([("film", None), *list(page.maps.items())[:3]]):
         axes = figure.add_axes((0.012 + 0.247 * column, 0.515, 0.235, 0.43))
-        _draw_film(axes, page.film, heat)
+        _draw_film(axes, page.film, heat, page.cell_shift)
         axes.set_title(page.title if heat is None else f"{name}  p = {page.probabilities[name]:.2f}", fontsize=11)
     _draw_findings(figure.add_axes((0.155, 0.075, 0.165, 0.37)), page)
 
@@ -61,7 +63,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
     return path
 
 
-def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None) -> None:
+def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None, shift: float) -> None:
     """The film, with a map laid over it (scaled to its own maximum) and a cross at its peak."""
     height, width = film.shape
     whole = (0, width, height, 0)
@@ -70,9 +72,13 @@ def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | 
     if heat is None:
         return
     scaled = heat / max(float(heat.max()), 1e-12)
-    axes.imshow(scaled, cmap="inferno", alpha=scaled * 0.55, extent=whole, interpolation="bilinear", vmin=0, vmax=1)
+    right, down = shift * width / heat.shape[1], shift * height / heat.shape[0]
+    moved = (right, width + right, height + down, down)
+    axes.imshow(scaled, cmap="inferno", alpha=scaled * 0.55, extent=moved, interpolation="bilinear", vmin=0, vmax=1)
+    axes.set(xlim=whole[:2], ylim=whole[2:])
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    axes.plot((column + 0.5) / heat.shape[1] * width, (row + 0.5) / heat.shape[0] * height, "+", color="cyan", ms=12)
+    x, y = (column + 0.5) / heat.shape[1] * width + right, (row + 0.5) / heat.shape[0] * height + down
+    axes.plot(x, y, "+", color="cyan", ms=12)
 
 
 def _draw_findings(axes: Axes, page: CasePage) -> None:

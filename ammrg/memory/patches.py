@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.findings import ABNORMAL, NUM_FINDINGS, POSITIVE
-from ammrg.memory.regions import Region
+from ammrg.memory.regions import Region, inside
 
 
 def pick_patches(
@@ -23,6 +23,7 @@ def pick_patches(
     per_finding: int = 6,
     predicted_only: bool = False,
     no_finding: bool = True,
+    cell_shift: float = 0.0,
 ) -> list[Region]:
     """The patches of one film, by finding and then strongest first (Wang et al. 2026).
 
@@ -40,6 +41,7 @@ def pick_patches(
         least: in (0, 1). per_finding: at most so many patches of a finding.
         predicted_only: take a finding only where its probability is above its threshold.
         no_finding: also take patches of "No Finding".
+        cell_shift: as for :func:`ammrg.memory.regions.pick_regions`.
 
     Raises:
         ValueError: settings out of range.
@@ -66,7 +68,8 @@ def pick_patches(
             if means[place] <= least:
                 break
             row, column = divmod(place, count)
-            box = (column / count, row / count, (column + 1) / count, (row + 1) / count)
+            left, top = column / count + cell_shift / heat.shape[1], row / count + cell_shift / heat.shape[0]
+            box = (inside(left), inside(top), inside(left + 1 / count), inside(top + 1 / count))
             token = tokens[int(rows[row]) * heat.shape[1] + int(columns[column])]
             regions.append(Region(finding, box, float(probabilities[finding] * means[place]), token))
     return regions

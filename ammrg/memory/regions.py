@@ -52,6 +52,7 @@ def pick_regions(
     share: float = 0.75,
     window: int = 3,
     no_finding: bool = False,
+    cell_shift: float = 0.0,
 ) -> list[Region]:
     """The regions of one film, by finding and then strongest first.
 
@@ -71,6 +72,8 @@ def pick_regions(
         share: in (0, 1].
         window: cells to a side, odd; 1 takes the peak's token alone.
         no_finding: also take regions of "No Finding".
+        cell_shift: how far tokens are centred from the middle of their cells, in cells (see
+            :class:`ammrg.networks.visual_encoder.VisualEncoder`); boxes are moved there, within the film.
 
     Raises:
         ValueError: shapes that do not fit, settings out of range, or a map that is not finite and >= 0.
@@ -91,7 +94,7 @@ def pick_regions(
             cells = heat[rows, columns]
             grid = tokens.reshape(*heat.shape, -1)[rows, columns]
             token = torch.einsum("yx,yxq->q", (cells / cells.sum()).to(grid.dtype), grid)
-            box = _box(cells >= share * top, rows.start, columns.start, heat.shape)
+            box = _box(cells >= share * top, rows.start, columns.start, heat.shape, cell_shift)
             regions.append(Region(finding, box, float(probabilities[finding] * heat[row, column] / top), token))
     return regions
 
@@ -109,16 +112,22 @@ def _peaks(heat: Tensor, least: float, window: int) -> list[tuple[int, int]]:
     return kept
 
 
-def _box(strong: Tensor, row: int, column: int, grid: torch.Size) -> tuple[float, float, float, float]:
-    """Bounds of the True cells of a window that starts at (row, column), relative to the grid."""
+def _box(strong: Tensor, row: int, column: int, grid: torch.Size, shift: float) -> tuple[float, float, float, float]:
+    """Bounds of the True cells of a window that starts at (row, column), moved by ``shift`` cells, relative to the
+    grid."""
     height, width = grid
     ys, xs = strong.nonzero().T
     return (
-        (column + int(xs.min())) / width,
-        (row + int(ys.min())) / height,
-        (column + int(xs.max()) + 1) / width,
-        (row + int(ys.max()) + 1) / height,
+        inside((column + int(xs.min()) + shift) / width),
+        inside((row + int(ys.min()) + shift) / height),
+        inside((column + int(xs.max()) + 1 + shift) / width),
+        inside((row + int(ys.max()) + 1 + shift) / height),
     )
+
+
+def inside(place: float) -> float:
+    """A relative coordinate, kept on the film."""
+    return min(1.0, max(0.0, place))
 
 
 def _check(

@@ -138,7 +138,7 @@ def finding_scores(
         undefined: [finding], studies}``. ``undefined`` names the findings of which the split holds no positive (or no
         negative) study: they have no AUROC and stand in no average of it.
     """
-    weights = patient_weights(subjects, resamples)
+    weights = patient_weights(subjects.reshape(-1), resamples)  # torchmetrics makes a number of a single study
     columns: dict[str, list[Tensor]] = {"auroc": [], "ap": [], "f1": [], "ece": []}
     for finding in range(NUM_FINDINGS):
         known = mask[:, finding].bool()

@@ -36,6 +36,10 @@ class PointingGame(Metric):
     A case is hit where the peak lies in any of the finding's boxes on the film, widened by :data:`TOLERANCE`. The
     baseline puts the peak of the finding's mean map (over all cases of the split, each map scaled to a maximum of 1)
     into every film.
+
+    Args:
+        cell_shift: how far tokens are centred from the middle of their cells, in cells (see
+            :class:`ammrg.networks.visual_encoder.VisualEncoder`); peaks are moved there.
     """
 
     full_state_update = False
@@ -44,8 +48,9 @@ class PointingGame(Metric):
     peaks: list[Tensor]
     mean_maps: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, cell_shift: float = 0.0) -> None:
         super().__init__()
+        self.cell_shift = cell_shift
         for name in ("boxes", "keys", "peaks"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.add_state("mean_maps", default=torch.zeros(NUM_FINDINGS, 0, 0), dist_reduce_fx="sum")
@@ -67,7 +72,7 @@ class PointingGame(Metric):
             film = id_key(f"{batch.study_ids[study]}|{view}")
             self.boxes.append(maps.new_tensor([[box.x0, box.y0, box.x1, box.y1]], dtype=torch.float32))
             self.keys.append(torch.tensor([[film, box.finding, id_key(batch.subject_ids[study])]], device=maps.device))
-            self.peaks.append(peak_of(heat)[None])
+            self.peaks.append(peak_of(heat, self.cell_shift)[None])
 
     def compute(self) -> PointingCases | None:
         """None without a case."""
@@ -76,7 +81,7 @@ class PointingGame(Metric):
         boxes, keys, peaks = (
             (torch.cat(part) if isinstance(part, list) else part).cpu() for part in (self.boxes, self.keys, self.peaks)
         )
-        mean_peaks = torch.stack([peak_of(heat) for heat in self.mean_maps.cpu()])[keys[:, 1]]
+        mean_peaks = torch.stack([peak_of(heat, self.cell_shift) for heat in self.mean_maps.cpu()])[keys[:, 1]]
         cases, index = torch.unique(keys, dim=0, return_inverse=True)
         hits = torch.zeros(2, len(cases))
         for row, where in enumerate((peaks, mean_peaks)):
@@ -85,17 +90,19 @@ class PointingGame(Metric):
         return PointingCases(cases[:, 1], cases[:, 2], hits[0], hits[1])
 
 
-def peak_of(heat: Tensor) -> Tensor:
-    """Map ``[gh gw]`` -> relative (x, y) of the centre of its strongest cell; NaN for a map of zeros, never a hit."""
+def peak_of(heat: Tensor, cell_shift: float = 0.0) -> Tensor:
+    """Map ``[gh gw]`` -> relative (x, y) its strongest token is centred on; NaN for a map of zeros, never a hit."""
     if heat.max() <= 0:
         return heat.new_full((2,), torch.nan, dtype=torch.float32)
     row, column = divmod(int(heat.argmax()), heat.shape[1])
-    return heat.new_tensor([(column + 0.5) / heat.shape[1], (row + 0.5) / heat.shape[0]], dtype=torch.float32)
+    x, y = (column + 0.5 + cell_shift) / heat.shape[1], (row + 0.5 + cell_shift) / heat.shape[0]
+    return heat.new_tensor([x, y], dtype=torch.float32)
 
 
 def pointing_scores(cases: PointingCases, resamples: int) -> dict[str, Any]:
     """``{pointing_game, pointing_game_mean_map, pointing_game_by_finding}``: shares of cases hit, with 95% intervals
     over patients."""
+    cases = PointingCases(*(part.reshape(-1) for part in cases))  # torchmetrics makes a number of a single case
     weights = patient_weights(cases.subjects, resamples)
 
     def share(values: Tensor, rows: Tensor) -> dict[str, float | None]:

@@ -54,7 +54,15 @@ def mine_regions(
     probabilities, thresholds = seen.logits.float().sigmoid().cpu(), classifier.thresholds.float().cpu()
     pick = _pick_of(form)
     mined = [
-        pick(maps[film], tokens[film], labels[film], probabilities[film], thresholds, **settings)
+        pick(
+            maps[film],
+            tokens[film],
+            labels[film],
+            probabilities[film],
+            thresholds,
+            cell_shift=classifier.encoder.cell_shift,
+            **settings,
+        )
         for film in range(len(images))
     ]
     if region_tokens == "crop":

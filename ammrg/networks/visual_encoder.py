@@ -69,6 +69,9 @@ class VisualEncoder(nn.Module):
     Attributes:
         token_width: e. image_size: the side the backbone was made for, None where any side will do.
         mean, std: what the stem was made for, one value a channel, for films in [0, 1].
+        cell_shift: by how many cells, right and down, the place on the film that a token is centred on lies from the
+            middle of its cell of the grid: 0 for patches; almost -1/2 for convolutions that pad, whose first token is
+            centred on the film's first pixel.
 
     Raises:
         SettingsError: none or both of config and pretrained; an unknown model_type; weights that do not fill the
@@ -123,7 +126,10 @@ class VisualEncoder(nn.Module):
         self.gradient_checkpointing = gradient_checkpointing
         size = getattr(settings, "image_size", None)
         self.image_size: int | None = int(size[0] if isinstance(size, list | tuple) else size) if size else None
-        self.token_width = int(self._black_film(self.image_size or 224).tokens.shape[2])
+        side = self.image_size or 224
+        seen = self._black_film(side)
+        self.token_width = int(seen.tokens.shape[2])
+        self.cell_shift = _cell_shift(self.backbone, side / seen.grid[0])
         if _may_lie_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
 
@@ -220,6 +226,28 @@ class VisualEncoder(nn.Module):
             f"{self._name} gives no grid of tokens: found {found}. Maps and regions need one: choose a backbone such "
             "as resnet, convnextv2, swin, vit or dinov2."
         )
+
+
+def _cell_shift(backbone: nn.Module, pixels: float) -> float:
+    """See :attr:`VisualEncoder.cell_shift`; ``pixels`` to a cell's side.
+
+    With odd kernels k and padding (k - 1) / 2 everywhere, token i is centred on pixel i * pixels, whose middle lies at
+    i * pixels + 1/2, and its cell's middle at (i + 1/2) * pixels. Patches (no padding) share their cell's middle.
+    """
+    strided = [m for m in backbone.modules() if isinstance(m, _STRIDED) and _first(m.stride) > 1]
+    padded = [
+        (k := int(m.weight.shape[-1]) if not isinstance(m, nn.MaxPool2d) else _first(m.kernel_size)) % 2 == 1
+        and _first(m.padding) == (k - 1) // 2
+        for m in strided
+    ]
+    return (0.5 - pixels / 2) / pixels if padded and all(padded) else 0.0
+
+
+_STRIDED = (nn.Conv2d, GreyStem, nn.MaxPool2d)
+
+
+def _first(value: Any) -> int:
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _may_lie_channels_last(backbone: nn.Module) -> bool:

@@ -55,6 +55,12 @@ def test_labels_alone_decide_unless_told_and_no_finding_counts() -> None:
     assert not pick(random_maps(0), labels=healthy, no_finding=False)
 
 
+def test_boxes_move_with_the_tokens() -> None:
+    plain, moved = pick(random_maps(0)), pick(random_maps(0), cell_shift=-0.25)
+    for one, other in zip(plain, moved, strict=True):
+        assert other.box == pytest.approx([max(0.0, edge - 0.25 / 7) for edge in one.box])
+
+
 def test_a_flat_map_has_no_patch() -> None:
     assert not pick(torch.ones(14, 7, 7))
 

@@ -100,6 +100,14 @@ def test_flat_and_dark_maps_are_decided_not_crashed_on() -> None:
     assert film(maps=torch.ones(14, GRID, GRID), per_finding=100)[5].box == flat[5].box
 
 
+def test_boxes_move_with_the_tokens_and_stay_on_the_film() -> None:
+    (region,) = film(cell_shift=-0.5)
+    assert region.box == (4.5 / 8, 1.5 / 8, 5.5 / 8, 2.5 / 8)
+    (corner,) = film(maps=one_map((0, 7, 1.0)), cell_shift=-0.5)
+    assert corner.box == (6.5 / 8, 0.0, 7.5 / 8, 0.5 / 8)
+    torch.testing.assert_close(region.token, film()[0].token)
+
+
 def test_any_grid_and_scale() -> None:
     maps = torch.zeros(14, 3, 5)
     maps[1, 2, 4] = 1e-6

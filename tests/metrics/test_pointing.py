@@ -59,6 +59,19 @@ def test_by_hand() -> None:
     assert sorted(game.compute().hits.tolist()) == [0.0, 1.0]  # type: ignore[union-attr]
 
 
+def test_the_peak_lies_where_its_token_is_centred() -> None:
+    """A box that begins more than the tolerance right of the shifted peak, but not of the cell's middle."""
+    labels, maps = torch.zeros(1, NUM_FINDINGS), torch.zeros(1, NUM_FINDINGS, 4, 4)
+    labels[0, 1], maps[0, 1, 0, 1] = 1.0, 1.0
+    for shift, hit in ((0.0, 1.0), (-0.5, 0.0)):
+        game = PointingGame(shift)
+        game.update(maps, batch(labels, [Box(0, 1, 0.4, 0.0, 1.0, 0.5)]))
+        cases = game.compute()
+        assert cases is not None
+        scores = pointing_scores(cases, 20)
+        assert scores["pointing_game"]["value"] == scores["pointing_game_mean_map"]["value"] == hit
+
+
 def test_without_a_box_there_is_no_case() -> None:
     game = PointingGame()
     game.update(torch.ones(1, NUM_FINDINGS, 2, 2), batch(torch.ones(1, NUM_FINDINGS), []))

@@ -203,6 +203,34 @@ def test_refusals() -> None:
         build("resnet")(films(64).float())
 
 
+@pytest.mark.parametrize("model_type", ["resnet", "convnextv2"])
+def test_tokens_are_centred_where_cell_shift_says(model_type: str) -> None:
+    """The centre of what moves a token, by its gradient in the film, averaged over random films and networks."""
+    side = 128
+    shifts, cells = [], []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        encoder = VisualEncoder({"model_type": model_type, "num_channels": 1, **BACKBONES[model_type][0]}).eval()
+        film = torch.randn(4, 1, side, side, requires_grad=True)
+        tokens, grid = encoder._encode(film)
+        row, column = grid[0] // 2, grid[1] // 2 - 1  # far from the borders
+        tokens[:, row * grid[1] + column].square().sum().backward()
+        assert film.grad is not None
+        weight = film.grad.square().sum((0, 1))
+        middle = torch.arange(side) + 0.5
+        y = float((weight.sum(1) * middle).sum() / weight.sum()) / side * grid[0]
+        x = float((weight.sum(0) * middle).sum() / weight.sum()) / side * grid[1]
+        shifts += [y - row - 0.5, x - column - 0.5]
+        cells.append(encoder.cell_shift)
+    assert sum(shifts) / len(shifts) == pytest.approx(cells[0], abs=0.08)
+    assert cells[0] == pytest.approx({"resnet": -7.5 / 16, "convnextv2": 0.0}[model_type])
+
+
+@pytest.mark.parametrize("model_type", ["swin", "vit", "dinov2", "convnextv2"])
+def test_patches_share_the_middle_of_their_cells(model_type: str) -> None:
+    assert build(model_type).cell_shift == 0.0
+
+
 def test_any_size_where_the_backbone_takes_it() -> None:
     assert build("dinov2").check_films(112) == (8, 8)  # positions are interpolated
     assert build("resnet").check_films(96) == (6, 6)
