@@ -68,8 +68,9 @@ def pick_patches(
             if means[place] <= least:
                 break
             row, column = divmod(place, count)
-            left, top = column / count + cell_shift / heat.shape[1], row / count + cell_shift / heat.shape[0]
-            box = (inside(left), inside(top), inside(left + 1 / count), inside(top + 1 / count))
+            right, down = cell_shift / heat.shape[1], cell_shift / heat.shape[0]
+            edges = (column / count + right, row / count + down, (column + 1) / count + right, (row + 1) / count + down)
+            box = (inside(edges[0]), inside(edges[1]), inside(edges[2]), inside(edges[3]))
             token = tokens[int(rows[row]) * heat.shape[1] + int(columns[column])]
             regions.append(Region(finding, box, float(probabilities[finding] * means[place]), token))
     return regions
