@@ -1,0 +1,336 @@
+"""Plots and figures of docs/memory.md: ``python docs/memory_study.py [--run outputs/phantom/default]``.
+
+Without a run: random patterns only. With a run that has a region memory: its patterns too. With a run whose stage 2 is
+trained: also what became of each head's beta. Writes ``recall.png``, ``metastable.png``, ``capacity.png``,
+``betas.png`` and ``study.json``. Everything is seeded; minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ammrg.findings import FINDINGS
+from ammrg.memory import bank as banks
+from ammrg.networks.hopfield import HopfieldRetrieval
+
+BETAS = tuple(float(value) for value in torch.logspace(-2, 1, 19))
+STEPS = (0, 1, 2, 5)
+NOISE = 0.5
+"""Standard deviation of the noise on a stored pattern whose own is 1."""
+WITHIN = 0.05
+"""A pattern counts as recalled where the squared error is at most this share of its squared length, and no other stored
+pattern lies nearer."""
+SETTLED = 40
+"""Most update steps to a fixed point."""
+
+
+class Memory(NamedTuple):
+    """Patterns to be studied."""
+
+    name: str
+    patterns: Tensor
+    """float32 ``[n p]``, layer-normed: squared length p."""
+    findings: Tensor | None
+    """int64 ``[n]`` of region patterns."""
+
+
+def tied(width: int, beta: float, steps: int) -> HopfieldRetrieval:
+    """One head whose association space is the pattern space: the plain Hopfield network."""
+    module = HopfieldRetrieval(width, width, width, width, heads=1, beta=beta, dropout=0.0, steps=steps, tolerance=0.0)
+    with torch.no_grad():
+        for weight in (module.query_weight, module.key_weight, module.value_weight):
+            weight.copy_(torch.eye(width))
+        module.out.weight.copy_(torch.eye(width))
+    return module.eval()
+
+
+def memories(run: Path | None) -> list[Memory]:
+    """Random patterns, and a run's regions where there are any."""
+    generator = torch.Generator().manual_seed(0)
+    regions: list[Memory] = []
+    path = run / "memory" / "regions" if run else None
+    if path is not None and banks.bank_paths(path)[1].is_file():
+        bank = banks.load(path)
+        owned = bank.region_findings >= 0
+        patterns = F.layer_norm(bank.patterns[owned], (bank.width,))
+        regions = [Memory("regions of a run", patterns, bank.region_findings[owned])]
+    n, width = regions[0].patterns.shape if regions else (1560, 128)
+    random = F.layer_norm(torch.randn(n, width, generator=generator), (width,))
+    return [Memory("random", random, None), *regions]
+
+
+def noisy(patterns: Tensor, noise: float, seed: int = 1) -> Tensor:
+    """Patterns with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return patterns + noise * torch.randn(patterns.shape, generator=generator)
+
+
+def recalled(found: Tensor, patterns: Tensor) -> float:
+    """Share of results ``[n p]`` that are their pattern again."""
+    close = (found - patterns).square().sum(1) <= WITHIN * patterns.square().sum(1)
+    nearest = torch.cat([torch.cdist(part, patterns).argmin(1) for part in torch.split(found, 1024)])
+    return float((close & (nearest == torch.arange(len(patterns)))).float().mean())
+
+
+@torch.no_grad()
+def recall_by_beta(memory: Memory) -> dict[int, list[float]]:
+    """Update steps -> share of noisy patterns recalled, for each beta."""
+    states = noisy(memory.patterns, NOISE)[None]
+    width = memory.patterns.shape[1]
+    return {
+        steps: [
+            recalled(tied(width, beta, steps)(states, memory.patterns, k=0).tokens[0], memory.patterns)
+            for beta in BETAS
+        ]
+        for steps in STEPS
+    }
+
+
+class Rest(NamedTuple):
+    """Where states that start at the stored patterns come to rest."""
+
+    fixed_points: int
+    leaned_on: float
+    """Median number of patterns a fixed point is made of: exp(entropy) of its associations."""
+    alike: float | None
+    """Mean weight on patterns of the starting pattern's own finding."""
+    chance: float | None
+
+
+@torch.no_grad()
+def rest(memory: Memory, beta: float) -> Rest:
+    """Follow every stored pattern to its fixed point."""
+    layer = tied(memory.patterns.shape[1], beta, SETTLED)
+    layer.tolerance = 1e-3
+    ends = layer(memory.patterns[None], memory.patterns, k=0).tokens[0]
+    near = torch.cdist(ends, ends).square() <= 0.01 * memory.patterns.shape[1]
+    waiting = torch.ones(len(ends), dtype=torch.bool)
+    fixed_points = 0
+    while waiting.any():
+        fixed_points += 1
+        waiting &= ~near[int(waiting.nonzero()[0])]
+    weights = (beta * ends @ memory.patterns.T).softmax(1)
+    entropy = -(weights * weights.clamp(min=1e-30).log()).sum(1)
+    alike = chance = None
+    if memory.findings is not None:
+        same = memory.findings[:, None] == memory.findings
+        alike, chance = float((weights * same).sum(1).mean()), float(same.float().mean())
+    return Rest(fixed_points, float(entropy.exp().median()), alike, chance)
+
+
+@torch.no_grad()
+def capacity(width: int, counts: Sequence[int], beta: float) -> list[float]:
+    """Share recalled of random patterns, by how many are stored; 500 of them are asked."""
+    generator = torch.Generator().manual_seed(2)
+    result = []
+    for count in counts:
+        patterns = F.layer_norm(torch.randn(count, width, generator=generator), (width,))
+        asked = patterns[:500]
+        found = tied(width, beta, 2)(noisy(asked, NOISE)[None], patterns, k=0).tokens[0]
+        close = (found - asked).square().sum(1) <= WITHIN * width
+        result.append(float(close.float().mean()))
+    return result
+
+
+# --- does a sparse association earn its place? ------------------------------------------------------------------------
+
+
+def sparsemax(scores: Tensor) -> Tensor:
+    """The projection of scores onto the simplex (Martins and Astudillo 2016): most associations are exactly 0."""
+    ordered = scores.sort(dim=-1, descending=True).values
+    sums = ordered.cumsum(-1) - 1
+    places = torch.arange(1, scores.shape[-1] + 1)
+    size = (places * ordered > sums).sum(-1, keepdim=True)
+    return (scores - sums.gather(-1, size - 1) / size).clamp(min=0)
+
+
+def strongest_only(scores: Tensor, k: int = 8) -> Tensor:
+    """Softmax over the k highest scores."""
+    values, rows = scores.topk(k, dim=-1)
+    return torch.zeros_like(scores).scatter(-1, rows, values.softmax(-1))
+
+
+FORMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda scores: scores.softmax(-1),
+    "sparsemax": sparsemax,
+    "softmax over the top 8": strongest_only,
+}
+
+
+@torch.no_grad()
+def sparse_forms(memory: Memory) -> dict[str, dict[str, Any]]:
+    """For each form: the best share recalled over beta, the range of beta within 1% of it, and seconds a call."""
+    states = noisy(memory.patterns, NOISE)
+    scores = torch.randn(224, 7014) * 2
+    table = {}
+    for name, form in FORMS.items():
+        shares = []
+        for beta in BETAS:
+            found = F.layer_norm(states, states.shape[1:])
+            for _ in range(2):  # one update step and the retrieval
+                found = form(beta * found @ memory.patterns.T) @ memory.patterns
+            shares.append(recalled(found, memory.patterns))
+        good = [beta for beta, share in zip(BETAS, shares, strict=True) if share >= max(shares) - 0.01]
+        times = []
+        for _ in range(9):
+            start = time.perf_counter()
+            form(scores)
+            times.append(time.perf_counter() - start)
+        table[name] = {"best": max(shares), "beta": [min(good), max(good)], "ms": 1e3 * statistics.median(times)}
+    return table
+
+
+# --- what training made of beta ---------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
+    """Of each memory and head: beta, how far scores spread over the patterns, and how many patterns a query leans on
+    (median of exp(entropy)), over the first 64 test studies."""
+    from experiments.memory_measures import open_run
+
+    model, datamodule = open_run(run)
+    network = model.network
+    seen = []
+    for batch in datamodule.predict_dataloader():
+        seen.append(network.prompt(batch).states)
+        if sum(map(len, seen)) >= 64:
+            break
+    states = torch.cat(seen)[:64]
+    heads = {}
+    for name, retrieval in network.retrievals.items():
+        found = torch.cat(
+            [retrieval.associations(part, getattr(network, f"{name}_patterns")) for part in torch.split(states, 8)]
+        )
+        logs = found.clamp(min=1e-30).log()
+        spread = logs.std(dim=-1).mean(dim=(0, 1))
+        leaned = (-(found * logs).sum(-1)).exp().flatten(0, 1).median(dim=0).values
+        heads[name] = [
+            {"beta": float(b), "spread": float(s), "leaned_on": float(n)}
+            for b, s, n in zip(retrieval.beta, spread, leaned, strict=True)
+        ]
+    return heads
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def draw(path: Path, panels: Sequence[Callable[[Axes], None]]) -> None:
+    """Panels side by side, as PNG."""
+    figure = Figure(figsize=(5.2 * len(panels), 3.7), dpi=90, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, panel in enumerate(panels):
+        panel(figure.add_subplot(1, len(panels), place + 1))
+    figure.savefig(path, metadata={"Software": None})
+
+
+def recall_panel(memory: Memory, shares: dict[int, list[float]]) -> Callable[[Axes], None]:
+    """Share recalled over beta, a line for each number of steps."""
+
+    def panel(axes: Axes) -> None:
+        for steps, values in shares.items():
+            axes.plot(BETAS, values, marker=".", label=f"{steps} further steps")
+        axes.set(xscale="log", xlabel="beta", ylabel="share recalled", ylim=(-0.03, 1.03))
+        axes.set_title(f"{memory.name}: {len(memory.patterns)} patterns of {memory.patterns.shape[1]}, noise {NOISE}")
+        axes.legend(fontsize=8)
+
+    return panel
+
+
+def rest_panel(memory: Memory, found: list[Rest]) -> Callable[[Axes], None]:
+    """Fixed points and patterns leaned on, over beta."""
+
+    def panel(axes: Axes) -> None:
+        axes.plot(BETAS, [each.fixed_points for each in found], marker=".", label="distinct fixed points")
+        axes.plot(BETAS, [each.leaned_on for each in found], marker=".", label="patterns in one (median)")
+        axes.set(xscale="log", yscale="log", xlabel="beta", title=memory.name)
+        axes.legend(fontsize=8, loc="center left")
+        if memory.findings is not None:
+            right = axes.twinx()
+            right.plot(BETAS, [each.alike or 0.0 for each in found], "k--", lw=1, label="weight on own finding")
+            right.axhline(found[0].chance or 0.0, color="grey", lw=0.8, ls=":")
+            right.set(ylim=(0, 1.03))
+            right.legend(fontsize=8, loc="center right")
+
+    return panel
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compute, draw and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, help="a run folder, e.g. outputs/phantom/default")
+    parser.add_argument("--out", type=Path, default=Path("docs/memory"), help="default %(default)s")
+    arguments = parser.parse_args(argv)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    study: dict[str, Any] = {"betas": BETAS}
+    studied = memories(arguments.run)
+    recall_panels, rest_panels = [], []
+    for memory in studied:
+        shares = recall_by_beta(memory)
+        resting = [rest(memory, beta) for beta in BETAS]
+        recall_panels.append(recall_panel(memory, shares))
+        rest_panels.append(rest_panel(memory, resting))
+        study[memory.name] = {
+            "patterns": list(memory.patterns.shape),
+            "recalled": shares,
+            "rest": [each._asdict() for each in resting],
+            "forms": sparse_forms(memory),
+        }
+        if memory.findings is not None:
+            counts = torch.bincount(memory.findings, minlength=len(FINDINGS)).tolist()
+            study[memory.name]["findings"] = dict(zip(FINDINGS, counts, strict=True))
+    draw(arguments.out / "recall.png", recall_panels)
+    draw(arguments.out / "metastable.png", rest_panels)
+
+    counts = [int(value) for value in torch.logspace(1, 5, 9)]
+    by_width = {width: capacity(width, counts, beta=1.0) for width in (8, 16, 32, 64)}
+    study["capacity"] = {"stored": counts, "recalled": by_width}
+
+    def capacity_panel(axes: Axes) -> None:
+        for width, values in by_width.items():
+            axes.plot(counts, values, marker=".", label=f"width {width}")
+        axes.set(xscale="log", xlabel="patterns stored", ylabel="share recalled", ylim=(-0.03, 1.03))
+        axes.set_title(f"random patterns, noise {NOISE}, beta 1, 2 further steps", fontsize=10)
+        axes.legend(fontsize=8)
+
+    draw(arguments.out / "capacity.png", [capacity_panel])
+    if arguments.run is not None and (arguments.run / "stage2" / "best.ckpt").is_file():
+        study["heads"] = trained_heads(arguments.run)
+
+        def beta_panel(name: str, heads: list[dict[str, float]]) -> Callable[[Axes], None]:
+            def panel(axes: Axes) -> None:
+                places = range(len(heads))
+                axes.bar([place - 0.2 for place in places], [head["beta"] for head in heads], 0.4, label="beta")
+                axes.bar(
+                    [place + 0.2 for place in places], [head["spread"] for head in heads], 0.4, label="spread of scores"
+                )
+                for place, head in zip(places, heads, strict=True):
+                    axes.annotate(f"{head['leaned_on']:.0f}", (place, 0.1), ha="center", color="white", fontsize=9)
+                axes.set(xlabel="head (white: patterns leaned on)", title=f"{name} memory", xticks=list(places))
+                axes.legend(fontsize=8)
+
+            return panel
+
+        draw(arguments.out / "betas.png", [beta_panel(name, heads) for name, heads in study["heads"].items()])
+    (arguments.out / "study.json").write_text(json.dumps(study, indent=1) + "\n", encoding="utf-8")
+    for memory in studied:
+        print(memory.name, json.dumps(study[memory.name]["forms"]))
+    print(json.dumps({"capacity": by_width, "heads": study.get("heads")}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
