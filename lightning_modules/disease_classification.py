@@ -304,7 +304,8 @@ class DiseaseClassification(LightningModule):
             if truth.any() and not truth.all():
                 areas[f"{stage}/auroc/{name}"] = binary_auroc(values, truth)
         without = [name for name in FINDINGS if f"{stage}/auroc/{name}" not in areas]
-        if without and stage == "val" and self.current_epoch == 0:
+        first = stage == "val" and self.current_epoch == 0 and not self.trainer.sanity_checking
+        if without and first:
             rank_zero_only(print)(
                 f"validation holds no positive (or no negative) study of {', '.join(without)}: without AUROC, left out "
                 "of val/auroc_macro"

@@ -10,19 +10,24 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+import yaml
+from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader, Dataset
 
 from ammrg.errors import AMMRGError, DataError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
+from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.regions import Region
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.finding_loss import finding_loss, training_targets
 from ammrg.types import Box, StudyBatch
+from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.optimizers import adamw_cosine
 
+CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 SIDE, SPOTS = 48, 4
 SETTINGS: dict[str, Any] = {
     "encoder": {
@@ -198,6 +203,64 @@ def test_a_label_that_is_none_stops_by_study_and_finding(tmp_path: Path) -> None
         trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(
             DiseaseClassification(**{**SETTINGS, "warmup_steps": 1}), batches, loader(16, 2)
         )
+
+
+def test_findings_without_a_positive_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 1})
+    trainer(tmp_path, max_epochs=2, enable_checkpointing=False).fit(module, loader(32, 1), loader(16, 2))
+    told = [line for line in capsys.readouterr().out.splitlines() if "validation holds no positive" in line]
+    assert len(told) == 1
+    assert "Fracture" in told[0]
+    assert "Cardiomegaly" not in told[0]
+
+
+def test_training_stops_where_validation_does_not_get_better(tmp_path: Path) -> None:
+    """With the callback and the score of configs/stage1/default.yaml."""
+    default = yaml.safe_load((CONFIGS / "stage1" / "default.yaml").read_text())
+    (stop,) = (c for c in default["trainer"]["callbacks"] if c["class_path"].endswith("EarlyStopping"))
+    assert stop["init_args"] == {"monitor": "val/auroc_macro", "mode": "max", "patience": 10}
+    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0, "lr": 0.0})
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = 0.0  # nothing at all changes
+    callbacks = [EarlyStopping(**{**stop["init_args"], "patience": 2})]
+    fit = trainer(tmp_path, max_epochs=20, enable_checkpointing=False, callbacks=callbacks)
+    fit.fit(module, loader(16, 1), loader(32, 2))
+    assert fit.current_epoch == 3  # the first, and two that are no better
+
+
+def test_averaged_weights_are_what_a_checkpoint_holds_and_names(tmp_path: Path) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "cam": "auto"})
+    fit = trainer(tmp_path, max_epochs=2, enable_checkpointing=False, callbacks=[AveragedWeights(0.9)])
+    fit.fit(module, loader(64, 1, shuffle=True), loader(32, 2))
+    fit.save_checkpoint(tmp_path / "mean.ckpt")  # after the end: the module holds the average
+    kept = torch.load(tmp_path / "mean.ckpt", weights_only=True)
+    prefix = "classifier."
+    weights = {k[len(prefix) :]: v for k, v in kept["state_dict"].items() if k.startswith(prefix)}
+    assert kept["classifier_fingerprint"] == tensors_fingerprint(weights) == module.fingerprint
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            trainer.save_checkpoint(tmp_path / "last.ckpt")
+            self.trained = pl_module.fingerprint
+
+    keep = Keep()
+    module = DiseaseClassification(**SETTINGS)
+    fit = trainer(tmp_path, max_epochs=2, enable_checkpointing=False, callbacks=[AveragedWeights(0.9), keep])
+    fit.fit(module, loader(64, 1, shuffle=True), loader(32, 2))
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    weights = {k[len(prefix) :]: v for k, v in kept["state_dict"].items() if k.startswith(prefix)}
+    assert kept["classifier_fingerprint"] == tensors_fingerprint(weights) == module.fingerprint != keep.trained
+    # the thresholds chosen for the average, by choosing again
+    module.choose_thresholds(*predictions(module, loader(32, 2)))
+    torch.testing.assert_close(weights["thresholds"], module.classifier.thresholds)
+
+
+def predictions(module: DiseaseClassification, batches: DataLoader[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    parts = list(batches)
+    with torch.no_grad():
+        probabilities = torch.cat([module.eval()(batch) for batch in parts]).sigmoid()
+    return probabilities, torch.cat([batch.labels for batch in parts])
 
 
 def test_films_that_do_not_fit_the_backbone_stop_before_training(tmp_path: Path) -> None:
