@@ -90,6 +90,27 @@ def test_every_artifact_is_there(run: Run) -> None:
         assert (run.folder / name).stat().st_size > 0, name
 
 
+def test_the_mining_says_what_it_mined(run: Run) -> None:
+    report = json.loads((run.memory / "regions_report" / "report.json").read_text())
+    bank = json.loads((run.memory / "regions.json").read_text())
+    assert report["stored_regions"] == bank["count"] - len(FINDINGS) > 0
+    pages = list((run.memory / "regions_report").glob("*.png"))
+    assert len(pages) == sum(row["stored_regions"] > 0 for row in report["findings"].values())
+
+
+def test_queries_are_put_in_each_others_place(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["queries", str(run.stage1 / "best.ckpt"), "--split", "val", "--data"]
+    assert main([*words, str(run.data)]) == 0
+    assert "moves no other by more than" in capsys.readouterr().out
+    found = json.loads((run.stage1 / "queries_val.json").read_text())
+    assert set(found["findings"]) == set(FINDINGS)
+    assert 0 <= found["attention_pointing_game"]["value"] <= 1
+    other = run.root / "other_data"
+    assert main(["prepare", "--dataset", "phantom", "--out", str(other), "--studies", "train=4,val=2,test=2"]) == 0
+    assert main([*words, str(other)]) == 1
+    assert "name the folder it was trained on" in capsys.readouterr().err
+
+
 def test_reports_say_what_the_contract_says(run: Run) -> None:
     lines = run.lines()
     assert len({line["study_id"] for line in lines}) == len(lines) == 16
