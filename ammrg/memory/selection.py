@@ -74,15 +74,19 @@ def k_centres(features: Tensor, count: int, generator: torch.Generator) -> Tenso
     n = len(points)
     if count <= 0 or n == 0:
         return torch.empty(0, dtype=torch.int64)
+    # |p - c|^2 = |p|^2 + |c|^2 - 2 p.c reads the points once a centre and writes no difference; what rounding leaves
+    # of the distance between equal points counts as nothing.
+    norms = points.square().sum(dim=1)
+    nothing = 1e-5 * float(norms.max())
     centre = int(torch.randint(n, (1,), generator=generator))
     distance = torch.full((n,), torch.inf)
     chosen = []
     for _ in range(min(count, n)):
         chosen.append(centre)
-        distance = torch.minimum(distance, (points - points[centre]).square().sum(dim=1))
+        distance = torch.minimum(distance, norms + norms[centre] - 2 * (points @ points[centre]))
         distance[centre] = -1.0
         centre = int(distance.argmax())
-        if distance[centre] <= 0.0:
+        if distance[centre] <= nothing:
             break
     return torch.tensor(chosen, dtype=torch.int64)
 
