@@ -78,9 +78,10 @@ def check_settings(form: str, region_tokens: str, settings: Mapping[str, Any]) -
     """
     if region_tokens not in get_args(RegionTokens):
         raise SettingsError(f"model.region_tokens: found {region_tokens!r}, must be feature or crop.")
-    nothing = torch.zeros(NUM_FINDINGS)
+    pick, nothing = _pick_of(form), torch.zeros(NUM_FINDINGS)
+    film = (torch.zeros(NUM_FINDINGS, 2, 2), torch.zeros(4, 1), nothing, nothing, nothing)
     try:
-        _pick_of(form)(torch.zeros(NUM_FINDINGS, 2, 2), torch.zeros(4, 1), nothing, nothing, nothing, **settings)
+        pick(*film, cell_shift=0.0, **settings)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"model.regions ({form}): {error}.") from error
 

@@ -284,6 +284,7 @@ def test_films_that_do_not_fit_the_backbone_stop_before_training(tmp_path: Path)
         ({"cam": "evidence", "head": "pooled"}, r"model\.cam: found 'evidence' with head 'pooled'"),
         ({"regions": {"windows": 3}}, r"model\.regions \(windows\): .*windows"),
         ({"regions": {"share": 2.0}}, r"model\.regions \(windows\): .*share \(2\.0\)"),
+        ({"regions": {"cell_shift": 0.5}}, r"model\.regions \(windows\): .*cell_shift"),
         ({"region_form": "discs"}, r"model\.region_form: found 'discs'"),
         ({"region_tokens": "pixels"}, r"model\.region_tokens: found 'pixels'"),
         ({"loss": "hinge"}, r"model\.loss: found 'hinge'"),
