@@ -135,7 +135,8 @@ class RegionMemoryWriter(MemoryWriter):
 
 
 class ReportMemoryWriter(MemoryWriter):
-    """Report memory: one pattern per distinct training report.
+    """Report memory: one pattern per distinct training report, owned by every study that has it, chosen or not: who
+    else wrote the same decides whether a study may recall it, and what a withdrawal leaves.
 
     Args:
         reports_num: at most so many studies (published: 6,000).
@@ -166,7 +167,7 @@ class ReportMemoryWriter(MemoryWriter):
         self.collected += [(row[0], row) for row in rows if row[2]]
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose, merge duplicates (all owners kept) and save."""
+        """Choose, merge duplicates (all owners kept, those not chosen too) and save."""
         rows: Sequence[Any] = list(gather_once(self.collected).values())
         self.collected = []
         if not trainer.is_global_zero:
@@ -174,22 +175,23 @@ class ReportMemoryWriter(MemoryWriter):
         if not rows:
             raise MemoryBankError("no training study has a report: the report memory would be empty")
         labels = torch.stack([row[3] for row in rows])
-        chosen = [
-            rows[i]
-            for i in select_reports(labels, total=self.reports_num, method=self.selection, seed=self.seed).tolist()
-        ]
-        count = len(chosen)
+        chosen = select_reports(labels, total=self.reports_num, method=self.selection, seed=self.seed).tolist()
+        texts = {rows[i][2] for i in chosen}
+        alike = [i for i in sorted(set(range(len(rows))) - set(chosen)) if rows[i][2] in texts]
+        kept = [rows[i] for i in chosen + alike]
+        count = len(kept)
         bank = merge_duplicates(
             MemoryBank(
-                patterns=torch.stack([row[4] for row in chosen]).float(),
-                study_ids=tuple((row[0],) for row in chosen),
-                subject_ids=tuple((row[1],) for row in chosen),
+                patterns=torch.stack([row[4] for row in kept]).float(),
+                study_ids=tuple((row[0],) for row in kept),
+                subject_ids=tuple((row[1],) for row in kept),
                 findings=torch.full((count,), -1),
                 boxes=torch.tensor([NO_BOX] * count),
                 views=torch.full((count,), -1),
-                texts=tuple(row[2] for row in chosen),
+                texts=tuple(row[2] for row in kept),
                 scores=torch.ones(count),
                 meta=self.meta(trainer, pl_module, self.selection),
             )
         )
-        self.write(trainer, bank, f"{count} of {len(rows)} studies, {count - len(bank)} doubled texts merged")
+        summary = f"{len(chosen)} of {len(rows)} studies chosen, {count} have one of their {len(bank)} different texts"
+        self.write(trainer, bank, summary)

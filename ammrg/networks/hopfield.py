@@ -57,7 +57,8 @@ class HopfieldRetrieval(nn.Module):
     probe and on the pooled pattern.
 
     The association itself runs in float32 (float64 for float64 input), under autocast too: a score of 40 in bfloat16
-    is off by 0.1, an association by 10%.
+    is off by 0.1, an association by 10%. On a GPU the run's ``float32_matmul_precision`` holds; ``high`` (TF32) rounds
+    a score of 40 by up to 0.02.
 
     Raises:
         ValueError: sizes that do not fit, at construction or at the call, with both numbers.

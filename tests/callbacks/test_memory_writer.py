@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory.bank import load
+from ammrg.memory.bank import load, owners_mask
 from ammrg.memory.regions import Region
 from callbacks.memory_writer import RegionMemoryWriter, ReportMemoryWriter
 from lightning_modules.disease_classification import MinedFilm
@@ -76,3 +76,20 @@ def test_doubled_reports_are_one_pattern_with_all_owners_and_empty_ones_none(tmp
         ("There is edema.", ("b",)),
     ]
     assert bank.meta.kind == "reports"
+
+
+def test_studies_that_were_not_chosen_own_their_report_too(tmp_path: Path) -> None:
+    writer = ReportMemoryWriter(reports_num=2, folder=str(tmp_path))
+    writer.on_predict_start(trainer(), module())
+    texts = ["The lungs are clear."] * 5 + ["There is edema."]
+    labels = torch.zeros(6, 14)
+    labels[5, 4] = 1.0
+    encoded = EncodedReports(torch.randn(6, WIDTH), texts, labels, list("abcdef"), list("uvwxyz"))
+    writer.on_predict_batch_end(trainer(), module(), encoded, None, 0)
+    writer.on_predict_epoch_end(trainer(), module())
+    bank = load(tmp_path / "reports")
+    owned = {text: set(owners) for text, owners in zip(bank.texts, bank.study_ids, strict=True)}
+    assert owned == {"The lungs are clear.": set("abcde"), "There is edema.": {"f"}}
+    allowed = owners_mask(bank, ["f", "b"], ["z", "v"], "patient")
+    assert allowed[1].all()  # what five have in common gives none of them away
+    assert not allowed[0].all()  # what one has alone does
