@@ -304,6 +304,10 @@ class StudyDataModule(LightningDataModule):
             rank_zero_info(f"training on {len(kept)} of {len(silent)} studies; left out: {self.left_out}")
         return kept
 
+    def training_labels(self) -> NDArray[np.float32]:
+        """Labels of the studies to train on: ``[m 14]``, 1, 0, -1, NaN."""
+        return self.prepared.index("train").labels[self.training_rows()]
+
     def training_order(self, seed: int) -> Callable[[int], NDArray[np.int64]]:
         """Epoch -> the keys of its studies, in order: ``[m 2]`` (row, copy)."""
         kept, index = self.training_rows(), self.prepared.index("train")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
 import torch
+import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
@@ -23,11 +24,14 @@ from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_map
 from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, PerQueryHead, study_logits, token_evidence
 from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
+from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import adamw_cosine
 
 CLASSIFIER = "classifier."
 """Prefix of the network's weights in a checkpoint."""
+RARE_LOGIT = -3.0
+"""First bias of the report terms: most are affirmed in about one report of twenty."""
 
 
 class DiseaseClassification(LightningModule):
@@ -45,6 +49,10 @@ class DiseaseClassification(LightningModule):
         token_loss: weight of the same loss on what the tokens say without queries
             (:func:`ammrg.networks.disease_classifier.token_evidence`), for training from scratch: it learns in fewer
             steps. 0 = off (published); needs head per_query.
+        report_terms: weight of an auxiliary task, for training from scratch: to tell from the mean of a film's tokens
+            which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean over
+            terms and films). Its head is trained and continued with the rest, and is no part of ``classifier``.
+            0 = off (published).
         loss: cross_entropy, or asymmetric with gamma_positive, gamma_negative and margin (see
             :func:`ammrg.networks.finding_loss.finding_loss`).
         pos_weight: weight of positives in the loss, one value a finding; None = 1.
@@ -80,6 +88,7 @@ class DiseaseClassification(LightningModule):
         uncertain: UncertainPolicy = "ignore",
         views: Literal["max", "mean"] = "max",
         token_loss: float = 0.0,
+        report_terms: float = 0.0,
         loss: LossKind = "cross_entropy",
         gamma_positive: float = 0.0,
         gamma_negative: float = 4.0,
@@ -114,6 +123,10 @@ class DiseaseClassification(LightningModule):
                 f"model.token_loss: found {self.hparams['token_loss']} with head {self.hparams['head']!r}; it reads "
                 "tokens with the weights of the per_query head. Set model.token_loss to 0."
             )
+        self.terms_head: torch.nn.Linear | None = None
+        if self.hparams["report_terms"]:
+            self.terms_head = torch.nn.Linear(self.classifier.encoder.token_width, NUM_TERMS)
+            torch.nn.init.constant_(self.terms_head.bias, RARE_LOGIT)
         self.register_buffer("train_prevalence", torch.full((NUM_FINDINGS,), torch.nan))
         self.register_buffer("threshold_fallback", torch.zeros(NUM_FINDINGS, dtype=torch.bool))
 
@@ -171,10 +184,15 @@ class DiseaseClassification(LightningModule):
         return MAP_METHODS[int(self.chosen_cam)] if asked == "auto" else cast(MapMethod, asked)
 
     def setup(self, stage: str) -> None:
-        """Films that do not fit the backbone are an error before any is loaded."""
-        side = getattr(getattr(self.trainer, "datamodule", None), "image_size", None)
+        """Films that do not fit the backbone are an error before any is loaded; a new head starts at the prevalence."""
+        data = getattr(self.trainer, "datamodule", None)
+        side = getattr(data, "image_size", None)
         if side is not None:
             self.classifier.encoder.check_films(side)
+        labels = getattr(data, "training_labels", None)
+        if stage == "fit" and labels is not None and isinstance(self.classifier.head, PerQueryHead):
+            targets, mask = training_targets(torch.as_tensor(labels()), self.hparams["uncertain"])
+            self.classifier.head.start_at((targets * mask).sum(0) / mask.sum(0).clamp(min=1))
 
     def forward(self, batch: StudyBatch) -> Tensor:
         """Studies -> their logits ``[b 14]``."""
@@ -204,10 +222,20 @@ class DiseaseClassification(LightningModule):
             token_loss = self._loss(evidence, batch)
             self.log("train/token_loss", token_loss, batch_size=len(batch.labels))
             loss = loss + self.hparams["token_loss"] * token_loss
+        if self.terms_head is not None:
+            terms_loss = self._terms_loss(seen.raw_tokens, batch)
+            self.log("train/terms_loss", terms_loss, batch_size=len(batch.labels))
+            loss = loss + self.hparams["report_terms"] * terms_loss
         if not loss.isfinite():
             self._stop(batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
         return loss
+
+    def _terms_loss(self, tokens: Tensor, batch: StudyBatch) -> Tensor:
+        """Every film ``[v n e]`` answers for the report of its study."""
+        said = torch.tensor([affirmed_terms(report) for report in batch.reports], device=tokens.device)
+        logits = cast(torch.nn.Linear, self.terms_head)(tokens.mean(dim=1)).float()
+        return F.binary_cross_entropy_with_logits(logits, said[batch.study_of_view])
 
     def _stop(self, batch: StudyBatch, logits: Tensor, loss: Tensor) -> NoReturn:
         """Writes the batch's study ids into the run's folder and ends the training."""

@@ -157,6 +157,16 @@ def _all_mentions(text: str) -> list[Mention]:
     return [mention for sentence in sentences(text) for mention in _mentions(sentence)]
 
 
+def affirmed(text: str, names: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """Where a lower-case text names something without denying it, by the negation of this labeler; in doubt counts."""
+    for sentence in sentences(text):
+        lowered = sentence.lower()
+        breaks = [found.span() for found in _BREAK.finditer(lowered)]
+        for found in names.finditer(lowered):
+            if not _is_negated(*_clause(lowered, breaks, *found.span())):
+                yield found
+
+
 def explain(text: str) -> list[Mention]:
     """Every mention of one of the 13 abnormal findings, in the order of the text's sentences."""
     return [mention for mention in _all_mentions(text) if mention.finding != phrases.OTHER]

@@ -22,6 +22,7 @@ from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.regions import Region
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.finding_loss import finding_loss, training_targets
+from ammrg.text.report_terms import NUM_TERMS, TERMS
 from ammrg.types import Box, StudyBatch
 from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.disease_classification import DiseaseClassification
@@ -275,6 +276,57 @@ def test_films_that_do_not_fit_the_backbone_stop_before_training(tmp_path: Path)
     module = DiseaseClassification(**{**SETTINGS, "encoder": {"config": vit}})
     with pytest.raises(SettingsError, match=r"data\.image_size: films of 40 x 40 do not fit .* made for 48 pixels"):
         trainer(tmp_path, max_epochs=1).fit(module, datamodule=Data())
+
+
+def test_report_terms_teach_the_encoder_and_are_no_part_of_the_network(tmp_path: Path) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "report_terms": 2.0})
+    assert module.terms_head is not None
+    batch = collate([Blobs(3, 0)[i] for i in range(3)])._replace(reports=["Mild cardiomegaly.", "No edema.", ""])
+    films = batch._replace(images=batch.images[[0, 1, 2, 0]], study_of_view=torch.tensor([0, 1, 2, 2]))
+    tokens = module.classifier(films.images).raw_tokens
+    loss = module._terms_loss(tokens, films)
+    said = torch.zeros(4, NUM_TERMS)
+    for term in ("mild*", "cardiomegaly"):
+        said[0, TERMS.index(term)] = 1.0
+    chance = module.terms_head(tokens.mean(1)).double().sigmoid()
+    expected = -(said * chance.log() + (1 - said) * (1 - chance).log()).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    assert all(p.grad is not None for p in module.classifier.encoder.parameters() if p.requires_grad)
+    assert all(p.grad is None for p in module.classifier.qformer.parameters())
+    fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
+    fit.fit(module, loader(48, 1), loader(16, 2))
+    assert "train/terms_loss" in fit.logged_metrics
+    fit.save_checkpoint(tmp_path / "last.ckpt")
+    DiseaseClassification.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+    DiseaseClassifier.from_config(torch.load(tmp_path / "last.ckpt", weights_only=True)["classifier_config"])
+    assert not any("terms" in name for name in module.classifier.state_dict())
+
+
+def test_a_new_head_starts_at_the_prevalence_of_the_training_studies(tmp_path: Path) -> None:
+    class Data(LightningDataModule):
+        def training_labels(self) -> Any:
+            labels = torch.full((10, NUM_FINDINGS), math.nan)
+            labels[:3, 0], labels[3:5, 0] = 1.0, -1.0  # uncertain ones are ignored: 3 of 8
+            labels[:, NO_FINDING] = 1.0
+            return labels.numpy()
+
+        def train_dataloader(self) -> Any:
+            return loader(16, 1)
+
+        def val_dataloader(self) -> Any:
+            return loader(16, 2)
+
+    started = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+            started.append(pl_module.classifier.head.bias.sigmoid().tolist())  # type: ignore[union-attr, operator]
+
+    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0})
+    fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False, callbacks=[Watch()])
+    fit.fit(module, datamodule=Data())
+    assert started[0] == pytest.approx([3 / 8, *[0.002] * 12, 0.998], abs=1e-6)
 
 
 @pytest.mark.parametrize(
