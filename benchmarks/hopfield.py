@@ -173,7 +173,7 @@ def sides_of(case: Case, layers: dict[str, nn.Module], device: torch.device) -> 
     for name, layer in layers.items():
         if name == "ours":
             flops = 4.0 * rows * n * p * (2 if backward else 1) + 4 * small * (3 if backward else 1)
-            need = 4.0 * (n * p + rows * n * 3)
+            need = 4.0 * (n * p + min(rows * n, layer.numbers_at_once) * 3)  # larger memories go in blocks
 
             def call(layer: Any = layer) -> Tensor:
                 return layer(states, patterns, mask, k=case.k).tokens

@@ -138,13 +138,13 @@ class DiseaseClassifier(nn.Module):
 def token_evidence(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """What the tokens say without any query: projected tokens ``[v n q]`` -> logits ``[v 14]``.
 
-    Each token is read with the weights ``[14 q]`` of the per-query head, and a film's evidence is the log-sum-exp over
-    its tokens (Pinheiro and Collobert 2015), shifted as if one token in fifty spoke. A loss on it teaches the encoder
-    small signs long before cross-attention, which starts out as an average over the film, has found them, and puts
-    tokens and queries under one reading: the space in which memories are later compared.
+    Each token is read with the weights ``[14 q]`` of the per-query head, and a film's evidence is the log of the mean
+    of the exponentials over its tokens (Pinheiro and Collobert 2015): at first the bias, whatever the grid. A loss on
+    it teaches the encoder small signs long before cross-attention, which starts out as an average over the film, has
+    found them, and puts tokens and queries under one reading: the space in which memories are later compared.
     """
-    scores = torch.einsum("vnq,iq->vni", tokens, weight) + bias
-    return scores.logsumexp(dim=1) - math.log(max(1.0, tokens.shape[1] / 50))
+    scores = torch.einsum("vnq,iq->vni", tokens, weight)
+    return scores.logsumexp(dim=1) - math.log(tokens.shape[1]) + bias
 
 
 def study_logits(logits: Tensor, study_of_view: Tensor, studies: int, how: Literal["max", "mean"] = "max") -> Tensor:

@@ -320,7 +320,9 @@ def test_a_new_head_starts_at_the_prevalence_of_the_training_studies(tmp_path: P
     started = []
 
     class Watch(Callback):
-        def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        def on_train_batch_start(
+            self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        ) -> None:
             started.append(pl_module.classifier.head.bias.sigmoid().tolist())  # type: ignore[union-attr, operator]
 
     module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0})

@@ -92,5 +92,7 @@ def test_unknown_head() -> None:
 def test_token_evidence_by_hand() -> None:
     tokens, weight, bias = torch.randn(2, 100, 16), torch.randn(14, 16), torch.randn(14)
     found = token_evidence(tokens, weight, bias)
-    expected = torch.log(torch.exp(tokens @ weight.T + bias).sum(1)) - torch.log(torch.tensor(2.0))
-    torch.testing.assert_close(found, expected)
+    expected = torch.log(torch.exp(tokens.double() @ weight.double().T).mean(1)) + bias
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    # tokens that say nothing leave every film at the bias, on any grid: where training begins
+    torch.testing.assert_close(token_evidence(torch.zeros(2, 49, 16), weight, bias), bias.expand(2, -1))

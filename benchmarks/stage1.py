@@ -1,0 +1,223 @@
+"""Stage 1 against a plain reference on the same studies: ``python -m benchmarks.stage1 CKPT --data data/iu_xray``.
+
+The reference is what one would write in an afternoon: a half-width ResNet-18 from scratch (32/64/128/256, two basic
+blocks a stage), 14 queries that attend once over its 49 tokens, one linear output each, binary cross entropy on known
+labels (uncertain left out), AdamW 1e-3 with a cosine by time, batch 32, weights averaged (.99), frontal films at 224 px
+with this project's augmentation; trained for ``--minutes`` (8) on whatever the machine has. It is kept in
+``--reference`` and trained once. Both then rate validation and test studies (mean over a study's films); AUROC of each
+finding with 95% intervals over patients, and ours minus the reference's over the same resamples. Training AUROC (films
+as they are) stands beside. Prints tables, then one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ammrg.findings import FINDINGS, NUM_FINDINGS
+from ammrg.metrics.classification import auroc, interval, patient_weights
+from ammrg.networks.disease_classifier import study_logits
+from ammrg.networks.finding_loss import finding_loss, training_targets
+from ammrg.networks.visual_encoder import VisualEncoder
+from ammrg.types import StudyBatch
+from datamodules.loading import StudySampler
+from datamodules.studies import StudyDataModule
+from lightning_modules.stage1_checkpoint import load_stage1
+
+SIDE, WIDTH, BATCH = 224, 256, 32
+LR, WEIGHT_DECAY, WARM_UP, AVERAGE = 1e-3, 0.05, 0.05, 0.99
+FEWEST = (10, 20)
+"""Means are over the findings with at least so many positives among the rated studies."""
+PARTS = {"validation": ("val",), "test": ("test",), "both": ("val", "test")}
+
+
+class Reference(nn.Module):
+    """ResNet tokens, one attention with 14 queries over them, one output a query."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = {"embedding_size": 32, "hidden_sizes": [32, 64, 128, WIDTH], "depths": [2, 2, 2, 2]}
+        self.encoder = VisualEncoder(config={"model_type": "resnet", "num_channels": 1, "layer_type": "basic", **sizes})
+        self.queries = nn.Parameter(torch.randn(NUM_FINDINGS, WIDTH) * 0.02)
+        self.keys = nn.Linear(WIDTH, WIDTH)
+        self.weight = nn.Parameter(torch.randn(NUM_FINDINGS, WIDTH) * WIDTH**-0.5)
+        self.bias = nn.Parameter(torch.zeros(NUM_FINDINGS))
+
+    def forward(self, films: Tensor) -> Tensor:
+        """uint8 ``[v 1 h w]`` -> logits ``[v 14]``."""
+        tokens, _ = self.encoder(films)
+        attention = (torch.einsum("iq,vnq->vin", self.queries, self.keys(tokens)) * WIDTH**-0.5).softmax(-1)
+        return torch.einsum("vin,vnq,iq->vi", attention, tokens, self.weight) + self.bias
+
+
+def train_reference(data: StudyDataModule, seconds: float) -> Reference:
+    """By the clock: the same time, not the same number of steps, on every machine."""
+    torch.manual_seed(0)
+    network = Reference()
+    targets, mask = training_targets(torch.as_tensor(data.training_labels()))
+    share = ((targets * mask).sum(0) / mask.sum(0)).clamp(0.002, 0.998)
+    network.bias.data.copy_((share / (1 - share)).log())
+    groups = [
+        {"params": [p for p in network.parameters() if (p.ndim > 1) is matrices], "weight_decay": decay}
+        for matrices, decay in ((True, WEIGHT_DECAY), (False, 0.0))
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=LR)
+    averaged = copy.deepcopy(network).eval()
+    start, done, step, seen = time.perf_counter(), 0.0, 0, 0
+    loader = data.train_dataloader()
+    for epoch in itertools.count():
+        cast(StudySampler, loader.sampler).set_epoch(epoch)
+        for batch in loader:
+            done = (time.perf_counter() - start) / seconds
+            if done >= 1:
+                print(f"reference: {step} steps, {seen:,} films, {seconds / 60:.1f} min")
+                return averaged
+            warm = min(1.0, done / WARM_UP)
+            cosine = 0.5 * (1 + math.cos(math.pi * max(0.0, done - WARM_UP) / (1 - WARM_UP)))
+            for group in optimizer.param_groups:
+                group["lr"] = LR * warm * max(0.01, cosine)
+            network.train()
+            logits = study_logits(network(batch.images), batch.study_of_view, len(batch.labels), "mean")
+            loss = finding_loss(logits, *training_targets(batch.labels, study_ids=batch.study_ids))
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            step, seen = step + 1, seen + len(batch.images)
+            decay = min(AVERAGE, (1 + step) / (10 + step))
+            with torch.no_grad():
+                for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+                    mean.lerp_(now, 1 - decay) if mean.is_floating_point() else mean.copy_(now)
+    raise AssertionError("the clock ends the training")
+
+
+class Rated(NamedTuple):
+    """Studies and what a network says of them."""
+
+    logits: Tensor
+    labels: Tensor
+    subjects: list[str]
+
+
+@torch.no_grad()
+def rate(name: str, network: Callable[[Tensor], Tensor], data: StudyDataModule, split: str) -> Rated:
+    """Every study of a split: the mean over its films."""
+    loader = data.evaluation_loader(split)
+    logits: list[Tensor] = []
+    batches: list[StudyBatch] = []
+    for batch in track(loader, f"{name}: {split}"):
+        logits.append(study_logits(network(batch.images).float(), batch.study_of_view, len(batch.labels), "mean"))
+        batches.append(batch._replace(images=batch.images[:0]))
+    subjects = [subject for batch in batches for subject in batch.subject_ids]
+    return Rated(torch.cat(logits), torch.cat([batch.labels for batch in batches]), subjects)
+
+
+def areas(rated: Rated, weights: Tensor) -> tuple[Tensor, list[int]]:
+    """AUROC under every row of weights ``[r 14]``, and the positives of each finding."""
+    targets, mask = training_targets(rated.labels)
+    columns, positives = [], []
+    for finding in range(NUM_FINDINGS):
+        known = mask[:, finding].bool()
+        positives.append(int(targets[known, finding].sum()))
+        columns.append(auroc(rated.logits[known, finding], targets[known, finding], weights[:, known]))
+    return torch.stack(columns, dim=1), positives
+
+
+def joined(parts: list[Rated]) -> Rated:
+    return Rated(
+        torch.cat([part.logits for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        [subject for part in parts for subject in part.subjects],
+    )
+
+
+def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[str, Any]:
+    """A table a part; {mean over findings with at least n positives: ours, reference, difference}."""
+    if ours.subjects != reference.subjects:
+        raise SystemExit(f"{name}: the two networks rated other studies, or in another order.")
+    keys = {subject: i for i, subject in enumerate(dict.fromkeys(ours.subjects))}
+    weights = patient_weights(torch.tensor([keys[subject] for subject in ours.subjects]), 1000)
+    (first, positives), (second, _) = areas(ours, weights), areas(reference, weights)
+    table = Table(title=f"AUROC, {name} ({len(ours.subjects)} studies)")
+    for column in ("finding", "positives", "ours", "reference", "ours - reference"):
+        table.add_column(column, justify="left" if column == "finding" else "right")
+    for finding in sorted(range(NUM_FINDINGS), key=lambda i: -positives[i]):
+        cells = (told(values[:, finding]) for values in (first, second, first - second))
+        table.add_row(FINDINGS[finding], str(positives[finding]), *cells)
+    means = {}
+    for least in FEWEST:
+        kept = [i for i in range(NUM_FINDINGS) if positives[i] >= least]
+        if not kept:
+            continue
+        rows = [values[:, kept].nanmean(1) for values in (first, second)]
+        means[f"at least {least} positives"] = {
+            "findings": len(kept),
+            "ours": interval(rows[0]),
+            "reference": interval(rows[1]),
+            "difference": interval(rows[0] - rows[1]),
+        }
+        cells = (told(values) for values in (*rows, rows[0] - rows[1]))
+        table.add_row(f"[b]mean of {len(kept)}[/b]", f"≥ {least}", *cells)
+    console.print(table)
+    return means
+
+
+def told(values: Tensor) -> str:
+    found = interval(values)
+    if found["value"] is None or found["low"] is None:
+        return "-"
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stage1", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("checkpoint", type=Path, help="a stage-1 checkpoint (best.ckpt)")
+    parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
+    parser.add_argument("--reference", type=Path, default=Path("outputs/reference.safetensors"))
+    parser.add_argument("--minutes", type=float, default=8.0, help="to train the reference (default %(default)s)")
+    parser.add_argument("--views", choices=("frontal", "all"), default="frontal", help="films that are rated")
+    arguments = parser.parse_args(argv)
+    stage1 = load_stage1(arguments.checkpoint)
+    data = StudyDataModule(arguments.data, SIDE, BATCH, BATCH, views="frontal", labelled_only=True, seed=0)
+    data.setup()
+    if not arguments.reference.exists():
+        arguments.reference.parent.mkdir(parents=True, exist_ok=True)
+        save_file(train_reference(data, 60 * arguments.minutes).state_dict(), arguments.reference)
+    reference = Reference().eval()
+    reference.load_state_dict(load_file(arguments.reference))
+    rated = StudyDataModule(arguments.data, stage1.image_size, BATCH, BATCH, views=arguments.views)
+    rated.setup()
+    splits = ("val", "test", "train")
+    mine = {split: rate("ours", lambda films: stage1.classifier(films).logits, rated, split) for split in splits}
+    theirs = {split: rate("reference", reference, data, split) for split in splits}
+    console = Console(width=150)
+    result = {
+        part: compare(part, joined([mine[s] for s in names]), joined([theirs[s] for s in names]), console)
+        for part, names in {**PARTS, "train": ("train",)}.items()
+    }
+    both = result["both"].get("at least 10 positives", {}).get("difference", {})
+    target = {"ours above the reference, lower end": {"value": both.get("low"), "target": 0.0}}
+    target["ours above the reference, lower end"]["met"] = (both.get("low") or 0.0) > 0
+    machine = {"cpus": os.cpu_count(), "torch": torch.__version__, "system": platform.platform()}
+    print(json.dumps({"benchmark": "stage1", "cases": result, "targets": target, "machine": machine}))
+
+
+if __name__ == "__main__":
+    main()
