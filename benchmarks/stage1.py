@@ -199,7 +199,8 @@ def main(argv: list[str] | None = None) -> None:
     data.setup()
     if not arguments.reference.exists():
         arguments.reference.parent.mkdir(parents=True, exist_ok=True)
-        save_file(train_reference(data, 60 * arguments.minutes).state_dict(), arguments.reference)
+        weights = train_reference(data, 60 * arguments.minutes).state_dict()
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, arguments.reference)
     reference = Reference().eval()
     reference.load_state_dict(load_file(arguments.reference))
     rated = StudyDataModule(arguments.data, stage1.image_size, BATCH, BATCH, views=arguments.views)

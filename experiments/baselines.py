@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ammrg.metrics.guards import best_constant, nearest, random_training
-from ammrg.networks.disease_classifier import DiseaseClassifier, study_logits
+from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.types import StudyBatch
 from callbacks.report_writer import write_lines
 from datamodules.studies import StudyDataModule
@@ -47,7 +47,7 @@ def study_features(
         sums = torch.zeros(count, seen.tokens.shape[-1], device=device)
         sums.index_add_(0, owner, seen.tokens.float().mean(dim=1))
         images.append(torch.nn.functional.normalize(sums, dim=-1).cpu())
-        findings.append(study_logits(seen.logits.float(), owner, count).sigmoid().cpu())
+        findings.append(classifier.study_logits(seen.logits.float(), owner, count).sigmoid().cpu())
         study_ids += batch.study_ids
         subject_ids += batch.subject_ids
         reports += batch.reports

@@ -47,10 +47,9 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     from ammrg.findings import FINDINGS
     from ammrg.metrics.pointing import PointingGame, pointing_scores
     from ammrg.networks.class_activation import compared_maps
-    from ammrg.networks.disease_classifier import study_logits
     from ammrg.networks.query_swap import swap_queries
     from datamodules.studies import StudyDataModule
-    from lightning_modules.stage1_checkpoint import load_stage1, read_checkpoint
+    from lightning_modules.stage1_checkpoint import load_stage1
 
     stage1 = load_stage1(checkpoint)
     module = StudyDataModule(data, image_size=stage1.image_size, eval_batch_size=batch)
@@ -59,7 +58,6 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
             f"{checkpoint} was trained on data {stage1.data_fingerprint}, {data} has fingerprint "
             f"{module.card['fingerprint']}: name the folder it was trained on"
         )
-    views = read_checkpoint(checkpoint)["hyper_parameters"]["views"]
     game = PointingGame(stage1.classifier.encoder.cell_shift)
     tokens, labels, owners = [], [], []
     studies = 0
@@ -78,7 +76,7 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
         torch.cat(tokens),
         grid,
         every_label[labelled],
-        lambda logits: study_logits(logits, study_of_view, studies, views)[labelled],
+        lambda logits: stage1.classifier.study_logits(logits, study_of_view, studies)[labelled],
     )
     cases = game.compute()
     pointing = pointing_scores(cases, resamples=500) if cases is not None else {}

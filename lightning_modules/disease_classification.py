@@ -21,7 +21,7 @@ from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, findi
 from ammrg.metrics.pointing import PointingGame, pointing_scores
 from ammrg.metrics.study_predictions import StudyPredictions
 from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_maps, methods_of
-from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, PerQueryHead, study_logits, token_evidence
+from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, PerQueryHead, StudyViews, token_evidence
 from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
@@ -86,7 +86,7 @@ class DiseaseClassification(LightningModule):
         qformer: dict[str, Any],
         head: HeadKind = "per_query",
         uncertain: UncertainPolicy = "ignore",
-        views: Literal["max", "mean"] = "max",
+        views: StudyViews = "max",
         token_loss: float = 0.0,
         report_terms: float = 0.0,
         loss: LossKind = "cross_entropy",
@@ -116,7 +116,9 @@ class DiseaseClassification(LightningModule):
 
     def configure_models(self) -> None:
         """Builds the network from primitives; beside it, what the choice of its thresholds rests on."""
-        self.classifier = DiseaseClassifier(self.hparams["encoder"], self.hparams["qformer"], self.hparams["head"])
+        self.classifier = DiseaseClassifier(
+            self.hparams["encoder"], self.hparams["qformer"], self.hparams["head"], self.hparams["views"]
+        )
         self.token_bias = torch.nn.Parameter(torch.zeros(NUM_FINDINGS)) if self.hparams["token_loss"] else None
         if self.token_bias is not None and not isinstance(self.classifier.head, PerQueryHead):
             raise SettingsError(
@@ -201,7 +203,7 @@ class DiseaseClassification(LightningModule):
         return self._study_logits(self.classifier(batch.images).logits, batch)
 
     def _study_logits(self, logits: Tensor, batch: StudyBatch) -> Tensor:
-        return study_logits(logits.float(), batch.study_of_view, len(batch.labels), self.hparams["views"])
+        return self.classifier.study_logits(logits.float(), batch.study_of_view, len(batch.labels))
 
     def _loss(self, logits: Tensor, batch: StudyBatch) -> Tensor:
         targets, mask = training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)

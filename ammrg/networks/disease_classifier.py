@@ -15,6 +15,7 @@ from ammrg.networks.disease_qformer import DiseaseQFormer
 from ammrg.networks.visual_encoder import VisualEncoder
 
 HeadKind = Literal["per_query", "pooled"]
+StudyViews = Literal["max", "mean"]
 
 
 class Classification(NamedTuple):
@@ -86,18 +87,25 @@ class DiseaseClassifier(nn.Module):
         encoder: arguments of :class:`VisualEncoder`.
         qformer: arguments of :class:`DiseaseQFormer` but ``encoder_width``.
         head: ``per_query`` (query i predicts finding i) or ``pooled`` (the published form).
+        views: how the films of a study make one prediction, see :func:`study_logits`.
 
     Attributes:
         thresholds: float32 ``[14]`` probabilities above which a finding counts as predicted; 0.5 until chosen on
             validation. Part of the state dict.
 
     Raises:
-        SettingsError: an unknown head, and what the parts raise.
+        SettingsError: an unknown head or form of views, and what the parts raise.
     """
 
     thresholds: Tensor
 
-    def __init__(self, encoder: Mapping[str, Any], qformer: Mapping[str, Any], head: HeadKind = "per_query") -> None:
+    def __init__(
+        self,
+        encoder: Mapping[str, Any],
+        qformer: Mapping[str, Any],
+        head: HeadKind = "per_query",
+        views: StudyViews = "max",
+    ) -> None:
         super().__init__()
         heads: dict[str, type[PerQueryHead | PooledHead]] = {"per_query": PerQueryHead, "pooled": PooledHead}
         if head not in heads:
@@ -105,13 +113,20 @@ class DiseaseClassifier(nn.Module):
         self.encoder = VisualEncoder(**encoder)
         self.qformer = DiseaseQFormer(self.encoder.token_width, **qformer)
         self.head = heads[head](self.qformer.width)
-        self._head_kind = head
+        self._head_kind: HeadKind = head
+        self.views: StudyViews = views
+        study_logits(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, dtype=torch.int64), 1, views)  # refuses the unknown
         self.register_buffer("thresholds", torch.full((NUM_FINDINGS,), 0.5))
 
     @property
     def config(self) -> dict[str, Any]:
         """JSON-able primitives; :meth:`from_config` builds the same network from them, without a hub."""
-        return {"encoder": self.encoder.config, "qformer": dict(self.qformer.config), "head": self._head_kind}
+        return {
+            "encoder": self.encoder.config,
+            "qformer": dict(self.qformer.config),
+            "head": self._head_kind,
+            "views": self.views,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> DiseaseClassifier:
@@ -134,6 +149,10 @@ class DiseaseClassifier(nn.Module):
         logits = self.head(found.queries)
         return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions)
 
+    def study_logits(self, logits: Tensor, study_of_view: Tensor, studies: int) -> Tensor:
+        """Logits of films ``[v 14]`` -> of their studies ``[b 14]``, the way this network was trained."""
+        return study_logits(logits, study_of_view, studies, self.views)
+
 
 def token_evidence(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """What the tokens say without any query: projected tokens ``[v n q]`` -> logits ``[v 14]``.
@@ -147,7 +166,7 @@ def token_evidence(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return scores.logsumexp(dim=1) - math.log(tokens.shape[1]) + bias
 
 
-def study_logits(logits: Tensor, study_of_view: Tensor, studies: int, how: Literal["max", "mean"] = "max") -> Tensor:
+def study_logits(logits: Tensor, study_of_view: Tensor, studies: int, how: StudyViews = "max") -> Tensor:
     """Logits of films ``[v 14]`` -> of their studies ``[b 14]``.
 
     ``max``: the film that shows most speaks: the maximum over a study's films for the 13 abnormal findings, and the

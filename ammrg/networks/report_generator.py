@@ -23,7 +23,7 @@ from ammrg.memory.bank import MemoryBank, owners_mask
 from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
-from ammrg.networks.disease_classifier import Classification, DiseaseClassifier, study_logits
+from ammrg.networks.disease_classifier import Classification, DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
 from ammrg.text.prompts import INSTRUCTION
@@ -131,8 +131,8 @@ class ReportGenerator(nn.Module):
         associations: how many stored patterns are named as leaned on, of each memory.
 
     Of a study with several films, the Q_f of finding i is that of the film that speaks for it, the one with the
-    highest logit i (for "No Finding" the lowest), as in :func:`study_logits`: an average would blur a sign that one
-    projection alone shows.
+    highest logit i (for "No Finding" the lowest): an average would blur a sign that one projection alone shows. Its
+    probabilities are the classifier's own of a study.
 
     Raises:
         SettingsError: every stream off, a stream without its bank, or region patterns of another width than Q_f.
@@ -238,7 +238,7 @@ class ReportGenerator(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_classifier):
             seen: Classification = self.classifier(batch.images)
         studies = len(batch.study_ids)
-        logits = study_logits(seen.logits, batch.study_of_view, studies)
+        logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = _speaking_queries(seen, batch.study_of_view, studies)  # [b 14 q]
         recalled = {name: self._recall(name, queries, batch, associations) for name in self.retrievals}
         if memories == "shuffled":

@@ -82,6 +82,10 @@ def test_study_logits() -> None:
         torch.testing.assert_close(mean[study], logits[rows].mean(0))
     with pytest.raises(SettingsError, match="max or mean"):
         study_logits(logits, of_view, 4, "median")  # type: ignore[arg-type]
+    network = DiseaseClassifier.from_config(DiseaseClassifier(ENCODER, QFORMER, views="mean").config)
+    torch.testing.assert_close(network.study_logits(logits, of_view, 4), mean)
+    with pytest.raises(SettingsError, match="median"):
+        DiseaseClassifier(ENCODER, QFORMER, views="median")  # type: ignore[arg-type]
 
 
 def test_unknown_head() -> None:
