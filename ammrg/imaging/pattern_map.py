@@ -22,7 +22,7 @@ def draw_pattern_map(
     Args:
         points: ``[n 2]``.
         names: what each pattern is of (a finding); equal names share a colour, in the order of ``sorted``.
-        queries: True for a disease query, drawn as a cross and named.
+        queries: True for a disease query, drawn as a cross in its finding's colour.
         shares: of the variance, that each axis holds, in [0, 1].
         title: of the picture.
         path: of the PNG.
@@ -49,8 +49,9 @@ def draw_pattern_map(
             label=f"{name} ({mine.sum()})" if mine.any() else None,
         )
         for x, y in points[(kinds == name) & crossed]:
-            axes.plot(x, y, "x", color=colour, ms=9, mew=2.5)
-            axes.annotate(f"query: {name}", (x, y), fontsize=7, xytext=(5, 4), textcoords="offset points")
+            axes.plot(x, y, "X", color=colour, ms=10, mec="black", mew=0.8)
+    if crossed.any():
+        axes.plot([], [], "X", color="white", ms=10, mec="black", mew=0.8, label=f"disease query ({crossed.sum()})")
     axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second principal component ({shares[1]:.0%} of the variance)")
     axes.set_title(title, fontsize=11)
