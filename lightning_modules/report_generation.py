@@ -17,6 +17,7 @@ from ammrg.memory import bank
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
+from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.report_generator import PARTS, GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
@@ -326,6 +327,24 @@ class ReportGeneration(LightningModule):
         if hasattr(self, "yardstick"):
             score = sum(scores[key] / self.yardstick[key] for key in scores) / len(scores)
             self.log("val/score", score, prog_bar=True)
+
+    # --- test -------------------------------------------------------------------------------------------------------
+    def on_test_epoch_start(self) -> None:
+        """A pair of metrics for each of the data module's ``test_splits``."""
+        splits = self.trainer.datamodule.test_splits  # type: ignore[attr-defined]
+        self.test_metrics = {split: (LanguageMetric(), ClinicalMetric()) for split in splits}
+
+    def test_step(self, batch: StudyBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Write the reports of one batch."""
+        texts = [report.text for report in self.generate(batch)]
+        for metric in list(self.test_metrics.values())[dataloader_idx]:
+            metric.to(self.device).update(batch.study_ids, batch.reports, texts)
+
+    def on_test_epoch_end(self) -> None:
+        """Scores of each split over the studies of all processes, each once: ``test/cider`` and so on."""
+        for split, metrics in self.test_metrics.items():
+            for metric in metrics:
+                self.log_dict({f"{split}/{name}": value for name, value in metric.compute().items()})
 
     # --- writing ----------------------------------------------------------------------------------------------------
     def generate(self, batch: StudyBatch, seen: SeenFilms | None = None) -> list[GeneratedReport]:

@@ -6,20 +6,12 @@ The reference n-grams are indexed once; a candidate then costs one pass over fla
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from ammrg.metrics.language import _SMALL, _TINY, ORDERS
-
-_SIGMA = 6.0
-"""CIDEr-D's tolerance of a difference in length, in words (Vedantam et al. 2015)."""
-
-
-def _ngrams(text: str) -> Counter[tuple[str, ...]]:
-    words = text.split()
-    return Counter(tuple(words[i : i + k]) for k in range(1, ORDERS + 1) for i in range(len(words) - k + 1))
+from ammrg.metrics.language import _SMALL, _TINY, ORDERS, ngrams
+from ammrg.metrics.resampled_idf import SIGMA
 
 
 class ConstantScorer:
@@ -35,7 +27,7 @@ class ConstantScorer:
         self.ids: dict[tuple[str, ...], int] = {}
         study, gram, count, order = [], [], [], []
         for i, text in enumerate(references):
-            for ngram, times in _ngrams(text).items():
+            for ngram, times in ngrams(text).items():
                 study.append(i)
                 gram.append(self.ids.setdefault(ngram, len(self.ids)))
                 count.append(times)
@@ -50,7 +42,7 @@ class ConstantScorer:
 
     def score(self, text: str) -> tuple[float, float]:
         """(BLEU-4, CIDEr) of this text as the report of every study."""
-        counts = _ngrams(text)
+        counts = ngrams(text)
         length = len(text.split())
         dense = np.zeros(len(self.ids))
         squares = np.zeros(ORDERS)
@@ -74,5 +66,5 @@ class ConstantScorer:
         similarity = np.divide(similarity, norms, out=similarity, where=norms > 0)
         # pycocoevalcap measures lengths in bigrams.
         delta = max(0, length - 1) - np.maximum(0, self.lengths - 1)
-        penalty = np.exp(-(delta**2) / (2 * _SIGMA**2))
+        penalty = np.exp(-(delta**2) / (2 * SIGMA**2))
         return bleu, float((similarity.mean(axis=1) * penalty).mean() * 10)

@@ -10,6 +10,7 @@ Texts are words separated by single spaces: choose the words first (``ammrg.text
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -53,7 +54,7 @@ def language_statistics(references: Sequence[str], hypotheses: Sequence[str]) ->
     Raises:
         ScoringError: unequal lengths, no pairs, an empty reference.
     """
-    _check(references, hypotheses)
+    check_pairs(references, hypotheses)
     bleu, cider, rouge = BleuScorer(n=ORDERS), CiderScorer(n=ORDERS), Rouge()
     for reference, hypothesis in zip(references, hypotheses, strict=True):
         bleu += (hypothesis, [reference])
@@ -132,14 +133,25 @@ class MeteorScorer:
 
     def score(self, references: Sequence[str], hypotheses: Sequence[str]) -> float:
         """Corpus METEOR in [0, 1] of paired texts."""
-        _check(references, hypotheses)
+        check_pairs(references, hypotheses)
         value, _ = self._scorer.compute_score(
             {i: [text] for i, text in enumerate(references)}, {i: [text] for i, text in enumerate(hypotheses)}
         )
         return float(value)
 
 
-def _check(references: Sequence[str], hypotheses: Sequence[str]) -> None:
+def ngrams(text: str) -> Counter[tuple[str, ...]]:
+    """How often each n-gram of order 1..4 stands in a text of words and spaces."""
+    words = text.split()
+    return Counter(tuple(words[i : i + k]) for k in range(1, ORDERS + 1) for i in range(len(words) - k + 1))
+
+
+def check_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
+    """Refuse what no corpus score is defined for.
+
+    Raises:
+        ScoringError: unequal lengths, no pairs, an empty reference.
+    """
     if len(references) != len(hypotheses):
         raise ScoringError(f"{len(references)} references, but {len(hypotheses)} hypotheses.")
     if not references:

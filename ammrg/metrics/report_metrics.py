@@ -1,0 +1,116 @@
+"""Scores of generated reports as torchmetrics: texts gathered over processes, each study once, scored once.
+
+A mean of per-process corpus scores is no corpus score. So the state is the texts themselves, and what is computed does
+not depend on how studies were spread over processes, to the last digit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ammrg.errors import ScoringError
+from ammrg.metrics.clinical import clinical_scores
+from ammrg.metrics.language import language_scores
+from ammrg.text.cleaning import normalise
+from ammrg.text.labeler import label
+
+
+class Texts(NamedTuple):
+    """What was written for a study."""
+
+    study_id: str
+    reference: str
+    generated: str
+
+
+class ReportMetric(Metric):
+    """Pairs of texts of a whole split, by study id; a study that a sampler repeated counts once.
+
+    Texts travel between processes as bytes: a JSON list and a line feed for each study.
+    """
+
+    full_state_update = False
+    lines: list[Tensor]
+    """uint8 ``[bytes]`` each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("lines", default=[], dist_reduce_fx="cat")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all texts."""
+        super().reset()
+        # torchmetrics sends float32 from a process that saw no study; what is gathered must be of one type.
+        self.lines.append(torch.zeros(0, dtype=torch.uint8, device=self.device))
+
+    def update(self, study_ids: Sequence[str], references: Sequence[str], generated: Sequence[str]) -> None:
+        """Take the texts of some studies; of a study taken twice the first text counts.
+
+        Raises:
+            ScoringError: unequal numbers.
+        """
+        if not len(study_ids) == len(references) == len(generated):
+            raise ScoringError(
+                f"{len(study_ids)} study ids, {len(references)} references and {len(generated)} generated reports; "
+                "give one of each for a study."
+            )
+        rows = zip(study_ids, references, generated, strict=True)
+        written = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        self.lines.append(torch.tensor(list(written), dtype=torch.uint8, device=self.device))
+
+    def studies(self) -> list[Texts]:
+        """All texts taken so far, in the order of their ids.
+
+        Raises:
+            ScoringError: none.
+        """
+        whole = torch.cat(self.lines) if isinstance(self.lines, list) else self.lines
+        rows = [Texts(*json.loads(line)) for line in bytes(whole.cpu().numpy()).decode().splitlines()]
+        if not rows:
+            raise ScoringError("no reports to score.")
+        kept = {row.study_id: row for row in reversed(rows)}
+        return [kept[study_id] for study_id in sorted(kept)]
+
+
+class LanguageMetric(ReportMetric):
+    """Corpus BLEU-1..4, ROUGE-L and CIDEr, see :func:`ammrg.metrics.language.language_scores`.
+
+    Args:
+        view: how both texts are read; the light normalisation unless another is given.
+    """
+
+    def __init__(self, view: Callable[[str], str] = normalise) -> None:
+        super().__init__()
+        self.view = view
+
+    def compute(self) -> dict[str, float]:
+        """Scores over the studies of all processes; a reference without a word is left out."""
+        pairs = [(self.view(row.reference), self.view(row.generated)) for row in self.studies()]
+        spoken = [pair for pair in pairs if pair[0]]
+        return language_scores([reference for reference, _ in spoken], [generated for _, generated in spoken])
+
+
+class ClinicalMetric(ReportMetric):
+    """Micro, macro and example-based clinical scores, see :func:`ammrg.metrics.clinical.clinical_scores`.
+
+    Args:
+        labeler: text -> 14 labels; the rule-based one unless another is given.
+    """
+
+    def __init__(self, labeler: Callable[[str], Sequence[float]] = label) -> None:
+        super().__init__()
+        self.labeler = labeler
+
+    def compute(self) -> dict[str, float]:
+        """Scores over the studies of all processes."""
+        rows = self.studies()
+        return clinical_scores(
+            [self.labeler(row.reference) for row in rows], [self.labeler(row.generated) for row in rows]
+        )
