@@ -74,12 +74,14 @@ def with_intervals(scores: WeightedScores, weights: Floats) -> dict[str, dict[st
 
 
 def paired_difference(first: WeightedScores, second: WeightedScores, weights: Floats) -> dict[str, dict[str, float]]:
-    """``metric -> {value, low, high}`` of first minus second over the same resamples of the same studies."""
+    """``metric -> {value, low, high, error}`` of first minus second over the same resamples of the same studies;
+    ``error`` is the standard error."""
     ones = np.ones((1, weights.shape[1]))
     plain = [{key: float(value[0]) for key, value in scores(ones).items()} for scores in (first, second)]
     spread = [resampled(scores, weights) for scores in (first, second)]
     table = {}
     for key in plain[0]:
-        low, high = interval(spread[0][key] - spread[1][key])
-        table[key] = {"value": plain[0][key] - plain[1][key], "low": low, "high": high}
+        gap = spread[0][key] - spread[1][key]
+        low, high = interval(gap)
+        table[key] = {"value": plain[0][key] - plain[1][key], "low": low, "high": high, "error": float(gap.std())}
     return table

@@ -9,24 +9,38 @@
     CheXpert Plus), for its decoder's 60 or 100 places hold a start mark; and, where training texts are given, words
     seen there fewer than 3 or 10 times replaced by ``<unk>`` in the reference. The generated text is cleaned, neither
     cut nor thresholded: an unknown word of the reference then never matches, as it would not there.
-    Comparable to R2Gen and R2GenCMN; near to R2GenGPT and AM-MRG, which cut references to 60 or 100 LLM *sub-tokens*.
+    Comparable to R2Gen and R2GenCMN.
+``r2gengpt``
+    R2GenGPT's and AM-MRG's: its cleaner on both sides (on MIMIC-CXR it keeps the colon, the hyphen and ``< = > @``);
+    the reference cut to 60 (IU X-Ray, phantom) or 100 (MIMIC-CXR, CheXpert Plus) *sub-tokens* of the language model, so
+    its tokenizer must be named; a word cut in two stays cut. Nothing is unknown. Comparable to R2GenGPT and AM-MRG
+    where the tokenizer is theirs (Llama 2 or Qwen 1.5); references are shorter than r2gen's.
+``rexrank``
+    Not scored here: a file is written in the layout that ReXrank's own tool reads, and its figures are that tool's.
 
 Clinical scores never read these views: they label the whole text as written.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import ScoringError
-from ammrg.text.cleaning import normalise, r2gen
+from ammrg.text.cleaning import normalise, r2gen, r2gengpt
 
-PROTOCOLS = ("full", "r2gen")
+SCORED = ("full", "r2gen", "r2gengpt")
+PROTOCOLS = (*SCORED, "rexrank")
+DEFAULT = ("full", "r2gen")
+"""What needs nothing but the texts."""
 UNKNOWN = "<unk>"
 _R2GEN_SETTINGS = {"iu_xray": (59, 3), "phantom": (59, 3), "mimic_cxr": (99, 10), "chexpert_plus": (99, 10)}
 """Words kept of a reference, and how often a word must stand in training to be known."""
+_SUBTOKENS = {"iu_xray": 60, "phantom": 60, "mimic_cxr": 100, "chexpert_plus": 100}
+"""Sub-tokens kept of a reference."""
 
 
 class Protocol(NamedTuple):
@@ -39,24 +53,31 @@ class Protocol(NamedTuple):
     """What the score table says of it."""
 
 
-def protocol(name: str, dataset: str, train_texts: Sequence[str] | None = None) -> Protocol:
+def protocol(
+    name: str, dataset: str, train_texts: Sequence[str] | None = None, tokenizer: str | Path | None = None
+) -> Protocol:
     """The protocol of this name for a data set.
 
     Args:
-        name: ``full`` or ``r2gen``.
+        name: ``full``, ``r2gen`` or ``r2gengpt``.
         dataset: ``phantom``, ``iu_xray``, ``mimic_cxr`` or ``chexpert_plus``.
         train_texts: raw training reports for ``r2gen``'s vocabulary; None leaves every word known.
+        tokenizer: for ``r2gengpt``: the language model's ``tokenizer.json``, or the folder that holds it.
 
     Raises:
-        ScoringError: an unknown protocol or data set.
+        ScoringError: an unknown protocol or data set, or ``r2gengpt`` without a tokenizer that can be read.
     """
+    if name not in SCORED:
+        raise ScoringError(f"protocol {name!r} is unknown; choose among {', '.join(SCORED)}.")
     if name == "full":
         return Protocol(name, normalise, normalise, {"cleaner": "normalise", "words": None, "vocabulary": None})
-    if name != "r2gen":
-        raise ScoringError(f"protocol {name!r} is unknown; choose among {', '.join(PROTOCOLS)}.")
     if dataset not in _R2GEN_SETTINGS:
         known_sets = ", ".join(_R2GEN_SETTINGS)
-        raise ScoringError(f"protocol r2gen: data set {dataset!r} is unknown; choose among {known_sets}.")
+        raise ScoringError(f"protocol {name}: data set {dataset!r} is unknown; choose among {known_sets}.")
+    return _r2gen_protocol(dataset, train_texts) if name == "r2gen" else _r2gengpt_protocol(dataset, tokenizer)
+
+
+def _r2gen_protocol(dataset: str, train_texts: Sequence[str] | None) -> Protocol:
     words, threshold = _R2GEN_SETTINGS[dataset]
     known: set[str] | None = None
     if train_texts is not None:
@@ -72,4 +93,36 @@ def protocol(name: str, dataset: str, train_texts: Sequence[str] | None = None) 
         "words": words,
         "vocabulary": None if known is None else len(known),
     }
-    return Protocol(name, reference, lambda text: r2gen(text, dataset), settings)
+    return Protocol("r2gen", reference, lambda text: r2gen(text, dataset), settings)
+
+
+def _r2gengpt_protocol(dataset: str, tokenizer: str | Path | None) -> Protocol:
+    if tokenizer is None:
+        raise ScoringError(
+            "protocol r2gengpt cuts references to sub-tokens of a language model: name its folder, or its "
+            "tokenizer.json, with --tokenizer."
+        )
+    path = Path(tokenizer)
+    path = path / "tokenizer.json" if path.is_dir() else path
+    if not path.is_file():
+        raise ScoringError(f"{path}: no such tokenizer; name a language model's folder, or its tokenizer.json.")
+    from tokenizers import Tokenizer
+
+    try:
+        reader = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises a bare Exception for a file that is no tokenizer
+        raise ScoringError(f"{path}: not a tokenizer ({error}); name a language model's tokenizer.json.") from error
+    reader.no_padding()
+    reader.no_truncation()
+    kept = _SUBTOKENS[dataset]
+
+    def reference(text: str) -> str:
+        ids = reader.encode(r2gengpt(text, dataset), add_special_tokens=False).ids
+        return " ".join(reader.decode(ids[:kept]).split())
+
+    settings: dict[str, int | str | None] = {
+        "cleaner": f"r2gengpt {dataset}",
+        "subtokens": kept,
+        "tokenizer": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+    }
+    return Protocol("r2gengpt", reference, lambda text: r2gengpt(text, dataset), settings)

@@ -36,8 +36,7 @@ class _Entries:
 
     def sums(self, values: Floats) -> Floats:
         """Per text and order: ``[n 4]``."""
-        summed: Floats = np.bincount(self.slot, values, minlength=self.slots).reshape(-1, ORDERS)
-        return summed
+        return np.asarray(np.bincount(self.slot, values, minlength=self.slots), dtype=np.float64).reshape(-1, ORDERS)
 
 
 class ResampledCider:

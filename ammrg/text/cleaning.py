@@ -17,6 +17,7 @@ _DOUBLED_STOP = re.compile(r"\.(?:\s*\.)+(?=\s|$)")
 _WORD_OR_MARK = re.compile(r"\d+(?:[.,]\d+)+|_{2,}|\w+(?:['’-]\w+)*|[^\w\s]")
 # The published character class holds a range from ":" to "[", which takes ; < = > ? @ too and spares the hyphen.
 _R2GEN_DROPPED = re.compile(r"""[.,?;*!%^&_+():<=>@\[\]{}"'/\\]""")
+_R2GENGPT_DROPPED = re.compile(r"""[.,?;*!%^&_+()\[\]{}"'/\\]""")
 _R2GEN_ALIASES: dict[str, R2GenDataset] = {
     "iu_xray": "iu_xray",
     "phantom": "iu_xray",
@@ -77,16 +78,45 @@ def r2gen(text: str, dataset: str) -> str:
     Raises:
         SettingsError: for any other data set.
     """
+    return _r2gen_family(text, _r2gen_kind(dataset), _R2GEN_DROPPED)
+
+
+def r2gengpt(text: str, dataset: str) -> str:
+    """The text as R2GenGPT and AM-MRG read it: R2Gen's cleaner on IU X-Ray; on MIMIC-CXR the colon stays, as a word of
+    its own, and so do ``< = > @`` and the hyphen.
+
+    Args:
+        text: one report.
+        dataset: as for :func:`r2gen`.
+
+    Returns:
+        Words separated by one space.
+
+    Raises:
+        SettingsError: for any other data set.
+    """
+    if _r2gen_kind(dataset) == "iu_xray":
+        return r2gen(text, dataset)
+    return _r2gen_family(text, "mimic_cxr", _R2GENGPT_DROPPED, spaced_colon=True)
+
+
+def _r2gen_kind(dataset: str) -> R2GenDataset:
     if dataset not in _R2GEN_ALIASES:
         raise SettingsError(f"r2gen cleaning: dataset is {dataset!r}; choose one of {', '.join(_R2GEN_ALIASES)}.")
-    if _R2GEN_ALIASES[dataset] == "mimic_cxr":
+    return _R2GEN_ALIASES[dataset]
+
+
+def _r2gen_family(text: str, kind: R2GenDataset, dropped: re.Pattern[str], *, spaced_colon: bool = False) -> str:
+    if kind == "mimic_cxr":
         text = _collapse(text.replace("\n", " "), "_", " ")
     text = _collapse(text, ".").replace("1. ", "")
     for number in "2345":
         text = text.replace(f". {number}. ", ". ")
     for number in "2345":
         text = text.replace(f" {number}. ", ". ")
-    sentences = (_R2GEN_DROPPED.sub("", sentence).strip() for sentence in text.strip().lower().split(". "))
+    if spaced_colon:
+        text = text.replace(":", " :")
+    sentences = (dropped.sub("", sentence).strip() for sentence in text.strip().lower().split(". "))
     return " ".join((" . ".join(sentences) + " .").split())
 
 

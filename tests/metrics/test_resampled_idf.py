@@ -12,7 +12,6 @@ from ammrg.metrics.bootstrap import patient_weights
 from ammrg.metrics.language import language_statistics
 from ammrg.metrics.resampled_idf import ResampledCider, idf_difference
 
-
 WORDS = ("the", "lungs", "are", "clear", "no", "effusion", "–", "heart", "heart", ".")
 
 
