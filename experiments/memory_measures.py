@@ -20,8 +20,9 @@ from ammrg.metrics.associations import AssociationScores, added, association_sco
 from ammrg.networks.report_generator import Memories
 from callbacks.report_writer import ReportWriter
 from datamodules.studies import StudyDataModule
-from experiments import score
+from experiments import predictions, score
 from experiments.manifest import write_json
+from experiments.score_table import COLUMNS
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
 
@@ -110,7 +111,7 @@ def compare(run: Path) -> dict[str, Any]:
         ScoringError: the run has no reports yet.
     """
     reports = run / "reports.jsonl"
-    score.read_lines(reports)  # nothing to compare with without them
+    predictions.read_lines(reports)  # nothing to compare with without them
     model, datamodule = open_run(run)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     writer = ReportWriter()
@@ -141,7 +142,7 @@ def memory_table(scores: dict[str, Any]) -> Table:
     table = Table(title=f"{scores['meta']['studies']} studies, {scores['meta']['labeler']}", pad_edge=False)
     table.add_column("memories")
     for key in SHOWN:
-        table.add_column(score.COLUMNS[key], justify="right")
+        table.add_column(COLUMNS[key], justify="right")
     rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in GUARDS}
     for name, values in rows.items():
         cells = [f"{values[key]['value']:.3f} [{values[key]['low']:.3f}, {values[key]['high']:.3f}]" for key in SHOWN]

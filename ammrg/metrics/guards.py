@@ -89,6 +89,18 @@ def nearest(train_features: NDArray[np.floating], features: NDArray[np.floating]
     return np.concatenate(found).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
 
 
+def exchanged(reports: Sequence[str], seed: int = 0) -> list[str]:
+    """The reports, each study with another's: one cycle through all of them in random order.
+
+    Scores that stay as they are say that a report does not belong to its study; no network is needed to see it.
+    """
+    order = np.random.default_rng(seed).permutation(len(reports))
+    given = list(reports)
+    for study, other in zip(order, np.roll(order, 1), strict=True):
+        given[study] = reports[other]
+    return given
+
+
 class Collapse(NamedTuple):
     """Figures that give a collapsed generator away."""
 

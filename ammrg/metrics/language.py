@@ -1,4 +1,4 @@
-"""BLEU-1..4, ROUGE-L, CIDEr and METEOR as pycocoevalcap defines them, by its own scorers.
+"""BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap defines them, by its own scorers.
 
 The scorers are asked for what each study contributes; the corpus value under any weighting of the studies (all ones,
 or bootstrap counts) then is a matrix product. CIDEr here is CIDEr-D with the idf of the evaluated references; in a
@@ -9,10 +9,9 @@ Texts are words separated by single spaces: choose the words first (``ammrg.text
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,46 +97,6 @@ def language_scores(references: Sequence[str], hypotheses: Sequence[str]) -> dic
     """
     statistics = language_statistics(references, hypotheses)
     return {key: float(value[0]) for key, value in weighted_scores(statistics, np.ones((1, len(references)))).items()}
-
-
-class MeteorScorer:
-    """METEOR 1.5 through pycocoevalcap's jar: one Java process for any number of corpora.
-
-    Its corpus value is aggregated inside Java, so it has no bootstrap interval here. Use as a context manager.
-    """
-
-    @staticmethod
-    def available() -> bool:
-        """True where a ``java`` command is found."""
-        return shutil.which("java") is not None
-
-    def __enter__(self) -> MeteorScorer:
-        """Start Java.
-
-        Raises:
-            ScoringError: no ``java`` command.
-        """
-        if not self.available():
-            raise ScoringError("METEOR needs a java command (any version from 1.8); install one or leave METEOR out.")
-        from pycocoevalcap.meteor.meteor import Meteor
-
-        self._scorer: Any = Meteor()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End Java."""
-        process = self._scorer.meteor_p
-        process.stdin.close()
-        process.kill()
-        process.wait()
-
-    def score(self, references: Sequence[str], hypotheses: Sequence[str]) -> float:
-        """Corpus METEOR in [0, 1] of paired texts."""
-        check_pairs(references, hypotheses)
-        value, _ = self._scorer.compute_score(
-            {i: [text] for i, text in enumerate(references)}, {i: [text] for i, text in enumerate(hypotheses)}
-        )
-        return float(value)
 
 
 def ngrams(text: str) -> Counter[tuple[str, ...]]:

@@ -15,7 +15,8 @@ from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
-from experiments.score import main, read_lines, score
+from experiments.predictions import read_lines
+from experiments.score import main, score
 
 SENTENCES = (
     "There is a small left pleural effusion.",
@@ -129,7 +130,7 @@ def test_show_keeps_true_scores_and_renews_stale_ones(run: Path) -> None:
 
 def test_a_planted_collapse_is_called_out(tmp_path: Path) -> None:
     path = write(tmp_path / "reports.jsonl", lines(["The lungs are clear."] * 40))
-    said = " ".join(score(path, resamples=20, meteor=False)["sentences"])
+    said = " ".join(score(path, resamples=20, with_meteor=False)["sentences"])
     assert "All 40 reports are the same text." in said
 
 
@@ -137,20 +138,21 @@ def test_a_planted_shuffle_is_called_out(run: Path) -> None:
     rows = [json.loads(line) for line in run.read_text().splitlines()]
     texts = [row["generated"] for row in rows]
     write(run, lines(texts[9:] + texts[:9]))
-    said = score(run, resamples=200, meteor=False)["sentences"]
+    said = score(run, resamples=200, with_meteor=False)["sentences"]
     assert any("NO CLEAR USE OF THE FILMS by clinical micro F1 (13) and CIDEr." in sentence for sentence in said)
 
 
 def test_good_reports_are_seen_to_use_the_films(run: Path) -> None:
-    said = [line for line in score(run, resamples=200, meteor=False)["sentences"] if "films" in line]
+    said = [line for line in score(run, resamples=200, with_meteor=False)["sentences"] if "films" in line]
     assert len(said) == 1
     assert not any("NO CLEAR" in sentence for sentence in said)
 
 
 def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
     rows = [{key: row[key] for key in ("study_id", "subject_id", "reference", "generated")} for row in lines(["x"] * 3)]
-    found = score(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, meteor=False)
-    assert found["baselines"] == found["guards"] == {}
+    found = score(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, with_meteor=False)
+    assert found["baselines"] == found["against"] == {}
+    assert set(found["guards"]) == {"reports_exchanged"}
     assert "r2gen" not in found
     assert found["full"]["bleu_1"] == {"value": pytest.approx(0, abs=1e-6), "low": None, "high": None}
     assert found["meta"]["reference_in_training"]["share"] is None
@@ -197,7 +199,7 @@ def test_refuses_text_that_is_not_json_and_a_missing_file(tmp_path: Path) -> Non
 def test_refuses_a_sibling_of_other_studies(run: Path, rows: list[Any], message: str) -> None:
     write(run.parent / "baselines/random_training.jsonl", rows)
     with pytest.raises(ScoringError, match=message):
-        score(run, resamples=0, meteor=False)
+        score(run, resamples=0, with_meteor=False)
 
 
 def test_errors_reach_the_user_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,24 +108,3 @@ def test_constant_scorer_equals_pycocoevalcap(hypothesis: str) -> None:
 def test_refuses_what_cannot_be_scored(references: list[str], hypotheses: list[str], message: str) -> None:
     with pytest.raises(ScoringError, match=message):
         language.language_scores(references, hypotheses)
-
-
-def test_meteor_without_java_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language.shutil, "which", lambda _: None)
-    assert not language.MeteorScorer.available()
-    with pytest.raises(ScoringError, match="java"):
-        language.MeteorScorer().__enter__()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not language.MeteorScorer.available(), reason="no java")
-def test_meteor_equals_pycocoevalcap() -> None:
-    from pycocoevalcap.meteor.meteor import Meteor
-
-    references, hypotheses = random_texts(5, 5), random_texts(5, 6)
-    expected, _ = Meteor().compute_score(
-        {i: [text] for i, text in enumerate(references)}, {i: [text] for i, text in enumerate(hypotheses)}
-    )
-    with language.MeteorScorer() as meteor:
-        assert meteor.score(references, hypotheses) == pytest.approx(expected, abs=1e-9)
-        assert meteor.score(references, references) > expected

@@ -1,0 +1,70 @@
+"""BERTScore (Zhang et al. 2020) through torchmetrics, one pair at a time.
+
+Torchmetrics 1.9 sorts a batch by length and does not put it back in order, so that scores of a batch belong to other
+pairs than they seem to; of one pair there is only one order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammrg.errors import ScoringError
+
+PARTS = ("precision", "recall", "f1")
+
+
+class BertScorer:
+    """An encoder, ready to compare texts.
+
+    Args:
+        encoder: a local folder or hub id of a BERT-like encoder (``distilroberta-base``).
+        layer: whose hidden states are compared, from 1; None takes the last.
+
+    Raises:
+        ScoringError: no such encoder, or no such layer.
+    """
+
+    def __init__(self, encoder: str, layer: int | None = None) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(encoder)
+            self.model: Any = AutoModel.from_pretrained(encoder).eval()
+        except (OSError, ValueError) as error:
+            raise ScoringError(f"BERTScore: no encoder {encoder!r} ({error}); name a folder or a hub id.") from error
+        layers = self.model.config.num_hidden_layers
+        if layer is not None and not 1 <= layer <= layers:
+            raise ScoringError(f"BERTScore: layer {layer} of {encoder!r}, which has layers 1 to {layers}.")
+        self.layer = layer
+        self.name = f"BERTScore ({encoder.rstrip('/').rpartition('/')[2]}, layer {layer or layers}, not rescaled)"
+
+    def per_study(self, references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """``bertscore_{precision,recall,f1}`` -> ``[n]``, in [-1, 1]; 0 where a text is empty. Equal pairs are compared
+        once."""
+        from rich.progress import track
+        from torchmetrics.functional.text.bert import bert_score
+
+        logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
+        pairs = list(zip(references, hypotheses, strict=True))
+        known: dict[tuple[str, str], list[float]] = {}
+        for reference, hypothesis in track(dict.fromkeys(pairs), description="BERTScore", transient=True):
+            found = [0.0] * len(PARTS)
+            if reference.strip() and hypothesis.strip():
+                scores: dict[str, Any] = bert_score(
+                    [hypothesis],
+                    [reference],
+                    model=self.model,
+                    user_tokenizer=self.tokenizer,
+                    num_layers=self.layer,
+                    truncation=True,
+                    max_length=min(512, self.model.config.max_position_embeddings - 2),
+                )
+                found = [float(scores[part]) for part in PARTS]
+            known[reference, hypothesis] = found
+        table = np.array([known[pair] for pair in pairs])
+        return {f"bertscore_{part}": table[:, i] for i, part in enumerate(PARTS)}

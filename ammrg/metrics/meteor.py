@@ -1,0 +1,98 @@
+"""METEOR 1.5 through pycocoevalcap's jar, as sufficient statistics, so that it too has intervals.
+
+Java aligns the words of each pair once and says what it counted; the corpus value under any weighting of the studies is
+METEOR's formula on the weighted sums (Denkowski and Lavie 2014, English, ranking task), in one matrix product.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammrg.errors import ScoringError
+from ammrg.metrics.language import check_pairs
+
+Floats = NDArray[np.float64]
+
+_ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
+_MATCHERS = np.array([1.0, 0.6, 0.8, 0.6])
+"""Weights of exact, stem, synonym and paraphrase matches."""
+_NUMBERS = 23
+
+
+class MeteorStatistics(NamedTuple):
+    """What each of n studies contributes to METEOR."""
+
+    counts: Floats
+    """``[n 23]``, in the jar's order: words of the hypothesis and of the reference, function words of both; for each
+    matcher content words matched on both sides, then function words; chunks; words matched on both sides."""
+
+
+class MeteorScorer:
+    """One Java process for any number of corpora. Use as a context manager."""
+
+    @staticmethod
+    def available() -> bool:
+        """True where a ``java`` command is found."""
+        return shutil.which("java") is not None
+
+    def __enter__(self) -> MeteorScorer:
+        """Start Java.
+
+        Raises:
+            ScoringError: no ``java`` command.
+        """
+        if not self.available():
+            raise ScoringError("METEOR needs a java command (any version from 1.8); install one or leave METEOR out.")
+        from pycocoevalcap.meteor.meteor import Meteor
+
+        self._scorer: Any = Meteor()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End Java."""
+        process = self._scorer.meteor_p
+        process.stdin.close()
+        process.kill()
+        process.wait()
+
+    def statistics(self, references: Sequence[str], hypotheses: Sequence[str]) -> MeteorStatistics:
+        """Per-study counts of paired texts.
+
+        Raises:
+            ScoringError: unequal lengths, no pairs, an empty reference, or an answer that is no METEOR 1.5.
+        """
+        check_pairs(references, hypotheses)
+        rows = []
+        for reference, hypothesis in zip(references, hypotheses, strict=True):
+            answer = self._scorer._stat(hypothesis, [reference])
+            row = [float(number) for number in answer.split()]
+            if len(row) != _NUMBERS:
+                raise ScoringError(f"METEOR: the jar answered {answer[:80]!r}; is java able to run it?")
+            rows.append(row)
+        return MeteorStatistics(np.array(rows))
+
+
+def weighted_scores(statistics: MeteorStatistics, weights: Floats) -> dict[str, Floats]:
+    """Corpus METEOR under study weights ``[r n]``: ``meteor`` -> ``[r]`` in [0, 1]."""
+    sums = weights @ statistics.counts
+    words, functions = sums[:, 0:2], sums[:, 2:4]  # [r 2]: of the hypothesis and of the reference
+    by_matcher = sums[:, 4:20].reshape(-1, 4, 2, 2)  # matcher, content or function, side
+    matched = np.einsum("m,rmks->rks", _MATCHERS, by_matcher)
+    hits = _DELTA * matched[:, 0] + (1 - _DELTA) * matched[:, 1]
+    possible = _DELTA * (words - functions) + (1 - _DELTA) * functions
+    precision, recall = _over(hits, possible).T
+    mean = _over(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
+    chunks, matches = sums[:, 20], sums[:, 21:23]
+    whole = (matches == words).all(axis=1) & (chunks == 1)
+    fragmentation = np.where(whole, 0.0, _over(chunks, matches.mean(axis=1)))
+    return {"meteor": mean * (1 - _GAMMA * fragmentation**_BETA)}
+
+
+def _over(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

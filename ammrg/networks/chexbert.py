@@ -1,0 +1,130 @@
+"""CheXbert (Smit et al. 2020): a BERT that labels reports, read from the published weights.
+
+One [CLS] state, a linear head a finding: blank, positive, negative, uncertain for 13 of them, blank or positive for "No
+Finding", in the order of :data:`ammrg.findings.FINDINGS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ammrg.errors import CheckpointError
+from ammrg.findings import BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN
+from ammrg.text.labelers import Labeler
+
+if TYPE_CHECKING:
+    from transformers import BertConfig
+
+CLASSES = (BLANK, POSITIVE, NEGATIVE, UNCERTAIN)
+"""What a head's outputs mean."""
+WEIGHTS = "chexbert.pth"
+HUB_BERT = "google-bert/bert-base-uncased"
+"""Configuration and vocabulary of the published weights, where they come from a hub."""
+LONGEST = 512
+"""Tokens; longer reports are cut, as published."""
+BATCH = 32
+
+
+class CheXbert(nn.Module):
+    """The network, with the parameter names of the published weights."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        from transformers import BertModel
+
+        self.bert = BertModel(config)
+        outputs = [2 if i == NO_FINDING else len(CLASSES) for i in range(len(FINDINGS))]
+        self.linear_heads = nn.ModuleList(nn.Linear(config.hidden_size, size) for size in outputs)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Tokens ``[b n]`` -> the class of each finding, int64 ``[b 14]``."""
+        state = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
+        return torch.stack([head(state).argmax(dim=1) for head in self.linear_heads], dim=1)
+
+
+def load_chexbert(location: str, device: str | torch.device | None = None) -> Labeler:
+    """CheXbert as a labeler.
+
+    Args:
+        location: a folder with ``chexbert.pth`` and BERT's ``config.json`` and vocabulary (``vocab.txt`` or
+            ``tokenizer.json``); or a hub repository that holds ``chexbert.pth`` (``StanfordAIMI/RRG_scorers``), with
+            BERT's files then taken from ``google-bert/bert-base-uncased``.
+        device: None takes a GPU where there is one.
+
+    Raises:
+        CheckpointError: files that are missing, or weights that are not CheXbert's.
+    """
+    from transformers import AutoTokenizer, BertConfig
+
+    weights, bert = _files(location)
+    try:
+        config, tokenizer = BertConfig.from_pretrained(bert), AutoTokenizer.from_pretrained(bert)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{bert}: BERT's configuration or vocabulary cannot be read ({error})") from error
+    network = CheXbert(config)
+    _load_weights(network, weights)
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    network = network.to(chosen).eval()
+    fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
+    return Labeler(f"CheXbert ({fingerprint})", lambda texts: _label_all(network, tokenizer, texts, chosen))
+
+
+def _files(location: str) -> tuple[Path, str]:
+    """The weights' file, and where BERT's configuration and vocabulary are."""
+    folder = Path(location)
+    if folder.is_dir():
+        for name, origin in ((WEIGHTS, "CheXbert's published weights"), ("config.json", f"{HUB_BERT}'s files")):
+            if not (folder / name).is_file():
+                raise CheckpointError(f"{folder}: no {name}; put {origin} there")
+        return folder / WEIGHTS, str(folder)
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(location, WEIGHTS)), HUB_BERT
+    except Exception as error:  # the hub's client raises many kinds, one of them for a name that is none
+        raise CheckpointError(
+            f"{location}: neither a folder here nor a repository with {WEIGHTS} on the hub ({type(error).__name__}); "
+            "download the weights elsewhere and name their folder"
+        ) from error
+
+
+def _load_weights(network: CheXbert, path: Path) -> None:
+    try:
+        kept = torch.load(path, weights_only=True, map_location="cpu")
+        state = {name.removeprefix("module."): value for name, value in kept["model_state_dict"].items()}
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise CheckpointError(
+            f"{path}: not CheXbert's weights ({type(error).__name__}: no 'model_state_dict' of plain tensors)"
+        ) from error
+    # A counter that older transformers kept among the weights.
+    state.pop("bert.embeddings.position_ids", None)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        told = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{path}: does not fit CheXbert with this configuration of BERT: {told} ...") from error
+
+
+@torch.inference_mode()
+def _label_all(network: CheXbert, tokenizer: Any, texts: Sequence[str], device: torch.device) -> list[list[float]]:
+    """Labels of texts; an empty one is unlabelled, as for the rule-based labeler."""
+    from rich.progress import track
+
+    labels = [[BLANK] * len(FINDINGS) for _ in texts]
+    # Long texts first, with their like: little padding, and a memory that is too small fails at once.
+    order = sorted((i for i, text in enumerate(texts) if text.strip()), key=lambda i: -len(texts[i]))
+    starts = range(0, len(order), BATCH)
+    for start in track(starts, description="CheXbert", transient=True, disable=len(starts) < 4):
+        rows = order[start : start + BATCH]
+        words = [" ".join(texts[i].split()) for i in rows]
+        read = tokenizer(words, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").to(device)
+        classes = cast(Tensor, network(read["input_ids"], read["attention_mask"])).tolist()
+        for i, found in zip(rows, classes, strict=True):
+            labels[i] = [CLASSES[k] for k in found]
+    return labels

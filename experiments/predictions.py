@@ -1,0 +1,292 @@
+"""Predictions files of any system: reports.jsonl, a CSV, or ReXrank's JSON -> what is scored of each study.
+
+What cannot be scored as it stands is refused, with the place and the cure: ids missing, doubled or unknown, empty
+references, studies of several splits, patients named for some studies only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ammrg.errors import ScoringError
+from experiments.manifest import write_json
+
+GROUPS = ("baselines", "guards")
+"""Folders beside reports.jsonl whose files are scored with it."""
+LAYOUTS = {
+    ".jsonl": "one JSON object a line",
+    ".csv": "columns study_id, generated, reference",
+    ".json": "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
+}
+NEEDED = ("study_id", "generated", "reference")
+
+
+class Line(NamedTuple):
+    """What is scored of one study."""
+
+    study_id: str
+    subject_id: str
+    """The study's own id where a file names no patients."""
+    reference: str
+    generated: str
+    reference_in_training: bool | None = None
+    """None where a file does not say."""
+    retrieved: tuple[str, ...] = ()
+    """Texts of the reports that the study's memory brought back."""
+
+
+class System(NamedTuple):
+    """One predictions file, ordered by study id."""
+
+    group: str
+    """Empty for the reports themselves, else ``baselines``, ``guards`` or ``against``."""
+    name: str
+    path: Path
+    lines: list[Line]
+
+
+def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = None) -> list[Line]:
+    """Read one predictions file, ordered by study id.
+
+    Args:
+        path: ``.jsonl``, ``.csv`` or ``.json``, see :data:`LAYOUTS`.
+        references: of :func:`read_references`, for a file that holds generated reports alone; then each of them must
+            be there, and no others.
+
+    Raises:
+        ScoringError: the file cannot be scored as it stands.
+    """
+    lines: dict[str, Line] = {}
+    splits, has_patient = set(), set()
+    for where, row in _rows(path):
+        if references is not None:
+            row = {**references.get(str(row.get("study_id")), {}), **{k: v for k, v in row.items() if k != "reference"}}
+            if "reference" not in row:
+                raise ScoringError(f"{where}: study {row.get('study_id')!r} is unknown to the references file.")
+        study_id, generated, reference = (_text(where, row, field) for field in NEEDED)
+        if not study_id.strip():
+            raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
+        if not reference.strip():
+            raise ScoringError(f"{where}: study {study_id} has an empty reference; leave such studies out.")
+        if study_id in lines:
+            raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
+        splits.add(row.get("split") or None)
+        subject = row.get("subject_id")
+        has_patient.add(subject not in (None, ""))
+        if len(has_patient) > 1:
+            raise ScoringError(f"{where}: field 'subject_id' is given for some studies only; give it for all or none.")
+        lines[study_id] = Line(
+            study_id,
+            _text(where, row, "subject_id") if has_patient == {True} else study_id,
+            reference,
+            generated,
+            _truth(where, row.get("reference_in_training")),
+            _retrieved(where, row.get("reports")),
+        )
+    if not lines:
+        raise ScoringError(f"{path}: no line; there is nothing to score.")
+    if len(splits) > 1:
+        names = ", ".join(sorted(str(split) for split in splits))
+        raise ScoringError(f"{path}: studies of several splits ({names}); score one at a time.")
+    if references is not None and references.keys() - lines:
+        absent = references.keys() - lines
+        raise ScoringError(f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}).")
+    return [lines[study_id] for study_id in sorted(lines)]
+
+
+def read_references(path: Path) -> dict[str, dict[str, Any]]:
+    """References (with patients and split, where named) by study id, in any of the layouts; other fields are left out.
+
+    Raises:
+        ScoringError: no such file, another layout, an id twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for where, row in _rows(path):
+        study_id = _text(where, row, "study_id")
+        if study_id in found:
+            raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
+        _text(where, row, "reference")
+        kept = ("study_id", "reference", "subject_id", "split", "reference_in_training")
+        found[study_id] = {field: row[field] for field in kept if field in row}
+    return found
+
+
+def read_systems(
+    reports: Path, against: Iterable[Path] = (), references: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[System]:
+    """The reports, where they exist their sibling baselines and guards, and other systems' files, all on the very same
+    studies.
+
+    Raises:
+        ScoringError: see :func:`read_lines`; or a file that lacks a study, holds an unknown one, or has another
+            reference or patient for it.
+    """
+    ours = System("", "ours", reports, read_lines(reports, references))
+    systems = [ours]
+    siblings = [(group, path) for group in GROUPS for path in sorted((reports.parent / group).glob("*.jsonl"))]
+    for group, path in siblings:
+        systems.append(System(group, path.stem, path, read_lines(path)))
+    for path in against:
+        names = {system.name for system in systems if system.group == "against"}
+        name = path.stem if path.stem not in names | {reports.stem} else f"{path.parent.name}/{path.stem}"
+        systems.append(System("against", name, path, read_lines(path, references)))
+    for other in systems[1:]:
+        _check_same_studies(ours, other)
+    return systems
+
+
+def _check_same_studies(ours: System, other: System) -> None:
+    expected, found = ({line.study_id for line in system.lines} for system in (ours, other))
+    for what, ids in (("lacks", expected - found), ("holds unknown", found - expected)):
+        if ids:
+            raise ScoringError(
+                f"{other.path}: {what} {len(ids)} studies (first: {min(ids)}), compared with {ours.path}; "
+                "write both from the same split."
+            )
+    for mine, theirs in zip(ours.lines, other.lines, strict=True):
+        # A file that names no patients takes ours.
+        same_patient = theirs.subject_id in (mine.subject_id, theirs.study_id)
+        if mine.reference != theirs.reference or not same_patient:
+            raise ScoringError(
+                f"{other.path}: study {mine.study_id} has another reference or subject_id than in {ours.path}; "
+                "write both from the same prepared data."
+            )
+
+
+# --- layouts ----------------------------------------------------------------------------------------------------------
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, fields) of each study in a file."""
+    if path.suffix not in LAYOUTS:
+        told = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
+        raise ScoringError(f"{path}: predictions are read from {told}.")
+    if not path.is_file():
+        raise ScoringError(f"{path}: no such file; write the reports first (make reports).")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScoringError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from error
+    read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
+    yield from read(path, text)
+
+
+def _json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, raw in enumerate(text.split("\n"), start=1):
+        if raw.strip():
+            where = f"{path}, line {number}"
+            row = _json(where, raw)
+            if not isinstance(row, dict):
+                raise ScoringError(f"{where}: found {type(row).__name__}; each line must be one JSON object.")
+            yield where, row
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    names = reader.fieldnames or []
+    for needed in ("study_id",):
+        if needed not in names:
+            raise ScoringError(f"{path}: no column '{needed}'; found {', '.join(names) or 'no header'}.")
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise ScoringError(f"{where}: not {len(names)} cells, as the header has; quote texts that hold commas.")
+            yield where, dict(row)
+    except csv.Error as error:
+        raise ScoringError(
+            f"{path}, line {reader.line_num}: no CSV ({error}); quote texts that hold quotes."
+        ) from error
+
+
+def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """ReXrank reads a study's reference as "Findings: ... Impression: ..." of its two sections."""
+    table = _json(str(path), text)
+    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
+        raise ScoringError(f"{path}: must be {LAYOUTS['.json']}.")
+    for study_id, fields in table.items():
+        sections = []
+        for name in ("findings", "impression"):
+            section = fields.get(f"section_{name}", fields.get(name))
+            if isinstance(section, str) and section.strip():
+                sections.append(f"{name.capitalize()}: {section.strip()}")
+        row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
+        row |= {field: fields[field] for field in ("subject_id", "split") if field in fields}
+        yield f"{path}, study {study_id}", row
+
+
+def _json(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ScoringError(f"{where}: not JSON ({error}); write it whole, as JSON.") from error
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+def _text(where: str, row: Mapping[str, Any], field: str) -> str:
+    value = row.get(field)
+    if field.endswith("_id") and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be a text.")
+    return value
+
+
+def _truth(where: str, value: Any) -> bool | None:
+    known = {None: None, "": None, True: True, False: False, "true": True, "false": False, "True": True, "False": False}
+    if not isinstance(value, str | bool | None) or value not in known:
+        raise ScoringError(f"{where}: field 'reference_in_training' is {value!r}; it must be true or false.")
+    return known[value]
+
+
+def _retrieved(where: str, value: Any) -> tuple[str, ...]:
+    if not value:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ScoringError(f"{where}: field 'reports' must be a list of objects with a 'text'.")
+    return tuple(each["text"] for each in value if isinstance(each.get("text"), str))
+
+
+def write_rexrank(path: Path, lines: Iterable[Line], split: str | None) -> Path:
+    """The predictions as ReXrank's evaluation reads them: what its tool scores, to be compared with its leaderboard.
+
+    A reference is written as the findings section; there is no impression.
+    """
+    table = {
+        line.study_id: {
+            "section_findings": line.reference,
+            "section_impression": None,
+            "subject_id": line.subject_id,
+            "split": split,
+            "model_prediction": line.generated,
+        }
+        for line in lines
+    }
+    write_json(path, table)
+    return path
+
+
+def read_train_texts(path: Path) -> list[str]:
+    """Training reports: JSON Lines with a field ``report`` (or ``reference``), or one report a line.
+
+    Raises:
+        ScoringError: no such file, or a line without text.
+    """
+    if not path.is_file():
+        raise ScoringError(f"{path}: no such file of training texts.")
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".jsonl":
+        return [line for line in text.split("\n") if line.strip()]
+    texts = []
+    for where, row in _json_lines(path, text):
+        found = row.get("report", row.get("reference"))
+        if not isinstance(found, str):
+            raise ScoringError(f"{where}: no text under 'report' or 'reference'.")
+        texts.append(found)
+    return texts

@@ -1,0 +1,106 @@
+"""What the guards say of a system, in plain words: printed under every table, written into scores.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ammrg.metrics.clinical import silent_findings
+from ammrg.metrics.guards import Collapse, warnings
+
+WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr"}
+"""The two figures that the guard sentences speak of."""
+NAMES = {
+    "images_shuffled": "films shuffled among studies",
+    "images_noise": "noise in the films' place",
+    "memory_off": "both memories off",
+    "memory_visual_off": "the visual memory off",
+    "memory_report_off": "the report memory off",
+    "memory_shuffled": "memories shuffled among studies",
+    "reports_exchanged": "reports exchanged among studies",
+}
+COPIED = 0.5
+"""A share of words copied from retrieved reports that is worth a sentence."""
+ALPHA = 0.05
+
+
+Gap = Mapping[str, Mapping[str, float]]
+"""Metric -> {value, low, high} of a difference."""
+
+
+def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) -> list[str]:
+    """The sentences of a result.
+
+    Args:
+        scores: what scores.json holds.
+        gaps: (group, name) -> watched metric -> {value, low, high} of the reports minus a baseline's or guard's.
+    """
+    said = warnings(Collapse(**scores["collapse"]["ours"]))
+    silent = silent_findings(scores["findings"]["ours"]["neg"])
+    if silent:
+        said.append(f"{len(silent)} findings have neither support nor predictions and count 0: {', '.join(silent)}.")
+    copied = scores["copying"]
+    if copied and copied["share"] >= COPIED:
+        said.append(
+            f"MUCH IS COPIED FROM MEMORY: {copied['share']:.0%} of the words stand verbatim in a report that the "
+            f"study's memory brought back ({copied['share_of_others']:.0%} in what another study's did); "
+            f"{copied['whole']:.0%} of the reports are such a report word for word."
+        )
+    said += [_beside(scores, group, name, gap) for (group, name), gap in gaps.items()]
+    said += [_against(scores, name, protocols) for name, protocols in scores["comparisons"].items()]
+    return said
+
+
+def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> str:
+    first = next(iter(protocols_of(scores)))
+    parts, unclear = [], []
+    for metric, between in gap.items():
+        mine, theirs = (short(row[first][metric]["value"]) for row in (scores, scores[group][name]))
+        parts.append(f"{WATCHED[metric]} {mine} against {theirs} ({spread(between)})")
+        if between["low"] <= 0:
+            unclear.append(WATCHED[metric])
+    verdict = f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
+    return f"Beside {called(name)}: {'; '.join(parts)}.{verdict}"
+
+
+def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap]) -> str:
+    first, metrics = next(iter(protocols.items()))
+    parts = [
+        f"{label} {short(scores[first][key]['value'])} against {short(scores['against'][name][first][key]['value'])} "
+        f"({spread(metrics[key])}, p = {metrics[key]['p_value']:.3f})"
+        for key, label in WATCHED.items()
+    ]
+    unclear = [label for key, label in WATCHED.items() if metrics[key]["p_value"] >= ALPHA]
+    verdict = f" NO SIGNIFICANT DIFFERENCE by {' and '.join(unclear)}." if unclear else ""
+    return f"Against {name}: {'; '.join(parts)}.{verdict}"
+
+
+def protocols_of(scores: Mapping[str, Any]) -> list[str]:
+    """The protocols of a result, first the one that sentences speak of."""
+    return list(scores["meta"]["protocols"])
+
+
+def called(name: str) -> str:
+    """A baseline or guard in words."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def _doubt(group: str, name: str) -> str:
+    if group == "baselines":
+        return "NOT CLEARLY ABOVE THIS BASELINE"
+    if name == "reports_exchanged":
+        return "REPORTS DO NOT BELONG TO THEIR STUDIES: NO CLEAR TIE"
+    if name.startswith("images"):
+        return "NO CLEAR USE OF THE FILMS"
+    return "No clear use of the memories" if name.startswith("memory") else "No clear difference"
+
+
+def short(value: float | None) -> str:
+    """Three digits without the leading zero; a dash for nothing."""
+    return "-" if value is None else f"{value:.3f}".removeprefix("0") if value >= 0 else f"{value:.3f}"
+
+
+def spread(between: Mapping[str, float]) -> str:
+    """A difference and its interval."""
+    value, low, high = (f"{between[key]:+.3f}".replace("0.", ".") for key in ("value", "low", "high"))
+    return f"{value}, 95% {low} to {high}"
