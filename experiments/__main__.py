@@ -25,7 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
     "queries": ("experiments.queries", "does disease query i mean finding i: each in each other's place"),
     "ablate": ("experiments.ablate", "variants of a stage, run in turn, as one table with intervals"),
-    "score": ("experiments.score", "reports.jsonl -> scores.json and a table with baselines"),
+    "score": ("experiments.score", "any system's reports -> scores.json, tables with baselines, report.html"),
+    "guards": ("experiments.guards", "a run's reports without its films, and without its memories, scored"),
     "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }

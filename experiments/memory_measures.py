@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.table import Table
 
@@ -17,22 +15,15 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.memory.bank import check_leaks
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
-from ammrg.networks.report_generator import Memories
-from callbacks.report_writer import ReportWriter
 from datamodules.studies import StudyDataModule
-from experiments import predictions, score
+from experiments import score
+from experiments.guards import GUARDS, write_guards_of_run
 from experiments.manifest import write_json
 from experiments.score_table import COLUMNS
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
 
-GUARDS: dict[str, Memories] = {
-    "memory_shuffled": "shuffled",
-    "memory_visual_off": "visual_off",
-    "memory_report_off": "report_off",
-    "memory_off": "off",
-}
-"""File in ``guards/`` -> what the language model reads in the memories' place."""
+MEMORY_GUARDS = tuple(name for name in GUARDS if name.startswith("memory"))
 SHOWN = ("clinical_micro_f1_13_neg", "clinical_macro_f1_14_neg", "cider")
 
 
@@ -110,23 +101,8 @@ def compare(run: Path) -> dict[str, Any]:
     Raises:
         ScoringError: the run has no reports yet.
     """
-    reports = run / "reports.jsonl"
-    predictions.read_lines(reports)  # nothing to compare with without them
-    model, datamodule = open_run(run)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    writer = ReportWriter()
-    trainer = Trainer(
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        callbacks=[writer],
-        default_root_dir=run / "stage2",
-    )
-    for name, memories in GUARDS.items():
-        writer.path, model.memories = run / "guards" / f"{name}.jsonl", memories
-        trainer.predict(model, datamodule=datamodule, return_predictions=False)
-    scores = score.score(reports)
+    write_guards_of_run(run, MEMORY_GUARDS)
+    scores = score.score(run / "reports.jsonl")
     write_json(run / "scores.json", scores)
     console = Console()
     console.print(memory_table(scores))
@@ -143,7 +119,7 @@ def memory_table(scores: dict[str, Any]) -> Table:
     table.add_column("memories")
     for key in SHOWN:
         table.add_column(COLUMNS[key], justify="right")
-    rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in GUARDS}
+    rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in MEMORY_GUARDS}
     for name, values in rows.items():
         cells = [f"{values[key]['value']:.3f} [{values[key]['low']:.3f}, {values[key]['high']:.3f}]" for key in SHOWN]
         table.add_row(name.removeprefix("memory_").replace("_", " "), *cells)

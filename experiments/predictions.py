@@ -201,7 +201,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, dict(row)
     except csv.Error as error:
         raise ScoringError(
-            f"{path}, line {reader.line_num}: no CSV ({error}); quote texts that hold quotes."
+            f"{path}, line {reader.reader.line_num}: no CSV ({error}); quote texts that hold quotes."
         ) from error
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
-from callbacks.report_writer import ReportWriter
 from datamodules.studies import StudyDataModule
 from experiments.baselines import write_baselines
 from experiments.case_picture import write_case_picture
+from experiments.guards import write_guards
 from experiments.manifest import write_json
 from lightning_modules.report_generation import ReportGeneration
 
@@ -47,13 +47,3 @@ def write_meta(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataM
             "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
         },
     )
-
-
-def write_guards(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
-    """Two more passes of the loaded network, each with one thing taken away."""
-    writer = next(callback for callback in trainer.callbacks if isinstance(callback, ReportWriter))  # type: ignore[attr-defined]
-    for name, films, memories in (("images_shuffled", "shuffled", "own"), ("memory_off", "own", "off")):
-        writer.path = folder / f"{name}.jsonl"
-        datamodule.films, model.memories = films, memories
-        trainer.predict(model, datamodule=datamodule, return_predictions=False)
-    writer.path, datamodule.films, model.memories = None, "own", "own"

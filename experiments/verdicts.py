@@ -71,7 +71,9 @@ def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap])
         for key, label in WATCHED.items()
     ]
     unclear = [label for key, label in WATCHED.items() if metrics[key]["p_value"] >= ALPHA]
+    below = [label for key, label in WATCHED.items() if metrics[key]["value"] < 0 and label not in unclear]
     verdict = f" NO SIGNIFICANT DIFFERENCE by {' and '.join(unclear)}." if unclear else ""
+    verdict += f" BELOW IT by {' and '.join(below)}." if below else ""
     return f"Against {name}: {'; '.join(parts)}.{verdict}"
 
 

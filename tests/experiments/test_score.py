@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import random
 import subprocess
@@ -9,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from ammrg.errors import ScoringError
+from ammrg.errors import CheckpointError, ScoringError
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
-from experiments.predictions import read_lines
+from experiments.models import train_tokenizer
+from experiments.predictions import read_lines, read_systems
 from experiments.score import main, score
+from experiments.scoring import score_systems
 
 SENTENCES = (
     "There is a small left pleural effusion.",
@@ -158,36 +161,6 @@ def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
     assert found["meta"]["reference_in_training"]["share"] is None
 
 
-def changed(**changes: Any) -> list[dict[str, Any]]:
-    rows = lines(["Clear."] * 3)
-    rows[1] |= changes
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (changed(study_id="s000"), "line 2: study s000 stands twice"),
-        (changed(reference="  "), "line 2: study s001 has an empty reference"),
-        (changed(generated=None), "line 2: field 'generated' is None"),
-        (changed(split="val"), "several splits"),
-        ([], "no line"),
-        ([[1]], "each line must be one JSON object"),
-    ],
-)
-def test_refuses_a_broken_file(tmp_path: Path, rows: list[Any], message: str) -> None:
-    with pytest.raises(ScoringError, match=message):
-        read_lines(write(tmp_path / "reports.jsonl", rows))
-
-
-def test_refuses_text_that_is_not_json_and_a_missing_file(tmp_path: Path) -> None:
-    (tmp_path / "reports.jsonl").write_text("hello\n")
-    with pytest.raises(ScoringError, match="line 1: not JSON"):
-        read_lines(tmp_path / "reports.jsonl")
-    with pytest.raises(ScoringError, match="no such file"):
-        read_lines(tmp_path / "other.jsonl")
-
-
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -200,6 +173,102 @@ def test_refuses_a_sibling_of_other_studies(run: Path, rows: list[Any], message:
     write(run.parent / "baselines/random_training.jsonl", rows)
     with pytest.raises(ScoringError, match=message):
         score(run, resamples=0, with_meteor=False)
+
+
+def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_path: Path) -> None:
+    """No baselines, no guards, no network: a CSV of whatever system."""
+    for name, texts in (
+        ("collapse", ["The lungs are clear."] * 40),
+        ("shuffle", [report(i) for i in range(40)][17:] + [report(i) for i in range(40)][:17]),
+        ("good", [report(i) if i % 4 else report(i + 1) for i in range(40)]),
+    ):
+        path = tmp_path / f"{name}.csv"
+        with path.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["study_id", "reference", "generated"])
+            table.writerows([f"s{i}", report(i), text] for i, text in enumerate(texts))
+        said = " ".join(score(path, resamples=200, with_meteor=False)["sentences"])
+        assert ("NO CLEAR TIE" in said) == (name != "good")
+        assert ("All 40 reports are the same text." in said) == (name == "collapse")
+
+
+def test_two_files_are_compared_with_p_value_and_effect(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worse = write(run.parent / "worse.jsonl", lines([report(i) if i % 5 == 0 else report(i + 3) for i in range(40)]))
+    same = write(run.parent / "same.jsonl", [json.loads(line) for line in run.read_text().splitlines()])
+    main([str(run), *FAST, "--against", str(worse), str(same)])
+    scores = json.loads((run.parent / "scores.json").read_text())
+    for name, better in (("worse", True), ("same", False)):
+        for protocol in ("full", "r2gen"):
+            row = scores["comparisons"][name][protocol]["clinical_micro_f1_14_neg"]
+            mine, theirs = (
+                table[protocol]["clinical_micro_f1_14_neg"]["value"] for table in (scores, scores["against"][name])
+            )
+            assert row["value"] == pytest.approx(mine - theirs)
+            assert (row["low"] > 0, row["p_value"] == pytest.approx(1 / 51)) == (better, better)
+            assert (row["effect"] > 2) == better
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "ours minus worse, protocol full" in shown
+    assert "Against same: " in shown
+    assert "NO SIGNIFICANT DIFFERENCE by clinical micro F1 (13) and CIDEr." in shown
+
+
+def test_the_other_way_round_is_below(run: Path) -> None:
+    worse = write(run.parent / "worse.jsonl", lines([report(i + 3) for i in range(40)]))
+    systems = read_systems(worse, [run])
+    assert [system.name for system in systems if system.group == "against"] == ["reports"]
+    found = score_systems(systems, protocols=("full",), resamples=50, with_meteor=False)
+    assert "BELOW IT by clinical micro F1 (13) and CIDEr." in found["sentences"][-1]
+
+
+def test_what_fixing_the_idf_changes_is_told(run: Path) -> None:
+    found = score(run, resamples=150, with_meteor=False)
+    for protocol in ("full", "r2gen"):
+        row = found["cider_idf"][protocol]
+        assert row["resamples"] == 100
+        assert 0 < row["largest_difference"] < 1
+        assert row["fixed_sd"] > 0
+    assert score(run, resamples=0, with_meteor=False)["cider_idf"] == {}
+
+
+def test_copying_from_memory_is_called_out(run: Path) -> None:
+    rows = [json.loads(line) for line in run.read_text().splitlines()]
+    for row in rows:
+        row["reports"] = [{"text": row["generated"], "weight": 1.0}, {"text": "Other.", "weight": 0.1}]
+    found = score(write(run, rows), resamples=0, with_meteor=False)
+    assert found["copying"]["whole"] == found["copying"]["share"] == 1.0
+    assert any("MUCH IS COPIED FROM MEMORY: 100%" in said for said in found["sentences"])
+
+
+def test_rexrank_is_written_for_its_own_tool_and_read_again(run: Path) -> None:
+    (run.parent / "reports.meta.json").write_text(json.dumps({"dataset": "phantom", "split": "test"}))
+    main([str(run), *FAST, "--quiet", "--protocol", "rexrank"])
+    written = json.loads((run.parent / "rexrank.json").read_text())
+    assert written["s003"] == {
+        "section_findings": report(3),
+        "section_impression": None,
+        "subject_id": "p1",
+        "split": "test",
+        "model_prediction": report(4),
+    }
+    again = read_lines(run.parent / "rexrank.json")
+    assert again[3].reference == f"Findings: {report(3)}"
+    assert (again[3].generated, again[3].subject_id) == (report(4), "p1")
+
+
+def test_r2gengpt_takes_the_tokenizer_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScoringError, match="--tokenizer"):
+        main([str(run), *FAST, "--quiet", "--protocol", "r2gengpt"])
+    train_tokenizer([report(i) for i in range(40)], 300).save_pretrained(tmp_path / "llm")
+    main([str(run), *FAST, "--quiet", "--protocol", "full", "r2gengpt", "--tokenizer", str(tmp_path / "llm")])
+    scores = json.loads((run.parent / "scores.json").read_text())
+    assert scores["meta"]["protocols"]["r2gengpt"]["subtokens"] == 60
+
+
+def test_metrics_from_outside_are_asked_for_by_name(run: Path) -> None:
+    with pytest.raises(ScoringError, match=r"--radeval: name the python .*pip install radeval"):
+        main([str(run), *FAST, "--quiet", "--radeval", "radgraph"])
+    with pytest.raises(CheckpointError, match=r"no chexbert\.pth"):
+        main([str(run), *FAST, "--quiet", "--chexbert", str(run.parent)])
 
 
 def test_errors_reach_the_user_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

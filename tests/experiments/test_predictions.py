@@ -1,0 +1,150 @@
+"""Predictions files of any system, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ammrg.errors import ScoringError
+from experiments.predictions import Line, read_lines, read_references, read_train_texts
+
+
+def rows(count: int = 3) -> list[dict[str, Any]]:
+    return [
+        {"study_id": f"s{i}", "subject_id": f"p{i}", "reference": f"Reference, {i}.", "generated": f"Said {i}."}
+        for i in range(count)
+    ]
+
+
+def changed(**changes: Any) -> list[dict[str, Any]]:
+    found = rows()
+    found[1] |= changes
+    return found
+
+
+def jsonl(path: Path, content: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+    return path
+
+
+EXPECTED = [Line(f"s{i}", f"p{i}", f"Reference, {i}.", f"Said {i}.") for i in range(3)]
+
+
+def test_the_three_layouts_read_alike(tmp_path: Path) -> None:
+    assert read_lines(jsonl(tmp_path / "a.jsonl", rows()[::-1])) == EXPECTED
+    table = tmp_path / "a.csv"
+    body = "".join(f'"Said {i}.",s{i},"Reference, {i}.",p{i}\r\n' for i in (2, 0, 1))
+    table.write_text(f"\ufeffgenerated,study_id,reference,subject_id\r\n{body}", encoding="utf-8")
+    assert read_lines(table) == EXPECTED
+    rexrank = tmp_path / "a.json"
+    rexrank.write_text(
+        json.dumps(
+            {
+                f"s{i}": {
+                    "model_prediction": f"Said {i}.",
+                    "section_findings": f"Reference, {i}.",
+                    "subject_id": f"p{i}",
+                }
+                for i in range(3)
+            }
+        )
+    )
+    assert read_lines(rexrank) == [line._replace(reference=f"Findings: {line.reference}") for line in EXPECTED]
+
+
+def test_rexrank_joins_the_sections_that_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    fields = {
+        "model_prediction": "x",
+        "section_findings": float("nan"),
+        "section_impression": "Clear.",
+        "subject_id": 7,
+    }
+    path.write_text(json.dumps({"s": fields}))  # NaN as their files have it
+    assert read_lines(path) == [Line("s", "7", "Impression: Clear.", "x")]
+
+
+def test_without_patients_each_study_is_its_own(tmp_path: Path) -> None:
+    bare = [{key: row[key] for key in ("study_id", "reference", "generated")} for row in rows()]
+    assert [line.subject_id for line in read_lines(jsonl(tmp_path / "a.jsonl", bare))] == ["s0", "s1", "s2"]
+
+
+def test_references_of_another_file(tmp_path: Path) -> None:
+    references = read_references(jsonl(tmp_path / "references.jsonl", rows()))
+    said = tmp_path / "a.csv"
+    said.write_text("study_id,generated\n" + "".join(f"s{i},Said {i}.\n" for i in range(3)))
+    assert read_lines(said, references) == EXPECTED
+    said.write_text("study_id,generated\ns0,Said 0.\n")
+    with pytest.raises(ScoringError, match=r"lacks 2 studies of the references file \(first: s1\)"):
+        read_lines(said, references)
+    said.write_text("study_id,generated\ns9,Said 0.\n")
+    with pytest.raises(ScoringError, match="study 's9' is unknown to the references file"):
+        read_lines(said, references)
+    with pytest.raises(ScoringError, match="s0 stands twice"):
+        read_references(jsonl(tmp_path / "references.jsonl", rows() + rows()))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (changed(study_id="s0"), "line 2: study s0 stands twice"),
+        (changed(study_id=""), "line 2: field 'study_id' is empty"),
+        (changed(study_id=1.5), "line 2: field 'study_id' is 1.5"),
+        (changed(reference="  "), "line 2: study s1 has an empty reference"),
+        (changed(generated=None), "line 2: field 'generated' is None"),
+        (changed(split="val"), "several splits"),
+        (changed(subject_id=None), "'subject_id' is given for some studies only"),
+        (changed(reference_in_training="perhaps"), "'reference_in_training' is 'perhaps'"),
+        (changed(reference_in_training=[]), "'reference_in_training' is "),
+        (changed(reports="text"), "'reports' must be a list"),
+        ([], "no line"),
+        ([[1]], "each line must be one JSON object"),
+    ],
+)
+def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str) -> None:
+    with pytest.raises(ScoringError, match=message):
+        read_lines(jsonl(tmp_path / "reports.jsonl", content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b"hello\n", "line 1: not JSON"),
+        ("a.jsonl", b"\xff\xfe", "not UTF-8"),
+        ("a.txt", b"", r"predictions are read from \.jsonl: .*\.csv: .*\.json: "),
+        ("a.csv", b"", "no column 'study_id'; found no header"),
+        ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),
+        ("a.csv", b"study_id,generated,reference\ns0,a, b,c\n", "line 2: not 3 cells"),
+        ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
+        ("a.csv", b"study_id,generated\ns0,a\n", "'reference' is None"),
+        ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: no CSV"),
+        ("a.json", b"[]", "must be ReXrank's"),
+        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
+        ("a.json", b'{"s": {"model_prediction": "x"}}', "study s has an empty reference"),
+    ],
+)
+def test_refuses_another_layout(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScoringError, match=message):
+        read_lines(tmp_path / name)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ScoringError, match="no such file"):
+        read_lines(tmp_path / "other.jsonl")
+    with pytest.raises(ScoringError, match="no such file"):
+        read_train_texts(tmp_path / "other.jsonl")
+
+
+def test_train_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One.\n\nTwo.\n")
+    assert read_train_texts(tmp_path / "a.txt") == ["One.", "Two."]
+    assert read_train_texts(jsonl(tmp_path / "a.jsonl", [{"report": "One."}, {"reference": "Two."}])) == [
+        "One.",
+        "Two.",
+    ]
+    with pytest.raises(ScoringError, match="line 1: no text under"):
+        read_train_texts(jsonl(tmp_path / "a.jsonl", [{"x": 1}]))
