@@ -33,15 +33,26 @@ def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
     Raises:
         CheckpointError: stage 2 is not there, or damaged.
     """
-    checkpoint, settings = run / "stage2" / "best.ckpt", run / "stage2" / "config.yaml"
+    checkpoint = run / "stage2" / "best.ckpt"
     read_checkpoint(checkpoint)  # one clear error where the file is damaged or missing
+    datamodule = data_of_run(run)
+    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    return model, datamodule
+
+
+def data_of_run(run: Path) -> StudyDataModule:
+    """A finished run's data.
+
+    Raises:
+        CheckpointError: its settings are not there.
+    """
+    settings = run / "stage2" / "config.yaml"
     if not settings.is_file():
-        raise CheckpointError(f"{settings}: not there; it belongs beside {checkpoint.name} and says what data to read")
+        raise CheckpointError(f"{settings}: not there; it belongs beside best.ckpt and says what data to read")
     data = yaml.safe_load(settings.read_text(encoding="utf-8"))["data"]
     module, _, name = data["class_path"].rpartition(".")
     datamodule: StudyDataModule = getattr(importlib.import_module(module), name)(**data["init_args"])
-    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    return model, datamodule
+    return datamodule
 
 
 def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:

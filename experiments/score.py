@@ -17,10 +17,13 @@ from rich.console import Console
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.metrics import bootstrap
+from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import DEFAULT, PROTOCOLS, SCORED
 from ammrg.text.labelers import Labeler, rule_based
 from experiments import outside_metrics, predictions
 from experiments.manifest import write_json
+from experiments.page.films import films_of_run
+from experiments.page.writing import NO_FILMS, cases, write_page
 from experiments.score_table import NOTICE, print_scores
 from experiments.scoring import Extra, dataset_of, fingerprint, score_systems
 
@@ -56,6 +59,7 @@ def _still_true(
         and meta.get("dataset") == settings["dataset"]
         and meta.get("labeler") == settings["labeler"].name
         and meta.get("extras") == [extra.name for extra in settings["extras"]]
+        and (meta.get("meteor") == "present") == (settings["with_meteor"] and MeteorScorer.available())
         and meta.get("versions", {}).get("ammrg") == __version__
     )
     return kept if same else None
@@ -116,20 +120,23 @@ def main(argv: Sequence[str]) -> int:
         "extras": chosen_extras(options),
         "resamples": options.bootstrap,
         "seed": options.seed,
+        "with_meteor": not options.no_meteor,
     }
     scores = _still_true(out, systems, settings, train_texts) if options.show else None
     if scores is None:
-        scores = score_systems(
-            systems, train_texts=train_texts, tokenizer=options.tokenizer, with_meteor=not options.no_meteor, **settings
-        )
+        scores = score_systems(systems, train_texts=train_texts, tokenizer=options.tokenizer, **settings)
         write_json(out, scores)
+    page = out.with_name("report.html")
+    if not options.no_page and not (options.show and page.is_file() and page.stat().st_mtime >= out.stat().st_mtime):
+        films = NO_FILMS if options.no_films else films_of_run(reports.parent, cases(scores))
+        write_page(page, reports, systems[0].lines, scores, films)
     if not options.quiet:
         console = Console()
         # A pipe or a narrow window would break the columns; the table has one width.
         console.width = max(console.width, 150)
         print_scores(scores, console)
         case = reports.parent / "case.png"
-        for name, path in (("reports", reports), ("scores", out), ("one case", case)):
+        for name, path in (("reports", reports), ("scores", out), ("page", page), ("one case", case)):
             if path.is_file():
                 console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
     return 0

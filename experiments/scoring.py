@@ -213,7 +213,7 @@ def score_systems(
     Returns:
         What scores.json holds: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards: {name:
         the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, collapse, copying, cider_idf, sentences, meta}``. Equal inputs give equal values.
+        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, meta}``. Equal inputs give equal values.
 
     Raises:
         ScoringError: a protocol that is unknown or lacks what it needs.
@@ -268,6 +268,7 @@ def _scored(
         if system.group != "against"
     }
     patients = len({line.subject_id for line in ours})
+    result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),
         "patients": patients,
@@ -283,6 +284,24 @@ def _scored(
     }
     result["sentences"] = sentences(result, gaps)
     return result
+
+
+def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
+    """Of each study under the first protocol: ROUGE-L, CIDEr, F1 over the 14 findings, and which findings both texts
+    name (finding i is bit i)."""
+    statistics = scorer.statistics(lines, with_extras=True)
+    spoken = statistics.language[scorer.protocols[0].name]
+    truth, said = statistics.clinical["neg"]
+    both, named = (truth & said).sum(axis=1), truth.sum(axis=1) + said.sum(axis=1)
+    bits = 2 ** np.arange(truth.shape[1])
+    return {
+        "study_id": [line.study_id for line in lines],
+        "rouge_l": spoken.rouge_l.tolist(),
+        "cider": spoken.cider.tolist(),
+        "f1": (2 * both / np.maximum(1, named)).tolist(),
+        "reference": (truth @ bits).tolist(),
+        "generated": (said @ bits).tolist(),
+    }
 
 
 def dataset_of(reports: Path) -> str:

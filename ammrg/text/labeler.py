@@ -28,6 +28,8 @@ class Mention(NamedTuple):
     """The words that named it."""
     sentence: str
     """The sentence they stand in."""
+    start: int
+    """Where they start in it."""
 
 
 def _regex(entries: Iterable[str]) -> re.Pattern[str]:
@@ -150,7 +152,7 @@ def _mentions(sentence: str) -> Iterator[Mention]:
                 if regex is rule.hints and value == POSITIVE:
                     value = UNCERTAIN
                 if value == value:
-                    yield Mention(rule.finding, value, sentence[start:end], sentence)
+                    yield Mention(rule.finding, value, sentence[start:end], sentence, start)
 
 
 def _all_mentions(text: str) -> list[Mention]:

@@ -10,7 +10,6 @@ import pytest
 
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
-from ammrg.metrics.protocols import protocol
 from ammrg.text.cleaning import r2gen
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[2].parent / "shared/data/iu_xray"))

@@ -1,0 +1,196 @@
+"""Scoring at MIMIC-CXR's size: ``python -m benchmarks.scoring [--studies 3858] [--meteor] [--quick]``.
+
+All language metrics, the clinical table and 1,000 bootstrap resamples of as many pairs as MIMIC-CXR's test part of the
+R2Gen family holds, about 60 words a text (sentences of the phantom's reports, vocabulary and repetition as reports have
+them), on one core. The peer is what one has without it: the reference scorers (pycocoevalcap's BLEU, ROUGE-L, CIDEr,
+scikit-learn's averages) called once for each resample; timed on a few resamples and told for all. The peer labels and
+cleans nothing anew, so that only scoring is compared; values of the plain scores are compared first. Prints a table,
+then one JSON line. METEOR is Java's and a process of its own: only on request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import platform
+import random
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import precision_recall_fscore_support
+
+from ammrg.metrics import bootstrap, clinical, language
+from ammrg.metrics.protocols import protocol
+from ammrg.text.labelers import rule_based
+from datamodules.sources.phantom.plan import plan_study
+from datamodules.sources.phantom.sentences import write_report
+from experiments.predictions import Line, System
+from experiments.scoring import score_systems
+
+STUDIES, RESAMPLES = 3858, 1000
+WORDS = 60
+PEER_RESAMPLES = 3
+SECONDS, MIB = 60.0, 2048.0
+
+
+def texts(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
+    """References and generated reports that share about half of their sentences."""
+    draw = random.Random(seed)
+    pool = [
+        sentence.strip() + "."
+        for i in range(600)
+        for sentence in write_report(plan_study("val", i, seed)).findings.split(". ")
+        if sentence.strip(" .")
+    ]
+
+    def written(start: list[str]) -> str:
+        said = list(start)
+        while sum(len(sentence.split()) for sentence in said) < draw.gauss(WORDS, WORDS / 4):
+            said.append(draw.choice(pool).replace("..", "."))
+        draw.shuffle(said)
+        return " ".join(said)
+
+    shared = [[draw.choice(pool) for _ in range(4)] for _ in range(count)]
+    return [written(start) for start in shared], [written(start[: draw.randint(0, 4)]) for start in shared]
+
+
+def reference_scorers(
+    references: Sequence[str], generated: Sequence[str], truth: np.ndarray, said: np.ndarray
+) -> dict[str, float]:
+    """What the public packages say of one corpus."""
+    golds = {i: [text] for i, text in enumerate(references)}
+    hypotheses = {i: [text] for i, text in enumerate(generated)}
+    with contextlib.redirect_stdout(io.StringIO()):
+        bleu, _ = Bleu(4).compute_score(golds, hypotheses)
+    scores = {f"bleu_{k + 1}": float(value) for k, value in enumerate(bleu)}
+    scores["rouge_l"] = float(Rouge().compute_score(golds, hypotheses)[0])
+    scores["cider"] = float(Cider().compute_score(golds, hypotheses)[0])
+    for uncertain in clinical.UNCERTAIN_AS:
+        sides = [clinical.positives(table, uncertain).astype(int) for table in (truth, said)]
+        for name, index in clinical.SELECTIONS.items():
+            for average in clinical.AVERAGES:
+                found = precision_recall_fscore_support(
+                    *(side[:, list(index)] for side in sides),
+                    average="samples" if average == "example" else average,
+                    zero_division=0,
+                )
+                for part, value in zip(clinical.PARTS, found[:3], strict=True):
+                    scores[f"clinical_{average}_{part}_{name}_{uncertain}"] = float(value)
+    return scores
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall time and result."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=STUDIES)
+    parser.add_argument("--resamples", type=int, default=RESAMPLES)
+    parser.add_argument("--meteor", action="store_true", help="time METEOR too")
+    parser.add_argument("--quick", action="store_true", help="100 studies, 50 resamples")
+    options = parser.parse_args(argv)
+    studies, resamples = (100, 50) if options.quick else (options.studies, options.resamples)
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    references, generated = texts(studies)
+    lines = [
+        Line(f"s{i:05}", f"p{i // 3}", reference, said)
+        for i, (reference, said) in enumerate(zip(references, generated, strict=True))
+    ]
+
+    # The whole command's work for one file and one protocol, intervals, guards' sentences and all.
+    system = System("", "ours", "reports.jsonl", lines)  # type: ignore[arg-type]
+    whole, scores = seconds(
+        lambda: score_systems(
+            [system], protocols=("full",), dataset="mimic_cxr", resamples=resamples, with_meteor=options.meteor
+        )
+    )
+
+    # Its parts, and the peer on the very same words and labels.
+    view = protocol("full", "mimic_cxr")
+    words = [view.reference(text) for text in references], [view.hypothesis(text) for text in generated]
+    measuring, spoken = seconds(lambda: language.language_statistics(*words))
+    labelling, labels = seconds(lambda: [rule_based().label_all(column) for column in (references, generated)])
+    truth, said = (np.array(column) for column in labels)
+    found = clinical.clinical_statistics(truth, said)
+    weights = bootstrap.patient_weights([line.subject_id for line in lines], resamples)
+    resampling, _ = seconds(
+        lambda: (
+            bootstrap.with_intervals(lambda rows: language.weighted_scores(spoken, rows), weights),
+            bootstrap.with_intervals(lambda rows: clinical.weighted_scores(found, rows), weights),
+        )
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    plain = reference_scorers(*words, truth, said)
+    worst = max(abs(plain[key] - scores["full"][key]["value"]) for key in plain)
+    assert worst < 1e-9, f"the plain scores differ by {worst}"
+    peers = []
+    for row in weights[: 1 if options.quick else PEER_RESAMPLES]:
+        drawn = np.repeat(np.arange(studies), row.astype(int))
+        columns = [[column[i] for i in drawn] for column in words]
+        peers.append(
+            seconds(lambda columns=columns, drawn=drawn: reference_scorers(*columns, truth[drawn], said[drawn]))[0]
+        )
+    peer = statistics.median(peers) * resamples
+    ours = measuring + resampling
+
+    table = Table(title=f"{studies} pairs, {np.mean([len(text.split()) for text in words[0]]):.0f} words, one core")
+    for column in ("part", "seconds"):
+        table.add_column(column, justify="left" if column == "part" else "right")
+    for name, value in (
+        ("the command's whole work" + (" with METEOR" if options.meteor else ""), whole),
+        ("per-study language statistics", measuring),
+        ("labels of both sides", labelling),
+        (f"{resamples} resamples of all metrics", resampling),
+        (f"reference scorers, {resamples} times", peer),
+    ):
+        table.add_row(name, f"{value:,.2f}")
+    Console().print(table)
+    print(
+        json.dumps(
+            {
+                "benchmark": "scoring",
+                "cases": [
+                    {
+                        "studies": studies,
+                        "resamples": resamples,
+                        "meteor": options.meteor,
+                        "whole_s": whole,
+                        "labels_s": labelling,
+                        "ours_s": ours,
+                        "peer_s": peer,
+                        "ratio": peer / ours,
+                        "ours_mib": peak,
+                    }
+                ],
+                "targets": {
+                    "whole work, seconds": {"value": whole, "target": SECONDS, "met": whole < SECONDS},
+                    "peak memory, MiB": {"value": peak, "target": MIB, "met": peak < MIB},
+                    "plain scores equal the reference scorers'": {"value": worst, "target": 1e-9, "met": worst < 1e-9},
+                },
+                "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
+            }
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
