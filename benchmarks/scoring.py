@@ -20,7 +20,7 @@ import random
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,8 +98,21 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """This process on one core, where the system lets one choose; afterwards on those it had."""
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if cores:
+        os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        if cores:
+            os.sched_setaffinity(0, cores)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Read the options, measure on one core."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=STUDIES)
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
@@ -107,8 +120,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="100 studies, 50 resamples")
     options = parser.parse_args(argv)
     studies, resamples = (100, 50) if options.quick else (options.studies, options.resamples)
-    with contextlib.suppress(AttributeError, OSError):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with one_core():
+        return measure(studies, resamples, options.meteor, quick=options.quick)
+
+
+def measure(studies: int, resamples: int, meteor: bool, quick: bool) -> int:
+    """Measure and print."""
     references, generated = texts(studies)
     lines = [
         Line(f"s{i:05}", f"p{i // 3}", reference, said)
@@ -119,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     system = System("", "ours", "reports.jsonl", lines)  # type: ignore[arg-type]
     whole, scores = seconds(
         lambda: score_systems(
-            [system], protocols=("full",), dataset="mimic_cxr", resamples=resamples, with_meteor=options.meteor
+            [system], protocols=("full",), dataset="mimic_cxr", resamples=resamples, with_meteor=meteor
         )
     )
 
@@ -142,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     worst = max(abs(plain[key] - scores["full"][key]["value"]) for key in plain)
     assert worst < 1e-9, f"the plain scores differ by {worst}"
     peers = []
-    for row in weights[: 1 if options.quick else PEER_RESAMPLES]:
+    for row in weights[: 1 if quick else PEER_RESAMPLES]:
         drawn = np.repeat(np.arange(studies), row.astype(int))
         columns = [[column[i] for i in drawn] for column in words]
         peers.append(
@@ -155,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for column in ("part", "seconds"):
         table.add_column(column, justify="left" if column == "part" else "right")
     for name, value in (
-        ("the command's whole work" + (" with METEOR" if options.meteor else ""), whole),
+        ("the command's whole work" + (" with METEOR" if meteor else ""), whole),
         ("per-study language statistics", measuring),
         ("labels of both sides", labelling),
         (f"{resamples} resamples of all metrics", resampling),
@@ -171,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     {
                         "studies": studies,
                         "resamples": resamples,
-                        "meteor": options.meteor,
+                        "meteor": meteor,
                         "whole_s": whole,
                         "labels_s": labelling,
                         "ours_s": ours,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -326,3 +330,52 @@ def owners_of(run: Run, study: str) -> set[str]:
         for studies, subjects in zip(sidecar["study_ids"], sidecar["subject_ids"], strict=True):
             found |= {subject for name, subject in zip(studies, subjects, strict=True) if name == study}
     return found
+
+
+def test_guards_by_one_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["guards", str(run.folder), "--only", "images_noise"]) == 0
+    assert "images noise" in capsys.readouterr().out
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert "cider" in scores["guards"]["images_noise"]["full"]
+    own, noise = (run.lines(name) for name in ("reports.jsonl", "guards/images_noise.jsonl"))
+    assert [line["study_id"] for line in own] == [line["study_id"] for line in noise]
+    assert [line["findings"] for line in own] != [line["findings"] for line in noise]
+
+
+def test_the_page_of_a_run_shows_films_and_maps(run: Run) -> None:
+    page = (run.folder / "report.html").read_text()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert len(data["films"]) == len(data["studies"]) == 16
+    for kept in data["films"].values():
+        assert kept["image"].startswith("data:image/jpeg;base64,")
+        assert kept["maps"]
+        for grid in kept["maps"].values():
+            assert max(map(max, grid)) in (0, 100)
+    assert all(study["retrieved"] for study in data["studies"])
+
+
+@pytest.mark.slow
+def test_two_processes_test_stage_2_as_one_does(run: Run) -> None:
+    """15 studies, so that the processes' shares are uneven; the figures are equal to the last digit."""
+    uneven = run.root / "uneven"
+    assert main(["prepare", "--dataset", "phantom", "--out", str(uneven), "--studies", "train=64,val=16,test=15"]) == 0
+    measured = []
+    for devices in (1, 2):
+        folder = run.root / f"tested_{devices}"
+        words = ["test", "-c", f"{run.stage2}/config.yaml", f"--ckpt_path={run.stage2}/best.ckpt"]
+        words += [f"--data.folder={uneven}", f"--trainer.default_root_dir={folder}", "--data.eval_batch_size=4"]
+        words += [f"--trainer.devices={devices}", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments", *words],
+            cwd=CONFIGS.parents[1],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        with (folder / "metrics.csv").open(newline="") as file:
+            row = list(csv.DictReader(file))[-1]
+        measured.append({name: value for name, value in row.items() if name.startswith("test/")})
+    assert len(measured[0]) == 6 + 54
+    assert measured[0] == measured[1]
