@@ -155,7 +155,8 @@ def _mentions(sentence: str) -> Iterator[Mention]:
                     yield Mention(rule.finding, value, sentence[start:end], sentence, start)
 
 
-def _all_mentions(text: str) -> list[Mention]:
+def mentions(text: str) -> list[Mention]:
+    """Every mention of one of the 13 abnormal findings, or of an abnormality outside them, in the order of the text."""
     return [mention for sentence in sentences(text) for mention in _mentions(sentence)]
 
 
@@ -171,7 +172,7 @@ def affirmed(text: str, names: re.Pattern[str]) -> Iterator[re.Match[str]]:
 
 def explain(text: str) -> list[Mention]:
     """Every mention of one of the 13 abnormal findings, in the order of the text's sentences."""
-    return [mention for mention in _all_mentions(text) if mention.finding != phrases.OTHER]
+    return [mention for mention in mentions(text) if mention.finding != phrases.OTHER]
 
 
 def label(text: str, *, as_chexpert: bool = False) -> list[float]:
@@ -188,20 +189,24 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
         finding but Support Devices, nor any abnormality outside the 14, is present or uncertain; as in CheXpert's
         labels, "calcified granuloma" takes it away. An empty text is all NaN.
     """
-    labels = [BLANK] * len(FINDINGS)
     if not text.strip():
-        return labels
-    said: dict[str, set[float]] = {}
-    for mention in _all_mentions(text):
-        said.setdefault(mention.finding, set()).add(mention.label)
+        return [BLANK] * len(FINDINGS)
+    said = [(mention.finding, mention.label) for mention in mentions(text)]
     if as_chexpert:
         lowered = [sentence.lower() for sentence in sentences(text)]
-        for finding, regex in _MISREADINGS:
-            if any(regex.search(sentence) for sentence in lowered):
-                said.setdefault(finding, set()).add(POSITIVE)
+        said += [(name, POSITIVE) for name, regex in _MISREADINGS if any(regex.search(each) for each in lowered)]
+    return labels_of(said)
+
+
+def labels_of(said: Iterable[tuple[str, float]]) -> list[float]:
+    """The 14 labels of a report in which this was said, (finding, label) each; see :func:`label`."""
+    values: dict[str, set[float]] = {}
+    for finding, value in said:
+        values.setdefault(finding, set()).add(value)
+    labels = [BLANK] * len(FINDINGS)
     for i in ABNORMAL:
-        values = said.get(FINDINGS[i], set())
-        labels[i] = next((value for value in (POSITIVE, UNCERTAIN, NEGATIVE) if value in values), BLANK)
-    if not said.get(phrases.OTHER, set()) & {POSITIVE, UNCERTAIN}:
+        here = values.get(FINDINGS[i], set())
+        labels[i] = next((value for value in (POSITIVE, UNCERTAIN, NEGATIVE) if value in here), BLANK)
+    if not values.get(phrases.OTHER, set()) & {POSITIVE, UNCERTAIN}:
         labels[NO_FINDING] = no_finding_label(labels)
     return labels
