@@ -68,6 +68,12 @@ class LanguageModel(nn.Module):
         device: str | None = None,
     ) -> None:
         super().__init__()
+        self.config: dict[str, Any] = {
+            "quantization": quantization,
+            "compute_dtype": compute_dtype,
+            "lora": dict(lora) if lora else None,
+        }
+        """What builds it again, beside its name and revision."""
         self.name = str(name)
         self.quantization = quantization
         self.revision = revision
