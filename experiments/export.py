@@ -145,10 +145,9 @@ def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -
     indices = {name: prepared.index(name) for name in ("val", "test") if name in prepared.card["counts"]}
     studies = {name: sorted(index.study_ids) for name, index in indices.items()}
     subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}
-    forbidden = (sum(studies.values(), []), sum(subjects.values(), []))
-    for name, bank in (("region memory", network.visual_bank), ("report memory", network.report_bank)):
-        if bank is not None:
-            check_leaks(bank, *forbidden, where=name)
+    for where, bank in (("region memory", network.visual_bank), ("report memory", network.report_bank)):
+        for name in indices if bank is not None else ():
+            check_leaks(bank, studies[name], subjects[name], where=where)
     counts = {name: len(ids) for name, ids in studies.items()}
     return {"fingerprint": json_fingerprint([studies, subjects]), **counts}
 

@@ -38,9 +38,9 @@ LIMITS = """\
 - The labeler behind the clinical scores errs, and errs alike on generated and reference text.
 - Maps show where a classifier's evidence lies, not why; associations show what a memory gave back, not that the text
   follows from it.
-- Films are squashed to a square; aspect is not kept. Only chest films of the kinds it was trained on mean anything to it.
+- Films are squashed to a square; aspect is not kept. Only films of the kinds it was trained on mean anything to it.
 - Measured on the test part of one data set, as written above; other hospitals, devices and patients are not measured.
-- Texts are the measured ones in the precision they were measured in; other hardware or precision may round otherwise."""
+- Texts are the measured ones in the precision they were measured in; other hardware may round otherwise."""
 
 
 def model_card(
@@ -114,7 +114,7 @@ batch = model.processor(["frontal.png", "lateral.png"], ["frontal", "lateral"])
 report = model.network.generate(batch)[0]  # text, findings, regions, reports
 ```
 
-`python -m experiments describe frontal.png --model this/folder` prints it and draws film, maps and what was recalled."""
+`python -m experiments describe frontal.png --model this/folder` prints it and draws its maps."""
 
 
 def _measured(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
@@ -169,8 +169,8 @@ def _data(source: Source, restricted: bool, bare: bool) -> str:
     said = [f"Trained on {source.name}. Terms: {source.terms}."]
     if restricted:
         said.append(
-            "**These data are restricted.** Weights, memories and texts of this model derive from them: keep this folder "
-            "where the data may be kept, and hand it on under their terms alone."
+            "**These data are restricted.** Weights, memories and texts of this model derive from them: keep this "
+            "folder where the data may be kept, and hand it on under their terms alone."
         )
         said.append(
             "Ids and texts are left out of the memories; their patterns are numbers that were computed from films and "

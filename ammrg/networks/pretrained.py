@@ -260,12 +260,12 @@ def _local(folder: str | Path, revision: str | None) -> Path:
     """The folder itself or, of a hub id, its copy in the hub's cache."""
     if Path(folder).is_dir():
         return Path(folder)
+    from httpx import HTTPError
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         return Path(snapshot_download(str(folder), revision=revision))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+    except (OSError, ValueError, HTTPError) as error:
         raise CheckpointError(
             f"{folder}: neither a folder nor a model the hub gave ({_first_line(error)}); name an exported folder, or "
             "a hub id such as organisation/name"
@@ -344,8 +344,8 @@ def push_to_hub(
             "and memories stay where the data may be kept, and are not pushed. Whoever may decide otherwise says so "
             "with let_restricted_data_leave (--let-restricted-data-leave)"
         )
+    from httpx import HTTPError
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     api = HfApi()
     try:
@@ -356,7 +356,7 @@ def push_to_hub(
             allow_patterns=[*config["files"], CONFIG, CARD],
             commit_message=f"{FORMAT} {config['fingerprint']}",
         )
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
+    except (OSError, ValueError, HTTPError) as error:
         raise SettingsError(
             f"{repo_id}: the hub did not take the folder ({_first_line(error)}); log in with hf auth login, and name a "
             "repository you may write to, such as organisation/name"
