@@ -20,14 +20,17 @@ VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
 
 
 def main(argv: Sequence[str]) -> int:
-    """``python -m experiments export outputs/phantom/default --out exported/phantom``."""
+    """``python -m experiments export outputs/phantom/default --out exported/phantom [--push ORG/NAME]``, or later
+    ``python -m experiments export exported/phantom --push ORG/NAME``."""
     from rich.console import Console
 
     parser = argparse.ArgumentParser(
         prog="python -m experiments export", description=f"{__doc__} Research use only. Not for diagnosis."
     )
-    parser.add_argument("run", type=Path, help="a finished and scored run: outputs/<dataset>/<run>")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write; must not hold anything yet")
+    parser.add_argument(
+        "run", type=Path, help="a finished and scored run: outputs/<dataset>/<run>; without --out an exported folder"
+    )
+    parser.add_argument("--out", type=Path, help="the folder to write; must not hold anything yet")
     parser.add_argument(
         "--data", help="prepared data whose split the memories are checked against; default: those of the training"
     )
@@ -41,13 +44,17 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(argv)
     leave: bool = options.let_restricted_data_leave
+    if options.out is None and not options.push:
+        raise SettingsError("name the folder to write with --out FOLDER (or, of an exported one, --push ORG/NAME)")
     if options.public and not options.push:
         raise SettingsError("--public says how a repository is made; it needs --push ORG/NAME")
     console = Console()
-    with console.status("exporting: reading the run, copying what it needs"):
-        folder = export(options.run, options.out, options.data, let_restricted_data_leave=leave)
-    sizes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    console.print(f"{folder} ({sizes / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
+    folder: Path = options.run
+    if options.out is not None:
+        with console.status("reading the run, writing what it needs"):
+            folder = export(options.run, options.out, options.data, let_restricted_data_leave=leave)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        console.print(f"{folder} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
     if options.push:
         from ammrg.networks.pretrained import push_to_hub
 
