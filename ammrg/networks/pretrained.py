@@ -260,7 +260,7 @@ def _local(folder: str | Path, revision: str | None) -> Path:
     """The folder itself or, of a hub id, its copy in the hub's cache."""
     if Path(folder).is_dir():
         return Path(folder)
-    from httpx import HTTPError
+    from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
 
     try:
@@ -344,7 +344,7 @@ def push_to_hub(
             "and memories stay where the data may be kept, and are not pushed. Whoever may decide otherwise says so "
             "with let_restricted_data_leave (--let-restricted-data-leave)"
         )
-    from httpx import HTTPError
+    from httpx2 import HTTPError
     from huggingface_hub import HfApi
 
     api = HfApi()

@@ -436,6 +436,19 @@ def test_a_hub_that_does_not_answer_is_one_clear_error(copy: Path) -> None:
         pretrained.push_to_hub(copy, "someone/reports")
 
 
+def test_a_hub_that_cannot_be_reached_is_one_clear_error(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's own client, against a port of this machine where nobody listens."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    huggingface_hub.close_session()
+    try:
+        with pytest.raises(SettingsError, match=r"someone/reports: the hub did not take the folder .*refused"):
+            pretrained.push_to_hub(copy, "someone/reports")
+    finally:
+        huggingface_hub.close_session()
+
+
 def test_films_are_read_as_the_run_read_them(tmp_path: Path) -> None:
     files = []
     for place, shade in enumerate((40, 200)):
