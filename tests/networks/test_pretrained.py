@@ -25,7 +25,8 @@ from ammrg.fingerprints import file_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.memory import bank as banks
 from ammrg.memory.bank import BankMeta, MemoryBank
-from ammrg.networks import pretrained
+from ammrg.memory.candidates import ExactSearch
+from ammrg.networks import pretrained, report_generator
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.pretrained import Pretrained
@@ -318,6 +319,19 @@ def test_a_setting_or_a_memory_of_another_network_is_named(copy: Path) -> None:
     reseal(copy)
     with pytest.raises(MemoryBankError, match=r"memory/regions.json: is bank \w+, but the network was exported with"):
         pretrained.load(copy)
+
+
+def test_where_this_machine_keeps_an_index_is_not_told(
+    llm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_generator, "FaissSearch", lambda patterns, visited, folder=None: ExactSearch(patterns))
+    settings = {"candidates": 6, "visited": 3, "folder": str(tmp_path / "index")}
+    two_steps = build(str(llm_folder), two_step=settings)
+    folder = write(tmp_path / "model", two_steps)
+    assert str(tmp_path) not in (folder / "config.json").read_text()
+    again = pretrained.load(folder).network
+    assert again.config["two_step"] == {"candidates": 6, "visited": 3}
+    assert again.generate(batch()) == two_steps.network.generate(batch())
 
 
 def test_weights_in_pickles_are_not_copied(llm_folder: Path, tmp_path: Path) -> None:
