@@ -8,6 +8,7 @@ Shape letters, used in every docstring:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,8 @@ class StudyBatch(NamedTuple):
     """Length v."""
     boxes: list[Box]
     """Known places over the batch; ``Box.view`` counts films of the batch (0 .. v-1)."""
+    indications: Sequence[str] = ()
+    """Why each study was made, in the words of its request (empty where unknown); no element: unknown for all."""
 
 
 class Retrieval(NamedTuple):

@@ -27,6 +27,7 @@ class Example(NamedTuple):
     report: str
     boxes: list[Box]
     """``Box.view`` counts films of this study."""
+    indication: str = ""
 
 
 def collate(examples: Sequence[Example]) -> StudyBatch:
@@ -68,4 +69,5 @@ def collate(examples: Sequence[Example]) -> StudyBatch:
         subject_ids=[example.subject_id for example in examples],
         projections=[name for example in examples for name in example.projections],
         boxes=boxes,
+        indications=[example.indication for example in examples],
     )

@@ -19,6 +19,11 @@ GROUPS_IN_BUFFER = 8
 """Row groups of a lane that are shuffled together: the memory a lane needs, and the neighbours a study may get."""
 
 
+BATCHES_IN_WINDOW = 16
+"""Steps whose studies are sorted by the length of their reports together: long enough for little padding, short enough
+that an epoch stays in random order."""
+
+
 def repeat_factors(labels: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:
     """How often each study should be shown in an epoch: ``max over its positive findings of sqrt(threshold / share)``,
     at least 1 (repeat-factor sampling: Gupta, Dollar and Girshick, LVIS, CVPR 2019).
@@ -56,7 +61,29 @@ def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def woven(groups: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def bucketed(lengths: NDArray[np.int64], batch_size: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    """An order in which batches hold like lengths: windows of :data:`BATCHES_IN_WINDOW` batches are sorted by length
+    and their batches shuffled; a batch that is not full stays last.
+
+    Args:
+        lengths: ``[m]``, in the order that is to be changed.
+        batch_size: places that are read together.
+    """
+    window = batch_size * BATCHES_IN_WINDOW
+    parts: list[NDArray[np.int64]] = []
+    for start in range(0, len(lengths), window):
+        places = start + np.argsort(lengths[start : start + window], kind="stable")
+        full, rest = divmod(len(places), batch_size)
+        # The batch that is not full is cut out anywhere: it would always hold the longest, or the shortest.
+        cut = int(draw.integers(full + 1)) * batch_size
+        short, kept = places[cut : cut + rest], np.concatenate([places[:cut], places[cut + rest :]])
+        parts += [*draw.permutation(kept.reshape(-1, batch_size)), short]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def woven(
+    groups: NDArray[np.int64], batch_size: int, seed: int, epoch: int, lengths: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """A permutation for studies that are read a row group at a time.
 
     Row groups are shuffled and dealt to :data:`LANES`; a lane shuffles :data:`GROUPS_IN_BUFFER` of its groups at a time
@@ -67,6 +94,7 @@ def woven(groups: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> 
         groups: ``[n]``, the row group of each place; equal numbers lie together.
         batch_size: places that are read by one worker together.
         seed, epoch: decide the draws.
+        lengths: ``[n]``, where a lane's batches shall hold like ones (:func:`bucketed`).
     """
     draw = np.random.default_rng((seed, epoch))
     if not len(groups):
@@ -83,6 +111,8 @@ def woven(groups: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> 
             for start in range(0, len(mine), GROUPS_IN_BUFFER)
         ]
         places = np.concatenate(buffers)
+        if lengths is not None:
+            places = places[bucketed(lengths[places], batch_size, draw)]
         cut = len(places) // batch_size * batch_size
         full.append(list(places[:cut].reshape(-1, batch_size)))
         left.append(places[cut:])
@@ -98,6 +128,8 @@ def epoch_keys(
     batch_size: int,
     seed: int,
     epoch: int,
+    lengths: NDArray[np.int64] | None = None,
+    processes: int = 1,
 ) -> NDArray[np.int64]:
     """The studies of a training epoch, in order.
 
@@ -107,13 +139,21 @@ def epoch_keys(
         groups: the row group of every row of the split, where it is read a group at a time; None shuffles fully.
         batch_size: studies that are read together.
         seed, epoch: decide the draws.
+        lengths: of the report of every row of the split, where studies of like length shall come together.
+        processes: that share a step, where lengths are given and groups are not.
 
     Returns:
         ``[m 2]``: row of the split, and which repetition of it; m is the same for every epoch.
     """
     drawn = repeated(factors, seed, epoch)
     rows = kept[drawn[:, 0]]
-    order = shuffled(len(rows), seed, epoch) if groups is None else woven(groups[rows], batch_size, seed, epoch)
+    told = None if lengths is None else lengths[rows]
+    if groups is not None:
+        order = woven(groups[rows], batch_size, seed, epoch, told)
+    else:
+        order = shuffled(len(rows), seed, epoch)
+        if told is not None:
+            order = order[bucketed(told[order], batch_size * processes, np.random.default_rng((seed, epoch, 2)))]
     return np.stack([rows, drawn[:, 1]], axis=1)[order]
 
 

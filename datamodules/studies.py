@@ -93,6 +93,7 @@ class StudyDataset(Dataset[list[Example]]):
             labels=np.asarray(row["labels"], np.float32),
             report=row["report"],
             boxes=boxes,
+            indication=row["indication"] or "",
         )
 
     def film(self, row: Mapping[str, Any], view: int) -> NDArray[np.uint8]:
@@ -155,6 +156,7 @@ class StudyDataModule(LightningDataModule):
         test_splits: tuple[str, ...] = ("test",),
         labelled_only: bool = False,
         repeat_threshold: float = 0.0,
+        bucket_by_length: bool = False,
         streamed: bool | None = None,
         seed: int | None = None,
     ) -> None:
@@ -176,6 +178,7 @@ class StudyDataModule(LightningDataModule):
             repeat_threshold: show studies with a positive finding that fewer than this share of the training studies
                 have more often, by the square root of threshold / share (repeat-factor sampling); 0 shows every study
                 once an epoch, 1 repeats every positive finding.
+            bucket_by_length: train on studies with reports of like length together, so that little is padded.
             streamed: fetch shards a row group at a time and shuffle within a window, instead of mapping them all and
                 shuffling fully; None streams what lies elsewhere or does not fit beside its map.
             seed: of order and variation in training; None takes the run's ``seed_everything``.
@@ -313,7 +316,10 @@ class StudyDataModule(LightningDataModule):
         kept, index = self.training_rows(), self.prepared.index("train")
         factors = repeat_factors(index.labels[kept], self.hparams["repeat_threshold"])
         groups = index.groups if self.is_streamed else None
-        return lambda epoch: epoch_keys(kept, factors, groups, self.batch_size, seed, epoch)
+        bucket = self.hparams["bucket_by_length"]
+        lengths = np.asarray([len(report) for report in index.reports], np.int64) if bucket else None
+        world = self.process[1]
+        return lambda epoch: epoch_keys(kept, factors, groups, self.batch_size, seed, epoch, lengths, world)
 
     def train_dataloader(self) -> StudyLoader:
         """Shuffled anew each epoch; the last batch may be smaller."""
@@ -336,6 +342,7 @@ class StudyDataModule(LightningDataModule):
                     "data.batch_size": self.batch_size,
                     "data.labelled_only": self.labelled_only,
                     "data.repeat_threshold": self.hparams["repeat_threshold"],
+                    "data.bucket_by_length": self.hparams["bucket_by_length"],
                     "data.streamed": self.is_streamed,
                 },
             ),

@@ -96,4 +96,5 @@ def one_study(batch: StudyBatch, row: int) -> StudyBatch:
         subject_ids=[batch.subject_ids[row]],
         projections=[batch.projections[view] for view in views],
         boxes=[],
+        indications=batch.indications[row : row + 1],
     )

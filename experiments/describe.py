@@ -30,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
     )
+    parser.add_argument("--indication", default="", help="why the study was made, for a prompt that names it")
     options = parser.parse_args(argv)
     from ammrg.imaging.reading import read_film
 
@@ -43,11 +44,14 @@ def main(argv: Sequence[str]) -> int:
         from experiments.finished_run import load_run
 
         model, described = load_run(options.run), options.run / "described"
-    describe(options.films, model, options.out or described / options.films[0].stem, options.lateral)
+    folder = options.out or described / options.films[0].stem
+    describe(options.films, model, folder, options.lateral, options.indication)
     return 0
 
 
-def describe(films: Sequence[Path], model: Pretrained, folder: Path, lateral: Sequence[int] = ()) -> Path:
+def describe(
+    films: Sequence[Path], model: Pretrained, folder: Path, lateral: Sequence[int] = (), indication: str = ""
+) -> Path:
     """Write ``folder/report.json`` and ``folder/panel.png``, print the report; return the folder."""
     import torch
     from rich.console import Console
@@ -58,7 +62,7 @@ def describe(films: Sequence[Path], model: Pretrained, folder: Path, lateral: Se
     from experiments.manifest import write_json
 
     projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(films) + 1)]
-    batch = model.processor(films, projections, study_id=films[0].stem)
+    batch = model.processor(films, projections, study_id=films[0].stem, indication=indication)
     with torch.inference_mode():
         report = model.network.generate(batch)[0]
     page = case_page(model.network, batch, report, None, model.map_method)

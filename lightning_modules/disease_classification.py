@@ -26,7 +26,7 @@ from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
-from lightning_modules.optimizers import adamw_cosine
+from lightning_modules.optimizers import TrainedPart, adamw_cosine
 
 CLASSIFIER = "classifier."
 """Prefix of the network's weights in a checkpoint."""
@@ -455,7 +455,7 @@ class DiseaseClassification(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine; the encoder may have a rate of its own."""
         return adamw_cosine(
-            [(self.classifier.encoder, self.hparams["encoder_lr_scale"]), (self, 1.0)],
+            [TrainedPart(self.classifier.encoder, self.hparams["encoder_lr_scale"]), TrainedPart(self)],
             self.hparams["lr"],
             self.hparams["weight_decay"],
             self.hparams["warmup_steps"],

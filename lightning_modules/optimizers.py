@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 
+class TrainedPart(NamedTuple):
+    """A part of a network, and how it is trained."""
+
+    module: nn.Module
+    scale: float = 1.0
+    """Multiplies the run's learning rate."""
+    from_step: int = 0
+    """Its rate is 0 before this optimizer step; then it warms up as others did at the start."""
+
+
 def adamw_cosine(
-    parts: Sequence[tuple[nn.Module, float]],
+    parts: Sequence[TrainedPart],
     lr: float,
     weight_decay: float = 0.05,
     warmup_steps: int = 0,
@@ -26,42 +36,54 @@ def adamw_cosine(
     """What ``configure_optimizers`` returns: AdamW whose rate rises for ``warmup_steps``, then falls along a cosine.
 
     Args:
-        parts: (module, multiplier of lr). A parameter found in two parts takes the first; frozen ones are left out.
-        lr: peak rate of a part with multiplier 1.
+        parts: a parameter found in two takes the first; frozen ones are left out.
+        lr: peak rate of a part with scale 1.
         weight_decay: of matrices and kernels; vectors (biases, norms) have none.
         total_steps: optimizer steps of the whole run (``trainer.estimated_stepping_batches``); without a known end
             (infinite, or < 1) the rate stays at its peak after the warm-up.
         final_fraction: of the peak, reached at the last step.
 
     Raises:
-        SettingsError: nothing to train, or a warm-up as long as the run.
+        SettingsError: nothing to train, or a start or a warm-up that the run does not see the end of.
     """
     groups: list[dict[str, object]] = []
+    factors: list[Callable[[int], float]] = []
     taken: set[int] = set()
-    for module, multiplier in parts:
-        fresh = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+    known_end = 1 <= total_steps < math.inf
+    for part in parts:
+        fresh = [p for p in part.module.parameters() if p.requires_grad and id(p) not in taken]
         taken.update(id(p) for p in fresh)
+        if fresh and known_end and part.from_step + warmup_steps >= total_steps:
+            raise SettingsError(
+                f"model.warmup_steps ({warmup_steps}){f' after step {part.from_step}' if part.from_step else ''} must "
+                f"be smaller than the steps of the run ({int(total_steps)}); lower it or train longer."
+            )
         for matrices, decay in ((True, weight_decay), (False, 0.0)):
             members = [p for p in fresh if (p.ndim > 1) is matrices]
             if members:
-                groups.append({"params": members, "lr": lr * multiplier, "weight_decay": decay})
+                groups.append({"params": members, "lr": lr * part.scale, "weight_decay": decay})
+                factors.append(
+                    _schedule(part.from_step, warmup_steps, total_steps if known_end else None, final_fraction)
+                )
     if not groups:
         raise SettingsError("optimizer: no parameter is trained; unfreeze a part of the model.")
-    known_end = 1 <= total_steps < math.inf
-    if known_end and warmup_steps >= total_steps:
-        raise SettingsError(
-            f"model.warmup_steps ({warmup_steps}) must be smaller than the steps of the run ({int(total_steps)}); "
-            "lower it or train longer."
-        )
+    optimizer = torch.optim.AdamW(groups, lr=lr)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _schedule(start: int, warmup: int, total: int | float | None, final_fraction: float) -> Callable[[int], float]:
+    """Step -> what the peak rate is multiplied by: 0 before ``start``, then a line up, then a cosine down to ``total``
+    (None: no known end, so none)."""
 
     def factor(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / (warmup_steps + 1)
-        if not known_end:
+        if step < start:
+            return 0.0
+        if step < start + warmup:
+            return (step - start + 1) / (warmup + 1)
+        if total is None:
             return 1.0
-        progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+        progress = min(1.0, (step - start - warmup) / max(1, total - start - warmup))
         return final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
 
-    optimizer = torch.optim.AdamW(groups, lr=lr)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    return factor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
@@ -17,18 +17,28 @@ from ammrg.memory import bank
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
-from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator
+from ammrg.networks.film_cache import FilmCache
+from ammrg.networks.language_model import LanguageModel, TargetLosses
+from ammrg.networks.report_generator import PARTS, GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import StudyBatch
-from lightning_modules.optimizers import adamw_cosine
+from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.stage1_checkpoint import load_stage1
 
 CLINICAL = "clinical_micro_f1_13_neg"
 CONSTANT_FLOOR = 0.1
 """A constant report may score next to nothing clinically; dividing by less than this would let noise choose."""
+
+
+class Written(NamedTuple):
+    """What was written for a validation study."""
+
+    text: str
+    reference: str
+    shuffled: str | None
+    """The text from another study's films; None where none was written."""
 
 
 class ReportGeneration(LightningModule):
@@ -45,18 +55,29 @@ class ReportGeneration(LightningModule):
         quantization: how its linear layers are held; NF4 is 4-bit.
         compute_dtype: dtype of the LLM's arithmetic; None = float32 on a CPU, bfloat16 on a GPU.
         lora: ``{rank, alpha, dropout, targets}``, or None for a wholly frozen LLM.
+        gradient_checkpointing: see :class:`LanguageModel`.
         revision: hub revision of the LLM.
         network: switches of :class:`ReportGenerator` (streams on or off, Hopfield settings, pooling, markers).
         exclude_self: whose own patterns a training study may not recall.
-        instruction: the text of the user's turn after the film.
+        instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
+            words) and ``{indication}``.
         max_report_tokens: longer training reports are cut at a sentence end (counted), in LLM tokens.
-        lr: peak learning rate of projections, markers and memories.
-        lora_lr: peak learning rate of the LoRA weights.
+        freeze: parts that are not trained, among encoder, qformer, memories, lora and projections.
+        unfreeze_at: ``{part: optimizer step}`` from which a part of ``freeze`` is trained after all, warming up then;
+            ``{lora: 300}`` lets the projections learn to speak to the language model as it is.
+        lr: peak learning rate of projections and marks.
+        lora_lr, memory_lr, qformer_lr, encoder_lr: of these parts; None = ``lr``.
         weight_decay: AdamW's, on matrices only.
         warmup_steps: optimizer steps of linear warm-up; then a cosine to ``final_lr_fraction`` of the peak.
         decoding: ``{max_new_tokens, num_beams, ...}`` for generation.
         generate_studies: reports written at each validation; None = for every validation study.
+        generate_shuffled: write them from another study's films too, for the clinical shuffle gap.
+        abnormal_weight: in the training loss, of tokens of sentences that affirm an abnormal finding; others have 1.
+        shuffle_loss: weight of a hinge on the loss with another study's films, which should lie at least
+            ``shuffle_margin`` nats a token above that with its own; studies with the same report are left out. 0 = off.
         association_loss: weight of :meth:`ReportGenerator.association_loss` beside the report's; 0 = off, as published.
+        cache_films: MiB of main memory for what a frozen stage 1 says of training films, computed once where they do
+            not vary (``data.augment: false``); 0 = off.
     """
 
     def __init__(
@@ -68,28 +89,51 @@ class ReportGeneration(LightningModule):
         quantization: Literal["nf4", "fp4", "int8", "none"] = "nf4",
         compute_dtype: str | None = None,
         lora: dict[str, Any] | None = None,
+        gradient_checkpointing: bool = False,
         revision: str | None = None,
         network: dict[str, Any] | None = None,
         exclude_self: Literal["study", "patient", "none"] = "patient",
         instruction: str = INSTRUCTION,
         max_report_tokens: int = 128,
+        freeze: list[str] | None = None,
+        unfreeze_at: dict[str, int] | None = None,
         lr: float = 1e-3,
-        lora_lr: float = 1e-3,
+        lora_lr: float | None = None,
+        memory_lr: float | None = None,
+        qformer_lr: float | None = None,
+        encoder_lr: float | None = None,
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
         final_lr_fraction: float = 0.01,
         decoding: dict[str, Any] | None = None,
         generate_studies: int | None = None,
+        generate_shuffled: bool = True,
+        abnormal_weight: float = 1.0,
+        shuffle_loss: float = 0.0,
+        shuffle_margin: float = 0.2,
         association_loss: float = 0.0,
+        cache_films: int = 0,
     ) -> None:
         super().__init__()
-        if association_loss < 0:
-            raise SettingsError(f"model.association_loss ({association_loss}) is a weight and must not be negative")
         self.save_hyperparameters()
+        for name in ("association_loss", "shuffle_loss", "abnormal_weight"):
+            if self.hparams[name] < 0:
+                raise SettingsError(f"model.{name} ({self.hparams[name]}) is a weight and must not be negative")
+        self.frozen = {"encoder", "qformer"} if freeze is None else set(freeze)
+        self.unfreeze_at = dict(unfreeze_at or {})
+        for name, parts in (("freeze", self.frozen), ("unfreeze_at", set(self.unfreeze_at))):
+            if unknown := sorted(parts - set(PARTS)):
+                raise SettingsError(f"model.{name}: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
+        if never := sorted(set(self.unfreeze_at) - self.frozen):
+            raise SettingsError(
+                f"model.unfreeze_at: {never[0]} is trained from the start; name it in model.freeze "
+                f"({', '.join(sorted(self.frozen)) or 'empty'}) too"
+            )
+        self.film_cache = FilmCache(cache_films) if cache_films else None
         self.generator: ReportGenerator | None = None
         self.memories: Memories = "own"
         """Guard: write reports with another study's memories, or with one or both silenced."""
-        self.written: list[tuple[str, tuple[str, str]]] = []
+        self.written: list[tuple[str, Written]] = []
 
     # --- building ---------------------------------------------------------------------------------------------------
     def configure_model(self) -> None:
@@ -115,12 +159,14 @@ class ReportGeneration(LightningModule):
                 compute_dtype=settings["compute_dtype"],
                 lora=settings["lora"],
                 revision=settings["revision"],
+                gradient_checkpointing=settings["gradient_checkpointing"],
             ),
             visual_bank,
             report_bank,
             exclude_self=settings["exclude_self"],
             instruction=settings["instruction"],
             max_report_tokens=settings["max_report_tokens"],
+            freeze=sorted(self.frozen - set(self.unfreeze_at)),
             **(settings["network"] or {}),
         )
 
@@ -144,23 +190,63 @@ class ReportGeneration(LightningModule):
         return self.generator
 
     # --- training ---------------------------------------------------------------------------------------------------
+    def on_train_batch_start(self, batch: StudyBatch, batch_idx: int) -> None:
+        """What is not trained yet rests."""
+        resting = frozenset(part for part, step in self.unfreeze_at.items() if self.global_step < step)
+        if resting != self.network.resting:
+            self.network.rest(resting, in_graph=self.trainer.world_size > 1)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """A part that rests moves no weight, gathers no moments and takes no share of the gradient's norm."""
+        for part, parameters in self.network.part_parameters().items() if self.network.resting else ():
+            if part in self.network.resting:
+                for parameter in parameters:
+                    parameter.grad = None
+
     def training_step(self, batch: StudyBatch, batch_idx: int) -> Tensor:
-        """Next-token loss on the report tokens of one batch, and what is asked of the associations."""
-        size, weight = len(batch.study_ids), self.hparams["association_loss"]
-        shown = self.network.prompt(batch)
-        loss: Tensor = self.network(batch, shown)
-        self.log("train/loss", loss, prog_bar=True, batch_size=size)
-        if weight > 0:
-            associations = self.network.association_loss(batch, shown.states)
-            self.log("train/association_loss", associations, batch_size=size)
-            loss = loss + weight * associations
+        """Next-token loss on the report tokens of one batch, and what else is asked of the visual tokens."""
+        size = len(batch.study_ids)
+        cache = self.film_cache
+        seen = self.network.see(batch.images) if cache is None else cache(batch, self.network.see)
+        shown = self.network.prompt(batch, seen=seen)
+        losses = self.network.target_losses(batch, shown)
+        self.log("train/loss", losses.values.mean(), prog_bar=True, batch_size=size)
+        weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
+        loss = (losses.values * weights).sum() / weights.sum().clamp(min=1)
+        further = {"shuffle_loss": lambda: self.shuffle_loss(batch, shown, losses)}
+        further["association_loss"] = lambda: self.network.association_loss(batch, shown.states)
+        for name, asked in further.items():
+            if self.hparams[name] > 0:
+                value = asked()
+                self.log(f"train/{name}", value, batch_size=size)
+                loss = loss + self.hparams[name] * value
         return loss
 
+    def shuffle_loss(self, batch: StudyBatch, shown: VisualPrompt, own: TargetLosses) -> Tensor:
+        """Mean over studies of ``max(0, margin - (loss with the next study's visual tokens - loss with its own))``; 0
+        for a batch whose reports are all alike."""
+        count = len(batch.study_ids)
+        other = shown._replace(
+            tokens=[shown.tokens[row - 1] for row in range(count)],
+            instructions=[shown.instructions[row - 1] for row in range(count)],
+        )
+        gaps = _means(self.network.target_losses(batch, other), count) - _means(own, count)
+        differ = torch.tensor(
+            [batch.reports[row] != batch.reports[row - 1] for row in range(count)], device=gaps.device
+        )
+        short = (self.hparams["shuffle_margin"] - gaps).clamp(min=0)
+        return (short * differ).sum() / differ.sum().clamp(min=1)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW with warm-up and cosine per step; LoRA weights have a learning rate of their own."""
+        """AdamW with warm-up and cosine per step; each part has a learning rate, and a first step, of its own."""
         settings = self.hparams
+        own = {"memories": "memory_lr", "lora": "lora_lr", "qformer": "qformer_lr", "encoder": "encoder_lr"}
+        rates = {part: settings[name] for part, name in own.items() if settings[name] is not None}
         return adamw_cosine(
-            [(self.network.language_model, settings["lora_lr"] / settings["lr"]), (self.network, 1.0)],
+            [
+                TrainedPart(module, rates.get(part, settings["lr"]) / settings["lr"], self.unfreeze_at.get(part, 0))
+                for part, module in self.network.part_modules().items()
+            ],
             settings["lr"],
             settings["weight_decay"],
             settings["warmup_steps"],
@@ -170,8 +256,20 @@ class ReportGeneration(LightningModule):
 
     # --- validation -------------------------------------------------------------------------------------------------
     def on_fit_start(self) -> None:
-        """What the best constant report reaches on validation: the yardstick of ``val/score``."""
+        """Say what the language model reads, and find what the best constant report reaches on validation: the
+        yardstick of ``val/score``."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.film_cache is not None and (datamodule.augment or not self.network.frozen >= {"encoder", "qformer"}):
+            raise SettingsError(
+                "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
+                "false and encoder and qformer in model.freeze, not in model.unfreeze_at"
+            )
+        budget = self.network.token_budget(datamodule.image_size)
+        parts = ", ".join(f"{count} {name}" for name, count in budget.items())
+        rank_zero_only(print)(
+            f"the language model reads {sum(budget.values())} tokens of a study with one film ({parts}) and writes up "
+            f"to {self.hparams['max_report_tokens']}, of the {self.network.language_model.context:,} it can hold"
+        )
         references = datamodule.texts("val")
         constants = best_constant(datamodule.texts("train"), references)
         labels = [label(text) for text in references]
@@ -188,28 +286,41 @@ class ReportGeneration(LightningModule):
     def validation_step(self, batch: StudyBatch, batch_idx: int) -> None:
         """Loss with the study's own films and with a neighbour's, and its generated reports."""
         size = len(batch.study_ids)
-        loss = self.network(batch)
+        seen = self.network.see(batch.images)
+        loss = self.network(batch, self.network.prompt(batch, seen=seen))
         self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        exchanged, films = exchange_films(batch)
+        seen_exchanged = seen.take(films)
         if size > 1:
-            gap = self.network(exchange_films(batch)) - loss
+            gap = self.network(exchanged, self.network.prompt(exchanged, seen=seen_exchanged)) - loss
             self.log("val/shuffle_gap", gap, prog_bar=True, batch_size=size, sync_dist=True)
         wanted = self.hparams["generate_studies"]
-        if wanted is None or len(self.written) < wanted:
-            reports = self.generate(batch)
-            self.written += [
-                (report.study_id, (report.text, reference))
-                for report, reference in zip(reports, batch.reports, strict=True)
-            ]
+        if wanted is not None and len(self.written) >= wanted:
+            return
+        own = [report.text for report in self.generate(batch, seen)]
+        shuffled: list[Any] = [None] * size
+        if self.hparams["generate_shuffled"] and size > 1:
+            shuffled = [report.text for report in self.generate(exchanged, seen_exchanged)]
+        texts = zip(own, batch.reports, shuffled, strict=True)
+        self.written += [(study, Written(*said)) for study, said in zip(batch.study_ids, texts, strict=True)]
 
     def on_validation_epoch_end(self) -> None:
         """Score the reports of all ranks, each study once."""
-        pairs = list(gather_once(self.written).values())
+        written = [Written(*said) for said in gather_once(self.written).values()]
         self.written = []
-        if not pairs:
+        if not written:
             return
-        texts, references = (list(column) for column in zip(*pairs, strict=True))
+        texts, references = [study.text for study in written], [study.reference for study in written]
         scores = self.report_scores(references, texts, [label(text) for text in references])
         self.log("val/distinct", len(set(texts)) / len(texts))
+        both = [study for study in written if study.shuffled is not None]
+        if both:
+            labels = [label(study.reference) for study in both]
+            own, other = (
+                clinical_scores(labels, [label(str(text)) for text in column])[CLINICAL]
+                for column in ([study.text for study in both], [study.shuffled for study in both])
+            )
+            self.log("val/shuffle_gap_f1", own - other, prog_bar=True)
         for name, value in scores.items():
             self.log(f"val/{name}", value)
         if hasattr(self, "yardstick"):
@@ -217,9 +328,9 @@ class ReportGeneration(LightningModule):
             self.log("val/score", score, prog_bar=True)
 
     # --- writing ----------------------------------------------------------------------------------------------------
-    def generate(self, batch: StudyBatch) -> list[GeneratedReport]:
+    def generate(self, batch: StudyBatch, seen: SeenFilms | None = None) -> list[GeneratedReport]:
         """The reports of one batch with the run's decoding settings."""
-        return self.network.generate(batch, memories=self.memories, **(self.hparams["decoding"] or {}))
+        return self.network.generate(batch, memories=self.memories, seen=seen, **(self.hparams["decoding"] or {}))
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """(report, reference, subject id) of each study."""
@@ -265,14 +376,22 @@ class ReportGeneration(LightningModule):
         return True
 
 
-def exchange_films(batch: StudyBatch) -> StudyBatch:
-    """The same studies, each with the films of the next one of the batch (the last gets the first's)."""
+def _means(losses: TargetLosses, studies: int) -> Tensor:
+    """Each study's mean loss over its tokens ``[b]``."""
+    sums = losses.values.new_zeros(studies).index_add(0, losses.report_of_token, losses.values)
+    return sums / torch.bincount(losses.report_of_token, minlength=studies)
+
+
+def exchange_films(batch: StudyBatch) -> tuple[StudyBatch, Tensor]:
+    """The same studies, each with the films of the next one of the batch (the last gets the first's); and where each
+    film now in the batch stood before, int64 ``[v]``."""
     count = len(batch.study_ids)
     owner = (batch.study_of_view - 1) % count
     order = torch.argsort(owner, stable=True)
-    return batch._replace(
+    exchanged = batch._replace(
         images=batch.images[order],
         study_of_view=owner[order],
         projections=[batch.projections[i] for i in order.tolist()],
         boxes=[],
     )
+    return exchanged, order

@@ -1,11 +1,22 @@
-"""What every test shares: one thread, no network, and where the real data set would be."""
+"""What every test shares: one thread, no network, and a tiny language model."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 # Small tensors on few cores: a second thread costs more than it brings, and much more where cores are shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@pytest.fixture(scope="session")
+def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """See :func:`tests.tiny_stage2.write_llm`."""
+    from tests.tiny_stage2 import write_llm
+
+    return write_llm(tmp_path_factory.mktemp("llama"))

@@ -28,6 +28,7 @@ class FilmProcessor(NamedTuple):
         projections: Sequence[str] | None = None,
         study_id: str = "",
         subject_id: str = "",
+        indication: str = "",
     ) -> StudyBatch:
         """A batch of one study, without labels and report.
 
@@ -35,6 +36,7 @@ class FilmProcessor(NamedTuple):
             films: files or their encoded bytes, 1 to n.
             projections: ``frontal``, ``lateral`` or ``unknown`` of each film; None: all frontal.
             study_id, subject_id: of the study, where known: what a memory holds of itself is not recalled.
+            indication: why the study was made, where it is known and the network's prompt names it.
 
         Raises:
             ReadError: a film that cannot be read, by name.
@@ -57,4 +59,5 @@ class FilmProcessor(NamedTuple):
             subject_ids=[subject_id],
             projections=[known[place] for place in kept],
             boxes=[],
+            indications=[indication],
         )

@@ -38,6 +38,8 @@ class TargetLosses(NamedTuple):
     """float32 ``[m]``: one value a report token, report after report."""
     report_of_token: Tensor
     """int64 ``[m]``, ascending: the row of the batch each value belongs to."""
+    emphasised: Tensor
+    """bool ``[m]``: the token lies in a span that the caller emphasised."""
 
 
 class LanguageModel(nn.Module):
@@ -52,6 +54,8 @@ class LanguageModel(nn.Module):
             without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is.
         revision: commit, branch or tag of a hub id.
         device: where the weights are loaded; default the current CUDA device where there is one, else the CPU.
+        gradient_checkpointing: while training, keep only each layer's input and compute the rest anew in the backward
+            pass: a third more time, memory of one layer. Gradients stay the same.
 
     Raises:
         SettingsError: no such model, no tokenizer beside it, a tokenizer with ids beyond the embedding, weights that
@@ -66,6 +70,7 @@ class LanguageModel(nn.Module):
         lora: Mapping[str, Any] | None = None,
         revision: str | None = None,
         device: str | None = None,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -95,6 +100,9 @@ class LanguageModel(nn.Module):
         self.reports_cut = 0
         """How many reports were too long and were cut at a sentence end since the model was built."""
         self._prompts: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
+        if gradient_checkpointing:
+            # The frozen embeddings need no gradient: the non-reentrant form follows the visual tokens' all the same.
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
         save_only(self, lambda key: "lora_" in key)
 
     # What it is ------------------------------------------------------------------------------------------------
@@ -220,22 +228,37 @@ class LanguageModel(nn.Module):
 
     # Training --------------------------------------------------------------------------------------------------
 
-    def report_ids(self, report: str, limit: int) -> list[int]:
-        """Token ids of a report with its end token, at most ``limit`` of them.
+    def fitting_report(self, report: str, limit: int) -> tuple[str, list[int]]:
+        """A report as it is taught: its text, and its token ids with the end token, at most ``limit`` of them.
 
         A longer report is cut at the last sentence end that fits and counted in :attr:`reports_cut`; where not even
         its first sentence fits, it is cut inside that sentence and not taught to end there.
         """
         ids = self._ids(report)
         if len(ids) < limit:
-            return [*ids, self.end_id]
+            return report, [*ids, self.end_id]
         self.reports_cut += 1
         sentences = SENTENCE_END.split(report)
         for kept in range(len(sentences) - 1, 0, -1):
-            ids = self._ids(" ".join(sentences[:kept]))
+            text = " ".join(sentences[:kept])
+            ids = self._ids(text)
             if len(ids) < limit:
-                return [*ids, self.end_id]
-        return ids[:limit]
+                return text, [*ids, self.end_id]
+        return sentences[0], ids[:limit]
+
+    def _emphasised(self, text: str, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tensor:
+        """Bool ``[t]``: which tokens of a report touch one of the spans of its characters; the end token does not."""
+        marked = torch.zeros(len(ids), dtype=torch.bool)
+        if spans:
+            if not self.tokenizer.is_fast:
+                raise SettingsError(
+                    f"{self.name}: this tokenizer does not say where its tokens stand in a text, so no part of a "
+                    "report can be emphasised; use its fast form (tokenizer.json)"
+                )
+            places = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+            for token, (start, stop) in enumerate(places[: len(ids)]):
+                marked[token] = any(start < last and stop > first for first, last in spans)
+        return marked
 
     def target_losses(
         self,
@@ -243,6 +266,7 @@ class LanguageModel(nn.Module):
         reports: Sequence[str],
         instruction: str | Sequence[str],
         max_report_tokens: int | None = None,
+        emphasis: Callable[[str], Sequence[tuple[int, int]]] | None = None,
     ) -> TargetLosses:
         """Cross entropy of every report token and the end token, given the prompt and the tokens before it.
 
@@ -252,16 +276,18 @@ class LanguageModel(nn.Module):
             visual: b tensors ``[m_i d]``.
             reports: b texts.
             instruction: one for all studies, or b of them.
-            max_report_tokens: longer reports are cut (see :meth:`report_ids`).
+            max_report_tokens: longer reports are cut (see :meth:`fitting_report`).
+            emphasis: text -> spans of characters (start, stop) whose tokens are marked in the result.
         """
-        rows, targets = [], []
+        rows, targets, marked = [], [], []
         for prompt, report in zip(self._rows(visual, instruction), reports, strict=True):
             room = self.context - len(prompt)
             if room < 2:
                 raise SettingsError(
                     f"{self.name} reads {self.context} tokens, the prompt alone has {len(prompt)}; pool image tokens"
                 )
-            ids = self.report_ids(report, min(room, max_report_tokens or room))
+            text, ids = self.fitting_report(report, min(room, max_report_tokens or room))
+            marked.append(self._emphasised(text, ids, emphasis(text) if emphasis else ()))
             targets.append(torch.tensor(ids, dtype=torch.long, device=self.device))
             # The last target is never an input.
             rows.append(torch.cat([prompt, self.embed(targets[-1][:-1])]))
@@ -277,7 +303,8 @@ class LanguageModel(nn.Module):
             use_cache=False,
         ).logits
         values = F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), torch.cat(targets), reduction="none")
-        return TargetLosses(values, torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts))
+        owners = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
+        return TargetLosses(values, owners, torch.cat(marked).to(self.device))
 
     def loss(
         self,

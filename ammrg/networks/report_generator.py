@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +24,20 @@ from ammrg.memory.bank import MemoryBank, owners_mask
 from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
-from ammrg.networks.disease_classifier import Classification, DiseaseClassifier
+from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
-from ammrg.text.prompts import INSTRUCTION
+from ammrg.text.abnormal_spans import abnormal_spans
+from ammrg.text.prompts import INSTRUCTION, instruction, template_fields
 from ammrg.types import Retrieval, StudyBatch
 
 PROJECTIONS = ("frontal", "lateral", "unknown")
 CANDIDATES = 256
 """For each state and head, where retrieval is in two steps."""
+Part = Literal["encoder", "qformer", "memories", "lora", "projections"]
+"""What can be trained, or kept as it is: stage 1's encoder; its Q-Former and head; both retrievals; the language
+model's LoRA; the streams with their marks."""
+PARTS: tuple[Part, ...] = get_args(Part)
 Memories = Literal["own", "shuffled", "visual_off", "report_off", "off"]
 """What the language model reads in the memories' place: what the study recalled, what the next study of the batch
 recalled, or zeros for one memory or both. All but ``own`` are guards: do the memories matter?"""
@@ -69,6 +74,34 @@ class GeneratedReport(NamedTuple):
     """Strongest first; empty where the visual memory is off."""
     reports: list[Leaned]
     """Strongest first; empty where the report memory is off."""
+
+
+class SeenFilms(NamedTuple):
+    """What stage 1 says of films: all that stage 2 reads of them."""
+
+    logits: Tensor
+    """``[v 14]``."""
+    queries: Tensor
+    """Q_f ``[v 14 q]``."""
+    raw_tokens: Tensor
+    """``[v n e]``: the encoder's."""
+    grid: tuple[int, int]
+    """``(gh, gw)`` with gh * gw = n."""
+
+    def take(self, films: Tensor) -> SeenFilms:
+        """Some of the films, or all in another order: int64 ``[m]``."""
+        return SeenFilms(self.logits[films], self.queries[films], self.raw_tokens[films], self.grid)
+
+    def to(self, device: torch.device) -> SeenFilms:
+        """On another device, outside any graph."""
+        moved = (tensor.detach().to(device) for tensor in (self.logits, self.queries, self.raw_tokens))
+        logits, queries, raw_tokens = moved
+        return SeenFilms(logits, queries, raw_tokens, self.grid)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.logits.nbytes + self.queries.nbytes + self.raw_tokens.nbytes
 
 
 class VisualPrompt(NamedTuple):
@@ -123,12 +156,12 @@ class ReportGenerator(nn.Module):
             associate with every pattern; None associates with all.
         exclude_self: whose own patterns a study may not recall; see :func:`ammrg.memory.bank.owners_mask`. It holds
             outside training too, where no stored pattern should be the study's own anyway.
-        instruction: what follows the visual tokens in the user turn.
+        instruction: what follows the visual tokens in the user turn; a template that may name ``{findings}`` and
+            ``{indication}`` (see :mod:`ammrg.text.prompts`).
         max_report_tokens: longer training reports are cut at a sentence end.
         finding_tokens: add to the Q_f token of finding i a learned embedding, at the start that of the finding's
             name in the language model's own words, times the finding's probability (0.5 at its threshold).
-        findings_in_prompt: name the findings above threshold in words before the instruction (after PromptMRG).
-        freeze_classifier: keep stage 1 as it is, and in eval mode.
+        freeze: parts that are never trained; stage 1's are in eval mode, and in no state dict where both are frozen.
         associations: how many stored patterns are named as leaned on, of each memory.
 
     Of a study with several films, the Q_f of finding i is that of the film that speaks for it, the one with the
@@ -136,7 +169,8 @@ class ReportGenerator(nn.Module):
     probabilities are the classifier's own of a study.
 
     Raises:
-        SettingsError: every stream off, a stream without its bank, or region patterns of another width than Q_f.
+        SettingsError: every stream off, a stream without its bank, region patterns of another width than Q_f, an
+            unknown part or field of the instruction.
     """
 
     visual_patterns: Tensor
@@ -161,8 +195,7 @@ class ReportGenerator(nn.Module):
         instruction: str = INSTRUCTION,
         max_report_tokens: int = 128,
         finding_tokens: bool = False,
-        findings_in_prompt: bool = False,
-        freeze_classifier: bool = True,
+        freeze: Sequence[Part] = ("encoder", "qformer"),
         associations: int = 5,
     ) -> None:
         super().__init__()
@@ -181,8 +214,7 @@ class ReportGenerator(nn.Module):
         self.exclude_self: Exclude = exclude_self
         self.instruction = instruction
         self.max_report_tokens = max_report_tokens
-        self.findings_in_prompt = findings_in_prompt
-        self.freeze_classifier = freeze_classifier
+        self.template_fields = template_fields(instruction)
         self.associations = associations
         self.visual_bank = _bank(visual_bank, "visual_memory") if visual_memory else None
         self.report_bank = _bank(report_bank, "report_memory") if report_memory else None
@@ -219,30 +251,84 @@ class ReportGenerator(nn.Module):
         if self.visual_bank is not None:
             self.register_buffer("_region_findings", self.visual_bank.region_findings, persistent=False)
         self._classifier_given = tensors_fingerprint(classifier.state_dict())
-        if freeze_classifier:
-            classifier.requires_grad_(False)
-            classifier.eval()
+        unknown = sorted(set(freeze) - set(PARTS))
+        if unknown:
+            raise SettingsError(f"freeze: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
+        self.frozen = frozenset(freeze)
+        self.resting: frozenset[Part] = frozenset()
+        """Parts that are as good as frozen for now."""
+        self.resting_in_graph = False
+        for part, parameters in self.part_parameters().items():
+            if part in self.frozen:
+                for parameter in parameters:
+                    parameter.requires_grad_(False)
+        if self.frozen >= {"encoder", "qformer"}:
             save_only(self, lambda key: not key.startswith("classifier."))
+        self.train(self.training)
+
+    # What is trained -------------------------------------------------------------------------------------------
+
+    def part_modules(self) -> dict[Part, nn.Module]:
+        """Each part's module; a parameter belongs to the first that holds it."""
+        return {
+            "encoder": self.classifier.encoder,
+            "qformer": self.classifier,
+            "memories": self.retrievals,
+            "lora": self.language_model,
+            "projections": self,
+        }
+
+    def part_parameters(self) -> dict[Part, list[nn.Parameter]]:
+        """The parameters of each part that are or could be trained."""
+        found: dict[Part, list[nn.Parameter]] = {}
+        taken = {id(p) for name, p in self.language_model.named_parameters() if "lora_" not in name}
+        for part, module in self.part_modules().items():
+            found[part] = [parameter for parameter in module.parameters() if id(parameter) not in taken]
+            taken.update(id(parameter) for parameter in found[part])
+        return found
+
+    def rest(self, parts: frozenset[Part], in_graph: bool = False) -> None:
+        """Treat ``parts`` as frozen until further notice: stage 1's in eval mode and outside the graph, unless
+        ``in_graph`` (processes that wait for each other's gradients need every one)."""
+        self.resting, self.resting_in_graph = parts, in_graph
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> ReportGenerator:
-        """Training mode for what is trained; a frozen classifier stays in eval mode."""
+        """Training mode for what is trained; what is frozen or rests of stage 1 stays in eval mode."""
         super().train(mode)
-        if self.freeze_classifier:
+        still = self.frozen | self.resting
+        if "qformer" in still:
             self.classifier.eval()
+            self.classifier.encoder.train(mode)
+        if "encoder" in still:
+            self.classifier.encoder.eval()
         return self
 
     # From films to tokens --------------------------------------------------------------------------------------
 
-    def prompt(self, batch: StudyBatch, memories: Memories = "own", associations: int = 0) -> VisualPrompt:
+    def see(self, images: Tensor) -> SeenFilms:
+        """Stage 1 on uint8 films ``[v 1 h w]``, with a graph only where a part of it is trained."""
+        still = self.frozen if self.resting_in_graph else self.frozen | self.resting
+        wanted = torch.is_grad_enabled()
+        with torch.set_grad_enabled(wanted and "encoder" not in still):
+            tokens, grid = self.classifier.encoder(images)
+        with torch.set_grad_enabled(wanted and not still >= {"encoder", "qformer"}):
+            said = self.classifier.classify(tokens, grid)
+        return SeenFilms(said.logits, said.queries, tokens, grid)
+
+    def prompt(
+        self, batch: StudyBatch, memories: Memories = "own", associations: int = 0, seen: SeenFilms | None = None
+    ) -> VisualPrompt:
         """All that the language model is shown for each study.
 
         Args:
             batch: studies with their films.
             memories: see :data:`Memories`.
             associations: how many stored patterns to name for each query; none while training (quicker).
+            seen: what stage 1 says of the batch's films, where that is known; they are not looked at then.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_classifier):
-            seen: Classification = self.classifier(batch.images)
+        if seen is None:
+            seen = self.see(batch.images)
         studies = len(batch.study_ids)
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = _speaking_queries(seen, batch.study_of_view, studies)  # [b 14 q]
@@ -258,14 +344,14 @@ class ReportGenerator(nn.Module):
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
-            instructions=self._instructions(logits),
+            instructions=self._instructions(logits, batch.indications),
             logits=logits,
             states=queries,
             regions=recalled.get("visual"),
             reports=recalled.get("report"),
         )
 
-    def _image_tokens(self, seen: Classification, batch: StudyBatch) -> list[list[Tensor]]:
+    def _image_tokens(self, seen: SeenFilms, batch: StudyBatch) -> list[list[Tensor]]:
         """Of each study, the tokens ``[n d]`` of each of its films, in the order of the batch."""
         tokens, (high, wide) = seen.raw_tokens, seen.grid
         side = self.pool_image_tokens
@@ -340,21 +426,38 @@ class ReportGenerator(nn.Module):
             raise SettingsError("visual_memory is off: there are no associations with regions")
         return self.visual_bank, cast(HopfieldRetrieval, self.retrievals["visual"])
 
-    def _instructions(self, logits: Tensor) -> list[str]:
-        if not self.findings_in_prompt:
-            return [self.instruction] * len(logits)
+    def _instructions(self, logits: Tensor, indications: Sequence[str]) -> list[str]:
+        if not self.template_fields:
+            return [instruction(self.instruction, (), "")] * len(logits)  # one text, embedded once
         above = (logits.sigmoid() >= self.classifier.thresholds).tolist()
-        named = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in above]
-        return [f"{findings_in_words(names)} {self.instruction}" for names in named]
+        present = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in above]
+        known = indications or [""] * len(logits)
+        return [instruction(self.instruction, *of_study) for of_study in zip(present, known, strict=True)]
+
+    def token_budget(self, image_size: int) -> dict[str, int]:
+        """How many tokens the language model reads of a study with one film of ``image_size`` pixels a side, by stream,
+        and of its words (``instruction``, with the chat template; findings and indication come on top)."""
+        blank = torch.zeros(1, 1, image_size, image_size, dtype=torch.uint8, device=self.device)
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            grid = self.see(blank).grid
+        self.train(training)
+        side = self.pool_image_tokens
+        film = math.prod(grid if side is None else (min(cells, side) for cells in grid))
+        words = self.language_model.prompt_parts(instruction(self.instruction, (), ""))
+        return {name: film if name == "image" else NUM_FINDINGS for name in self.streams} | {
+            "instruction": sum(map(len, words))
+        }
 
     # Training --------------------------------------------------------------------------------------------------
 
     def target_losses(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> TargetLosses:
-        """Cross entropy of every report token of a batch, with the study each belongs to; ``shown``: the batch's
-        prompt, where it is made already."""
+        """Cross entropy of every report token of a batch, with the study each belongs to and whether its sentence
+        affirms an abnormal finding; ``shown``: the batch's prompt, where it is made already."""
         shown = self.prompt(batch) if shown is None else shown
         return self.language_model.target_losses(
-            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens
+            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens, abnormal_spans
         )
 
     def forward(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> Tensor:
@@ -369,6 +472,7 @@ class ReportGenerator(nn.Module):
         batch: StudyBatch,
         memories: Memories = "own",
         max_new_tokens: int | None = None,
+        seen: SeenFilms | None = None,
         **decoding: Any,
     ) -> list[GeneratedReport]:
         """Write the report of each study and say what it leaned on.
@@ -377,13 +481,14 @@ class ReportGenerator(nn.Module):
             batch: studies; their labels and texts are not looked at.
             memories: see :data:`Memories`; nothing was leaned on where zeros were shown.
             max_new_tokens: default that of :attr:`decoding`, else ``max_report_tokens``.
+            seen: see :meth:`prompt`.
             decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
         """
         training = self.training
         self.eval()
         try:
             # Associations beyond the named ones too, since each query has its own strongest.
-            shown = self.prompt(batch, memories, associations=2 * self.associations)
+            shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
             texts = self.language_model.generate(
                 shown.tokens,
                 shown.instructions,
@@ -457,13 +562,7 @@ class ReportGenerator(nn.Module):
         load_strictly(self, state, "report generator")
 
 
-def findings_in_words(present: Sequence[str], uncertain: Sequence[str] = ()) -> str:
-    """``Findings: pleural effusion, cardiomegaly; uncertain: edema.``; ``Findings: none.`` where there are none."""
-    text = f"Findings: {', '.join(present) or 'none'}"
-    return f"{text}; uncertain: {', '.join(uncertain)}." if uncertain else f"{text}."
-
-
-def _speaking_queries(seen: Classification, study_of_view: Tensor, studies: int) -> Tensor:
+def _speaking_queries(seen: SeenFilms, study_of_view: Tensor, studies: int) -> Tensor:
     """Q_f ``[b 14 q]``: of each finding, that of the film which decides the study's logit."""
     sign = torch.ones(NUM_FINDINGS, device=seen.logits.device)
     sign[NO_FINDING] = -1

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from datamodules.ordering import (
     GROUPS_IN_BUFFER,
     LANES,
+    bucketed,
     epoch_keys,
     lanes_read,
     repeat_factors,
@@ -126,3 +127,22 @@ def test_an_epoch_shows_what_is_kept_as_often_as_asked(read_by_group):
     keys = epoch_keys(kept, np.asarray([1.0, 1, 1, 1, 1, 3]), groups, 2, 0, 4)
     assert sorted(map(tuple, keys.tolist())) == [(0, 0), (2, 0), (3, 0), (5, 0), (8, 0), (13, 0), (13, 1), (13, 2)]
     assert np.array_equal(np.sort(shuffled(9, 0, 1)), np.arange(9))
+
+
+@given(lengths=st.lists(st.integers(0, 500), max_size=300), batch=st.integers(1, 9), seed=st.integers(0, 3))
+def test_batches_of_like_lengths_are_a_permutation(lengths, batch, seed):
+    order = bucketed(np.asarray(lengths, np.int64), batch, np.random.default_rng(seed))
+    assert sorted(order) == list(range(len(lengths)))
+
+
+@pytest.mark.parametrize("groups", [None, np.repeat(np.arange(40), 50)])
+def test_bucketed_epochs_pad_little_and_show_every_study(groups):
+    lengths = np.random.default_rng(0).integers(20, 400, 2000)
+    kept, factors = np.arange(2000), np.ones(2000)
+    plain, sorted_ = (epoch_keys(kept, factors, groups, 8, 0, 1, given)[:, 0] for given in (None, lengths))
+    padded = [sum(int(lengths[batch].max()) * len(batch) for batch in np.split(rows, 250)) for rows in (plain, sorted_)]
+    assert padded[1] < 1.15 * lengths.sum() < 0.8 * padded[0]
+    assert sorted(sorted_) == list(range(2000))
+    assert not np.array_equal(sorted_, epoch_keys(kept, factors, groups, 8, 0, 2, lengths)[:, 0])
+    means = np.asarray([lengths[batch].mean() for batch in np.split(sorted_, 250)])
+    assert abs(np.corrcoef(means, np.arange(250))[0, 1]) < 0.2  # long and short alternate over the epoch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from pathlib import Path
@@ -26,7 +25,6 @@ from ammrg.text.report_terms import NUM_TERMS, TERMS
 from ammrg.types import Box, StudyBatch
 from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.disease_classification import DiseaseClassification
-from lightning_modules.optimizers import adamw_cosine
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 SIDE, SPOTS = 48, 4
@@ -423,32 +421,6 @@ def test_auto_without_boxes_takes_what_is_documented(tmp_path: Path) -> None:
     assert module.cam == "evidence"
     trainer(tmp_path).test(module, batches, verbose=False)
     assert "pointing_game" not in module.scores["test"]
-
-
-def test_schedule_and_groups() -> None:
-    encoder, head = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    both = torch.nn.ModuleList([encoder, head])
-    found: Any = adamw_cosine([(encoder, 0.1), (both, 1.0)], 1e-2, 0.1, warmup_steps=4, total_steps=20)
-    groups = found["optimizer"].param_groups
-    assert [(g["initial_lr"], g["weight_decay"], len(g["params"])) for g in groups] == [
-        (1e-3, 0.1, 1),
-        (1e-3, 0.0, 1),
-        (1e-2, 0.1, 1),
-        (1e-2, 0.0, 1),
-    ]
-    rates = []
-    for _ in range(20):
-        rates.append(groups[-1]["lr"])
-        found["optimizer"].step()
-        found["lr_scheduler"]["scheduler"].step()
-    assert rates[:5] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01])
-    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
-    assert groups[-1]["lr"] == pytest.approx(1e-4)
-    with pytest.raises(SettingsError, match=r"model\.warmup_steps \(20\)"):
-        adamw_cosine([(both, 1.0)], 1e-2, warmup_steps=20, total_steps=20)
-    both.requires_grad_(False)
-    with pytest.raises(SettingsError, match="no parameter"):
-        adamw_cosine([(both, 1.0)], 1e-2, total_steps=20)
 
 
 def test_token_loss_teaches_encoder_and_head_and_needs_a_head_per_query(tmp_path: Path) -> None:

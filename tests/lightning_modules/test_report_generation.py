@@ -32,7 +32,8 @@ def batch() -> StudyBatch:
 
 
 def test_every_study_gets_the_films_of_the_next_one() -> None:
-    exchanged = exchange_films(batch())
+    exchanged, order = exchange_films(batch())
+    assert order.tolist() == [2, 3, 4, 0, 1]
     assert exchanged.study_of_view.tolist() == [0, 1, 1, 2, 2]
     assert exchanged.images.flatten().tolist() == [2, 3, 4, 0, 1]
     assert exchanged.projections == ["frontal", "frontal", "lateral", "frontal", "lateral"]
@@ -95,25 +96,3 @@ def test_the_association_loss_is_off_unless_it_is_given_a_weight() -> None:
     assert "association_loss" not in yaml.safe_load(paper.read_text())["model"]["init_args"]
     with pytest.raises(SettingsError, match=r"model\.association_loss \(-1\)"):
         module(association_loss=-1)
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_a_training_step_adds_the_association_loss_by_its_weight(weight: float) -> None:
-    class Network(torch.nn.Module):
-        def prompt(self, batch: StudyBatch) -> SimpleNamespace:
-            return SimpleNamespace(states="states")
-
-        def forward(self, batch: StudyBatch, shown: SimpleNamespace) -> torch.Tensor:
-            return torch.tensor(2.0)
-
-        def association_loss(self, batch: StudyBatch, states: str) -> torch.Tensor:
-            assert weight > 0, "costs nothing where it is off"
-            assert states == "states"
-            return torch.tensor(3.0)
-
-    stage2 = module(association_loss=weight)
-    stage2.generator = cast(ReportGenerator, Network())
-    logged: dict[str, float] = {}
-    stage2.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign]
-    assert float(stage2.training_step(batch(), 0)) == 2.0 + weight * 3.0
-    assert logged == {"train/loss": 2.0} | ({"train/association_loss": 3.0} if weight else {})

@@ -220,16 +220,16 @@ def test_the_turn_ends_with_the_token_of_the_chat_template(folders: Callable[[st
     (folder / "chat_template.jinja").write_text(template)
     model = LanguageModel(str(folder), quantization="none", device="cpu")
     assert model.stop_ids == [2, 4]
-    assert model.report_ids("Normal.", 100)[-1] == model.tokenizer.convert_tokens_to_ids("<|user|>") == 4
+    assert model.fitting_report("Normal.", 100)[1][-1] == model.tokenizer.convert_tokens_to_ids("<|user|>") == 4
 
 
 def test_a_long_report_is_cut_at_a_sentence_end_and_counted(llama: LanguageModel) -> None:
     whole = llama.tokenizer.encode(REPORTS[1])
     first_two = llama.tokenizer.encode("No effusion. The lungs are clear.")
-    assert llama.report_ids(REPORTS[1], len(whole) + 1) == [*whole, llama.end_id]
+    assert llama.fitting_report(REPORTS[1], len(whole) + 1)[1] == [*whole, llama.end_id]
     assert llama.reports_cut == 0
-    assert llama.report_ids(REPORTS[1], len(whole)) == [*first_two, llama.end_id]
-    assert llama.report_ids(REPORTS[1], 2) == whole[:2]
+    assert llama.fitting_report(REPORTS[1], len(whole))[1] == [*first_two, llama.end_id]
+    assert llama.fitting_report(REPORTS[1], 2)[1] == whole[:2]
     assert llama.reports_cut == 2
     assert len(llama.target_losses(films(3), [REPORTS[1]], "A.", max_report_tokens=len(whole)).values) == (
         len(first_two) + 1

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,79 +18,29 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ammrg.errors import CheckpointError, MemoryBankError, ReadError, SettingsError
-from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.memory import bank as banks
-from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import pretrained, report_generator
-from ammrg.networks.disease_classifier import DiseaseClassifier
-from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.pretrained import Pretrained
 from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
-from ammrg.types import StudyBatch
-from experiments.models import train_tokenizer
+from tests.tiny_stage2 import STUDIES, bank, batch, build
 
-ENCODER = {
-    "config": {
-        "model_type": "resnet",
-        "num_channels": 1,
-        "embedding_size": 8,
-        "hidden_sizes": [8, 16],
-        "depths": [1, 1],
-        "layer_type": "basic",
-    }
-}
-QFORMER = {"width": 32, "layers": 1, "heads": 2, "dropout": 0.0}
-HOPFIELD = {"association_width": 8, "heads": 2}
-STUDIES = ("s0", "s1", "s2")
-TEXTS = ["The heart is large.", "No effusion.", "The lungs are clear."]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OTHERS = ("x0", "x1", "x2")
+"""Studies that no memory holds."""
 
 
-def llama(path: Path, seed: int = 0) -> Path:
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=320, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    train_tokenizer([*TEXTS, *FINDINGS], 300).save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return llama(tmp_path_factory.mktemp("llama"))
-
-
-def bank(kind: str, width: int, restricted: bool) -> MemoryBank:
-    regions, n = kind == "regions", 6
-    meta = {"encoder_fingerprint": "e", "data_fingerprint": "d", "split": "train", "seed": 0, "selection": "random"}
-    return MemoryBank(
-        patterns=torch.randn(n, width, generator=torch.Generator().manual_seed(width)),
-        study_ids=tuple((study,) for study in STUDIES for _ in range(2)),
-        subject_ids=tuple((f"p{study}",) for study in STUDIES for _ in range(2)),
-        findings=torch.arange(n) if regions else torch.full((n,), -1),
-        boxes=torch.tensor([0.1, 0.2, 0.5, 0.6]).repeat(n, 1) if regions else torch.full((n, 4), torch.nan),
-        views=torch.zeros(n, dtype=torch.int64),
-        texts=("",) * n if regions else tuple(f"{text} {i}" for i, text in enumerate(TEXTS * 2)),
-        scores=torch.ones(n),
-        meta=BankMeta(kind="regions" if regions else "reports", restricted=restricted, **meta),
-    )
-
-
-def build(llm: str, restricted: bool = False, revision: str | None = None, **settings: Any) -> Pretrained:
+def random_model(llm: Path | str, restricted: bool = False, **settings: Any) -> Pretrained:
     """A network whose trained parts, thresholds and LoRA are not as they start."""
-    torch.manual_seed(1)
-    classifier = DiseaseClassifier(ENCODER, QFORMER)
-    classifier.thresholds.copy_(torch.linspace(0.3, 0.7, 14))
-    language_model = LanguageModel(llm, quantization="nf4", device="cpu", lora={"rank": 2}, revision=revision)
-    memories = bank("regions", 32, restricted), bank("reports", 24, restricted)
-    network = ReportGenerator(classifier, language_model, *memories, hopfield=HOPFIELD, **settings)
+    memories = bank("regions", 32), bank("reports", 24)
+    if restricted:
+        memories = tuple(replace(each, meta=replace(each.meta, restricted=True)) for each in memories)
+    network = build(Path(llm), lora={"rank": 2}, banks=memories, **settings)
+    network.classifier.thresholds.copy_(torch.linspace(0.3, 0.7, 14))
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
@@ -107,7 +58,7 @@ def write(folder: Path, model: Pretrained, restricted: bool = False, leave: bool
 
 @pytest.fixture(scope="module")
 def model(llm_folder: Path) -> Pretrained:
-    return build(str(llm_folder))
+    return random_model(llm_folder)
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +69,6 @@ def exported(model: Pretrained, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def copy(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "copy"))
-
-
-def batch(studies: tuple[str, ...] = ("x0", "x1", "x2")) -> StudyBatch:
-    films = torch.randint(0, 256, (4, 1, 48, 48), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
-    return StudyBatch(
-        images=films,
-        study_of_view=torch.tensor([0, 1, 1, 2]),
-        labels=torch.zeros(3, 14),
-        reports=[""] * 3,
-        study_ids=list(studies),
-        subject_ids=[f"p{study}" for study in studies],
-        projections=["frontal", "frontal", "lateral", "unknown"],
-        boxes=[],
-    )
 
 
 def texts(reports: list[GeneratedReport]) -> list[str]:
@@ -148,7 +85,7 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda confi
 
 def test_what_is_read_back_writes_the_same_reports(model: Pretrained, exported: Path) -> None:
     again = pretrained.load(exported)
-    for studies in (("x0", "x1", "x2"), STUDIES):
+    for studies in (OTHERS, STUDIES):
         written, read = (each.network.generate(batch(studies)) for each in (model, again))
         assert read == written  # texts, findings, what was leaned on: number for number
     assert len(set(texts(written))) > 1
@@ -163,9 +100,11 @@ def test_what_is_read_back_writes_the_same_reports(model: Pretrained, exported: 
 
 def test_the_run_decoding_is_the_default_and_can_be_overruled(model: Pretrained) -> None:
     network = model.network
-    assert texts(network.generate(batch())) == texts(network.generate(batch(), max_new_tokens=12, num_beams=2))
-    short = texts(network.generate(batch(), max_new_tokens=3, num_beams=1))
-    assert short != texts(network.generate(batch()))
+    assert texts(network.generate(batch(OTHERS))) == texts(
+        network.generate(batch(OTHERS), max_new_tokens=12, num_beams=2)
+    )
+    short = texts(network.generate(batch(OTHERS), max_new_tokens=3, num_beams=1))
+    assert short != texts(network.generate(batch(OTHERS)))
 
 
 def test_it_is_read_without_lightning(model: Pretrained, exported: Path, tmp_path: Path) -> None:
@@ -209,25 +148,25 @@ def test_the_same_model_gives_the_same_bytes(model: Pretrained, exported: Path, 
 
 
 def test_a_trained_classifier_travels_as_it_was_trained(llm_folder: Path, tmp_path: Path) -> None:
-    trained = build(str(llm_folder), freeze_classifier=False)
+    trained = random_model(llm_folder, freeze=())
     again = pretrained.load(write(tmp_path / "model", trained))
-    assert again.network.generate(batch()) == trained.network.generate(batch())
+    assert again.network.generate(batch(OTHERS)) == trained.network.generate(batch(OTHERS))
 
 
 def test_memories_that_are_off_stay_off(llm_folder: Path, tmp_path: Path) -> None:
-    without = build(str(llm_folder), visual_memory=False)
+    without = random_model(llm_folder, visual_memory=False)
     folder = write(tmp_path / "model", without)
     assert {path.name for path in (folder / "memory").iterdir()} == {"reports.json", "reports.safetensors"}
-    assert pretrained.load(folder).network.generate(batch()) == without.network.generate(batch())
+    assert pretrained.load(folder).network.generate(batch(OTHERS)) == without.network.generate(batch(OTHERS))
 
 
 def test_restricted_memories_leave_without_ids_and_texts(llm_folder: Path, tmp_path: Path) -> None:
-    restricted = build(str(llm_folder), restricted=True)
+    restricted = random_model(llm_folder, restricted=True)
     folder = write(tmp_path / "model", restricted, restricted=True)
     said = "".join(path.read_text() for path in folder.glob("memory/*.json"))
-    assert not [word for word in (*STUDIES, *TEXTS) if word in said]
+    assert not [word for word in (*STUDIES, "report 0", "report 1") if word in said]
     bare = pretrained.load(folder).network
-    written, read = restricted.network.generate(batch()), bare.generate(batch())
+    written, read = restricted.network.generate(batch(OTHERS)), bare.generate(batch(OTHERS))
     assert texts(read) == texts(written)
     for whole, shown in zip(written, read, strict=True):
         assert all(leaned.study_id == "" and leaned.text is None for leaned in (*shown.regions, *shown.reports))
@@ -240,9 +179,9 @@ def test_restricted_memories_leave_without_ids_and_texts(llm_folder: Path, tmp_p
 
 
 def test_one_switch_keeps_ids_and_texts(llm_folder: Path, tmp_path: Path) -> None:
-    restricted = build(str(llm_folder), restricted=True)
+    restricted = random_model(llm_folder, restricted=True)
     folder = write(tmp_path / "model", restricted, restricted=True, leave=True)
-    assert pretrained.load(folder).network.generate(batch()) == restricted.network.generate(batch())
+    assert pretrained.load(folder).network.generate(batch(OTHERS)) == restricted.network.generate(batch(OTHERS))
     assert banks.load(folder / "memory" / "reports").texts == restricted.network.report_bank.texts  # type: ignore[union-attr]
 
 
@@ -266,8 +205,10 @@ def test_a_changed_or_missing_file_is_named(copy: Path, name: str) -> None:
         pretrained.load(copy)
 
 
-def test_another_language_model_in_its_place_is_refused(copy: Path, tmp_path: Path) -> None:
-    shutil.copy(llama(tmp_path / "other", seed=9) / "model.safetensors", copy / "language_model" / "model.safetensors")
+def test_another_language_model_in_its_place_is_refused(copy: Path) -> None:
+    weights = load_file(copy / "language_model" / "model.safetensors")
+    weights["model.norm.weight"] += 1
+    save_file(weights, copy / "language_model" / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match=r"language_model/model.safetensors: content"):
         pretrained.load(copy)
 
@@ -326,19 +267,19 @@ def test_where_this_machine_keeps_an_index_is_not_told(
 ) -> None:
     monkeypatch.setattr(report_generator, "FaissSearch", lambda patterns, visited, folder=None: ExactSearch(patterns))
     settings = {"candidates": 6, "visited": 3, "folder": str(tmp_path / "index")}
-    two_steps = build(str(llm_folder), two_step=settings)
+    two_steps = random_model(llm_folder, two_step=settings)
     folder = write(tmp_path / "model", two_steps)
     assert str(tmp_path) not in (folder / "config.json").read_text()
     again = pretrained.load(folder).network
     assert again.config["two_step"] == {"candidates": 6, "visited": 3}
-    assert again.generate(batch()) == two_steps.network.generate(batch())
+    assert again.generate(batch(OTHERS)) == two_steps.network.generate(batch(OTHERS))
 
 
 def test_weights_in_pickles_are_not_copied(llm_folder: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(llm_folder, tmp_path / "llm"))
     (source / "modeling_custom.py").write_text("raise SystemExit\n")
     (source / "pytorch_model.bin").write_bytes(b"a pickle")
-    model = build(str(source))
+    model = random_model(source)
     folder = write(tmp_path / "out" / "model", model)
     names = {path.name for path in (folder / "language_model").iterdir()}
     assert not names & {"modeling_custom.py", "pytorch_model.bin"}
@@ -368,12 +309,12 @@ def test_a_language_model_of_the_hub_goes_by_its_commit(
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     hub_copy(tmp_path / "cache", "someone/llama", llm_folder)
-    named = build("someone/llama")
+    named = random_model("someone/llama")
     folder = write(tmp_path / "model", named)
     assert not (folder / "language_model").exists()
     config = json.loads((folder / "config.json").read_text())
     assert (config["language_model"]["name"], config["language_model"]["revision"]) == ("someone/llama", COMMIT)
-    assert pretrained.load(folder).network.generate(batch()) == named.network.generate(batch())
+    assert pretrained.load(folder).network.generate(batch(OTHERS)) == named.network.generate(batch(OTHERS))
     # A tag that has moved on since, kept as the revision by a folder made by other means.
     hub_copy(tmp_path / "cache", "someone/llama", llm_folder, commit="f" * 40)
     reseal(folder, lambda config: config["language_model"].update(revision="main"))
@@ -425,7 +366,7 @@ def test_a_push_takes_the_files_of_the_export_alone(copy: Path, monkeypatch: pyt
 def test_restricted_data_are_not_pushed_unless_told(
     llm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write(tmp_path / "model", build(str(llm_folder), restricted=True), restricted=True)
+    folder = write(tmp_path / "model", random_model(llm_folder, restricted=True), restricted=True)
     taken = Taken(monkeypatch)
     with pytest.raises(SettingsError, match=r"iu_xray, which is restricted.*--let-restricted-data-leave"):
         pretrained.push_to_hub(folder, "someone/reports")
@@ -468,11 +409,12 @@ def test_films_are_read_as_the_run_read_them(tmp_path: Path) -> None:
     for place, shade in enumerate((40, 200)):
         Image.new("L", (64, 80), shade).save(tmp_path / f"{place}.png")
         files.append(tmp_path / f"{place}.png")
-    both = FilmProcessor(32)(files, ["lateral", "frontal"], study_id="a", subject_id="p")
+    both = FilmProcessor(32)(files, ["lateral", "frontal"], study_id="a", subject_id="p", indication="cough")
     assert both.images.shape == (2, 1, 32, 32)
     assert both.images.dtype == torch.uint8
     assert both.images[:, 0, 0, 0].tolist() == [40, 200]
     assert (both.study_ids, both.subject_ids, both.projections) == (["a"], ["p"], ["lateral", "frontal"])
+    assert both.indications == ["cough"]
     frontal = FilmProcessor(32, "frontal")(files, ["lateral", "frontal"])
     assert (frontal.projections, frontal.images[:, 0, 0, 0].tolist()) == (["frontal"], [200])
     assert FilmProcessor(32, "frontal")(files, ["lateral", "lateral"]).images.shape[0] == 2

@@ -9,90 +9,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING
-from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import report_generator
-from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_generator import Memories, ReportGenerator, findings_in_words
+from ammrg.networks.report_generator import Memories, ReportGenerator
 from ammrg.types import StudyBatch
-from experiments.models import train_tokenizer
-
-ENCODER = {
-    "config": {
-        "model_type": "resnet",
-        "num_channels": 1,
-        "embedding_size": 8,
-        "hidden_sizes": [8, 16],
-        "depths": [1, 1],
-        "layer_type": "basic",
-    }
-}
-QFORMER = {"width": 32, "layers": 1, "heads": 2, "dropout": 0.0}
-HOPFIELD = {"association_width": 8, "heads": 2, "dropout": 0.0}
-REPORTS = ["The heart is large.", "No effusion.", "The lungs are clear."]
-STUDIES = ("s0", "s1", "s2")
-
-
-@pytest.fixture(scope="module")
-def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("llama")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=320, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    train_tokenizer([*REPORTS, *FINDINGS], 300).save_pretrained(path)
-    return path
-
-
-def bank(kind: str, width: int, studies: tuple[str, ...] = STUDIES, seed: int = 5) -> MemoryBank:
-    """Two patterns a study; a region bank ends with one disease query, which nobody owns."""
-    owners = [(study,) for study in studies for _ in range(2)] + ([()] if kind == "regions" else [])
-    n, regions = len(owners), kind == "regions"
-    boxes = torch.tensor([0.1, 0.2, 0.5, 0.6]).repeat(n, 1) if regions else torch.full((n, 4), torch.nan)
-    if regions:
-        boxes[-1] = torch.nan
-    meta = {"encoder_fingerprint": "e", "data_fingerprint": "d", "split": "train", "seed": 0, "selection": "random"}
-    return MemoryBank(
-        patterns=torch.randn(n, width, generator=torch.Generator().manual_seed(seed)),
-        study_ids=tuple(owners),
-        subject_ids=tuple(tuple(f"p{study}" for study in row) for row in owners),
-        findings=torch.arange(n) % 13 if regions else torch.full((n,), -1),
-        boxes=boxes,
-        views=torch.zeros(n, dtype=torch.int64),
-        texts=("",) * n if regions else tuple(f"report {i}" for i in range(n)),
-        scores=torch.ones(n),
-        meta=BankMeta(kind="regions" if regions else "reports", restricted=False, **meta),
-    )
-
-
-def build(folder: Path, seed: int = 0, lora: dict[str, Any] | None = None, **settings: Any) -> ReportGenerator:
-    torch.manual_seed(seed)
-    classifier = DiseaseClassifier(ENCODER, QFORMER)
-    language_model = LanguageModel(str(folder), quantization="nf4", device="cpu", lora=lora)
-    banks = settings.pop("banks", (bank("regions", 32), bank("reports", 24)))
-    return ReportGenerator(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)
-
-
-def batch(studies: tuple[str, ...] = STUDIES) -> StudyBatch:
-    """Studies with one, two and one films."""
-    films = torch.randint(0, 256, (4, 1, 48, 48), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
-    return StudyBatch(
-        images=films,
-        study_of_view=torch.tensor([0, 1, 1, 2]),
-        labels=torch.zeros(3, 14),
-        reports=REPORTS,
-        study_ids=list(studies),
-        subject_ids=[f"p{study}" for study in studies],
-        projections=["frontal", "frontal", "lateral", "unknown"],
-        boxes=[],
-    )
+from tests.tiny_stage2 import REPORTS, STUDIES, bank, batch, build
 
 
 def loss(network: ReportGenerator) -> float:
@@ -173,7 +98,7 @@ def test_only_the_right_parts_learn(llm_folder: Path) -> None:
 
 
 def test_a_classifier_may_be_trained_and_is_then_saved(llm_folder: Path) -> None:
-    network = build(llm_folder, freeze_classifier=False).train()
+    network = build(llm_folder, freeze=()).train()
     network(batch()).backward()
     assert network.classifier.qformer.disease_queries.grad.abs().sum() > 0
     assert "classifier.qformer.disease_queries" in network.trained_state_dict()
@@ -367,16 +292,18 @@ def test_text_does_not_depend_on_the_batch(llm_folder: Path) -> None:
 
 
 def test_findings_in_the_prompt_follow_the_thresholds(llm_folder: Path) -> None:
-    network = build(llm_folder, findings_in_prompt=True, instruction="Go.").eval()
+    network = build(llm_folder, instruction="{findings} {indication} Go.").eval()
     logits = network.prompt(batch()).logits
     network.classifier.thresholds.fill_(1.0)
     network.classifier.thresholds[9] = float(logits[0, 9].sigmoid())
     network.classifier.thresholds[NO_FINDING] = 0.0
-    assert network.prompt(batch()).instructions[0] == "Findings: pleural effusion. Go."
+    unknown = "Indication: not known. Go."
+    assert network.prompt(batch()).instructions[0] == f"Findings: pleural effusion. {unknown}"
+    asked = batch()._replace(indications=["cough", "", "pain"])
+    assert network.prompt(asked).instructions[0] == "Findings: pleural effusion. Indication: cough. Go."
     network.classifier.thresholds.fill_(1.0)
-    assert network.prompt(batch()).instructions == ["Findings: none. Go."] * 3
+    assert network.prompt(batch()).instructions == [f"Findings: none. {unknown}"] * 3
     assert build(llm_folder, instruction="Go.").prompt(batch()).instructions == ["Go."] * 3
-    assert findings_in_words(["a", "b"], ["c"]) == "Findings: a, b; uncertain: c."
 
 
 def test_finding_tokens_start_as_the_words_of_the_finding(llm_folder: Path) -> None:

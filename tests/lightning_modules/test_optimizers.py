@@ -1,0 +1,62 @@
+"""Learning rates of parts, and when they begin."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from ammrg.errors import SettingsError
+from lightning_modules.optimizers import TrainedPart, adamw_cosine
+
+
+def rates(found: Any, group: int, steps: int) -> list[float]:
+    """The learning rate of a group at each step."""
+    seen = []
+    for _ in range(steps):
+        seen.append(found["optimizer"].param_groups[group]["lr"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    return seen
+
+
+def test_schedule_and_groups() -> None:
+    encoder, head = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    both = torch.nn.ModuleList([encoder, head])
+    found: Any = adamw_cosine([TrainedPart(encoder, 0.1), TrainedPart(both)], 1e-2, 0.1, warmup_steps=4, total_steps=20)
+    groups = found["optimizer"].param_groups
+    assert [(g["initial_lr"], g["weight_decay"], len(g["params"])) for g in groups] == [
+        (1e-3, 0.1, 1),
+        (1e-3, 0.0, 1),
+        (1e-2, 0.1, 1),
+        (1e-2, 0.0, 1),
+    ]
+    rates = []
+    for _ in range(20):
+        rates.append(groups[-1]["lr"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    assert rates[:5] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01])
+    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
+    assert groups[-1]["lr"] == pytest.approx(1e-4)
+    with pytest.raises(SettingsError, match=r"model\.warmup_steps \(20\)"):
+        adamw_cosine([TrainedPart(both)], 1e-2, warmup_steps=20, total_steps=20)
+    both.requires_grad_(False)
+    with pytest.raises(SettingsError, match="no parameter"):
+        adamw_cosine([TrainedPart(both)], 1e-2, total_steps=20)
+
+
+def test_a_part_may_begin_later_and_warms_up_then() -> None:
+    first, later = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    parts = [TrainedPart(later, from_step=6), TrainedPart(first)]
+    found: Any = adamw_cosine(parts, 1e-2, warmup_steps=3, total_steps=20)
+    late = rates(found, 0, 20)
+    assert late[:6] == [0.0] * 6
+    assert late[6:10] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
+    assert all(a > b for a, b in itertools.pairwise(late[9:]))
+    found = adamw_cosine(parts, 1e-2, warmup_steps=3, total_steps=20)
+    assert rates(found, -1, 4) == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
+    with pytest.raises(SettingsError, match=r"model\.warmup_steps \(3\) after step 18"):
+        adamw_cosine([TrainedPart(later, from_step=18)], 1e-2, warmup_steps=3, total_steps=20)

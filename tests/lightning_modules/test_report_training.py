@@ -1,0 +1,259 @@
+"""How stage 2 is trained: parts that rest, weights of sentences, further losses, a cache of films."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
+
+from ammrg.errors import SettingsError
+from ammrg.networks.report_generator import PARTS, ReportGenerator
+from ammrg.text.abnormal_spans import abnormal_spans
+from ammrg.types import StudyBatch
+from lightning_modules.report_generation import ReportGeneration
+from tests.tiny_stage2 import batch, build
+
+Parts = dict[str, list[torch.Tensor]]
+
+
+def module(network: ReportGenerator | None = None, **settings: Any) -> ReportGeneration:
+    """Around a network that is given, where nothing of the run has to be read."""
+    stage2 = ReportGeneration("stage1.ckpt", "regions", "reports", "llm", warmup_steps=0, **settings)
+    stage2.generator = network
+    stage2.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign]
+    logged.clear()
+    return stage2
+
+
+logged: dict[str, float] = {}
+
+
+def abnormal() -> StudyBatch:
+    """Two reports that are alike (the first and the last) and one that affirms something."""
+    return batch()._replace(reports=["No effusion.", "The heart is large. Large right effusion.", "No effusion."])
+
+
+def parts(network: ReportGenerator) -> Parts:
+    return {
+        part: [parameter.detach().clone() for parameter in parameters]
+        for part, parameters in network.part_parameters().items()
+    }
+
+
+def changed(before: Parts, after: Parts) -> set[str]:
+    return {
+        part
+        for part in PARTS
+        if any(not torch.equal(one, other) for one, other in zip(before[part], after[part], strict=True))
+    }
+
+
+def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None]) -> None:
+    """Steps of the real trainer on one batch; ``each`` looks on after every step."""
+
+    def end(outputs: Any, batch: Any, index: int) -> None:
+        each(stage2.global_step)
+
+    stage2.on_train_batch_end = end  # type: ignore[method-assign]
+    stage2.on_fit_start = lambda: None  # type: ignore[method-assign]
+    torch.manual_seed(0)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        gradient_clip_val=1.0,
+    )
+    trainer.fit(stage2, DataLoader([abnormal()] * steps, batch_size=None))  # type: ignore[arg-type]
+
+
+def test_parts_hold_every_parameter_that_can_be_trained_once(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 2}, finding_tokens=True, freeze=())
+    found = [id(parameter) for parameters in network.part_parameters().values() for parameter in parameters]
+    assert len(found) == len(set(found))
+    assert set(found) == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+    assert all(network.part_parameters().values())
+
+
+@pytest.mark.parametrize("frozen", [["encoder", "qformer"], ["lora", "memories"], []])
+def test_frozen_parts_stay_and_the_rest_moves(llm_folder: Path, frozen: list[str]) -> None:
+    network = build(llm_folder, lora={"rank": 2}, freeze=frozen)
+    before = parts(network)
+    train(module(network, freeze=frozen, lr=1e-2), 3, lambda step: None)
+    assert changed(before, parts(network)) == set(PARTS) - set(frozen)
+
+
+def test_a_part_is_trained_from_its_step_on(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 2}, freeze=())
+    stage2 = module(network, freeze=["lora", "encoder", "qformer"], unfreeze_at={"lora": 2, "encoder": 4, "qformer": 0})
+    seen, moved = [parts(network)], []
+    buffers = [network.classifier.encoder.state_dict()["backbone.embedder.embedder.normalization.running_mean"].clone()]
+
+    def look(step: int) -> None:
+        seen.append(parts(network))
+        moved.append(changed(seen[-2], seen[-1]))
+        buffers.append(
+            network.classifier.encoder.state_dict()["backbone.embedder.embedder.normalization.running_mean"].clone()
+        )
+        assert network.classifier.encoder.training is (step > 4)
+
+    train(stage2, 6, look)
+    always = {"projections", "memories", "qformer"}
+    assert moved == [always] * 2 + [always | {"lora"}] * 2 + [set(PARTS)] * 2
+    still = [torch.equal(one, other) for one, other in itertools.pairwise(buffers)]
+    assert still == [True] * 4 + [False] * 2  # statistics of a resting encoder do not drift
+
+
+def test_a_part_that_rests_takes_no_share_of_the_clipped_gradient(llm_folder: Path) -> None:
+    """As if it had been frozen: the steps before are those of a run without it."""
+    weights = []
+    for settings in ({"freeze": ["encoder", "qformer", "lora"]}, {"freeze": ["lora", "encoder", "qformer"]}):
+        later = {"unfreeze_at": {"lora": 2}} if weights else {}
+        network = build(llm_folder, lora={"rank": 2}, freeze=["encoder", "qformer", *(() if later else ("lora",))])
+        found: list[Parts] = []
+        train(module(network, lr=1e-2, **settings, **later), 3, lambda step, f=found, n=network: f.append(parts(n)))  # type: ignore[misc]
+        weights.append(found)
+    assert changed(weights[0][1], weights[1][1]) == set()
+    assert "lora" in changed(weights[0][2], weights[1][2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"freeze": ["head"]}, r"model\.freeze: found 'head'"),
+        ({"unfreeze_at": {"heads": 3}}, r"model\.unfreeze_at: found 'heads'"),
+        ({"unfreeze_at": {"lora": 3}}, r"model\.unfreeze_at: lora is trained from the start"),
+        ({"shuffle_loss": -1.0}, r"model\.shuffle_loss \(-1\.0\)"),
+        ({"abnormal_weight": -1.0}, r"model\.abnormal_weight \(-1\.0\)"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        module(**settings)
+
+
+def test_each_part_has_its_rate(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 2}, freeze=())
+    rates = {"lr": 1e-3, "lora_lr": 5e-4, "memory_lr": 2e-3, "encoder_lr": 1e-5}
+    stage2 = module(network, freeze=[], **rates)
+    stage2._trainer = cast(Trainer, SimpleNamespace(estimated_stepping_batches=100))
+    groups = cast(Any, stage2.configure_optimizers())["optimizer"].param_groups
+    found = {id(parameter): group["initial_lr"] for group in groups for parameter in group["params"]}
+    expected = {"encoder": 1e-5, "qformer": 1e-3, "memories": 2e-3, "lora": 5e-4, "projections": 1e-3}
+    for part, parameters in network.part_parameters().items():
+        assert all(found[id(parameter)] == pytest.approx(expected[part]) for parameter in parameters)
+
+
+def test_sentences_that_affirm_something_weigh_more(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    losses = network.target_losses(abnormal())
+    language_model = network.language_model
+    for row, said in enumerate(["", "The heart is large.Large right effusion.", ""]):
+        ids = language_model.fitting_report(abnormal().reports[row], 30)[1]
+        marked = losses.emphasised[losses.report_of_token == row].tolist()
+        kept = [token for token, mark in zip(ids, marked, strict=True) if mark]
+        assert language_model.tokenizer.decode(kept).replace(". L", ".L") == said
+        assert not marked[-1]  # the end
+    assert [len(abnormal_spans(text)) for text in abnormal().reports] == [0, 2, 0]
+    for weight in (1.0, 3.0):
+        weights = torch.where(losses.emphasised, weight, 1.0)
+        expected = float((losses.values * weights).sum() / weights.sum())
+        assert float(module(network, abnormal_weight=weight).training_step(abnormal(), 0).detach()) == pytest.approx(
+            expected
+        )
+        assert logged["train/loss"] == pytest.approx(float(losses.values.mean()))
+
+
+def test_the_shuffle_loss_asks_for_a_margin_where_reports_differ(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    given = abnormal()
+    order = torch.tensor([3, 0, 1, 2])  # the films of the study before: of the last, the first, the second (two)
+    other = given._replace(
+        images=given.images[order],
+        study_of_view=torch.tensor([0, 1, 2, 2]),
+        projections=[given.projections[film] for film in order.tolist()],
+        study_ids=["x", "y", "z"],
+    )
+    own, others = network.target_losses(given), network.target_losses(other._replace(study_ids=given.study_ids))
+
+    def mean(losses: Any, row: int) -> float:
+        return float(losses.values[losses.report_of_token == row].mean())
+
+    # Study 0 meets study 2's films, but has its very report; 1 and 2 meet other reports'. Memories are owned by those
+    # who ask, so that the tokens come from the films' own studies.
+    stage2 = module(network, shuffle_loss=0.5, shuffle_margin=10.0)
+    loss = float(stage2.training_step(given, 0))
+    gaps = 10.0 - logged["train/shuffle_loss"]
+    assert loss == pytest.approx(logged["train/loss"] + 0.5 * logged["train/shuffle_loss"], rel=1e-5)
+    expected = sum(mean(others, row) - mean(own, row) for row in (1, 2)) / 2
+    assert gaps == pytest.approx(expected, abs=0.05)
+    alike = given._replace(reports=["No effusion."] * 3)
+    module(network, shuffle_loss=0.5).training_step(alike, 0)
+    assert logged["train/shuffle_loss"] == 0.0
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_a_training_step_adds_the_association_loss_by_its_weight(llm_folder: Path, weight: float) -> None:
+    network = build(llm_folder).eval()
+    labels = torch.zeros(3, 14)
+    labels[0, 2] = 1.0
+    given = batch()._replace(labels=labels)
+    loss = float(module(network, association_loss=weight).training_step(given, 0))
+    expected = float(network.association_loss(given, network.prompt(given).states))
+    assert loss == pytest.approx(logged["train/loss"] + weight * expected, rel=1e-5)
+    assert ("train/association_loss" in logged) is (weight > 0)
+
+
+def test_cached_films_give_the_same_steps(llm_folder: Path) -> None:
+    weights = []
+    for mebibytes in (0, 8):
+        network = build(llm_folder, lora={"rank": 2})
+        looked_at: list[int] = []
+        network.classifier.encoder.register_forward_hook(lambda *_, seen=looked_at: seen.append(1))
+        train(module(network, lr=1e-2, cache_films=mebibytes), 3, lambda step: None)
+        assert len(looked_at) == (1 if mebibytes else 3)
+        weights.append(parts(network))
+    for part in PARTS:
+        for one, other in zip(weights[0][part], weights[1][part], strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_a_cache_refuses_films_that_vary(llm_folder: Path) -> None:
+    for augment, frozen in ((True, ["encoder", "qformer"]), (False, ["encoder"])):
+        stage2 = module(build(llm_folder, freeze=frozen), freeze=frozen, cache_films=8)
+        stage2._trainer = cast(Trainer, SimpleNamespace(datamodule=SimpleNamespace(augment=augment)))
+        with pytest.raises(SettingsError, match=r"model\.cache_films .* data\.augment: false"):
+            stage2.on_fit_start()
+
+
+def test_gradient_checkpointing_leaves_every_gradient_as_it_is(llm_folder: Path) -> None:
+    found = []
+    for checkpointing in (False, True):
+        network = build(llm_folder, lora={"rank": 2}, gradient_checkpointing=checkpointing).train()
+        recomputed: list[int] = []
+        layer = network.language_model.model.model.layers[0]
+        layer.input_layernorm.register_forward_hook(lambda *_, seen=recomputed: seen.append(1))
+        network(batch()).backward()
+        assert len(recomputed) == (2 if checkpointing else 1)
+        found.append({name: p.grad for name, p in network.named_parameters() if p.grad is not None})
+    assert set(found[0]) == set(found[1])
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name])
+
+
+def test_the_budget_is_what_the_language_model_reads(llm_folder: Path) -> None:
+    network = build(llm_folder, pool_image_tokens=3)
+    budget = network.token_budget(48)
+    assert budget == {"image": 9, "query": 14, "visual": 14, "report": 14, "instruction": budget["instruction"]}
+    before, after = network.language_model.prompt_parts(network.instruction)
+    assert budget["instruction"] == len(before) + len(after)
+    assert sum(budget.values()) - budget["instruction"] == len(network.prompt(batch()).tokens[0])
