@@ -36,14 +36,14 @@ def main(argv: Sequence[str]) -> int:
 
     for film in options.films:
         read_film(film)  # one that cannot be read is an error before any weights load
-    if options.model:
-        from ammrg.networks import pretrained
+    from rich.console import Console
 
-        model, described = pretrained.load(options.model), Path("described")
-    else:
-        from experiments.finished_run import load_run
+    from ammrg.networks import pretrained
+    from experiments.finished_run import load_run
 
-        model, described = load_run(options.run), options.run / "described"
+    with Console(stderr=True).status("reading the model, checking its files"):
+        model = pretrained.load(options.model) if options.model else load_run(options.run)
+    described = Path("described") if options.model else options.run / "described"
     folder = options.out or described / options.films[0].stem
     describe(options.films, model, folder, options.lateral, options.indication)
     return 0
