@@ -148,10 +148,12 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
+# What a stage-2 training stands upon.
+UPON = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
+       --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports
+
 $(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
-	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
-	  $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
-	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
+	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(UPON) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
 reports: $(REPORTS) ## write the test reports, with baselines and guards beside them
@@ -171,8 +173,10 @@ predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture:
 export: $(SCORES) ## a finished run as one folder with its model card, in RUN's export/ (ARGS="--push ORG/NAME": to the hub)
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
 
-ablation: $(CARD) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
-	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) $(ARGS)
+# Variants of stage 2 stand on one stage 1 and its memories: those of RUN.
+ablation: $(if $(filter 2,$(STAGE)),$(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
+	  $(if $(filter 2,$(STAGE)),$(UPON)) $(ARGS)
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)
