@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
@@ -198,6 +199,11 @@ class ReportGenerator(nn.Module):
         associations: int = 5,
     ) -> None:
         super().__init__()
+        known = ReportGenerator.__init__.__kwdefaults__ or {}
+        self.config: dict[str, Any] = {name: value for name, value in locals().items() if name in known}
+        """The settings, as primitives: what builds this network again from its parts."""
+        self.decoding: dict[str, Any] = {}
+        """How :meth:`generate` decodes unless told otherwise; an exported network brings its run's."""
         if not (image_tokens or query_tokens or visual_memory or report_memory):
             raise SettingsError("every stream of visual tokens is off: the language model would see no film")
         if finding_tokens and not query_tokens:
@@ -474,9 +480,9 @@ class ReportGenerator(nn.Module):
         Args:
             batch: studies; their labels and texts are not looked at.
             memories: see :data:`Memories`; nothing was leaned on where zeros were shown.
-            max_new_tokens: default ``max_report_tokens``.
+            max_new_tokens: default that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
-            decoding: see :meth:`LanguageModel.generate`.
+            decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
         """
         training = self.training
         self.eval()
@@ -486,8 +492,7 @@ class ReportGenerator(nn.Module):
             texts = self.language_model.generate(
                 shown.tokens,
                 shown.instructions,
-                max_new_tokens=max_new_tokens or self.max_report_tokens,
-                **decoding,
+                **self._decoding(max_new_tokens, decoding),
             )
         finally:
             self.train(training)
@@ -508,6 +513,10 @@ class ReportGenerator(nn.Module):
             )
         ]
 
+    def _decoding(self, max_new_tokens: int | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+        length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+        return {"max_new_tokens": self.max_report_tokens, **self.decoding, **asked, **length}
+
     def _leaned(self, bank: MemoryBank, found: Retrieval) -> list[list[Leaned]]:
         """Of each study, the stored patterns with the highest association averaged over the 14 queries."""
         result = []
@@ -520,6 +529,15 @@ class ReportGenerator(nn.Module):
         return result
 
     # Checkpoints -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, revision: str | None = None, device: str | None = None
+    ) -> ReportGenerator:
+        """The network of an exported folder, ready to write; see :func:`ammrg.networks.pretrained.load`."""
+        from ammrg.networks.pretrained import load
+
+        return load(folder, revision=revision, device=device).network
 
     @cached_property
     def identity(self) -> dict[str, Any]:

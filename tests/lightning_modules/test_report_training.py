@@ -167,7 +167,9 @@ def test_sentences_that_affirm_something_weigh_more(llm_folder: Path) -> None:
     for weight in (1.0, 3.0):
         weights = torch.where(losses.emphasised, weight, 1.0)
         expected = float((losses.values * weights).sum() / weights.sum())
-        assert float(module(network, abnormal_weight=weight).training_step(abnormal(), 0).detach()) == pytest.approx(expected)
+        assert float(module(network, abnormal_weight=weight).training_step(abnormal(), 0).detach()) == pytest.approx(
+            expected
+        )
         assert logged["train/loss"] == pytest.approx(float(losses.values.mean()))
 
 
