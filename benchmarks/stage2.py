@@ -8,14 +8,15 @@ published  the step as the paper and its released code describe it, written here
            over the batch, and stage 1 inside the autograd graph, its gradients computed and used by no one: both sides
            train the same parameters (projections, marks, both retrievals, LoRA). Neither has its stage 1 trained.
 
-Sizes are those of the ``small`` overlays (224-px films, batch 8), the language model has SmolLM2-135M's shape, random
-float32 weights, and a tokenizer that cuts a word into as many tokens as SmolLM2's does (1.56). Memories: 7,014 regions (14
-of them disease queries) and 6,000 reports of width 768; reports are as long as IU X-Ray's (median 29 words, mean 32, nine
-of ten below 51). A window of 16 batches is sorted by length, as training does, and every few of these batches are
-measured; the published side reads the same studies shuffled. With equal weights and without dropout the sides' losses
-and gradients are compared before anything is timed. Rows between the two switch one ingredient alone. Studies/s are of
-medians over interleaved rounds; memory is that of one step of the longest batch in a process of its own: above where
-the process stood after a step of one study, and the whole process's peak. Prints tables, then one JSON line.
+Sizes are those of the ``small`` overlays (224-px films, batch 8); the language model has SmolLM2-135M's shape, random
+float32 weights, and a tokenizer that cuts a word into as many tokens as SmolLM2's does (1.56). Memories: 7,014 regions
+(14 of them disease queries) and 6,000 reports of width 768; reports are as long as IU X-Ray's (mean 32 words, half
+below 30, nine of ten below 51). A window of 16 batches is sorted by length, as training does, and a few of them, evenly
+spread, are measured; the published side reads the same studies shuffled. With equal weights and without dropout the
+sides' losses and gradients are compared before anything is timed. The rows between the two switch one ingredient alone.
+Studies/s are of medians over interleaved rounds; memory is that of one step of the longest batch in a process of its
+own: above where it stood after a step of one study, and the whole process's peak. ``--gpu`` adds
+:mod:`benchmarks.stage2_gpu`. Prints a table, then one JSON line; about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -69,6 +70,14 @@ SMOLLM2 = {
     "num_key_value_heads": 3,
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
+}
+TINY = {
+    "vocab_size": 1024,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
 }
 VOCABULARY = 560
 """Of the tokenizer: 1.56 tokens a word, which is what SmolLM2's own makes of IU X-Ray's reports."""
@@ -168,6 +177,11 @@ def draw_bank(kind: str, n: int, width: int) -> MemoryBank:
 def overlay(stage: str) -> dict[str, Any]:
     """The model's arguments in the ``small`` overlay of a stage."""
     return cast(dict[str, Any], yaml.safe_load((CONFIGS / stage / "small.yaml").read_text())["model"]["init_args"])
+
+
+def batch_size() -> int:
+    """Of the ``small`` overlay."""
+    return int(yaml.safe_load((CONFIGS / "stage2" / "small.yaml").read_text())["data"]["init_args"]["batch_size"])
 
 
 def save_llama(folder: Path, shape: Mapping[str, Any], device: str = "cpu") -> None:
@@ -444,34 +458,29 @@ def grown(row: Row, folder: Path, size: int, count: int) -> dict[str, float | No
     return {"step_mib": resident_mib("VmHWM") - before, "process_mib": resident_mib("VmHWM")}
 
 
-def same_texts(language_model: LanguageModel, sizes: Sizes, count: int, new_tokens: int) -> float:
+def same_texts(network: ReportGenerator, count: int, new_tokens: int) -> float:
     """Share of studies (one film and two in turn, so that prompts differ in length) that get the same text alone and
     in a batch of ``count``."""
-    network = build(language_model, sizes).eval()
     studies = draw_studies(count)
-    films = [(row, study.film) for row, study in enumerate(studies) for _ in range(1 + row % 2)]
-    together = batch_of(studies)._replace(
-        images=torch.stack([film for _, film in films]),
-        study_of_view=torch.tensor([row for row, _ in films]),
-        projections=[
-            "frontal" if turn == 0 or films[turn - 1][0] != row else "lateral" for turn, (row, _) in enumerate(films)
-        ],
-    )
-    texts = [report.text for report in network.generate(together, max_new_tokens=new_tokens)]
-    same = 0
-    for row, text in enumerate(texts):
-        views = together.study_of_view == row
-        alone = together._replace(
-            images=together.images[views],
-            study_of_view=torch.zeros(int(views.sum()), dtype=torch.long),
-            labels=together.labels[:1],
-            reports=together.reports[row : row + 1],
-            study_ids=together.study_ids[row : row + 1],
-            subject_ids=together.subject_ids[row : row + 1],
-            projections=[name for name, seen in zip(together.projections, views.tolist(), strict=True) if seen],
+    views = [1 + row % 2 for row in range(count)]
+
+    def written(rows: Sequence[int]) -> list[str]:
+        films = [studies[row].film for row in rows for _ in range(views[row])]
+        counts = torch.tensor([views[row] for row in rows])
+        batch = batch_of([studies[row] for row in rows])._replace(
+            images=torch.stack(films),
+            study_of_view=torch.repeat_interleave(torch.arange(len(rows)), counts),
+            projections=["frontal"] * len(films),
         )
-        same += network.generate(alone, max_new_tokens=new_tokens)[0].text == text
-    return same / len(texts)
+        return [report.text for report in network.generate(on(batch, network.device), max_new_tokens=new_tokens)]
+
+    together = written(range(count))
+    return sum(written([row]) == [text] for row, text in enumerate(together)) / count
+
+
+def on(batch: StudyBatch, device: torch.device) -> StudyBatch:
+    """The batch with its films on a device."""
+    return batch._replace(images=batch.images.to(device), study_of_view=batch.study_of_view.to(device))
 
 
 # The command ---------------------------------------------------------------------------------------------------
@@ -527,6 +536,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gpu", action="store_true", help="then the 7B-class part, where there is a GPU")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # bars of milliseconds
     if arguments.memory_of:
         asked = json.loads(arguments.memory_of)
         table, sizes, ingredients, dtype = asked["row"]
@@ -535,7 +547,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     result = compare(arguments.quick, arguments.batches, arguments.rounds, Console(width=130))
     if arguments.gpu:
-        from benchmarks.stage2_gpu import measure
+        from benchmarks.stage2_gpu import measure  # it imports this file
 
         result["gpu"] = measure(Console(width=130))
     print(json.dumps(result))
@@ -551,14 +563,8 @@ def compare(quick: bool, count: int, rounds: int, console: Console) -> dict[str,
     bf16 = torch.cpu._is_avx512_bf16_supported()
     if not bf16:
         console.print("this CPU has no bfloat16 instructions: its rows are left out")
-    sizes = Sizes(70, 60) if quick else Sizes()
-    shape = {**SMOLLM2, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2} if quick else SMOLLM2
-    shape = {**shape, "vocab_size": 1024, "num_attention_heads": 4, "num_key_value_heads": 2} if quick else shape
-    size = (
-        2
-        if quick
-        else int(yaml.safe_load((CONFIGS / "stage2" / "small.yaml").read_text())["data"]["init_args"]["batch_size"])
-    )
+    sizes, size = (Sizes(70, 60), 2) if quick else (Sizes(), batch_size())
+    shape = SMOLLM2 | TINY if quick else SMOLLM2
     count, rounds = (1, 1) if quick else (count, rounds)
     rows = rows_of(sizes, peer, bf16)
     with tempfile.TemporaryDirectory() as name:
@@ -584,11 +590,11 @@ def compare(quick: bool, count: int, rounds: int, console: Console) -> dict[str,
                 progress.advance(bar)
         console.print(show(cases))
         shares = {
-            dtype: same_texts(load(folder, dtype), sizes, 2 if quick else 8, 6 if quick else 40)
+            dtype: same_texts(build(load(folder, dtype), sizes), size, 6 if quick else 40)
             for dtype in ("float32", "bfloat16")
         }
     for dtype, share in shares.items():
-        console.print(f"{dtype}: {share:.0%} of the texts are the same alone and in a batch of {2 if quick else 8}")
+        console.print(f"{dtype}: {share:.0%} of the texts are the same alone and in a batch of {size}")
     return {
         "benchmark": "stage2",
         "cases": cases,
