@@ -464,8 +464,11 @@ def grown(row: Row, folder: Path, size: int, count: int) -> dict[str, float | No
 
 def same_texts(network: ReportGenerator, count: int, new_tokens: int) -> float:
     """Share of studies (one film and two in turn, so that prompts differ in length) that get the same text alone and
-    in a batch of ``count``."""
-    studies = draw_studies(count)
+    in a batch of ``count``; of random weights, so ids that write nothing, the end among them, are barred."""
+    studies, model = draw_studies(count), network.language_model
+    known, ids = len(model.tokenizer), len(model.model.get_input_embeddings().weight)
+    silent = [id for id in range(known) if not model.tokenizer.decode([id], skip_special_tokens=True).strip()]
+    barred = [*silent, *range(known, ids)]
     views = [1 + row % 2 for row in range(count)]
 
     def written(rows: Sequence[int]) -> list[str]:
@@ -476,9 +479,11 @@ def same_texts(network: ReportGenerator, count: int, new_tokens: int) -> float:
             study_of_view=torch.repeat_interleave(torch.arange(len(rows)), counts),
             projections=["frontal"] * len(films),
         )
-        return [report.text for report in network.generate(on(batch, network.device), max_new_tokens=new_tokens)]
+        found = network.generate(on(batch, network.device), max_new_tokens=new_tokens, suppress_tokens=barred)
+        return [report.text for report in found]
 
     together = written(range(count))
+    assert all(together), "an empty text is the same as any other"
     return sum(written([row]) == [text] for row, text in enumerate(together)) / count
 
 
