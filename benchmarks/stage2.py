@@ -235,7 +235,7 @@ def build(
         # the public code lets a study recall its own patterns
         exclude_self="none" if "hflayers" in ingredients or not dropout else "patient",
         max_report_tokens=stage2["max_report_tokens"],
-        freeze_classifier="graph" not in ingredients,
+        freeze=() if "graph" in ingredients else ("encoder", "qformer"),
         **network,
     )
     if "hflayers" in ingredients:
