@@ -317,7 +317,12 @@ class ReportGenerator(nn.Module):
         return SeenFilms(said.logits, said.queries, tokens, grid)
 
     def prompt(
-        self, batch: StudyBatch, memories: Memories = "own", associations: int = 0, seen: SeenFilms | None = None
+        self,
+        batch: StudyBatch,
+        memories: Memories = "own",
+        associations: int = 0,
+        seen: SeenFilms | None = None,
+        named: Tensor | None = None,
     ) -> VisualPrompt:
         """All that the language model is shown for each study.
 
@@ -326,6 +331,7 @@ class ReportGenerator(nn.Module):
             memories: see :data:`Memories`.
             associations: how many stored patterns to name for each query; none while training (quicker).
             seen: what stage 1 says of the batch's films, where that is known; they are not looked at then.
+            named: bool ``[b 14]``, the findings that the instruction names; default those above their thresholds.
         """
         if seen is None:
             seen = self.see(batch.images)
@@ -344,7 +350,9 @@ class ReportGenerator(nn.Module):
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
-            instructions=self._instructions(logits, batch.indications),
+            instructions=self._instructions(
+                self.above_thresholds(logits) if named is None else named, batch.indications
+            ),
             logits=logits,
             states=queries,
             regions=recalled.get("visual"),
@@ -426,12 +434,15 @@ class ReportGenerator(nn.Module):
             raise SettingsError("visual_memory is off: there are no associations with regions")
         return self.visual_bank, cast(HopfieldRetrieval, self.retrievals["visual"])
 
-    def _instructions(self, logits: Tensor, indications: Sequence[str]) -> list[str]:
+    def above_thresholds(self, logits: Tensor) -> Tensor:
+        """Bool ``[b 14]``: the findings that stage 1 predicts."""
+        return logits.sigmoid() >= self.classifier.thresholds
+
+    def _instructions(self, named: Tensor, indications: Sequence[str]) -> list[str]:
         if not self.template_fields:
-            return [instruction(self.instruction, (), "")] * len(logits)  # one text, embedded once
-        above = (logits.sigmoid() >= self.classifier.thresholds).tolist()
-        present = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in above]
-        known = indications or [""] * len(logits)
+            return [instruction(self.instruction, (), "")] * len(named)  # one text, embedded once
+        present = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in named.tolist()]
+        known = indications or [""] * len(named)
         return [instruction(self.instruction, *of_study) for of_study in zip(present, known, strict=True)]
 
     def token_budget(self, image_size: int) -> dict[str, int]:
