@@ -64,7 +64,7 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
-ifneq ($(filter stage1 memories stage2 reports scores predict,$(MAKECMDGOALS)),)
+ifneq ($(filter stage1 memories stage2 reports scores predict export,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
 endif
@@ -79,7 +79,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores predict ablation test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores predict export ablation test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -148,10 +148,12 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
+# What a stage-2 training stands upon.
+UPON = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
+       --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports
+
 $(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
-	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
-	  $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
-	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
+	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(UPON) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
 reports: $(REPORTS) ## write the test reports, with baselines and guards beside them
@@ -168,8 +170,13 @@ $(SCORES): $(REPORTS)
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
 	@$(AMMRG) describe $(IMAGE) --run $(RUN_DIR) $(call args,predict)
 
-ablation: $(CARD) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
-	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) $(ARGS)
+export: $(SCORES) ## a finished run as one folder with its model card, in RUN's export/ (ARGS="--push ORG/NAME": to the hub)
+	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
+
+# Variants of stage 2 stand on one stage 1 and its memories: those of RUN.
+ablation: $(if $(filter 2,$(STAGE)),$(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
+	  $(if $(filter 2,$(STAGE)),$(UPON)) $(ARGS)
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)

@@ -129,8 +129,12 @@ def peer_layer(layer: HopfieldRetrieval) -> nn.Module | None:
     )
     core = peer.association_core
     with torch.no_grad():
-        weights = (layer.query_weight, layer.key_weight, layer.value_weight)
-        core.in_proj_weight.copy_(torch.cat([weight.flatten(0, 1) for weight in weights]))
+        weights = [weight.flatten(0, 1) for weight in (layer.query_weight, layer.key_weight, layer.value_weight)]
+        if core.in_proj_weight is not None:
+            core.in_proj_weight.copy_(torch.cat(weights))
+        else:  # patterns of another width than the states
+            for own, weight in zip((core.q_proj_weight, core.k_proj_weight, core.v_proj_weight), weights, strict=True):
+                own.copy_(weight)
         # a key bias falls out of the softmax
         biases = (layer.query_bias, torch.zeros_like(layer.query_bias), layer.value_bias)
         core.in_proj_bias.copy_(torch.cat([bias.flatten() for bias in biases]))

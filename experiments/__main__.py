@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("experiments.score", "any system's reports -> scores.json, tables with baselines, report.html"),
     "guards": ("experiments.guards", "a run's reports without its films, and without its memories, scored"),
     "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
+    "export": ("experiments.export", "a finished run -> one folder with all it needs and its model card"),
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }
 

@@ -84,8 +84,8 @@ def overlay(stage: str, dataset: str, model: str) -> Path:
 
 
 def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, extra: Sequence[str]) -> bool:
-    """Train a variant (unless it uses another's weights), then predict with it: mine, or write reports. What is
-    finished is left alone.
+    """Train a variant (unless it uses another's weights), then predict with it: mine, or write reports and score them.
+    What is finished is left alone.
 
     Returns:
         Whether all went well; a command that failed has said why.
@@ -106,6 +106,9 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
         return True
     done.unlink(missing_ok=True)
     if experiments(["predict", *words, f"--ckpt_path={best}"]):
+        return False
+    reports = folder / "reports.jsonl"
+    if reports.is_file() and experiments(["score", str(reports), "--quiet"]):
         return False
     done.write_text(json.dumps(settings, indent=1) + "\n")
     return True

@@ -10,7 +10,7 @@ import torch
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.panel import CasePage, draw_case
 from ammrg.networks.class_activation import MapMethod, activation_maps
-from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
+from ammrg.networks.report_generator import GeneratedReport, Leaned, ReportGenerator
 from ammrg.types import StudyBatch
 from datamodules.studies import StudyDataModule
 
@@ -44,9 +44,16 @@ def case_page(
 
 def recalled_lines(report: GeneratedReport) -> list[str]:
     """The memories a report leaned on most, one line each."""
-    regions = [f"{r.weight:.2f} region of {r.finding} ({r.study_id or 'disease query'})" for r in report.regions[:6]]
-    reports = [f"{r.weight:.2f} report of {r.study_id}: {r.text}" for r in report.reports[:3]]
+    regions = [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
+    reports = [f"{r.weight:.2f} report of {_owner(r)}: {r.text or '(left out)'}" for r in report.reports[:3]]
     return regions + reports
+
+
+def _owner(leaned: Leaned) -> str:
+    """A disease query has neither owner nor place; a memory of restricted data may have lost its ids."""
+    if leaned.study_id:
+        return leaned.study_id
+    return "a training study" if leaned.box or leaned.finding is None else "disease query"
 
 
 def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:

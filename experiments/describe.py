@@ -5,73 +5,67 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ammrg.errors import CheckpointError, ReadError
-from ammrg.findings import FINDINGS
+if TYPE_CHECKING:
+    from ammrg.networks.pretrained import Pretrained
 
 
 def main(argv: Sequence[str]) -> int:
-    """``python -m experiments describe film.png --run outputs/phantom/default``."""
+    """``python -m experiments describe film.png --run outputs/phantom/default``, or ``--model FOLDER``."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments describe",
         description="Write the report of one examination, with its reasons. Research use only. Not for diagnosis.",
     )
     parser.add_argument("films", nargs="+", type=Path, help="film(s) of one study: PNG or JPEG")
-    parser.add_argument("--run", type=Path, required=True, help="a finished run: outputs/<dataset>/<run>")
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--run", type=Path, help="a finished run: outputs/<dataset>/<run>")
+    whose.add_argument("--model", help="an exported folder (python -m experiments export), or the hub id of one")
     parser.add_argument(
         "--out",
         type=Path,
-        help="where panel.png and report.json go (default: beside the first film's name, in RUN/described)",
+        help="where panel.png and report.json go (default: a folder of the first film's name in RUN/described, "
+        "with --model in described/ here)",
     )
     parser.add_argument(
         "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
     )
+    parser.add_argument("--indication", default="", help="why the study was made, for a prompt that names it")
     options = parser.parse_args(argv)
+    from ammrg.imaging.reading import read_film
+
     for film in options.films:
-        if not film.is_file():
-            raise ReadError(f"{film}: no such film; name a PNG or JPEG file")
-    checkpoint = options.run / "stage2" / "best.ckpt"
-    if not checkpoint.is_file():
-        raise CheckpointError(f"{checkpoint}: not there; train the run first (make stage2) or name another with --run")
-    describe(
-        options.films, checkpoint, options.out or options.run / "described" / options.films[0].stem, options.lateral
-    )
+        read_film(film)  # one that cannot be read is an error before any weights load
+    from rich.console import Console
+
+    from ammrg.networks import pretrained
+    from experiments.finished_run import load_run
+
+    with Console(stderr=True).status("reading the model, checking its files"):
+        model = pretrained.load(options.model) if options.model else load_run(options.run)
+    described = Path("described") if options.model else options.run / "described"
+    folder = options.out or described / options.films[0].stem
+    describe(options.films, model, folder, options.lateral, options.indication)
     return 0
 
 
-def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Sequence[int] = ()) -> Path:
+def describe(
+    films: Sequence[Path], model: Pretrained, folder: Path, lateral: Sequence[int] = (), indication: str = ""
+) -> Path:
     """Write ``folder/report.json`` and ``folder/panel.png``, print the report; return the folder."""
     import torch
     from rich.console import Console
     from rich.table import Table
 
     from ammrg.imaging.panel import NOTICE, draw_case
-    from ammrg.imaging.reading import read_film
-    from ammrg.imaging.transforms import eval_transform
-    from ammrg.types import StudyBatch
     from experiments.case_picture import case_page
     from experiments.manifest import write_json
-    from lightning_modules.report_generation import ReportGeneration
-    from lightning_modules.stage1_checkpoint import read_checkpoint
 
-    arrays = [read_film(film) for film in films]
-    read_checkpoint(checkpoint)  # one clear error where the file is damaged
-    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    network = model.network
-    transform = eval_transform(model.image_size)
-    batch = StudyBatch(
-        images=torch.stack([torch.from_numpy(transform(array)).unsqueeze(0) for array in arrays]),
-        study_of_view=torch.zeros(len(arrays), dtype=torch.int64),
-        labels=torch.full((1, len(FINDINGS)), float("nan")),
-        reports=[""],
-        study_ids=[films[0].stem],
-        subject_ids=[""],
-        projections=["lateral" if index + 1 in lateral else "frontal" for index in range(len(arrays))],
-        boxes=[],
-    )
+    projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(films) + 1)]
+    batch = model.processor(films, projections, study_id=films[0].stem, indication=indication)
     with torch.inference_mode():
-        report = model.generate(batch)[0]
-    page = case_page(network, batch, report, None, model.cam)
+        report = model.network.generate(batch)[0]
+    page = case_page(model.network, batch, report, None, model.map_method)
     write_json(
         folder / "report.json",
         {

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from ammrg.errors import CheckpointError, SettingsError
+from ammrg.findings import POSITIVE
 from ammrg.gathering import gather_once
 from ammrg.memory import bank
 from ammrg.metrics.clinical import clinical_scores
@@ -23,7 +24,7 @@ from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.report_generator import PARTS, GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
-from ammrg.text.prompts import INSTRUCTION
+from ammrg.text.prompts import INSTRUCTION, template_fields
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.stage1_checkpoint import load_stage1
@@ -62,6 +63,9 @@ class ReportGeneration(LightningModule):
         exclude_self: whose own patterns a training study may not recall.
         instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
             words) and ``{indication}``.
+        named_findings: which findings ``{findings}`` names in training: the ``predicted`` ones, as always elsewhere, or
+            those of the ``labels`` (after PromptMRG, Jin et al. 2024), so that the model learns to write what it is
+            told even where stage 1 is often wrong.
         max_report_tokens: longer training reports are cut at a sentence end (counted), in LLM tokens.
         freeze: parts that are not trained, among encoder, qformer, memories, lora and projections.
         unfreeze_at: ``{part: optimizer step}`` from which a part of ``freeze`` is trained after all, warming up then;
@@ -95,6 +99,7 @@ class ReportGeneration(LightningModule):
         network: dict[str, Any] | None = None,
         exclude_self: Literal["study", "patient", "none"] = "patient",
         instruction: str = INSTRUCTION,
+        named_findings: Literal["predicted", "labels"] = "predicted",
         max_report_tokens: int = 128,
         freeze: list[str] | None = None,
         unfreeze_at: dict[str, int] | None = None,
@@ -122,6 +127,8 @@ class ReportGeneration(LightningModule):
                 raise SettingsError(f"model.{name} ({self.hparams[name]}) is a weight and must not be negative")
         self.frozen = {"encoder", "qformer"} if freeze is None else set(freeze)
         self.unfreeze_at = dict(unfreeze_at or {})
+        if named_findings == "labels" and "findings" not in template_fields(instruction):
+            raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
         for name, parts in (("freeze", self.frozen), ("unfreeze_at", set(self.unfreeze_at))):
             if unknown := sorted(parts - set(PARTS)):
                 raise SettingsError(f"model.{name}: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
@@ -209,7 +216,8 @@ class ReportGeneration(LightningModule):
         size = len(batch.study_ids)
         cache = self.film_cache
         seen = self.network.see(batch.images) if cache is None else cache(batch, self.network.see)
-        shown = self.network.prompt(batch, seen=seen)
+        named = batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
+        shown = self.network.prompt(batch, seen=seen, named=named)
         losses = self.network.target_losses(batch, shown)
         self.log("train/loss", losses.values.mean(), prog_bar=True, batch_size=size)
         weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()

@@ -1,4 +1,4 @@
-"""Banks from banks: duplicates merged, new studies taken in, studies withdrawn."""
+"""Banks from banks: duplicates merged, new studies taken in, studies withdrawn, ids and texts left out."""
 
 from __future__ import annotations
 
@@ -106,6 +106,16 @@ def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Col
     boxes[placeless], views[placeless] = torch.nan, -1
     what = f"withdrawn: {len(bank) - len(left_bank)} of {len(bank)} patterns, {struck} owners struck"
     return _edited(dataclasses.replace(left_bank, boxes=boxes, views=views), bank, what)
+
+
+def without_identities(bank: MemoryBank) -> MemoryBank:
+    """The bank without ids and texts, as one of restricted data may be handed on: patterns, findings and boxes stay,
+    but nothing says whose they are, so that no study's own are masked any more."""
+    nobody = ((),) * len(bank)
+    bare = dataclasses.replace(
+        bank, study_ids=nobody, subject_ids=nobody, texts=("",) * len(bank), views=torch.full_like(bank.views, -1)
+    )
+    return _edited(bare, bank, "ids and texts left out")
 
 
 def _unowned(bank: MemoryBank) -> Tensor:

@@ -73,6 +73,12 @@ class LanguageModel(nn.Module):
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.config: dict[str, Any] = {
+            "quantization": quantization,
+            "compute_dtype": compute_dtype,
+            "lora": dict(lora) if lora else None,
+        }
+        """What builds it again, beside its name and revision."""
         self.name = str(name)
         self.quantization = quantization
         self.revision = revision
@@ -108,7 +114,7 @@ class LanguageModel(nn.Module):
             "name": self.name,
             "revision": self.revision,
             "quantization": self.quantization,
-            "fingerprint": _files_fingerprint(self.name) or getattr(self.model.config, "_commit_hash", None),
+            "fingerprint": _files_fingerprint(self.name) or _commit(self.name, self.revision),
         }
 
     @property
@@ -494,6 +500,14 @@ def _files_fingerprint(name: str) -> str | None:
         return None
     files = sorted({file for pattern in WEIGHT_FILES for file in folder.glob(pattern)})
     return json_fingerprint({file.name: file_fingerprint(file) for file in files})
+
+
+def _commit(name: str, revision: str | None) -> str | None:
+    """The commit of a hub id whose files were read: the hub's cache names their folder after it."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else None
 
 
 def linear_layers(model: Any) -> list[str]:

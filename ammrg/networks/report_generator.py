@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
@@ -198,6 +199,11 @@ class ReportGenerator(nn.Module):
         associations: int = 5,
     ) -> None:
         super().__init__()
+        known = ReportGenerator.__init__.__kwdefaults__ or {}
+        self.config: dict[str, Any] = {name: value for name, value in locals().items() if name in known}
+        """The settings, as primitives: what builds this network again from its parts."""
+        self.decoding: dict[str, Any] = {}
+        """How :meth:`generate` decodes unless told otherwise; an exported network brings its run's."""
         if not (image_tokens or query_tokens or visual_memory or report_memory):
             raise SettingsError("every stream of visual tokens is off: the language model would see no film")
         if finding_tokens and not query_tokens:
@@ -311,7 +317,12 @@ class ReportGenerator(nn.Module):
         return SeenFilms(said.logits, said.queries, tokens, grid)
 
     def prompt(
-        self, batch: StudyBatch, memories: Memories = "own", associations: int = 0, seen: SeenFilms | None = None
+        self,
+        batch: StudyBatch,
+        memories: Memories = "own",
+        associations: int = 0,
+        seen: SeenFilms | None = None,
+        named: Tensor | None = None,
     ) -> VisualPrompt:
         """All that the language model is shown for each study.
 
@@ -320,6 +331,7 @@ class ReportGenerator(nn.Module):
             memories: see :data:`Memories`.
             associations: how many stored patterns to name for each query; none while training (quicker).
             seen: what stage 1 says of the batch's films, where that is known; they are not looked at then.
+            named: bool ``[b 14]``, the findings that the instruction names; default those above their thresholds.
         """
         if seen is None:
             seen = self.see(batch.images)
@@ -338,7 +350,9 @@ class ReportGenerator(nn.Module):
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
-            instructions=self._instructions(logits, batch.indications),
+            instructions=self._instructions(
+                self.above_thresholds(logits) if named is None else named, batch.indications
+            ),
             logits=logits,
             states=queries,
             regions=recalled.get("visual"),
@@ -420,12 +434,15 @@ class ReportGenerator(nn.Module):
             raise SettingsError("visual_memory is off: there are no associations with regions")
         return self.visual_bank, cast(HopfieldRetrieval, self.retrievals["visual"])
 
-    def _instructions(self, logits: Tensor, indications: Sequence[str]) -> list[str]:
+    def above_thresholds(self, logits: Tensor) -> Tensor:
+        """Bool ``[b 14]``: the findings that stage 1 predicts."""
+        return logits.sigmoid() >= self.classifier.thresholds
+
+    def _instructions(self, named: Tensor, indications: Sequence[str]) -> list[str]:
         if not self.template_fields:
-            return [instruction(self.instruction, (), "")] * len(logits)  # one text, embedded once
-        above = (logits.sigmoid() >= self.classifier.thresholds).tolist()
-        present = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in above]
-        known = indications or [""] * len(logits)
+            return [instruction(self.instruction, (), "")] * len(named)  # one text, embedded once
+        present = [[FINDINGS[i].lower() for i in ABNORMAL if row[i]] for row in named.tolist()]
+        known = indications or [""] * len(named)
         return [instruction(self.instruction, *of_study) for of_study in zip(present, known, strict=True)]
 
     def token_budget(self, image_size: int) -> dict[str, int]:
@@ -474,9 +491,9 @@ class ReportGenerator(nn.Module):
         Args:
             batch: studies; their labels and texts are not looked at.
             memories: see :data:`Memories`; nothing was leaned on where zeros were shown.
-            max_new_tokens: default ``max_report_tokens``.
+            max_new_tokens: default that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
-            decoding: see :meth:`LanguageModel.generate`.
+            decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
         """
         training = self.training
         self.eval()
@@ -486,8 +503,7 @@ class ReportGenerator(nn.Module):
             texts = self.language_model.generate(
                 shown.tokens,
                 shown.instructions,
-                max_new_tokens=max_new_tokens or self.max_report_tokens,
-                **decoding,
+                **self._decoding(max_new_tokens, decoding),
             )
         finally:
             self.train(training)
@@ -508,6 +524,10 @@ class ReportGenerator(nn.Module):
             )
         ]
 
+    def _decoding(self, max_new_tokens: int | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+        length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+        return {"max_new_tokens": self.max_report_tokens, **self.decoding, **asked, **length}
+
     def _leaned(self, bank: MemoryBank, found: Retrieval) -> list[list[Leaned]]:
         """Of each study, the stored patterns with the highest association averaged over the 14 queries."""
         result = []
@@ -520,6 +540,15 @@ class ReportGenerator(nn.Module):
         return result
 
     # Checkpoints -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, revision: str | None = None, device: str | None = None
+    ) -> ReportGenerator:
+        """The network of an exported folder, ready to write; see :func:`ammrg.networks.pretrained.load`."""
+        from ammrg.networks.pretrained import load
+
+        return load(folder, revision=revision, device=device).network
 
     @cached_property
     def identity(self) -> dict[str, Any]:

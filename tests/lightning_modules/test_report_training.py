@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader
 
 from ammrg.errors import SettingsError
 from ammrg.networks.report_generator import PARTS, ReportGenerator
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.types import StudyBatch
+from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.report_generation import ReportGeneration
 from tests.tiny_stage2 import batch, build
 
@@ -55,7 +56,7 @@ def changed(before: Parts, after: Parts) -> set[str]:
     }
 
 
-def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None]) -> None:
+def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None], *callbacks: Callback) -> None:
     """Steps of the real trainer on one batch; ``each`` looks on after every step."""
 
     def end(outputs: Any, batch: Any, index: int) -> None:
@@ -67,6 +68,7 @@ def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None]) -> 
     trainer = Trainer(
         accelerator="cpu",
         max_steps=steps,
+        callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -201,6 +203,26 @@ def test_the_shuffle_loss_asks_for_a_margin_where_reports_differ(llm_folder: Pat
     assert logged["train/shuffle_loss"] == 0.0
 
 
+@pytest.mark.parametrize("named", ["predicted", "labels"])
+def test_training_names_what_it_is_asked_to_name(llm_folder: Path, named: str) -> None:
+    network = build(llm_folder, instruction="{findings} Go.").eval()
+    network.classifier.thresholds.fill_(1.0)
+    network.classifier.thresholds[4] = 0.0
+    labels = torch.zeros(3, 14)
+    labels[1, 9], labels[1, 4], labels[2, 2] = 1.0, -1.0, 1.0
+    shown: list[list[str]] = []
+    given = network.language_model.target_losses
+    network.language_model.target_losses = lambda *args: shown.append(args[2]) or given(*args)  # type: ignore[method-assign, func-returns-value]
+    stage2 = module(network, instruction="{findings} Go.", named_findings=named)
+    stage2.training_step(batch()._replace(labels=labels), 0)
+    predicted = ["Findings: edema. Go."] * 3
+    told = ["Findings: none. Go.", "Findings: pleural effusion. Go.", "Findings: lung opacity. Go."]
+    assert shown == [predicted if named == "predicted" else told]
+    assert network.prompt(batch()._replace(labels=labels)).instructions == predicted
+    with pytest.raises(SettingsError, match=r"named_findings: labels needs \{findings\}"):
+        module(network, named_findings="labels")
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_a_training_step_adds_the_association_loss_by_its_weight(llm_folder: Path, weight: float) -> None:
     network = build(llm_folder).eval()
@@ -225,6 +247,21 @@ def test_cached_films_give_the_same_steps(llm_folder: Path) -> None:
     for part in PARTS:
         for one, other in zip(weights[0][part], weights[1][part], strict=True):
             torch.testing.assert_close(one, other)
+
+
+def test_weights_can_be_averaged_over_a_quantised_model(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 2})
+    seen = [parts(network)]
+    before = network.language_model.loss([torch.zeros(1, 64)], ["No effusion."], "Go.").item()
+    train(module(network, lr=1e-2), 3, lambda step: seen.append(parts(network)), AveragedWeights(decay=0.5))
+    expected = seen[0]["projections"][0]
+    for step, weights in enumerate(seen[1:], start=1):
+        decay = min(0.5, step / (9 + step)) if step > 1 else 0.0  # the first average is the first step's weights
+        expected = torch.lerp(weights["projections"][0], expected, decay)
+    torch.testing.assert_close(parts(network)["projections"][0], expected)
+    for parameter in network.part_parameters()["lora"]:
+        parameter.data.zero_()
+    assert network.language_model.loss([torch.zeros(1, 64)], ["No effusion."], "Go.").item() == before
 
 
 def test_a_cache_refuses_films_that_vary(llm_folder: Path) -> None:

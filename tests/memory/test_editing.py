@@ -9,7 +9,7 @@ import torch
 
 from ammrg.errors import MemoryBankError
 from ammrg.memory.bank import MemoryBank, owners_mask
-from ammrg.memory.editing import extend, merge_duplicates, withdraw
+from ammrg.memory.editing import extend, merge_duplicates, withdraw, without_identities
 
 BankOf = Callable[..., MemoryBank]
 
@@ -112,3 +112,15 @@ def test_banks_that_do_not_fit_are_not_merged(bank_of: BankOf, changes: dict[str
     bank = bank_of([[], [("s1", "p1")], [("s2", "p2")]])
     with pytest.raises(MemoryBankError, match=message):
         extend(bank, changed(bank, **changes))
+
+
+def test_a_bank_without_identities_keeps_its_patterns_and_says_what_it_came_from(bank_of: BankOf) -> None:
+    bank = bank_of([[("s1", "p1")], [("s1", "p1"), ("s2", "p2")], []], texts=["normal.", "edema.", ""])
+    bare = without_identities(bank)
+    assert bare.study_ids == bare.subject_ids == ((), (), ())
+    assert bare.texts == ("", "", "")
+    assert bare.views.tolist() == [-1, -1, -1]
+    for name in ("patterns", "findings", "scores"):
+        assert torch.equal(getattr(bare, name), getattr(bank, name))
+    assert bare.descends_from(bank.fingerprint)
+    assert owners_mask(bare, ["s1"], ["p1"], "patient").tolist() == [[True, True, True]]

@@ -1,0 +1,166 @@
+"""A finished run -> one self-contained Hugging Face-style folder with its model card; on request, to the hub."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ammrg import __version__
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.fingerprints import file_fingerprint, json_fingerprint
+
+if TYPE_CHECKING:
+    from ammrg.networks.report_generator import ReportGenerator
+
+VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m experiments export outputs/phantom/default --out exported/phantom [--push ORG/NAME]``, or later
+    ``python -m experiments export exported/phantom --push ORG/NAME``."""
+    from rich.console import Console
+
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments export", description=f"{__doc__} Research use only. Not for diagnosis."
+    )
+    parser.add_argument(
+        "run", type=Path, help="a finished and scored run: outputs/<dataset>/<run>; without --out an exported folder"
+    )
+    parser.add_argument("--out", type=Path, help="the folder to write; must not hold anything yet")
+    parser.add_argument(
+        "--data", help="prepared data whose split the memories are checked against; default: those of the training"
+    )
+    parser.add_argument("--push", metavar="ORG/NAME", help="then put the folder on the Hugging Face hub, as private")
+    parser.add_argument("--public", action="store_true", help="with --push: as public, where the repository is new")
+    parser.add_argument(
+        "--let-restricted-data-leave",
+        action="store_true",
+        help="keep ids and texts of restricted data in the memories, and let --push take their model; "
+        "for those alone who may decide that",
+    )
+    options = parser.parse_args(argv)
+    leave: bool = options.let_restricted_data_leave
+    if options.out is None and not options.push:
+        raise SettingsError("name the folder to write with --out FOLDER (or, of an exported one, --push ORG/NAME)")
+    if options.public and not options.push:
+        raise SettingsError("--public says how a repository is made; it needs --push ORG/NAME")
+    console = Console()
+    folder: Path = options.run
+    if options.out is not None:
+        with console.status("reading the run, writing what it needs"):
+            folder = export(options.run, options.out, options.data, let_restricted_data_leave=leave)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        console.print(f"{folder} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
+    if options.push:
+        from ammrg.networks.pretrained import push_to_hub
+
+        address = push_to_hub(folder, options.push, private=not options.public, let_restricted_data_leave=leave)
+        console.print(address, soft_wrap=True)
+    return 0
+
+
+def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data_leave: bool = False) -> Path:
+    """Write the folder of a run; see :mod:`ammrg.networks.pretrained`.
+
+    Args:
+        run: a finished run with its scores.
+        out: must not hold anything yet.
+        data: the prepared data; None takes those of the training.
+        let_restricted_data_leave: see :func:`ammrg.networks.pretrained.save`.
+
+    Raises:
+        CheckpointError: a run that is not finished or not scored, or whose scores are of another checkpoint.
+        DataError: no prepared data there.
+        SettingsError: prepared data of another content, or ``out`` is not empty.
+        MemoryBankError: a memory holds a study of the evaluation splits.
+    """
+    from ammrg.networks import pretrained
+    from experiments.finished_run import best_checkpoint, load_run
+    from experiments.model_card import model_card
+    from lightning_modules.stage1_checkpoint import read_checkpoint
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(f"--out {out}: is there already and not empty; name another, or remove it yourself")
+    checkpoint = best_checkpoint(run)
+    said = read_checkpoint(checkpoint)
+    kept, settings = said["provenance"], said["hyper_parameters"]
+    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
+    stage1_scores = _read(Path(settings["stage1_checkpoint"]).parent / "scores.json")
+    written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
+    if written_by != found:
+        raise CheckpointError(
+            f"{run / 'reports.meta.json'}: the scored reports are of checkpoint {written_by}, but {checkpoint} is "
+            f"{found}; write and score its own first (make scores)"
+        )
+    model = load_run(run)
+    split = checked_split(model.network, data or said["datamodule_hyper_parameters"]["folder"], kept)
+    named = model.network.identity["language_model"]
+    in_folder = Path(named["name"]).is_dir()
+    manifest = _read(run / "stage2" / "manifest.json")
+    provenance = {
+        "dataset": kept["dataset"],
+        "data": kept["data_fingerprint"],
+        "checkpoint": found,
+        "stage1": said["identity"]["classifier"],
+        "language_model": {
+            **named,
+            "name": Path(named["name"]).name if in_folder else named["name"],
+            "in_folder": in_folder,
+        },
+        "split": split,
+        "scored": {"studies": scores["meta"]["studies"], "split": meta["split"], "inputs": scores["meta"]["inputs"]},
+        "precision": manifest.get("precision"),
+        "trained_with": manifest.get("versions", {}),
+        "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in VERSIONS}},
+    }
+    restricted = bool(kept["restricted"]) or any(
+        bank.meta.restricted for bank in (model.network.visual_bank, model.network.report_bank) if bank is not None
+    )
+    bare = restricted and not let_restricted_data_leave
+    return pretrained.save(
+        out,
+        model,
+        card=model_card(model, scores, stage1_scores, provenance, restricted=restricted, bare=bare),
+        provenance=provenance,
+        restricted=restricted,
+        let_restricted_data_leave=let_restricted_data_leave,
+    )
+
+
+def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -> dict[str, Any]:
+    """Check both memories against the validation and test studies and their patients of the prepared data.
+
+    Returns:
+        The split's fingerprint (of all these ids, which themselves stay here) and its sizes.
+
+    Raises:
+        SettingsError, DataError, MemoryBankError: see :func:`export`.
+    """
+    from ammrg.memory.bank import check_leaks
+    from datamodules.prepared import PreparedFolder
+
+    prepared = PreparedFolder(folder)
+    if prepared.card["fingerprint"] != kept["data_fingerprint"]:
+        raise SettingsError(
+            f"--data {folder}: holds data {prepared.card['fingerprint']}, but the run was trained on "
+            f"{kept['data_fingerprint']} ({kept['dataset']}); name the folder it was trained on"
+        )
+    indices = {name: prepared.index(name) for name in ("val", "test") if name in prepared.card["counts"]}
+    studies = {name: sorted(index.study_ids) for name, index in indices.items()}
+    subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}
+    for where, bank in (("region memory", network.visual_bank), ("report memory", network.report_bank)):
+        for name in indices if bank is not None else ():
+            check_leaks(bank, studies[name], subjects[name], where=where)
+    counts = {name: len(ids) for name, ids in studies.items()}
+    return {"fingerprint": json_fingerprint([studies, subjects]), **counts}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: not there; finish and score the run first (make scores)")
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
