@@ -64,7 +64,7 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
-ifneq ($(filter stage1 memories stage2 reports scores predict export,$(MAKECMDGOALS)),)
+ifneq ($(filter stage1 memories stage2 reports scores guards predict export,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
 endif
@@ -79,7 +79,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores predict export ablation test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores guards predict export ablation test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -161,11 +161,14 @@ reports: $(REPORTS) ## write the test reports, with baselines and guards beside 
 $(REPORTS): $(STAGE2)/best.ckpt
 	@$(AMMRG) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
 
-scores: $(SCORES) ## score the reports and print the table
-	@$(AMMRG) score $(REPORTS) --show
+scores: $(SCORES) ## score the reports, print the tables and write report.html
+	@$(AMMRG) score $(REPORTS) --show $(call args,scores)
 
 $(SCORES): $(REPORTS)
 	@$(AMMRG) score $(REPORTS) --quiet
+
+guards: $(REPORTS) ## write the reports again without films and without memories, and score them
+	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
 
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
 	@$(AMMRG) describe $(IMAGE) --run $(RUN_DIR) $(call args,predict)

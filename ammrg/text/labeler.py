@@ -160,6 +160,12 @@ def mentions(text: str) -> list[Mention]:
     return [mention for sentence in sentences(text) for mention in _mentions(sentence)]
 
 
+def names_abnormality(mention: Mention) -> bool:
+    """Whether a mention names the abnormality itself, not an organ whose state was read or a sign that only hints."""
+    rule = next(rule for rule in _RULES if rule.finding == mention.finding)
+    return rule.mentions.fullmatch(mention.phrase.lower()) is not None
+
+
 def affirmed(text: str, names: re.Pattern[str]) -> Iterator[re.Match[str]]:
     """Where a lower-case text names something without denying it, by the negation of this labeler; in doubt counts."""
     for sentence in sentences(text):

@@ -1,6 +1,6 @@
 """Run by the python of an environment that holds negspacy or medspacy: what it says of mentions in sentences.
 
-``python -P negation_script.py LIBRARY < [[sentence, start, end], ...] > ["affirmed" | "negated" | "uncertain", ...]``
+``python -P _negation_script.py LIBRARY < [[sentence, start, end], ...] > ["affirmed" | "negated" | "uncertain", ...]``
 """
 
 import json
