@@ -38,7 +38,7 @@ def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) ->
     said = warnings(Collapse(**scores["collapse"]["ours"]))
     silent = silent_findings(scores["findings"]["ours"]["neg"])
     if silent:
-        said.append(f"{len(silent)} findings have neither support nor predictions and count 0: {', '.join(silent)}.")
+        said.append(f"With neither support nor predictions, so counted 0 in macro averages: {', '.join(silent)}.")
     copied = scores["copying"]
     if copied and copied["share"] >= COPIED:
         said.append(
