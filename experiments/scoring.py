@@ -102,6 +102,7 @@ class Scorer:
         self.resamples, self.seed, self.java = resamples, seed, java
         self.known_labels: dict[str, list[float]] = {}
         self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
+        self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
 
     def labels(self, texts: Iterable[str]) -> list[list[float]]:
         """Labels of texts; equal texts are labelled once."""
@@ -118,10 +119,17 @@ class Scorer:
         """Per-study statistics; measured once for the same lines."""
         key = tuple(lines)
         if key not in self.known_statistics:
-            self.known_statistics[key] = self._measure(lines, with_extras)
-        return self.known_statistics[key]
+            self.known_statistics[key] = self._measure(lines)
+        known = self.known_statistics[key]
+        if with_extras and self.extras:
+            if key not in self.known_extras:
+                texts = [line.reference for line in lines], [line.generated for line in lines]
+                parts = [each.per_study(*texts) for each in self.extras]
+                self.known_extras[key] = {metric: values for part in parts for metric, values in part.items()}
+            known = known._replace(extra=self.known_extras[key])
+        return known
 
-    def _measure(self, lines: Sequence[Line], with_extras: bool) -> Statistics:
+    def _measure(self, lines: Sequence[Line]) -> Statistics:
         references, generated = [line.reference for line in lines], [line.generated for line in lines]
         spoken, aligned = {}, {}
         for each in self.protocols:
@@ -130,10 +138,7 @@ class Scorer:
             if self.java is not None:
                 aligned[each.name] = self.java.statistics(*words)
         found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        extra: dict[str, Floats] = {}
-        for each in self.extras if with_extras else ():
-            extra |= each.per_study(references, generated)
-        return Statistics(spoken, aligned, found, extra)
+        return Statistics(spoken, aligned, found, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
         """protocol -> metric -> {value, low, high}."""

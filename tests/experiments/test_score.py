@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ammrg.errors import CheckpointError, ScoringError
@@ -19,7 +20,7 @@ from experiments.__main__ import main as command
 from experiments.models import train_tokenizer
 from experiments.predictions import read_lines, read_systems
 from experiments.score import main, score
-from experiments.scoring import score_systems
+from experiments.scoring import Extra, score_systems
 
 SENTENCES = (
     "There is a small left pleural effusion.",
@@ -269,6 +270,21 @@ def test_metrics_from_outside_are_asked_for_by_name(run: Path) -> None:
         main([str(run), *FAST, "--quiet", "--radeval", "radgraph"])
     with pytest.raises(CheckpointError, match=r"no chexbert\.pth"):
         main([str(run), *FAST, "--quiet", "--chexbert", str(run.parent)])
+
+
+def test_extras_have_intervals_and_are_compared_even_with_a_baseline(run: Path) -> None:
+    """A file that is a baseline too, which is scored without extras."""
+    baseline = run.parent / "baselines/best_constant_cider.jsonl"
+    lengths = Extra("lengths", lambda _, said: {"words": np.array([float(len(text.split())) for text in said])})
+    systems = read_systems(run, [baseline])
+    found = score_systems(systems, protocols=("full",), extras=[lengths], resamples=50, with_meteor=False)
+    words = [len(line.generated.split()) for line in systems[0].lines]
+    row = found["full"]["words"]
+    assert row["value"] == pytest.approx(np.mean(words))
+    assert row["low"] <= row["value"] <= row["high"]
+    gap = found["comparisons"]["best_constant_cider"]["full"]["words"]["value"]
+    assert gap == pytest.approx(np.mean(words) - len(report(1).split()))
+    assert "words" not in found["baselines"]["best_constant_cider"]["full"]
 
 
 def test_errors_reach_the_user_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
