@@ -63,7 +63,11 @@ def score_table(scores: Mapping[str, Any]) -> Table:
         if meta["bootstrap"]["resamples"]:
             for label, side in (("  95% from", "low"), ("  95% to", "high")):
                 table.add_row(f"[dim]{label}", *(f"[dim]{short(ours[key][side])}" for key in columns))
-        rows = [(other, scores[group][other]) for group in (*GROUPS, "against") for other in scores[group]]
+        rows = [
+            (f"against {other}" if group == "against" else other, scores[group][other])
+            for group in (*GROUPS, "against")
+            for other in scores[group]
+        ]
         for i, (other, values) in enumerate(rows):
             cells = (short(values[name].get(key, ABSENT)["value"]) for key in columns)
             table.add_row(f"  {other.replace('_', ' ')}", *cells, end_section=i == len(rows) - 1)

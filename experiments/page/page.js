@@ -201,16 +201,11 @@ function heat(grid, shift) {
 function filmsOf(study) {
   const kept = data.films[study.id];
   if (!kept) return make("p", { class: "told" }, data.films_told);
-  const film = make("div", { class: "film" }, make("img", { src: kept.image, alt: "film" }));
-  const show = (name) => {
-    film.querySelectorAll("canvas").forEach((canvas) => canvas.remove());
-    if (kept.maps[name]) film.append(heat(kept.maps[name], kept.shift));
-  };
-  const names = Object.keys(kept.maps);
-  const choice = make("select", { "aria-label": "map", onchange: (event) => show(event.target.value) },
-    ...names.map((name) => make("option", { value: name }, `map of ${name}`)), make("option", { value: "" }, "no map"));
-  show(names[0]);
-  return make("div", { class: "films" }, film, make("div", {}, choice));
+  const tile = (caption, grid) => make("figure", {},
+    make("div", { class: "film" }, make("img", { src: kept.image, alt: "film" }), grid ? heat(grid, kept.shift) : null),
+    make("figcaption", { class: "told" }, caption));
+  return make("div", { class: "films" }, tile("film", null),
+    ...Object.entries(kept.maps).map(([name, grid]) => tile(`map of ${name}`, grid)));
 }
 
 function showStudy(study) {

@@ -129,7 +129,7 @@ def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[st
         protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in COLUMNS}
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
-    return {"group": group, "name": called(name), "values": shown}
+    return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
 
 
 def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:
