@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import random
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 import torch.distributed as distributed
 import torch.multiprocessing as multiprocessing
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
 
 from ammrg.errors import ScoringError
 from ammrg.metrics.clinical import clinical_scores
@@ -70,10 +75,26 @@ def test_unequal_numbers_are_refused() -> None:
         LanguageMetric().update(["a", "b"], ["x"], ["x"])
 
 
-def _rank(rank: int, store: str, out: str, shares: tuple[int, ...]) -> None:
+def coco(rows: Rows) -> dict[str, float]:
+    """The public scorers on the whole corpus."""
+    golds = {study: [normalise(reference)] for study, reference, _ in rows}
+    said = {study: [normalise(text)] for study, _, text in rows}
+    with contextlib.redirect_stdout(io.StringIO()):
+        bleu, _ = Bleu(4).compute_score(golds, said)
+    scores = {f"bleu_{k + 1}": float(value) for k, value in enumerate(bleu)}
+    return scores | {
+        "rouge_l": float(Rouge().compute_score(golds, said)[0]),
+        "cider": float(Cider().compute_score(golds, said)[0]),
+    }
+
+
+COUNT, SHARES = 501, (326, 0)
+
+
+def _rank(rank: int, store: str, out: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    rows, scores = studies(41), []
-    for share in shares:
+    rows, scores = studies(COUNT), []
+    for share in SHARES:
         # One study stands on both, as samplers pad; with a share of 0 the first process has none.
         own = rows[:share] if rank == 0 else rows[max(0, share - 1) :]
         scores.append([feed(metric, own, 8) for metric in (LanguageMetric(), ClinicalMetric())])
@@ -82,8 +103,9 @@ def _rank(rank: int, store: str, out: str, shares: tuple[int, ...]) -> None:
 
 
 def test_two_processes_with_uneven_shares_give_the_numbers_of_one(tmp_path: Path) -> None:
-    shares = (26, 0)
-    multiprocessing.spawn(_rank, args=(str(tmp_path / "store"), str(tmp_path / "out"), shares), nprocs=2)
+    multiprocessing.spawn(_rank, args=(str(tmp_path / "store"), str(tmp_path / "out")), nprocs=2)
     first, second = (json.loads((tmp_path / f"out{rank}").read_text()) for rank in (0, 1))
-    expected = [feed(metric, studies(41), 8) for metric in (LanguageMetric(), ClinicalMetric())]
-    assert first == second == [expected] * len(shares)
+    rows = studies(COUNT)
+    expected = [feed(metric, rows, 8) for metric in (LanguageMetric(), ClinicalMetric())]
+    assert first == second == [expected] * len(SHARES)
+    assert expected[0] == pytest.approx(coco(rows), abs=1e-9)
