@@ -112,10 +112,18 @@ class ExperimentCLI(LightningCLI):
             self.config.fit.ckpt_path = str(last)
 
     def check_new_studies(self) -> None:
-        """New studies come into a memory, not into reports; and not in the place of the run's own memory."""
-        model = self.config.predict.model.class_path.rpartition(".")[2]
-        if model == "ReportGeneration":
-            raise SettingsError("--new_studies: reports are of the run's own data; it is for predictions of a memory")
+        """New studies come into a memory, not into reports; and not in the place of the run's own memory.
+
+        Raises:
+            SettingsError: another use.
+        """
+        if self.config.predict.model.class_path.endswith("ReportGeneration"):
+            raise SettingsError("--new_studies makes a memory of other data's studies; stage 2 makes none")
+        if (self.folder / "best.ckpt").exists():
+            raise SettingsError(
+                f"--new_studies: {self.folder} is the run itself, whose memory would be replaced by one of the new "
+                "studies alone; name another place: --trainer.default_root_dir=NEW/stage1"
+            )
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer; not for a run that already ended."""

@@ -33,13 +33,12 @@ def main(argv: Sequence[str]) -> int:
     checkpoint = options.run / "stage2" / "best.ckpt"
     if not checkpoint.is_file():
         raise CheckpointError(f"{checkpoint}: not there; train the run first (make stage2) or name another with --run")
-    describe(
-        options.films, checkpoint, options.out or options.run / "described" / options.films[0].stem, options.lateral
-    )
+    folder = options.out or options.run / "described" / options.films[0].stem
+    describe(options.films, options.run, folder, options.lateral)
     return 0
 
 
-def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Sequence[int] = ()) -> Path:
+def describe(films: Sequence[Path], run: Path, folder: Path, lateral: Sequence[int] = ()) -> Path:
     """Write ``folder/report.json`` and ``folder/panel.png``, print the report; return the folder."""
     import torch
     from rich.console import Console
@@ -51,12 +50,10 @@ def describe(films: Sequence[Path], checkpoint: Path, folder: Path, lateral: Seq
     from ammrg.types import StudyBatch
     from experiments.case_picture import case_page
     from experiments.manifest import write_json
-    from lightning_modules.report_generation import ReportGeneration
-    from lightning_modules.stage1_checkpoint import read_checkpoint
+    from experiments.run_model import open_model
 
     arrays = [read_film(film) for film in films]
-    read_checkpoint(checkpoint)  # one clear error where the file is damaged
-    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    model = open_model(run)
     network = model.network
     transform = eval_transform(model.image_size)
     batch = StudyBatch(

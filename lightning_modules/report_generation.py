@@ -58,7 +58,7 @@ class ReportGeneration(LightningModule):
         gradient_checkpointing: see :class:`LanguageModel`.
         revision: hub revision of the LLM.
         network: switches of :class:`ReportGenerator` (streams on or off, Hopfield settings, pooling, markers).
-        exclude_self: whose own patterns a training study may not recall.
+        exclude_self: whose own patterns a study may not recall, in training and after.
         instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
             words) and ``{indication}``.
         max_report_tokens: longer training reports are cut at a sentence end (counted), in LLM tokens.

@@ -286,7 +286,8 @@ def load(
 
     Args:
         path: the bank's path, without suffix or with either file's.
-        encoder_fingerprint: of the encoder in use; None: not checked.
+        encoder_fingerprint: of the encoder in use; None: not checked (where reports are recalled, no text encoder is
+            in use).
         data_fingerprint: of the prepared data in use; None: not checked.
         forbidden_studies: ids of the validation and test studies, wherever a split is known.
         forbidden_subjects: ids of their patients.
