@@ -121,7 +121,7 @@ def told_turn(report: str, instruction: str, rng: random.Random) -> str:
 
     So the model learns to write what the user's turn says, which is where stage 2 puts its visual tokens.
     """
-    from ammrg.networks.report_generator import findings_in_words
+    from ammrg.text.prompts import findings_in_words
 
     present: list[str] = []
     uncertain: list[str] = []
