@@ -178,8 +178,12 @@ def test_the_tensors_of_a_killed_save_are_not_lost_by_a_failing_one(
     tensors, sidecar = bank_paths(tmp_path / "regions")
     tensors.rename(tmp_path / f"regions.{json.loads(sidecar.read_text())['tensors']}.safetensors")
 
-    def refused(*_: Any) -> None:
-        raise PermissionError("not here")
+    really = os.replace
+
+    def refused(source: Path, target: Path) -> None:
+        if target == sidecar:
+            raise PermissionError("not here")
+        really(source, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refused)
