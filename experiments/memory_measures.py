@@ -92,7 +92,7 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
 def association_table(total: AssociationScores, each: dict[str, AssociationScores], k: int) -> Table:
     """A row a finding, and all."""
     table = Table(title="what a positive finding's query recalls", pad_edge=False, padding=(0, 1, 0, 0))
-    heads = ("finding", "queries", "strongest alike", f"top {k} alike", "weight alike", "chance", "on regions")
+    heads = ("finding", "queries", "top 1 alike", f"top {k} alike", "weight alike", "chance", "on regions")
     for head in heads:
         table.add_column(head, justify="left" if head == "finding" else "right", no_wrap=head == "finding")
     for name, scores in (*each.items(), ("all", total)):

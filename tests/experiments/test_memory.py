@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from ammrg.findings import FINDINGS
 from ammrg.memory import bank as banks
 from ammrg.memory.bank import BankMeta, MemoryBank, load, save
 from ammrg.memory.editing import withdraw
+from ammrg.metrics.associations import AssociationScores
 from datamodules.prepared import PreparedFolder
 from experiments import memory_withdrawal
 from experiments.__main__ import main
@@ -407,6 +410,17 @@ def test_associations_of_no_region_are_refused_before_any_work(top: str, capsys:
     with pytest.raises(SystemExit):
         main(["memory", "associations", "no_such_run", f"--top={top}"])
     assert f"argument --top: {top!r} is not a number from 1 on" in capsys.readouterr().err
+
+
+def test_associations_fit_a_terminal_of_80_columns() -> None:
+    from experiments.memory_measures import association_table
+
+    scores = AssociationScores(top=0.5, top_k=0.4, weight=0.3, chance=0.1, on_regions=1.0, queries=1000)
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(association_table(scores, dict.fromkeys(FINDINGS, scores), 5))
+    shown = console.export_text()
+    assert all(name in shown for name in FINDINGS)
+    assert "…" not in shown
 
 
 def test_what_cannot_be_shown_or_written_is_one_message(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
