@@ -21,9 +21,9 @@ from ammrg.networks.report_generator import Memories
 from callbacks.report_writer import ReportWriter
 from datamodules.studies import StudyDataModule
 from experiments import score
+from experiments.finished_run import open_model
 from experiments.manifest import write_json
 from lightning_modules.report_generation import ReportGeneration
-from lightning_modules.stage1_checkpoint import read_checkpoint
 
 GUARDS: dict[str, Memories] = {
     "memory_shuffled": "shuffled",
@@ -41,14 +41,13 @@ def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
     Raises:
         CheckpointError: stage 2 is not there, or damaged.
     """
-    checkpoint, settings = run / "stage2" / "best.ckpt", run / "stage2" / "config.yaml"
-    read_checkpoint(checkpoint)  # one clear error where the file is damaged or missing
+    settings = run / "stage2" / "config.yaml"
+    model = open_model(run)
     if not settings.is_file():
-        raise CheckpointError(f"{settings}: not there; it belongs beside {checkpoint.name} and says what data to read")
+        raise CheckpointError(f"{settings}: not there; it belongs beside best.ckpt and says what data to read")
     data = yaml.safe_load(settings.read_text(encoding="utf-8"))["data"]
     module, _, name = data["class_path"].rpartition(".")
     datamodule: StudyDataModule = getattr(importlib.import_module(module), name)(**data["init_args"])
-    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
     return model, datamodule
 
 
@@ -93,9 +92,9 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
 def association_table(total: AssociationScores, each: dict[str, AssociationScores], k: int) -> Table:
     """A row a finding, and all."""
     table = Table(title="what a positive finding's query recalls", pad_edge=False, padding=(0, 1, 0, 0))
-    heads = ("finding", "queries", "strongest alike", f"top {k} alike", "weight alike", "chance", "on regions")
+    heads = ("finding", "queries", "top 1 alike", f"top {k} alike", "weight alike", "chance", "on regions")
     for head in heads:
-        table.add_column(head, justify="left" if head == "finding" else "right")
+        table.add_column(head, justify="left" if head == "finding" else "right", no_wrap=head == "finding")
     for name, scores in (*each.items(), ("all", total)):
         shares = (scores.top, scores.top_k, scores.weight, scores.chance, scores.on_regions)
         table.add_row(name, str(scores.queries), *(f"{share:.0%}" for share in shares), end_section=name != "all")
