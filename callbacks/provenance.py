@@ -11,7 +11,12 @@ from ammrg.errors import CheckpointError
 
 
 class Provenance(Callback):
-    """Notes in every checkpoint what it belongs to, and refuses one of another data set at load."""
+    """Notes in every checkpoint what it belongs to, and refuses one of another data set at load; at a prediction, one
+    of another film size too."""
+
+    def __init__(self) -> None:
+        self.new_studies = False
+        """Predict for other data than the checkpoint's: new studies, for a memory to take in."""
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add ``checkpoint["provenance"]``: plain strings and numbers only."""
@@ -28,9 +33,18 @@ class Provenance(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Compare with the data at hand."""
         kept = checkpoint.get("provenance", {})
-        found = trainer.datamodule.card["fingerprint"]  # type: ignore[attr-defined]
-        if kept and kept["data_fingerprint"] != found:
+        if not kept:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        found = data.card["fingerprint"]
+        if kept["data_fingerprint"] != found and not self.new_studies:
             raise CheckpointError(
                 f"the checkpoint was trained on data {kept['data_fingerprint']} ({kept['dataset']}), but the prepared "
-                f"data have fingerprint {found}; prepare the same data again or start a new RUN="
+                f"data have fingerprint {found}; prepare the same data again or start a new RUN= (predict "
+                "--new_studies=true makes a memory of new studies, to be merged into the run's)"
+            )
+        if trainer.predicting and kept["image_size"] != data.image_size:
+            raise CheckpointError(
+                f"the checkpoint was trained on films of {kept['image_size']} pixels, but data.image_size is "
+                f"{data.image_size}: what it says of them would be of another kind; set it to {kept['image_size']}"
             )

@@ -32,6 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }
 
+RESUMED = ("fit", "ablate")
+"""Commands that go on where they were stopped."""
+
 NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."
 
 
@@ -75,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = "; the same command goes on from the last checkpoint" if command in RESUMED else ""
+        print(f"\nstopped{goes_on}", file=sys.stderr)
         return 130
     return int(result or 0)
 

@@ -15,10 +15,11 @@ import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ammrg.errors import CheckpointError
+from ammrg.errors import CheckpointError, SettingsError
+from callbacks.provenance import Provenance
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
 from experiments.__main__ import NOTICE
@@ -64,6 +65,18 @@ class ExperimentCLI(LightningCLI):
                 f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
             )
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Predict alone may be for other data than the checkpoint's."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":
+            parser.add_argument(
+                "--new_studies",
+                type=bool,
+                default=False,
+                help="make a memory of studies of other data than the checkpoint's, for `memory merge`",
+            )
+        return parser
+
     @property
     def folder(self) -> Path:
         """Where the run's artifacts go: ``trainer.default_root_dir``."""
@@ -81,6 +94,8 @@ class ExperimentCLI(LightningCLI):
         self.finished = False
         command = self.config.subcommand
         encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
+        if command == "predict" and self.config.predict.new_studies:
+            self.check_new_studies()
         if command != "fit" and not encoding:
             return  # these read a checkpoint with the settings kept beside it
         self.finished = command == "fit" and (self.folder / "manifest.json").exists()
@@ -95,6 +110,20 @@ class ExperimentCLI(LightningCLI):
         if not self.finished and self.config.fit.ckpt_path is None and last.exists():
             rank_zero_only(print)(f"going on from {last}")
             self.config.fit.ckpt_path = str(last)
+
+    def check_new_studies(self) -> None:
+        """New studies come into a memory, not into reports; and not in the place of the run's own memory.
+
+        Raises:
+            SettingsError: another use.
+        """
+        if self.config.predict.model.class_path.endswith("ReportGeneration"):
+            raise SettingsError("--new_studies makes a memory of other data's studies; stage 2 makes none")
+        if (self.folder / "best.ckpt").exists():
+            raise SettingsError(
+                f"--new_studies: {self.folder} is the run itself, whose memory would be replaced by one of the new "
+                "studies alone; name another place: --trainer.default_root_dir=NEW/stage1"
+            )
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer; not for a run that already ended."""
@@ -112,6 +141,12 @@ class ExperimentCLI(LightningCLI):
         if self.config.subcommand == "fit":
             trainer.loggers = [ContinuedCSVLogger(str(self.folder)), *trainer.loggers]
         return trainer
+
+    def before_predict(self) -> None:
+        """Let new studies pass the checkpoint's data check where that was asked for."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Provenance):
+                callback.new_studies = self.config.predict.new_studies
 
     def before_fit(self) -> None:
         """Start the clock that the manifest shows."""

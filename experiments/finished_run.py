@@ -1,12 +1,16 @@
-"""A finished run of stage 2 as one model, ready to write reports."""
+"""A finished run of stage 2: its network with the memories in the run's own folder, ready to write reports."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ammrg.errors import CheckpointError
-from ammrg.imaging.processor import FilmProcessor
-from ammrg.networks.pretrained import Pretrained
+from ammrg.memory.bank import bank_paths
+
+if TYPE_CHECKING:
+    from ammrg.networks.pretrained import Pretrained
+    from lightning_modules.report_generation import ReportGeneration
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -21,14 +25,42 @@ def best_checkpoint(run: Path) -> Path:
     return checkpoint
 
 
-def load_run(run: Path) -> Pretrained:
-    """The run's best network on the CPU with its decoding, how its films are read, and its map method; all of it
-    checked as at every load of a checkpoint."""
+def open_model(run: Path) -> ReportGeneration:
+    """A run's best stage-2 network on the CPU, in evaluation; says which memories it reads.
+
+    A checkpoint names its banks as they lay at training. ``run/memory`` goes before: a copy of a run, moved or pruned
+    since, is not to answer from the memories of the run it was copied from.
+
+    Raises:
+        CheckpointError: stage 2 is not there, damaged, or was trained with other memories.
+        MemoryBankError: a bank is missing or broken.
+    """
     from lightning_modules.report_generation import ReportGeneration
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
     checkpoint = best_checkpoint(run)
-    data = read_checkpoint(checkpoint).get("datamodule_hyper_parameters", {})
-    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    recorded = read_checkpoint(checkpoint).get("hyper_parameters", {})
+    paths = {name: Path(recorded[name]) for name in ("regions_memory", "reports_memory") if name in recorded}
+    own = {name: run / "memory" / path.name for name, path in paths.items()}
+    own = {name: path for name, path in own.items() if bank_paths(path)[1].is_file()}
+    model = ReportGeneration.load_from_checkpoint(
+        checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in own.items()}
+    ).eval()
+    banks = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
+    for name, path in (paths | own).items():
+        if (bank := banks[name]) is not None:
+            print(f"{name.replace('_', ' ')}: {bank_paths(path)[0]}, fingerprint {bank.fingerprint}")
+    return model
+
+
+def load_run(run: Path) -> Pretrained:
+    """:func:`open_model` as what an exported folder gives too: with its decoding, how its films are read, and its map
+    method."""
+    from ammrg.imaging.processor import FilmProcessor
+    from ammrg.networks.pretrained import Pretrained
+    from lightning_modules.stage1_checkpoint import read_checkpoint
+
+    model = open_model(run)
+    data = read_checkpoint(best_checkpoint(run)).get("datamodule_hyper_parameters", {})
     model.network.decoding = dict(model.hparams["decoding"] or {})
     return Pretrained(model.network, FilmProcessor(model.image_size, data.get("views", "all")), model.cam)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,13 +17,29 @@ from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
 from ammrg.imaging.pattern_map import draw_pattern_map
 from ammrg.memory import bank as banks
 from ammrg.memory import neighbours
-from ammrg.memory.bank import MemoryBank, bank_paths
-from ammrg.memory.editing import extend, withdraw
+from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory.editing import extend
 from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label
 from datamodules.prepared import PreparedFolder
+from experiments.memory_withdrawal import prune
 
 BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
+FOLDER_HELP = f"{BANK_HELP}, or the folder it lies in"
+
+
+def positive(text: str) -> int:
+    """A number from 1 on, for argparse."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def png(text: str) -> Path:
+    """The path of a picture, for argparse; matplotlib would write another kind, or under another name."""
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .png")
+    return Path(text)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,16 +50,19 @@ def main(argv: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     shown = commands.add_parser("show", help="what a bank holds: counts, nearest neighbours, a map of its patterns")
-    shown.add_argument("bank", type=Path, help=BANK_HELP)
+    shown.add_argument("bank", type=Path, help=f"{FOLDER_HELP}: then its banks are listed")
     shown.add_argument(
         "--of",
-        nargs="*",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="ROW|STUDY",
         help="patterns whose neighbours are listed (default: one a finding)",
     )
-    shown.add_argument("--neighbours", type=int, default=3, metavar="K", help="how many for each (default %(default)s)")
-    shown.add_argument("--map", type=Path, metavar="PNG", help="draw the patterns on a plane, coloured by finding")
+    shown.add_argument(
+        "--neighbours", type=positive, default=3, metavar="K", help="how many for each (default %(default)s)"
+    )
+    shown.add_argument("--map", type=png, metavar="PNG", help="draw the patterns on a plane, coloured by finding")
 
     checked = commands.add_parser("check", help="read a bank with every guard; exit status 1 where one refuses it")
     checked.add_argument("bank", type=Path, help=BANK_HELP)
@@ -55,12 +73,10 @@ def main(argv: Sequence[str]) -> int:
     merged.add_argument("--out", type=Path, required=True, help="path of the extended bank")
 
     pruned = commands.add_parser("prune", help="drop studies or patients from a bank and prove that they are gone")
-    pruned.add_argument("bank", type=Path, help=BANK_HELP)
-    pruned.add_argument("--study", nargs="+", default=[], metavar="ID", help="studies to drop")
-    pruned.add_argument(
-        "--patient", nargs="+", default=[], metavar="ID", help="patients to drop, with all their studies"
-    )
-    pruned.add_argument("--out", type=Path, help="path of the smaller bank (default: in place)")
+    pruned.add_argument("bank", type=Path, help=f"{FOLDER_HELP}: then all its banks")
+    for name, help_text in (("--study", "studies to drop"), ("--patient", "patients to drop, with all their studies")):
+        pruned.add_argument(name, nargs="+", action="extend", default=[], metavar="ID", help=help_text)
+    pruned.add_argument("--out", type=Path, help="path of the smaller bank, or their folder (default: in place)")
 
     leaned = commands.add_parser(
         "associations", help="do positive findings recall regions of their own, beside chance?"
@@ -70,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
         command.add_argument("run", type=Path, help="a finished run: outputs/<dataset>/<run>")
     leaned.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: %(default)s")
     leaned.add_argument(
-        "--top", type=int, default=5, metavar="K", help="strongest regions looked at; default %(default)s"
+        "--top", type=positive, default=5, metavar="K", help="strongest regions looked at; default %(default)s"
     )
 
     for command in (checked, merged):
@@ -100,7 +116,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def show(path: Path, of: Sequence[str] = (), count: int = 3, picture: Path | None = None) -> None:
-    """Print what a bank holds; draw its patterns where a picture is asked for."""
+    """Print what a bank holds, or which banks a folder does; draw a bank's patterns where a picture is asked for.
+
+    Raises:
+        MemoryBankError: no bank there, no such pattern, or a picture that cannot be written.
+    """
+    if path.is_dir():
+        if of or picture:
+            raise MemoryBankError(
+                f"{path}: a folder; --of and --map are of one bank: {', '.join(map(str, banks_in(path)))}"
+            )
+        Console().print(listing(path))
+        return
     bank = banks.load(path)
     groups = finding_of_pattern(bank)
     console = Console()
@@ -120,8 +147,23 @@ def show(path: Path, of: Sequence[str] = (), count: int = 3, picture: Path | Non
         names = [FINDINGS[group] if group >= 0 else "none" for group in groups.tolist()]
         queries = [not studies for studies in bank.study_ids]
         title = f"{bank.meta.kind}: {len(bank)} patterns of {bank.width} numbers"
-        draw_pattern_map(points.numpy(), names, queries, shares.tolist(), title, picture)
+        try:
+            draw_pattern_map(points.numpy(), names, queries, shares.tolist(), title, picture)
+        except OSError as error:
+            raise MemoryBankError(f"--map {picture}: cannot be written ({error}); name another place") from error
         console.print(f"\n{picture}", markup=False, highlight=False, soft_wrap=True)
+
+
+def listing(folder: Path) -> Table:
+    """The banks of a folder, a row each."""
+    table = Table(padding=(0, 1, 0, 0), pad_edge=False)
+    for head in ("bank", "kind", "patterns", "studies", "fingerprint"):
+        table.add_column(head, justify="right" if head in ("patterns", "studies") else "left", overflow="fold")
+    for path in banks_in(folder):
+        bank = banks.load(path)
+        studies = {study for owners in bank.study_ids for study in owners}
+        table.add_row(str(path), bank.meta.kind, str(len(bank)), str(len(studies)), bank.fingerprint)
+    return table
 
 
 def description(bank: MemoryBank, path: Path) -> Table:
@@ -199,7 +241,7 @@ def asked_rows(bank: MemoryBank, of: Sequence[str]) -> list[int]:
     rows = []
     for name in of:
         owned = [row for row, studies in enumerate(bank.study_ids) if name in studies]
-        if not owned and name.isdigit() and int(name) < len(bank):
+        if not owned and name.isdecimal() and int(name) < len(bank):
             owned = [int(name)]
         if not owned:
             raise MemoryBankError(f"--of {name}: no study that owns a pattern, and no row (0 to {len(bank) - 1})")
@@ -258,28 +300,36 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
     kind = banks.load(path).meta.kind
     given = guards(data, stage1, kind)
     bank = banks.load(path, **given._asdict())
+    encoder = given.encoder_fingerprint
+    if kind == "reports":
+        encoder = f"{bank.meta.encoder_fingerprint}, of a text encoder: no checkpoint has it; merge compares two banks'"
     console = Console()
     console.print(f"{bank_paths(path)[1]}: whole, {len(bank)} patterns, fingerprint {bank.fingerprint}", soft_wrap=True)
     for guard, against in (
         ("evaluation studies", f"none of {len(given.forbidden_studies)} owns a pattern" if data else ""),
         ("evaluation patients", f"none of {len(given.forbidden_subjects)} owns a pattern" if data else ""),
         ("data", given.data_fingerprint or ""),
-        ("encoder", given.encoder_fingerprint or ""),
+        ("encoder", encoder or ""),
     ):
-        console.print(f"  {guard}: {against or 'not checked (--data and --stage1 say against what)'}", highlight=False)
+        console.print(
+            f"  {guard}: {against or 'not checked (--data and --stage1 say against what)'}",
+            highlight=False,
+            soft_wrap=True,
+        )
     return bank
 
 
 def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
-    """Write the bank with the other's new studies.
+    """Write the bank with the other's new studies, where no guard refuses either.
 
     Raises:
-        MemoryBankError: banks that do not fit, or an evaluation study among the owners.
+        MemoryBankError: banks that do not fit, what :func:`ammrg.memory.bank.load` refuses of the first, or an
+            evaluation study among the owners of the second; nothing is written then.
     """
-    bank = banks.load(path)
-    given = guards(data, stage1, bank.meta.kind)
-    merged = extend(bank, banks.load(other))
-    banks.check_leaks(merged, given.forbidden_studies, given.forbidden_subjects, where=str(other))
+    given = guards(data, stage1, banks.load(path).meta.kind)
+    bank, added = banks.load(path, **given._asdict()), banks.load(other)
+    banks.check_leaks(added, given.forbidden_studies, given.forbidden_subjects, where=str(bank_paths(other)[1]))
+    merged = extend(bank, added)
     banks.save(merged, out)
     back = banks.load(out, **given._asdict())
     print(f"{bank_paths(out)[0]}: {merged.meta.edits[-1].what}")
@@ -287,107 +337,3 @@ def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: P
     if data is None:
         print("not checked against any evaluation split (--data FOLDER); stage 2 checks it when it loads")
     return back
-
-
-# --- prune ------------------------------------------------------------------------------------------------------------
-
-
-class Proof(NamedTuple):
-    """What is left of withdrawn studies in a bank's files."""
-
-    ids: int
-    """Dropped studies and patients that are still named, anywhere in the sidecar."""
-    patterns: int
-    """Patterns that are there more often than those who may stay own them, number for number."""
-    texts: int
-    """The same of reports' texts."""
-    same_fingerprint: bool
-
-    @property
-    def is_gone(self) -> bool:
-        """Nothing is left."""
-        return not (self.ids or self.patterns or self.texts or self.same_fingerprint)
-
-
-def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path | None = None) -> Proof:
-    """Drop studies and patients, write the bank, read it again and prove that they are gone.
-
-    Raises:
-        MemoryBankError: an id that owns nothing, nothing left, or, which no bank has shown yet, a trace that stayed.
-    """
-    before = banks.load(path)
-    known = {
-        "study": {study for owners in before.study_ids for study in owners},
-        "patient": {subject for owners in before.subject_ids for subject in owners},
-    }
-    if not (studies or patients):
-        raise MemoryBankError("prune: name whom to drop: --study ID or --patient ID")
-    for kind, ids in (("study", studies), ("patient", patients)):
-        unknown = sorted(set(ids) - known[kind])
-        if unknown:
-            raise MemoryBankError(
-                f"{path}: {kind} {', '.join(unknown)} owns no pattern of this bank; nothing was changed"
-            )
-    after = withdraw(before, studies, patients)
-    target = out or path
-    banks.save(after, target)
-    back = banks.load(target)
-    found = proof(before, back, target, studies, patients)
-    went = len(before) - len(back)
-    lost = sum(len(owners) for owners in before.study_ids) - sum(len(owners) for owners in back.study_ids)
-    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
-    for name, fact in {
-        "bank": str(bank_paths(target)[0]),
-        "dropped": f"{len(set(studies))} studies and {len(set(patients))} patients by name",
-        "patterns": f"{len(before)} -> {len(back)}: {went} went",
-        "owners": f"{lost} struck, {lost - went} of them from patterns that others own too",
-        "ids left": f"{found.ids} of those dropped are named in {bank_paths(target)[1].name}",
-        "patterns left": f"{found.patterns} that nobody who stays owns",
-        "texts left": f"{found.texts} that nobody who stays owns",
-        "fingerprint": f"{before.fingerprint} -> {back.fingerprint}",
-    }.items():
-        table.add_row(name, fact)
-    Console().print(table)
-    if not found.is_gone:
-        raise MemoryBankError(
-            f"{target}: traces stayed (see above): do not use this bank; build it again from data without those studies"
-        )
-    print(
-        "gone. Copies elsewhere (exports, backups, weights trained with the old bank) are not this command's to clear"
-    )
-    return found
-
-
-def proof(
-    before: MemoryBank, after: MemoryBank, path: Path, studies: Collection[str], patients: Collection[str]
-) -> Proof:
-    """Look for what was withdrawn in the bank as it was read again, and in its sidecar's own words."""
-    sidecar = json.loads(bank_paths(path)[1].read_text(encoding="utf-8"))
-    gone = set(studies)
-    for owners, subjects in zip(before.study_ids, before.subject_ids, strict=True):
-        gone.update(study for study, subject in zip(owners, subjects, strict=True) if subject in set(patients))
-    named_studies = set(_strings({key: value for key, value in sidecar.items() if key != "subject_ids"}))
-    named_patients = set(_strings({key: value for key, value in sidecar.items() if key != "study_ids"}))
-    may_stay = [row for row, owners in enumerate(before.study_ids) if not owners or set(owners) - gone]
-    kept = before.take(torch.tensor(may_stay, dtype=torch.int64))
-    patterns, texts = (
-        Counter(content(after)) - Counter(content(kept))
-        for content in (lambda bank: [row.tobytes() for row in bank.patterns.numpy()], lambda bank: bank.texts)
-    )
-    return Proof(
-        ids=len(gone & named_studies) + len(set(patients) & named_patients),
-        patterns=patterns.total(),
-        texts=texts.total(),
-        same_fingerprint=before.fingerprint == after.fingerprint,
-    )
-
-
-def _strings(value: object) -> list[str]:
-    """Every string of a JSON value, keys apart."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for part in value.values() for text in _strings(part)]
-    if isinstance(value, list):
-        return [text for part in value for text in _strings(part)]
-    return []

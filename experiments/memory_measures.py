@@ -17,11 +17,11 @@ from ammrg.memory.bank import check_leaks
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
 from datamodules.studies import StudyDataModule
 from experiments import score
+from experiments.finished_run import open_model
 from experiments.guards import GUARDS, write_guards_of_run
 from experiments.manifest import write_json
 from experiments.score_table import COLUMNS
 from lightning_modules.report_generation import ReportGeneration
-from lightning_modules.stage1_checkpoint import read_checkpoint
 
 MEMORY_GUARDS = tuple(name for name in GUARDS if name.startswith("memory"))
 SHOWN = ("clinical_micro_f1_13_neg", "clinical_macro_f1_14_neg", "cider")
@@ -33,11 +33,7 @@ def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
     Raises:
         CheckpointError: stage 2 is not there, or damaged.
     """
-    checkpoint = run / "stage2" / "best.ckpt"
-    read_checkpoint(checkpoint)  # one clear error where the file is damaged or missing
-    datamodule = data_of_run(run)
-    model = ReportGeneration.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    return model, datamodule
+    return open_model(run), data_of_run(run)
 
 
 def data_of_run(run: Path) -> StudyDataModule:
@@ -96,9 +92,9 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
 def association_table(total: AssociationScores, each: dict[str, AssociationScores], k: int) -> Table:
     """A row a finding, and all."""
     table = Table(title="what a positive finding's query recalls", pad_edge=False, padding=(0, 1, 0, 0))
-    heads = ("finding", "queries", "strongest alike", f"top {k} alike", "weight alike", "chance", "on regions")
+    heads = ("finding", "queries", "top 1 alike", f"top {k} alike", "weight alike", "chance", "on regions")
     for head in heads:
-        table.add_column(head, justify="left" if head == "finding" else "right")
+        table.add_column(head, justify="left" if head == "finding" else "right", no_wrap=head == "finding")
     for name, scores in (*each.items(), ("all", total)):
         shares = (scores.top, scores.top_k, scores.weight, scores.chance, scores.on_regions)
         table.add_row(name, str(scores.queries), *(f"{share:.0%}" for share in shares), end_section=name != "all")

@@ -11,7 +11,14 @@ import yaml
 
 from ammrg.errors import SettingsError
 
-COSMETIC = ("ckpt_path", "weights_only", "config", "trainer.enable_progress_bar", "trainer.default_root_dir")
+COSMETIC = (
+    "ckpt_path",
+    "weights_only",
+    "config",
+    "new_studies",
+    "trainer.enable_progress_bar",
+    "trainer.default_root_dir",
+)
 """Keys that may differ between a run and its continuation: they change no number."""
 
 

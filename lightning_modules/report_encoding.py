@@ -47,7 +47,7 @@ class ReportEncoding(LightningModule):
 
     @property
     def fingerprint(self) -> str:
-        """The text encoder's fingerprint: stored in the bank, checked by stage 2."""
+        """The text encoder's fingerprint: stored in the bank, and equal in banks that are merged."""
         assert self.encoder is not None
         return self.encoder.fingerprint
 

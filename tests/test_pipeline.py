@@ -23,6 +23,8 @@ from ammrg.memory import bank as banks
 from ammrg.networks import pretrained
 from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
+from datamodules.prepared import PreparedFolder
+from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
 from experiments.ablate import told
 from experiments.export import checked_split
@@ -279,8 +281,6 @@ def test_a_test_study_slipped_into_a_memory_is_refused(
 
 
 def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    from datamodules.sources.phantom import draw_study
-
     film = run.root / "film.png"
     film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
     assert main(["describe", str(film), "--run", str(run.folder), "--out", str(run.root / "described")]) == 0
@@ -327,6 +327,63 @@ def test_a_withdrawn_patient_leaves_a_trained_run_usable(run: Run, capsys: pytes
     shutil.copy(run.memory / "regions.json", less.memory / "regions.json")
     assert less.write_reports() == 1
     assert "regions.safetensors" in capsys.readouterr().err
+
+
+def test_a_copied_run_answers_from_its_own_memories(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = Run(run.root, "copied")
+    shutil.copytree(run.folder, copy.folder)
+    whole = banks.load(run.memory / "regions")
+    patient = next(ids[0] for ids in whole.subject_ids if ids)
+    assert main(["memory", "prune", str(copy.memory), "--patient", patient]) == 0
+    pruned = banks.load(copy.memory / "regions").fingerprint
+    assert pruned != whole.fingerprint
+    capsys.readouterr()
+    assert main(["memory", "associations", str(copy.folder), "--split", "train", "--top", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert f"regions memory: {copy.memory}/regions.safetensors, fingerprint {pruned}" in shown
+    assert f"reports memory: {copy.memory}/reports.safetensors" in shown
+    assert json.loads((copy.folder / "associations.json").read_text())["memory"] == pruned
+    film = run.root / "copied.png"
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    assert main(["describe", str(film), "--run", str(copy.folder)]) == 0
+    assert f"regions memory: {copy.memory}/regions.safetensors, fingerprint {pruned}" in capsys.readouterr().out
+    for file in (copy.memory / "regions").parent.glob("regions.*"):
+        file.unlink()
+    assert main(["memory", "associations", str(copy.folder), "--split", "train"]) == 0  # there is no other
+    assert f"{run.memory}/regions.safetensors, fingerprint {whole.fingerprint}" in capsys.readouterr().out
+
+
+def test_new_studies_come_into_the_memories_of_a_trained_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    grown, new = Run(run.root, "grown"), run.root / "new"
+    shutil.copytree(run.folder, grown.folder)
+    sizes = "train=80,val=2,test=2"  # the run's 64 training studies and 16 more
+    assert main(["prepare", "--dataset", "phantom", "--out", str(new / "data"), "--studies", sizes]) == 0
+    mine = ["predict", "-c", f"{grown.stage1}/config.yaml", f"--ckpt_path={grown.stage1}/best.ckpt"]
+    mine += [f"--data.folder={new}/data", f"--trainer.default_root_dir={new}/stage1"]
+    for words, message in (
+        ([], "--new_studies=true makes a memory of new studies"),
+        (["--new_studies=true", f"--trainer.default_root_dir={grown.stage1}"], "is the run itself, whose memory would"),
+        (["--new_studies=true", "--data.image_size=96"], "trained on films of 64 pixels, but data.image_size is 96"),
+    ):
+        assert main([*mine, *words]) == 1
+        assert message in capsys.readouterr().err
+        assert not (new / "memory").exists()
+    assert main([*mine, "--new_studies=true"]) == 0
+    encode = ["predict", "-c", f"{grown.memory}/config.yaml", f"--data.folder={new}/data"]
+    assert main([*encode, f"--trainer.default_root_dir={new}/memory"]) == 0
+    for bank, guards in (("regions", ["--stage1", f"{grown.stage1}/best.ckpt"]), ("reports", [])):
+        place = str(grown.memory / bank)
+        merge = ["memory", "merge", place, f"{new}/memory/{bank}", "--out", place, "--data", str(run.data)]
+        assert main([*merge, *guards]) == 0
+    added = owners(grown.memory / "reports.json") - owners(run.memory / "reports.json")
+    assert added
+    assert added <= set(PreparedFolder(new / "data").index("train").study_ids[64:])
+    capsys.readouterr()
+    assert main(["memory", "associations", str(grown.folder), "--split", "train", "--top", "1"]) == 0
+    shown = capsys.readouterr().out  # stage 2 loads what it was not trained with, and says so
+    assert shown.count("was edited since this checkpoint was trained (merged with") == 2
+    assert main(["predict", "-c", f"{grown.stage2}/config.yaml", "--new_studies=true"]) == 1
+    assert "stage 2 makes none" in capsys.readouterr().err
 
 
 def owners_of(run: Run, study: str) -> set[str]:

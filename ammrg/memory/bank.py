@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +25,7 @@ from ammrg.memory.owners import Exclude, OwnerIndex
 FORMAT = "ammrg-memory-bank"
 FORMAT_VERSION = 2
 BankKind = Literal["regions", "reports"]
+FINGERPRINT = re.compile("[0-9a-f]{16}")
 NAMED_IN_ERRORS = 5
 """How many ids an error names before it counts the rest."""
 
@@ -137,10 +140,14 @@ class MemoryBank:
         return OwnerIndex(self.study_ids, self.subject_ids)
 
     @cached_property
+    def is_owned(self) -> Tensor:
+        """bool ``[n]``: False for a disease query."""
+        return torch.tensor([bool(studies) for studies in self.study_ids], dtype=torch.bool)
+
+    @cached_property
     def region_findings(self) -> Tensor:
         """int64 ``[n]``: the finding of each region; -1 for what has no owner (a disease query) and for reports."""
-        owned = torch.tensor([bool(studies) for studies in self.study_ids], dtype=torch.bool)
-        return torch.where(owned, self.findings, -1)
+        return torch.where(self.is_owned, self.findings, -1)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -215,26 +222,29 @@ def check_leaks(
 def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
     """Writes ``path.safetensors`` (tensors) and ``path.json`` (meta, owners, texts).
 
-    Both files are written whole beside their places and then moved there; the JSON, moved last, names the content of
-    the tensors' file, so that halves of two different saves are told apart at load.
+    A reader finds the old bank or the new one, never half of each: the new tensors lie whole beside the old ones,
+    named by their content, before the one step that counts, the JSON's, makes them the bank's; only then do they take
+    the old ones' place. What earlier saves that were killed left behind (ids and texts, perhaps withdrawn) is removed.
 
     Raises:
-        MemoryBankError: an empty bank, non-finite patterns, or another split than ``train``.
+        MemoryBankError: an empty bank, content out of range, another split than ``train``, or a place that cannot be
+            written (what could be read there still can).
     """
     tensors_path, json_path = bank_paths(path)
     _check_content(bank, str(tensors_path))
-    tensors_path.parent.mkdir(parents=True, exist_ok=True)
     parts = [target.with_name(f".{target.name}.{os.getpid()}.part") for target in (tensors_path, json_path)]
     try:
+        tensors_path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bank._tensors().items()}
         # one entry only: safetensors writes several in random order, and equal banks must be equal files
         save_file(tensors, parts[0], metadata={"format": FORMAT})
+        content = file_fingerprint(parts[0])
         sidecar = {
             "format": FORMAT,
             **dataclasses.asdict(bank.meta),
             "count": len(bank),
             "width": bank.width,
-            "tensors": file_fingerprint(parts[0]),
+            "tensors": content,
             "finding_names": FINDINGS,
             "study_ids": bank.study_ids,
             "subject_ids": bank.subject_ids,
@@ -244,11 +254,24 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
         for part in parts:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
-        os.replace(parts[0], tensors_path)
+        arriving = _arriving(tensors_path, content)
+        if not arriving.exists():  # else the bank's own tensors, where an earlier save was killed
+            os.replace(parts[0], arriving)
+            parts[0] = arriving
         os.replace(parts[1], json_path)
+        parts.clear()
+        os.replace(arriving, tensors_path)
+        for leftover in _leftovers(tensors_path):
+            leftover.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise MemoryBankError(
+            f"{tensors_path}: cannot be written ({error}). Make room or name another place; a bank that was there "
+            "can still be read"
+        ) from error
     finally:
         for part in parts:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # nothing there, or no folder even
+                part.unlink()
 
 
 def load(
@@ -263,25 +286,32 @@ def load(
 
     Args:
         path: the bank's path, without suffix or with either file's.
-        encoder_fingerprint: of the encoder in use; None: not checked.
+        encoder_fingerprint: of the encoder in use; None: not checked (where reports are recalled, no text encoder is
+            in use).
         data_fingerprint: of the prepared data in use; None: not checked.
         forbidden_studies: ids of the validation and test studies, wherever a split is known.
         forbidden_subjects: ids of their patients.
 
     Raises:
         MemoryBankError: a file missing or broken, another format version, encoder or data set, another split than
-            ``train``, an empty bank, non-finite patterns, or an evaluation study among the owners.
+            ``train``, an empty bank, content out of range or not of its kind, or an evaluation study among the owners.
     """
     tensors_path, json_path = bank_paths(path)
     where = str(json_path)
     sidecar = _read_sidecar(json_path)
+    arriving = _arriving(tensors_path, sidecar["tensors"])
+    if arriving.is_file():
+        tensors_path = arriving  # of a save that was killed before its last step
     if not tensors_path.is_file():
         raise MemoryBankError(f"{tensors_path}: missing beside {json_path.name}; build the memory again")
-    found = file_fingerprint(tensors_path)
+    try:
+        found = file_fingerprint(tensors_path)
+    except OSError as error:
+        raise MemoryBankError(f"{tensors_path}: cannot be read ({error})") from error
     if sidecar["tensors"] != found:
         raise MemoryBankError(
             f"{tensors_path}: content {found}, but {json_path.name} belongs to {sidecar['tensors']}: "
-            "an interrupted save or a changed file; build the memory again"
+            "an interrupted copy or a changed file; build the memory again"
         )
     try:
         tensors = load_file(tensors_path)
@@ -295,6 +325,9 @@ def load(
     except (SafetensorError, OSError, TypeError, MemoryBankError) as error:
         raise MemoryBankError(f"{tensors_path}: not a whole memory bank ({error}); build the memory again") from error
     _check_content(bank, where)
+    for name, said, held in (("count", sidecar["count"], len(bank)), ("width", sidecar["width"], bank.width)):
+        if said != held:
+            raise MemoryBankError(f"{where}: {name} is {said}, but its tensors hold {held}; build the memory again")
     for field, found, wanted in (
         ("encoder", bank.meta.encoder_fingerprint, encoder_fingerprint),
         ("data", bank.meta.data_fingerprint, data_fingerprint),
@@ -309,15 +342,55 @@ def load(
 
 
 def bank_paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """The two files of a bank: (``.safetensors``, ``.json``)."""
+    """The two files of a bank: (``.safetensors``, ``.json``).
+
+    Raises:
+        MemoryBankError: a path that ends in no name.
+    """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise MemoryBankError(f"{path}: a folder, not a bank; name one, e.g. {path / 'regions'}")
     if path.suffix in (".safetensors", ".json"):
         path = path.with_suffix("")
     return path.with_name(path.name + ".safetensors"), path.with_name(path.name + ".json")
 
 
+def banks_in(folder: Path) -> list[Path]:
+    """The banks of a folder (paths without suffix), by name.
+
+    Raises:
+        MemoryBankError: there is none.
+    """
+    named = [(path, path.with_suffix(".safetensors")) for path in sorted(folder.glob("*.json"))]
+    found = [path.with_suffix("") for path, tensors in named if tensors.exists() or _arrived(tensors)]
+    if not found:
+        raise MemoryBankError(f"{folder}: no memory bank in this folder; build one first (make memories)")
+    return found
+
+
+def _arriving(tensors_path: Path, content: str) -> Path:
+    """Where tensors lie between being the bank's, by its JSON, and having its name."""
+    return tensors_path.with_suffix(f".{content}.safetensors")
+
+
+def _arrived(tensors_path: Path) -> list[Path]:
+    """All of :func:`_arriving` that are there, of whatever content."""
+    name = re.compile(rf"{re.escape(tensors_path.stem)}\.{FINGERPRINT.pattern}\.safetensors")
+    there = [file for file in tensors_path.parent.iterdir() if name.fullmatch(file.name)]
+    return [file for file in there if not file.with_suffix(".json").exists()]  # that would be another bank's
+
+
+def _leftovers(tensors_path: Path) -> list[Path]:
+    """What is there of saves of this bank that did not end."""
+    name = re.compile(rf"\.{re.escape(tensors_path.stem)}\.(safetensors|json)\.\d+\.part")
+    return [file for file in tensors_path.parent.iterdir() if name.fullmatch(file.name)] + _arrived(tensors_path)
+
+
 _FIELDS = {
     "tensors": str,
+    "count": int,
+    "width": int,
+    "finding_names": list,
     "study_ids": list,
     "subject_ids": list,
     "texts": list,
@@ -355,6 +428,13 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
             )
     if sidecar["kind"] not in get_args(BankKind):
         raise MemoryBankError(f"{path}: kind is {sidecar['kind']!r}, not one of {', '.join(get_args(BankKind))}")
+    if not FINGERPRINT.fullmatch(sidecar["tensors"]):
+        raise MemoryBankError(f"{path}: tensors is {sidecar['tensors']!r}, not 16 hex digits; build the memory again")
+    if sidecar["finding_names"] != list(FINDINGS):
+        raise MemoryBankError(
+            f"{path}: finding_names are {', '.join(map(str, sidecar['finding_names']))}; its findings count by another "
+            f"list than this code's ({', '.join(FINDINGS)}): build the memory again"
+        )
     return sidecar
 
 
@@ -375,11 +455,48 @@ def _check_content(bank: MemoryBank, where: str) -> None:
             f"{where}: {len(broken)} of {len(bank)} patterns hold NaN or infinity (rows {_named(map(str, broken))}). "
             "The encoder that made them is broken: train it again, then build the memory again"
         )
+    if bank.width < 2:
+        raise MemoryBankError(f"{where}: patterns of width {bank.width}; layer-normed, nothing is left of them")
+    for rule, allowed in _rules(bank).items():
+        if not allowed.all():
+            rows = (~allowed).nonzero().flatten().tolist()
+            raise MemoryBankError(
+                f"{where}: {rule}, but not in {len(rows)} of {len(bank)} patterns (rows {_named(map(str, rows))}); "
+                "build the memory again"
+            )
+
+
+def _rules(bank: MemoryBank) -> dict[str, Tensor]:
+    """What each pattern of a bank of its kind obeys, in words -> where it does, bool ``[n]``."""
+    boxes = bank.boxes
+    on_film = ((boxes >= 0) & (boxes <= 1)).all(dim=1) & (boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
+    has_text = torch.tensor([bool(text) for text in bank.texts])
+    rules = {
+        "scores lie in [0, 1]": (bank.scores >= 0) & (bank.scores <= 1),  # NaN does not
+        "views count from 0, or are -1": bank.views >= -1,
+        "boxes are x0 <= x1, y0 <= y1 in [0, 1], or all NaN": on_film | boxes.isnan().all(dim=1),
+        "owning studies have an id": torch.tensor(["" not in studies for studies in bank.study_ids]),
+    }
+    if bank.meta.kind == "regions":
+        rules |= {
+            "a region has no text": ~has_text,
+            "a region or a disease query has a finding": bank.findings >= 0,
+        }
+    else:
+        rules |= {
+            "a report has a text": has_text,
+            "a report has no finding of its own": bank.findings == -1,
+            "a report has an owner": bank.is_owned,
+        }
+    return rules
 
 
 def _meta(sidecar: dict[str, Any]) -> BankMeta:
     fields = {field.name: sidecar[field.name] for field in dataclasses.fields(BankMeta)}
-    return BankMeta(**fields | {"edits": tuple(BankEdit(**edit) for edit in fields["edits"])})
+    edits = tuple(BankEdit(**edit) for edit in fields["edits"])
+    if not all(isinstance(word, str) for edit in edits for word in dataclasses.astuple(edit)):
+        raise MemoryBankError("edits must be a list of {before: string, what: string}")
+    return BankMeta(**fields | {"edits": edits})
 
 
 def _owners(sidecar: dict[str, Any], field: str) -> tuple[tuple[str, ...], ...]:

@@ -38,7 +38,7 @@ def nearest(bank: MemoryBank, rows: Tensor, k: int) -> Neighbours:
     """The k nearest patterns of other patients, for each of the rows ``[m]``.
 
     Near = cosine of the affine-free layer-norms, what a retrieval sees before its projections. Disease queries are
-    neighbours of none; a pattern of several owners is another's to each of them.
+    neighbours of none; a pattern of several owners is another's to each of them, and has no neighbour of any of them.
     """
     points, k = _directions(bank), min(k, len(bank))
     found = [
@@ -52,7 +52,7 @@ def agreement(bank: MemoryBank, groups: Tensor) -> dict[int, Agreement]:
     """For each group (finding) that the bank's patterns ``[n]`` belong to: does like lie near like? Patterns of groups
     < 0, without an owner, or of the only patient are left out."""
     points = _directions(bank)
-    rows = (_owned(bank) & (groups >= 0)).nonzero().flatten()
+    rows = (bank.is_owned & (groups >= 0)).nonzero().flatten()
     hits, chances, asked = [torch.empty(0)], [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
     for part in torch.split(rows, ROWS_AT_ONCE):
         others = _others(bank, part) & (groups >= 0)
@@ -90,19 +90,11 @@ def _directions(bank: MemoryBank) -> Tensor:
     return F.normalize(F.layer_norm(bank.patterns, (bank.width,)), dim=1)
 
 
-def _owned(bank: MemoryBank) -> Tensor:
-    return torch.tensor([bool(studies) for studies in bank.study_ids], dtype=torch.bool)
-
-
 def _others(bank: MemoryBank, rows: Tensor) -> Tensor:
-    """Which patterns are another patient's (another study's, where the patient is unknown), bool ``[m n]``."""
-    owners = [(bank.study_ids[row], bank.subject_ids[row]) for row in rows.tolist()]
-    others = owners_mask(
-        bank,
-        [studies[0] if studies else "" for studies, _ in owners],
-        [subjects[0] if subjects else "" for _, subjects in owners],
-        "patient",
-    )
-    others &= _owned(bank)
-    others[torch.arange(len(rows)), rows] = False
+    """Which patterns are of none of the rows' own patients (own studies, where a patient is unknown) alone, bool
+    ``[m n]``."""
+    others = bank.is_owned.repeat(len(rows), 1)
+    for place, row in enumerate(rows.tolist()):
+        others[place] &= owners_mask(bank, bank.study_ids[row], bank.subject_ids[row], "patient").all(dim=0)
+        others[place, row] = False  # a shared pattern is nobody's alone, and so not masked
     return others

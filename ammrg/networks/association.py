@@ -55,6 +55,9 @@ class Stored(NamedTuple):
 class PatternNorm:
     """The affine-free layer-norm of a frozen pattern tensor, computed once and kept while that tensor stays as it is.
 
+    A change through ``patterns.data`` or NumPy goes unseen: torch counts no version there. Change patterns in place
+    under ``torch.no_grad()``, or give another tensor.
+
     Never part of a state dict, a copy or a pickle. Patterns that need a gradient are normalised each time; so are
     patterns under ``torch.compile``, whose graphs know no memory of earlier calls.
     """
@@ -108,7 +111,7 @@ def recall(
     graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
     if stored.whole is not None and k == 0 and dropout == 0.0 and not graph:
         return _fused(probes, stored.whole, mask)
-    at_once = max(1, numbers_at_once // probes.shape[:3].numel())
+    at_once = max(1, numbers_at_once // max(1, probes.shape[:3].numel()))
     if stored.whole is None:
         at_once = min(at_once, max(1, numbers_at_once // p))
     elif n <= at_once:
@@ -118,7 +121,7 @@ def recall(
 
 def scores(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
     """Scores ``[b s h m]`` of probes ``[b s h p]`` and patterns ``[m p]``, -inf where the mask ``[b m]`` is False."""
-    found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], -1)
+    found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], len(patterns))
     return found if mask is None else found.masked_fill_(~mask[:, None, None], -torch.inf)
 
 

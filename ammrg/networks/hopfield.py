@@ -88,15 +88,18 @@ class HopfieldRetrieval(nn.Module):
             "numbers_at_once": numbers_at_once,
         }
         for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
-        betas = [float(beta)] * heads if isinstance(beta, int | float) else [float(value) for value in beta]
-        if len(betas) != heads or not all(value > 0 and math.isfinite(value) for value in betas):
+            if not _is_count(size) or size < 1:
+                raise ValueError(f"{name} must be a whole number from 1 on, not {size}")
+        given = [beta] * heads if isinstance(beta, int | float) else list(beta)
+        betas = [float(value) for value in given]
+        if len(betas) != heads or any(isinstance(value, bool) or not 0 < value < math.inf for value in given):
             raise ValueError(f"beta must be one number > 0, or one for each of the {heads} heads, not {beta}")
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
-        if steps < 0 or tolerance < 0:
-            raise ValueError(f"steps ({steps}) and tolerance ({tolerance}) must not be negative")
+        if not _is_count(steps) or steps < 0:
+            raise ValueError(f"steps must be a whole number from 0 on, not {steps}")
+        if not tolerance >= 0:  # NaN is not
+            raise ValueError(f"tolerance must not be negative, not {tolerance}")
         self.state_width, self.pattern_width, self.out_width = state_width, pattern_width, out_width
         self.association_width, self.heads = association_width, heads
         self.dropout, self.steps, self.tolerance, self.numbers_at_once = dropout, steps, tolerance, numbers_at_once
@@ -303,6 +306,10 @@ class HopfieldRetrieval(nn.Module):
             if not torch.compiler.is_compiling() and not moving.any():
                 break
         return queries
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _core_dtype(states: Tensor) -> torch.dtype:

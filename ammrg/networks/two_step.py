@@ -37,7 +37,7 @@ def recall_among(
     """
     b, s, h, p = probes.shape
     n = len(stored.patterns)
-    barred = 0 if mask is None else int((~mask).sum(dim=1).max())
+    barred = 0 if mask is None or b == 0 else int((~mask).sum(dim=1).max())
     asked = min(n, candidates.per_state + barred)
     rows = candidates.search(probes.detach().reshape(-1, p).float(), asked).view(b, s, h, asked)
     allowed = rows >= 0
@@ -49,7 +49,7 @@ def recall_among(
     at_once = max(1, numbers_at_once // (h * asked * p))
     flat, flat_rows, flat_allowed = probes.flatten(0, 1), rows.flatten(0, 1), allowed.flatten(0, 1)  # [(b s) h ..]
     parts = []
-    for start in range(0, b * s, at_once):
+    for start in range(0, max(1, b * s), at_once):  # an empty batch is one empty part
         chunk = slice(start, start + at_once)
         if graph and at_once < b * s:
             among = checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from ammrg.findings import FINDINGS
 from ammrg.memory import bank as banks
 from ammrg.memory.bank import BankMeta, MemoryBank, load, save
 from ammrg.memory.editing import withdraw
+from ammrg.metrics.associations import AssociationScores
 from datamodules.prepared import PreparedFolder
-from experiments import memory
+from experiments import memory_withdrawal
 from experiments.__main__ import main
 
 WIDTH = 8
@@ -101,7 +104,12 @@ def test_show_lists_the_neighbours_of_what_is_asked_for(path: Path, capsys: pyte
 
 def test_check_says_what_was_checked(path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["memory", "check", str(path)]) == 0
-    assert "evaluation studies: not checked (--data" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "evaluation studies: not checked (--data" in shown
+    if path.name == "reports":  # no checkpoint has a text encoder's fingerprint
+        assert f"encoder: {'e' * 16}, of a text encoder: no checkpoint has it; merge compares two banks'" in shown
+    else:
+        assert "encoder: not checked (--data" in shown
     save(dataclasses.replace(load(path), meta=meta_of(path, prepared)), path)
     assert main(["memory", "check", str(path), "--data", str(prepared)]) == 0
     shown = capsys.readouterr().out
@@ -161,6 +169,32 @@ def test_merge_refuses_an_evaluation_study_and_writes_nothing(
     assert not out.with_suffix(".json").exists()
 
 
+@pytest.mark.parametrize("out", ["both", "same"])
+def test_a_refused_merge_writes_nothing(
+    path: Path, prepared: Path, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, target = path.parent / "new", path if out == "same" else path.parent / out
+    save(make(path.name, [("s5", "p5")], seed=1), new)
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    words = ["memory", "merge", str(path), str(new), "--out", str(target), "--data", str(prepared)]
+    assert main(words) == 1  # the bank is of other data
+    assert f"{path.name}.json: data_fingerprint is dddd" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+def test_a_leak_is_laid_to_the_bank_that_has_it(path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leaked, new = PreparedFolder(prepared).index("test").study_ids[0], path.parent / "new"
+    for leaking, studies, others in (
+        (path, [*STUDIES, (leaked, "p9")], [("s5", "p5")]),
+        (new, STUDIES, [(leaked, "p9")]),
+    ):
+        save(make(path.name, studies, data=PreparedFolder(prepared).card["fingerprint"]), path)
+        save(make(path.name, others, seed=1), new)
+        out = ["--out", str(path.parent / "both"), "--data", str(prepared)]
+        assert main(["memory", "merge", str(path), str(new), *out]) == 1
+        assert f"error: {leaking}.json: holds patterns of 1 studies" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("who", "dropped"), [(["--study", "s1"], {"s1"}), (["--patient", "p1"], {"s1", "s2"})])
 def test_prune_drops_and_proves(
     path: Path, who: list[str], dropped: set[str], capsys: pytest.CaptureFixture[str]
@@ -199,21 +233,129 @@ def test_a_withdrawal_that_leaves_traces_is_found_out(
         owners = tuple(tuple("x" if name == "s1" else name for name in row) for row in bank.study_ids)
         return dataclasses.replace(bank, study_ids=owners)
 
+    def texts_kept(bank: MemoryBank, study_ids: list[str], subject_ids: list[str]) -> MemoryBank:
+        """Takes the patterns away and leaves what they said with another."""
+        left = withdraw(bank, study_ids, subject_ids)
+        return dataclasses.replace(left, texts=(bank.texts[0], *left.texts[1:]))
+
     def names_kept(bank: MemoryBank, study_ids: list[str], subject_ids: list[str]) -> MemoryBank:
         """Takes the patterns away and writes the name down elsewhere."""
         left = withdraw(bank, study_ids, subject_ids)
         return dataclasses.replace(left, meta=dataclasses.replace(left.meta, selection="s1"))
 
+    def patients_kept(bank: MemoryBank, study_ids: list[str], subject_ids: list[str]) -> MemoryBank:
+        """The same of the patient."""
+        left = withdraw(bank, study_ids, subject_ids)
+        return dataclasses.replace(left, meta=dataclasses.replace(left.meta, selection="p1"))
+
     whole = load(path)
-    of_s1 = 2 if path.name == "regions" else 1
-    for broken, trace in ((names_only, f"patterns left {of_s1} that"), (names_kept, "ids left 1 of")):
+    regions = path.name == "regions"
+    of_s1, study, patient = 2 if regions else 1, ["--study", "s1"], ["--patient", "p1"]
+    cases = [
+        (names_only, study, f"patterns left {of_s1} that"),
+        (names_kept, study, "ids left 1 of"),
+        (names_kept, patient, "ids left 1 of"),  # the patient's study
+        (patients_kept, patient, "ids left 1 of"),
+    ]
+    if not regions:
+        cases.append((texts_kept, study, "texts left 1 that"))
+    for broken, who, trace in cases:
         save(whole, path)
         with monkeypatch.context() as patch:
-            patch.setattr(memory, "withdraw", broken)
-            assert main(["memory", "prune", str(path), "--study", "s1"]) == 1
+            patch.setattr(memory_withdrawal, "withdraw", broken)
+            assert main(["memory", "prune", str(path), *who]) == 1
         captured = capsys.readouterr()
         assert trace in " ".join(captured.out.split())
         assert "traces stayed" in captured.err
+
+
+def test_everyone_named_is_dropped_and_listed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    who = ["--study", "s1", "--study", "s3", "--patient", "p3", "--patient", "p1"]
+    save(make(path.name, [*STUDIES, ("s5", "p5")]), path)
+    assert main(["memory", "prune", str(path), *who]) == 0
+    assert {study for owners in load(path).study_ids for study in owners} == {"s5"}
+    assert "dropped study s1, s3; patient p1, p3" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_id_inside_anothers_text_is_named_with_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reports"
+    bank = make("reports", STUDIES)
+    texts = (*bank.texts[:2], "Compared with study s1, unchanged.", "Slice s12 and xs1 are no such study.")
+    save(dataclasses.replace(bank, texts=texts), path)
+    assert main(["memory", "prune", str(path), "--study", "s1"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "mentioned in the text of 1 (study s3): read it" in shown
+    assert "gone from what was pruned, not from what is named above" in shown
+
+
+def memories_with_pages(folder: Path) -> Path:
+    """Both banks of a run and the pages of its mining, as the writers leave them."""
+    for kind in ("regions", "reports"):
+        save(make(kind, STUDIES), folder / kind)
+    (folder / "regions_report").mkdir()
+    (folder / "regions_report" / "edema.png").write_bytes(b"films of s1")
+    (folder / "config.yaml").write_text("seed_everything: 0")
+    return folder
+
+
+def test_a_folder_is_pruned_as_a_whole_with_its_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = memories_with_pages(tmp_path / "memory")
+    save(make("reports", [("s9", "p9")]), folder / "strangers")
+    stays = load(folder / "strangers").fingerprint
+    assert main(["memory", "prune", str(folder), "--patient", "p1"]) == 0
+    for kind in ("regions", "reports"):
+        assert {study for owners in load(folder / kind).study_ids for study in owners} == {"s3", "s4"}
+    assert load(folder / "strangers").fingerprint == stays
+    shown = capsys.readouterr().out
+    assert "strangers.json: holds nothing of them, and stays" in shown
+    assert "regions_report: removed" in shown
+    assert "gone. Copies elsewhere" in shown
+    left = sorted(file.name for file in folder.iterdir())
+    names = [f"{name}.{suffix}" for name in ("regions", "reports", "strangers") for suffix in ("json", "safetensors")]
+    assert left == ["config.yaml", *names]
+
+
+def test_a_bank_beside_the_pruned_one_is_named_where_it_holds_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = memories_with_pages(tmp_path / "memory")
+    assert main(["memory", "prune", str(folder / "reports.json"), "--patient", "p1"]) == 0
+    shown = capsys.readouterr().out
+    assert f"regions.json: still holds patterns of theirs, and {folder}/regions_report may show their films" in shown
+    assert "gone from what was pruned, not from what is named above" in shown
+    assert (folder / "regions_report" / "edema.png").exists()
+    assert main(["memory", "prune", str(folder / "regions"), "--study", "s1", "s2"]) == 0
+    assert "gone. Copies elsewhere" in capsys.readouterr().out
+    assert not (folder / "regions_report").exists()
+    (folder / "reports.safetensors").write_bytes(b"")
+    assert main(["memory", "prune", str(folder / "regions"), "--study", "s3"]) == 0
+    assert "not looked into" in capsys.readouterr().out
+
+
+def test_a_folder_can_be_pruned_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, less = memories_with_pages(tmp_path / "memory"), tmp_path / "less"
+    assert main(["memory", "prune", str(folder), "--study", "s1", "--out", str(less)]) == 0
+    assert sorted(file.name for file in less.glob("*.json")) == ["regions.json", "reports.json"]
+    assert {study for owners in load(less / "reports").study_ids for study in owners} == {"s2", "s3", "s4"}
+    assert len(load(folder / "reports")) == 4
+    shown = capsys.readouterr().out
+    assert f"{folder}/reports.json: still holds patterns of theirs" in shown
+    assert (folder / "regions_report" / "edema.png").exists()
+
+
+def test_nothing_of_a_folder_is_changed_where_one_bank_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = memories_with_pages(tmp_path / "memory")
+    before = load(folder / "regions").fingerprint
+    assert main(["memory", "prune", str(folder), "--study", "s1", "s9"]) == 1
+    assert "study s9 owns no pattern of these banks; nothing was changed" in capsys.readouterr().err
+    assert main(["memory", "prune", str(folder), "--patient", "p1", "p2", "p3"]) == 1
+    captured = capsys.readouterr().err
+    assert "reports: nobody else owns a pattern of it: an empty memory bank would be left" in captured
+    assert f"delete {folder}/reports.safetensors and {folder}/reports.json yourself" in captured
+    assert load(folder / "regions").fingerprint == before
+    assert (folder / "regions_report" / "edema.png").exists()
 
 
 def test_what_others_own_too_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +378,73 @@ def test_nothing_left_is_refused_and_the_bank_stays(tmp_path: Path, capsys: pyte
     assert len(load(tmp_path / "reports")) == 1
     assert main(["memory", "prune", str(tmp_path / "reports")]) == 1
     assert "name whom to drop" in capsys.readouterr().err
+
+
+def test_show_lists_the_banks_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = memories_with_pages(tmp_path / "m")
+    assert main(["memory", "show", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert load(folder / "regions").fingerprint in shown
+    assert load(folder / "reports").fingerprint in shown
+    assert main(["memory", "show", str(folder), "--of", "s1"]) == 1
+    assert "--of and --map are of one bank" in capsys.readouterr().err
+    (tmp_path / "none").mkdir()
+    assert main(["memory", "show", str(tmp_path / "none")]) == 1
+    assert "none: no memory bank in this folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--neighbours", "-1"], ["--neighbours", "0"], ["--map", "m"], ["--map", "m.txt"], ["--map", "a_folder"]]
+)
+def test_options_out_of_range_are_refused_at_once(
+    path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["memory", "show", str(path), *words])
+    assert stop.value.code == 2
+    assert f"argument {words[0]}: {words[1]!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("top", ["0", "-3", "2.5"])
+def test_associations_of_no_region_are_refused_before_any_work(top: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["memory", "associations", "no_such_run", f"--top={top}"])
+    assert f"argument --top: {top!r} is not a number from 1 on" in capsys.readouterr().err
+
+
+def test_associations_fit_a_terminal_of_80_columns() -> None:
+    from experiments.memory_measures import association_table
+
+    scores = AssociationScores(top=0.5, top_k=0.4, weight=0.3, chance=0.1, on_regions=1.0, queries=1000)
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(association_table(scores, dict.fromkeys(FINDINGS, scores), 5))
+    shown = console.export_text()
+    assert all(name in shown for name in FINDINGS)
+    assert "…" not in shown
+
+
+def test_what_cannot_be_shown_or_written_is_one_message(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path.parent / "file").write_text("")
+    (path.parent / "taken.png").mkdir()
+    for picture in (path.parent / "file" / "map.png", path.parent / "taken.png"):
+        assert main(["memory", "show", str(path), "--map", str(picture)]) == 1
+        assert f"--map {picture}: cannot be written" in capsys.readouterr().err
+    assert main(["memory", "show", str(path), "--of", "²"]) == 1  # a digit, but no number
+    assert "--of ²: no study" in capsys.readouterr().err
+    save(make(path.name, [("s5", "p5")], seed=1), path.parent / "new")
+    assert main(["memory", "merge", str(path), str(path.parent / "new"), "--out", f"{path.parent}/file/both"]) == 1
+    assert "both.safetensors: cannot be written" in capsys.readouterr().err
+
+
+def test_a_stopped_withdrawal_does_not_claim_to_go_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory_withdrawal, "withdraw", stopped)
+    assert main(["memory", "prune", str(path), "--study", "s1"]) == 130
+    assert capsys.readouterr().err.strip() == "stopped"
 
 
 def test_files_can_be_read_without_this_project(path: Path) -> None:

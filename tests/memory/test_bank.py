@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 
 from ammrg.errors import MemoryBankError
+from ammrg.findings import FINDINGS
 from ammrg.memory import bank as bank_module
 from ammrg.memory.bank import FORMAT_VERSION, BankEdit, MemoryBank, bank_paths, check_leaks, load, save
 
@@ -124,29 +125,107 @@ def test_an_interrupted_save_leaves_the_old_bank(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(MemoryBankError, match=r"regions\.safetensors: cannot be written \(No space left"):
             save(bank_of(OWNERS[:2]), tmp_path / "regions")
     assert load(tmp_path / "regions").fingerprint == old
     assert sorted(path.name for path in tmp_path.iterdir()) == ["regions.json", "regions.safetensors"]
 
 
-def test_halves_of_two_saves_are_told_apart(tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(bank_of(OWNERS), tmp_path / "regions")
+@pytest.mark.parametrize("killed_at", [".part", ".json", ".safetensors"])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_save_killed_at_any_step_leaves_one_whole_bank(
+    tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch, killed_at: str, old: bool
+) -> None:
+    before, after, path = bank_of(OWNERS), bank_of([[("s9", "p9")]], width=6), tmp_path / "regions"
+    if old:
+        save(before, path)
     really = os.replace
 
-    def killed_between(source: Path, target: Path) -> None:
-        if target.suffix == ".json":
-            raise KeyboardInterrupt
+    def replace(source: Path, target: Path) -> None:
+        if target == path.with_suffix(killed_at):
+            raise SystemExit
+        really(source, target)
+
+    def fsync(file: int) -> None:
+        if killed_at == ".part":
+            raise SystemExit
+
+    with monkeypatch.context() as patch:  # SIGKILL runs no finally
+        patch.setattr(os, "replace", replace)
+        patch.setattr(os, "fsync", fsync)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            save(after, path)
+    left = sorted(file.name for file in tmp_path.iterdir())
+    if killed_at == ".safetensors":
+        assert load(path).fingerprint == after.fingerprint
+        assert bank_module.banks_in(tmp_path) == [path]
+    elif old:
+        assert load(path).fingerprint == before.fingerprint
+    else:
+        with pytest.raises(MemoryBankError, match="no memory bank there"):
+            load(path)
+    assert any(name not in ("regions.json", "regions.safetensors") for name in left)
+    save(before, path)  # the next one that ends leaves nothing of it
+    assert load(path).fingerprint == before.fingerprint
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["regions.json", "regions.safetensors"]
+
+
+def test_the_tensors_of_a_killed_save_are_not_lost_by_a_failing_one(
+    tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    tensors, sidecar = bank_paths(tmp_path / "regions")
+    tensors.rename(tmp_path / f"regions.{json.loads(sidecar.read_text())['tensors']}.safetensors")
+
+    really = os.replace
+
+    def refused(source: Path, target: Path) -> None:
+        if target == sidecar:
+            raise PermissionError("not here")
         really(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", killed_between)
-        with pytest.raises(KeyboardInterrupt):
-            save(bank_of(OWNERS[:2]), tmp_path / "regions")
-    with pytest.raises(MemoryBankError, match="interrupted save or a changed file"):
+        patch.setattr(os, "replace", refused)
+        with pytest.raises(MemoryBankError, match="not here"):
+            save(bank_of(OWNERS), tmp_path / "regions")
+    assert len(load(tmp_path / "regions")) == 4
+
+
+def test_a_save_clears_its_own_leftovers_and_nobody_elses(tmp_path: Path, bank_of: BankOf) -> None:
+    others = [".reports.json.1.part", "regions.v2.safetensors", "regions.0123456789abcdef.txt", "regions.part"]
+    stale = [".regions.json.77.part", ".regions.safetensors.77.part", "regions.0123456789abcdef.safetensors"]
+    for name in (*others, *stale):
+        (tmp_path / name).write_text("s1")
+    save(bank_of(OWNERS), tmp_path / "regions.fedcba9876543210")  # a bank with such a name is no leftover
+    save(bank_of(OWNERS), tmp_path / "regions")
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left >= {*others, "regions.fedcba9876543210.json", "regions.fedcba9876543210.safetensors"}
+    assert not left & set(stale)
+    assert len(load(tmp_path / "regions.fedcba9876543210")) == 4
+
+
+def test_halves_of_two_saves_are_told_apart(tmp_path: Path, bank_of: BankOf) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    save(bank_of(OWNERS[:2]), tmp_path / "other")
+    bank_paths(tmp_path / "other")[1].replace(tmp_path / "regions.json")
+    with pytest.raises(MemoryBankError, match="interrupted copy or a changed file"):
         load(tmp_path / "regions")
     save(bank_of(OWNERS[:2]), tmp_path / "regions")
     assert len(load(tmp_path / "regions")) == 2
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, bank_of: BankOf) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "regions.json").mkdir()
+    (tmp_path / "regions.safetensors").write_text("")
+    for place in (tmp_path / "file" / "regions", tmp_path / "regions"):
+        with pytest.raises(MemoryBankError, match=r"regions\.safetensors: cannot be written"):
+            save(bank_of(OWNERS), place)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "regions.json", "regions.safetensors"]
+    for nameless in ("", ".", "/", ".."):
+        with pytest.raises(MemoryBankError, match="a folder, not a bank"):
+            load(nameless)
 
 
 def _edit(path: Path, **changes: Any) -> None:
@@ -175,6 +254,15 @@ def _edit(path: Path, **changes: Any) -> None:
         ({"texts": ["one"]}, r"not a whole memory bank .*4 patterns, but 1 texts"),
         ({"subject_ids": [["p1"], [], [], []]}, r"pattern 1 has 1 study_ids but 0 subject_ids"),
         ({"study_ids": [1, 2, 3, 4]}, "study_ids must be a list of lists of strings"),
+        ({"study_ids": [["s1"], [""], ["s3", "s4"], []]}, r"owning studies have an id, but not in 1 of 4 .*rows 1\)"),
+        ({"count": 7}, "count is 7, but its tensors hold 4"),
+        ({"width": 9}, "width is 9, but its tensors hold 4"),
+        ({"count": None}, "field 'count' must be int"),
+        ({"finding_names": list(FINDINGS)[::-1]}, "finding_names are No Finding, Support Devices"),
+        ({"kind": "reports"}, r"a report has a text, but not in 4 of 4 patterns"),
+        ({"texts": ["", "edema.", "", ""]}, r"a region has no text, but not in 1 of 4 patterns \(rows 1\)"),
+        ({"edits": [{"before": 1, "what": []}]}, r"edits must be a list of \{before: string, what: string\}"),
+        ({"tensors": "../../x"}, r"tensors is '\.\./\.\./x', not 16 hex digits"),
     ],
 )
 def test_a_wrong_sidecar_is_refused_by_field(
@@ -184,6 +272,49 @@ def test_a_wrong_sidecar_is_refused_by_field(
     _edit(tmp_path / "regions.json", **changes)
     with pytest.raises(MemoryBankError, match=message):
         load(tmp_path / "regions")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("scores", torch.nan, r"scores lie in \[0, 1\]"),
+        ("scores", 1.5, r"scores lie in \[0, 1\]"),
+        ("views", -7, "views count from 0, or are -1"),
+        ("boxes", 9e9, "boxes are x0 <= x1"),
+        ("boxes", torch.tensor([0.3, 0.1, 0.2, 0.4]), "boxes are x0 <= x1"),
+        ("boxes", torch.tensor([0.1, torch.nan, 0.2, 0.4]), "boxes are x0 <= x1"),
+        ("findings", -1, "a region or a disease query has a finding"),
+    ],
+)
+def test_content_out_of_range_is_refused_both_ways(
+    tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch, field: str, value: Any, rule: str
+) -> None:
+    bank = bank_of(OWNERS)
+    getattr(bank, field)[2] = value
+    message = rf"{rule}.*, but not in 1 of 4 patterns \(rows 2\)"
+    with pytest.raises(MemoryBankError, match=message):
+        save(bank, tmp_path / "regions")
+    with monkeypatch.context() as patch:
+        patch.setattr(bank_module, "_check_content", lambda *_: None)
+        save(bank, tmp_path / "regions")
+    with pytest.raises(MemoryBankError, match=message):
+        load(tmp_path / "regions")
+
+
+def test_a_report_has_a_text_an_owner_and_no_finding(tmp_path: Path, bank_of: BankOf) -> None:
+    bank = bank_of(OWNERS[:2], texts=["normal.", "edema."])
+    for changes, rule in (
+        ({"texts": ("normal.", "")}, "a report has a text"),
+        ({"study_ids": (("s1",), ()), "subject_ids": (("p1",), ())}, "a report has an owner"),
+        ({"findings": torch.tensor([-1, 3])}, "a report has no finding of its own"),
+    ):
+        with pytest.raises(MemoryBankError, match=rf"{rule}, but not in 1 of 2 patterns \(rows 1\)"):
+            save(dataclasses.replace(bank, **changes), tmp_path / "reports")
+
+
+def test_patterns_of_one_number_are_refused(tmp_path: Path, bank_of: BankOf) -> None:
+    with pytest.raises(MemoryBankError, match="patterns of width 1; layer-normed, nothing is left"):
+        save(bank_of(OWNERS, width=1), tmp_path / "regions")
 
 
 def test_missing_and_broken_files_are_refused(tmp_path: Path, bank_of: BankOf) -> None:
@@ -196,7 +327,7 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path, bank_of: BankOf) -
     with pytest.raises(MemoryBankError, match=r"missing beside regions\.json"):
         load(tmp_path / "regions")
     tensors.write_bytes(whole[:-7])
-    with pytest.raises(MemoryBankError, match="interrupted save or a changed file"):
+    with pytest.raises(MemoryBankError, match="interrupted copy or a changed file"):
         load(tmp_path / "regions")
     sidecar.write_text("{")
     with pytest.raises(MemoryBankError, match="not readable as JSON"):

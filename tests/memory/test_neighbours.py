@@ -43,6 +43,17 @@ def test_nearest_are_of_other_patients_and_equal_the_plain_definition(bank_of: B
         np.testing.assert_allclose(found.similarities[row], near[row, expected], atol=1e-4)
 
 
+def test_a_shared_pattern_is_no_neighbour_of_itself_nor_of_any_owner(bank_of: BankOf) -> None:
+    bank = bank_of([[("s1", "p1"), ("s2", "p2")], [("s3", "p1")], [("s2", "p2")], [("s4", "p4")], []], width=16)
+    bank.patterns[1:3] = bank.patterns[0]  # as near as can be
+    assert neighbours.nearest(bank, torch.tensor([0]), 1).indices.tolist() == [[3]]
+    assert neighbours.nearest(bank, torch.tensor([3]), 3).indices[0].sort().values.tolist() == [0, 1, 2]
+    groups = torch.tensor([1, 1, 1, 2, 2])
+    alike = neighbours.agreement(bank, groups)[1]
+    # row 0 may ask row 3 alone, which is of another group; rows 1 and 2 each other, row 0 and row 3
+    assert (alike.found, alike.chance, alike.patterns) == pytest.approx((2 / 3, (0 + 2 / 3 + 2 / 3) / 3, 3))
+
+
 def test_blocks_change_nothing(bank_of: BankOf, monkeypatch: pytest.MonkeyPatch) -> None:
     bank, groups = clustered(bank_of)
     rows = torch.arange(len(bank))

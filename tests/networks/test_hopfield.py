@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ammrg.memory.candidates import Candidates, ExactSearch
 from ammrg.networks import association
 from ammrg.networks.association import NUMBERS_AT_ONCE
 from ammrg.networks.hopfield import HopfieldRetrieval
@@ -499,7 +500,15 @@ def test_starts_soft_whatever_the_widths() -> None:
         ({"beta": 0.0}, "beta"),
         ({"beta": [1.0, 2.0, 3.0]}, "each of the 2 heads"),
         ({"dropout": 1.0}, "dropout"),
-        ({"steps": -1}, "steps"),
+        ({"beta": True}, "beta must be one number > 0"),
+        ({"beta": [1.0, True]}, "beta must be one number > 0"),
+        ({"beta": torch.nan}, "beta must be one number > 0"),
+        ({"steps": -1}, "steps must be a whole number from 0 on, not -1"),
+        ({"steps": 1.5}, "steps must be a whole number from 0 on, not 1.5"),
+        ({"steps": True}, "steps must be a whole number"),
+        ({"tolerance": -1e-3}, "tolerance must not be negative"),
+        ({"tolerance": torch.nan}, "tolerance must not be negative, not nan"),
+        ({"association_width": 8.0}, "association_width must be a whole number from 1 on, not 8.0"),
         ({"heads": 0}, "heads"),
         ({"association_width": 0}, "association_width"),
     ],
@@ -507,6 +516,26 @@ def test_starts_soft_whatever_the_widths() -> None:
 def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**changes)
+
+
+@pytest.mark.parametrize(("b", "s"), [(0, 4), (3, 0)])
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("searched", [True, False])
+@pytest.mark.parametrize("changes", [{}, {"steps": 2}, {"numbers_at_once": 1}])
+def test_nothing_asked_is_nothing_recalled(
+    b: int, s: int, masked: bool, searched: bool, changes: dict[str, Any]
+) -> None:
+    module, (_, patterns) = make(dropout=0.1, **changes), data()
+    states = torch.zeros(b, s, 6, requires_grad=True)
+    mask = torch.ones(b, len(patterns), dtype=torch.bool) if masked else None
+    candidates = Candidates(ExactSearch(patterns), 5) if searched else None
+    for each in (module.train(), module.eval()):
+        found = each(states, patterns.float(), mask, k=3, candidates=candidates)
+        assert found.tokens.shape == (b, s, module.out_width)
+        assert found.weights.shape == found.indices.shape == (b, s, 3)
+        found.tokens.sum().backward()
+    assert module.associations(states, patterns.float(), mask).shape == (b, s, module.heads, len(patterns))
+    assert module.energy(states, patterns.float(), mask).shape == (b, s, module.heads)
 
 
 def test_bad_inputs_are_refused_with_both_numbers() -> None:
