@@ -46,13 +46,16 @@ class BertScorer:
     def per_study(self, references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         """``bertscore_{precision,recall,f1}`` -> ``[n]``, in [-1, 1]; 0 where a text is empty. Equal pairs are compared
         once."""
+        from rich.console import Console
         from rich.progress import track
         from torchmetrics.functional.text.bert import bert_score
 
         logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
         pairs = list(zip(references, hypotheses, strict=True))
         known: dict[tuple[str, str], list[float]] = {}
-        for reference, hypothesis in track(dict.fromkeys(pairs), description="BERTScore", transient=True):
+        for reference, hypothesis in track(
+            dict.fromkeys(pairs), description="BERTScore", transient=True, console=Console(stderr=True)
+        ):
             found = [0.0] * len(PARTS)
             if reference.strip() and hypothesis.strip():
                 scores: dict[str, Any] = bert_score(

@@ -114,13 +114,15 @@ def _load_weights(network: CheXbert, path: Path) -> None:
 @torch.inference_mode()
 def _label_all(network: CheXbert, tokenizer: Any, texts: Sequence[str], device: torch.device) -> list[list[float]]:
     """Labels of texts; an empty one is unlabelled, as for the rule-based labeler."""
+    from rich.console import Console
     from rich.progress import track
 
     labels = [[BLANK] * len(FINDINGS) for _ in texts]
     # Long texts first, with their like: little padding, and a memory that is too small fails at once.
     order = sorted((i for i, text in enumerate(texts) if text.strip()), key=lambda i: -len(texts[i]))
     starts = range(0, len(order), BATCH)
-    for start in track(starts, description="CheXbert", transient=True, disable=len(starts) < 4):
+    shown = track(starts, description="CheXbert", transient=True, console=Console(stderr=True), disable=len(starts) < 4)
+    for start in shown:
         rows = order[start : start + BATCH]
         words = [" ".join(texts[i].split()) for i in rows]
         read = tokenizer(words, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from ammrg.errors import CheckpointError
 from ammrg.findings import FINDINGS
+from ammrg.metrics.clinical import clinical_scores
 from ammrg.networks.chexbert import WEIGHTS, load_chexbert
+from experiments.__main__ import main
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "no", "effusion", "heart", "large", "clear", ".", "the")
 
@@ -112,3 +115,18 @@ def test_bert_files_that_are_missing_are_named(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"no config.json; put google-bert/bert-base-uncased's files there"):
         load_chexbert(str(folder))
+
+
+def test_the_score_command_labels_with_it_and_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("s1", "no effusion.", "heart large."), ("s2", "clear.", "clear."), ("s3", "the heart large.", "no.")]
+    path = folder / "reports.csv"
+    path.write_text("study_id,reference,generated\n" + "".join(",".join(row) + "\n" for row in rows))
+    words = ["--chexbert", str(folder), "--protocol", "full", "--bootstrap", "20", "--no-meteor", "--no-page"]
+    assert main(["score", str(path), *words]) == 0
+    scores = json.loads((folder / "scores.json").read_text())
+    labeler = load_chexbert(str(folder))
+    assert scores["meta"]["labeler"] == labeler.name
+    assert labeler.name in capsys.readouterr().out
+    expected = clinical_scores(*(labeler.label_all([row[side] for row in rows]) for side in (1, 2)))
+    for key, value in expected.items():
+        assert scores["full"][key]["value"] == pytest.approx(value)
