@@ -150,10 +150,11 @@ def _study(
         if isinstance(each.get("text"), str)
     ]
     regions = [[each.get("weight"), each.get("finding"), each.get("study_id")] for each in row.get("regions") or ()]
+    generated, reference = marked_pair(line.generated, line.reference)
     return {
         "id": line.study_id,
-        "generated": marked_sentences(line.generated, line.reference),
-        "reference": marked_sentences(line.reference, line.generated),
+        "generated": generated,
+        "reference": reference,
         "f1": round(scored["f1"], 4),
         "cider": round(scored["cider"], 4),
         "rouge": round(scored["rouge_l"], 4),
@@ -165,20 +166,37 @@ def _study(
     }
 
 
-def marked_sentences(text: str, other: str) -> list[list[Any]]:
-    """The sentences of a text, each with the phrases that name findings and how the other text agrees.
+class _Read(NamedTuple):
+    """A text as the rule-based labeler reads it."""
+
+    text: str
+    mentions: list[labeler.Mention]
+    labels: dict[str, float]
+
+
+def _read(text: str) -> _Read:
+    found = labeler.explain(text)
+    labels = labeler.labels_of((mention.finding, mention.label) for mention in found)
+    return _Read(text, found, dict(zip(FINDINGS, labels, strict=True)))
+
+
+def marked_pair(first: str, second: str) -> tuple[list[list[Any]], list[list[Any]]]:
+    """The sentences of two reports of a study, each with the phrases that name findings and how the other agrees.
 
     Returns:
-        ``[sentence, [[start, end, kind, finding, words], ...]]`` each; kind is ``same`` where both say the same of the
-        finding, ``alone`` where this text denies what the other leaves out, else ``contrary``.
+        For each text ``[sentence, [[start, end, kind, finding, words], ...]]`` of its sentences; kind is ``same`` where
+        both say the same of the finding, ``alone`` where this text denies what the other leaves out, else ``contrary``.
     """
-    elsewhere = dict(zip(FINDINGS, labeler.label(other), strict=True))
-    here = dict(zip(FINDINGS, labeler.label(text), strict=True))
+    sides = _read(first), _read(second)
+    return _marked(sides[0], sides[1].labels), _marked(sides[1], sides[0].labels)
+
+
+def _marked(read: _Read, elsewhere: Mapping[str, float]) -> list[list[Any]]:
     marks: dict[str, list[list[Any]]] = {}
-    for mention in labeler.explain(text):
+    for mention in read.mentions:
         theirs = elsewhere[mention.finding]
         kind = "contrary"
-        if here[mention.finding] == theirs:
+        if read.labels[mention.finding] == theirs:
             kind = "same"
         elif theirs not in STATES and mention.label == 0.0:
             kind = "alone"
@@ -187,7 +205,7 @@ def marked_sentences(text: str, other: str) -> list[list[Any]]:
         mark = [mention.start, end, kind, FINDINGS.index(mention.finding), told]
         if mark not in marks.setdefault(mention.sentence, []):
             marks[mention.sentence].append(mark)
-    return [[sentence, marks.get(sentence, [])] for sentence in labeler.sentences(text)]
+    return [[sentence, marks.get(sentence, [])] for sentence in labeler.sentences(read.text)]
 
 
 def cases(scores: Mapping[str, Any], count: int = CASES) -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 
 from ammrg.findings import FINDINGS
 from experiments.page.films import films_of_run
-from experiments.page.writing import NO_FILMS, Films, cases, marked_sentences, page_data, render, write_page
+from experiments.page.writing import NO_FILMS, Films, cases, marked_pair, page_data, render, write_page
 from experiments.predictions import Line, System
 from experiments.scoring import score_systems
 
@@ -60,7 +60,7 @@ def page(tmp_path: Path) -> Path:
 
 
 def test_phrases_are_marked_by_how_the_other_text_agrees() -> None:
-    found = marked_sentences("Mild cardiomegaly. No  effusion. Possible edema.", "Large heart. Edema.")
+    found, other = marked_pair("Mild cardiomegaly. No  effusion. Possible edema.", "Large heart. Edema.")
     named = [(sentence[start:end], kind, FINDINGS[i]) for sentence, marks in found for start, end, kind, i, _ in marks]
     assert [sentence for sentence, _ in found] == ["Mild cardiomegaly.", "No effusion.", "Possible edema."]
     assert named == [
@@ -69,6 +69,10 @@ def test_phrases_are_marked_by_how_the_other_text_agrees() -> None:
         ("edema", "contrary", "Edema"),
     ]
     assert found[2][1][0][4] == "uncertain; other report: present"
+    assert [(sentence, [mark[2] for mark in marks]) for sentence, marks in other] == [
+        ("Large heart.", ["same"]),
+        ("Edema.", ["contrary"]),
+    ]
 
 
 def test_cases_are_the_worst_and_the_best() -> None:
