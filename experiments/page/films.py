@@ -44,6 +44,7 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
     from experiments.memory_measures import data_of_run
     from lightning_modules.stage1_checkpoint import load_stage1
 
+    kept: dict[str, Any] = {}
     try:
         stage1, datamodule = load_stage1(run / "stage1" / "best.ckpt"), data_of_run(run)
         split = datamodule.predict_split
@@ -51,25 +52,28 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
         dataset = StudyDataset(
             datamodule.rows(split), eval_transform(stage1.image_size), frontal_only=datamodule.frontal_only
         )
-    except AMMRGError as error:
-        return Films({}, f"Films are not shown: {error}")
-    kept: dict[str, Any] = {}
-    for study_id in track(study_ids, "films", transient=True, console=Console(stderr=True)):
-        if study_id not in place:
-            continue
-        example = dataset.example((place[study_id], 0, 0))
-        view = example.projections.index("frontal") if "frontal" in example.projections else 0
-        maps = _shown_maps(stage1.classifier, torch.from_numpy(example.films[view])[None, None], stage1.cam)
-        picture, encoded = Image.fromarray(example.films[view]).resize((SIDE, SIDE)), io.BytesIO()
-        picture.save(encoded, "JPEG", quality=QUALITY)
-        kept[study_id] = {
-            "image": "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode(),
-            "maps": {
-                name: (100 * grid / grid.max().clamp(min=1e-12)).round().int().tolist() for name, grid in maps.items()
-            },
-            "shift": stage1.classifier.encoder.cell_shift,
-        }
+        known = [study_id for study_id in study_ids if study_id in place]
+        for study_id in track(known, "films", transient=True, console=Console(stderr=True)):
+            example = dataset.example((place[study_id], 0, 0))
+            view = example.projections.index("frontal") if "frontal" in example.projections else 0
+            film = example.films[view]
+            maps = _shown_maps(stage1.classifier, torch.from_numpy(film)[None, None], stage1.cam)
+            encoded = io.BytesIO()
+            Image.fromarray(film).resize((SIDE, SIDE)).save(encoded, "JPEG", quality=QUALITY)
+            kept[study_id] = {
+                "image": "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode(),
+                "maps": {name: _hundredths(grid) for name, grid in maps.items()},
+                "shift": stage1.classifier.encoder.cell_shift,
+            }
+    except AMMRGError as error:  # scores do not depend on films
+        return Films(kept, f"Films are not shown: {error}")
     return Films(kept, "This page keeps the films of the worst and the best studies alone.")
+
+
+def _hundredths(grid: Tensor) -> list[list[int]]:
+    """A map in whole hundredths of its maximum, row by row."""
+    rows: list[list[int]] = (100 * grid / grid.max().clamp(min=1e-12)).round().int().tolist()
+    return rows
 
 
 def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) -> dict[str, Tensor]:
