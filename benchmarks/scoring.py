@@ -50,7 +50,7 @@ def texts(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
     draw = random.Random(seed)
     pool = [
         sentence.strip() + "."
-        for i in range(600)
+        for i in range(200)
         for sentence in write_report(plan_study("val", i, seed)).findings.split(". ")
         if sentence.strip(" .")
     ]
