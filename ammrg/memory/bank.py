@@ -483,10 +483,11 @@ def _rules(bank: MemoryBank) -> dict[str, Tensor]:
             "a region or a disease query has a finding": bank.findings >= 0,
         }
     else:
+        bare = not bool((has_text | bank.is_owned).any())  # exported without identities
         rules |= {
-            "a report has a text": has_text,
+            "a report has a text": has_text | bare,
             "a report has no finding of its own": bank.findings == -1,
-            "a report has an owner": bank.is_owned,
+            "a report has an owner": bank.is_owned | bare,
         }
     return rules
 
