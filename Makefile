@@ -33,7 +33,10 @@ RUN_DIR  := $(OUT)/$(DATASET)/$(RUN)
 STAGE1   := $(RUN_DIR)/stage1
 MEMORY   := $(RUN_DIR)/memory
 STAGE2   := $(RUN_DIR)/stage2
+MINED    := $(MEMORY)/regions_report/report.json
 REPORTS  := $(RUN_DIR)/reports.jsonl
+# A command that writes several files is done with its last one: a kill between two of them leaves nothing out.
+REPORTED := $(RUN_DIR)/reports.meta.json
 SCORES   := $(RUN_DIR)/scores.json
 CONFIGS  := experiments/configs
 NANO     := train=64,val=16,test=16
@@ -127,19 +130,19 @@ models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolL
 $(LLM_small)/config.json: | $(ENV)
 	@$(AMMRG) models small --out $(MODELS)
 
-stage1: $(MEMORY)/regions.json ## train the disease classifier and mine the region memory
+stage1: $(MINED) ## train the disease classifier and mine the region memory
 
 $(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(STAGE1)) | $(ENV)
 	@$(AMMRG) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
 	@$(call settle,stage1,$(STAGE1)); touch $@
 
-memories: $(MEMORY)/regions.json $(MEMORY)/reports.json ## mine the region memory and encode the report memory
+memories: $(MINED) $(MEMORY)/reports.json ## mine the region memory and encode the report memory
 
 # A checkpoint's time stands still where a finished stage was only looked at again: what follows is not made anew.
 $(STAGE1)/best.ckpt: $(STAGE1)/manifest.json ;
 $(STAGE2)/best.ckpt: $(STAGE2)/manifest.json ;
 
-$(MEMORY)/regions.json: $(STAGE1)/best.ckpt
+$(MINED): $(STAGE1)/best.ckpt
 	@$(AMMRG) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 
 $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
@@ -148,21 +151,21 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
-$(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
+$(STAGE2)/manifest.json: $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
 	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
 	  $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
 	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
-reports: $(REPORTS) ## write the test reports, with baselines and guards beside them
+reports: $(REPORTED) ## write the test reports, with baselines and guards beside them
 
-$(REPORTS): $(STAGE2)/best.ckpt
+$(REPORTED): $(STAGE2)/best.ckpt
 	@$(AMMRG) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
 
 scores: $(SCORES) ## score the reports and print the table
 	@$(AMMRG) score $(REPORTS) --show
 
-$(SCORES): $(REPORTS)
+$(SCORES): $(REPORTED)
 	@$(AMMRG) score $(REPORTS) --quiet
 
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png

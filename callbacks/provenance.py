@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import ammrg
 from ammrg.errors import CheckpointError
 
 
 class Provenance(Callback):
-    """Notes in every checkpoint what it belongs to, and refuses one of another data set at load."""
+    """Notes in every checkpoint what it belongs to, and refuses one of another data set at load.
+
+    ``forced`` (``--force-resume``) goes on all the same, with a warning; an epoch in its middle then goes on with as many
+    batches as it lacks, from the start of the new order.
+    """
+
+    forced = False
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add ``checkpoint["provenance"]``: plain strings and numbers only."""
@@ -29,8 +36,14 @@ class Provenance(Callback):
         """Compare with the data at hand."""
         kept = checkpoint.get("provenance", {})
         found = trainer.datamodule.card["fingerprint"]  # type: ignore[attr-defined]
-        if kept and kept["data_fingerprint"] != found:
+        if self.forced:
+            checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
+        if not kept or kept["data_fingerprint"] == found:
+            return
+        others = f"the checkpoint was trained on data {kept['data_fingerprint']} ({kept['dataset']}), but the prepared "
+        others += f"data have fingerprint {found}"
+        if not self.forced:
             raise CheckpointError(
-                f"the checkpoint was trained on data {kept['data_fingerprint']} ({kept['dataset']}), but the prepared "
-                f"data have fingerprint {found}; prepare the same data again or start a new RUN="
+                f"{others}; prepare the same data again or start a new RUN= (--force-resume goes on all the same)"
             )
+        rank_zero_only(print)(f"warning: --force-resume: {others}")

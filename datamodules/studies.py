@@ -146,6 +146,7 @@ class StudyDataModule(LightningDataModule):
         folder: str,
         image_size: int = 224,
         batch_size: int = 16,
+        micro_batch_size: int | None = None,
         eval_batch_size: int | None = None,
         num_workers: int | None = None,
         views: Literal["all", "frontal"] = "all",
@@ -162,8 +163,12 @@ class StudyDataModule(LightningDataModule):
         Args:
             folder: prepared shards and their card, on this machine or a URL that fsspec knows (``s3://...``).
             image_size: side in pixels of the square a film is squashed to.
-            batch_size: studies a training batch; each may have several films.
-            eval_batch_size: studies a batch elsewhere; None takes ``batch_size``.
+            batch_size: studies of an optimizer step, over all processes; each may have several films. Processes share
+                it evenly, so that a run learns the same on any number of them.
+            micro_batch_size: studies a process takes at a time in training, at most: what its memory holds. Where its
+                share is larger, gradients are gathered over several batches. None takes the share whole.
+            eval_batch_size: studies a process takes at a time elsewhere; None takes ``micro_batch_size``, or
+                ``batch_size``.
             num_workers: loader processes of each process; 0 loads in the main one, None takes its share of the cores,
                 at most 8.
             views: ``all`` films of a study, or ``frontal`` ones only (all, where it has no frontal).
@@ -185,7 +190,11 @@ class StudyDataModule(LightningDataModule):
             raise SettingsError(
                 f"data.image_size ({image_size}) must lie between {SMALLEST_IMAGE} and {LARGEST_IMAGE} pixels"
             )
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+        for name, value in (
+            ("batch_size", batch_size),
+            ("micro_batch_size", micro_batch_size),
+            ("eval_batch_size", eval_batch_size),
+        ):
             if value is not None and value < 1:
                 raise SettingsError(f"data.{name} ({value}) must be at least 1 study")
         if num_workers is not None and num_workers < 0:
@@ -208,7 +217,8 @@ class StudyDataModule(LightningDataModule):
         self.save_hyperparameters(logger=False)
         self.prepared = PreparedFolder(folder)
         self.image_size, self.batch_size, self.num_workers = image_size, batch_size, num_workers
-        self.eval_batch_size = eval_batch_size or batch_size
+        self.micro_batch_size = micro_batch_size
+        self.eval_batch_size = eval_batch_size or micro_batch_size or batch_size
         self.frontal_only = views == "frontal"
         self.augment, self.films, self.predict_split = augment, films, predict_split
         self.test_splits = tuple(test_splits)
@@ -238,6 +248,29 @@ class StudyDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     @property
+    def training_shares(self) -> tuple[int, int]:
+        """(studies a process takes at a time, such batches an optimizer step): together with the number of processes
+        they make ``batch_size``.
+
+        Raises:
+            SettingsError: they cannot.
+        """
+        world = self.process[1]
+        share, left = divmod(self.batch_size, world)
+        if left:
+            raise SettingsError(
+                f"data.batch_size ({self.batch_size}) is the number of studies of an optimizer step over all processes "
+                f"and must be divisible by their number ({world}); take a multiple of it, or other devices"
+            )
+        size = min(self.micro_batch_size or share, share)
+        if share % size:
+            raise SettingsError(
+                f"data.batch_size ({self.batch_size}) shared by {world} processes is {share} studies each, which must "
+                f"be divisible by data.micro_batch_size ({self.micro_batch_size})"
+            )
+        return size, share // size
+
+    @property
     def workers(self) -> int:
         """Loader processes of this process."""
         if self.num_workers is not None:
@@ -264,6 +297,15 @@ class StudyDataModule(LightningDataModule):
                 f"data.folder: {self.prepared.location} holds {found}, but {type(self).__name__} reads {self.dataset}; "
                 "name its folder, or the data module of that data set"
             )
+        if stage == "fit" and self.trainer is not None:
+            _, gathered = self.training_shares
+            asked = self.trainer.accumulate_grad_batches
+            if asked not in (1, gathered):
+                raise SettingsError(
+                    f"trainer.accumulate_grad_batches ({asked}) is set by the data: give data.batch_size, the studies "
+                    "of an optimizer step, and data.micro_batch_size, what a process takes at a time"
+                )
+            self.trainer.accumulate_grad_batches = gathered
 
     def rows(self, split: str) -> Rows:
         """All rows of a split, mapped or fetched as they are asked for."""
@@ -313,7 +355,9 @@ class StudyDataModule(LightningDataModule):
         kept, index = self.training_rows(), self.prepared.index("train")
         factors = repeat_factors(index.labels[kept], self.hparams["repeat_threshold"])
         groups = index.groups if self.is_streamed else None
-        return lambda epoch: epoch_keys(kept, factors, groups, self.batch_size, seed, epoch)
+        # Read a group at a time, studies that are read together go to one process: the order is then of their number.
+        together = self.training_shares[0] if self.is_streamed else self.batch_size
+        return lambda epoch: epoch_keys(kept, factors, groups, together, seed, epoch)
 
     def train_dataloader(self) -> StudyLoader:
         """Shuffled anew each epoch; the last batch may be smaller."""
@@ -325,7 +369,7 @@ class StudyDataModule(LightningDataModule):
             dataset,
             StudySampler(
                 self.training_order(seed),
-                batch_size=self.batch_size,
+                batch_size=self.training_shares[0],
                 rank=rank,
                 world=world,
                 whole=False,
@@ -334,6 +378,7 @@ class StudyDataModule(LightningDataModule):
                     "seed": seed,
                     "processes": world,
                     "data.batch_size": self.batch_size,
+                    "data.micro_batch_size": self.training_shares[0],
                     "data.labelled_only": self.labelled_only,
                     "data.repeat_threshold": self.hparams["repeat_threshold"],
                     "data.streamed": self.is_streamed,

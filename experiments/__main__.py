@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 # albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -78,5 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(result or 0)
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    """A cluster's signals end a command as Ctrl-C does; a training saves first (callbacks/run_checkpoint.py)."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
     sys.exit(main())

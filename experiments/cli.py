@@ -15,15 +15,19 @@ import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ammrg.errors import CheckpointError
+from callbacks.checkpoint_files import WholeCheckpoints, newest_whole
+from callbacks.provenance import Provenance
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
 from experiments.__main__ import NOTICE
 from experiments.manifest import write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
+from experiments.output_folder import check_output_folder
 from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
 from lightning_modules.report_generation import ReportGeneration
@@ -45,9 +49,18 @@ QUIET = (
 class ExperimentCLI(LightningCLI):
     """LightningCLI that keeps a run's settings, resumes it, and finishes what a stage owes.
 
-    A fit checks the kept config.yaml first, goes on from last.ckpt, and ends with the best checkpoint's scores and
-    manifest.json. A fit that already ended says so and leaves everything as it is.
+    A fit checks the kept config.yaml first, goes on from the newest whole checkpoint, and ends with the best
+    checkpoint's scores and manifest.json. A fit that already ended says so and leaves everything as it is.
     """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One flag of our own."""
+        parser.add_argument(
+            "--force_resume",
+            "--force-resume",
+            action="store_true",
+            help="fit: go on from the last checkpoint although settings or data are others than those it was made with",
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Lightning lets a checkpoint's settings override the command line: a stage-1 checkpoint given to a stage-2
@@ -83,16 +96,20 @@ class ExperimentCLI(LightningCLI):
         encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
         if command != "fit" and not encoding:
             return  # these read a checkpoint with the settings kept beside it
-        self.finished = command == "fit" and (self.folder / "manifest.json").exists()
-        last = self.folder / "last.ckpt"
-        made = self.folder / "reports.json" if encoding else last
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            if not self.finished and not made.exists():
+        forced = bool(self.config[command].force_resume)
+        self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
+        check_output_folder(self.folder)
+        first = int(rank_zero_only.rank or 0) == 0  # other processes look only
+        last = None if encoding or self.finished else newest_whole(self.folder, aside=first)
+        made = (self.folder / "reports.json").exists() if encoding else last is not None
+        if first:
+            if not self.finished and not made:
                 (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
-            run_settings.keep(self.resolved(), self.folder)
-        if encoding:
+            run_settings.keep(self.resolved(), self.folder, forced)
+        if encoding or self.finished:
             return
-        if not self.finished and self.config.fit.ckpt_path is None and last.exists():
+        self.going_on_from = last if self.config.fit.ckpt_path is None else None
+        if self.going_on_from is not None:
             rank_zero_only(print)(f"going on from {last}")
             self.config.fit.ckpt_path = str(last)
 
@@ -108,9 +125,16 @@ class ExperimentCLI(LightningCLI):
         precision that this machine computes in."""
         asked = self.config[self.config.subcommand].trainer
         self.precision = usable_precision(str(asked.precision or "32-true"), str(asked.accelerator))
-        trainer = super().instantiate_trainer(**{"precision": self.precision, **kwargs})
+        plugins: list[Any] = [WholeCheckpoints(), *(self._get(self.config_init, "trainer").plugins or [])]
+        if SLURMEnvironment.detect():
+            plugins.append(SLURMEnvironment(auto_requeue=False))  # RunCheckpoint saves, the job script queues again
+        trainer = super().instantiate_trainer(**{"precision": self.precision, "plugins": plugins, **kwargs})
         if self.config.subcommand == "fit":
-            trainer.loggers = [ContinuedCSVLogger(str(self.folder)), *trainer.loggers]
+            from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
+            trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *trainer.loggers]
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, Provenance):
+                    callback.forced = bool(self.config.fit.force_resume)
         return trainer
 
     def before_fit(self) -> None:

@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
 from ammrg.fingerprints import tensors_fingerprint
+from ammrg.gathering import gather_all
 from ammrg.memory.regions import MinedFilm
 from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, finding_scores
 from ammrg.metrics.pointing import PointingGame, pointing_scores
@@ -451,6 +452,14 @@ class DiseaseClassification(LightningModule):
         checkpoint["classifier_fingerprint"] = tensors_fingerprint(weights)
         asked = self.hparams["cam"]
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
+        # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
+        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A training that goes on within an epoch takes up its predictions so far."""
+        kept = checkpoint.get("training_predictions", [])
+        if self.trainer.state.fn == "fit" and len(kept) == self.trainer.world_size:
+            cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine; the encoder may have a rate of its own."""
