@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar, cast
 
+import torch
 import torch.distributed as distributed
+from torch import Tensor
 
 Item = TypeVar("Item")
 
@@ -17,6 +19,17 @@ def gather_all(item: Item) -> list[Item]:
     parts: list[Item | None] = [None] * distributed.get_world_size()
     distributed.all_gather_object(parts, item)
     return cast("list[Item]", parts)
+
+
+def weight_of_mean(count: Tensor | int, device: torch.device) -> Tensor | float:
+    """What a process multiplies its mean over ``count`` terms with, so that the average over processes (which DDP takes
+    of gradients) is the mean over the terms of all: ``count * processes / sum of counts``. Every process calls it."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 1.0
+    own = torch.as_tensor(count, dtype=torch.float32, device=device)
+    total = own.clone()
+    distributed.all_reduce(total)
+    return own * distributed.get_world_size() / total.clamp(min=1)
 
 
 def gather_once(items: Iterable[tuple[str, Item]]) -> dict[str, Item]:

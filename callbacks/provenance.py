@@ -14,8 +14,7 @@ from ammrg.errors import CheckpointError
 class Provenance(Callback):
     """Notes in every checkpoint what it belongs to, and refuses one of another data set at load.
 
-    ``forced`` (``--force-resume``) goes on all the same, with a warning; an epoch in its middle then goes on with as many
-    batches as it lacks, from the start of the new order.
+    ``forced`` (``--force-resume``) goes on all the same, with a warning.
     """
 
     forced = False
@@ -36,8 +35,6 @@ class Provenance(Callback):
         """Compare with the data at hand."""
         kept = checkpoint.get("provenance", {})
         found = trainer.datamodule.card["fingerprint"]  # type: ignore[attr-defined]
-        if self.forced:
-            checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
         if not kept or kept["data_fingerprint"] == found:
             return
         others = f"the checkpoint was trained on data {kept['data_fingerprint']} ({kept['dataset']}), but the prepared "

@@ -24,7 +24,7 @@ class RunCheckpoint(ModelCheckpoint):
     """Keeps the best epoch by a validation score, and the last places of the training, from which a stopped run goes on
     as if it had not been stopped.
 
-    ``last.ckpt`` is written every so many optimizer steps, a step before each epoch's last (so that a run stopped in its
+    ``last.ckpt`` is written every so many optimizer steps, a step before each epoch's last (a run stopped in its
     validation repeats one step), at each epoch's end, and at SIGINT, SIGTERM and SIGUSR1, which end the training after
     the step in progress; in a validation, which is repeated, at once. A second signal ends it wherever it is.
 

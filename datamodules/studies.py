@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from ammrg.errors import DataError, ReadError, SettingsError
+from ammrg.errors import CheckpointError, DataError, ReadError, SettingsError
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import FilmTransform, eval_transform, train_transform
 from ammrg.types import Box
@@ -226,6 +227,10 @@ class StudyDataModule(LightningDataModule):
         self.left_out: dict[str, int] = {}
         """Studies kept out of training, by reason; filled when the train loader is made."""
         self._rows: dict[str, Rows] = {}
+        self._training: StudyLoader | None = None
+        self._place: dict[str, Any] | None = None
+        self.forced = False
+        """Whether a training goes on although its checkpoint stands among other batches."""
 
     @property
     def card(self) -> dict[str, Any]:
@@ -365,7 +370,7 @@ class StudyDataModule(LightningDataModule):
         transform = train_transform(self.image_size) if self.augment else eval_transform(self.image_size)
         dataset = StudyDataset(self.rows("train"), transform, frontal_only=self.frontal_only, seed=seed)
         rank, world = self.process
-        return self.loader(
+        self._training = self.loader(
             dataset,
             StudySampler(
                 self.training_order(seed),
@@ -385,6 +390,30 @@ class StudyDataModule(LightningDataModule):
                 },
             ),
         )
+        self._go_on()
+        return self._training
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in training. Lightning would keep the loader's itself, but asks for its length before it gives the
+        state back, and then never does."""
+        return {"place": self._training.state_dict()} if self._training is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """A training goes on where the state was taken, whether its loader is made already or not."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._place = state_dict.get("place")
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._training is None or self._place is None:
+            return
+        try:
+            self._training.load_state_dict(self._place)
+        except CheckpointError as error:
+            if not self.forced:
+                raise
+            rank_zero_only(print)(f"warning: --force-resume: the epoch's order begins anew; {error}")
+        self._place = None
 
     def val_dataloader(self) -> StudyLoader:
         """The whole validation split, in order."""

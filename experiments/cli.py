@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 import warnings
@@ -38,6 +37,8 @@ QUIET = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
     ".*smaller than the logging interval.*",
+    ".*recommended to use `self.log.*sync_dist=True.*",  # what is gathered is the same on every process
+    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler repeats no study
     ".*LightningCLI's args parameter.*",
     ".*module\\(s\\) in eval mode at the start of training.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -128,13 +129,16 @@ class ExperimentCLI(LightningCLI):
         plugins: list[Any] = [WholeCheckpoints(), *(self._get(self.config_init, "trainer").plugins or [])]
         if SLURMEnvironment.detect():
             plugins.append(SLURMEnvironment(auto_requeue=False))  # RunCheckpoint saves, the job script queues again
-        trainer = super().instantiate_trainer(**{"precision": self.precision, "plugins": plugins, **kwargs})
+        options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
+        if torch.cuda.is_available() and asked.accelerator != "cpu":
+            options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
+        trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
             from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
             trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *trainer.loggers]
-            for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, Provenance):
-                    callback.forced = bool(self.config.fit.force_resume)
+            for part in (*trainer.callbacks, self.datamodule):  # type: ignore[attr-defined]
+                if isinstance(part, Provenance | StudyDataModule):
+                    part.forced = bool(self.config.fit.force_resume)
         return trainer
 
     def before_fit(self) -> None:

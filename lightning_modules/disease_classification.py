@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
 from ammrg.fingerprints import tensors_fingerprint
-from ammrg.gathering import gather_all
+from ammrg.gathering import gather_all, weight_of_mean
 from ammrg.memory.regions import MinedFilm
 from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, finding_scores
 from ammrg.metrics.pointing import PointingGame, pointing_scores
@@ -210,6 +210,10 @@ class DiseaseClassification(LightningModule):
         targets, mask = training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)
         return self._finding_loss(logits, targets, mask)
 
+    def _known(self, batch: StudyBatch) -> Tensor:
+        """Labels of a batch that its loss is the mean of."""
+        return training_targets(batch.labels, self.hparams["uncertain"])[1].sum()
+
     def _finding_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         settings = {name: self.hparams[name] for name in ("gamma_positive", "gamma_negative", "margin")}
         weights = cast("Tensor | None", self.pos_weight)
@@ -227,10 +231,12 @@ class DiseaseClassification(LightningModule):
             token_loss = self._loss(evidence, batch)
             self.log("train/token_loss", token_loss, batch_size=len(batch.labels))
             loss = loss + self.hparams["token_loss"] * token_loss
+        loss = loss * weight_of_mean(self._known(batch), self.device)
         if self.terms_head is not None:
             terms_loss = self._terms_loss(seen.raw_tokens, batch)
             self.log("train/terms_loss", terms_loss, batch_size=len(batch.labels))
-            loss = loss + self.hparams["report_terms"] * terms_loss
+            share = weight_of_mean(len(batch.images), self.device)
+            loss = loss + share * self.hparams["report_terms"] * terms_loss
         if not loss.isfinite():
             self._stop(batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
@@ -272,7 +278,8 @@ class DiseaseClassification(LightningModule):
     def validation_step(self, batch: StudyBatch, index: int) -> None:
         """Collects predictions and the loss and, with ``cam: auto``, plays the pointing games."""
         logits = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
-        self.log("val/loss", self._loss(logits, batch), prog_bar=True, batch_size=len(batch.labels), sync_dist=True)
+        known = max(1, int(self._known(batch)))
+        self.log("val/loss", self._loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
     def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:
         """Logits of a batch ``[b 14]``, kept with, where it has boxes and is to ``play``, the maps of every method."""

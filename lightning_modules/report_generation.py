@@ -10,9 +10,10 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from ammrg.errors import CheckpointError, SettingsError
-from ammrg.gathering import gather_once
+from ammrg.gathering import gather_once, weight_of_mean
 from ammrg.memory import bank
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
@@ -123,6 +124,11 @@ class ReportGeneration(LightningModule):
             max_report_tokens=settings["max_report_tokens"],
             **(settings["network"] or {}),
         )
+        # Every process loads what is frozen from the same files. DDP would broadcast packed 4-bit weights without their
+        # state, and hold all of it in its buckets.
+        frozen = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
+        frozen += [name for name, _ in self.named_buffers()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, frozen)
 
     def evaluation_ids(self) -> dict[str, set[str]]:
         """Ids no bank may hold, wherever a data set is at hand to name them."""
@@ -148,8 +154,10 @@ class ReportGeneration(LightningModule):
         """Next-token loss on the report tokens of one batch, and what is asked of the associations."""
         size, weight = len(batch.study_ids), self.hparams["association_loss"]
         shown = self.network.prompt(batch)
-        loss: Tensor = self.network(batch, shown)
+        losses = self.network.target_losses(batch, shown).values
+        loss = losses.mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        loss = loss * weight_of_mean(len(losses), self.device)
         if weight > 0:
             associations = self.network.association_loss(batch, shown.states)
             self.log("train/association_loss", associations, batch_size=size)
@@ -188,11 +196,12 @@ class ReportGeneration(LightningModule):
     def validation_step(self, batch: StudyBatch, batch_idx: int) -> None:
         """Loss with the study's own films and with a neighbour's, and its generated reports."""
         size = len(batch.study_ids)
-        loss = self.network(batch)
-        self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        losses = self.network.target_losses(batch).values
+        loss, tokens = losses.mean(), len(losses)
+        self.log("val/loss", loss, prog_bar=True, batch_size=tokens, sync_dist=True)
         if size > 1:
             gap = self.network(exchange_films(batch)) - loss
-            self.log("val/shuffle_gap", gap, prog_bar=True, batch_size=size, sync_dist=True)
+            self.log("val/shuffle_gap", gap, prog_bar=True, batch_size=tokens, sync_dist=True)
         wanted = self.hparams["generate_studies"]
         if wanted is None or len(self.written) < wanted:
             reports = self.generate(batch)

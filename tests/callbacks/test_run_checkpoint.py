@@ -1,4 +1,4 @@
-"""A run stopped anywhere goes on to the weights of an uninterrupted one, bit for bit; damaged checkpoints are set aside."""
+"""A run stopped anywhere ends with the weights of an uninterrupted one; damaged checkpoints are set aside."""
 
 from __future__ import annotations
 
