@@ -22,10 +22,24 @@ TORCH       ?= torch==2.13.0
 IMAGE       ?=
 PREPARE     ?=
 STAGE       ?= 1
+# of `make slurm` (docs/clusters.md); RUN_ALL and RUN_ONE stand before the commands of all processes and of one
+NODES       ?=
+GPUS        ?=
+CPUS        ?=
+MEM         ?=
+TIME        ?= 24:00:00
+PARTITION   ?=
+ACCOUNT     ?=
+SITE        ?=
+SEEDS       ?=
+DRY         ?=
+RUN_ALL     ?=
+RUN_ONE     ?=
 
 # --- where things lie -------------------------------------------------------------------------------------------------
 ENV      := $(VENV)/.stamp
-AMMRG    := $(VENV)/bin/python -m experiments
+AMMRG    := $(strip $(RUN_ONE) $(VENV)/bin/python -m experiments)
+TRAINER  := $(strip $(RUN_ALL) $(VENV)/bin/python -m experiments)
 FOLDER   := $(DATA)/$(DATASET)$(if $(filter nano,$(MODEL)),-nano)
 # Prepared data in object storage (DATA=s3://bucket/prepared) are read from there; there is nothing to make.
 CARD     := $(if $(findstring ://,$(DATA)),,$(FOLDER)/card.json)
@@ -40,7 +54,7 @@ REPORTED := $(RUN_DIR)/reports.meta.json
 SCORES   := $(RUN_DIR)/scores.json
 CONFIGS  := experiments/configs
 NANO     := train=64,val=16,test=16
-LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR))
+LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR)) $(if $(filter-out 1,$(NODES)),--trainer.num_nodes=$(NODES))
 
 # The language model that an overlay names: the phantom's own is trained from its training reports, the others fetched.
 LLM_nano  := $(MODELS)/phantom-llm-nano
@@ -82,7 +96,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores predict ablation test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores predict ablation slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -133,7 +147,7 @@ $(LLM_small)/config.json: | $(ENV)
 stage1: $(MINED) ## train the disease classifier and mine the region memory
 
 $(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(STAGE1)) | $(ENV)
-	@$(AMMRG) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
+	@$(TRAINER) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
 	@$(call settle,stage1,$(STAGE1)); touch $@
 
 memories: $(MINED) $(MEMORY)/reports.json ## mine the region memory and encode the report memory
@@ -143,16 +157,16 @@ $(STAGE1)/best.ckpt: $(STAGE1)/manifest.json ;
 $(STAGE2)/best.ckpt: $(STAGE2)/manifest.json ;
 
 $(MINED): $(STAGE1)/best.ckpt
-	@$(AMMRG) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
+	@$(TRAINER) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 
 $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
-	@$(AMMRG) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
+	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
 $(STAGE2)/manifest.json: $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
-	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
+	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
 	  $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
 	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
@@ -160,7 +174,7 @@ $(STAGE2)/manifest.json: $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,s
 reports: $(REPORTED) ## write the test reports, with baselines and guards beside them
 
 $(REPORTED): $(STAGE2)/best.ckpt
-	@$(AMMRG) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
+	@$(TRAINER) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
 
 scores: $(SCORES) ## score the reports and print the table
 	@$(AMMRG) score $(REPORTS) --show
@@ -173,6 +187,14 @@ predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture:
 
 ablation: $(CARD) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) $(ARGS)
+
+# --- clusters ---------------------------------------------------------------------------------------------------------
+slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1
+	@$(VENV)/bin/python -m experiments slurm --stage '$(STAGE)' --folder '$(RUN_DIR)' --run '$(RUN)' \
+	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
+	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' \
+	  --args='$(subst ','\'',$(ARGS))' $(if $(filter-out 0,$(DRY)),--dry) DATASET='$(DATASET)' MODEL='$(MODEL)' RAW='$(RAW)' OUT='$(OUT)' \
+	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)'
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)
