@@ -159,6 +159,7 @@ class StudyDataModule(LightningDataModule):
         repeat_threshold: float = 0.0,
         streamed: bool | None = None,
         seed: int | None = None,
+        loader_timeout: int = 600,
     ) -> None:
         """
         Args:
@@ -185,8 +186,11 @@ class StudyDataModule(LightningDataModule):
             streamed: fetch shards a row group at a time and shuffle within a window, instead of mapping them all and
                 shuffling fully; None streams what lies elsewhere or does not fit beside its map.
             seed: of order and variation in training; None takes the run's ``seed_everything``.
+            loader_timeout: seconds after which a batch that no worker has brought ends the run, by name.
         """
         super().__init__()
+        if loader_timeout < 1:
+            raise SettingsError(f"data.loader_timeout ({loader_timeout}) must be at least 1 second")
         if not SMALLEST_IMAGE <= image_size <= LARGEST_IMAGE:
             raise SettingsError(
                 f"data.image_size ({image_size}) must lie between {SMALLEST_IMAGE} and {LARGEST_IMAGE} pixels"
@@ -427,11 +431,12 @@ class StudyDataModule(LightningDataModule):
         """The whole of ``predict_split``, in order."""
         return self.evaluation_loader(self.predict_split)
 
-    def evaluation_loader(self, split: str) -> StudyLoader:
-        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process."""
+    def evaluation_loader(self, split: str, alone: bool = False) -> StudyLoader:
+        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process, or all
+        on this one, for what one process does ``alone``."""
         transform = eval_transform(self.image_size)
         dataset = StudyDataset(self.rows(split), transform, frontal_only=self.frontal_only, films=self.films)
-        rank, world = self.process
+        rank, world = (0, 1) if alone else self.process
         sampler = StudySampler(in_order(len(dataset)), batch_size=self.eval_batch_size, rank=rank, world=world)
         return self.loader(dataset, sampler)
 
@@ -446,4 +451,5 @@ class StudyDataModule(LightningDataModule):
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=start_loader_worker,
+            timeout=self.hparams["loader_timeout"] if self.workers else 0,
         )

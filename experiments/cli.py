@@ -13,22 +13,28 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ammrg.errors import CheckpointError
+from ammrg.errors import AMMRGError, CheckpointError
 from callbacks.checkpoint_files import WholeCheckpoints, newest_whole
+from callbacks.gradient_watch import GradientWatch
+from callbacks.memory_watch import MemoryWatch
 from callbacks.provenance import Provenance
+from callbacks.samples import Samples
+from callbacks.throughput import Throughput
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
 from experiments.__main__ import NOTICE
-from experiments.manifest import write_json, write_manifest
+from experiments.manifest import git_state, write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
 from experiments.output_folder import check_output_folder
 from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
+from experiments.run_settings import flatten
+from experiments.wandb_run import Mode, sent_config, wandb_logger
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
 
@@ -56,6 +62,12 @@ class ExperimentCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """One flag of our own."""
+        parser.add_argument(
+            "--wandb",
+            type=Mode,
+            default="auto",
+            help="fit: log to Weights & Biases; auto is online with a login, else offline (wandb sync sends it later)",
+        )
         parser.add_argument(
             "--force_resume",
             "--force-resume",
@@ -134,12 +146,26 @@ class ExperimentCLI(LightningCLI):
             options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
         trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
-            from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
-            trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *trainer.loggers]
-            for part in (*trainer.callbacks, self.datamodule):  # type: ignore[attr-defined]
-                if isinstance(part, Provenance | StudyDataModule):
-                    part.forced = bool(self.config.fit.force_resume)
+            self.equip(trainer)
         return trainer
+
+    def equip(self, trainer: Trainer) -> None:
+        """What every fit has beside what its configuration names: loggers, and callbacks that only look."""
+        from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
+        card = self.datamodule.card
+        self.wandb = wandb_logger(self.folder, self.config.fit.wandb, card["restricted"])
+        if self.wandb is not None and trainer.is_global_zero:
+            code = git_state()
+            facts = {"dataset": card["dataset"], "data_fingerprint": card["fingerprint"], **code}
+            self.wandb.log_hyperparams(sent_config({**dict(flatten(self.resolved())), **facts}))
+        others = [*trainer.loggers, self.wandb]
+        trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *filter(None, others)]
+        rates = LearningRateMonitor(logging_interval="step")
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:0] = [GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
+        for part in (*callbacks, self.datamodule):
+            if isinstance(part, Provenance | StudyDataModule):
+                part.forced = bool(self.config.fit.force_resume)
 
     def before_fit(self) -> None:
         """Start the clock that the manifest shows."""
@@ -193,6 +219,8 @@ def main(argv: Sequence[str]) -> int:
             save_config_callback=None,
             args=list(argv),
         )
+    except torch.OutOfMemoryError as error:
+        raise AMMRGError(str(error)) from error
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int) else 1
     return 0

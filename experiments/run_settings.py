@@ -16,6 +16,7 @@ COSMETIC = (
     "weights_only",
     "config",
     "force_resume",
+    "wandb",
     "trainer.enable_progress_bar",
     "trainer.default_root_dir",
     "trainer.logger",

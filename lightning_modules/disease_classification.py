@@ -115,6 +115,9 @@ class DiseaseClassification(LightningModule):
         self.configure_maps()
         self.configure_metrics()
 
+    tokens = 0
+    """Film tokens of the last training step."""
+
     def configure_models(self) -> None:
         """Builds the network from primitives; beside it, what the choice of its thresholds rests on."""
         self.classifier = DiseaseClassifier(
@@ -222,6 +225,7 @@ class DiseaseClassification(LightningModule):
     def training_step(self, batch: StudyBatch, index: int) -> Tensor:
         """Mean loss over known labels; stops, with the ids of the batch, where it is not finite."""
         seen = self.classifier(batch.images)
+        self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
         loss = self._loss(logits, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))

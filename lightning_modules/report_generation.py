@@ -92,6 +92,9 @@ class ReportGeneration(LightningModule):
         """Guard: write reports with another study's memories, or with one or both silenced."""
         self.written: list[tuple[str, tuple[str, str]]] = []
 
+    tokens = 0
+    """Report tokens of the last training step."""
+
     # --- building ---------------------------------------------------------------------------------------------------
     def configure_model(self) -> None:
         """Load stage 1, both banks and the LLM, each checked against the others; called once a process."""
@@ -155,7 +158,7 @@ class ReportGeneration(LightningModule):
         size, weight = len(batch.study_ids), self.hparams["association_loss"]
         shown = self.network.prompt(batch)
         losses = self.network.target_losses(batch, shown).values
-        loss = losses.mean()
+        loss, self.tokens = losses.mean(), len(losses)
         self.log("train/loss", loss, prog_bar=True, batch_size=size)
         loss = loss * weight_of_mean(len(losses), self.device)
         if weight > 0:

@@ -212,7 +212,7 @@ def test_slurm_job_requeued_within_stage_2_ends_with_the_weights_of_an_undisturb
     jobs: dict[str, list[str]] = {}
     for run in ("undisturbed", "requeued"):
         shown = make("slurm", "STAGE=all", f"RUN={run}", "TIME=30", args, *place)
-        jobs[run] = re.findall(r"job (\d+)(?: after|\n)", shown)
+        jobs[run] = re.findall(r"stage\d: job (\d+)", shown)
         assert len(jobs[run]) == 2, shown
         log = out / run / "slurm" / f"ammrg-{run}-{jobs[run][1]}.out"
         if run == "requeued":
