@@ -32,6 +32,8 @@ PARTITION   ?=
 ACCOUNT     ?=
 SITE        ?=
 SEEDS       ?=
+COUNT       ?= 10
+AGENTS      ?=
 DRY         ?=
 RUN_ALL     ?=
 RUN_ONE     ?=
@@ -81,7 +83,7 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
-ifneq ($(filter stage1 memories stage2 reports scores predict,$(MAKECMDGOALS)),)
+ifneq ($(filter stage1 memories stage2 reports scores predict sweep,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
 endif
@@ -96,7 +98,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores predict ablation slurm test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores predict ablation sweep slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -163,12 +165,14 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
 
+# What stage 2 stands on.
+stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
+  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports
+
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
 $(STAGE2)/manifest.json: $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
-	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) --model.stage1_checkpoint=$(STAGE1)/best.ckpt \
-	  $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
-	  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports $(LAUNCH) $(call args,stage2)
+	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
 reports: $(REPORTED) ## write the test reports, with baselines and guards beside them
@@ -187,6 +191,19 @@ predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture:
 
 ablation: $(CARD) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) $(ARGS)
+
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+SWEEP_FILE   := experiments/sweeps/$(if $(filter memory,$(STAGE)),memory,stage$(STAGE)).yaml
+SWEEP_OUT    := $(OUT)/$(DATASET)/sweep_$(STAGE)_$(MODEL)
+SWEEP_1       = fit $(call config,stage1) $(LAUNCH)
+SWEEP_memory  = predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
+SWEEP_2       = fit $(call config,stage2) $(stage2_parts) $(LAUNCH)
+NEEDED_1      = $(CARD) $(call configs,stage1)
+NEEDED_memory = $(STAGE1)/best.ckpt
+NEEDED_2      = $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2)
+
+sweep: $(NEEDED_$(STAGE)) | $(ENV) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
+	@$(AMMRG) sweep $(SWEEP_FILE) --out $(SWEEP_OUT) --count $(COUNT) $(if $(filter-out 0,$(DRY)),--dry) $(SWEEP_$(STAGE)) $(ARGS)
 
 # --- clusters ---------------------------------------------------------------------------------------------------------
 slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1

@@ -432,8 +432,8 @@ class StudyDataModule(LightningDataModule):
         return self.evaluation_loader(self.predict_split)
 
     def evaluation_loader(self, split: str, alone: bool = False) -> StudyLoader:
-        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process, or all
-        on this one, for what one process does ``alone``."""
+        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process, or,
+        for what one process does ``alone``, all on this one."""
         transform = eval_transform(self.image_size)
         dataset = StudyDataset(self.rows(split), transform, frontal_only=self.frontal_only, films=self.films)
         rank, world = (0, 1) if alone else self.process

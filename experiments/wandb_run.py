@@ -94,7 +94,7 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
         name="/".join(folder.absolute().parts[-3:]),
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         save_dir=str(folder),
-        id=stable_id(folder) if first else None,
+        id=(os.environ.get("WANDB_RUN_ID") or stable_id(folder)) if first else None,  # an agent names its trials
         offline=offline,
         settings=settings,
     )
