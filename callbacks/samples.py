@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
 
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.panel import CasePage, draw_case
@@ -45,7 +46,8 @@ class Samples(Callback):
                 example = films.example((number, 0, 0))
                 report = self.generated.get(example.study_id, "")
                 page = self.page(pl_module, example, report)
-                picture = wandb.Image(str(draw_case(page, Path(folder) / f"{number}.png")))
+                with Image.open(draw_case(page, Path(folder) / f"{number}.png")) as drawn:
+                    picture = wandb.Image(drawn.convert("RGB"))  # pixels: the file is gone before it would be sent
                 rows.append([example.study_id, picture, example.report, report])
             for logger in tables:
                 logger.log_table("samples", columns=["study", "maps", "reference", "generated"], data=rows)

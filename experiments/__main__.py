@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ablate": ("experiments.ablate", "variants of a stage, run in turn, as one table with intervals"),
     "score": ("experiments.score", "reports.jsonl -> scores.json and a table with baselines"),
     "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
+    "runs": ("experiments.runs", "runs in a table, and what differs between some of them"),
     "sweep": ("experiments.sweep", "settings of a stage tried by W&B's agents, or a few here without its server"),
     "slurm": ("experiments.submit", "stages as Slurm jobs: one script in the run's folder, chained, queued again"),
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),

@@ -28,7 +28,8 @@ from callbacks.throughput import Throughput
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
 from experiments.__main__ import NOTICE
-from experiments.manifest import git_state, write_json, write_manifest
+from experiments.energy import counters, kilowatt_hours
+from experiments.manifest import begin_session, git_state, write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
 from experiments.output_folder import check_output_folder
 from experiments.precision import usable_precision
@@ -160,6 +161,8 @@ class ExperimentCLI(LightningCLI):
             self.wandb.log_hyperparams(sent_config({**dict(flatten(self.resolved())), **facts}))
         others = [*trainer.loggers, self.wandb]
         trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *filter(None, others)]
+        if trainer.is_global_zero:
+            begin_session(self.folder, from_step)
         rates = LearningRateMonitor(logging_interval="step")
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:0] = [GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
@@ -169,7 +172,7 @@ class ExperimentCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Start the clock that the manifest shows."""
-        self.started = time.time()
+        self.started, self.energy = time.time(), counters()
 
     def after_fit(self) -> None:
         """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
@@ -179,6 +182,9 @@ class ExperimentCLI(LightningCLI):
         facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
         facts["precision"] = self.precision
         facts["data"] = self.datamodule.card["fingerprint"]
+        facts["kilowatt_hours"] = kilowatt_hours(self.energy, counters())
+        if isinstance(self.model, ReportGeneration):
+            facts["memories"] = self.model.network.identity
         if hasattr(self.model, "test_splits"):
             self.trainer.test(
                 self.model, datamodule=self.datamodule, ckpt_path=str(best), weights_only=True, verbose=False
