@@ -282,7 +282,8 @@ class DiseaseClassification(LightningModule):
     def validation_step(self, batch: StudyBatch, index: int) -> None:
         """Collects predictions and the loss and, with ``cam: auto``, plays the pointing games."""
         logits = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
-        known = max(1, int(self._known(batch)))
+        # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
+        known = max(1, int(self._known(batch))) * self.trainer.world_size
         self.log("val/loss", self._loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
     def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:

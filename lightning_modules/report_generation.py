@@ -200,7 +200,8 @@ class ReportGeneration(LightningModule):
         """Loss with the study's own films and with a neighbour's, and its generated reports."""
         size = len(batch.study_ids)
         losses = self.network.target_losses(batch).values
-        loss, tokens = losses.mean(), len(losses)
+        # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
+        loss, tokens = losses.mean(), len(losses) * self.trainer.world_size
         self.log("val/loss", loss, prog_bar=True, batch_size=tokens, sync_dist=True)
         if size > 1:
             gap = self.network(exchange_films(batch)) - loss

@@ -103,8 +103,8 @@ def test_a_training_step_adds_the_association_loss_by_its_weight(weight: float) 
         def prompt(self, batch: StudyBatch) -> SimpleNamespace:
             return SimpleNamespace(states="states")
 
-        def forward(self, batch: StudyBatch, shown: SimpleNamespace) -> torch.Tensor:
-            return torch.tensor(2.0)
+        def target_losses(self, batch: StudyBatch, shown: SimpleNamespace) -> SimpleNamespace:
+            return SimpleNamespace(values=torch.tensor([1.0, 3.0]))
 
         def association_loss(self, batch: StudyBatch, states: str) -> torch.Tensor:
             assert weight > 0, "costs nothing where it is off"
