@@ -469,8 +469,8 @@ class DiseaseClassification(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A training that goes on within an epoch takes up its predictions so far."""
-        kept = checkpoint.get("training_predictions", [])
-        if self.trainer.state.fn == "fit" and len(kept) == self.trainer.world_size:
+        kept, trainer = checkpoint.get("training_predictions", []), self._trainer
+        if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
             cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])
 
     def configure_optimizers(self) -> Any:
