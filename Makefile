@@ -33,7 +33,8 @@ ACCOUNT     ?=
 SITE        ?=
 SEEDS       ?=
 COUNT       ?= 10
-AGENTS      ?=
+AGENTS      ?= 1
+SWEEP       ?=
 DRY         ?=
 RUN_ALL     ?=
 RUN_ONE     ?=
@@ -98,7 +99,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores predict ablation sweep slurm test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores predict ablation sweep agent slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -205,13 +206,16 @@ NEEDED_2      = $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2)
 sweep: $(NEEDED_$(STAGE)) | $(ENV) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
 	@$(AMMRG) sweep $(SWEEP_FILE) --out $(SWEEP_OUT) --count $(COUNT) $(if $(filter-out 0,$(DRY)),--dry) $(SWEEP_$(STAGE)) $(ARGS)
 
+agent: | $(ENV)
+	@$(RUN_ONE) $(VENV)/bin/wandb agent --count $(COUNT) $(SWEEP)
+
 # --- clusters ---------------------------------------------------------------------------------------------------------
-slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1
+slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1
 	@$(VENV)/bin/python -m experiments slurm --stage '$(STAGE)' --folder '$(RUN_DIR)' --run '$(RUN)' \
 	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
-	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' \
+	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' --agents '$(AGENTS)' \
 	  --args='$(subst ','\'',$(ARGS))' $(if $(filter-out 0,$(DRY)),--dry) DATASET='$(DATASET)' MODEL='$(MODEL)' RAW='$(RAW)' OUT='$(OUT)' \
-	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)'
+	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)

@@ -15,7 +15,7 @@ from ammrg.errors import SettingsError
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = Path(__file__).parent / "slurm" / "job.sh"
-STAGES = {"1": ["stage1"], "2": ["stage2"], "all": ["stage1", "stage2"]}
+STAGES = {"1": ["stage1"], "2": ["stage2"], "all": ["stage1", "stage2"], "agents": ["agent"]}
 NOTICE_SECONDS = 120
 """Before the time limit, for the step in progress and its checkpoint; Slurm may signal up to a minute early."""
 MOST_RESTARTS = 200
@@ -24,12 +24,12 @@ TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}|UNLIMITED|INFINITE")
 
 
 def seeds_of(text: str) -> str:
-    """``0,1,2`` or ``0-4`` as Slurm's array.
+    """``0,1,2`` or ``0-4`` as Slurm's array; nothing stays nothing.
 
     Raises:
         SettingsError: neither.
     """
-    if not re.fullmatch(r"\d+([,-]\d+)*", text):
+    if text and not re.fullmatch(r"\d+([,-]\d+)*", text):
         raise SettingsError(f"SEEDS={text}: must be seeds such as 0,1,2 or a range such as 0-4")
     return text
 
@@ -48,7 +48,10 @@ def job_script(options: argparse.Namespace, path: Path) -> str:
             raise SettingsError(f"SITE={options.site}: no such file; experiments/slurm/site_example.sh shows one")
         site = Path(options.site).read_text().strip()
     processes = options.gpus or options.devices or 1
-    log = "%x-%A_%a.out" if options.seeds else "%x-%j.out"
+    if options.stage == "agents" and processes * options.nodes > 1:
+        raise SettingsError("STAGE=agents: an agent is one process; more at once are more AGENTS, not GPUS or NODES")
+    array = f"0-{options.agents - 1}" if options.stage == "agents" else seeds_of(options.seeds)
+    log = "%x-%A_%a.out" if array else "%x-%j.out"
     given = {
         "job-name": f"ammrg-{options.run}",
         "nodes": options.nodes,
@@ -59,11 +62,11 @@ def job_script(options: argparse.Namespace, path: Path) -> str:
         "time": options.time,
         "partition": options.partition,
         "account": options.account,
-        "array": seeds_of(options.seeds) if options.seeds else None,
+        "array": array,
         "output": path.parent / log,
     }
     run, args = shlex.quote(options.run), options.args
-    if options.seeds:
+    if options.seeds and options.stage != "agents":
         run = f'{run}"-seed$SLURM_ARRAY_TASK_ID"'
         args = f"{args} --seed_everything=$SLURM_ARRAY_TASK_ID".strip()
     variables = [*options.variables, f"DEVICES={processes}", f"NODES={options.nodes}"]
@@ -121,6 +124,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--account", default="")
     parser.add_argument("--site", default="", help="a file with modules and containers")
     parser.add_argument("--seeds", default="", help="0,1,2 or 0-4: an array, a run a seed")
+    parser.add_argument("--agents", type=int, default=1, help="of a sweep (--stage agents): an array of so many jobs")
     parser.add_argument("--args", default="", help="of the stages' commands")
     parser.add_argument("--dry", action="store_true", help="print the script, submit nothing")
     options = parser.parse_args(argv)

@@ -60,6 +60,16 @@ def test_slurm_seeds_become_an_array_with_a_run_each(tmp_path: Path, capsys: pyt
         seeds_of("a")
 
 
+def test_slurm_agents_of_a_sweep_are_an_array(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["slurm", "--run", "first", "--stage", "agents", "--folder", str(tmp_path), "--agents=4", "--dry"]
+    assert main([*words, "SWEEP=am-mrg/abc", "COUNT=5"]) == 0
+    text = capsys.readouterr().out
+    assert "#SBATCH --array=0-3" in text.splitlines()
+    assert "SWEEP=am-mrg/abc COUNT=5" in text
+    assert main([*words, "--gpus=2"]) == 1
+    assert "an agent is one process" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [("--time=soon", "TIME=soon: must be a Slurm time"), ("--site=/no/file.sh", "SITE=/no/file.sh: no such file")],
