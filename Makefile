@@ -22,10 +22,27 @@ TORCH       ?= torch==2.13.0
 IMAGE       ?=
 PREPARE     ?=
 STAGE       ?= 1
+# of `make slurm` (docs/clusters.md); RUN_ALL and RUN_ONE stand before the commands of all processes and of one
+NODES       ?=
+GPUS        ?=
+CPUS        ?=
+MEM         ?=
+TIME        ?= 24:00:00
+PARTITION   ?=
+ACCOUNT     ?=
+SITE        ?=
+SEEDS       ?=
+COUNT       ?= 10
+AGENTS      ?= 1
+SWEEP       ?=
+DRY         ?=
+RUN_ALL     ?=
+RUN_ONE     ?=
 
 # --- where things lie -------------------------------------------------------------------------------------------------
 ENV      := $(VENV)/.stamp
-AMMRG    := $(VENV)/bin/python -m experiments
+AMMRG    := $(strip $(RUN_ONE) $(VENV)/bin/python -m experiments)
+TRAINER  := $(strip $(RUN_ALL) $(VENV)/bin/python -m experiments)
 FOLDER   := $(DATA)/$(DATASET)$(if $(filter nano,$(MODEL)),-nano)
 # Prepared data in object storage (DATA=s3://bucket/prepared) are read from there; there is nothing to make.
 CARD     := $(if $(findstring ://,$(DATA)),,$(FOLDER)/card.json)
@@ -33,11 +50,14 @@ RUN_DIR  := $(OUT)/$(DATASET)/$(RUN)
 STAGE1   := $(RUN_DIR)/stage1
 MEMORY   := $(RUN_DIR)/memory
 STAGE2   := $(RUN_DIR)/stage2
+MINED    := $(MEMORY)/regions_report/report.json
 REPORTS  := $(RUN_DIR)/reports.jsonl
+# A command that writes several files is done with its last one: a kill between two of them leaves nothing out.
+REPORTED := $(RUN_DIR)/reports.meta.json
 SCORES   := $(RUN_DIR)/scores.json
 CONFIGS  := experiments/configs
 NANO     := train=64,val=16,test=16
-LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR))
+LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR)) $(if $(filter-out 1,$(NODES)),--trainer.num_nodes=$(NODES))
 
 # The language model that an overlay names: the phantom's own is trained from its training reports, the others fetched.
 LLM_nano  := $(MODELS)/phantom-llm-nano
@@ -64,7 +84,7 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
-ifneq ($(filter stage1 memories stage2 reports scores guards predict export,$(MAKECMDGOALS)),)
+ifneq ($(filter stage1 memories stage2 reports scores guards predict export sweep,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
 endif
@@ -79,7 +99,7 @@ $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores guards predict export ablation test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores guards predict export ablation sweep agent slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -127,47 +147,47 @@ models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolL
 $(LLM_small)/config.json: | $(ENV)
 	@$(AMMRG) models small --out $(MODELS)
 
-stage1: $(MEMORY)/regions.json ## train the disease classifier and mine the region memory
+stage1: $(MINED) ## train the disease classifier and mine the region memory
 
 $(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(STAGE1)) | $(ENV)
-	@$(AMMRG) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
+	@$(TRAINER) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
 	@$(call settle,stage1,$(STAGE1)); touch $@
 
-memories: $(MEMORY)/regions.json $(MEMORY)/reports.json ## mine the region memory and encode the report memory
+memories: $(MINED) $(MEMORY)/reports.json ## mine the region memory and encode the report memory
 
 # A checkpoint's time stands still where a finished stage was only looked at again: what follows is not made anew.
 $(STAGE1)/best.ckpt: $(STAGE1)/manifest.json ;
 $(STAGE2)/best.ckpt: $(STAGE2)/manifest.json ;
 
-$(MEMORY)/regions.json: $(STAGE1)/best.ckpt
-	@$(AMMRG) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
+$(MINED): $(STAGE1)/best.ckpt
+	@$(TRAINER) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 
 $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
-	@$(AMMRG) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
+	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
+
+# What stage 2 stands on.
+stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
+  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
-# What a stage-2 training stands upon.
-UPON = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
-       --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports
-
-$(STAGE2)/manifest.json: $(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
-	@$(AMMRG) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(UPON) $(LAUNCH) $(call args,stage2)
+$(STAGE2)/manifest.json: $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
+	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
-reports: $(REPORTS) ## write the test reports, with baselines and guards beside them
+reports: $(REPORTED) ## write the test reports, with baselines and guards beside them
 
-$(REPORTS): $(STAGE2)/best.ckpt
-	@$(AMMRG) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
+$(REPORTED): $(STAGE2)/best.ckpt
+	@$(TRAINER) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
 
 scores: $(SCORES) ## score the reports, print the tables and write report.html
 	@$(AMMRG) score $(REPORTS) --show $(call args,scores)
 
-$(SCORES): $(REPORTS)
+$(SCORES): $(REPORTED)
 	@$(AMMRG) score $(REPORTS) --quiet
 
-guards: $(REPORTS) ## write the reports again without films and without memories, and score them
+guards: $(REPORTED) ## write the reports again without films and without memories, and score them
 	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
 
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
@@ -177,9 +197,33 @@ export: $(SCORES) ## a finished run as one folder with its model card, in RUN's 
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
 
 # Variants of stage 2 stand on one stage 1 and its memories: those of RUN.
-ablation: $(if $(filter 2,$(STAGE)),$(MEMORY)/regions.json $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+ablation: $(if $(filter 2,$(STAGE)),$(MINED) $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
-	  $(if $(filter 2,$(STAGE)),$(UPON)) $(ARGS)
+	  $(if $(filter 2,$(STAGE)),$(stage2_parts)) $(ARGS)
+
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+SWEEP_FILE   := experiments/sweeps/$(if $(filter memory,$(STAGE)),memory,stage$(STAGE)).yaml
+SWEEP_OUT    := $(OUT)/$(DATASET)/sweep_$(STAGE)_$(MODEL)
+SWEEP_1       = fit $(call config,stage1) $(LAUNCH)
+SWEEP_memory  = predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
+SWEEP_2       = fit $(call config,stage2) $(stage2_parts) $(LAUNCH)
+NEEDED_1      = $(CARD) $(call configs,stage1)
+NEEDED_memory = $(STAGE1)/best.ckpt
+NEEDED_2      = $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2)
+
+sweep: $(NEEDED_$(STAGE)) | $(ENV) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
+	@$(AMMRG) sweep $(SWEEP_FILE) --out $(SWEEP_OUT) --count $(COUNT) $(if $(filter-out 0,$(DRY)),--dry) $(SWEEP_$(STAGE)) $(ARGS)
+
+agent: | $(ENV)
+	@$(RUN_ONE) $(VENV)/bin/wandb agent --count $(COUNT) $(SWEEP)
+
+# --- clusters ---------------------------------------------------------------------------------------------------------
+slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1
+	@$(VENV)/bin/python -m experiments slurm --stage '$(STAGE)' --folder '$(RUN_DIR)' --run '$(RUN)' \
+	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
+	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' --agents '$(AGENTS)' \
+	  --args='$(subst ','\'',$(ARGS))' $(if $(filter-out 0,$(DRY)),--dry) DATASET='$(DATASET)' MODEL='$(MODEL)' RAW='$(RAW)' OUT='$(OUT)' \
+	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)

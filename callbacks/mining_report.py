@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ class MiningReport(Callback):
             "selection": bank.meta.selection,
             "cam": pl_module.cam,
         }
-        (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         self.draw(trainer, bank, writer, report, folder)
+        partial = folder / "report.json.partial"  # last: who finds it finds the pages too
+        partial.write_text(json.dumps(report, indent=1) + "\n")
+        os.replace(partial, folder / "report.json")
         print(f"{folder}: what was mined, in numbers and a page for each finding")
 
     def draw(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import ammrg
 from ammrg.errors import CheckpointError
@@ -12,7 +13,12 @@ from ammrg.errors import CheckpointError
 
 class Provenance(Callback):
     """Notes in every checkpoint what it belongs to, and refuses one of another data set at load; at a prediction, one
-    of another film size too."""
+    of another film size too.
+
+    ``forced`` (``--force-resume``) goes on all the same, with a warning.
+    """
+
+    forced = False
 
     def __init__(self) -> None:
         self.new_studies = False
@@ -38,11 +44,14 @@ class Provenance(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         found = data.card["fingerprint"]
         if kept["data_fingerprint"] != found and not self.new_studies:
-            raise CheckpointError(
-                f"the checkpoint was trained on data {kept['data_fingerprint']} ({kept['dataset']}), but the prepared "
-                f"data have fingerprint {found}; prepare the same data again or start a new RUN= (predict "
-                "--new_studies=true makes a memory of new studies, to be merged into the run's)"
-            )
+            others = f"the checkpoint was trained on data {kept['data_fingerprint']} ({kept['dataset']}), but the "
+            others += f"prepared data have fingerprint {found}"
+            if not self.forced:
+                raise CheckpointError(
+                    f"{others}; prepare the same data again or start a new RUN= (--force-resume goes on all the same; "
+                    "predict --new_studies=true makes a memory of new studies, to be merged into the run's)"
+                )
+            rank_zero_only(print)(f"warning: --force-resume: {others}")
         if trainer.predicting and kept["image_size"] != data.image_size:
             raise CheckpointError(
                 f"the checkpoint was trained on films of {kept['image_size']} pixels, but data.image_size is "

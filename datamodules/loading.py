@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, DistributedSampler
 
-from ammrg.errors import CheckpointError
+from ammrg.errors import CheckpointError, DataError
 from ammrg.types import StudyBatch
 from datamodules.ordering import shares
 
@@ -83,10 +83,33 @@ class StudyLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[StudyBatch]:  # type: ignore[override]
         # Begins with the first batch: Lightning makes the iterator before it names the epoch.
         epoch, done = self.sampler.epoch, self.sampler.start  # type: ignore[attr-defined]
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise self.named(error, epoch, done) from error
             done += 1
             self.place = (epoch, done)
             yield batch
+
+    def named(self, error: RuntimeError, epoch: int, done: int) -> Exception:
+        """torch's two ways to say that a worker is gone, in words that help; anything else as it is."""
+        told = str(error)
+        where = f"batch {done} of epoch {epoch}"
+        if "timed out" in told:
+            return DataError(
+                f"no loader worker brought {where} within data.loader_timeout ({self.timeout:g} s): the disk under "
+                "data.folder stalls, or a worker hangs. See whether it can be read; the same command goes on"
+            )
+        if "exited unexpectedly" in told:
+            return DataError(
+                f"a loader worker died before {where} ({told}). It was killed from outside, most often for want of "
+                "memory (the kernel's log says so): lower data.num_workers; the same command goes on"
+            )
+        return error
 
     def state_dict(self) -> dict[str, Any]:
         """The place, and what the batches depend on: plain numbers and texts."""

@@ -129,7 +129,6 @@ def epoch_keys(
     seed: int,
     epoch: int,
     lengths: NDArray[np.int64] | None = None,
-    processes: int = 1,
 ) -> NDArray[np.int64]:
     """The studies of a training epoch, in order.
 
@@ -140,7 +139,6 @@ def epoch_keys(
         batch_size: studies that are read together.
         seed, epoch: decide the draws.
         lengths: of the report of every row of the split, where studies of like length shall come together.
-        processes: that share a step, where lengths are given and groups are not.
 
     Returns:
         ``[m 2]``: row of the split, and which repetition of it; m is the same for every epoch.
@@ -153,7 +151,7 @@ def epoch_keys(
     else:
         order = shuffled(len(rows), seed, epoch)
         if told is not None:
-            order = order[bucketed(told[order], batch_size * processes, np.random.default_rng((seed, epoch, 2)))]
+            order = order[bucketed(told[order], batch_size, np.random.default_rng((seed, epoch, 2)))]
     return np.stack([rows, drawn[:, 1]], axis=1)[order]
 
 

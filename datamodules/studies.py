@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from ammrg.errors import DataError, ReadError, SettingsError
+from ammrg.errors import CheckpointError, DataError, ReadError, SettingsError
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import FilmTransform, eval_transform, train_transform
 from ammrg.types import Box
@@ -147,6 +148,7 @@ class StudyDataModule(LightningDataModule):
         folder: str,
         image_size: int = 224,
         batch_size: int = 16,
+        micro_batch_size: int | None = None,
         eval_batch_size: int | None = None,
         num_workers: int | None = None,
         views: Literal["all", "frontal"] = "all",
@@ -159,13 +161,18 @@ class StudyDataModule(LightningDataModule):
         bucket_by_length: bool = False,
         streamed: bool | None = None,
         seed: int | None = None,
+        loader_timeout: int = 600,
     ) -> None:
         """
         Args:
             folder: prepared shards and their card, on this machine or a URL that fsspec knows (``s3://...``).
             image_size: side in pixels of the square a film is squashed to.
-            batch_size: studies a training batch; each may have several films.
-            eval_batch_size: studies a batch elsewhere; None takes ``batch_size``.
+            batch_size: studies of an optimizer step, over all processes; each may have several films. Processes share
+                it evenly, so that a run learns the same on any number of them.
+            micro_batch_size: studies a process takes at a time in training, at most: what its memory holds. Where its
+                share is larger, gradients are gathered over several batches. None takes the share whole.
+            eval_batch_size: studies a process takes at a time elsewhere; None takes ``micro_batch_size``, or
+                ``batch_size``.
             num_workers: loader processes of each process; 0 loads in the main one, None takes its share of the cores,
                 at most 8.
             views: ``all`` films of a study, or ``frontal`` ones only (all, where it has no frontal).
@@ -182,13 +189,20 @@ class StudyDataModule(LightningDataModule):
             streamed: fetch shards a row group at a time and shuffle within a window, instead of mapping them all and
                 shuffling fully; None streams what lies elsewhere or does not fit beside its map.
             seed: of order and variation in training; None takes the run's ``seed_everything``.
+            loader_timeout: seconds after which a batch that no worker has brought ends the run, by name.
         """
         super().__init__()
+        if loader_timeout < 1:
+            raise SettingsError(f"data.loader_timeout ({loader_timeout}) must be at least 1 second")
         if not SMALLEST_IMAGE <= image_size <= LARGEST_IMAGE:
             raise SettingsError(
                 f"data.image_size ({image_size}) must lie between {SMALLEST_IMAGE} and {LARGEST_IMAGE} pixels"
             )
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+        for name, value in (
+            ("batch_size", batch_size),
+            ("micro_batch_size", micro_batch_size),
+            ("eval_batch_size", eval_batch_size),
+        ):
             if value is not None and value < 1:
                 raise SettingsError(f"data.{name} ({value}) must be at least 1 study")
         if num_workers is not None and num_workers < 0:
@@ -211,7 +225,8 @@ class StudyDataModule(LightningDataModule):
         self.save_hyperparameters(logger=False)
         self.prepared = PreparedFolder(folder)
         self.image_size, self.batch_size, self.num_workers = image_size, batch_size, num_workers
-        self.eval_batch_size = eval_batch_size or batch_size
+        self.micro_batch_size = micro_batch_size
+        self.eval_batch_size = eval_batch_size or micro_batch_size or batch_size
         self.frontal_only = views == "frontal"
         self.augment, self.films, self.predict_split = augment, films, predict_split
         self.test_splits = tuple(test_splits)
@@ -219,6 +234,10 @@ class StudyDataModule(LightningDataModule):
         self.left_out: dict[str, int] = {}
         """Studies kept out of training, by reason; filled when the train loader is made."""
         self._rows: dict[str, Rows] = {}
+        self._training: StudyLoader | None = None
+        self._place: dict[str, Any] | None = None
+        self.forced = False
+        """Whether a training goes on although its checkpoint stands among other batches."""
 
     @property
     def card(self) -> dict[str, Any]:
@@ -239,6 +258,29 @@ class StudyDataModule(LightningDataModule):
     def process(self) -> tuple[int, int]:
         """(rank, world size) of this process; (0, 1) without a trainer."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    @property
+    def training_shares(self) -> tuple[int, int]:
+        """(studies a process takes at a time, such batches an optimizer step): together with the number of processes
+        they make ``batch_size``.
+
+        Raises:
+            SettingsError: they cannot.
+        """
+        world = self.process[1]
+        share, left = divmod(self.batch_size, world)
+        if left:
+            raise SettingsError(
+                f"data.batch_size ({self.batch_size}) is the number of studies of an optimizer step over all processes "
+                f"and must be divisible by their number ({world}); take a multiple of it, or other devices"
+            )
+        size = min(self.micro_batch_size or share, share)
+        if share % size:
+            raise SettingsError(
+                f"data.batch_size ({self.batch_size}) shared by {world} processes is {share} studies each, which must "
+                f"be divisible by data.micro_batch_size ({self.micro_batch_size})"
+            )
+        return size, share // size
 
     @property
     def workers(self) -> int:
@@ -267,6 +309,15 @@ class StudyDataModule(LightningDataModule):
                 f"data.folder: {self.prepared.location} holds {found}, but {type(self).__name__} reads {self.dataset}; "
                 "name its folder, or the data module of that data set"
             )
+        if stage == "fit" and self.trainer is not None:
+            _, gathered = self.training_shares
+            asked = self.trainer.accumulate_grad_batches
+            if asked not in (1, gathered):
+                raise SettingsError(
+                    f"trainer.accumulate_grad_batches ({asked}) is set by the data: give data.batch_size, the studies "
+                    "of an optimizer step, and data.micro_batch_size, what a process takes at a time"
+                )
+            self.trainer.accumulate_grad_batches = gathered
 
     def rows(self, split: str) -> Rows:
         """All rows of a split, mapped or fetched as they are asked for."""
@@ -318,8 +369,9 @@ class StudyDataModule(LightningDataModule):
         groups = index.groups if self.is_streamed else None
         bucket = self.hparams["bucket_by_length"]
         lengths = np.asarray([len(report) for report in index.reports], np.int64) if bucket else None
-        world = self.process[1]
-        return lambda epoch: epoch_keys(kept, factors, groups, self.batch_size, seed, epoch, lengths, world)
+        # Read a group at a time, studies that are read together go to one process: the order is then of their number.
+        together = self.training_shares[0] if self.is_streamed else self.batch_size
+        return lambda epoch: epoch_keys(kept, factors, groups, together, seed, epoch, lengths)
 
     def train_dataloader(self) -> StudyLoader:
         """Shuffled anew each epoch; the last batch may be smaller."""
@@ -327,11 +379,11 @@ class StudyDataModule(LightningDataModule):
         transform = train_transform(self.image_size) if self.augment else eval_transform(self.image_size)
         dataset = StudyDataset(self.rows("train"), transform, frontal_only=self.frontal_only, seed=seed)
         rank, world = self.process
-        return self.loader(
+        self._training = self.loader(
             dataset,
             StudySampler(
                 self.training_order(seed),
-                batch_size=self.batch_size,
+                batch_size=self.training_shares[0],
                 rank=rank,
                 world=world,
                 whole=False,
@@ -340,6 +392,7 @@ class StudyDataModule(LightningDataModule):
                     "seed": seed,
                     "processes": world,
                     "data.batch_size": self.batch_size,
+                    "data.micro_batch_size": self.training_shares[0],
                     "data.labelled_only": self.labelled_only,
                     "data.repeat_threshold": self.hparams["repeat_threshold"],
                     "data.bucket_by_length": self.hparams["bucket_by_length"],
@@ -347,6 +400,30 @@ class StudyDataModule(LightningDataModule):
                 },
             ),
         )
+        self._go_on()
+        return self._training
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in training. Lightning would keep the loader's itself, but asks for its length before it gives the
+        state back, and then never does."""
+        return {"place": self._training.state_dict()} if self._training is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """A training goes on where the state was taken, whether its loader is made already or not."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._place = state_dict.get("place")
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._training is None or self._place is None:
+            return
+        try:
+            self._training.load_state_dict(self._place)
+        except CheckpointError as error:
+            if not self.forced:
+                raise
+            rank_zero_only(print)(f"warning: --force-resume: the epoch's order begins anew; {error}")
+        self._place = None
 
     def val_dataloader(self) -> StudyLoader:
         """The whole validation split, in order."""
@@ -360,11 +437,12 @@ class StudyDataModule(LightningDataModule):
         """The whole of ``predict_split``, in order."""
         return self.evaluation_loader(self.predict_split)
 
-    def evaluation_loader(self, split: str) -> StudyLoader:
-        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process."""
+    def evaluation_loader(self, split: str, alone: bool = False) -> StudyLoader:
+        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process, or,
+        for what one process does ``alone``, all on this one."""
         transform = eval_transform(self.image_size)
         dataset = StudyDataset(self.rows(split), transform, frontal_only=self.frontal_only, films=self.films)
-        rank, world = self.process
+        rank, world = (0, 1) if alone else self.process
         sampler = StudySampler(in_order(len(dataset)), batch_size=self.eval_batch_size, rank=rank, world=world)
         return self.loader(dataset, sampler)
 
@@ -379,4 +457,5 @@ class StudyDataModule(LightningDataModule):
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=start_loader_worker,
+            timeout=self.hparams["loader_timeout"] if self.workers else 0,
         )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 # albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -29,6 +31,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "guards": ("experiments.guards", "a run's reports without its films, and without its memories, scored"),
     "describe": ("experiments.describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
     "export": ("experiments.export", "a finished run -> one folder with all it needs and its model card"),
+    "runs": ("experiments.runs", "runs in a table, and what differs between some of them"),
+    "sweep": ("experiments.sweep", "settings of a stage tried by W&B's agents, or a few here without its server"),
+    "slurm": ("experiments.submit", "stages as Slurm jobs: one script in the run's folder, chained, queued again"),
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }
 
@@ -84,5 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(result or 0)
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    """A cluster's signals end a command as Ctrl-C does; a training saves first (callbacks/run_checkpoint.py)."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
     sys.exit(main())

@@ -78,8 +78,10 @@ def write_baselines(
         The files written.
     """
     classifier.eval()
-    train = study_features(classifier, datamodule.evaluation_loader("train"), device, "training studies")
-    evaluated = study_features(classifier, datamodule.predict_dataloader(), device, "evaluated studies")
+    train = study_features(classifier, datamodule.evaluation_loader("train", alone=True), device, "training studies")
+    evaluated = study_features(
+        classifier, datamodule.evaluation_loader(datamodule.predict_split, alone=True), device, "evaluated studies"
+    )
     known = set(train.reports)
     paths = []
     for name, texts in baseline_reports(train, evaluated, datamodule.texts("val"), seed):

@@ -72,7 +72,7 @@ def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, fo
 def first_case(datamodule: StudyDataModule) -> StudyBatch:
     """A batch of the one study to show."""
     first: StudyBatch | None = None
-    for batch in datamodule.predict_dataloader():
+    for batch in datamodule.evaluation_loader(datamodule.predict_split, alone=True):
         for row in range(len(batch.study_ids)):
             positive = int((batch.labels[row, list(ABNORMAL)] == 1).sum())
             if positive >= 2 or first is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 import warnings
@@ -14,19 +13,29 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ammrg.errors import CheckpointError, SettingsError
+from ammrg.errors import AMMRGError, CheckpointError, SettingsError
+from callbacks.checkpoint_files import WholeCheckpoints, newest_whole
+from callbacks.gradient_watch import GradientWatch
+from callbacks.memory_watch import MemoryWatch
 from callbacks.provenance import Provenance
+from callbacks.samples import Samples
+from callbacks.throughput import Throughput
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
 from experiments.__main__ import NOTICE
-from experiments.manifest import write_json, write_manifest
+from experiments.energy import counters, kilowatt_hours
+from experiments.manifest import begin_session, git_state, write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
+from experiments.output_folder import check_output_folder
 from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
+from experiments.run_settings import flatten
+from experiments.wandb_run import Mode, sent_config, wandb_logger
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
 
@@ -35,6 +44,8 @@ QUIET = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
     ".*smaller than the logging interval.*",
+    ".*recommended to use `self.log.*sync_dist=True.*",  # what is gathered is the same on every process
+    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler repeats no study
     ".*LightningCLI's args parameter.*",
     ".*module\\(s\\) in eval mode at the start of training.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -46,9 +57,24 @@ QUIET = (
 class ExperimentCLI(LightningCLI):
     """LightningCLI that keeps a run's settings, resumes it, and finishes what a stage owes.
 
-    A fit checks the kept config.yaml first, goes on from last.ckpt, and ends with the best checkpoint's scores and
-    manifest.json. A fit that already ended says so and leaves everything as it is.
+    A fit checks the kept config.yaml first, goes on from the newest whole checkpoint, and ends with the best
+    checkpoint's scores and manifest.json. A fit that already ended says so and leaves everything as it is.
     """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One flag of our own."""
+        parser.add_argument(
+            "--wandb",
+            type=Mode,
+            default="auto",
+            help="fit: log to Weights & Biases; auto is online with a login, else offline (wandb sync sends it later)",
+        )
+        parser.add_argument(
+            "--force_resume",
+            "--force-resume",
+            action="store_true",
+            help="fit: go on from the last checkpoint although settings or data are others than those it was made with",
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Lightning lets a checkpoint's settings override the command line: a stage-1 checkpoint given to a stage-2
@@ -98,16 +124,20 @@ class ExperimentCLI(LightningCLI):
             self.check_new_studies()
         if command != "fit" and not encoding:
             return  # these read a checkpoint with the settings kept beside it
-        self.finished = command == "fit" and (self.folder / "manifest.json").exists()
-        last = self.folder / "last.ckpt"
-        made = self.folder / "reports.json" if encoding else last
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            if not self.finished and not made.exists():
+        forced = bool(self.config[command].force_resume)
+        self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
+        check_output_folder(self.folder)
+        first = int(rank_zero_only.rank or 0) == 0  # other processes look only
+        last = None if encoding or self.finished else newest_whole(self.folder, aside=first)
+        made = (self.folder / "reports.json").exists() if encoding else last is not None
+        if first:
+            if not self.finished and not made:
                 (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
-            run_settings.keep(self.resolved(), self.folder)
-        if encoding:
+            run_settings.keep(self.resolved(), self.folder, forced)
+        if encoding or self.finished:
             return
-        if not self.finished and self.config.fit.ckpt_path is None and last.exists():
+        self.going_on_from = last if self.config.fit.ckpt_path is None else None
+        if self.going_on_from is not None:
             rank_zero_only(print)(f"going on from {last}")
             self.config.fit.ckpt_path = str(last)
 
@@ -137,9 +167,15 @@ class ExperimentCLI(LightningCLI):
         precision that this machine computes in."""
         asked = self.config[self.config.subcommand].trainer
         self.precision = usable_precision(str(asked.precision or "32-true"), str(asked.accelerator))
-        trainer = super().instantiate_trainer(**{"precision": self.precision, **kwargs})
+        plugins: list[Any] = [WholeCheckpoints(), *(self._get(self.config_init, "trainer").plugins or [])]
+        if SLURMEnvironment.detect():
+            plugins.append(SLURMEnvironment(auto_requeue=False))  # RunCheckpoint saves, the job script queues again
+        options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
+        if torch.cuda.is_available() and asked.accelerator != "cpu":
+            options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
+        trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
-            trainer.loggers = [ContinuedCSVLogger(str(self.folder)), *trainer.loggers]
+            self.equip(trainer)
         return trainer
 
     def before_predict(self) -> None:
@@ -148,9 +184,29 @@ class ExperimentCLI(LightningCLI):
             if isinstance(callback, Provenance):
                 callback.new_studies = self.config.predict.new_studies
 
+    def equip(self, trainer: Trainer) -> None:
+        """What every fit has beside what its configuration names: loggers, and callbacks that only look."""
+        from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
+        card = self.datamodule.card
+        self.wandb = wandb_logger(self.folder, self.config.fit.wandb, card["restricted"])
+        if self.wandb is not None and trainer.is_global_zero:
+            code = git_state()
+            facts = {"dataset": card["dataset"], "data_fingerprint": card["fingerprint"], **code}
+            self.wandb.log_hyperparams(sent_config({**dict(flatten(self.resolved())), **facts}))
+        others = [*trainer.loggers, self.wandb]
+        trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *filter(None, others)]
+        if trainer.is_global_zero:
+            begin_session(self.folder, from_step)
+        rates = LearningRateMonitor(logging_interval="step")
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:0] = [GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
+        for part in (*callbacks, self.datamodule):
+            if isinstance(part, Provenance | StudyDataModule):
+                part.forced = bool(self.config.fit.force_resume)
+
     def before_fit(self) -> None:
         """Start the clock that the manifest shows."""
-        self.started = time.time()
+        self.started, self.energy = time.time(), counters()
 
     def after_fit(self) -> None:
         """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
@@ -160,6 +216,9 @@ class ExperimentCLI(LightningCLI):
         facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
         facts["precision"] = self.precision
         facts["data"] = self.datamodule.card["fingerprint"]
+        facts["kilowatt_hours"] = kilowatt_hours(self.energy, counters())
+        if isinstance(self.model, ReportGeneration):
+            facts["memories"] = self.model.network.identity
         if hasattr(self.model, "test_splits"):
             self.trainer.test(
                 self.model, datamodule=self.datamodule, ckpt_path=str(best), weights_only=True, verbose=False
@@ -200,6 +259,8 @@ def main(argv: Sequence[str]) -> int:
             save_config_callback=None,
             args=list(argv),
         )
+    except torch.OutOfMemoryError as error:
+        raise AMMRGError(str(error)) from error
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int) else 1
     return 0

@@ -6,10 +6,16 @@ import json
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from ammrg.fingerprints import file_fingerprint
+
+SESSIONS = "sessions.jsonl"
 PACKAGES = ("torch", "lightning", "transformers", "bitsandbytes", "peft", "torchmetrics", "albumentations", "datasets")
 
 
@@ -36,8 +42,28 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(partial, path)
 
 
+def begin_session(folder: Path, from_step: int) -> None:
+    """Add a line to ``folder/sessions.jsonl``: each time a fit starts or goes on, when, where and from which step."""
+    job = os.environ.get("SLURM_JOB_ID")
+    line = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "from_step": from_step,
+        **({"slurm_job": job, "slurm_restarts": int(os.environ.get("SLURM_RESTART_COUNT", "0"))} if job else {}),
+    }
+    with (folder / SESSIONS).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``sessions.jsonl``."""
+    path = folder / SESSIONS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
 def write_manifest(folder: Path, **facts: Any) -> Path:
-    """Write ``folder/manifest.json`` with versions, machine, code state and the given facts; return its path."""
+    """Write ``folder/manifest.json`` with versions, machine, code state, the resolved settings and fingerprints of the
+    checkpoints that lie there, the sessions, and the given facts; return its path."""
     import torch
 
     path = Path(folder) / "manifest.json"
@@ -48,5 +74,14 @@ def write_manifest(folder: Path, **facts: Any) -> Path:
         "cpus": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
-    write_json(path, {"versions": versions, "machine": machine, "code": git_state(), **facts})
+    config = path.with_name("config.yaml")
+    kept = {
+        "versions": versions,
+        "machine": machine,
+        "code": git_state(),
+        "config": yaml.safe_load(config.read_text()) if config.is_file() else {},
+        "checkpoints": {each.name: file_fingerprint(each) for each in sorted(path.parent.glob("*.ckpt"))},
+        "sessions": sessions(path.parent),
+    }
+    write_json(path, {**kept, **facts})
     return path

@@ -25,18 +25,20 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
         seed = int(datamodule.card.get("seed", 0))
-        write_meta(trainer, model, datamodule, folder / "reports.meta.json")
         write_baselines(model.network.classifier.to(device), datamodule, device, folder / "baselines", seed)
         write_case_picture(model.network, datamodule, folder, model.cam)
+    checkpoint = trainer.ckpt_path
     write_guards(trainer, model, datamodule, folder / "guards")
+    if trainer.is_global_zero:  # last: who finds it finds all the others
+        write_meta(checkpoint, model, datamodule, folder / "reports.meta.json")
 
 
-def write_meta(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
+def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
     """What the reports were written with."""
     write_json(
         path,
         {
-            "checkpoint": file_fingerprint(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None,
+            "checkpoint": file_fingerprint(Path(str(checkpoint))) if checkpoint else None,
             "config": json_fingerprint({key: value for key, value in model.hparams.items() if not key.startswith("_")}),
             "data": datamodule.card["fingerprint"],
             "dataset": datamodule.card["dataset"],

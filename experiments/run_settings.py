@@ -16,8 +16,11 @@ COSMETIC = (
     "weights_only",
     "config",
     "new_studies",
+    "force_resume",
+    "wandb",
     "trainer.enable_progress_bar",
     "trainer.default_root_dir",
+    "trainer.logger",
 )
 """Keys that may differ between a run and its continuation: they change no number."""
 
@@ -47,8 +50,13 @@ def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def keep(asked: Mapping[str, Any], folder: Path) -> bool:
+def keep(asked: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
     """Write ``folder/config.yaml``, or check the kept one against the settings asked for.
+
+    Args:
+        asked: the resolved settings.
+        folder: of the run.
+        forced: keep the new settings in place of the others, say what changed, and note it in ``forced.log``.
 
     Returns:
         True where a kept config was found and agrees.
@@ -59,14 +67,19 @@ def keep(asked: Mapping[str, Any], folder: Path) -> bool:
     path = Path(folder) / "config.yaml"
     if path.exists():
         changed = differences(yaml.safe_load(path.read_text()), asked)
-        if changed:
-            listed = "\n  ".join(changed)
+        listed = "\n  ".join(changed)
+        if changed and forced:
+            print(f"warning: --force-resume: {path} is replaced:\n  {listed}")
+            with (path.parent / "forced.log").open("a") as log:
+                log.write("--force-resume:\n  " + listed + "\n")
+        elif changed:
             raise SettingsError(
                 f"{path} keeps other settings than those asked for:\n  {listed}\n"
                 "An old run never shows new settings: choose another RUN=, take the change back, "
-                f"or remove {path.parent} yourself."
+                f"or remove {path.parent} yourself. (--force-resume goes on with the new ones; docs/clusters.md)"
             )
-        return True
+        else:
+            return True
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".yaml.partial")
     partial.write_text(yaml.safe_dump(dict(asked), sort_keys=False))

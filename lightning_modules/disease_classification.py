@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
 from ammrg.fingerprints import tensors_fingerprint
+from ammrg.gathering import gather_all, weight_of_mean
 from ammrg.memory.regions import MinedFilm
 from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, finding_scores
 from ammrg.metrics.pointing import PointingGame, pointing_scores
@@ -114,6 +115,9 @@ class DiseaseClassification(LightningModule):
         self.configure_maps()
         self.configure_metrics()
 
+    tokens = 0
+    """Film tokens of the last training step."""
+
     def configure_models(self) -> None:
         """Builds the network from primitives; beside it, what the choice of its thresholds rests on."""
         self.classifier = DiseaseClassifier(
@@ -209,6 +213,10 @@ class DiseaseClassification(LightningModule):
         targets, mask = training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)
         return self._finding_loss(logits, targets, mask)
 
+    def _known(self, batch: StudyBatch) -> Tensor:
+        """Labels of a batch that its loss is the mean of."""
+        return training_targets(batch.labels, self.hparams["uncertain"])[1].sum()
+
     def _finding_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         settings = {name: self.hparams[name] for name in ("gamma_positive", "gamma_negative", "margin")}
         weights = cast("Tensor | None", self.pos_weight)
@@ -217,6 +225,7 @@ class DiseaseClassification(LightningModule):
     def training_step(self, batch: StudyBatch, index: int) -> Tensor:
         """Mean loss over known labels; stops, with the ids of the batch, where it is not finite."""
         seen = self.classifier(batch.images)
+        self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
         loss = self._loss(logits, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
@@ -226,10 +235,12 @@ class DiseaseClassification(LightningModule):
             token_loss = self._loss(evidence, batch)
             self.log("train/token_loss", token_loss, batch_size=len(batch.labels))
             loss = loss + self.hparams["token_loss"] * token_loss
+        loss = loss * weight_of_mean(self._known(batch), self.device)
         if self.terms_head is not None:
             terms_loss = self._terms_loss(seen.raw_tokens, batch)
             self.log("train/terms_loss", terms_loss, batch_size=len(batch.labels))
-            loss = loss + self.hparams["report_terms"] * terms_loss
+            share = weight_of_mean(len(batch.images), self.device)
+            loss = loss + share * self.hparams["report_terms"] * terms_loss
         if not loss.isfinite():
             self._stop(batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
@@ -271,7 +282,9 @@ class DiseaseClassification(LightningModule):
     def validation_step(self, batch: StudyBatch, index: int) -> None:
         """Collects predictions and the loss and, with ``cam: auto``, plays the pointing games."""
         logits = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
-        self.log("val/loss", self._loss(logits, batch), prog_bar=True, batch_size=len(batch.labels), sync_dist=True)
+        # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
+        known = max(1, int(self._known(batch))) * self.trainer.world_size
+        self.log("val/loss", self._loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
     def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:
         """Logits of a batch ``[b 14]``, kept with, where it has boxes and is to ``play``, the maps of every method."""
@@ -451,6 +464,14 @@ class DiseaseClassification(LightningModule):
         checkpoint["classifier_fingerprint"] = tensors_fingerprint(weights)
         asked = self.hparams["cam"]
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
+        # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
+        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A training that goes on within an epoch takes up its predictions so far."""
+        kept, trainer = checkpoint.get("training_predictions", []), self._trainer
+        if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
+            cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine; the encoder may have a rate of its own."""

@@ -10,10 +10,11 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import POSITIVE
-from ammrg.gathering import gather_once
+from ammrg.gathering import gather_once, weight_of_mean
 from ammrg.memory import bank
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
@@ -143,6 +144,9 @@ class ReportGeneration(LightningModule):
         """Guard: write reports with another study's memories, or with one or both silenced."""
         self.written: list[tuple[str, Written]] = []
 
+    tokens = 0
+    """Report tokens of the last training step."""
+
     # --- building ---------------------------------------------------------------------------------------------------
     def configure_model(self) -> None:
         """Load stage 1, both banks and the LLM, each checked against the others; called once a process."""
@@ -177,6 +181,11 @@ class ReportGeneration(LightningModule):
             freeze=sorted(self.frozen - set(self.unfreeze_at)),
             **(settings["network"] or {}),
         )
+        # Every process loads what is frozen from the same files. DDP would broadcast packed 4-bit weights without their
+        # state, and hold all of it in its buckets.
+        frozen = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
+        frozen += [name for name, _ in self.named_buffers()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, frozen)
 
     def evaluation_ids(self) -> dict[str, set[str]]:
         """Ids no bank may hold, wherever a data set is at hand to name them."""
@@ -219,9 +228,11 @@ class ReportGeneration(LightningModule):
         named = batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
         shown = self.network.prompt(batch, seen=seen, named=named)
         losses = self.network.target_losses(batch, shown)
+        self.tokens = len(losses.values)
         self.log("train/loss", losses.values.mean(), prog_bar=True, batch_size=size)
         weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
         loss = (losses.values * weights).sum() / weights.sum().clamp(min=1)
+        loss = loss * weight_of_mean(weights.sum(), self.device)
         further = {"shuffle_loss": lambda: self.shuffle_loss(batch, shown, losses)}
         further["association_loss"] = lambda: self.network.association_loss(batch, shown.states)
         for name, asked in further.items():
@@ -296,13 +307,15 @@ class ReportGeneration(LightningModule):
         """Loss with the study's own films and with a neighbour's, and its generated reports."""
         size = len(batch.study_ids)
         seen = self.network.see(batch.images)
-        loss = self.network(batch, self.network.prompt(batch, seen=seen))
-        self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        losses = self.network.target_losses(batch, self.network.prompt(batch, seen=seen)).values
+        # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
+        loss, tokens = losses.mean(), len(losses) * self.trainer.world_size
+        self.log("val/loss", loss, prog_bar=True, batch_size=tokens, sync_dist=True)
         exchanged, films = exchange_films(batch)
         seen_exchanged = seen.take(films)
         if size > 1:
             gap = self.network(exchanged, self.network.prompt(exchanged, seen=seen_exchanged)) - loss
-            self.log("val/shuffle_gap", gap, prog_bar=True, batch_size=size, sync_dist=True)
+            self.log("val/shuffle_gap", gap, prog_bar=True, batch_size=tokens, sync_dist=True)
         wanted = self.hparams["generate_studies"]
         if wanted is not None and len(self.written) >= wanted:
             return

@@ -10,6 +10,7 @@ import pytest
 # Small tensors on few cores: a second thread costs more than it brings, and much more where cores are shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("WANDB_MODE", "disabled")  # tests of the logger ask for it
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TARGETS = (
     *("help", "env", "data", "models", "stage1", "memories", "stage2"),
-    *("reports", "scores", "guards", "predict", "export", "ablation", "test", "check", "bench"),
+    *("reports", "scores", "guards", "predict", "export", "ablation", "sweep", "slurm", "test", "check", "bench"),
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

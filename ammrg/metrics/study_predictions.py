@@ -10,6 +10,8 @@ from torchmetrics import Metric
 
 from ammrg.types import StudyBatch
 
+STATES = ("logits", "labels", "studies", "subjects")
+
 
 def id_key(name: str) -> int:
     """A 63-bit key of an id: strings cannot be gathered over processes as tensors."""
@@ -27,7 +29,7 @@ class StudyPredictions(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("logits", "labels", "studies", "subjects"):
+        for name in STATES:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, logits: Tensor, batch: StudyBatch) -> None:
@@ -37,12 +39,22 @@ class StudyPredictions(Metric):
         self.studies.append(torch.tensor([id_key(name) for name in batch.study_ids], device=logits.device))
         self.subjects.append(torch.tensor([id_key(name) for name in batch.subject_ids], device=logits.device))
 
+    def so_far(self) -> dict[str, list[Tensor]]:
+        """This process's predictions since the last reset, on the CPU: what a checkpoint within an epoch keeps."""
+        return {name: [part.cpu() for part in getattr(self, name)] for name in STATES}
+
+    def go_on(self, kept: dict[str, list[Tensor]]) -> None:
+        """Take up what :meth:`so_far` kept."""
+        for name in STATES:
+            setattr(self, name, [part.to(self.device) for part in kept[name]])
+        self._update_count = len(self.logits)
+
     def compute(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Probabilities ``[n 14]``, labels ``[n 14]``, subjects ``[n]`` of the labelled studies, on the CPU; None
         where there is none."""
         if not len(self.logits):
             return None
-        parts = [getattr(self, name) for name in ("logits", "labels", "studies", "subjects")]
+        parts = [getattr(self, name) for name in STATES]
         logits, labels, studies, subjects = (
             (torch.cat(part) if isinstance(part, list) else part).cpu() for part in parts
         )

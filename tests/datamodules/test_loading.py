@@ -6,8 +6,10 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +22,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from ammrg.errors import CheckpointError, DataError
+from ammrg.errors import CheckpointError, DataError, SettingsError
 from ammrg.types import Study, StudyBatch, View
 from datamodules.format import ROWS_PER_GROUP
 from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
-from datamodules.studies import StudyDataModule
+from datamodules.studies import StudyDataModule, StudyDataset
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 150, "val": 37, "test": 21}
@@ -348,7 +350,7 @@ import json, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import lightning, torch
 from test_loading import Recorder
-from datamodules.studies import StudyDataModule
+from datamodules.studies import StudyDataModule, StudyDataset
 
 class Ranked(Recorder):
     def validation_step(self, batch, index):
@@ -386,3 +388,74 @@ def test_two_real_processes_under_lightning_share_every_split(folder, tmp_path):
     for place, split in ((1, "val"), (2, "test")):
         shown = [name for rank in ranks for names in rank[place] for name in names]
         assert Counter(shown) == Counter(f"{split}{i}" for i in range(SIZES[split]))
+
+
+class Stuck(StudyDataset):
+    """A disk that does not answer, or a worker that is killed, at the third batch."""
+
+    how = "stall"
+
+    def __getitem__(self, keys):
+        found = super().__getitem__(keys)
+        if any(example.study_id == self.at for example in found):
+            if self.how == "stall":
+                time.sleep(30)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("stall", r"no loader worker brought batch 2 of epoch 0 within data.loader_timeout \(2 s\)"),
+        ("kill", "a loader worker died before batch 2 of epoch 0"),
+    ],
+)
+def test_a_loader_that_stalls_or_dies_is_named(folder, how, message):
+    data = module(folder, num_workers=1, loader_timeout=2)
+    loader = data.train_dataloader()
+    order = batches(module(folder).train_dataloader())
+    dataset = loader.dataset
+    dataset.__class__, dataset.at, dataset.how = Stuck, order[2][0], how
+    arriving = iter(loader)
+    assert [next(arriving).study_ids for _ in range(2)] == order[:2]
+    with pytest.raises(DataError, match=message):
+        next(arriving)
+
+
+def test_a_step_is_shared_by_processes_and_gathered_where_memory_is_short(folder):
+    shares = {
+        (world, micro): module(folder, 0, world, batch_size=16, micro_batch_size=micro).training_shares
+        for world in (1, 2, 4)
+        for micro in (None, 2, 8)
+    }
+    assert shares == {
+        (1, None): (16, 1),
+        (1, 2): (2, 8),
+        (1, 8): (8, 2),
+        (2, None): (8, 1),
+        (2, 2): (2, 4),
+        (2, 8): (8, 1),
+        (4, None): (4, 1),
+        (4, 2): (2, 2),
+        (4, 8): (4, 1),
+    }
+    with pytest.raises(SettingsError, match=r"data.batch_size \(16\) .* divisible by their number \(3\)"):
+        module(folder, 0, 3, batch_size=16).train_dataloader()
+    with pytest.raises(
+        SettingsError, match=r"is 8 studies each, which must be divisible by data.micro_batch_size \(3\)"
+    ):
+        module(folder, 0, 2, batch_size=16, micro_batch_size=3).train_dataloader()
+
+
+def test_an_optimizer_step_has_the_same_studies_on_any_number_of_processes(folder):
+    def steps(world, micro):
+        parts = [module(folder, rank, world, batch_size=8, micro_batch_size=micro) for rank in range(world)]
+        shown = [batches(part.train_dataloader()) for part in parts]
+        gathered = parts[0].training_shares[1]
+        return [
+            {name for each in shown for names in each[first : first + gathered] for name in names}
+            for first in range(0, len(shown[0]), gathered)
+        ]
+
+    assert steps(1, None) == steps(2, None) == steps(2, 2) == steps(1, 4) == steps(4, None)

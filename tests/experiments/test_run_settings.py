@@ -45,3 +45,14 @@ def test_a_callbacks_setting_is_named_with_its_class() -> None:
     callbacks = [{"class_path": "x.Keep", "init_args": {"n": 2}}]
     changed = {**SETTINGS, "trainer": {**SETTINGS["trainer"], "callbacks": callbacks}}
     assert differences(SETTINGS, changed) == ["trainer.callbacks.Keep.n: 1 (kept) -> 2 (asked)"]
+
+
+def test_forced_settings_replace_the_kept_ones_and_are_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(SETTINGS, tmp_path)
+    changed = {**SETTINGS, "model": {"class_path": "m.Model", "init_args": {"lr": 1e-4, "lora": None}}}
+    assert keep(changed, tmp_path, forced=True) is False
+    assert "model.lr: 0.001 (kept) -> 0.0001 (asked)" in capsys.readouterr().out
+    assert "model.lr: 0.001 (kept)" in (tmp_path / "forced.log").read_text()
+    assert keep(changed, tmp_path) is True

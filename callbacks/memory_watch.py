@@ -1,0 +1,77 @@
+"""Out of memory: the largest batch that fits, found by trying."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ammrg.types import StudyBatch
+
+
+class MemoryWatch(Callback):
+    """Where a training step runs out of the GPU's memory, tries halves of its batch and says which one fits."""
+
+    def __init__(self) -> None:
+        self.batch: StudyBatch | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """The batch that may not fit."""
+        self.batch = batch
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """It did."""
+        self.batch = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Try, and put what was found in the exception's place."""
+        if not isinstance(exception, torch.OutOfMemoryError) or self.batch is None:
+            return
+        asked, films = len(self.batch.study_ids), len(self.batch.images)
+        if trainer.world_size > 1:  # a step of this process alone would wait for the others
+            exception.args = (
+                f"out of memory at step {trainer.global_step} with {asked} studies ({films} films) on a process; lower "
+                "data.micro_batch_size (one process alone finds the largest that fits)",
+            )
+            return
+        fits = self.largest(pl_module, self.batch)
+        cure = (
+            f"{fits} of its {asked} studies fit: set data.micro_batch_size={fits}; data.batch_size, the studies of an "
+            "optimizer step, stays as it is"
+            if fits
+            else "not even one study fits: take smaller films (data.image_size) or a smaller model"
+        )
+        exception.args = (f"out of memory at step {trainer.global_step} with {asked} studies ({films} films); {cure}",)
+
+    def largest(self, pl_module: LightningModule, batch: StudyBatch) -> int:
+        """Studies of the batch that a step has room for; 0 where it has for none."""
+        count = len(batch.study_ids) // 2
+        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # no step of the run
+        while count:
+            pl_module.zero_grad(set_to_none=True)
+            gc.collect()
+            torch.cuda.empty_cache()
+            try:
+                pl_module.training_step(first_studies(batch, count), 0).backward()
+            except torch.OutOfMemoryError:
+                count //= 2
+            else:
+                return count
+        return 0
+
+
+def first_studies(batch: StudyBatch, count: int) -> StudyBatch:
+    """The first studies of a batch, with their films."""
+    films = int((batch.study_of_view < count).sum())
+    return StudyBatch(
+        images=batch.images[:films],
+        study_of_view=batch.study_of_view[:films],
+        labels=batch.labels[:count],
+        reports=batch.reports[:count],
+        study_ids=batch.study_ids[:count],
+        subject_ids=batch.subject_ids[:count],
+        projections=batch.projections[:films],
+        boxes=[box for box in batch.boxes if box.view < films],
+    )

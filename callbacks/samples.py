@@ -1,0 +1,77 @@
+"""A few studies to look at, in the loggers that show tables: films with maps, references and generated reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+
+from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.imaging.panel import CasePage, draw_case
+from ammrg.networks.class_activation import activation_maps
+
+
+class Samples(Callback):
+    """At the end of training, a table ``samples`` of the first validation studies. Never of restricted data.
+
+    Args:
+        count: of studies.
+    """
+
+    def __init__(self, count: int = 4) -> None:
+        self.count = count
+        self.generated: dict[str, str] = {}
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take note of stage 2's reports, before the module scores and drops them."""
+        self.generated = {study: text for study, (text, _) in getattr(pl_module, "written", [])}
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw and log, on the first process."""
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        tables = [logger for logger in trainer.loggers if hasattr(logger, "log_table")]
+        if datamodule.card["restricted"] or not tables or not trainer.is_global_zero:
+            return
+        import wandb
+
+        films = datamodule.val_dataloader().dataset
+        rows: list[list[Any]] = []
+        with TemporaryDirectory() as folder:
+            for number in range(min(self.count, len(films))):
+                example = films.example((number, 0, 0))
+                report = self.generated.get(example.study_id, "")
+                page = self.page(pl_module, example, report)
+                with Image.open(draw_case(page, Path(folder) / f"{number}.png")) as drawn:
+                    picture = wandb.Image(drawn.convert("RGB"))  # pixels: the file is gone before it would be sent
+                rows.append([example.study_id, picture, example.report, report])
+            for logger in tables:
+                logger.log_table("samples", columns=["study", "maps", "reference", "generated"], data=rows)
+
+    def page(self, pl_module: Any, example: Any, report: str) -> CasePage:
+        """The first film of a study with its strongest maps."""
+        network = getattr(pl_module, "classifier", None)
+        classifier = network if network is not None else pl_module.network.classifier
+        film = torch.as_tensor(example.films[0])[None, None].to(pl_module.device)
+        training = classifier.training
+        classifier.eval()
+        with torch.autocast(pl_module.device.type, enabled=False):
+            maps, seen = activation_maps(classifier, film, pl_module.cam)
+        classifier.train(training)
+        values = dict(zip(FINDINGS, seen.logits[0].float().sigmoid().tolist(), strict=True))
+        strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -values[name])[:3]
+        return CasePage(
+            film=np.asarray(example.films[0]),
+            maps={name: maps[0, FINDINGS.index(name)].float().cpu().numpy() for name in strongest},
+            probabilities=values,
+            thresholds=dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True)),
+            report=report,
+            reference=example.report,
+            recalled=(),
+            title=f"study {example.study_id}",
+            cell_shift=classifier.encoder.cell_shift,
+        )

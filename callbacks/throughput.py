@@ -1,0 +1,137 @@
+"""How fast a training is, and what it waits for.
+
+In ``throughput.csv``, a file of its own, so that equal runs keep equal metrics.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.throughput import get_available_flops
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.flop_counter import FlopCounterMode
+
+COLUMNS = (
+    "step",
+    "studies_per_s",
+    "tokens_per_s",
+    "loader_wait",
+    "memory_gib",
+    "tflop_per_s",
+    "flop_utilisation",
+)
+
+
+class Throughput(Callback):
+    """Over the batches between two logged steps, all processes together:
+
+    - ``studies_per_s``; ``tokens_per_s``: the tokens a step says it read (``pl_module.tokens``: film tokens in stage 1,
+      report tokens in stage 2);
+    - ``loader_wait``: share of the time in which the step waited for its studies, in [0, 1];
+    - ``memory_gib``: peak of the GPU's allocations, of the process's memory without a GPU;
+    - ``tflop_per_s``: of matrix products and convolutions, forward and backward, as counted in the first batch and
+      scaled by studies; kernels that torch cannot see into (4-bit products of one row) are not in it;
+    - ``flop_utilisation``: of the GPU's published peak in this precision; empty where none is known (CPUs).
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier fit."""
+        self.flop_of_study: float | None = None
+        self.counter: FlopCounterMode | None = None
+        self.restart()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validation and saving lie between epochs: not training."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a window."""
+        self.studies = self.tokens = 0
+        self.waited = self.worked = 0.0
+        self.mark = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """What has passed since the last batch was a wait."""
+        now = time.perf_counter()
+        self.waited += now - self.mark
+        self.mark = now
+        if self.flop_of_study is None:
+            self.counter = FlopCounterMode(display=False)
+            self.counter.__enter__()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count; a window that is full is written down."""
+        size = len(batch.study_ids)
+        if self.counter is not None:
+            self.counter.__exit__(None, None, None)
+            self.flop_of_study = self.counter.get_total_flops() / size
+            self.counter = None
+            self.restart()  # counting is slow: the first batch is in no window
+            return
+        now = time.perf_counter()
+        self.worked += now - self.mark
+        self.mark = now
+        self.studies += size
+        self.tokens += int(getattr(pl_module, "tokens", 0))
+        if (batch_idx + 1) % trainer.log_every_n_steps == 0 or batch_idx + 1 >= trainer.num_training_batches:
+            if trainer.is_global_zero and self.studies:
+                self.write(trainer, self.measured(trainer))
+            self.restart()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave no counter behind."""
+        if getattr(self, "counter", None) is not None:
+            assert self.counter is not None
+            self.counter.__exit__(None, None, None)
+            self.counter = None
+
+    def measured(self, trainer: Trainer) -> dict[str, float]:
+        """The window's numbers; those that are not known are left out."""
+        seconds, world = self.waited + self.worked, trainer.world_size
+        device = trainer.strategy.root_device
+        found = {
+            "step": float(trainer.global_step - 1),
+            "studies_per_s": self.studies * world / seconds,
+            "loader_wait": self.waited / seconds,
+            "memory_gib": peak_memory(device),
+        }
+        if self.tokens:
+            found["tokens_per_s"] = self.tokens * world / seconds
+        if self.flop_of_study:
+            rate = self.flop_of_study * self.studies / seconds
+            found["tflop_per_s"] = rate * world / 1e12
+            dtype = torch.bfloat16 if "bf16" in str(trainer.precision) else torch.float32
+            dtype = torch.float16 if str(trainer.precision) == "16-mixed" else dtype
+            peak = get_available_flops(device, dtype) if device.type == "cuda" else None
+            if peak:
+                found["flop_utilisation"] = rate / peak
+        return found
+
+    def write(self, trainer: Trainer, found: dict[str, float]) -> None:
+        """A row, and the same to the loggers off this machine."""
+        path = Path(trainer.default_root_dir) / "throughput.csv"
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if fresh:
+                writer.writeheader()
+            writer.writerow({name: f"{value:.6g}" for name, value in found.items()})
+        sent = {f"throughput/{name}": value for name, value in found.items() if name != "step"}
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):
+                logger.log_metrics({**sent, "trainer/global_step": found["step"]})
+
+
+def peak_memory(device: torch.device) -> float:
+    """GiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

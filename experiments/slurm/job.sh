@@ -1,0 +1,36 @@
+#!/bin/bash
+# $title
+# Written by `make slurm`; says all that happens. By hand:  sbatch $path STAGE     (STAGE: stage1 or stage2)
+$sbatch
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@$notice
+
+stage=$$1
+cd $root
+
+# --- the site: modules, containers (SITE=) ---------------------------------------------------------------------------
+$site
+
+# --- the run: its folder is the same each time the job starts, so that it goes on ------------------------------------
+run=$run
+export SRUN_CPUS_PER_TASK="$${SLURM_CPUS_PER_TASK:-1}"
+export OMP_NUM_THREADS="$$SRUN_CPUS_PER_TASK"
+export PYTHONUNBUFFERED=1
+all="srun --kill-on-bad-exit=1 $${CONTAINER:-}"                # the Trainer's commands: a process each task
+one="srun --nodes=1 --ntasks=1 --ntasks-per-node=1 $${CONTAINER:-}"  # commands of a single process
+
+# --- before the time limit: every process saves its checkpoint and stops, and the job queues again -------------------
+stop=
+trap 'stop=1; scancel --signal=USR1 "$$SLURM_JOB_ID"' USR1
+
+make "$$stage" RUN="$$run" $variables RUN_ALL="$$all" RUN_ONE="$$one" ARGS="$args" &
+wait $$!; code=$$?
+while kill -0 $$! 2>/dev/null; do wait $$!; code=$$?; done
+
+if [ -n "$$stop" ] && [ "$$code" -ne 0 ] && [ "$${SLURM_RESTART_COUNT:-0}" -lt $restarts ]; then
+  echo "stopped before the time limit; the job queues again and goes on from its last checkpoint"
+  scontrol requeue "$$SLURM_JOB_ID"
+  sleep 60
+fi
+exit "$$code"

@@ -1,0 +1,141 @@
+"""Stages as Slurm jobs: one readable script in the run's folder, submitted once a stage, chained."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from ammrg.errors import SettingsError
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = Path(__file__).parent / "slurm" / "job.sh"
+STAGES = {"1": ["stage1"], "2": ["stage2"], "all": ["stage1", "stage2"], "agents": ["agent"]}
+NOTICE_SECONDS = 120
+"""Before the time limit, for the step in progress and its checkpoint; Slurm may signal up to a minute early."""
+MOST_RESTARTS = 200
+"""A job that never gets further would queue for ever."""
+TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}|UNLIMITED|INFINITE")
+
+
+def seeds_of(text: str) -> str:
+    """``0,1,2`` or ``0-4`` as Slurm's array; nothing stays nothing.
+
+    Raises:
+        SettingsError: neither.
+    """
+    if text and not re.fullmatch(r"\d+([,-]\d+)*", text):
+        raise SettingsError(f"SEEDS={text}: must be seeds such as 0,1,2 or a range such as 0-4")
+    return text
+
+
+def job_script(options: argparse.Namespace, path: Path) -> str:
+    """The text of the job script.
+
+    Raises:
+        SettingsError: a time Slurm does not read, a site file that is not there, seeds that are none.
+    """
+    if not TIME.fullmatch(options.time):
+        raise SettingsError(f"TIME={options.time}: must be a Slurm time such as 30 (minutes), 12:00:00 or 2-00:00:00")
+    site = "# none"
+    if options.site:
+        if not Path(options.site).is_file():
+            raise SettingsError(f"SITE={options.site}: no such file; experiments/slurm/site_example.sh shows one")
+        site = Path(options.site).read_text().strip()
+    processes = options.gpus or options.devices or 1
+    if options.stage == "agents" and processes * options.nodes > 1:
+        raise SettingsError("STAGE=agents: an agent is one process; more at once are more AGENTS, not GPUS or NODES")
+    array = f"0-{options.agents - 1}" if options.stage == "agents" else seeds_of(options.seeds)
+    log = "%x-%A_%a.out" if array else "%x-%j.out"
+    given = {
+        "job-name": f"ammrg-{options.run}",
+        "nodes": options.nodes,
+        "ntasks-per-node": processes,
+        "cpus-per-task": options.cpus,
+        "gpus-per-node": options.gpus,
+        "mem": options.mem,
+        "time": options.time,
+        "partition": options.partition,
+        "account": options.account,
+        "array": array,
+        "output": path.parent / log,
+    }
+    run, args = shlex.quote(options.run), options.args
+    if options.seeds and options.stage != "agents":
+        run = f'{run}"-seed$SLURM_ARRAY_TASK_ID"'
+        args = f"{args} --seed_everything=$SLURM_ARRAY_TASK_ID".strip()
+    variables = [*options.variables, f"DEVICES={processes}", f"NODES={options.nodes}"]
+    return Template(TEMPLATE.read_text()).substitute(
+        title=f"Stages of run {options.run} as Slurm jobs, {options.nodes} x {processes} processes.",
+        path=path,
+        sbatch="\n".join(f"#SBATCH --{name}={value}" for name, value in given.items() if value),
+        notice=NOTICE_SECONDS,
+        root=shlex.quote(str(ROOT)),
+        site=site,
+        run=run,
+        variables=" ".join(map(shlex.quote, variables)),
+        args=args.replace('"', '\\"'),
+        restarts=MOST_RESTARTS,
+    )
+
+
+def submit(path: Path, stages: Sequence[str], seeds: str) -> list[str]:
+    """One job a stage, each after the one before it has ended well (of an array: after its own seed's).
+
+    Returns:
+        Job ids.
+
+    Raises:
+        SettingsError: Slurm is not there, or refuses.
+    """
+    if shutil.which("sbatch") is None:
+        raise SettingsError("sbatch: not found; call this on a login node of the cluster, or look first with DRY=1")
+    jobs: list[str] = []
+    for stage in stages:
+        after = [f"--dependency={'aftercorr' if seeds else 'afterok'}:{jobs[-1]}"] if jobs else []
+        command = ["sbatch", "--parsable", *after, "--kill-on-invalid-dep=yes", str(path), stage]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SettingsError(f"{shlex.join(command)}: {done.stderr.strip()}")
+        jobs.append(done.stdout.strip().partition(";")[0])
+        print(f"{stage}: job {jobs[-1]}{f' after job {jobs[-2]}' if len(jobs) > 1 else ''}")
+    return jobs
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the script and submit it, or print it."""
+    parser = argparse.ArgumentParser(prog="python -m experiments slurm", description=__doc__)
+    parser.add_argument("variables", nargs="*", metavar="VAR=VALUE", help="variables of the Makefile for the stages")
+    parser.add_argument("--stage", choices=STAGES, default="all")
+    parser.add_argument("--folder", type=Path, required=True, help="the run's folder; the script goes into its slurm/")
+    parser.add_argument("--run", required=True, help="name of the run")
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, help="of a node, a process each")
+    parser.add_argument("--devices", type=int, default=0, help="processes of a node, where it has no GPU")
+    parser.add_argument("--cpus", type=int, default=0, help="of a process")
+    parser.add_argument("--mem", default="", help="of a node, such as 64G")
+    parser.add_argument("--time", default="24:00:00", help="limit of a job; a longer run queues again and goes on")
+    parser.add_argument("--partition", default="")
+    parser.add_argument("--account", default="")
+    parser.add_argument("--site", default="", help="a file with modules and containers")
+    parser.add_argument("--seeds", default="", help="0,1,2 or 0-4: an array, a run a seed")
+    parser.add_argument("--agents", type=int, default=1, help="of a sweep (--stage agents): an array of so many jobs")
+    parser.add_argument("--args", default="", help="of the stages' commands")
+    parser.add_argument("--dry", action="store_true", help="print the script, submit nothing")
+    options = parser.parse_args(argv)
+    path = (options.folder / "slurm" / "job.sh").absolute()
+    text = job_script(options, path)
+    if options.dry:
+        print(text)
+        return 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    print(path)
+    submit(path, STAGES[options.stage], options.seeds)
+    return 0

@@ -1,0 +1,210 @@
+"""Sweeps over a stage's settings: by W&B's server and its agents, or a few trials here without it."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ammrg.errors import SettingsError
+
+SWEEPS = Path(__file__).parent / "sweeps"
+MINED = "memory/regions_report/report.json"
+
+
+class Trial(NamedTuple):
+    """One setting of a sweep's parameters."""
+
+    name: str
+    arguments: list[str]
+    """As on the command line."""
+
+
+def read_sweep(path: Path) -> dict[str, Any]:
+    """A sweep file.
+
+    Raises:
+        SettingsError: no such file, or one without method, metric and parameters.
+    """
+    if not path.is_file():
+        found = ", ".join(sorted(file.stem for file in SWEEPS.glob("*.yaml")))
+        raise SettingsError(f"{path}: no such sweep; {SWEEPS} holds {found}")
+    settings = yaml.safe_load(path.read_text())
+    missing = {"name", "method", "metric", "parameters"} - set(settings if isinstance(settings, dict) else {})
+    if missing:
+        raise SettingsError(f"{path}: lacks {', '.join(sorted(missing))}")
+    found = dict(settings)
+    return found
+
+
+def drawn(name: str, parameter: Mapping[str, Any], draw: random.Random) -> Any:
+    """One value of a parameter, at random.
+
+    Raises:
+        SettingsError: a distribution that is not drawn from here.
+    """
+    if "value" in parameter:
+        return parameter["value"]
+    if "values" in parameter:
+        return draw.choice(parameter["values"])
+    kind = parameter.get("distribution", "uniform")
+    if kind not in ("uniform", "int_uniform", "log_uniform_values"):
+        raise SettingsError(
+            f"{name}: distribution {kind!r}; here uniform, int_uniform and log_uniform_values are drawn"
+        )
+    low, high = parameter["min"], parameter["max"]
+    if kind == "int_uniform":
+        return draw.randint(low, high)
+    if kind == "log_uniform_values":
+        return float(f"{math.exp(draw.uniform(math.log(low), math.log(high))):.4g}")
+    return float(f"{draw.uniform(low, high):.4g}")
+
+
+def settings_of(sweep: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
+    """Settings without end (of a grid: its cells): what a server would choose, but by no score."""
+    parameters = sweep["parameters"]
+    if sweep["method"] == "grid":
+        cells = itertools.product(*(each.get("values", [each.get("value")]) for each in parameters.values()))
+        yield from (dict(zip(parameters, cell, strict=True)) for cell in cells)
+        return
+    draw = random.Random(seed)
+    while True:
+        yield {name: drawn(name, each, draw) for name, each in parameters.items()}
+
+
+def expand(sweep: Mapping[str, Any], count: int, seed: int = 0) -> list[Trial]:
+    """The first trials."""
+    chosen = itertools.islice(settings_of(sweep, seed), count)
+    return [
+        Trial(f"trial{number}", [f"--{key}={value}" for key, value in settings.items()])
+        for number, settings in enumerate(chosen)
+    ]
+
+
+def run_trial(trial: Trial, sweep: Mapping[str, Any], words: Sequence[str], out: Path, wandb: str) -> float | None:
+    """Run a trial in a folder of its own; a finished one is left alone.
+
+    Args:
+        trial: what is tried.
+        sweep: names the metric.
+        words: the command of every trial, ``fit ...`` or ``predict ...``; the trial's arguments go last.
+        out: of the sweep.
+        wandb: of ``fit``.
+
+    Returns:
+        The metric; None where the command failed (it has said why).
+    """
+    from experiments.__main__ import main as experiments
+
+    folder, metric = out / trial.name, sweep["metric"]["name"]
+    if words[0] == "fit":
+        place = [f"--trainer.default_root_dir={folder / sweep['name']}", f"--wandb={wandb}"]
+    else:
+        place = [f"--trainer.callbacks.folder={folder / 'memory'}"]
+    if experiments([*words, *place, *trial.arguments]):
+        return None
+    if words[0] == "fit":
+        best = json.loads((folder / sweep["name"] / "manifest.json").read_text())["best"]
+        return float(best[metric]) if metric in best else None
+    value: Any = json.loads((folder / MINED).read_text())
+    for key in metric.split("/"):
+        value = value[key]
+    return float(value)
+
+
+def send(metric: str, value: float) -> None:
+    """A mining pass has no logger: its number goes to the agent's run from here."""
+    import wandb
+
+    with wandb.init(settings=wandb.Settings(console="off", x_disable_meta=True)) as run:
+        run.log({metric: value})
+
+
+def start(path: Path, sweep: dict[str, Any], words: Sequence[str], out: Path, count: int) -> int:
+    """Create the sweep at W&B and work on it with one agent here.
+
+    Raises:
+        SettingsError: no login.
+    """
+    from experiments.wandb_run import PROJECT, logged_in
+
+    if not logged_in():
+        raise SettingsError(
+            "W&B knows no login here, and its server chooses a sweep's trials: `wandb login` first, or DRY=1 for "
+            "trials drawn at random without it"
+        )
+    import wandb
+
+    project = os.environ.get("WANDB_PROJECT", PROJECT)
+    command = [sys.executable, "-m", "experiments", "sweep", str(path), "--out", str(out), "--trial", *words, "${args}"]
+    sweep_id = wandb.sweep({**sweep, "command": command}, project=project)
+    print(f"sweep {sweep_id}: another agent, here or in a Slurm job: wandb agent --project {project} {sweep_id}")
+    (out / "sweep_id.txt").write_text(f"{project}/{sweep_id}\n")
+    agent = ["wandb", "agent", "--project", project, "--count", str(count), sweep_id]
+    return subprocess.run([str(Path(sys.executable).parent / agent[0]), *agent[1:]]).returncode
+
+
+def show(rows: Mapping[str, Mapping[str, Any]], metric: str, title: str) -> None:
+    """The trials as a table, best first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for heading in ("trial", metric, "settings"):
+        table.add_column(heading, overflow="fold")
+    for name, row in sorted(rows.items(), key=lambda item: -(item[1][metric] or -math.inf)):
+        value = row[metric]
+        table.add_row(name, "failed" if value is None else f"{value:.4f}", " ".join(row["arguments"]))
+    Console().print(table)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Start a sweep, run one trial of it for an agent, or run a few here.
+
+    Returns:
+        0, or 1 where a trial failed.
+    """
+    parser = argparse.ArgumentParser(prog="python -m experiments sweep", description=__doc__)
+    parser.add_argument("sweep", type=Path, help="a file of experiments/sweeps")
+    parser.add_argument("--out", type=Path, required=True, help="a folder a trial goes in here")
+    parser.add_argument("--count", type=int, default=10, help="trials")
+    parser.add_argument("--seed", type=int, default=0, help="of --dry")
+    parser.add_argument("--dry", action="store_true", help="draw and run the trials here, without W&B's server")
+    parser.add_argument("--trial", action="store_true", help="one trial, as an agent calls it")
+    parser.usage = f"{parser.format_usage().removeprefix('usage: ').strip()} fit|predict ..."
+    place = next((number for number, word in enumerate(argv) if word in ("fit", "predict")), len(argv))
+    options, words = parser.parse_args(argv[:place]), list(argv[place:])
+    if not words:
+        raise SettingsError("name the command of every trial last: fit ... or predict ...")
+    sweep = read_sweep(options.sweep)
+    metric = sweep["metric"]["name"]
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.trial:
+        trial = Trial(os.environ.get("WANDB_RUN_ID", "trial"), [])
+        value = run_trial(trial, sweep, words, options.out, "auto")
+        if value is not None and words[0] == "predict":
+            send(metric, value)
+        return int(value is None)
+    if not options.dry:
+        return start(options.sweep, sweep, words, options.out, options.count)
+    rows: dict[str, dict[str, Any]] = {}
+    trials = expand(sweep, options.count, options.seed)
+    for number, trial in enumerate(trials, start=1):
+        print(f"\n--- trial {number} of {len(trials)}: {' '.join(trial.arguments)}")
+        rows[trial.name] = {
+            "arguments": trial.arguments,
+            metric: run_trial(trial, sweep, words, options.out, "off"),
+        }
+        (options.out / "trials.json").write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, metric, f"{sweep['name']}: {len(rows)} trials drawn here")
+    return int(any(row[metric] is None for row in rows.values()))

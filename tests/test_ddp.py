@@ -1,0 +1,155 @@
+"""Two processes train, mine, write and score what one does, with the same studies an optimizer step."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ammrg.memory.bank import load
+from experiments.__main__ import main
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "experiments" / "configs"
+# Layer norms only: torch has batch statistics over several processes for GPUs alone. No dropout: each process draws
+# its own.
+SWIN = {
+    "model_type": "swin",
+    "num_channels": 1,
+    "image_size": 64,
+    "patch_size": 4,
+    "embed_dim": 12,
+    "depths": [1, 1],
+    "num_heads": [2, 2],
+    "window_size": 4,
+    "drop_path_rate": 0.0,
+}
+
+
+def experiments(*words: str) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments", *words], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def configs(stage: str, data: Path, folder: Path) -> list[str]:
+    files = (CONFIGS / stage / "default.yaml", CONFIGS / "data" / "phantom.yaml", CONFIGS / stage / "nano.yaml")
+    return [word for file in files for word in ("-c", str(file))] + [
+        f"--data.folder={data}",
+        f"--trainer.default_root_dir={folder}",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu",
+    ]
+
+
+def whole_way(root: Path, devices: int) -> Path:
+    """Both stages with their memories, reports and scores, as the Makefile runs them."""
+    run, data, llm = root / f"devices{devices}", root / "data", root / "llm"
+    with_devices = [f"--trainer.devices={devices}"]
+    stage1 = ["--model.encoder=" + json.dumps({"config": SWIN}), "--model.qformer.dropout=0.0", "--data.batch_size=16"]
+    # patches of whatever is labelled: two epochs are not enough to predict much
+    stage1 += ["--model.region_form=patches", '--model.regions={"least": 0.2}', "--trainer.callbacks.maps_num=9"]
+    stage1 += ["--model.cam=hirescam"]
+    experiments("fit", *configs("stage1", data, run / "stage1"), *with_devices, *stage1)
+    best = run / "stage1" / "best.ckpt"
+    experiments("predict", "-c", f"{run}/stage1/config.yaml", f"--ckpt_path={best}")
+    memory = [*configs("memory", data, run / "memory"), f"--model.text_encoder={llm}", *with_devices]
+    experiments("predict", *memory)
+    stage2 = {
+        "stage1_checkpoint": best,
+        "regions_memory": run / "memory" / "regions",
+        "reports_memory": run / "memory" / "reports",
+        "language_model": llm,
+        "lora": '{"rank": 4, "dropout": 0.0}',
+        "network": '{"hopfield": {"dropout": 0.0}}',
+    }
+    words = [f"--model.{key}={value}" for key, value in stage2.items()]
+    experiments("fit", *configs("stage2", data, run / "stage2"), *with_devices, *words)
+    experiments("predict", "-c", f"{run}/stage2/config.yaml", f"--ckpt_path={run}/stage2/best.ckpt")
+    experiments("score", str(run / "reports.jsonl"), "--bootstrap", "50", "--no-meteor", "--quiet")
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("ddp")
+    # 17 and 19 studies: the two processes get unequal shares
+    sizes = "train=64,val=17,test=19"
+    assert main(["prepare", "--dataset", "phantom", "--out", str(root / "data"), "--studies", sizes]) == 0
+    words = ["models", "phantom", "--data", str(root / "data"), "--out", str(root / "llm"), "--size", "nano"]
+    assert main(words) == 0
+    return whole_way(root, 1), whole_way(root, 2)
+
+
+def metrics(run: Path, stage: str) -> dict[tuple[str, str], float]:
+    """(step, name) -> value."""
+    with (run / stage / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        (row["step"], name): float(value)
+        for row in rows
+        for name, value in row.items()
+        if value and name.startswith("val/")
+    }
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+def test_ddp_validates_as_one_process(runs: tuple[Path, Path], stage: str) -> None:
+    one, two = (metrics(run, stage) for run in runs)
+    assert one.keys() == two.keys()
+    assert len({name for _, name in one}) >= 3
+    # val/shuffle_gap is left out: a study's neighbour is one of its own batch
+    far = {key: (one[key], two[key]) for key in one if key[1] != "val/shuffle_gap" and abs(one[key] - two[key]) > 2e-3}
+    assert not far
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+def test_ddp_learns_the_same_weights(runs: tuple[Path, Path], stage: str) -> None:
+    one, two = (torch.load(run / stage / "last.ckpt", weights_only=True)["state_dict"] for run in runs)
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], atol=2e-3, rtol=2e-3, equal_nan=True, msg=name)
+
+
+def test_ddp_mines_the_same_memories(runs: tuple[Path, Path]) -> None:
+    for kind in ("regions", "reports"):
+        one, two = (load(run / "memory" / kind) for run in runs)
+        assert one.study_ids == two.study_ids
+        torch.testing.assert_close(one.patterns, two.patterns, atol=5e-3, rtol=5e-3)
+
+
+def test_ddp_scores_every_study_once(runs: tuple[Path, Path]) -> None:
+    reports = []
+    for run in runs:
+        lines = [json.loads(line) for line in (run / "reports.jsonl").read_text().splitlines()]
+        assert len(lines) == len({line["study_id"] for line in lines}) == 19
+        reports.append({line["study_id"]: line for line in lines})
+    one, two = reports
+    assert one.keys() == two.keys()
+    for study, line in one.items():
+        assert line["reference"] == two[study]["reference"]
+        for name, value in line["findings"].items():
+            assert abs(value - two[study]["findings"][name]) < 5e-3
+    scores = [json.loads((run / "stage1" / "scores.json").read_text())["test"] for run in runs]
+    assert scores[0]["auroc_macro"]["value"] == pytest.approx(scores[1]["auroc_macro"]["value"], abs=5e-3)
+
+
+def test_ddp_writes_no_file_twice(runs: tuple[Path, Path]) -> None:
+    """The same files as one process writes, none left half, one row a logged step."""
+    one, two = ({str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} for run in runs)
+    assert one == two
+    assert not [name for name in two if name.endswith((".partial", ".fresh.ckpt"))]
+    for stage in ("stage1", "stage2"):
+        with (runs[1] / stage / "metrics.csv").open(newline="") as file:
+            steps = [(row["step"], row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+        assert len(steps) == len(set(steps))
