@@ -412,7 +412,7 @@ class Stuck(StudyDataset):
     ],
 )
 def test_a_loader_that_stalls_or_dies_is_named(folder, how, message):
-    data = module(folder, num_workers=1, loader_timeout=2)
+    data = module(folder, num_workers=1, loader_timeout=2 if how == "stall" else 60)
     loader = data.train_dataloader()
     order = batches(module(folder).train_dataloader())
     dataset = loader.dataset

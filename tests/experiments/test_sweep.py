@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "experiments" / "configs"
 SWEEPS = sorted((ROOT / "experiments" / "sweeps").glob("*.yaml"))
 SCHEMA = os.environ.get("AMMRG_SWEEP_SCHEMA", "")
-"""`sweeps/config/schema.json` of W&B's package `sweeps`, which wants numpy below 2 and so is no part of the environment."""
+"""`sweeps/config/schema.json` of W&B's package `sweeps`, which wants numpy below 2: no part of the environment."""
 
 
 def test_the_list_is_whole() -> None:
