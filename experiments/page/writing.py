@@ -19,7 +19,7 @@ from rich.progress import track
 
 from ammrg.findings import FINDINGS
 from ammrg.text import labeler
-from experiments.predictions import GROUPS, Line
+from experiments.predictions import GROUPS, Line, id_text, study_rows
 from experiments.score_table import COLUMNS, NOTICE, figures
 from experiments.verdicts import called, protocols_of
 
@@ -136,8 +136,7 @@ def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:
     """Study id -> its line of a reports.jsonl, for what only that layout holds."""
     if reports.suffix != ".jsonl":
         return {}
-    rows = (json.loads(line) for line in reports.read_text(encoding="utf-8").split("\n") if line.strip())
-    return {row["study_id"]: row for row in rows if isinstance(row.get("study_id"), str)}
+    return {id_text(where, row, "study_id"): row for where, row in study_rows(reports)}
 
 
 def _study(

@@ -118,6 +118,15 @@ def test_a_folder_that_is_no_run_has_no_films_and_says_so(tmp_path: Path) -> Non
     assert "holds no finished run" in found.told
 
 
+def test_a_mark_before_the_text_and_space_around_ids_lose_no_memories(tmp_path: Path) -> None:
+    rows = lines(4)
+    reports = write_reports(tmp_path / "reports.jsonl", rows)
+    kept = reports.read_text(encoding="utf-8").replace('"s0003"', '"s0003 "')
+    reports.write_text(f"\ufeff{kept}", encoding="utf-8")
+    studies = page_data(reports, rows, scored(rows, reports), NO_FILMS)["studies"]
+    assert [len(study["retrieved"]) for study in studies] == [1] * 4
+
+
 def test_a_title_is_text(tmp_path: Path) -> None:
     folder = tmp_path / "<b>{{data}}"
     folder.mkdir()
