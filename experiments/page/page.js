@@ -239,7 +239,7 @@ $("protocol").append(...data.protocols.map((name) => make("option", { value: nam
 $("finding").append(make("option", { value: "-1" }, "any"),
   ...data.names.map((name, i) => make("option", { value: String(i) }, name)));
 $("figures").append(...data.figures.map((line) => make("li", {}, line)));
-$("sentences").append(...data.sentences.map((line) => make("li", { class: /[A-Z]{4,} [A-Z]{2,}/.test(line) ? "doubt" : "" }, line)));
+$("sentences").append(...data.sentences.map(({ text, alarm }) => make("li", { class: alarm ? "doubt" : "" }, text)));
 $("protocol").addEventListener("change", showSummary);
 $("uncertain").addEventListener("change", showBars);
 $("finding").addEventListener("change", (event) => { state.finding = Number(event.target.value); filterStudies(); showBars(); });

@@ -113,7 +113,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
             for name, values in named.items()
         ],
         "figures": figures(scores),
-        "sentences": list(scores["sentences"]),
+        "sentences": [{"text": text, "alarm": text in scores["alarms"]} for text in scores["sentences"]],
         "findings": {
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
         },
