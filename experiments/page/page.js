@@ -30,6 +30,12 @@ function showSummary() {
     return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name), ...cells);
   });
   $("summary").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
+  const compared = ["metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"];
+  $("differences").replaceChildren(...Object.entries(data.differences[protocol]).map(([name, rows]) => make("div", { class: "wide" },
+    make("h3", {}, `ours minus ${name}`),
+    make("table", {}, make("thead", {}, make("tr", {}, ...compared.map((told) => make("th", {}, told)))),
+      make("tbody", {}, ...rows.map(([label, ...values]) =>
+        make("tr", {}, make("td", {}, label), ...values.map((value) => make("td", {}, short(value))))))))));
 }
 
 // --- findings --------------------------------------------------------------------------------------------------------

@@ -112,6 +112,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
             }.items()
             for name, values in named.items()
         ],
+        "differences": {protocol: _differences(scores, protocol) for protocol in protocols_of(scores)},
         "figures": figures(scores),
         "sentences": [{"text": text, "alarm": text in scores["alarms"]} for text in scores["sentences"]],
         "findings": {
@@ -130,6 +131,20 @@ def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[st
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
     return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
+
+
+def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
+    """Other file -> rows: metric, ours, theirs, and of the difference value, low, high, p-value and effect."""
+    parts = ("value", "low", "high", "p_value", "effect")
+    return {
+        name: [
+            [label, scores[protocol][key]["value"], scores["against"][name][protocol][key]["value"]]
+            + [compared[protocol][key][part] for part in parts]
+            for key, label in COLUMNS.items()
+            if key in compared[protocol]
+        ]
+        for name, compared in scores["comparisons"].items()
+    }
 
 
 def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:

@@ -136,6 +136,27 @@ def test_a_title_is_text(tmp_path: Path) -> None:
     assert "<title>Generated reports: &lt;b>{{data}}/reports.jsonl</title>" in text
 
 
+def with_another(path: Path) -> tuple[Path, list[Line], dict[str, Any]]:
+    """Reports, and their scores beside another file's."""
+    rows = lines(40)
+    reports = write_reports(path / "reports.jsonl", rows)
+    others = [line._replace(generated=REFERENCES[0]) for line in rows]
+    systems = [System("", "ours", reports, rows), System("against", "<b>other", path / "other.jsonl", others)]
+    return reports, rows, score_systems(systems, protocols=("full",), resamples=20, with_meteor=False)
+
+
+def test_differences_to_another_file_are_in_the_page(tmp_path: Path) -> None:
+    reports, rows, scores = with_another(tmp_path)
+    table = page_data(reports, rows, scores, NO_FILMS)["differences"]["full"]["<b>other"]
+    told = {label: values for label, *values in table}
+    cider = scores["comparisons"]["<b>other"]["full"]["cider"]
+    assert told["CIDEr"][:2] == [
+        scores["full"]["cider"]["value"],
+        scores["against"]["<b>other"]["full"]["cider"]["value"],
+    ]
+    assert told["CIDEr"][2:] == [cider[part] for part in ("value", "low", "high", "p_value", "effect")]
+
+
 # --- in a browser -----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def browser() -> Iterator[Any]:
@@ -209,6 +230,20 @@ def test_filter_and_sort_work_and_no_script_of_a_report_runs(browser: Any, page:
     assert shown.title().startswith("Generated reports: ")
     assert complaints == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+@pytest.mark.slow
+def test_a_narrow_window_shows_differences_and_cuts_nothing_off(browser: Any, tmp_path: Path) -> None:
+    reports, rows, scores = with_another(tmp_path)
+    shown, complaints, _ = opened(browser, write_page(tmp_path / "report.html", reports, rows, scores))
+    assert shown.locator("#differences h3").inner_text().lower() == "ours minus <b>other"
+    assert shown.locator("#differences tbody tr").count() == 6 + 7  # of words, clinical
+    assert shown.locator("#sentences li.doubt").count() == len(scores["alarms"]) > 0
+    shown.set_viewport_size({"width": 420, "height": 900})
+    if os.environ.get("AMMRG_SCREENSHOTS"):
+        shown.screenshot(path=f"{os.environ['AMMRG_SCREENSHOTS']}/narrow.png", full_page=True)
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 420
+    assert complaints == []
 
 
 @pytest.mark.slow
