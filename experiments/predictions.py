@@ -1,7 +1,8 @@
 """Predictions files of any system: reports.jsonl, a CSV, or ReXrank's JSON -> what is scored of each study.
 
-What cannot be scored as it stands is refused, with the place and the cure: ids missing, doubled or unknown, empty
-references, studies of several splits, patients named for some studies only.
+What cannot be scored as it stands is refused, with the place and the cure: ids missing, doubled or unknown, fields or
+columns named twice, empty references, studies of several splits, patients named for some studies only. Space around an
+id is no part of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +26,6 @@ LAYOUTS = {
     ".csv": "columns study_id, generated, reference",
     ".json": "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
 }
-NEEDED = ("study_id", "generated", "reference")
 
 
 class Line(NamedTuple):
@@ -63,26 +65,28 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     """
     lines: dict[str, Line] = {}
     splits, has_patient = set(), set()
-    for where, row in _rows(path):
+    for where, row in study_rows(path):
         if references is not None:
-            row = {**references.get(str(row.get("study_id")), {}), **{k: v for k, v in row.items() if k != "reference"}}
+            known = references.get(id_text(where, row, "study_id"), {})
+            row = {**known, **{field: value for field, value in row.items() if field != "reference"}}
             if "reference" not in row:
                 raise ScoringError(f"{where}: study {row.get('study_id')!r} is unknown to the references file.")
-        study_id, generated, reference = (_text(where, row, field) for field in NEEDED)
-        if not study_id.strip():
+        study_id = id_text(where, row, "study_id")
+        generated, reference = _text(where, row, "generated"), _text(where, row, "reference")
+        if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if not reference.strip():
             raise ScoringError(f"{where}: study {study_id} has an empty reference; leave such studies out.")
         if study_id in lines:
             raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
-        splits.add(row.get("split") or None)
-        subject = row.get("subject_id")
-        has_patient.add(subject not in (None, ""))
+        splits.add(_text(where, row, "split") if row.get("split") is not None else "")
+        subject_id = id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
+        has_patient.add(bool(subject_id))
         if len(has_patient) > 1:
             raise ScoringError(f"{where}: field 'subject_id' is given for some studies only; give it for all or none.")
         lines[study_id] = Line(
             study_id,
-            _text(where, row, "subject_id") if has_patient == {True} else study_id,
+            subject_id or study_id,
             reference,
             generated,
             _truth(where, row.get("reference_in_training")),
@@ -91,7 +95,7 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     if not lines:
         raise ScoringError(f"{path}: no line; there is nothing to score.")
     if len(splits) > 1:
-        names = ", ".join(sorted(str(split) for split in splits))
+        names = ", ".join(split or "none" for split in sorted(splits))
         raise ScoringError(f"{path}: studies of several splits ({names}); score one at a time.")
     if references is not None and references.keys() - lines:
         absent = references.keys() - lines
@@ -106,8 +110,8 @@ def read_references(path: Path) -> dict[str, dict[str, Any]]:
         ScoringError: no such file, another layout, an id twice.
     """
     found: dict[str, dict[str, Any]] = {}
-    for where, row in _rows(path):
-        study_id = _text(where, row, "study_id")
+    for where, row in study_rows(path):
+        study_id = id_text(where, row, "study_id")
         if study_id in found:
             raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
         _text(where, row, "reference")
@@ -120,7 +124,7 @@ def read_systems(
     reports: Path, against: Iterable[Path] = (), references: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[System]:
     """The reports, where they exist their sibling baselines and guards, and other systems' files, all on the very same
-    studies.
+    studies; a file that names no patients takes those of the first that does.
 
     Raises:
         ScoringError: see :func:`read_lines`; or a file that lacks a study, holds an unknown one, or has another
@@ -137,7 +141,29 @@ def read_systems(
         systems.append(System("against", name, path, read_lines(path, references)))
     for other in systems[1:]:
         _check_same_studies(ours, other)
+    systems = _with_patients(systems)
+    for other in systems[1:]:
+        _check_same_texts(systems[0], other)
     return systems
+
+
+def _names_patients(system: System) -> bool:
+    return any(line.subject_id != line.study_id for line in system.lines)
+
+
+def _with_patients(systems: list[System]) -> list[System]:
+    named = next((system for system in systems if _names_patients(system)), None)
+    if named is None:
+        return systems
+    patients = [line.subject_id for line in named.lines]
+    return [
+        system
+        if _names_patients(system)
+        else system._replace(
+            lines=[line._replace(subject_id=name) for line, name in zip(system.lines, patients, strict=True)]
+        )
+        for system in systems
+    ]
 
 
 def _check_same_studies(ours: System, other: System) -> None:
@@ -148,10 +174,11 @@ def _check_same_studies(ours: System, other: System) -> None:
                 f"{other.path}: {what} {len(ids)} studies (first: {min(ids)}), compared with {ours.path}; "
                 "write both from the same split."
             )
+
+
+def _check_same_texts(ours: System, other: System) -> None:
     for mine, theirs in zip(ours.lines, other.lines, strict=True):
-        # A file that names no patients takes ours.
-        same_patient = theirs.subject_id in (mine.subject_id, theirs.study_id)
-        if mine.reference != theirs.reference or not same_patient:
+        if (mine.reference, mine.subject_id) != (theirs.reference, theirs.subject_id):
             raise ScoringError(
                 f"{other.path}: study {mine.study_id} has another reference or subject_id than in {ours.path}; "
                 "write both from the same prepared data."
@@ -159,21 +186,29 @@ def _check_same_studies(ours: System, other: System) -> None:
 
 
 # --- layouts ----------------------------------------------------------------------------------------------------------
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, fields) of each study in a file."""
+def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, fields) of each study in a file, as they stand there.
+
+    Raises:
+        ScoringError: no such file, or not one of the layouts.
+    """
     if path.suffix not in LAYOUTS:
         told = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
         raise ScoringError(f"{path}: predictions are read from {told}.")
     if not path.is_file():
         raise ScoringError(f"{path}: no such file; write the reports first (make reports).")
+    read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
+    yield from read(path, _file_text(path))
+
+
+def _file_text(path: Path) -> str:
+    """A UTF-8 file, with the mark that some programs put before it or without."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ScoringError(
             f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
         ) from error
-    read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
-    yield from read(path, text)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -189,11 +224,12 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     csv.field_size_limit(2**31 - 1)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    names = reader.fieldnames or []
-    for needed in ("study_id",):
-        if needed not in names:
-            raise ScoringError(f"{path}: no column '{needed}'; found {', '.join(names) or 'no header'}.")
     try:
+        names = reader.fieldnames or []
+        if "study_id" not in names:
+            raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
+        if twice := _twice(names):
+            raise ScoringError(f"{path}: column '{twice}' stands twice in the header; keep one of them.")
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
@@ -217,32 +253,68 @@ def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
             if isinstance(section, str) and section.strip():
                 sections.append(f"{name.capitalize()}: {section.strip()}")
         row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
-        row |= {field: fields[field] for field in ("subject_id", "split") if field in fields}
+        # Their files write NaN for what is absent; it alone is unequal to itself.
+        told = {field: fields.get(field) for field in ("subject_id", "split")}
+        row |= {field: value for field, value in told.items() if value == value}
         yield f"{path}, study {study_id}", row
 
 
 def _json(where: str, text: str) -> Any:
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if twice := _twice([name for name, _ in pairs]):
+            raise ScoringError(f"{where}: {twice!a} stands twice in one object; keep one of them.")
+        return dict(pairs)
+
     try:
-        return json.loads(text)
+        value = json.loads(text, object_pairs_hook=fields)
     except json.JSONDecodeError as error:
         raise ScoringError(f"{where}: not JSON ({error}); write it whole, as JSON.") from error
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            found = f"{error.object[error.start]!a}"
+            raise ScoringError(f"{where}: {found} is half of a character; write the text whole.") from error
+    return value
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of half a character beyond the first 65,536: legal JSON, but alone no text."""
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    """A name that stands there more than once."""
+    return next((name for name, times in Counter(names).most_common(1) if times > 1), None)
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------
+def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
+    """An id, without the space around it; whole numbers are ids too.
+
+    Raises:
+        ScoringError: neither.
+    """
+    value = row.get(field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(where, row, field).strip()
+
+
 def _text(where: str, row: Mapping[str, Any], field: str) -> str:
     value = row.get(field)
-    if field.endswith("_id") and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
     if not isinstance(value, str):
         raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be a text.")
     return value
 
 
 def _truth(where: str, value: Any) -> bool | None:
-    known = {None: None, "": None, True: True, False: False, "true": True, "false": False, "True": True, "False": False}
-    if not isinstance(value, str | bool | None) or value not in known:
+    if value is None or isinstance(value, bool):
+        return value
+    # As programs write it into a table.
+    known = {"": None, "true": True, "1": True, "false": False, "0": False}
+    if not isinstance(value, str) or value.lower() not in known:
         raise ScoringError(f"{where}: field 'reference_in_training' is {value!r}; it must be true or false.")
-    return known[value]
+    return known[value.lower()]
 
 
 def _retrieved(where: str, value: Any) -> tuple[str, ...]:
@@ -280,7 +352,7 @@ def read_train_texts(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise ScoringError(f"{path}: no such file of training texts.")
-    text = path.read_text(encoding="utf-8")
+    text = _file_text(path)
     if path.suffix != ".jsonl":
         return [line for line in text.split("\n") if line.strip()]
     texts = []

@@ -18,7 +18,7 @@ from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.metrics import bootstrap
 from ammrg.metrics.meteor import MeteorScorer
-from ammrg.metrics.protocols import DEFAULT, PROTOCOLS, SCORED
+from ammrg.metrics.protocols import DEFAULT, PROTOCOLS, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
 from experiments import outside_metrics, predictions
 from experiments.manifest import write_json
@@ -44,16 +44,24 @@ def score(reports_jsonl: Path, *, dataset: str | None = None, **settings: Any) -
 
 
 def _still_true(
-    out: Path, systems: Sequence[predictions.System], settings: dict[str, Any], train_texts: Sequence[str] | None
+    out: Path,
+    systems: Sequence[predictions.System],
+    settings: dict[str, Any],
+    train_texts: Sequence[str] | None,
+    tokenizer: Path | None,
 ) -> Any:
-    """The kept scores if they were made from these very inputs and settings, else None."""
-    if not out.is_file():
+    """The kept scores if they are whole and were made from these very inputs and settings, else None."""
+    try:
+        kept = json.loads(out.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
-    kept = json.loads(out.read_text(encoding="utf-8"))
+    if not isinstance(kept, dict) or "alarms" not in kept:
+        return None
     meta = kept.get("meta", {})
+    read = (protocol(name, settings["dataset"], train_texts, tokenizer) for name in settings["protocols"])
     same = (
         meta.get("inputs") == fingerprint(systems, train_texts)
-        and sorted(meta.get("protocols", {})) == sorted(settings["protocols"])
+        and meta.get("protocols") == {each.name: each.settings for each in read}
         and meta.get("bootstrap", {}).get("resamples") == settings["resamples"]
         and meta.get("bootstrap", {}).get("seed") == settings["seed"]
         and meta.get("dataset") == settings["dataset"]
@@ -122,7 +130,7 @@ def main(argv: Sequence[str]) -> int:
         "seed": options.seed,
         "with_meteor": not options.no_meteor,
     }
-    scores = _still_true(out, systems, settings, train_texts) if options.show else None
+    scores = _still_true(out, systems, settings, train_texts, options.tokenizer) if options.show else None
     if scores is None:
         scores = score_systems(systems, train_texts=train_texts, tokenizer=options.tokenizer, **settings)
         write_json(out, scores)
@@ -138,7 +146,7 @@ def main(argv: Sequence[str]) -> int:
         case = reports.parent / "case.png"
         for name, path in (("reports", reports), ("scores", out), ("page", page), ("one case", case)):
             if path.is_file():
-                console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+                console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ammrg.findings import FINDINGS
@@ -48,7 +49,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     columns = [key for key in COLUMNS if key in scores[names[0]]]
     meta = scores["meta"]
     table = Table(
-        title=f"{meta['studies']} studies of {meta['patients']} patients; labeler: {meta['labeler']}; "
+        title=f"{meta['studies']} studies of {meta['patients']} patients; labeler: {escape(meta['labeler'])}; "
         f"uncertain as negative; METEOR {meta['meteor']}",
         caption=NOTICE,
         pad_edge=False,
@@ -70,7 +71,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
         ]
         for i, (other, values) in enumerate(rows):
             cells = (short(values[name].get(key, ABSENT)["value"]) for key in columns)
-            table.add_row(f"  {other.replace('_', ' ')}", *cells, end_section=i == len(rows) - 1)
+            table.add_row(f"  {escape(other.replace('_', ' '))}", *cells, end_section=i == len(rows) - 1)
     return table
 
 
@@ -79,7 +80,9 @@ def clinical_table(scores: Mapping[str, Any]) -> Table:
     interval."""
     ours = scores[protocols_of(scores)[0]]
     columns = [(selection, uncertain) for uncertain in UNCERTAIN_AS for selection in SELECTIONS]
-    table = Table(title=f"clinical averages; labeler: {scores['meta']['labeler']}; blank is negative", pad_edge=False)
+    table = Table(
+        title=f"clinical averages; labeler: {escape(scores['meta']['labeler'])}; blank is negative", pad_edge=False
+    )
     table.add_column("average")
     for selection, uncertain in columns:
         table.add_column(f"{selection} findings\n-1 as {uncertain}", justify="right", no_wrap=True)
@@ -96,7 +99,7 @@ def clinical_table(scores: Mapping[str, Any]) -> Table:
 
 def findings_table(scores: Mapping[str, Any]) -> Table:
     """Rows: findings; precision, recall, F1, support and predictions, uncertain as negative and as positive."""
-    table = Table(title=f"findings; labeler: {scores['meta']['labeler']}", pad_edge=False)
+    table = Table(title=f"findings; labeler: {escape(scores['meta']['labeler'])}", pad_edge=False)
     table.add_column("finding", no_wrap=True)
     for uncertain in UNCERTAIN_AS:
         for column in ("P", "R", "F1", "support", "said"):
@@ -113,7 +116,7 @@ def findings_table(scores: Mapping[str, Any]) -> Table:
 def differences_table(scores: Mapping[str, Any], name: str) -> Table:
     """Rows: metrics; ours minus another file's: difference, 95% interval, p-value, difference over standard error."""
     first = protocols_of(scores)[0]
-    table = Table(title=f"ours minus {name}, protocol {first}", pad_edge=False)
+    table = Table(title=f"ours minus {escape(name)}, protocol {first}", pad_edge=False)
     for column in ("metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for key, label in COLUMNS.items():

@@ -218,7 +218,8 @@ def score_systems(
     Returns:
         What scores.json holds: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards: {name:
         the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, meta}``. Equal inputs give equal values.
+        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, alarms, meta}``; alarms are those
+        of the sentences that say that something is wrong. Equal inputs give equal values.
 
     Raises:
         ScoringError: a protocol that is unknown or lacks what it needs.
@@ -287,7 +288,9 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    result["sentences"] = sentences(result, gaps)
+    said = sentences(result, gaps)
+    result["sentences"] = [each.text for each in said]
+    result["alarms"] = [each.text for each in said if each.alarm]
     return result
 
 

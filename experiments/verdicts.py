@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ammrg.metrics.clinical import silent_findings
 from ammrg.metrics.guards import Collapse, warnings
@@ -28,30 +28,40 @@ Gap = Mapping[str, Mapping[str, float]]
 """Metric -> {value, low, high} of a difference."""
 
 
-def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) -> list[str]:
+class Sentence(NamedTuple):
+    """What is said of a system."""
+
+    text: str
+    alarm: bool
+    """Whether something is wrong; then the text says what in capitals."""
+
+
+def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) -> list[Sentence]:
     """The sentences of a result.
 
     Args:
         scores: what scores.json holds.
         gaps: (group, name) -> watched metric -> {value, low, high} of the reports minus a baseline's or guard's.
     """
-    said = warnings(Collapse(**scores["collapse"]["ours"]))
+    said = [Sentence(text, True) for text in warnings(Collapse(**scores["collapse"]["ours"]))]
     silent = silent_findings(scores["findings"]["ours"]["neg"])
     if silent:
-        said.append(f"With neither support nor predictions, so counted 0 in macro averages: {', '.join(silent)}.")
+        text = f"With neither support nor predictions, so counted 0 in macro averages: {', '.join(silent)}."
+        said.append(Sentence(text, False))
     copied = scores["copying"]
     if copied and copied["share"] >= COPIED:
-        said.append(
+        text = (
             f"MUCH IS COPIED FROM MEMORY: {copied['share']:.0%} of the words stand verbatim in a report that the "
             f"study's memory brought back ({copied['share_of_others']:.0%} in what another study's did); "
             f"{copied['whole']:.0%} of the reports are such a report word for word."
         )
+        said.append(Sentence(text, True))
     said += [_beside(scores, group, name, gap) for (group, name), gap in gaps.items()]
     said += [_against(scores, name, protocols) for name, protocols in scores["comparisons"].items()]
     return said
 
 
-def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> str:
+def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> Sentence:
     first = next(iter(protocols_of(scores)))
     parts, unclear = [], []
     for metric, between in gap.items():
@@ -60,10 +70,10 @@ def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> str:
         if between["low"] <= 0:
             unclear.append(WATCHED[metric])
     verdict = f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
-    return f"Beside {called(name)}: {'; '.join(parts)}.{verdict}"
+    return Sentence(f"Beside {called(name)}: {'; '.join(parts)}.{verdict}", bool(unclear))
 
 
-def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap]) -> str:
+def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap]) -> Sentence:
     first, metrics = next(iter(protocols.items()))
     parts = [
         f"{label} {short(scores[first][key]['value'])} against {short(scores['against'][name][first][key]['value'])} "
@@ -74,7 +84,7 @@ def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap])
     below = [label for key, label in WATCHED.items() if metrics[key]["value"] < 0 and label not in unclear]
     verdict = f" NO SIGNIFICANT DIFFERENCE by {' and '.join(unclear)}." if unclear else ""
     verdict += f" BELOW IT by {' and '.join(below)}." if below else ""
-    return f"Against {name}: {'; '.join(parts)}.{verdict}"
+    return Sentence(f"Against {name}: {'; '.join(parts)}.{verdict}", bool(verdict))
 
 
 def protocols_of(scores: Mapping[str, Any]) -> list[str]:
@@ -94,7 +104,7 @@ def _doubt(group: str, name: str) -> str:
         return "REPORTS DO NOT BELONG TO THEIR STUDIES: NO CLEAR TIE"
     if name.startswith("images"):
         return "NO CLEAR USE OF THE FILMS"
-    return "No clear use of the memories" if name.startswith("memory") else "No clear difference"
+    return "NO CLEAR USE OF THE MEMORIES" if name.startswith("memory") else "NO CLEAR DIFFERENCE"
 
 
 def short(value: float | None) -> str:

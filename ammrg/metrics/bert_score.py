@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ScoringError
+from ammrg.fingerprints import tensors_fingerprint
 
 PARTS = ("precision", "recall", "f1")
 
@@ -41,7 +42,9 @@ class BertScorer:
         if layer is not None and not 1 <= layer <= layers:
             raise ScoringError(f"BERTScore: layer {layer} of {encoder!r}, which has layers 1 to {layers}.")
         self.layer = layer
-        self.name = f"BERTScore ({encoder.rstrip('/').rpartition('/')[2]}, layer {layer or layers}, not rescaled)"
+        weights = tensors_fingerprint(self.model.state_dict())[:8]
+        folder = encoder.rstrip("/").rpartition("/")[2]
+        self.name = f"BERTScore ({folder} {weights}, layer {layer or layers}, not rescaled)"
 
     def per_study(self, references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         """``bertscore_{precision,recall,f1}`` -> ``[n]``, in [-1, 1]; 0 where a text is empty. Equal pairs are compared

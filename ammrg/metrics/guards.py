@@ -137,17 +137,17 @@ def collapse(
 
 
 def warnings(figures: Collapse) -> list[str]:
-    """What the figures mean, in plain words; empty where nothing is wrong."""
+    """What the figures mean, what is wrong in capitals; empty where nothing is."""
     said = []
     if figures.reports > 1 and figures.distinct == 1:
-        said.append(f"All {figures.reports} reports are the same text.")
+        said.append(f"ONE TEXT FOR ALL: all {figures.reports} reports are the same.")
     elif figures.reports >= 20 and figures.distinct < 0.1 * figures.reports:
-        said.append(f"Only {figures.distinct} of {figures.reports} reports are different texts.")
+        said.append(f"FEW DIFFERENT TEXTS: only {figures.distinct} of {figures.reports} reports are different.")
     if figures.no_finding >= 0.95 and figures.no_finding_reference <= figures.no_finding - 0.1:
         shares = f"{figures.no_finding:.0%} of the reports, but {figures.no_finding_reference:.0%} of the references"
-        said.append(f"{shares}, say No Finding.")
+        said.append(f"TOO OFTEN NORMAL: {shares}, say No Finding.")
     if figures.empty:
-        said.append(f"{figures.empty} of {figures.reports} reports are empty.")
+        said.append(f"EMPTY REPORTS: {figures.empty} of {figures.reports} reports are empty.")
     if not 0.6 <= figures.length_ratio <= 1.6:
-        said.append(f"Reports are {figures.length_ratio:.2f} times as long as the references.")
+        said.append(f"LENGTHS FAR OFF: reports are {figures.length_ratio:.2f} times as long as the references.")
     return said

@@ -71,9 +71,9 @@ class ResampledCider:
         times."""
         documents = np.bincount(self.reference.gram, weights[self.reference.slot // ORDERS], minlength=self.grams)
         squared = (np.log(weights.sum()) - np.log(np.maximum(1.0, documents))) ** 2
-        similarity = np.bincount(
-            self.shared_slot, self.shared * squared[self.shared_gram], minlength=self.reference.slots
-        ).reshape(-1, ORDERS)
+        shared = np.bincount(self.shared_slot, self.shared * squared[self.shared_gram], minlength=self.reference.slots)
+        # Of no shared n-gram at all, bincount makes integers, weighted or not.
+        similarity = shared.astype(np.float64).reshape(-1, ORDERS)
         norms = np.sqrt(
             self.hypothesis.sums(self.hypothesis.count**2 * squared[self.hypothesis.gram])
             * self.reference.sums(self.reference.count**2 * squared[self.reference.gram])

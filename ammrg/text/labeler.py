@@ -8,6 +8,7 @@ look at the words around it inside its clause, and say present, absent or uncert
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ from ammrg.text import findings_phrases as phrases
 
 NAME = "rule-based (CheXpert-style)"
 """How tables name this labeler."""
+LONGEST = 2000
+"""Characters read as one sentence at most: each mention is read in the whole of its own, so that a text without marks
+would take time by the square of its length. Sentences of reports have a few hundred; where a cut parts a finding from
+its negation, it is read without."""
 
 
 class Mention(NamedTuple):
@@ -79,8 +84,13 @@ _RULES = tuple(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a report; a decimal point ends none."""
-    return [part for raw in _SENTENCE_END.split(text) if raw and (part := " ".join(raw.split()))]
+    """The sentences of a report; a decimal point ends none, and what is longer than :data:`LONGEST` is cut between
+    words."""
+    found = []
+    for raw in _SENTENCE_END.split(text):
+        part = " ".join(raw.split())
+        found += textwrap.wrap(part, LONGEST, break_on_hyphens=False) if len(part) > LONGEST else [part]
+    return [part for part in found if part]
 
 
 def _clause(sentence: str, breaks: list[tuple[int, int]], start: int, end: int) -> tuple[str, str]:

@@ -30,6 +30,12 @@ function showSummary() {
     return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name), ...cells);
   });
   $("summary").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
+  const compared = ["metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"];
+  $("differences").replaceChildren(...Object.entries(data.differences[protocol]).map(([name, rows]) => make("div", { class: "wide" },
+    make("h3", {}, `ours minus ${name}`),
+    make("table", {}, make("thead", {}, make("tr", {}, ...compared.map((told) => make("th", {}, told)))),
+      make("tbody", {}, ...rows.map(([label, ...values]) =>
+        make("tr", {}, make("td", {}, label), ...values.map((value) => make("td", {}, short(value))))))))));
 }
 
 // --- findings --------------------------------------------------------------------------------------------------------
@@ -239,7 +245,7 @@ $("protocol").append(...data.protocols.map((name) => make("option", { value: nam
 $("finding").append(make("option", { value: "-1" }, "any"),
   ...data.names.map((name, i) => make("option", { value: String(i) }, name)));
 $("figures").append(...data.figures.map((line) => make("li", {}, line)));
-$("sentences").append(...data.sentences.map((line) => make("li", { class: /[A-Z]{4,} [A-Z]{2,}/.test(line) ? "doubt" : "" }, line)));
+$("sentences").append(...data.sentences.map(({ text, alarm }) => make("li", { class: alarm ? "doubt" : "" }, text)));
 $("protocol").addEventListener("change", showSummary);
 $("uncertain").addEventListener("change", showBars);
 $("finding").addEventListener("change", (event) => { state.finding = Number(event.target.value); filterStudies(); showBars(); });

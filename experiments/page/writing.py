@@ -19,7 +19,7 @@ from rich.progress import track
 
 from ammrg.findings import FINDINGS
 from ammrg.text import labeler
-from experiments.predictions import GROUPS, Line
+from experiments.predictions import GROUPS, Line, id_text, study_rows
 from experiments.score_table import COLUMNS, NOTICE, figures
 from experiments.verdicts import called, protocols_of
 
@@ -112,8 +112,9 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
             }.items()
             for name, values in named.items()
         ],
+        "differences": {protocol: _differences(scores, protocol) for protocol in protocols_of(scores)},
         "figures": figures(scores),
-        "sentences": list(scores["sentences"]),
+        "sentences": [{"text": text, "alarm": text in scores["alarms"]} for text in scores["sentences"]],
         "findings": {
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
         },
@@ -132,12 +133,25 @@ def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[st
     return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
 
 
+def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
+    """Other file -> rows: metric, ours, theirs, and of the difference value, low, high, p-value and effect."""
+    parts = ("value", "low", "high", "p_value", "effect")
+    return {
+        name: [
+            [label, scores[protocol][key]["value"], scores["against"][name][protocol][key]["value"]]
+            + [compared[protocol][key][part] for part in parts]
+            for key, label in COLUMNS.items()
+            if key in compared[protocol]
+        ]
+        for name, compared in scores["comparisons"].items()
+    }
+
+
 def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:
     """Study id -> its line of a reports.jsonl, for what only that layout holds."""
     if reports.suffix != ".jsonl":
         return {}
-    rows = (json.loads(line) for line in reports.read_text(encoding="utf-8").split("\n") if line.strip())
-    return {row["study_id"]: row for row in rows if isinstance(row.get("study_id"), str)}
+    return {id_text(where, row, "study_id"): row for where, row in study_rows(reports)}
 
 
 def _study(

@@ -118,6 +118,15 @@ def test_a_folder_that_is_no_run_has_no_films_and_says_so(tmp_path: Path) -> Non
     assert "holds no finished run" in found.told
 
 
+def test_a_mark_before_the_text_and_space_around_ids_lose_no_memories(tmp_path: Path) -> None:
+    rows = lines(4)
+    reports = write_reports(tmp_path / "reports.jsonl", rows)
+    kept = reports.read_text(encoding="utf-8").replace('"s0003"', '"s0003 "')
+    reports.write_text(f"\ufeff{kept}", encoding="utf-8")
+    studies = page_data(reports, rows, scored(rows, reports), NO_FILMS)["studies"]
+    assert [len(study["retrieved"]) for study in studies] == [1] * 4
+
+
 def test_a_title_is_text(tmp_path: Path) -> None:
     folder = tmp_path / "<b>{{data}}"
     folder.mkdir()
@@ -125,6 +134,27 @@ def test_a_title_is_text(tmp_path: Path) -> None:
     reports = write_reports(folder / "reports.jsonl", rows)
     text = render(page_data(reports, rows, scored(rows, reports), NO_FILMS))
     assert "<title>Generated reports: &lt;b>{{data}}/reports.jsonl</title>" in text
+
+
+def with_another(path: Path) -> tuple[Path, list[Line], dict[str, Any]]:
+    """Reports, and their scores beside another file's."""
+    rows = lines(40)
+    reports = write_reports(path / "reports.jsonl", rows)
+    others = [line._replace(generated=REFERENCES[0]) for line in rows]
+    systems = [System("", "ours", reports, rows), System("against", "<b>other", path / "other.jsonl", others)]
+    return reports, rows, score_systems(systems, protocols=("full",), resamples=20, with_meteor=False)
+
+
+def test_differences_to_another_file_are_in_the_page(tmp_path: Path) -> None:
+    reports, rows, scores = with_another(tmp_path)
+    table = page_data(reports, rows, scores, NO_FILMS)["differences"]["full"]["<b>other"]
+    told = {label: values for label, *values in table}
+    cider = scores["comparisons"]["<b>other"]["full"]["cider"]
+    assert told["CIDEr"][:2] == [
+        scores["full"]["cider"]["value"],
+        scores["against"]["<b>other"]["full"]["cider"]["value"],
+    ]
+    assert told["CIDEr"][2:] == [cider[part] for part in ("value", "low", "high", "p_value", "effect")]
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
@@ -200,6 +230,20 @@ def test_filter_and_sort_work_and_no_script_of_a_report_runs(browser: Any, page:
     assert shown.title().startswith("Generated reports: ")
     assert complaints == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+@pytest.mark.slow
+def test_a_narrow_window_shows_differences_and_cuts_nothing_off(browser: Any, tmp_path: Path) -> None:
+    reports, rows, scores = with_another(tmp_path)
+    shown, complaints, _ = opened(browser, write_page(tmp_path / "report.html", reports, rows, scores))
+    assert shown.locator("#differences h3").inner_text().lower() == "ours minus <b>other"
+    assert shown.locator("#differences tbody tr").count() == 6 + 7  # of words, clinical
+    assert shown.locator("#sentences li.doubt").count() == len(scores["alarms"]) > 0
+    shown.set_viewport_size({"width": 420, "height": 900})
+    if os.environ.get("AMMRG_SCREENSHOTS"):
+        shown.screenshot(path=f"{os.environ['AMMRG_SCREENSHOTS']}/narrow.png", full_page=True)
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 420
+    assert complaints == []
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ammrg.errors import ScoringError
-from experiments.predictions import Line, read_lines, read_references, read_train_texts
+from experiments.predictions import Line, read_lines, read_references, read_systems, read_train_texts
 
 
 def rows(count: int = 3) -> list[dict[str, Any]]:
@@ -72,6 +72,38 @@ def test_without_patients_each_study_is_its_own(tmp_path: Path) -> None:
     assert [line.subject_id for line in read_lines(jsonl(tmp_path / "a.jsonl", bare))] == ["s0", "s1", "s2"]
 
 
+def test_space_around_an_id_is_no_part_of_it(tmp_path: Path) -> None:
+    spaced = [row | {"study_id": f" {row['study_id']} ", "subject_id": f"{row['subject_id']}\t"} for row in rows()]
+    assert read_lines(jsonl(tmp_path / "a.jsonl", spaced)) == EXPECTED
+    references = read_references(jsonl(tmp_path / "a.jsonl", spaced))
+    assert read_lines(jsonl(tmp_path / "b.jsonl", rows()), references) == EXPECTED
+
+
+def test_patients_are_taken_from_whichever_file_names_them(tmp_path: Path) -> None:
+    named = jsonl(tmp_path / "named.jsonl", rows())
+    bare = jsonl(tmp_path / "bare.jsonl", [{k: v for k, v in row.items() if k != "subject_id"} for row in rows()])
+    for reports, other in ((named, bare), (bare, named)):
+        assert [system.lines for system in read_systems(reports, [other])] == [EXPECTED, EXPECTED]
+    others = jsonl(tmp_path / "others.jsonl", changed(subject_id="p9"))
+    with pytest.raises(ScoringError, match="study s1 has another reference or subject_id"):
+        read_systems(bare, [named, others])
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [("TRUE", True), ("1", True), ("False", False), ("0", False), ("", None)]
+)
+def test_truth_as_tables_write_it(tmp_path: Path, told: str, expected: bool | None) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text(f"study_id,generated,reference,reference_in_training\ns0,a,b,{told}\n")
+    assert read_lines(table)[0].reference_in_training is expected
+
+
+def test_an_escaped_pair_is_a_character(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"study_id": "s0", "reference": "b", "generated": "\\ud83e\\udec1 clear"}\n')
+    assert read_lines(path)[0].generated == "\U0001fac1 clear"
+
+
 def test_references_of_another_file(tmp_path: Path) -> None:
     references = read_references(jsonl(tmp_path / "references.jsonl", rows()))
     said = tmp_path / "a.csv"
@@ -97,6 +129,12 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(generated=None), "line 2: field 'generated' is None"),
         (changed(split="val"), "several splits"),
         (changed(subject_id=None), "'subject_id' is given for some studies only"),
+        (changed(study_id="s0 "), "line 2: study s0 stands twice"),
+        (changed(study_id=" "), "line 2: field 'study_id' is empty"),
+        (changed(subject_id="  "), "'subject_id' is given for some studies only"),
+        (changed(split=["a"]), r"line 2: field 'split' is \['a'\]"),
+        (changed(generated="\ud800"), r"line 2: '\\ud800' is half of a character"),
+        (changed(reports=[{"text": "\udfff"}]), r"line 2: '\\udfff' is half of a character"),
         (changed(reference_in_training="perhaps"), "'reference_in_training' is 'perhaps'"),
         (changed(reference_in_training=[]), "'reference_in_training' is "),
         (changed(reports="text"), "'reports' must be a list"),
@@ -121,6 +159,10 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated\ns0,a\n", "'reference' is None"),
         ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: no CSV"),
+        ("a.csv", b"study_id,generated,reference,generated\ns0,a,b,c\n", "column 'generated' stands twice"),
+        ("a.csv", b'study_id,"generated"x,reference\n', "line 1: no CSV"),
+        ("a.jsonl", b'{"study_id": "s0", "generated": "a", "generated": "b"}\n', "line 1: 'generated' stands twice"),
+        ("a.json", b'{"s": {"model_prediction": "x"}, "s": {}}', "a.json: 's' stands twice"),
         ("a.json", b"[]", "must be ReXrank's"),
         ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
         ("a.json", b'{"s": {"model_prediction": "x"}}', "study s has an empty reference"),
@@ -146,5 +188,7 @@ def test_train_texts(tmp_path: Path) -> None:
         "One.",
         "Two.",
     ]
+    (tmp_path / "a.jsonl").write_text('\ufeff{"report": "One."}\n', encoding="utf-8")
+    assert read_train_texts(tmp_path / "a.jsonl") == ["One."]
     with pytest.raises(ScoringError, match="line 1: no text under"):
         read_train_texts(jsonl(tmp_path / "a.jsonl", [{"x": 1}]))

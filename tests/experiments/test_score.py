@@ -132,10 +132,53 @@ def test_show_keeps_true_scores_and_renews_stale_ones(run: Path) -> None:
     assert json.loads(out.read_text())["sentences"] != ["a mark"]
 
 
+@pytest.mark.parametrize("content", ["", '{"meta": {"studies', "[]", '{"meta": {}}'])
+def test_show_scores_anew_what_is_not_whole(run: Path, content: str) -> None:
+    out = run.parent / "scores.json"
+    out.write_text(content)
+    main([str(run), *FAST, "--show", "--quiet"])
+    assert json.loads(out.read_text())["meta"]["studies"] == 40
+
+
+def test_show_renews_scores_under_another_tokenizer(run: Path, tmp_path: Path) -> None:
+    kept = []
+    for size in (300, 320):
+        folder = tmp_path / str(size)
+        train_tokenizer([report(i) for i in range(40)], size).save_pretrained(folder)
+        main([str(run), *FAST, "--show", "--quiet", "--protocol", "r2gengpt", "--tokenizer", str(folder)])
+        kept.append(json.loads((run.parent / "scores.json").read_text())["meta"]["protocols"]["r2gengpt"]["tokenizer"])
+    assert len(set(kept)) == 2
+
+
+def test_names_of_files_are_text_in_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "other[red]1"
+    other = write(run.parent / "others" / f"{name}.jsonl", lines([report(i + 3) for i in range(40)]))
+    main([str(run), *FAST, "--against", str(other), "--out", str(run.parent / "[b]" / "scores.json")])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"ours minus {name}, protocol full" in shown
+    assert f"against {name}" in shown
+    assert "/[b]/scores.json" in shown
+
+
+def test_alarms_are_the_sentences_in_capitals(run: Path) -> None:
+    write(run.parent / "guards/memory_off.jsonl", [json.loads(line) for line in run.read_text().splitlines()])
+    found = score(run, resamples=200, with_meteor=False)
+    memories = next(said for said in found["sentences"] if "both memories off" in said)
+    assert "NO CLEAR USE OF THE MEMORIES" in memories
+    assert found["alarms"] == [memories]
+    write(run.parent / "a/reports.jsonl", lines([""] * 40))
+    empty = score(run.parent / "a/reports.jsonl", resamples=0, with_meteor=False)
+    assert [said.partition(":")[0] for said in empty["alarms"]] == [
+        "ONE TEXT FOR ALL",
+        "EMPTY REPORTS",
+        "LENGTHS FAR OFF",
+    ]
+
+
 def test_a_planted_collapse_is_called_out(tmp_path: Path) -> None:
     path = write(tmp_path / "reports.jsonl", lines(["The lungs are clear."] * 40))
     said = " ".join(score(path, resamples=20, with_meteor=False)["sentences"])
-    assert "All 40 reports are the same text." in said
+    assert "ONE TEXT FOR ALL: all 40 reports are the same." in said
 
 
 def test_a_planted_shuffle_is_called_out(run: Path) -> None:
@@ -190,7 +233,7 @@ def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_pat
             table.writerows([f"s{i}", report(i), text] for i, text in enumerate(texts))
         said = " ".join(score(path, resamples=200, with_meteor=False)["sentences"])
         assert ("NO CLEAR TIE" in said) == (name != "good")
-        assert ("All 40 reports are the same text." in said) == (name == "collapse")
+        assert ("ONE TEXT FOR ALL: all 40 reports are the same." in said) == (name == "collapse")
 
 
 def test_two_files_are_compared_with_p_value_and_effect(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

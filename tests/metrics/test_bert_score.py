@@ -51,6 +51,14 @@ def test_each_pair_by_hand_in_its_own_place(encoder: Path, layer: int | None) ->
             assert found[f"bertscore_{part}"][i] == pytest.approx(value, abs=1e-5), (i, part)
 
 
+def test_the_name_tells_other_weights_apart(encoder: Path) -> None:
+    names = {BertScorer(str(encoder)).name, BertScorer(str(encoder)).name}
+    torch.manual_seed(1)
+    BertModel(BertConfig.from_pretrained(encoder)).save_pretrained(encoder)
+    assert len(names) == 1
+    assert BertScorer(str(encoder)).name not in names
+
+
 def test_encoders_and_layers_that_are_not_there_are_refused(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(ScoringError, match="no encoder"):
         BertScorer(str(tmp_path / "nowhere"))

@@ -78,7 +78,7 @@ def test_a_collapse_is_said_in_words() -> None:
     assert (figures.reports, figures.distinct, figures.no_finding, figures.no_finding_reference) == (120, 1, 1.0, 0.5)
     assert figures.length_ratio == pytest.approx(1 / 4)
     said = guards.warnings(figures)
-    assert said[0] == "All 120 reports are the same text."
+    assert said[0] == "ONE TEXT FOR ALL: all 120 reports are the same."
     assert any("No Finding" in sentence for sentence in said)
     assert any("0.25 times as long" in sentence for sentence in said)
 

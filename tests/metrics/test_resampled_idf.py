@@ -52,3 +52,12 @@ def test_the_difference_is_between_recomputed_and_fixed() -> None:
     assert found["mean_difference"] == pytest.approx(np.mean(recomputed - fixed))
     assert found["largest_difference"] == pytest.approx(np.abs(recomputed - fixed).max())
     assert found["largest_difference"] > 0
+
+
+@pytest.mark.parametrize("said", ["", "elsewhere entirely"])
+def test_texts_that_share_nothing_score_nothing(said: str) -> None:
+    """And do not stop the scores of a network that says nothing, or nothing that it should."""
+    found = idf_difference(texts(20, 5), [said] * 20, patient_weights([str(i) for i in range(20)], 5))
+    assert {key: value for key, value in found.items() if key != "resamples"} == dict.fromkeys(
+        ("fixed_sd", "recomputed_sd", "mean_difference", "largest_difference"), 0.0
+    )

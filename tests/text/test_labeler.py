@@ -8,7 +8,7 @@ import pytest
 
 from ammrg.findings import FINDINGS, NO_FINDING, is_unlabelled
 from ammrg.text.findings_phrases import OTHER, TABLE
-from ammrg.text.labeler import explain, label, sentences
+from ammrg.text.labeler import LONGEST, explain, label, sentences
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[2].parent / "shared/data/iu_xray"))
 
@@ -17,6 +17,15 @@ def of(text: str, finding: str) -> float | None:
     """The label of one finding; None where blank."""
     value = label(text)[FINDINGS.index(finding)]
     return None if math.isnan(value) else value
+
+
+def test_a_text_without_marks_is_cut_between_words_and_loses_none() -> None:
+    text = " ".join(["the heart is not enlarged"] * 2000)
+    cut = sentences(f"{text}\nno effusion. Clear.")
+    assert max(map(len, cut)) <= LONGEST
+    assert " ".join(cut) == f"{text} no effusion. Clear."
+    assert cut[-1] == "Clear."
+    assert of(f"{text} no effusion", "Pleural Effusion") == 0
 
 
 def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
