@@ -15,7 +15,8 @@ import torch
 from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 COLUMNS = (
     "step",
@@ -40,11 +41,18 @@ class Throughput(Callback):
     - ``flop_utilisation``: of the GPU's published peak in this precision; empty where none is known (CPUs).
     """
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget an earlier fit."""
+    def __init__(self) -> None:
         self.flop_of_study: float | None = None
-        self.counter: FlopCounterMode | None = None
+        self.counter: FlopCounter | None = None
         self.restart()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted: a resumed run counts nothing, so that each of its steps is what it would have been."""
+        return {"flop_of_study": self.flop_of_study}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See :meth:`state_dict`."""
+        self.flop_of_study = state_dict["flop_of_study"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validation and saving lie between epochs: not training."""
@@ -61,8 +69,8 @@ class Throughput(Callback):
         now = time.perf_counter()
         self.waited += now - self.mark
         self.mark = now
-        if self.flop_of_study is None:
-            self.counter = FlopCounterMode(display=False)
+        if trainer.global_step == 0 and self.flop_of_study is None:
+            self.counter = FlopCounter()
             self.counter.__enter__()
 
     def on_train_batch_end(
@@ -72,7 +80,7 @@ class Throughput(Callback):
         size = len(batch.study_ids)
         if self.counter is not None:
             self.counter.__exit__(None, None, None)
-            self.flop_of_study = self.counter.get_total_flops() / size
+            self.flop_of_study = self.counter.total / size
             self.counter = None
             self.restart()  # counting is slow: the first batch is in no window
             return
@@ -88,8 +96,7 @@ class Throughput(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no counter behind."""
-        if getattr(self, "counter", None) is not None:
-            assert self.counter is not None
+        if self.counter is not None:
             self.counter.__exit__(None, None, None)
             self.counter = None
 
@@ -128,6 +135,22 @@ class Throughput(Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
                 logger.log_metrics({**sent, "trainer/global_step": found["step"]})
+
+
+class FlopCounter(TorchDispatchMode):
+    """torch's own formulas, by operation. Its ``FlopCounterMode`` takes fused operations apart to count them, which
+    changes the last bits of what they give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation as it is, and add what it takes."""
+        out = func(*args, **(kwargs or {}))
+        if func._overloadpacket in flop_registry:
+            self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 def peak_memory(device: torch.device) -> float:

@@ -126,13 +126,16 @@ class ExperimentCLI(LightningCLI):
             return  # these read a checkpoint with the settings kept beside it
         forced = bool(self.config[command].force_resume)
         self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
-        check_output_folder(self.folder)
+        if not self.finished:
+            check_output_folder(self.folder)
         first = int(rank_zero_only.rank or 0) == 0  # other processes look only
         last = None if encoding or self.finished else newest_whole(self.folder, aside=first)
         made = (self.folder / "reports.json").exists() if encoding else last is not None
         if first:
             if not self.finished and not made:
                 (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
+            if forced:
+                (self.folder / "manifest.json").unlink(missing_ok=True)  # it is not finished any more
             run_settings.keep(self.resolved(), self.folder, forced)
         if encoding or self.finished:
             return
