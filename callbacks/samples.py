@@ -29,7 +29,7 @@ class Samples(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take note of stage 2's reports, before the module scores and drops them."""
-        self.generated = {study: text for study, (text, _) in getattr(pl_module, "written", [])}
+        self.generated = {study: said.text for study, said in getattr(pl_module, "written", [])}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw and log, on the first process."""
