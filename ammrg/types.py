@@ -75,6 +75,24 @@ class StudyBatch(NamedTuple):
     indications: Sequence[str] = ()
     """Why each study was made, in the words of its request (empty where unknown); no element: unknown for all."""
 
+    def take(self, rows: Sequence[int]) -> StudyBatch:
+        """The batch that holds only these of its studies (ascending), with their films."""
+        place = {row: new for new, row in enumerate(rows)}
+        owners = self.study_of_view.tolist()
+        films = [film for film, row in enumerate(owners) if row in place]
+        moved = {film: new for new, film in enumerate(films)}
+        return StudyBatch(
+            images=self.images[films],
+            study_of_view=self.study_of_view.new_tensor([place[owners[film]] for film in films]),
+            labels=self.labels[list(rows)],
+            reports=[self.reports[row] for row in rows],
+            study_ids=[self.study_ids[row] for row in rows],
+            subject_ids=[self.subject_ids[row] for row in rows],
+            projections=[self.projections[film] for film in films],
+            boxes=[box._replace(view=moved[box.view]) for box in self.boxes if box.view in moved],
+            indications=[self.indications[row] for row in rows] if self.indications else (),
+        )
+
 
 class Retrieval(NamedTuple):
     """What an associative memory gave back."""

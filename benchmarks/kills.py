@@ -55,15 +55,20 @@ class Kill(NamedTuple):
     phase: str
 
 
-def command(place: Path) -> list[str]:
-    """The pipeline, in a folder of its own, with the environment that runs this."""
-    python = place / "venv" / "bin" / "python"
+def borrow_environment(venv: Path) -> None:
+    """Make ``venv`` what the Makefile takes for its environment: the one that runs this."""
+    python = venv / "bin" / "python"
     if not python.exists():
         python.parent.mkdir(parents=True)
         python.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} "$@"\n')
         python.chmod(0o755)
-    (place / "venv" / ".stamp").touch()
-    os.utime(place / "venv" / ".stamp", (time.time() + 86_400,) * 2)  # make builds no environment here
+    (venv / ".stamp").touch()
+    os.utime(venv / ".stamp", (time.time() + 86_400,) * 2)  # make builds no environment here
+
+
+def command(place: Path) -> list[str]:
+    """The pipeline, in a folder of its own, with the environment that runs this."""
+    borrow_environment(place / "venv")
     paths = {"VENV": "venv", "OUT": "out", "DATA": "data", "MODELS": "models"}
     return [
         "make",

@@ -54,24 +54,9 @@ class MemoryWatch(Callback):
             gc.collect()
             torch.cuda.empty_cache()
             try:
-                pl_module.training_step(first_studies(batch, count), 0).backward()
+                pl_module.training_step(batch.take(range(count)), 0).backward()
             except torch.OutOfMemoryError:
                 count //= 2
             else:
                 return count
         return 0
-
-
-def first_studies(batch: StudyBatch, count: int) -> StudyBatch:
-    """The first studies of a batch, with their films."""
-    films = int((batch.study_of_view < count).sum())
-    return StudyBatch(
-        images=batch.images[:films],
-        study_of_view=batch.study_of_view[:films],
-        labels=batch.labels[:count],
-        reports=batch.reports[:count],
-        study_ids=batch.study_ids[:count],
-        subject_ids=batch.subject_ids[:count],
-        projections=batch.projections[:films],
-        boxes=[box for box in batch.boxes if box.view < films],
-    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.imaging.region_sheet import SheetCell, draw_region_sheet
@@ -52,9 +52,8 @@ class MiningReport(Callback):
             "cam": pl_module.cam,
         }
         self.draw(trainer, bank, writer, report, folder)
-        partial = folder / "report.json.partial"  # last: who finds it finds the pages too
-        partial.write_text(json.dumps(report, indent=1) + "\n")
-        os.replace(partial, folder / "report.json")
+        # last: who finds it finds the pages too
+        write_atomically(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
         print(f"{folder}: what was mined, in numbers and a page for each finding")
 
     def draw(

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ammrg.atomic import write_atomically
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS, NUM_FINDINGS, is_unlabelled
-from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes, write_atomically
+from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes
 from datamodules.sources import SPLITS, Rejection, SourceReading
 
 TEXT_COLUMNS = ["study_id", "subject_id", "report", "labels", "projections", "findings", "impression", "indication"]

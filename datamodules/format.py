@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +76,3 @@ def shard_notes(path: Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{path}: not a whole shard of prepared studies; prepare the data again") from error
     return notes
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader sees all of it or none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

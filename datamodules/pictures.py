@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ammrg.atomic import write_atomically
 from ammrg.findings import FINDINGS
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import eval_transform, train_transform
-from datamodules.format import write_atomically
 from datamodules.prepared import PreparedFolder
 
 COLUMNS, ROWS, CELL = 6, 4, 256

@@ -76,25 +76,9 @@ def first_case(datamodule: StudyDataModule) -> StudyBatch:
         for row in range(len(batch.study_ids)):
             positive = int((batch.labels[row, list(ABNORMAL)] == 1).sum())
             if positive >= 2 or first is None:
-                single = one_study(batch, row)
+                single = batch.take([row])
                 if positive >= 2:
                     return single
                 first = single
     assert first is not None, "the split is empty"
     return first
-
-
-def one_study(batch: StudyBatch, row: int) -> StudyBatch:
-    """The batch that holds only one of a batch's studies."""
-    views = (batch.study_of_view == row).nonzero().flatten().tolist()
-    return StudyBatch(
-        images=batch.images[views],
-        study_of_view=torch.zeros(len(views), dtype=torch.int64),
-        labels=batch.labels[row : row + 1],
-        reports=[batch.reports[row]],
-        study_ids=[batch.study_ids[row]],
-        subject_ids=[batch.subject_ids[row]],
-        projections=[batch.projections[view] for view in views],
-        boxes=[],
-        indications=batch.indications[row : row + 1],
-    )

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ammrg.atomic import write_atomically
 from ammrg.fingerprints import file_fingerprint
 
 SESSIONS = "sessions.jsonl"
@@ -37,9 +38,7 @@ def git_state() -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically: a reader sees the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, path)
+    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
 
 def begin_session(folder: Path, from_step: int) -> None:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ammrg.atomic import write_atomically
 from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
-from datamodules.format import CARD, write_atomically
+from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.shards import write_shards
 from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 
 COSMETIC = (
@@ -81,7 +81,5 @@ def keep(asked: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
         else:
             return True
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".yaml.partial")
-    partial.write_text(yaml.safe_dump(dict(asked), sort_keys=False))
-    os.replace(partial, path)
+    write_atomically(path, yaml.safe_dump(dict(asked), sort_keys=False).encode())
     return False

@@ -292,14 +292,19 @@ class ReportGeneration(LightningModule):
         )
         references = datamodule.texts("val")
         constants = best_constant(datamodule.texts("train"), references)
-        labels = [label(text) for text in references]
-        scores = [self.report_scores(references, [text] * len(references), labels) for text in constants.values()]
+        labels, count = [label(text) for text in references], len(references)
+        scores = [
+            self.report_scores(references, [text] * count, labels, [label(text)] * count) for text in constants.values()
+        ]
         self.yardstick = {key: max(CONSTANT_FLOOR, *(score[key] for score in scores)) for key in ("cider", CLINICAL)}
 
     @staticmethod
-    def report_scores(references: list[str], texts: list[str], labels: list[list[float]]) -> dict[str, float]:
-        """CIDEr and the clinical score of generated texts against references (whole, lightly normalised)."""
-        clinical = clinical_scores(labels, [label(text) for text in texts])
+    def report_scores(
+        references: list[str], texts: list[str], labels: list[list[float]], said: list[list[float]]
+    ) -> dict[str, float]:
+        """CIDEr and the clinical score of generated texts against references (whole, lightly normalised), both with
+        what the labeler reads in them: ``labels`` of the references, ``said`` of the texts."""
+        clinical = clinical_scores(labels, said)
         words = ([normalise(text) for text in column] for column in (references, texts))
         return {"cider": language_scores(*words)["cider"], CLINICAL: clinical[CLINICAL]}
 
@@ -333,16 +338,18 @@ class ReportGeneration(LightningModule):
         if not written:
             return
         texts, references = [study.text for study in written], [study.reference for study in written]
-        scores = self.report_scores(references, texts, [label(text) for text in references])
+        labels, said = [label(text) for text in references], [label(text) for text in texts]
+        scores = self.report_scores(references, texts, labels, said)
         self.log("val/distinct", len(set(texts)) / len(texts))
-        both = [study for study in written if study.shuffled is not None]
+        both = [
+            (truth, own, label(study.shuffled))
+            for study, truth, own in zip(written, labels, said, strict=True)
+            if study.shuffled is not None
+        ]
         if both:
-            labels = [label(study.reference) for study in both]
-            own, other = (
-                clinical_scores(labels, [label(str(text)) for text in column])[CLINICAL]
-                for column in ([study.text for study in both], [study.shuffled for study in both])
-            )
-            self.log("val/shuffle_gap_f1", own - other, prog_bar=True)
+            truths, own, other = (list(column) for column in zip(*both, strict=True))
+            gap = clinical_scores(truths, own)[CLINICAL] - clinical_scores(truths, other)[CLINICAL]
+            self.log("val/shuffle_gap_f1", gap, prog_bar=True)
         for name, value in scores.items():
             self.log(f"val/{name}", value)
         if hasattr(self, "yardstick"):

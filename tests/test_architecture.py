@@ -18,6 +18,7 @@ GROUND_UP = (
     "findings",
     "types",
     "errors",
+    "atomic",
     "fingerprints",
     "gathering",
     "text",

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import torch
 
 from ammrg.errors import SettingsError
+from benchmarks.kills import borrow_environment
 from experiments.__main__ import main
 from experiments.submit import seeds_of
 
@@ -186,12 +186,7 @@ def stop(pid_file: Path) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Variables of the Makefile: all in a folder of its own, with the environment that runs the tests."""
     root = tmp_path_factory.mktemp("slurm_runs")
-    python = root / "venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    (root / "venv" / ".stamp").touch()
-    os.utime(root / "venv" / ".stamp", (time.time() + 86_400,) * 2)  # make builds no environment here
+    borrow_environment(root / "venv")
     paths = {"VENV": root / "venv", "OUT": root / "out", "DATA": root / "data", "MODELS": root / "models"}
     return [*(f"{name}={path}" for name, path in paths.items()), "DATASET=phantom", "MODEL=nano", "DEVICES=2"]
 

@@ -15,17 +15,8 @@ from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_generator import ReportGenerator
 from ammrg.types import StudyBatch
 from experiments.models import train_tokenizer
+from tests.tiny_encoder import ENCODER
 
-ENCODER = {
-    "config": {
-        "model_type": "resnet",
-        "num_channels": 1,
-        "embedding_size": 8,
-        "hidden_sizes": [8, 16],
-        "depths": [1, 1],
-        "layer_type": "basic",
-    }
-}
 QFORMER = {"width": 32, "layers": 1, "heads": 2, "dropout": 0.0}
 HOPFIELD = {"association_width": 8, "heads": 2, "dropout": 0.0}
 REPORTS = ["The heart is large.", "No effusion.", "The lungs are clear."]

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from rich.progress import track
 
+from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
-from datamodules.format import write_atomically
 from datamodules.prepared import PreparedFolder
 from datamodules.sources import SPLITS
 from datamodules.sources.r2gen import ANNOTATION

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import track
 
+from ammrg.atomic import write_atomically
 from ammrg.findings import FINDINGS
 from ammrg.text import labeler
 from experiments.predictions import GROUPS, Line, id_text, study_rows
@@ -54,10 +54,7 @@ def write_page(
         scores: what scores.json holds.
         films: of :func:`experiments.page.films.films_of_run`.
     """
-    page = render(page_data(reports, lines, scores, films))
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, render(page_data(reports, lines, scores, films)).encode())
     return path
 
 

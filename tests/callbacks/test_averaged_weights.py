@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from ammrg.errors import SettingsError
 from callbacks.averaged_weights import AveragedWeights
+from tests.quiet_trainer import quiet_trainer
 
 
 class Walk(LightningModule):
@@ -60,16 +61,8 @@ def run(folder: Path, epochs: int, decay: float = 0.6, resume: bool = False) -> 
     torch.manual_seed(0)
     module = Walk()
     numbers = DataLoader(torch.randn(12), batch_size=4)  # type: ignore[arg-type]
-    trainer = Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,
-        callbacks=[AveragedWeights(decay), Keeper()],
+    trainer = quiet_trainer(
+        folder, max_epochs=epochs, num_sanity_val_steps=0, callbacks=[AveragedWeights(decay), Keeper()]
     )
     trainer.fit(module, numbers, numbers, ckpt_path=str(folder / "last.ckpt") if resume else None, weights_only=True)
     return module, trainer

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ammrg.errors import AMMRGError
 from callbacks.gradient_watch import GradientWatch
+from tests.quiet_trainer import quiet_trainer
 
 
 class Sum(LightningModule):
@@ -41,17 +42,7 @@ class Sum(LightningModule):
 @pytest.mark.parametrize("gathered", [1, 2])
 def test_it_stops_with_the_studies_of_the_step_and_the_weights_stay_good(tmp_path: Path, gathered: int) -> None:
     module = Sum()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        default_root_dir=tmp_path,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accumulate_grad_batches=gathered,
-        callbacks=[GradientWatch()],
-    )
+    trainer = quiet_trainer(tmp_path, max_epochs=1, accumulate_grad_batches=gathered, callbacks=[GradientWatch()])
     with pytest.raises(AMMRGError, match=r"gradient of step \d is nan, for studies .*study5") as caught:
         trainer.fit(module)
     assert "no checkpoint was written yet" in str(caught.value)

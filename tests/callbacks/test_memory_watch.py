@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ammrg.types import StudyBatch
-from callbacks.memory_watch import MemoryWatch, first_studies
+from callbacks.memory_watch import MemoryWatch
+from tests.quiet_trainer import quiet_trainer
 
 ROOM = 5
 """Films that the pretended GPU holds."""
@@ -60,22 +61,13 @@ class Hungry(LightningModule):
     ],
 )
 def test_the_largest_half_that_fits_is_named(tmp_path: Path, room: int, message: str) -> None:
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        default_root_dir=tmp_path,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[MemoryWatch()],
-    )
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[MemoryWatch()])
     with pytest.raises(torch.OutOfMemoryError, match=message):
         trainer.fit(Hungry(room))
 
 
 def test_the_first_studies_keep_their_films_together() -> None:
-    less = first_studies(batch(3), 2)
+    less = batch(3).take(range(2))
     assert less.study_ids == ["s0", "s1"]
     assert less.study_of_view.tolist() == [0, 0, 1, 1]
     assert len(less.images) == len(less.projections) == 4

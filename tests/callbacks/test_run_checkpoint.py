@@ -21,6 +21,7 @@ from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole,
 from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.step_seed import StepSeed
 from datamodules.loading import StudyLoader, StudySampler, in_order
+from tests.quiet_trainer import quiet_trainer
 
 STUDIES, BATCH = 22, 2  # 11 batches an epoch
 
@@ -79,15 +80,12 @@ class Signal(Callback):
 def train(folder: Path, *extra: Callback, gather: int = 1, average: bool = True) -> tuple[Learner, Trainer]:
     """Three epochs, or what is left of them."""
     module, averaged = Learner(), [AveragedWeights(0.9)] if average else []
-    trainer = Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
+        folder,
         max_epochs=3,
-        default_root_dir=folder,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
         accumulate_grad_batches=gather,
+        enable_checkpointing=True,
         callbacks=[StepSeed(), *averaged, RunCheckpoint("val/score", every_n_steps=3), *extra],
         plugins=[WholeCheckpoints()],
     )

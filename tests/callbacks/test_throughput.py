@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from callbacks.throughput import COLUMNS, FlopCounter, Throughput
+from tests.quiet_trainer import quiet_trainer
 
 STUDIES = 4
 
@@ -41,17 +42,7 @@ class Net(LightningModule):
 
 def train(folder: Path, *callbacks: Throughput) -> Net:
     module = Net()
-    Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=5,
-        callbacks=list(callbacks),
-    ).fit(module)
+    quiet_trainer(folder, max_epochs=2, log_every_n_steps=5, callbacks=list(callbacks)).fit(module)
     return module
 
 

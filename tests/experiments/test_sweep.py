@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +12,7 @@ import pytest
 import yaml
 
 from ammrg.errors import SettingsError
+from benchmarks.kills import borrow_environment
 from experiments.__main__ import main
 from experiments.sweep import drawn, expand, read_sweep
 
@@ -83,12 +82,7 @@ def test_bad_sweeps_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_three_trials_of_each_sweep_run_on_the_phantom(tmp_path: Path) -> None:
-    python = tmp_path / "venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    (tmp_path / "venv" / ".stamp").touch()
-    os.utime(tmp_path / "venv" / ".stamp", (time.time() + 86_400,) * 2)  # make builds no environment here
+    borrow_environment(tmp_path / "venv")
     paths = {"VENV": "venv", "OUT": "out", "DATA": "data", "MODELS": "models"}
     words = [*(f"{name}={tmp_path}/{folder}" for name, folder in paths.items()), "MODEL=nano", "COUNT=3", "DRY=1"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}

@@ -25,20 +25,13 @@ from ammrg.text.report_terms import NUM_TERMS, TERMS
 from ammrg.types import Box, StudyBatch
 from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.disease_classification import DiseaseClassification
+from tests.quiet_trainer import quiet_trainer
+from tests.tiny_encoder import ENCODER
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 SIDE, SPOTS = 48, 4
 SETTINGS: dict[str, Any] = {
-    "encoder": {
-        "config": {
-            "model_type": "resnet",
-            "num_channels": 1,
-            "embedding_size": 8,
-            "hidden_sizes": [8, 16],
-            "depths": [1, 1],
-            "layer_type": "basic",
-        }
-    },
+    "encoder": ENCODER,
     "qformer": {"width": 16, "layers": 1, "heads": 2, "dropout": 0.0},
     "bootstrap": 20,
     "lr": 3e-3,
@@ -92,8 +85,7 @@ def loader(count: int, seed: int, shuffle: bool = False) -> DataLoader[Any]:
 
 
 def trainer(folder: Path, **changes: Any) -> Trainer:
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    return Trainer(default_root_dir=folder, **{**quiet, **changes})  # type: ignore[arg-type]
+    return quiet_trainer(folder, **{"enable_checkpointing": True, **changes})
 
 
 @pytest.fixture(scope="module")

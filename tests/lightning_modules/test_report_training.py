@@ -19,6 +19,7 @@ from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.types import StudyBatch
 from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.report_generation import ReportGeneration
+from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import batch, build
 
 Parts = dict[str, list[torch.Tensor]]
@@ -65,16 +66,7 @@ def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None], *ca
     stage2.on_train_batch_end = end  # type: ignore[method-assign]
     stage2.on_fit_start = lambda: None  # type: ignore[method-assign]
     torch.manual_seed(0)
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        gradient_clip_val=1.0,
-    )
+    trainer = quiet_trainer(max_steps=steps, callbacks=list(callbacks), gradient_clip_val=1.0)
     trainer.fit(stage2, DataLoader([abnormal()] * steps, batch_size=None))  # type: ignore[arg-type]
 
 

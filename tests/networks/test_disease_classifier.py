@@ -8,17 +8,8 @@ import torch
 from ammrg.errors import SettingsError
 from ammrg.findings import NO_FINDING
 from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, study_logits, token_evidence
+from tests.tiny_encoder import ENCODER
 
-ENCODER = {
-    "config": {
-        "model_type": "resnet",
-        "num_channels": 1,
-        "embedding_size": 8,
-        "hidden_sizes": [8, 16],
-        "depths": [1, 1],
-        "layer_type": "basic",
-    }
-}
 QFORMER = {"width": 16, "layers": 1, "heads": 2, "dropout": 0.0}
 
 

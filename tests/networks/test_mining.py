@@ -10,14 +10,13 @@ import torch
 from ammrg.memory.crops import crop_films
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.mining import mine_regions
+from tests.tiny_encoder import ENCODER
 
 
 def build(positions: bool = True) -> DiseaseClassifier:
     torch.manual_seed(3)
-    encoder = {"config": {"model_type": "resnet", "num_channels": 1, "embedding_size": 8, "hidden_sizes": [8, 16]}}
-    encoder["config"] |= {"depths": [1, 1], "layer_type": "basic"}
     qformer = {"width": 16, "layers": 2, "heads": 2, "cross_attention_every": 1, "positions": positions}
-    classifier = DiseaseClassifier(encoder, qformer).eval()
+    classifier = DiseaseClassifier(ENCODER, qformer).eval()
     classifier.thresholds.fill_(0.0)
     return classifier
 

@@ -8,13 +8,12 @@ from sklearn.metrics import roc_auc_score
 
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.query_swap import QuerySwaps, swap_queries
+from tests.tiny_encoder import ENCODER
 
 
 def build() -> DiseaseClassifier:
     torch.manual_seed(0)
-    encoder = {"config": {"model_type": "resnet", "num_channels": 1, "embedding_size": 8, "hidden_sizes": [8, 16]}}
-    encoder["config"] |= {"depths": [1, 1], "layer_type": "basic"}
-    return DiseaseClassifier(encoder, {"width": 16, "layers": 1, "heads": 2, "dropout": 0.0}).eval()
+    return DiseaseClassifier(ENCODER, {"width": 16, "layers": 1, "heads": 2, "dropout": 0.0}).eval()
 
 
 def test_each_swap_is_the_network_with_that_query_there() -> None:
