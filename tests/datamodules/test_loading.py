@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -391,13 +392,17 @@ def test_two_real_processes_under_lightning_share_every_split(folder, tmp_path):
 
 
 class Stuck(StudyDataset):
-    """A disk that does not answer, or a worker that is killed, at the third batch."""
+    """A disk that does not answer, or a worker that is killed, at the third batch.
+
+    The worker waits for the two before it to be taken: what it has only offered (file descriptors) dies with it.
+    """
 
     how = "stall"
 
     def __getitem__(self, keys):
         found = super().__getitem__(keys)
         if any(example.study_id == self.at for example in found):
+            self.taken.wait()
             if self.how == "stall":
                 time.sleep(30)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -417,8 +422,10 @@ def test_a_loader_that_stalls_or_dies_is_named(folder, how, message):
     order = batches(module(folder).train_dataloader())
     dataset = loader.dataset
     dataset.__class__, dataset.at, dataset.how = Stuck, order[2][0], how
+    dataset.taken = multiprocessing.Event()
     arriving = iter(loader)
     assert [next(arriving).study_ids for _ in range(2)] == order[:2]
+    dataset.taken.set()
     with pytest.raises(DataError, match=message):
         next(arriving)
 
