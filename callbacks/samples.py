@@ -1,4 +1,4 @@
-"""A few studies to look at, in the loggers that show tables: films with maps, references and generated reports."""
+"""A few studies to look at, in loggers that show tables: films with maps, references and generated reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ammrg.networks.class_activation import activation_maps
 
 
 class Samples(Callback):
-    """At the end of training, a table ``samples`` of the first validation studies. Never of restricted data.
+    """At the end of training, a table ``samples`` of the first validation studies, and a page of maps of each. Never of
+    restricted data.
 
     Args:
         count: of studies.
@@ -37,20 +38,21 @@ class Samples(Callback):
         tables = [logger for logger in trainer.loggers if hasattr(logger, "log_table")]
         if datamodule.card["restricted"] or not tables or not trainer.is_global_zero:
             return
-        import wandb
-
         films = datamodule.val_dataloader().dataset
-        rows: list[list[Any]] = []
+        rows: list[list[str]] = []
+        pictures: list[Any] = []
         with TemporaryDirectory() as folder:
             for number in range(min(self.count, len(films))):
                 example = films.example((number, 0, 0))
                 report = self.generated.get(example.study_id, "")
                 page = self.page(pl_module, example, report)
                 with Image.open(draw_case(page, Path(folder) / f"{number}.png")) as drawn:
-                    picture = wandb.Image(drawn.convert("RGB"))  # pixels: the file is gone before it would be sent
-                rows.append([example.study_id, picture, example.report, report])
-            for logger in tables:
-                logger.log_table("samples", columns=["study", "maps", "reference", "generated"], data=rows)
+                    pictures.append(drawn.convert("RGB"))  # the file is gone before it would be sent
+                rows.append([example.study_id, example.report, report])
+        for logger in tables:
+            logger.log_table("samples", columns=["study", "reference", "generated"], data=rows)
+            # Beside the table, not in it: offline, W&B keeps no picture of a table's cell.
+            logger.log_image("samples/maps", images=pictures, caption=[row[0] for row in rows])
 
     def page(self, pl_module: Any, example: Any, report: str) -> CasePage:
         """The first film of a study with its strongest maps."""
