@@ -45,6 +45,8 @@ QUIET = (
     ".*GPU available but not used.*",
     ".*smaller than the logging interval.*",
     ".*recommended to use `self.log.*sync_dist=True.*",  # what is gathered is the same on every process
+    ".*callbacks used to create the checkpoint need to be provided.*",  # those of a fit that only look
+    ".*The `srun` command is available on your system but is not used.*",
     ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler repeats no study
     ".*LightningCLI's args parameter.*",
     ".*module\\(s\\) in eval mode at the start of training.*",
