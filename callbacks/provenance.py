@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch.distributed.fsdp import FSDPModule
 
 import ammrg
 from ammrg.errors import CheckpointError
@@ -27,8 +28,10 @@ class Provenance(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add ``checkpoint["provenance"]``: plain strings and numbers only."""
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        # A sharded module is of a class that FSDP made of its own.
+        own = next(kind for kind in type(pl_module).__mro__ if not issubclass(kind, FSDPModule))
         checkpoint["provenance"] = {
-            "module": type(pl_module).__name__,
+            "module": own.__name__,
             "dataset": datamodule.card["dataset"],
             "data_fingerprint": datamodule.card["fingerprint"],
             "restricted": datamodule.card["restricted"],

@@ -95,7 +95,7 @@ class RunCheckpoint(ModelCheckpoint):
         folder = Path(self.dirpath)
         fresh = folder / f"{LAST}.fresh.ckpt"
         self.last_model_path = str(folder / f"{LAST}.ckpt")
-        trainer.save_checkpoint(fresh)
+        trainer.save_checkpoint(fresh, weights_only=self.save_weights_only)
         if trainer.is_global_zero:
             rotate(folder, fresh, self.keep)
 

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ammrg.errors import AMMRGError, CheckpointError, SettingsError
 from callbacks.checkpoint_files import WholeCheckpoints, newest_whole
+from callbacks.gathered_weights import GatheredWeights
 from callbacks.gradient_watch import GradientWatch
 from callbacks.memory_watch import MemoryWatch
 from callbacks.provenance import Provenance
@@ -178,10 +180,17 @@ class ExperimentCLI(LightningCLI):
         options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
         if torch.cuda.is_available() and asked.accelerator != "cpu":
             options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
+        if self.config.subcommand != "fit" and isinstance(self.strategy, ModelParallelStrategy):
+            options["strategy"] = "auto"  # sharding is for training: weights alone fit whole
         trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
             self.equip(trainer)
         return trainer
+
+    @property
+    def strategy(self) -> Any:
+        """As the settings ask for it: a name or an object."""
+        return self._get(self.config_init, "trainer").strategy
 
     def before_predict(self) -> None:
         """Let new studies pass the checkpoint's data check where that was asked for."""
@@ -204,7 +213,12 @@ class ExperimentCLI(LightningCLI):
             begin_session(self.folder, from_step)
         rates = LearningRateMonitor(logging_interval="step")
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks[:0] = [GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
+        if isinstance(self.strategy, ModelParallelStrategy) and any(isinstance(c, WeightAveraging) for c in callbacks):
+            raise SettingsError(
+                "trainer.callbacks: AveragedWeights keeps a copy of the network, which sharded training cannot make; "
+                "leave it or stage1/sharded.yaml out"
+            )
+        callbacks[:0] = [GatheredWeights(), GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
         for part in (*callbacks, self.datamodule):
             if isinstance(part, Provenance | StudyDataModule):
                 part.forced = bool(self.config.fit.force_resume)

@@ -25,6 +25,7 @@ from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_map
 from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, PerQueryHead, StudyViews, token_evidence
 from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
+from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
@@ -135,6 +136,11 @@ class DiseaseClassification(LightningModule):
             torch.nn.init.constant_(self.terms_head.bias, RARE_LOGIT)
         self.register_buffer("train_prevalence", torch.full((NUM_FINDINGS,), torch.nan))
         self.register_buffer("threshold_fallback", torch.zeros(NUM_FINDINGS, dtype=torch.bool))
+
+    def configure_model(self) -> None:
+        """Under a strategy with a device mesh (``stage1/sharded.yaml``) each process holds a part of the weights."""
+        if self.device_mesh is not None:
+            shard(self, self.classifier.layers, self.device_mesh)
 
     def configure_losses(self) -> None:
         """Keeps the class weights as a buffer, and tries the loss's settings."""
@@ -455,6 +461,10 @@ class DiseaseClassification(LightningModule):
 
         The fingerprint is of the weights in the checkpoint, which need not be those of the step (weight averaging).
         """
+        # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
+        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
+        if not checkpoint["state_dict"]:
+            return  # where weights are sharded the first process alone puts them together and writes
         weights = {
             name.removeprefix(CLASSIFIER): tensor
             for name, tensor in checkpoint["state_dict"].items()
@@ -464,8 +474,6 @@ class DiseaseClassification(LightningModule):
         checkpoint["classifier_fingerprint"] = tensors_fingerprint(weights)
         asked = self.hparams["cam"]
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
-        # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
-        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A training that goes on within an epoch takes up its predictions so far."""

@@ -21,6 +21,7 @@ GROUND_UP = (
     "atomic",
     "fingerprints",
     "gathering",
+    "sharding",
     "text",
     "metrics",
     "imaging",

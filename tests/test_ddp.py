@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,19 +50,28 @@ def configs(stage: str, data: Path, folder: Path) -> list[str]:
         f"--data.folder={data}",
         f"--trainer.default_root_dir={folder}",
         "--trainer.enable_progress_bar=false",
+        "--trainer.log_every_n_steps=1",
         "--trainer.accelerator=cpu",
     ]
+
+
+STAGE1 = (
+    "--model.encoder=" + json.dumps({"config": SWIN}),
+    "--model.qformer.dropout=0.0",
+    "--data.batch_size=16",
+    # patches of whatever is labelled: two epochs are not enough to predict much
+    "--model.region_form=patches",
+    '--model.regions={"least": 0.2}',
+    "--trainer.callbacks.maps_num=9",
+    "--model.cam=hirescam",
+)
 
 
 def whole_way(root: Path, devices: int) -> Path:
     """Both stages with their memories, reports and scores, as the Makefile runs them."""
     run, data, llm = root / f"devices{devices}", root / "data", root / "llm"
     with_devices = [f"--trainer.devices={devices}"]
-    stage1 = ["--model.encoder=" + json.dumps({"config": SWIN}), "--model.qformer.dropout=0.0", "--data.batch_size=16"]
-    # patches of whatever is labelled: two epochs are not enough to predict much
-    stage1 += ["--model.region_form=patches", '--model.regions={"least": 0.2}', "--trainer.callbacks.maps_num=9"]
-    stage1 += ["--model.cam=hirescam"]
-    experiments("fit", *configs("stage1", data, run / "stage1"), *with_devices, *stage1)
+    experiments("fit", *configs("stage1", data, run / "stage1"), *with_devices, *STAGE1)
     best = run / "stage1" / "best.ckpt"
     experiments("predict", "-c", f"{run}/stage1/config.yaml", f"--ckpt_path={best}")
     memory = [*configs("memory", data, run / "memory"), f"--model.text_encoder={llm}", *with_devices]
@@ -153,3 +164,37 @@ def test_ddp_writes_no_file_twice(runs: tuple[Path, Path]) -> None:
         with (runs[1] / stage / "metrics.csv").open(newline="") as file:
             steps = [(row["step"], row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
         assert len(steps) == len(set(steps))
+
+
+def test_ddp_sharded_learns_and_goes_on_as_one_process(runs: tuple[Path, Path]) -> None:
+    """Two processes that hold half the weights each: the same training, memory and scores; stopped, the same again."""
+    run, data = runs[0].parent / "sharded", runs[0].parent / "data"
+    words = ["fit", *configs("stage1", data, run / "stage1"), "-c", str(CONFIGS / "stage1" / "sharded.yaml")]
+    words += [*STAGE1, "--trainer.devices=2"]
+    experiments(*words)
+    last = run / "stage1" / "last.ckpt"
+    one, two = (torch.load(path, weights_only=True) for path in (runs[0] / "stage1" / "last.ckpt", last))
+    assert two["provenance"] == one["provenance"]
+    for name, tensor in one["state_dict"].items():
+        torch.testing.assert_close(tensor, two["state_dict"][name], atol=2e-3, rtol=2e-3, equal_nan=True, msg=name)
+    scores = [json.loads((folder / "stage1" / "scores.json").read_text())["test"] for folder in (runs[0], run)]
+    assert scores[0]["auroc_macro"]["value"] == pytest.approx(scores[1]["auroc_macro"]["value"], abs=5e-3)
+    assert scores[0].keys() == scores[1].keys()
+
+    experiments("predict", "-c", f"{run}/stage1/config.yaml", f"--ckpt_path={run}/stage1/best.ckpt")
+    banks = [load(folder / "memory" / "regions") for folder in (runs[0], run)]
+    assert banks[0].study_ids == banks[1].study_ids
+
+    last.unlink()  # what is left is of a step before
+    (run / "stage1" / "manifest.json").unlink()
+    assert "going on from" in experiments(*words)
+    again = torch.load(last, weights_only=True)
+    for kept, found in ((two["state_dict"], again["state_dict"]), *zip(*moments(two, again), strict=True)):
+        assert kept.keys() == found.keys()
+        assert all(torch.equal(kept[name].nan_to_num(9), found[name].nan_to_num(9)) for name in kept)
+
+
+def moments(*checkpoints: dict[str, Any]) -> Iterator[list[dict[str, torch.Tensor]]]:
+    """What the optimizer knows of each parameter."""
+    for checkpoint in checkpoints:
+        yield list(checkpoint["optimizer_states"][0]["state"].values())

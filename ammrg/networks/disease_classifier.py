@@ -138,6 +138,15 @@ class DiseaseClassifier(nn.Module):
         """Width of queries, projected tokens, and so of states and stored visual patterns."""
         return self.qformer.width
 
+    @property
+    def layers(self) -> list[nn.Module]:
+        """What may be computed one at a time, from all its weights: the backbone's layers (transformers names what it
+        never splits over devices) and the Q-Former's."""
+        backbone = self.encoder.backbone
+        whole = backbone._no_split_modules or ()
+        found = [part for part in backbone.modules() if type(part).__name__ in whole]
+        return [*found, *self.qformer.qformer.encoder.layer]
+
     def forward(self, images: Tensor, output_attentions: bool = False) -> Classification:
         """uint8 films ``[v 1 h w]`` -> everything stage 1 says about them."""
         tokens, grid = self.encoder(images)
