@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from ammrg.networks.seeded_sampling import seeded_sampling
 
 Quantization = Literal["nf4", "fp4", "int8", "none"]
 
@@ -326,12 +327,22 @@ class LanguageModel(nn.Module):
         *,
         max_new_tokens: int,
         num_beams: int = 1,
+        do_sample: bool = False,
+        seeds: Sequence[int] | None = None,
         **decoding: Any,
     ) -> list[str]:
-        """Write one text a study: greedy, or beam search where ``num_beams`` > 1; ends at the end token.
+        """Write one text a study: greedy, beam search where ``num_beams`` > 1, or drawn; ends at the end token.
 
         Prompts are padded on the left, so a text does not depend on its batch beyond rounding (in float32 on a CPU it
-        is the same). Further fields of transformers' GenerationConfig go through ``decoding``.
+        is the same); nor does a drawn one, since every study has a seed of its own.
+
+        Args:
+            do_sample: draw, with ``temperature``, ``top_k``, ``top_p`` and ``min_p``.
+            seeds: b of them; default 0, 1, ...
+            decoding: further fields of transformers' GenerationConfig.
+
+        Raises:
+            SettingsError: a prompt that fills the context; drawing with several beams.
         """
         rows = self._rows(visual, instruction)
         longest = max(len(row) for row in rows)
@@ -342,6 +353,11 @@ class LanguageModel(nn.Module):
             )
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
+        drawing = None
+        if do_sample:
+            if num_beams > 1:
+                raise SettingsError(f"decoding: do_sample draws one text, num_beams ({num_beams}) searches; choose one")
+            drawing = seeded_sampling(range(len(rows)) if seeds is None else seeds, decoding)
         training = self.model.training
         self.model.eval()
         try:
@@ -350,7 +366,9 @@ class LanguageModel(nn.Module):
                 attention_mask=mask,
                 max_new_tokens=min(max_new_tokens, room),
                 num_beams=num_beams,
-                **{"do_sample": False, **decoding},
+                logits_processor=drawing,
+                do_sample=False,
+                **decoding,
             )
         finally:
             self.model.train(training)

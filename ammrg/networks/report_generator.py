@@ -8,6 +8,7 @@ recalls from the report memory; then the instruction (Wang et al. 2026, section 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank, owners_mask
 from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
+from ammrg.metrics.consensus import Consensus
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
@@ -493,18 +495,16 @@ class ReportGenerator(nn.Module):
             memories: see :data:`Memories`; nothing was leaned on where zeros were shown.
             max_new_tokens: default that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
-            decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
+            decoding: see :meth:`LanguageModel.generate`; beside its fields ``consensus``: draw so many texts and take
+                the one that agrees most with all (:class:`Consensus`). Fields not named here are those of
+                :attr:`decoding`.
         """
         training = self.training
         self.eval()
         try:
             # Associations beyond the named ones too, since each query has its own strongest.
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
-            texts = self.language_model.generate(
-                shown.tokens,
-                shown.instructions,
-                **self._decoding(max_new_tokens, decoding),
-            )
+            texts = self._write(batch.study_ids, shown, self._decoding(max_new_tokens, decoding))
         finally:
             self.train(training)
         probabilities = shown.logits.float().sigmoid().tolist()
@@ -523,6 +523,32 @@ class ReportGenerator(nn.Module):
                 batch.study_ids, texts, probabilities, *leaned, strict=True
             )
         ]
+
+    def _write(self, study_ids: Sequence[str], shown: VisualPrompt, decoding: dict[str, Any]) -> list[str]:
+        """One text a study: the only one, or of ``consensus`` drawn ones that which agrees most with all."""
+        draws = decoding.pop("consensus", 1)
+        if draws > 1:
+            decoding["do_sample"] = True
+        if decoding.get("do_sample"):
+            decoding["seeds"] = [zlib.crc32(f"{name} {draw}".encode()) for name in study_ids for draw in range(draws)]
+        texts = self.language_model.generate(
+            [tokens for tokens in shown.tokens for _ in range(draws)],
+            [words for words in shown.instructions for _ in range(draws)],
+            **decoding,
+        )
+        if draws == 1:
+            return texts
+        groups = [texts[first : first + draws] for first in range(0, len(texts), draws)]
+        return [group[self._consensus.choose(group)] for group in groups]
+
+    @cached_property
+    def _consensus(self) -> Consensus:
+        if self.report_bank is None:
+            raise SettingsError(
+                "decoding.consensus weighs words by how rare they are in the report memory, which is off; switch "
+                "report_memory on, or leave consensus out"
+            )
+        return Consensus([text for text in self.report_bank.texts if text])
 
     def _decoding(self, max_new_tokens: int | None, asked: Mapping[str, Any]) -> dict[str, Any]:
         length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}

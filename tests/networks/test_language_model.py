@@ -115,6 +115,18 @@ def test_text_does_not_depend_on_the_batch(folders: Callable[[str], Path], quant
     assert len(set(together)) > 4  # random weights, but not blind
 
 
+def test_a_drawn_text_belongs_to_its_study_and_seed(llama: LanguageModel) -> None:
+    torch.manual_seed(2)
+    visual, seeds = films(1, 9, 4, 30), [3, 4, 5, 6]
+    how = {"max_new_tokens": 12, "do_sample": True, "temperature": 0.7}
+    together = llama.generate(visual, "Describe.", seeds=seeds, **how)
+    alone = [llama.generate([tokens], "Describe.", seeds=[seed], **how)[0] for tokens, seed in zip(visual, seeds)]
+    assert together == alone
+    assert llama.generate(visual, "Describe.", seeds=[13, 14, 15, 16], **how) != together
+    with pytest.raises(SettingsError, match="num_beams"):
+        llama.generate(visual, "Describe.", num_beams=2, **how)
+
+
 def overfit(model: LanguageModel, visual: list[Tensor], reports: list[str], steps: int = 60) -> None:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=2e-2, weight_decay=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,24 @@ def test_text_does_not_depend_on_the_batch(llm_folder: Path) -> None:
             boxes=[],
         )
         assert network.generate(single, max_new_tokens=6)[0].text == together[row]
+
+
+def test_of_drawn_texts_the_one_that_agrees_most_is_written(llm_folder: Path) -> None:
+    network = build(llm_folder)
+    how = {"max_new_tokens": 10, "do_sample": True}
+    written = [report.text for report in network.generate(batch(), consensus=6, **how)]
+    shown = network.prompt(batch())
+    for row, (study, text) in enumerate(zip(STUDIES, written, strict=True)):
+        seeds = [zlib.crc32(f"{study} {draw}".encode()) for draw in range(6)]
+        drawn = network.language_model.generate(
+            [shown.tokens[row]] * 6, [shown.instructions[row]] * 6, seeds=seeds, **how
+        )
+        assert text == drawn[network._consensus.choose(drawn)]
+        assert len(set(drawn)) > 1
+    first = [report.text for report in network.generate(batch(), **how)]
+    assert first == [report.text for report in network.generate(batch(), **how)]
+    with pytest.raises(SettingsError, match="report_memory"):
+        build(llm_folder, report_memory=False).generate(batch(), consensus=6)
 
 
 def test_findings_in_the_prompt_follow_the_thresholds(llm_folder: Path) -> None:
