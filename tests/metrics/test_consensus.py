@@ -10,7 +10,7 @@ import pytest
 from ammrg.metrics.consensus import Consensus
 from ammrg.metrics.language import language_statistics
 
-WORDS = "the heart lungs are is clear no effusion pneumothorax large normal seen".split()
+WORDS = ["the", "heart", "lungs", "are", "is", "clear", "no", "effusion", "pneumothorax", "large", "normal", "seen"]
 
 
 def drawn(count: int, seed: int) -> list[str]:

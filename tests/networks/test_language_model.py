@@ -120,7 +120,10 @@ def test_a_drawn_text_belongs_to_its_study_and_seed(llama: LanguageModel) -> Non
     visual, seeds = films(1, 9, 4, 30), [3, 4, 5, 6]
     how = {"max_new_tokens": 12, "do_sample": True, "temperature": 0.7}
     together = llama.generate(visual, "Describe.", seeds=seeds, **how)
-    alone = [llama.generate([tokens], "Describe.", seeds=[seed], **how)[0] for tokens, seed in zip(visual, seeds)]
+    alone = [
+        llama.generate([tokens], "Describe.", seeds=[seed], **how)[0]
+        for tokens, seed in zip(visual, seeds, strict=True)
+    ]
     assert together == alone
     assert llama.generate(visual, "Describe.", seeds=[13, 14, 15, 16], **how) != together
     with pytest.raises(SettingsError, match="num_beams"):
