@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from rich.progress import track
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -67,6 +68,8 @@ class ReportGeneration(LightningModule):
         named_findings: which findings ``{findings}`` names in training: the ``predicted`` ones, as always elsewhere, or
             those of the ``labels`` (after PromptMRG, Jin et al. 2024), so that the model learns to write what it is
             told even where stage 1 is often wrong.
+        naming_thresholds: above which probability a finding counts as predicted there: ``f1``, stage 1's own, or
+            ``prevalence``, so that it is named in as many validation studies as have it in training.
         max_report_tokens: longer training reports are cut at a sentence end (counted), in LLM tokens.
         freeze: parts that are not trained, among encoder, qformer, memories, lora and projections.
         unfreeze_at: ``{part: optimizer step}`` from which a part of ``freeze`` is trained after all, warming up then;
@@ -101,6 +104,7 @@ class ReportGeneration(LightningModule):
         exclude_self: Literal["study", "patient", "none"] = "patient",
         instruction: str = INSTRUCTION,
         named_findings: Literal["predicted", "labels"] = "predicted",
+        naming_thresholds: Literal["f1", "prevalence"] = "f1",
         max_report_tokens: int = 128,
         freeze: list[str] | None = None,
         unfreeze_at: dict[str, int] | None = None,
@@ -275,15 +279,33 @@ class ReportGeneration(LightningModule):
         )
 
     # --- validation -------------------------------------------------------------------------------------------------
+    @torch.no_grad()
+    def name_by_prevalence(self) -> None:
+        """Look at all validation films once, all processes together."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        network, found = self.network, []
+        training = network.training
+        network.eval()
+        quiet = not (self.trainer.is_global_zero and self.trainer.progress_bar_callback)
+        for batch in track(datamodule.val_dataloader(), "stage 1 on validation", disable=quiet):
+            films, owner = (tensor.to(self.device) for tensor in (batch.images, batch.study_of_view))
+            logits = network.classifier.study_logits(network.see(films).logits, owner, len(batch.study_ids))
+            found += zip(batch.study_ids, logits.float().sigmoid().cpu(), strict=True)
+        network.train(training)
+        labels = torch.as_tensor(datamodule.training_labels())
+        network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
+
     def on_fit_start(self) -> None:
-        """Say what the language model reads, and find what the best constant report reaches on validation: the
-        yardstick of ``val/score``."""
+        """Say what the language model reads, choose above what a finding is named to it, and find what the best
+        constant report reaches on validation: the yardstick of ``val/score``."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if self.film_cache is not None and (datamodule.augment or not self.network.frozen >= {"encoder", "qformer"}):
             raise SettingsError(
                 "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
                 "false and encoder and qformer in model.freeze, not in model.unfreeze_at"
             )
+        if self.hparams["naming_thresholds"] == "prevalence":
+            self.name_by_prevalence()
         budget = self.network.token_budget(datamodule.image_size)
         parts = ", ".join(f"{count} {name}" for name, count in budget.items())
         rank_zero_only(print)(

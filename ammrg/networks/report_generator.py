@@ -24,7 +24,6 @@ from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank, owners_mask
 from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
-from ammrg.metrics.consensus import Consensus
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
@@ -177,6 +176,8 @@ class ReportGenerator(nn.Module):
 
     visual_patterns: Tensor
     report_patterns: Tensor
+    naming_thresholds: Tensor
+    """float32 ``[14]``: probabilities above which the instruction names a finding; stage 1's until told otherwise."""
     _region_findings: Tensor
 
     def __init__(
@@ -252,6 +253,7 @@ class ReportGenerator(nn.Module):
                 self.candidates[name] = Candidates(FaissSearch(bank.patterns, **settings), count)
         if self.visual_bank is not None:
             self.register_buffer("_region_findings", self.visual_bank.region_findings, persistent=False)
+        self.register_buffer("naming_thresholds", classifier.thresholds.clone())
         self._classifier_given = tensors_fingerprint(classifier.state_dict())
         unknown = sorted(set(freeze) - set(PARTS))
         if unknown:
@@ -333,7 +335,7 @@ class ReportGenerator(nn.Module):
             memories: see :data:`Memories`.
             associations: how many stored patterns to name for each query; none while training (quicker).
             seen: what stage 1 says of the batch's films, where that is known; they are not looked at then.
-            named: bool ``[b 14]``, the findings that the instruction names; default those above their thresholds.
+            named: bool ``[b 14]``, the findings that the instruction names; default :meth:`names`.
         """
         if seen is None:
             seen = self.see(batch.images)
@@ -352,9 +354,7 @@ class ReportGenerator(nn.Module):
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
-            instructions=self._instructions(
-                self.above_thresholds(logits) if named is None else named, batch.indications
-            ),
+            instructions=self._instructions(self.names(logits) if named is None else named, batch.indications),
             logits=logits,
             states=queries,
             regions=recalled.get("visual"),
@@ -436,9 +436,23 @@ class ReportGenerator(nn.Module):
             raise SettingsError("visual_memory is off: there are no associations with regions")
         return self.visual_bank, cast(HopfieldRetrieval, self.retrievals["visual"])
 
-    def above_thresholds(self, logits: Tensor) -> Tensor:
-        """Bool ``[b 14]``: the findings that stage 1 predicts."""
-        return logits.sigmoid() >= self.classifier.thresholds
+    def names(self, logits: Tensor) -> Tensor:
+        """Bool ``[b 14]``: the findings that the instruction names, of studies with these logits."""
+        return logits.sigmoid() >= self.naming_thresholds
+
+    def name_as_often(self, probabilities: Tensor, prevalence: Tensor) -> None:
+        """From now on name each finding in as many studies as have it.
+
+        Thresholds with the best F1 lie lower the harder a finding is to see: told what stage 1 says above them, a
+        language model would write of it in several times as many reports as it belongs in.
+
+        Args:
+            probabilities: ``[n 14]``, stage 1's of studies it was not trained on.
+            prevalence: ``[14]`` in [0, 1]; what nobody has is never named.
+        """
+        for finding, share in enumerate(prevalence.tolist()):
+            found = probabilities[:, finding].float()
+            self.naming_thresholds[finding] = found.quantile(1 - share) if share else torch.inf
 
     def _instructions(self, named: Tensor, indications: Sequence[str]) -> list[str]:
         if not self.template_fields:
@@ -495,16 +509,17 @@ class ReportGenerator(nn.Module):
             memories: see :data:`Memories`; nothing was leaned on where zeros were shown.
             max_new_tokens: default that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
-            decoding: see :meth:`LanguageModel.generate`; beside its fields ``consensus``: draw so many texts and take
-                the one that agrees most with all (:class:`Consensus`). Fields not named here are those of
-                :attr:`decoding`.
+            decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
         """
         training = self.training
         self.eval()
         try:
             # Associations beyond the named ones too, since each query has its own strongest.
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
-            texts = self._write(batch.study_ids, shown, self._decoding(max_new_tokens, decoding))
+            seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # read where texts are drawn
+            texts = self.language_model.generate(
+                shown.tokens, shown.instructions, seeds=seeds, **self._decoding(max_new_tokens, decoding)
+            )
         finally:
             self.train(training)
         probabilities = shown.logits.float().sigmoid().tolist()
@@ -523,32 +538,6 @@ class ReportGenerator(nn.Module):
                 batch.study_ids, texts, probabilities, *leaned, strict=True
             )
         ]
-
-    def _write(self, study_ids: Sequence[str], shown: VisualPrompt, decoding: dict[str, Any]) -> list[str]:
-        """One text a study: the only one, or of ``consensus`` drawn ones that which agrees most with all."""
-        draws = decoding.pop("consensus", 1)
-        if draws > 1:
-            decoding["do_sample"] = True
-        if decoding.get("do_sample"):
-            decoding["seeds"] = [zlib.crc32(f"{name} {draw}".encode()) for name in study_ids for draw in range(draws)]
-        texts = self.language_model.generate(
-            [tokens for tokens in shown.tokens for _ in range(draws)],
-            [words for words in shown.instructions for _ in range(draws)],
-            **decoding,
-        )
-        if draws == 1:
-            return texts
-        groups = [texts[first : first + draws] for first in range(0, len(texts), draws)]
-        return [group[self._consensus.choose(group)] for group in groups]
-
-    @cached_property
-    def _consensus(self) -> Consensus:
-        if self.report_bank is None:
-            raise SettingsError(
-                "decoding.consensus weighs words by how rare they are in the report memory, which is off; switch "
-                "report_memory on, or leave consensus out"
-            )
-        return Consensus([text for text in self.report_bank.texts if text])
 
     def _decoding(self, max_new_tokens: int | None, asked: Mapping[str, Any]) -> dict[str, Any]:
         length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}

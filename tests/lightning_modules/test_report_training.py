@@ -198,8 +198,8 @@ def test_the_shuffle_loss_asks_for_a_margin_where_reports_differ(llm_folder: Pat
 @pytest.mark.parametrize("named", ["predicted", "labels"])
 def test_training_names_what_it_is_asked_to_name(llm_folder: Path, named: str) -> None:
     network = build(llm_folder, instruction="{findings} Go.").eval()
-    network.classifier.thresholds.fill_(1.0)
-    network.classifier.thresholds[4] = 0.0
+    network.naming_thresholds.fill_(1.0)
+    network.naming_thresholds[4] = 0.0
     labels = torch.zeros(3, 14)
     labels[1, 9], labels[1, 4], labels[2, 2] = 1.0, -1.0, 1.0
     shown: list[list[str]] = []
@@ -213,6 +213,21 @@ def test_training_names_what_it_is_asked_to_name(llm_folder: Path, named: str) -
     assert network.prompt(batch()._replace(labels=labels)).instructions == predicted
     with pytest.raises(SettingsError, match=r"named_findings: labels needs \{findings\}"):
         module(network, named_findings="labels")
+
+
+def test_a_finding_is_named_in_as_many_validation_studies_as_have_it(llm_folder: Path) -> None:
+    network = build(llm_folder, instruction="{findings} Go.")
+    stage2 = module(network, naming_thresholds="prevalence")
+    labels = torch.full((3, 14), torch.nan)
+    labels[:, 2], labels[:2, 9], labels[0, 4] = 1.0, 1.0, -1.0
+    data = SimpleNamespace(val_dataloader=lambda: [batch()], training_labels=lambda: labels.numpy())
+    stage2._trainer = SimpleNamespace(datamodule=data, is_global_zero=True, progress_bar_callback=None)  # type: ignore[assignment]
+    stage2.name_by_prevalence()
+    assert network.training
+    named = network.eval().names(network.prompt(batch()).logits)
+    assert named[:, 2].all()
+    assert int(named[:, 9].sum()) == 2
+    assert int(named.sum()) == 3 + 2  # never what no training study has
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])

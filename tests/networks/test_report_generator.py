@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def test_only_the_right_parts_learn(llm_folder: Path) -> None:
     assert not network.classifier.training
     network(batch()).backward()
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    assert trained == set(network.trained_state_dict())
+    assert trained | {"naming_thresholds"} == set(network.trained_state_dict())
     assert not any(name.startswith("classifier.") for name in trained)
     without = {
         name
@@ -292,37 +291,38 @@ def test_text_does_not_depend_on_the_batch(llm_folder: Path) -> None:
         assert network.generate(single, max_new_tokens=6)[0].text == together[row]
 
 
-def test_of_drawn_texts_the_one_that_agrees_most_is_written(llm_folder: Path) -> None:
+def test_a_drawn_report_belongs_to_its_study(llm_folder: Path) -> None:
     network = build(llm_folder)
     how = {"max_new_tokens": 10, "do_sample": True}
-    written = [report.text for report in network.generate(batch(), consensus=6, **how)]
-    shown = network.prompt(batch())
-    for row, (study, text) in enumerate(zip(STUDIES, written, strict=True)):
-        seeds = [zlib.crc32(f"{study} {draw}".encode()) for draw in range(6)]
-        drawn = network.language_model.generate(
-            [shown.tokens[row]] * 6, [shown.instructions[row]] * 6, seeds=seeds, **how
-        )
-        assert text == drawn[network._consensus.choose(drawn)]
-        assert len(set(drawn)) > 1
-    first = [report.text for report in network.generate(batch(), **how)]
-    assert first == [report.text for report in network.generate(batch(), **how)]
-    with pytest.raises(SettingsError, match="report_memory"):
-        build(llm_folder, report_memory=False).generate(batch(), consensus=6)
+    written = [report.text for report in network.generate(batch(), **how)]
+    assert written == [report.text for report in network.generate(batch(), **how)]
+    assert written != [report.text for report in network.generate(batch(("t0", "t1", "t2")), **how)]
 
 
 def test_findings_in_the_prompt_follow_the_thresholds(llm_folder: Path) -> None:
     network = build(llm_folder, instruction="{findings} {indication} Go.").eval()
     logits = network.prompt(batch()).logits
-    network.classifier.thresholds.fill_(1.0)
-    network.classifier.thresholds[9] = float(logits[0, 9].sigmoid())
-    network.classifier.thresholds[NO_FINDING] = 0.0
+    network.naming_thresholds.fill_(1.0)
+    network.naming_thresholds[9] = float(logits[0, 9].sigmoid())
+    network.naming_thresholds[NO_FINDING] = 0.0
     unknown = "Indication: not known. Go."
     assert network.prompt(batch()).instructions[0] == f"Findings: pleural effusion. {unknown}"
     asked = batch()._replace(indications=["cough", "", "pain"])
     assert network.prompt(asked).instructions[0] == "Findings: pleural effusion. Indication: cough. Go."
-    network.classifier.thresholds.fill_(1.0)
+    network.naming_thresholds.fill_(1.0)
     assert network.prompt(batch()).instructions == [f"Findings: none. {unknown}"] * 3
     assert build(llm_folder, instruction="Go.").prompt(batch()).instructions == ["Go."] * 3
+
+
+def test_findings_are_named_as_often_as_they_are_there(llm_folder: Path) -> None:
+    network = build(llm_folder)
+    assert torch.equal(network.naming_thresholds, network.classifier.thresholds)
+    probabilities = torch.rand(200, 14, generator=torch.Generator().manual_seed(0))
+    prevalence = torch.linspace(0, 0.9, 14)
+    network.name_as_often(probabilities, prevalence)
+    named = network.names(torch.logit(probabilities)).float().mean(0)
+    torch.testing.assert_close(named, prevalence, atol=0.01, rtol=0)
+    assert "naming_thresholds" in network.trained_state_dict()
 
 
 def test_finding_tokens_start_as_the_words_of_the_finding(llm_folder: Path) -> None:
