@@ -217,7 +217,7 @@ class ReportGeneration(LightningModule):
         if resting != self.network.resting:
             self.network.rest(resting, in_graph=self.trainer.world_size > 1)
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def on_after_backward(self) -> None:
         """A part that rests moves no weight, gathers no moments and takes no share of the gradient's norm."""
         for part, parameters in self.network.part_parameters().items() if self.network.resting else ():
             if part in self.network.resting:

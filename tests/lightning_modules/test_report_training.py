@@ -18,6 +18,7 @@ from ammrg.networks.report_generator import PARTS, ReportGenerator
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.types import StudyBatch
 from callbacks.averaged_weights import AveragedWeights
+from callbacks.gradient_watch import GradientWatch
 from lightning_modules.report_generation import ReportGeneration
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import batch, build
@@ -108,16 +109,25 @@ def test_a_part_is_trained_from_its_step_on(llm_folder: Path) -> None:
 
 
 def test_a_part_that_rests_takes_no_share_of_the_clipped_gradient(llm_folder: Path) -> None:
-    """As if it had been frozen: the steps before are those of a run without it."""
-    weights = []
+    """As if it had been frozen: the steps before are those of a run without it, and so are the norms logged."""
+    weights, norms = [], []
     for settings in ({"freeze": ["encoder", "qformer", "lora"]}, {"freeze": ["lora", "encoder", "qformer"]}):
         later = {"unfreeze_at": {"lora": 2}} if weights else {}
         network = build(llm_folder, lora={"rank": 2}, freeze=["encoder", "qformer", *(() if later else ("lora",))])
         found: list[Parts] = []
-        train(module(network, lr=1e-2, **settings, **later), 3, lambda step, f=found, n=network: f.append(parts(n)))  # type: ignore[misc]
+        logs: list[float] = []
+
+        def look(step: int, found: list[Parts] = found, network: Any = network, logs: list[float] = logs) -> None:
+            found.append(parts(network))
+            logs.append(logged["train/grad_norm"])
+
+        train(module(network, lr=1e-2, **settings, **later), 3, look, GradientWatch())
         weights.append(found)
+        norms.append(logs)
     assert changed(weights[0][1], weights[1][1]) == set()
     assert "lora" in changed(weights[0][2], weights[1][2])
+    assert norms[0][:2] == norms[1][:2]
+    assert norms[0][2] < norms[1][2]
 
 
 @pytest.mark.parametrize(
