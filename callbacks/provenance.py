@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,6 +11,7 @@ from torch.distributed.fsdp import FSDPModule
 
 import ammrg
 from ammrg.errors import CheckpointError
+from callbacks.forced_log import note_forced
 
 
 class Provenance(Callback):
@@ -54,7 +56,7 @@ class Provenance(Callback):
                     f"{others}; prepare the same data again or start a new RUN= (--force-resume goes on all the same; "
                     "predict --new_studies=true makes a memory of new studies, to be merged into the run's)"
                 )
-            rank_zero_only(print)(f"warning: --force-resume: {others}")
+            rank_zero_only(note_forced)(Path(trainer.default_root_dir), others)
         if trainer.predicting and kept["image_size"] != data.image_size:
             raise CheckpointError(
                 f"the checkpoint was trained on films of {kept['image_size']} pixels, but data.image_size is "

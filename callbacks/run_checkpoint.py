@@ -144,8 +144,8 @@ class RunCheckpoint(ModelCheckpoint):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Stop at once: the step before the epoch's last is saved. A signal reaches every process."""
-        if self.signalled is not None:
+        """Stop at once, all together: the step before the epoch's last is saved."""
+        if self.told_to_stop(trainer):
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 RESUMED = ("fit", "ablate")
 """Commands that go on where they were stopped."""
 
+STOPPED = 130
+"""Exit status after Ctrl-C, or a cluster's signal."""
 NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."
 
 
@@ -85,8 +87,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         goes_on = "; the same command goes on from the last checkpoint" if command in RESUMED else ""
         print(f"\nstopped{goes_on}", file=sys.stderr)
-        return 130
+        return STOPPED
     return int(result or 0)
+
+
+def went_well(argv: Sequence[str]) -> bool:
+    """Run one command within another; Ctrl-C ends both.
+
+    Returns:
+        Whether it went well; a command that failed has said why.
+    """
+    code = main(argv)
+    if code == STOPPED:
+        raise KeyboardInterrupt
+    return code == 0
 
 
 def stop(number: int, frame: FrameType | None) -> None:

@@ -90,11 +90,11 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
     Returns:
         Whether all went well; a command that failed has said why.
     """
-    from experiments.__main__ import main as experiments
+    from experiments.__main__ import went_well
 
     folder = variant.folder(out)
     words = [*base, *variant.arguments, *extra, f"--trainer.default_root_dir={folder / ablation.stage}"]
-    if variant.weights_of is None and experiments(["fit", *words]):
+    if variant.weights_of is None and not went_well(["fit", *words]):
         return False
     trained = variant if variant.weights_of is None else Variant(variant.weights_of, [], None)
     best = trained.folder(out) / ablation.stage / "best.ckpt"
@@ -105,10 +105,10 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
     if done.is_file() and json.loads(done.read_text()) == settings:
         return True
     done.unlink(missing_ok=True)
-    if experiments(["predict", *words, f"--ckpt_path={best}"]):
+    if not went_well(["predict", *words, f"--ckpt_path={best}"]):
         return False
     reports = folder / "reports.jsonl"
-    if reports.is_file() and experiments(["score", str(reports), "--quiet"]):
+    if reports.is_file() and not went_well(["score", str(reports), "--quiet"]):
         return False
     done.write_text(json.dumps(settings, indent=1) + "\n")
     return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +22,29 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ammrg.errors import AMMRGError, CheckpointError, SettingsError
-from callbacks.checkpoint_files import WholeCheckpoints, newest_whole
+from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole
 from callbacks.gathered_weights import GatheredWeights
 from callbacks.gradient_watch import GradientWatch
 from callbacks.memory_watch import MemoryWatch
 from callbacks.provenance import Provenance
 from callbacks.samples import Samples
 from callbacks.throughput import Throughput
+from datamodules.format import CARD
+from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
 from experiments import run_settings
 from experiments.__main__ import NOTICE
 from experiments.energy import counters, kilowatt_hours
+from experiments.forced_settings import ForcedSettings
 from experiments.manifest import begin_session, git_state, write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
 from experiments.output_folder import check_output_folder
 from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
+from experiments.run_lock import locked
 from experiments.run_settings import flatten
 from experiments.wandb_run import Mode, sent_config, wandb_logger
+from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
 
@@ -64,6 +71,9 @@ class ExperimentCLI(LightningCLI):
     A fit checks the kept config.yaml first, goes on from the newest whole checkpoint, and ends with the best
     checkpoint's scores and manifest.json. A fit that already ended says so and leaves everything as it is.
     """
+
+    held = ExitStack()
+    """What a command holds until it ends."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """One flag of our own."""
@@ -130,17 +140,21 @@ class ExperimentCLI(LightningCLI):
             return  # these read a checkpoint with the settings kept beside it
         forced = bool(self.config[command].force_resume)
         self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
+        first = int(rank_zero_only.rank or 0) == 0  # other processes look only
         if not self.finished:
             check_output_folder(self.folder)
-        first = int(rank_zero_only.rank or 0) == 0  # other processes look only
+            if first and not encoding:
+                self.held.enter_context(locked(self.folder))
         last = None if encoding or self.finished else newest_whole(self.folder, aside=first)
         made = (self.folder / "reports.json").exists() if encoding else last is not None
+        damaged = sorted(self.folder.glob("last*.ckpt.damaged"))
         if first:
-            if not self.finished and not made:
+            if damaged and not made and not self.finished:
+                print(f"warning: no whole checkpoint is left in {self.folder}; the training begins anew")
+            if not self.finished and not made and not damaged:
                 (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
-            if forced:
-                (self.folder / "manifest.json").unlink(missing_ok=True)  # it is not finished any more
-            run_settings.keep(self.resolved(), self.folder, forced)
+            if not forced:
+                run_settings.keep(self.resolved(), self.folder)
         if encoding or self.finished:
             return
         self.going_on_from = last if self.config.fit.ckpt_path is None else None
@@ -165,9 +179,27 @@ class ExperimentCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build data, model and trainer; not for a run that already ended."""
         if self.finished:
+            self.check_same_data()
             print(f"{self.folder} is finished; its settings are those asked for. Another RUN= starts a new run.")
             raise SystemExit(0)
         super().instantiate_classes()
+
+    def check_same_data(self) -> None:
+        """A finished run is of the data it was trained on, not of what lies in their folder now.
+
+        Raises:
+            SettingsError: other data.
+        """
+        card = Path(self.config.fit.data.init_args.folder) / CARD
+        if not card.is_file():
+            return
+        trained = json.loads((self.folder / "manifest.json").read_text()).get("data")
+        found = read_card(card.parent)["fingerprint"]
+        if trained not in (None, found):
+            raise SettingsError(
+                f"{self.folder} is finished, on data {trained}, but {card.parent} holds data {found} now; prepare the "
+                "same data again, or choose another RUN="
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: the metrics file and the checkpoints ``best.ckpt`` and ``last.ckpt``; and use a
@@ -178,9 +210,14 @@ class ExperimentCLI(LightningCLI):
         if SLURMEnvironment.detect():
             plugins.append(SLURMEnvironment(auto_requeue=False))  # RunCheckpoint saves, the job script queues again
         options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
+        sharded = isinstance(self.strategy, ModelParallelStrategy)
+        if sharded and self.precision == "16-mixed":
+            raise SettingsError("trainer.precision: 16-mixed; sharded training takes 32-true, bf16-mixed or bf16-true")
+        if sharded and not isinstance(self.model, DiseaseClassification):
+            raise SettingsError("trainer.strategy: stage1/sharded.yaml shards stage 1 alone; leave it out here")
         if torch.cuda.is_available() and asked.accelerator != "cpu":
             options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
-        if self.config.subcommand != "fit" and isinstance(self.strategy, ModelParallelStrategy):
+        if self.config.subcommand != "fit" and sharded:
             options["strategy"] = "auto"  # sharding is for training: weights alone fit whole
         trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
@@ -206,7 +243,7 @@ class ExperimentCLI(LightningCLI):
         if self.wandb is not None and trainer.is_global_zero:
             code = git_state()
             facts = {"dataset": card["dataset"], "data_fingerprint": card["fingerprint"], **code}
-            self.wandb.log_hyperparams(sent_config({**dict(flatten(self.resolved())), **facts}))
+            self.wandb.log_hyperparams(sent_config({**dict(flatten(self.resolved())), **facts}, card["restricted"]))
         others = [*trainer.loggers, self.wandb]
         trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *filter(None, others)]
         if trainer.is_global_zero:
@@ -218,10 +255,27 @@ class ExperimentCLI(LightningCLI):
                 "trainer.callbacks: AveragedWeights keeps a copy of the network, which sharded training cannot make; "
                 "leave it or stage1/sharded.yaml out"
             )
+        if self.config.fit.force_resume and trainer.is_global_zero:
+            callbacks.append(ForcedSettings(self.resolved(), self.folder))
         callbacks[:0] = [GatheredWeights(), GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
         for part in (*callbacks, self.datamodule):
             if isinstance(part, Provenance | StudyDataModule):
                 part.forced = bool(self.config.fit.force_resume)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Lightning ends an interrupted command with exit status 1; a sweep has to know that it was Ctrl-C."""
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit:
+            if self.trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            raise CheckpointError(
+                f"the checkpoint's weights do not fit the network of these settings; take the change back. {error}"
+            ) from error
 
     def before_fit(self) -> None:
         """Start the clock that the manifest shows."""
@@ -229,9 +283,12 @@ class ExperimentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
-        if self.trainer.interrupted:
-            raise KeyboardInterrupt
         best = self.folder / "best.ckpt"
+        if not is_whole(best):
+            raise CheckpointError(
+                f"{best}: missing or damaged, and no epoch is left to train; start a new RUN=, or train on with more "
+                "epochs (--trainer.max_epochs=... --force-resume)"
+            )
         facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
         facts["precision"] = self.precision
         facts["data"] = self.datamodule.card["fingerprint"]
@@ -280,6 +337,22 @@ def main(argv: Sequence[str]) -> int:
         )
     except torch.OutOfMemoryError as error:
         raise AMMRGError(str(error)) from error
+    except (ValueError, TypeError) as error:  # jsonargparse wraps what a constructor raises
+        if (said := _own_error(error)) is not None:
+            raise said from None
+        raise
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int) else 1
+    finally:
+        ExperimentCLI.held.close()
     return 0
+
+
+def _own_error(error: BaseException) -> AMMRGError | None:
+    """The error of this project that another was raised from."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, AMMRGError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -10,6 +10,7 @@ import yaml
 
 from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
+from callbacks.forced_log import note_forced
 
 COSMETIC = (
     "ckpt_path",
@@ -69,9 +70,7 @@ def keep(asked: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
         changed = differences(yaml.safe_load(path.read_text()), asked)
         listed = "\n  ".join(changed)
         if changed and forced:
-            print(f"warning: --force-resume: {path} is replaced:\n  {listed}")
-            with (path.parent / "forced.log").open("a") as log:
-                log.write("--force-resume:\n  " + listed + "\n")
+            note_forced(path.parent, f"{path} is replaced:\n  {listed}")
         elif changed:
             raise SettingsError(
                 f"{path} keeps other settings than those asked for:\n  {listed}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,9 @@ class Run(NamedTuple):
 
     @property
     def state(self) -> str:
-        """``finished``, ``going on from step n`` or ``begun``."""
+        """``finished``, ``stopped or running``, ``begun`` or ``unreadable``."""
+        if not self.settings:
+            return "config.yaml is unreadable"
         if self.manifest:
             return "finished"
         return f"stopped or running; epoch {self.epoch}" if self.epoch else "begun"
@@ -42,7 +45,8 @@ class Run(NamedTuple):
         """Of the last logged row."""
         path = self.folder / "metrics.csv"
         lines = path.read_text().splitlines() if path.is_file() else []
-        return lines[-1].split(",")[lines[0].split(",").index("epoch")] if len(lines) > 1 else ""
+        rows = list(csv.DictReader(lines))
+        return str(rows[-1].get("epoch") or "") if rows else ""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -50,6 +54,15 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
+        return {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A run's config.yaml; empty where it is broken."""
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
         return {}
     return dict(found) if isinstance(found, dict) else {}
 
@@ -64,9 +77,7 @@ def find(out: Path) -> list[Run]:
         whole = read_json(folder.parent / "scores.json").get("full", {}) if folder.name == "stage2" else {}
         scores = {name: whole[name]["value"] for name in SCORES if name in whole}
         name = str(folder.relative_to(out))
-        runs.append(
-            Run(name, folder, yaml.safe_load(path.read_text()) or {}, read_json(folder / "manifest.json"), scores)
-        )
+        runs.append(Run(name, folder, read_settings(path), read_json(folder / "manifest.json"), scores))
     return runs
 
 

@@ -18,9 +18,13 @@ TEMPLATE = Path(__file__).parent / "slurm" / "job.sh"
 STAGES = {"1": ["stage1"], "2": ["stage2"], "all": ["stage1", "stage2"], "agents": ["agent"]}
 NOTICE_SECONDS = 120
 """Before the time limit, for the step in progress and its checkpoint; Slurm may signal up to a minute early."""
+SHORTEST_SECONDS = 600
+"""Limit of a job: below it, starting and saving leave no time to train."""
 MOST_RESTARTS = 200
 """A job that never gets further would queue for ever."""
-TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}|UNLIMITED|INFINITE")
+TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d\d))?(?::(?P<third>\d\d))?|UNLIMITED|INFINITE")
+SEEDS = re.compile(r"(\d+)(?:-(\d+))?")
+WORD = re.compile(r"[^\s\"'`$\\]+")
 
 
 def seeds_of(text: str) -> str:
@@ -29,9 +33,52 @@ def seeds_of(text: str) -> str:
     Raises:
         SettingsError: neither.
     """
-    if text and not re.fullmatch(r"\d+([,-]\d+)*", text):
+    parts = [SEEDS.fullmatch(part) for part in text.split(",")] if text else []
+    if not all(part and int(part[2] or part[1]) >= int(part[1]) for part in parts):
         raise SettingsError(f"SEEDS={text}: must be seeds such as 0,1,2 or a range such as 0-4")
     return text
+
+
+def seconds_of(time: str) -> float:
+    """A limit as Slurm reads it: minutes, minutes:seconds, hours:minutes:seconds, or with days before hours.
+
+    Raises:
+        SettingsError: none of these, or too short to be signalled before it ends.
+    """
+    found = TIME.fullmatch(time)
+    if not found:
+        raise SettingsError(f"TIME={time}: must be a Slurm time such as 30 (minutes), 12:00:00 or 2-00:00:00")
+    if found["first"] is None:
+        return float("inf")
+    parts = [int(found[name]) for name in ("first", "second", "third") if found[name] is not None]
+    if found["days"] is not None:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+        total = ((int(found["days"]) * 24 + hours) * 60 + minutes) * 60 + seconds
+    elif len(parts) == 3:
+        total = (parts[0] * 60 + parts[1]) * 60 + parts[2]
+    else:
+        total = parts[0] * 60 + (parts[1] if len(parts) == 2 else 0)
+    if total < SHORTEST_SECONDS:
+        raise SettingsError(
+            f"TIME={time}: a job is told to save {NOTICE_SECONDS} s before its limit, and would be queued again and "
+            f"again; give it {SHORTEST_SECONDS // 60} minutes or more"
+        )
+    return float(total)
+
+
+def check(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        SettingsError: what Slurm would refuse, or would run to no end.
+    """
+    for name, least in (("nodes", 1), ("agents", 1), ("gpus", 0), ("devices", 0), ("cpus", 0)):
+        if getattr(options, name) < least:
+            raise SettingsError(f"{name.upper()}={getattr(options, name)}: must be at least {least}")
+    for name in ("run", "account", "partition", "mem"):
+        value = getattr(options, name)
+        if value and not WORD.fullmatch(value):
+            raise SettingsError(f"{name.upper()}={value}: must be one word, without spaces and quotes")
+    seconds_of(options.time)
 
 
 def job_script(options: argparse.Namespace, path: Path) -> str:
@@ -40,13 +87,17 @@ def job_script(options: argparse.Namespace, path: Path) -> str:
     Raises:
         SettingsError: a time Slurm does not read, a site file that is not there, seeds that are none.
     """
-    if not TIME.fullmatch(options.time):
-        raise SettingsError(f"TIME={options.time}: must be a Slurm time such as 30 (minutes), 12:00:00 or 2-00:00:00")
+    check(options)
     site = "# none"
     if options.site:
         if not Path(options.site).is_file():
             raise SettingsError(f"SITE={options.site}: no such file; experiments/slurm/site_example.sh shows one")
-        site = Path(options.site).read_text().strip()
+        try:
+            site = Path(options.site).read_text().strip()
+        except UnicodeDecodeError as error:
+            raise SettingsError(
+                f"SITE={options.site}: is no text; experiments/slurm/site_example.sh shows one"
+            ) from error
     processes = options.gpus or options.devices or 1
     if options.stage == "agents" and processes * options.nodes > 1:
         raise SettingsError("STAGE=agents: an agent is one process; more at once are more AGENTS, not GPUS or NODES")

@@ -34,15 +34,29 @@ def read_sweep(path: Path) -> dict[str, Any]:
     """A sweep file.
 
     Raises:
-        SettingsError: no such file, or one without method, metric and parameters.
+        SettingsError: no such file, one that is not YAML, or one that lacks a field or holds something else there.
     """
     if not path.is_file():
         found = ", ".join(sorted(file.stem for file in SWEEPS.glob("*.yaml")))
         raise SettingsError(f"{path}: no such sweep; {SWEEPS} holds {found}")
-    settings = yaml.safe_load(path.read_text())
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not YAML: {error}") from error
     missing = {"name", "method", "metric", "parameters"} - set(settings if isinstance(settings, dict) else {})
     if missing:
         raise SettingsError(f"{path}: lacks {', '.join(sorted(missing))}")
+    metric, parameters = settings["metric"], settings["parameters"]
+    if not isinstance(metric, dict) or "name" not in metric or metric.get("goal") not in ("maximize", "minimize"):
+        raise SettingsError(f"{path}: metric must have a name and a goal (maximize or minimize), found {metric!r}")
+    if not isinstance(parameters, dict) or not all(isinstance(each, dict) for each in parameters.values()):
+        raise SettingsError(f"{path}: parameters must map each key of the command line to its value, values or bounds")
+    for name, each in parameters.items():
+        listed = "value" in each or "values" in each
+        if settings["method"] == "grid" and not listed:
+            raise SettingsError(f"{path}: {name}: a grid needs value or values")
+        if not listed and not {"min", "max"} <= set(each):
+            raise SettingsError(f"{path}: {name}: needs value, values, or min and max, found {each}")
     found = dict(settings)
     return found
 
@@ -103,23 +117,30 @@ def run_trial(trial: Trial, sweep: Mapping[str, Any], words: Sequence[str], out:
 
     Returns:
         The metric; None where the command failed (it has said why).
+
+    Raises:
+        SettingsError: it went well, but measures no such metric.
     """
-    from experiments.__main__ import main as experiments
+    from experiments.__main__ import went_well
 
     folder, metric = out / trial.name, sweep["metric"]["name"]
     if words[0] == "fit":
         place = [f"--trainer.default_root_dir={folder / sweep['name']}", f"--wandb={wandb}"]
     else:
         place = [f"--trainer.callbacks.folder={folder / 'memory'}"]
-    if experiments([*words, *place, *trial.arguments]):
+    if not went_well([*words, *place, *trial.arguments]):
         return None
     if words[0] == "fit":
-        best = json.loads((folder / sweep["name"] / "manifest.json").read_text())["best"]
-        return float(best[metric]) if metric in best else None
-    value: Any = json.loads((folder / MINED).read_text())
-    for key in metric.split("/"):
-        value = value[key]
-    return float(value)
+        measured: Any = json.loads((folder / sweep["name"] / "manifest.json").read_text())["best"]
+        keys = [metric]
+    else:
+        measured, keys = json.loads((folder / MINED).read_text()), metric.split("/")
+    for key in keys:
+        if not isinstance(measured, dict) or key not in measured:
+            known = ", ".join(measured) if isinstance(measured, dict) else "no more"
+            raise SettingsError(f"metric {metric}: the trial measures no {key}; it knows {known}")
+        measured = measured[key]
+    return float(measured)
 
 
 def send(metric: str, value: float) -> None:
@@ -154,7 +175,7 @@ def start(path: Path, sweep: dict[str, Any], words: Sequence[str], out: Path, co
     return subprocess.run([str(Path(sys.executable).parent / agent[0]), *agent[1:]]).returncode
 
 
-def show(rows: Mapping[str, Mapping[str, Any]], metric: str, title: str) -> None:
+def show(rows: Mapping[str, Mapping[str, Any]], metric: str, goal: str, title: str) -> None:
     """The trials as a table, best first."""
     from rich.console import Console
     from rich.table import Table
@@ -162,7 +183,8 @@ def show(rows: Mapping[str, Mapping[str, Any]], metric: str, title: str) -> None
     table = Table(title=title)
     for heading in ("trial", metric, "settings"):
         table.add_column(heading, overflow="fold")
-    for name, row in sorted(rows.items(), key=lambda item: -(item[1][metric] or -math.inf)):
+    sign = -1 if goal == "maximize" else 1
+    for name, row in sorted(rows.items(), key=lambda item: math.inf if (v := item[1][metric]) is None else sign * v):
         value = row[metric]
         table.add_row(name, "failed" if value is None else f"{value:.4f}", " ".join(row["arguments"]))
     Console().print(table)
@@ -186,6 +208,8 @@ def main(argv: Sequence[str]) -> int:
     options, words = parser.parse_args(argv[:place]), list(argv[place:])
     if not words:
         raise SettingsError("name the command of every trial last: fit ... or predict ...")
+    if options.count < 1:
+        raise SettingsError(f"--count {options.count}: must be at least 1 trial")
     sweep = read_sweep(options.sweep)
     metric = sweep["metric"]["name"]
     options.out.mkdir(parents=True, exist_ok=True)
@@ -206,5 +230,5 @@ def main(argv: Sequence[str]) -> int:
             metric: run_trial(trial, sweep, words, options.out, "off"),
         }
         (options.out / "trials.json").write_text(json.dumps(rows, indent=1) + "\n")
-    show(rows, metric, f"{sweep['name']}: {len(rows)} trials drawn here")
+    show(rows, metric, sweep["metric"]["goal"], f"{sweep['name']}: {len(rows)} trials drawn here")
     return int(any(row[metric] is None for row in rows.values()))

@@ -86,6 +86,7 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
         save_code=False,
         disable_git=restricted,
         x_disable_meta=restricted,  # the command line, host and folders
+        x_disable_stats=restricted,
         silent=True,
     )
     first = int(rank_zero_only.rank or 0) == 0
@@ -100,10 +101,12 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
     )
 
 
-def sent_config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as it is sent: numbers, names and short texts."""
+def sent_config(settings: Mapping[str, Any], restricted: bool) -> dict[str, Any]:
+    """A configuration as it is sent: numbers, names and short texts; of restricted data no place on this machine, nor
+    anything else with a path's separator."""
     return {
         name: value
         for name, value in settings.items()
-        if isinstance(value, int | float | bool) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
+        if isinstance(value, int | float | bool)
+        or (isinstance(value, str) and len(value) <= LONGEST_TEXT and not (restricted and os.sep in value))
     }

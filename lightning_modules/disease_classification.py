@@ -234,23 +234,30 @@ class DiseaseClassification(LightningModule):
         self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
         loss = self._loss(logits, batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
+        share = weight_of_mean(self._known(batch), self.device)
+        self._log_mean("train/loss", loss, share, batch)
         if self.token_bias is not None:
             weight = cast(PerQueryHead, self.classifier.head).weight
             evidence = self._study_logits(token_evidence(seen.tokens.float(), weight, self.token_bias), batch)
             token_loss = self._loss(evidence, batch)
-            self.log("train/token_loss", token_loss, batch_size=len(batch.labels))
+            self._log_mean("train/token_loss", token_loss, share, batch)
             loss = loss + self.hparams["token_loss"] * token_loss
-        loss = loss * weight_of_mean(self._known(batch), self.device)
+        loss = loss * share
         if self.terms_head is not None:
             terms_loss = self._terms_loss(seen.raw_tokens, batch)
-            self.log("train/terms_loss", terms_loss, batch_size=len(batch.labels))
             share = weight_of_mean(len(batch.images), self.device)
+            self._log_mean("train/terms_loss", terms_loss, share, batch)
             loss = loss + share * self.hparams["report_terms"] * terms_loss
         if not loss.isfinite():
             self._stop(batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
         return loss
+
+    def _log_mean(self, name: str, loss: Tensor, share: Tensor | float, batch: StudyBatch) -> None:
+        """A loss over the studies of all processes, of which ``loss`` times ``share`` is this one's part."""
+        self.log(
+            name, loss.detach() * share, prog_bar=name == "train/loss", batch_size=len(batch.labels), sync_dist=True
+        )
 
     def _terms_loss(self, tokens: Tensor, batch: StudyBatch) -> Tensor:
         """Every film ``[v n e]`` answers for the report of its study."""

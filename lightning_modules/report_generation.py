@@ -29,7 +29,7 @@ from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION, template_fields
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
-from lightning_modules.stage1_checkpoint import load_stage1
+from lightning_modules.stage1_checkpoint import Stage1, load_stage1
 
 CLINICAL = "clinical_micro_f1_13_neg"
 CONSTANT_FLOOR = 0.1
@@ -159,6 +159,7 @@ class ReportGeneration(LightningModule):
         settings = self.hparams
         stage1 = load_stage1(settings["stage1_checkpoint"])
         self.image_size, self.cam = stage1.image_size, stage1.cam
+        self.check_data(stage1)
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(
             settings["regions_memory"],
@@ -191,9 +192,30 @@ class ReportGeneration(LightningModule):
         frozen += [name for name, _ in self.named_buffers()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, frozen)
 
+    @property
+    def data(self) -> Any:
+        """The trainer's data module; None without one."""
+        return None if self._trainer is None else getattr(self._trainer, "datamodule", None)
+
+    def check_data(self, stage1: Stage1) -> None:
+        """Training goes on from a stage 1 of the same data: of others it may have seen what is now a test study.
+
+        Raises:
+            CheckpointError: other data, and no ``--force-resume``.
+        """
+        if self.data is None or self._trainer is None or self._trainer.state.fn != "fit" or self.data.forced:
+            return
+        found = self.data.card["fingerprint"]
+        if stage1.data_fingerprint != found:
+            raise CheckpointError(
+                f"model.stage1_checkpoint {self.hparams['stage1_checkpoint']} was trained on data "
+                f"{stage1.data_fingerprint}, but the prepared data have fingerprint {found}; train stage 1 on them, or "
+                "prepare its data again"
+            )
+
     def evaluation_ids(self) -> dict[str, set[str]]:
         """Ids no bank may hold, wherever a data set is at hand to name them."""
-        datamodule = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
+        datamodule = self.data
         if datamodule is None:
             return {}
         studies: set[str] = set()
@@ -233,7 +255,8 @@ class ReportGeneration(LightningModule):
         shown = self.network.prompt(batch, seen=seen, named=named)
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
-        self.log("train/loss", losses.values.mean(), prog_bar=True, batch_size=size)
+        mean = losses.values.detach().mean() * weight_of_mean(len(losses.values), self.device)
+        self.log("train/loss", mean, prog_bar=True, batch_size=size, sync_dist=True)  # of all processes' tokens
         weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
         loss = (losses.values * weights).sum() / weights.sum().clamp(min=1)
         loss = loss * weight_of_mean(weights.sum(), self.device)

@@ -110,7 +110,7 @@ def metrics(run: Path, stage: str) -> dict[tuple[str, str], float]:
         (row["step"], name): float(value)
         for row in rows
         for name, value in row.items()
-        if value and name.startswith("val/")
+        if value and name.startswith(("val/", "train/loss", "train/token_loss"))
     }
 
 

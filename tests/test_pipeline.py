@@ -27,9 +27,10 @@ from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
 from datamodules.prepared import PreparedFolder
 from datamodules.sources.phantom import draw_study
-from experiments.__main__ import main
+from experiments.__main__ import STOPPED, main
 from experiments.ablate import told
 from experiments.export import checked_split
+from experiments.run_lock import locked
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 
@@ -199,7 +200,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, monkeypatch: pytest
                 raise KeyboardInterrupt
 
         patch.setattr(DiseaseClassification, "on_train_epoch_start", stop)
-        assert again.fit_stage1() != 0
+        assert again.fit_stage1() == STOPPED  # what runs several commands in turn ends with it
     assert (again.stage1 / "last.ckpt").exists()
     assert not (again.stage1 / "manifest.json").exists()
     assert again.fit_stage1() == 0
@@ -327,6 +328,85 @@ def test_resume_with_other_settings_or_data_only_where_it_is_forced(
     assert "warning: --force-resume: the checkpoint was trained on data" in shown
     assert "trainer.max_epochs: 1 (kept) -> 2 (asked)" in shown
     assert torch.load(again.stage1 / "last.ckpt", weights_only=True)["global_step"] == 16
+
+
+def copy_of_stage1(run: Run, name: str) -> Run:
+    again = Run(run.root, name)
+    shutil.copytree(run.stage1, again.stage1)
+    return again
+
+
+def test_a_force_that_cannot_go_on_changes_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    again = copy_of_stage1(run, "not_forced")
+    kept = {path.name: path.read_bytes() for path in again.stage1.glob("*.*") if path.suffix in (".yaml", ".json")}
+    assert again.fit_stage1("--model.qformer.layers=2", "--force-resume") == 1
+    assert "do not fit the network of these settings" in capsys.readouterr().err
+    assert again.fit_stage1("--model.warmup_steps=10000", "--force-resume") == 1
+    assert kept == {name: (again.stage1 / name).read_bytes() for name in kept}
+    assert again.fit_stage1() == 0
+    assert "is finished" in capsys.readouterr().out
+
+
+def test_a_second_training_in_a_folder_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    again = Run(run.root, "busy")
+    with locked(again.stage1):
+        assert again.fit_stage1() == 1
+    assert f"another process trains here (process {os.getpid()} on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["data.batch_size", "data.micro_batch_size"])
+def test_what_a_constructor_refuses_is_one_clear_error(run: Run, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Run(run.root, "refused").fit_stage1(f"--{key}=0") == 1
+    said = capsys.readouterr().err
+    assert f"error: {key} (0)" in said
+    assert "Traceback" not in said
+
+
+def test_data_prepared_anew_are_not_those_of_a_finished_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    card = run.data / "card.json"
+    before = card.read_text()
+    other = Run(run.root, "other_data")
+    other.stage1, other.memory = run.stage1, run.memory
+    try:
+        card.write_text(json.dumps({**json.loads(before), "fingerprint": "f" * 16}))
+        assert run.fit_stage1() == 1
+        assert f"holds data {'f' * 16} now" in capsys.readouterr().err
+        assert other.fit_stage2() == 1
+        assert "train stage 1 on them, or prepare its data again" in capsys.readouterr().err
+    finally:
+        card.write_text(before)
+
+
+def test_a_best_checkpoint_that_is_gone_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    again = copy_of_stage1(run, "best_gone")
+    (again.stage1 / "manifest.json").unlink()
+    (again.stage1 / "best.ckpt").write_bytes(b"half")
+    assert again.fit_stage1() == 1
+    assert "best.ckpt: missing or damaged, and no epoch is left" in capsys.readouterr().err
+
+
+def test_where_no_last_checkpoint_is_whole_settings_still_bind(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    again = copy_of_stage1(run, "all_damaged")
+    (again.stage1 / "manifest.json").unlink()
+    for path in again.stage1.glob("last*.ckpt"):
+        path.write_bytes(path.read_bytes()[:1000])
+    assert again.fit_stage1("--model.lr=0.5") == 1
+    shown = capsys.readouterr()
+    assert "no whole checkpoint is left" in shown.out
+    assert "model.lr: 0.001 (kept) -> 0.5 (asked)" in shown.err
+
+
+def test_sharding_where_it_cannot_be_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    sharded = ["-c", str(CONFIGS / "stage1" / "sharded.yaml")]
+    averaged = "--trainer.callbacks+=callbacks.averaged_weights.AveragedWeights"
+    assert Run(run.root, "sharded").fit_stage1(*sharded, "--trainer.precision=16-mixed") == 1
+    assert "sharded training takes 32-true" in capsys.readouterr().err
+    assert Run(run.root, "sharded").fit_stage1(*sharded, averaged) == 1
+    assert "which sharded training cannot make" in capsys.readouterr().err
+    again = Run(run.root, "sharded")
+    again.stage1, again.memory = run.stage1, run.memory
+    assert again.fit_stage2(*sharded) == 1
+    assert "shards stage 1 alone" in capsys.readouterr().err
 
 
 def test_a_memory_of_another_encoder_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

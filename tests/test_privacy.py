@@ -147,4 +147,15 @@ def test_one_run_across_restarts_offline_without_a_login(tmp_path: Path, monkeyp
 
 def test_long_texts_are_not_settings() -> None:
     settings = {"lr": 1e-3, "name": "short", "prompt": "x" * 301, "list": [1], "none": None, "flag": True}
-    assert sent_config(settings) == {"lr": 1e-3, "name": "short", "flag": True}
+    assert sent_config(settings, restricted=False) == {"lr": 1e-3, "name": "short", "flag": True}
+
+
+def test_of_restricted_data_no_place_is_a_setting() -> None:
+    settings = {
+        "lr": 1e-3,
+        "data.folder": "/secret/mimic",
+        "trainer.default_root_dir": "outputs/mimic/first",
+        "name": "n",
+    }
+    assert sent_config(settings, restricted=True) == {"lr": 1e-3, "name": "n"}
+    assert sent_config(settings, restricted=False) == settings

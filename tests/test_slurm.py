@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import torch
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
 from experiments.__main__ import main
-from experiments.submit import seeds_of
+from experiments.submit import seconds_of, seeds_of
 
 ROOT = Path(__file__).parent.parent
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -72,13 +73,35 @@ def test_slurm_agents_of_a_sweep_are_an_array(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("--time=soon", "TIME=soon: must be a Slurm time"), ("--site=/no/file.sh", "SITE=/no/file.sh: no such file")],
+    [
+        ("--time=soon", "TIME=soon: must be a Slurm time"),
+        ("--time=2", "TIME=2: a job is told to save 120 s before its limit"),
+        ("--time=0-00:05", "TIME=0-00:05: a job is told"),
+        ("--site=/no/file.sh", "SITE=/no/file.sh: no such file"),
+        ("--site=/bin/ls", "SITE=/bin/ls: is no text"),
+        ("--run=my run", "RUN=my run: must be one word"),
+        ("--account=a'b", "ACCOUNT=a'b: must be one word"),
+        ("--mem=64 GB", "MEM=64 GB: must be one word"),
+        ("--nodes=0", "NODES=0: must be at least 1"),
+        ("--gpus=-2", "GPUS=-2: must be at least 0"),
+        ("--agents=0", "AGENTS=0: must be at least 1"),
+        ("--seeds=4-0", "SEEDS=4-0: must be seeds"),
+        ("--seeds=0-2-5", "SEEDS=0-2-5: must be seeds"),
+    ],
 )
 def test_slurm_settings_that_are_none_are_named(
     tmp_path: Path, word: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*WORDS, "--folder", str(tmp_path), word]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("30", 1800), ("30:30", 1830), ("12:00:00", 43200), ("2-00", 172800), ("1-02:03:04", 93784), ("UNLIMITED", inf)],
+)
+def test_slurm_times_are_read_as_slurm_reads_them(time: str, seconds: float) -> None:
+    assert seconds_of(time) == seconds
 
 
 def test_slurm_that_is_not_there_is_named(
@@ -114,7 +137,10 @@ ReturnToService=2
 SlurmdParameters=config_overrides
 KillWait=30
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 
 
@@ -242,3 +268,25 @@ def test_slurm_job_requeued_within_stage_2_ends_with_the_weights_of_an_undisturb
         assert all(same)
     for name in ("reports.jsonl", "scores.json"):
         assert (out / "requeued" / name).read_bytes() == (out / "undisturbed" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_slurm_job_that_is_preempted_queues_again_and_goes_on(cluster: Path, place: list[str]) -> None:
+    out = Path(next(word for word in place if word.startswith("OUT=")).removeprefix("OUT=")) / "phantom" / "preempted"
+    many = "ARGS=--trainer.max_epochs=2000 --wandb=off"
+    shown = make("slurm", "STAGE=1", "RUN=preempted", "TIME=30", "PARTITION=main", many, *place)
+    job = re.findall(r"stage1: job (\d+)", shown)[0]
+    last = out / "stage1" / "last.ckpt"
+    until(last.exists, 300, "stage 1 training")
+    urgent = asked("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--wrap=sleep 5", "--output=/dev/null")
+    until(lambda: state(urgent.strip()) == "COMPLETED", 200, "the urgent job done")
+    until(
+        lambda: restarts(job) == 1 and state(job) == "RUNNING",
+        200,
+        f"running again: {asked('scontrol', 'show', 'job', job)}",
+    )
+    log = out / "slurm" / f"ammrg-preempted-{job}.out"
+    until(lambda: "going on from" in log.read_text(), 200, "going on")
+    asked("scancel", job)
+    assert "SIGTERM: saving a checkpoint after this step" in log.read_text()
+    assert "the job queues again" in log.read_text()

@@ -28,8 +28,10 @@ make "$$stage" RUN="$$run" $variables RUN_ALL="$$all" RUN_ONE="$$one" ARGS="$arg
 wait $$!; code=$$?
 while kill -0 $$! 2>/dev/null; do wait $$!; code=$$?; done
 
+# A job that is preempted has its steps told (SIGTERM), not this script.
+if scontrol show job "$$SLURM_JOB_ID" | grep -Eq 'PreemptTime=[0-9]'; then stop=1; fi
 if [ -n "$$stop" ] && [ "$$code" -ne 0 ] && [ "$${SLURM_RESTART_COUNT:-0}" -lt $restarts ]; then
-  echo "stopped before the time limit; the job queues again and goes on from its last checkpoint"
+  echo "stopped by a signal; the job queues again and goes on from its last checkpoint"
   scontrol requeue "$$SLURM_JOB_ID"
   sleep 60
 fi

@@ -68,6 +68,16 @@ def test_no_run_and_unknown_runs_are_named(out: Path, tmp_path: Path, capsys: py
     assert "no run third" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("broken", ['{"a": [', "hello", "\t- x"])
+def test_a_broken_run_does_not_hide_the_others(out: Path, broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = out / "phantom" / "first" / "stage1"
+    (folder / "config.yaml").write_text(broken)
+    (out / "phantom" / "second" / "stage1" / "metrics.csv").write_text("step\n50\n")
+    assert main(["runs", "--out", str(out), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in rows] == ["config.yaml is unreadable", "begun"]
+
+
 def test_energy_counters_may_begin_again() -> None:
     before = {"cpu0": (3.6e6, 7.2e6), "gpu0": (0.0, 0.0), "gone": (1.0, 0.0)}
     assert kilowatt_hours(before, {"cpu0": (0.0, 7.2e6), "gpu0": (3.6e6, 0.0)}) == {"cpu0": 1.0, "gpu0": 1.0}

@@ -13,7 +13,7 @@ import yaml
 
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
-from experiments.__main__ import main
+from experiments.__main__ import STOPPED, main
 from experiments.sweep import drawn, expand, read_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -76,8 +76,48 @@ def test_bad_sweeps_are_named(tmp_path: Path) -> None:
     (tmp_path / "half.yaml").write_text("method: grid\n")
     with pytest.raises(SettingsError, match="lacks metric, name, parameters"):
         read_sweep(tmp_path / "half.yaml")
+    whole = {"name": "a", "method": "random", "metric": {"name": "m", "goal": "minimize"}}
+    for changed, message in (
+        ({"parameters": {"model.lr": {"min": 1}}}, r"model\.lr: needs value, values, or min and max"),
+        ({"parameters": ["model.lr"]}, "parameters must map"),
+        ({"parameters": {}, "metric": "m"}, "metric must have a name and a goal"),
+        ({"parameters": {"model.lr": {"min": 1, "max": 2}}, "method": "grid"}, r"model\.lr: a grid needs"),
+    ):
+        (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**whole, **changed}))
+        with pytest.raises(SettingsError, match=message):
+            read_sweep(tmp_path / "bad.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(SettingsError, match="not YAML"):
+        read_sweep(tmp_path / "bad.yaml")
     with pytest.raises(SettingsError, match=r"model.lr: distribution 'beta'"):
         drawn("model.lr", {"distribution": "beta"}, None)  # type: ignore[arg-type]
+
+
+def test_a_sweep_stops_with_its_trial_and_shows_the_best_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = {"name": "s", "method": "grid", "metric": {"name": "loss", "goal": "minimize"}}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({**sweep, "parameters": {"model.lr": {"values": [3, 1, 2]}}}))
+    words = ["sweep", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out"), "--dry", "fit"]
+
+    def trial(argv: list[str]) -> int:
+        """Its loss is its rate."""
+        if argv[0] == "sweep":
+            return given(argv)
+        folder = Path(next(word for word in argv if "default_root_dir" in word).partition("=")[2])
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps({"best": {"loss": float(argv[-1].partition("=")[2])}}))
+        return 0
+
+    given = main
+    monkeypatch.setattr("experiments.__main__.main", trial)
+    assert given(words) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("trial1 ") < shown.index("trial2 ") < shown.rindex("trial0 ")
+    monkeypatch.setattr("experiments.__main__.main", lambda argv: STOPPED)
+    assert given(words) == STOPPED
+    assert "trial 2 of 3" not in capsys.readouterr().out
+    assert given([*words[:4], "--count=0", *words[4:]]) == 1
 
 
 @pytest.mark.slow
