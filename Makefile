@@ -39,6 +39,8 @@ DRY         ?=
 RUN_ALL     ?=
 RUN_ONE     ?=
 
+$(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))
+
 # --- where things lie -------------------------------------------------------------------------------------------------
 ENV      := $(VENV)/.stamp
 AMMRG    := $(strip $(RUN_ONE) $(VENV)/bin/python -m experiments)

@@ -36,6 +36,13 @@ def test_help_lists_every_target() -> None:
     assert "Research use only" in shown
 
 
+@pytest.mark.parametrize("word", ["RUN=my run", "OUT=", "DATA=a b"])
+def test_names_with_spaces_are_refused(word: str) -> None:
+    done = make("-n", "stage1", word)
+    assert done.returncode != 0
+    assert "must be one word, without spaces" in done.stderr
+
+
 def test_missing_python_is_named(tmp_path: Path) -> None:
     done = make("env", f"VENV={tmp_path}/venv", "PYTHON=no-such-python")
     assert done.returncode != 0
