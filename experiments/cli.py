@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -335,12 +336,14 @@ def main(argv: Sequence[str]) -> int:
             save_config_callback=None,
             args=list(argv),
         )
-    except torch.OutOfMemoryError as error:
-        raise AMMRGError(str(error)) from error
-    except (ValueError, TypeError) as error:  # jsonargparse wraps what a constructor raises
-        if (said := _own_error(error)) is not None:
-            raise said from None
-        raise
+    except (AMMRGError, torch.OutOfMemoryError, OSError, ValueError, TypeError) as error:
+        said = _in_our_words(error)
+        if said is None:
+            raise
+        # W&B's own complaints at exit, of a full disk above all, would bury it.
+        logging.raiseExceptions = False
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise said from error.__cause__
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int) else 1
     finally:
@@ -348,11 +351,19 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _own_error(error: BaseException) -> AMMRGError | None:
-    """The error of this project that another was raised from."""
+def _in_our_words(error: BaseException) -> AMMRGError | None:
+    """What a user is told of an error or of one it was raised from (jsonargparse wraps what a constructor raises); None of
+    one that no user can cure."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, AMMRGError):
             return seen
+        if isinstance(seen, torch.OutOfMemoryError):
+            return AMMRGError(str(seen))
+        if isinstance(seen, OSError) and seen.errno == errno.ENOSPC:
+            return AMMRGError(
+                f"{seen.filename or 'a file of the run'}: the disk is full; checkpoints are as they were: make room, "
+                "and the same command goes on"
+            )
         seen = seen.__cause__ or seen.__context__
     return None
