@@ -352,8 +352,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _in_our_words(error: BaseException) -> AMMRGError | None:
-    """What a user is told of an error or of one it was raised from (jsonargparse wraps what a constructor raises); None of
-    one that no user can cure."""
+    """What a user is told of an error, or of one it was raised from: jsonargparse wraps what a constructor raises. None
+    of one that no user can cure."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, AMMRGError):
