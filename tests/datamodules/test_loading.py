@@ -412,12 +412,12 @@ class Stuck(StudyDataset):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("stall", r"no loader worker brought batch 2 of epoch 0 within data.loader_timeout \(2 s\)"),
+        ("stall", r"no loader worker brought batch 2 of epoch 0 within data.loader_timeout \(6 s\)"),
         ("kill", "a loader worker died before batch 2 of epoch 0"),
     ],
 )
 def test_a_loader_that_stalls_or_dies_is_named(folder, how, message):
-    data = module(folder, num_workers=1, loader_timeout=2 if how == "stall" else 60)
+    data = module(folder, num_workers=1, loader_timeout=6 if how == "stall" else 60)
     loader = data.train_dataloader()
     order = batches(module(folder).train_dataloader())
     dataset = loader.dataset
