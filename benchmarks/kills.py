@@ -34,16 +34,17 @@ FILES = (
     *("guards/images_shuffled.jsonl", "guards/memory_off.jsonl", "stage1/metrics.csv", "stage2/metrics.csv"),
 )
 CHECKPOINTS = tuple(f"{stage}/{name}.ckpt" for stage in ("stage1", "stage2") for name in ("best", "last"))
-# What is being made while a file is not there yet, in the order of the pipeline.
+# What is being made while a file is not there yet, in the order in which make goes.
 PHASES = (
     ("data", "data/phantom-nano/card.json"),
-    ("language model", "models/phantom-llm-nano/config.json"),
     ("stage 1", str(RUN / "stage1/manifest.json")),
     ("mining", str(RUN / "memory/regions_report/report.json")),
+    ("language model", "models/phantom-llm-nano/config.json"),
     ("report memory", str(RUN / "memory/reports.json")),
     ("stage 2", str(RUN / "stage2/manifest.json")),
     ("reports", str(RUN / "reports.meta.json")),
     ("scores", str(RUN / "scores.json")),
+    ("page", str(RUN / "report.html")),
 )
 
 
@@ -101,7 +102,7 @@ def run(place: Path, killed_after: float | None = None) -> bool:
 
 def phase(place: Path) -> str:
     """What was being made."""
-    return next((name for name, made in PHASES if not (place / made).exists()), "done")
+    return next((name for name, made in PHASES if not (place / made).exists()), "table")
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -177,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     table.add_column("in the middle of")
     table.add_column("kills", justify="right")
     counts = Counter(hit.phase for hit in hits)
-    for name in (*(name for name, _ in PHASES), "done"):
+    for name in (*(name for name, _ in PHASES), "table"):
         if counts[name]:
             table.add_row(name, str(counts[name]))
     Console(width=100).print(table)
