@@ -37,17 +37,11 @@ from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import linear_layers
 from ammrg.networks.report_generator import VisualStream
+from benchmarks.mining import SWINS
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 SIDE, BATCH = 224, 32
-SWIN_L = {
-    "model_type": "swin",
-    "num_channels": 1,
-    "embed_dim": 192,
-    "depths": [2, 2, 18, 2],
-    "num_heads": [6, 12, 24, 48],
-    "window_size": 7,
-}
+SWIN_L = {"model_type": "swin", "num_channels": 1, "window_size": 7, **SWINS["swin-l"]}
 LINKS = {"NVLink, 250 GB/s": 250e9, "PCIe 4, 25 GB/s": 25e9, "100 Gbit/s": 12.5e9, "10 Gbit/s": 1.25e9}
 GPUS = 4
 

@@ -203,7 +203,7 @@ class ReportGeneration(LightningModule):
         Raises:
             CheckpointError: other data, and no ``--force-resume``.
         """
-        if self.data is None or self._trainer is None or self._trainer.state.fn != "fit" or self.data.forced:
+        if self.data is None or self.trainer.state.fn != "fit" or self.data.forced:
             return
         found = self.data.card["fingerprint"]
         if stage1.data_fingerprint != found:
@@ -305,23 +305,22 @@ class ReportGeneration(LightningModule):
     @torch.no_grad()
     def name_by_prevalence(self) -> None:
         """Look at all validation films once, all processes together."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         network, found = self.network, []
         training = network.training
         network.eval()
         quiet = not (self.trainer.is_global_zero and self.trainer.progress_bar_callback)
-        for batch in track(datamodule.val_dataloader(), "stage 1 on validation", disable=quiet):
+        for batch in track(self.data.val_dataloader(), "stage 1 on validation", disable=quiet):
             films, owner = (tensor.to(self.device) for tensor in (batch.images, batch.study_of_view))
             logits = network.classifier.study_logits(network.see(films).logits, owner, len(batch.study_ids))
             found += zip(batch.study_ids, logits.float().sigmoid().cpu(), strict=True)
         network.train(training)
-        labels = torch.as_tensor(datamodule.training_labels())
+        labels = torch.as_tensor(self.data.training_labels())
         network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
 
     def on_fit_start(self) -> None:
         """Say what the language model reads, choose above what a finding is named to it, and find what the best
         constant report reaches on validation: the yardstick of ``val/score``."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.frozen >= {"encoder", "qformer"}):
             raise SettingsError(
                 "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
