@@ -46,4 +46,4 @@ def test_the_phase_is_the_first_thing_that_is_not_there(tmp_path: Path) -> None:
         assert kills.phase(tmp_path) == name
         (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / made).touch()
-    assert kills.phase(tmp_path) == "done"
+    assert kills.phase(tmp_path) == "table"
