@@ -22,6 +22,8 @@ TORCH       ?= torch==2.13.0
 IMAGE       ?=
 PREPARE     ?=
 STAGE       ?= 1
+# of `make stage2`: training films are read by networks that never saw their patients (docs/stage2.md)
+FOLDS       ?=
 # of `make slurm` (docs/clusters.md); RUN_ALL and RUN_ONE stand before the commands of all processes and of one
 NODES       ?=
 GPUS        ?=
@@ -79,7 +81,7 @@ configs = $(CONFIGS)/$(1)/default.yaml $(CONFIGS)/data/$(DATASET).yaml $(call ov
 # A finished stage is left alone while it is asked for with the settings it was made with (kept in .settings). Other
 # settings run the stage's command again, which compares the whole configuration and refuses by name. ARGS belong to
 # the target named on the command line, never to the stages before it.
-SETTINGS := DATASET=$(DATASET) MODEL=$(MODEL) $(LAUNCH)
+SETTINGS := DATASET=$(DATASET) MODEL=$(MODEL) $(LAUNCH) $(if $(FOLDS),FOLDS=$(FOLDS))
 args     = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
 changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              head -n1 $(2)/.settings | grep -qxF -- '$(strip $(SETTINGS))' || echo 1)$(if $(filter $(1),$(MAKECMDGOALS)),$(shell \
@@ -168,13 +170,29 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
 
+# Stage 1 again for each fold of the patients, with the settings of the one of all.
+CROSS_FIT := $(RUN_DIR)/cross_fit
+FOLD_MINED := $(foreach fold,$(if $(FOLDS),$(shell seq 0 $$(($(FOLDS) - 1)))),$(CROSS_FIT)/fold-$(fold)/memory/regions_report/report.json)
+
+.PRECIOUS: $(CROSS_FIT)/fold-%/stage1/manifest.json
+$(CROSS_FIT)/fold-%/stage1/manifest.json: $(STAGE1)/best.ckpt
+	@$(TRAINER) fit -c $(STAGE1)/config.yaml --data.folds=$(FOLDS) --data.left_out_fold=$* --trainer.default_root_dir=$(@D)
+	@touch $@
+
+$(CROSS_FIT)/fold-%/memory/regions_report/report.json: $(CROSS_FIT)/fold-%/stage1/manifest.json
+	@$(TRAINER) predict -c $(<D)/config.yaml --ckpt_path=$(<D)/best.ckpt
+
+$(CROSS_FIT)/cross_fit.json: $(FOLD_MINED)
+	@$(AMMRG) crossfit $(STAGE1)/best.ckpt $(CROSS_FIT) --data $(FOLDER) --memory $(MEMORY)/regions_cross_fit
+
 # What stage 2 stands on.
 stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
-  --model.regions_memory=$(MEMORY)/regions --model.reports_memory=$(MEMORY)/reports
+  --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit) --model.reports_memory=$(MEMORY)/reports \
+  $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
 
-$(STAGE2)/manifest.json: $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
+$(STAGE2)/manifest.json: $(MINED) $(if $(FOLDS),$(CROSS_FIT)/cross_fit.json) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
 	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
@@ -225,7 +243,7 @@ slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES= GP
 	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
 	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' --agents '$(AGENTS)' \
 	  --args='$(subst ','\'',$(ARGS))' $(if $(filter-out 0,$(DRY)),--dry) DATASET='$(DATASET)' MODEL='$(MODEL)' RAW='$(RAW)' OUT='$(OUT)' \
-	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
+	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' FOLDS='$(FOLDS)' $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)

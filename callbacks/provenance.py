@@ -38,6 +38,7 @@ class Provenance(Callback):
             "data_fingerprint": datamodule.card["fingerprint"],
             "restricted": datamodule.card["restricted"],
             "image_size": datamodule.image_size,
+            "left_out_fold": None if datamodule.fold is None else list(datamodule.fold),
             "version": ammrg.__version__,
         }
 

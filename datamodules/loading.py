@@ -141,7 +141,7 @@ class StudyLoader(DataLoader[Any]):
         self.sampler.resume(epoch, batches)  # type: ignore[attr-defined]
 
 
-def in_order(count: int) -> Callable[[int], NDArray[np.int64]]:
-    """Every epoch the same: all rows, once, as they stand."""
-    rows = np.stack([np.arange(count), np.zeros(count, np.int64)], axis=1)
-    return lambda epoch: rows
+def in_order(rows: NDArray[np.int64]) -> Callable[[int], NDArray[np.int64]]:
+    """Every epoch the same: these rows, once, as they stand."""
+    keys = np.stack([rows, np.zeros(len(rows), np.int64)], axis=1)
+    return lambda epoch: keys

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from ammrg.errors import CheckpointError, DataError, ReadError, SettingsError
+from ammrg.folds import fold_of
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import FilmTransform, eval_transform, train_transform
 from ammrg.types import Box
@@ -157,6 +158,8 @@ class StudyDataModule(LightningDataModule):
         predict_split: str = "test",
         test_splits: tuple[str, ...] = ("test",),
         labelled_only: bool = False,
+        folds: int = 1,
+        left_out_fold: int | None = None,
         repeat_threshold: float = 0.0,
         bucket_by_length: bool = False,
         streamed: bool | None = None,
@@ -182,6 +185,9 @@ class StudyDataModule(LightningDataModule):
             predict_split: what ``predict`` reads: ``train``, ``val`` or ``test``; complete, in order, not varied.
             test_splits: what ``test`` reads, a dataloader each, complete and in order.
             labelled_only: leave studies without any label out of training.
+            folds: into how many the training patients are divided, for ``left_out_fold``.
+            left_out_fold: train without the patients of this fold, from 0; ``predict`` on the training split then reads
+                theirs alone (cross-fitting, docs/stage2.md). None leaves nobody out.
             repeat_threshold: show studies with a positive finding that fewer than this share of the training studies
                 have more often, by the square root of threshold / share (repeat-factor sampling); 0 shows every study
                 once an epoch, 1 repeats every positive finding.
@@ -207,6 +213,8 @@ class StudyDataModule(LightningDataModule):
                 raise SettingsError(f"data.{name} ({value}) must be at least 1 study")
         if num_workers is not None and num_workers < 0:
             raise SettingsError(f"data.num_workers ({num_workers}) must be 0 or more")
+        if left_out_fold is not None and not 0 <= left_out_fold < folds:
+            raise SettingsError(f"data.left_out_fold ({left_out_fold}) must be one of data.folds ({folds}), from 0")
         if not 0 <= repeat_threshold <= 1:
             raise SettingsError(f"data.repeat_threshold ({repeat_threshold}) must be a share between 0 and 1")
         for name, value_, allowed in (
@@ -338,9 +346,23 @@ class StudyDataModule(LightningDataModule):
         """Target texts of a whole split, in order."""
         return list(self.prepared.index(split).reports)
 
+    @property
+    def fold(self) -> tuple[int, int] | None:
+        """(left-out fold, number of folds); None where nobody is left out."""
+        left_out = self.hparams["left_out_fold"]
+        return None if left_out is None else (left_out, self.hparams["folds"])
+
+    def in_left_out_fold(self) -> NDArray[np.bool_]:
+        """Of each study of the train split, whether its patient is left out."""
+        subjects = self.prepared.index("train").subject_ids
+        if self.fold is None:
+            return np.zeros(len(subjects), bool)
+        left_out, folds = self.fold
+        return np.asarray([fold_of(subject, folds) == left_out for subject in subjects], bool)
+
     def training_rows(self) -> NDArray[np.int64]:
-        """Places in the train split of the studies to train on: not those that have no report or, with
-        ``labelled_only``, no label.
+        """Places in the train split of the studies to train on: not those of the left-out fold, nor those that have no
+        report or, with ``labelled_only``, no label.
 
         Raises:
             DataError: nothing is left.
@@ -348,8 +370,11 @@ class StudyDataModule(LightningDataModule):
         index = self.prepared.index("train")
         silent = np.asarray([not report.strip() for report in index.reports], bool)
         unlabelled = np.isnan(index.labels).all(axis=1) & self.labelled_only
-        kept = np.flatnonzero(~(silent | unlabelled))
+        other_fold = self.in_left_out_fold()
+        kept = np.flatnonzero(~(silent | unlabelled | other_fold))
         self.left_out = {"without_report": int(silent.sum()), "without_label": int(unlabelled.sum())}
+        if self.fold is not None:
+            self.left_out["of_left_out_fold"] = int(other_fold.sum())
         if not len(kept):
             raise DataError(
                 f"{self.prepared.location}: no study of the train split is left to train on: {self.left_out}"
@@ -394,6 +419,7 @@ class StudyDataModule(LightningDataModule):
                     "data.batch_size": self.batch_size,
                     "data.micro_batch_size": self.training_shares[0],
                     "data.labelled_only": self.labelled_only,
+                    **({} if self.fold is None else {"data.left_out_fold": "{} of {}".format(*self.fold)}),
                     "data.repeat_threshold": self.hparams["repeat_threshold"],
                     "data.bucket_by_length": self.hparams["bucket_by_length"],
                     "data.streamed": self.is_streamed,
@@ -434,16 +460,18 @@ class StudyDataModule(LightningDataModule):
         return [self.evaluation_loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> StudyLoader:
-        """The whole of ``predict_split``, in order."""
-        return self.evaluation_loader(self.predict_split)
+        """The whole of ``predict_split``, in order; of the train split the left-out fold, where there is one."""
+        rows = np.flatnonzero(self.in_left_out_fold()) if self.predict_split == "train" and self.fold else None
+        return self.evaluation_loader(self.predict_split, rows=rows)
 
-    def evaluation_loader(self, split: str, alone: bool = False) -> StudyLoader:
-        """Every study of a split, in order, not varied, with the films that ``films`` names; each on one process, or,
-        for what one process does ``alone``, all on this one."""
+    def evaluation_loader(self, split: str, alone: bool = False, rows: NDArray[np.int64] | None = None) -> StudyLoader:
+        """Every study of a split, or those at ``rows``, in order, not varied, with the films that ``films`` names; each
+        on one process, or, for what one process does ``alone``, all on this one."""
         transform = eval_transform(self.image_size)
         dataset = StudyDataset(self.rows(split), transform, frontal_only=self.frontal_only, films=self.films)
         rank, world = (0, 1) if alone else self.process
-        sampler = StudySampler(in_order(len(dataset)), batch_size=self.eval_batch_size, rank=rank, world=world)
+        order = in_order(np.arange(len(dataset)) if rows is None else rows)
+        sampler = StudySampler(order, batch_size=self.eval_batch_size, rank=rank, world=world)
         return self.loader(dataset, sampler)
 
     def loader(self, dataset: StudyDataset, sampler: StudySampler) -> StudyLoader:

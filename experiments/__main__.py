@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("experiments.cli", "validate a checkpoint (LightningCLI)"),
     "test": ("experiments.cli", "test a checkpoint (LightningCLI)"),
     "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
+    "crossfit": ("experiments.crossfit", "stage 1 by folds, joined for stage 2"),
     "queries": ("experiments.queries", "does disease query i mean finding i: each in each other's place"),
     "ablate": ("experiments.ablate", "variants of a stage, run in turn, as one table with intervals"),
     "score": ("experiments.score", "any system's reports -> scores.json, tables with baselines, report.html"),

@@ -21,6 +21,7 @@ from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
 from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
+from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.report_generator import PARTS, GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
@@ -28,6 +29,7 @@ from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION, template_fields
 from ammrg.types import StudyBatch
+from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
 
@@ -85,6 +87,9 @@ class ReportGeneration(LightningModule):
         shuffle_loss: weight of a hinge on the loss with another study's films, which should lie at least
             ``shuffle_margin`` nats a token above that with its own; studies with the same report are left out. 0 = off.
         association_loss: weight of :meth:`ReportGenerator.association_loss` beside the report's; 0 = off, as published.
+        cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): training films are read by the network of their
+            patient's fold, which never saw it; give the regions mined so as ``regions_memory``. None = by the one
+            trained on all, which may have learnt them by heart (published).
         cache_films: MiB of main memory for what a frozen stage 1 says of training films, computed once where they do
             not vary (``data.augment: false``); 0 = off.
     """
@@ -123,6 +128,7 @@ class ReportGeneration(LightningModule):
         shuffle_loss: float = 0.0,
         shuffle_margin: float = 0.2,
         association_loss: float = 0.0,
+        cross_fit: str | None = None,
         cache_films: int = 0,
     ) -> None:
         super().__init__()
@@ -142,7 +148,14 @@ class ReportGeneration(LightningModule):
                 f"model.unfreeze_at: {never[0]} is trained from the start; name it in model.freeze "
                 f"({', '.join(sorted(self.frozen)) or 'empty'}) too"
             )
+        still = {"encoder", "qformer"} <= self.frozen - set(self.unfreeze_at)
+        if cross_fit is not None and not still:
+            raise SettingsError(
+                "model.cross_fit reads training films with other networks than the one in use, which cannot be trained "
+                "then: name encoder and qformer in model.freeze, and not in model.unfreeze_at"
+            )
         self.film_cache = FilmCache(cache_films) if cache_films else None
+        self.cross_fit: CrossFit | None = None
         self.generator: ReportGenerator | None = None
         self.memories: Memories = "own"
         """Guard: write reports with another study's memories, or with one or both silenced."""
@@ -160,6 +173,8 @@ class ReportGeneration(LightningModule):
         stage1 = load_stage1(settings["stage1_checkpoint"])
         self.image_size, self.cam = stage1.image_size, stage1.cam
         self.check_data(stage1)
+        if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
+            self.cross_fit = load_cross_fit(settings["cross_fit"], stage1)
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(
             settings["regions_memory"],
@@ -246,11 +261,21 @@ class ReportGeneration(LightningModule):
                 for parameter in parameters:
                     parameter.grad = None
 
+    def see_training_films(self, batch: StudyBatch) -> SeenFilms:
+        """What stage 1 says of a batch's films, out of fold and from the cache where that is asked for."""
+
+        def see(films: Tensor | slice) -> SeenFilms:
+            if self.cross_fit is None:
+                return self.network.see(batch.images[films])
+            subjects = [batch.subject_ids[study] for study in batch.study_of_view[films].tolist()]
+            return self.cross_fit.see(batch.images[films], subjects)
+
+        return see(slice(None)) if self.film_cache is None else self.film_cache(batch, see)
+
     def training_step(self, batch: StudyBatch, batch_idx: int) -> Tensor:
         """Next-token loss on the report tokens of one batch, and what else is asked of the visual tokens."""
         size = len(batch.study_ids)
-        cache = self.film_cache
-        seen = self.network.see(batch.images) if cache is None else cache(batch, self.network.see)
+        seen = self.see_training_films(batch)
         named = batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
         shown = self.network.prompt(batch, seen=seen, named=named)
         losses = self.network.target_losses(batch, shown)

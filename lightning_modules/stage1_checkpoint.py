@@ -28,6 +28,8 @@ class Stage1(NamedTuple):
     """Side of the films it saw, in pixels."""
     cam: MapMethod
     """How its maps are made: as asked for, or chosen on validation (``cam: auto``)."""
+    fold: tuple[int, int] | None
+    """(fold of the training patients it never saw, number of folds); None for one that saw all."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -77,5 +79,13 @@ def load_stage1(path: str | Path) -> Stage1:
             f"{checkpoint['classifier_fingerprint']}: it was changed or is damaged; train stage 1 again"
         )
     kept = checkpoint["provenance"]
+    fold = kept.get("left_out_fold")
     classifier.requires_grad_(False).eval()
-    return Stage1(classifier, fingerprint, kept["data_fingerprint"], kept["image_size"], checkpoint["cam"])
+    return Stage1(
+        classifier,
+        fingerprint,
+        kept["data_fingerprint"],
+        kept["image_size"],
+        checkpoint["cam"],
+        None if fold is None else tuple(fold),
+    )

@@ -20,6 +20,7 @@ GROUND_UP = (
     "errors",
     "atomic",
     "fingerprints",
+    "folds",
     "gathering",
     "sharding",
     "text",

@@ -25,11 +25,11 @@ class FilmCache:
         """By study id, on the CPU, its films in their order."""
 
     def __call__(self, batch: StudyBatch, see: Callable[[Tensor], SeenFilms]) -> SeenFilms:
-        """All films of a batch, in its order: those of known studies from memory, the rest from ``see`` (films ``[v 1 h
-        w]`` -> what stage 1 says), on the device of the batch."""
+        """All films of a batch, in its order: those of known studies from memory, the rest from ``see`` (bool ``[v]``,
+        which of the batch's films -> what stage 1 says of them), on the device of the batch."""
         unknown = torch.tensor([study_id not in self.kept for study_id in batch.study_ids])
         films = unknown.to(batch.study_of_view.device)[batch.study_of_view]
-        fresh = see(batch.images[films]) if bool(films.any()) else None
+        fresh = see(films) if bool(films.any()) else None
         parts: list[SeenFilms] = []
         done = 0
         for row, study_id in enumerate(batch.study_ids):
@@ -42,22 +42,10 @@ class FilmCache:
             parts.append(fresh.take(torch.arange(done, done + count, device=fresh.logits.device)))
             done += count
             self.keep(study_id, parts[-1])
-        return joined(parts).to(batch.images.device)
+        return SeenFilms.join(parts).to(batch.images.device)
 
     def keep(self, study_id: str, seen: SeenFilms) -> None:
         """Remember a study where there is room."""
         if seen.size <= self.room:
             self.room -= seen.size
             self.kept[study_id] = seen.to(torch.device("cpu"))
-
-
-def joined(parts: list[SeenFilms]) -> SeenFilms:
-    """The films of several studies as one."""
-    device = parts[-1].logits.device
-    moved = [part.to(device) for part in parts]
-    return SeenFilms(
-        torch.cat([part.logits for part in moved]),
-        torch.cat([part.queries for part in moved]),
-        torch.cat([part.raw_tokens for part in moved]),
-        parts[0].grid,
-    )

@@ -89,6 +89,18 @@ class SeenFilms(NamedTuple):
     grid: tuple[int, int]
     """``(gh, gw)`` with gh * gw = n."""
 
+    @staticmethod
+    def join(parts: Sequence[SeenFilms]) -> SeenFilms:
+        """The films of several as one, on the device of the last."""
+        device = parts[-1].logits.device
+        moved = [part if part.logits.device == device else part.to(device) for part in parts]
+        return SeenFilms(
+            torch.cat([part.logits for part in moved]),
+            torch.cat([part.queries for part in moved]),
+            torch.cat([part.raw_tokens for part in moved]),
+            moved[-1].grid,
+        )
+
     def take(self, films: Tensor) -> SeenFilms:
         """Some of the films, or all in another order: int64 ``[m]``."""
         return SeenFilms(self.logits[films], self.queries[films], self.raw_tokens[films], self.grid)

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning import LightningModule, Trainer
@@ -58,7 +59,7 @@ class Learner(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def loader(self) -> StudyLoader:
-        sampler = StudySampler(in_order(STUDIES), batch_size=BATCH, whole=False)
+        sampler = StudySampler(in_order(np.arange(STUDIES)), batch_size=BATCH, whole=False)
         return StudyLoader(Rows(), batch_size=None, sampler=sampler)
 
     train_dataloader = val_dataloader = loader

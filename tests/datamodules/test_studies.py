@@ -102,6 +102,23 @@ def test_training_leaves_out_studies_that_teach_nothing_and_counts_them(folder):
     assert "val2" in ids(data.val_dataloader())
 
 
+def test_a_fold_is_left_out_of_training_and_alone_in_prediction(folder):
+    left_out = [module(folder, folds=2, left_out_fold=fold, predict_split="train") for fold in (0, 1)]
+    trained = [ids(data.train_dataloader()) for data in left_out]
+    read = [ids(data.predict_dataloader()) for data in left_out]
+    every = module(folder).ids("train")[0]
+    assert sorted(read[0] + read[1]) == sorted(every)
+    assert read[0]
+    assert read[1]
+    for data, mine, theirs in zip(left_out, trained, read, strict=True):
+        assert not set(mine) & set(theirs)
+        assert set(mine) == set(every) - set(theirs) - {"train5"}
+        assert len(data.training_labels()) == len(mine)
+    assert ids(module(folder, folds=2, left_out_fold=0).val_dataloader()) == ids(module(folder).val_dataloader())
+    with pytest.raises(SettingsError, match=r"data\.left_out_fold \(2\) must be one of data\.folds \(2\)"):
+        module(folder, folds=2, left_out_fold=2)
+
+
 def test_each_epoch_has_its_own_order_and_variation_for_any_number_of_workers(folder):
     def epochs(workers: int, seed: int) -> list[tuple[list[str], dict[str, torch.Tensor]]]:
         loader = module(folder, num_workers=workers, seed=seed).train_dataloader()

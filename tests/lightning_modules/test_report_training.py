@@ -11,10 +11,12 @@ from typing import Any, cast
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ammrg.errors import SettingsError
-from ammrg.networks.report_generator import PARTS, ReportGenerator
+from ammrg.networks.cross_fit import CrossFit
+from ammrg.networks.report_generator import PARTS, ReportGenerator, SeenFilms
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.types import StudyBatch
 from callbacks.averaged_weights import AveragedWeights
@@ -287,6 +289,33 @@ def test_a_cache_refuses_films_that_vary(llm_folder: Path) -> None:
         stage2._trainer = cast(Trainer, SimpleNamespace(datamodule=SimpleNamespace(augment=augment)))
         with pytest.raises(SettingsError, match=r"model\.cache_films .* data\.augment: false"):
             stage2.on_fit_start()
+
+
+def test_cross_fitting_needs_a_stage_1_that_stays_as_it_is(llm_folder: Path) -> None:
+    for settings in ({"freeze": ["encoder"]}, {"freeze": ["encoder", "qformer"], "unfreeze_at": {"qformer": 5}}):
+        with pytest.raises(SettingsError, match=r"model\.cross_fit .* model\.freeze"):
+            module(build(llm_folder), cross_fit="folder", **settings)
+
+
+def test_training_films_are_read_out_of_fold(llm_folder: Path) -> None:
+    """The network in use is left alone, with the cache and without; the others read each film once where it is kept."""
+    asked: list[list[str]] = []
+
+    class Folds(torch.nn.Module):
+        def see(self, images: Tensor, subjects: list[str]) -> SeenFilms:
+            asked.append(subjects)
+            return generator.see(255 - images)
+
+    for mebibytes, times in ((0, 3), (8, 1)):
+        generator, studies = build(llm_folder), batch()
+        stage2 = module(generator, cache_films=mebibytes, cross_fit="folder")
+        stage2.cross_fit = cast(CrossFit, Folds())
+        asked.clear()
+        for _ in range(3):
+            seen = stage2.see_training_films(studies)
+            torch.testing.assert_close(seen.logits, generator.see(255 - studies.images).logits)
+        owners = [studies.subject_ids[study] for study in studies.study_of_view.tolist()]
+        assert asked == [owners] * times
 
 
 def test_gradient_checkpointing_leaves_every_gradient_as_it_is(llm_folder: Path) -> None:
