@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ammrg.errors import CheckpointError, SettingsError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning_modules.stage1_checkpoint import Stage1
 
 SPACES = ("queries", "raw_tokens", "tokens")
+LITTLE = 0.5
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,9 +50,8 @@ def main(argv: Sequence[str]) -> int:
         raise CheckpointError(f"{options.checkpoint}: was trained without a fold; name the stage 1 trained on all")
     paths = fold_checkpoints(options.folder, options.checkpoint.name)
     folds = load_folds(paths, stage1)
-    data = StudyDataModule(
-        options.data, stage1.image_size, eval_batch_size=options.batch, **as_trained(options.checkpoint)
-    )
+    settings = trained_with(options.checkpoint)
+    data = StudyDataModule(options.data, stage1.image_size, eval_batch_size=options.batch, views=settings.views)
     if data.card["fingerprint"] != stage1.data_fingerprint:
         raise CheckpointError(
             f"{options.checkpoint} was trained on data {stage1.data_fingerprint}, {options.data} has fingerprint "
@@ -65,11 +65,11 @@ def main(argv: Sequence[str]) -> int:
         )
         for path, fold in zip(paths, folds, strict=True)
     ]
-    maps = fit_maps(stage1, folds, data, options.ridge)
-    explained = measure(stage1, folds, maps, data)
-    memory = join(mined, maps, stage1)
+    maps, explained = measure(stage1, folds, fit_maps(stage1, folds, data, options.ridge), data)
+    memory = join(mined, maps, stage1, settings.writer)
     banks.save(memory, options.memory)
-    save_cross_fit(options.folder, stage1, paths, maps, {"ridge": options.ridge, "explained_on_val": explained})
+    measured = {"ridge": options.ridge, "explained_on_val": explained}
+    save_cross_fit(options.folder, stage1, paths, maps, memory.fingerprint, measured)
     show(explained, len(memory), options.memory)
     return 0
 
@@ -81,22 +81,46 @@ def fold_checkpoints(folder: Path, name: str) -> list[Path]:
         CheckpointError: fewer than two folds, or one between them that is not trained.
     """
     count = len(list(folder.glob("fold-*")))
+    if count < 2:
+        raise CheckpointError(f"{folder}: holds {count} folds (fold-0, fold-1, ...), needs at least two")
     paths = [folder / f"fold-{number}" / "stage1" / name for number in range(count)]
-    missing = [str(path) for path in paths if not path.is_file()]
-    if count < 2 or missing:
-        raise CheckpointError(f"{missing[0] if missing else folder}: needs at least two folds, each trained and mined")
+    for path in paths:
+        if not path.is_file():
+            raise CheckpointError(f"{path}: not there; train this fold first")
     return paths
 
 
-def as_trained(checkpoint: Path) -> dict[str, Any]:
-    """Which films of a study stage 1 was trained on."""
-    from lightning_modules.stage1_checkpoint import read_checkpoint
+class TrainedWith(NamedTuple):
+    """Of the settings of stage 1, what its folds share."""
 
-    return {"views": read_checkpoint(checkpoint).get("datamodule_hyper_parameters", {}).get("views", "all")}
+    views: str
+    """Which films of a study."""
+    writer: dict[str, Any]
+    """Of its region memory: ``maps_num``, ``selection`` and ``seed``."""
+
+
+def trained_with(checkpoint: Path) -> TrainedWith:
+    """The settings of a stage 1, from the ``config.yaml`` beside its checkpoint.
+
+    Raises:
+        CheckpointError: no such file, or one without a writer of the region memory.
+    """
+    import yaml
+
+    path = checkpoint.parent / "config.yaml"
+    if not path.is_file():
+        raise CheckpointError(f"{path}: not there; it belongs beside the checkpoint and says how regions are chosen")
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for callback in settings["trainer"]["callbacks"]:
+        if callback["class_path"].endswith("RegionMemoryWriter"):
+            kept = callback.get("init_args", {})
+            writer = {name: kept[name] for name in ("maps_num", "selection", "seed")}
+            return TrainedWith(settings["data"]["init_args"]["views"], writer)
+    raise CheckpointError(f"{path}: trainer.callbacks holds no RegionMemoryWriter, which says how regions are chosen")
 
 
 def fit_maps(stage1: Stage1, folds: Sequence[Stage1], data: StudyDataModule, ridge: float) -> list[SpaceMaps]:
-    """The maps of each fold, fitted on the training studies of the other folds."""
+    """The maps of each fold, fitted on training films of the other folds."""
     import torch
     from rich.progress import track
 
@@ -104,50 +128,59 @@ def fit_maps(stage1: Stage1, folds: Sequence[Stage1], data: StudyDataModule, rid
     from ammrg.networks.cross_fit import SpaceFit
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    widths = stage1.classifier.width, stage1.classifier.encoder.token_width
-    fits = [SpaceFit(*widths) for _ in folds]
-    networks = [fold.classifier.to(device) for fold in (stage1, *folds)]
+    fits = [SpaceFit(stage1.classifier.width, stage1.classifier.encoder.token_width) for _ in folds]
+    target, *networks = [fold.classifier.to(device) for fold in (stage1, *folds)]
     with torch.no_grad():
         for batch in track(data.evaluation_loader("train", alone=True), "maps between the folds' spaces"):
             own = torch.tensor([fold_of(subject, len(folds)) for subject in batch.subject_ids])[batch.study_of_view]
             for number, fit in enumerate(fits):
                 images = batch.images[own != number].to(device)
                 if len(images):
-                    fit.add(networks[number + 1](images), networks[0](images))
+                    fit.add(networks[number](images), target(images))
     return [fit.solve(ridge) for fit in fits]
 
 
 def measure(
     stage1: Stage1, folds: Sequence[Stage1], maps: Sequence[SpaceMaps], data: StudyDataModule
-) -> dict[str, list[float]]:
-    """How much of what the network of all says of validation films, which no network was trained on, the maps explain:
-    of each space a share of variance (R squared) for each fold."""
+) -> tuple[list[SpaceMaps], list[dict[str, float]]]:
+    """Look at validation films, which no network was trained on.
+
+    Returns:
+        (the maps, with logits as the network of all has them; of each fold and space, how much of what the network of
+        all says the fold's says too: R squared over all numbers of that space, weighted by their variance).
+    """
     import torch
     from rich.progress import track
     from torchmetrics.regression import R2Score
 
-    from ammrg.networks.cross_fit import mapped
+    from ammrg.networks.cross_fit import mapped, same_spread
 
     device = next(stage1.classifier.parameters()).device
-    scores = {space: [R2Score(multioutput="variance_weighted") for _ in folds] for space in SPACES}
+    shares = [{space: R2Score(multioutput="variance_weighted") for space in SPACES} for _ in folds]
+    logits: list[list[torch.Tensor]] = [[] for _ in range(len(folds) + 1)]
     with torch.no_grad():
-        for batch in track(data.evaluation_loader("val", alone=True), "how well they fit on validation"):
+        for batch in track(data.evaluation_loader("val", alone=True), "validation films, read by all of them"):
             images = batch.images.to(device)
             target = stage1.classifier(images)
-            for number, fold in enumerate(folds):
-                said = fold.classifier(images)
-                for space, kept in scores.items():
-                    affine = getattr(maps[number], space).to(device)
-                    rows, truth = (getattr(part, space).float() for part in (said, target))
-                    grouped = rows if len(affine) > 1 else rows.flatten(0, 1)[:, None]
-                    found = mapped(grouped, affine).reshape(-1, truth[0, 0].numel() * len(affine))
-                    kept[number].update(found.cpu(), truth.reshape(found.shape).cpu())
-    return {space: [float(score.compute()) for score in kept] for space, kept in scores.items()}
+            logits[-1].append(target.logits.float().cpu())
+            for fold, affines, kept, own_logits in zip(folds, maps, shares, logits, strict=False):
+                own = fold.classifier(images)
+                own_logits.append(own.logits.float().cpu())
+                for space, score in kept.items():
+                    affine, rows, truth = (getattr(part, space).float().cpu() for part in (affines, own, target))
+                    together = rows if len(affine) > 1 else rows.flatten(0, 1)[:, None]
+                    found = mapped(together, affine).flatten(1)
+                    score.update(found, truth.reshape(found.shape))
+    *every, target_logits = [torch.cat(parts) for parts in logits]
+    alike = [fold._replace(logits=same_spread(own, target_logits)) for fold, own in zip(maps, every, strict=True)]
+    return alike, [{space: float(score.compute()) for space, score in kept.items()} for kept in shares]
 
 
-def join(mined: Sequence[MemoryBank], maps: Sequence[SpaceMaps], stage1: Stage1) -> MemoryBank:
-    """One region memory of the folds' regions, in the space of the network trained on all and with its queries; of each
-    finding at most as many as one fold's bank may hold."""
+def join(
+    mined: Sequence[MemoryBank], maps: Sequence[SpaceMaps], stage1: Stage1, writer: Mapping[str, Any]
+) -> MemoryBank:
+    """One region memory of the folds' regions, in the space of the network trained on all and with its queries, chosen
+    anew with the settings of the run's own (``writer``)."""
     from dataclasses import replace
     from functools import reduce
 
@@ -165,14 +198,17 @@ def join(mined: Sequence[MemoryBank], maps: Sequence[SpaceMaps], stage1: Stage1)
         meta = replace(bank.meta, encoder_fingerprint=stage1.fingerprint)
         moved.append(replace(bank, patterns=torch.cat([queries, regions]), meta=meta))
     whole = reduce(extend, moved)
-    most = max(int(bank.findings[NUM_FINDINGS:].bincount().max()) for bank in mined)
-    method: Any = mined[0].meta.selection
-    patterns, findings = whole.patterns[NUM_FINDINGS:], whole.findings[NUM_FINDINGS:]
-    rows = select(patterns, findings, per_finding=most, method=method, seed=mined[0].meta.seed) + NUM_FINDINGS
-    return whole.take(torch.cat([torch.arange(NUM_FINDINGS), rows]))
+    rows = select(
+        whole.patterns[NUM_FINDINGS:],
+        whole.findings[NUM_FINDINGS:],
+        per_finding=writer["maps_num"],
+        method=writer["selection"],
+        seed=writer["seed"],
+    )
+    return whole.take(torch.cat([torch.arange(NUM_FINDINGS), rows + NUM_FINDINGS]))
 
 
-def show(explained: dict[str, list[float]], patterns: int, memory: Path) -> None:
+def show(explained: Sequence[Mapping[str, float]], patterns: int, memory: Path) -> None:
     """What was measured, and where the memory lies."""
     from rich.console import Console
     from rich.table import Table
@@ -180,9 +216,11 @@ def show(explained: dict[str, list[float]], patterns: int, memory: Path) -> None
     print("share of variance of what the stage 1 of all says of validation films that a fold's, mapped, explains")
     table = Table()
     table.add_column("space")
-    for number in range(len(explained["queries"])):
+    for number in range(len(explained)):
         table.add_column(f"fold {number}", justify="right")
-    for space, shares in explained.items():
-        table.add_row(space.replace("_", " "), *(f"{share:.0%}" for share in shares))
+    for space in SPACES:
+        table.add_row(space.replace("_", " "), *(f"{shares[space]:.0%}" for shares in explained))
     Console().print(table)
+    if min(shares["queries"] for shares in explained) < LITTLE:
+        print(f"below {LITTLE:.0%}: the networks of the folds say little of what that of all does; take more folds")
     print(f"{memory}: {patterns} patterns, mined out of fold")

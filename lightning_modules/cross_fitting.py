@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from ammrg.atomic import write_atomically
 from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
+from ammrg.memory.bank import MemoryBank
 from ammrg.networks.cross_fit import CrossFit, SpaceMaps
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
 
@@ -48,7 +49,12 @@ def load_folds(paths: Sequence[Path], stage1: Stage1) -> list[Stage1]:
 
 
 def save_cross_fit(
-    folder: Path, stage1: Stage1, paths: Sequence[Path], maps: Sequence[SpaceMaps], measured: dict[str, Any]
+    folder: Path,
+    stage1: Stage1,
+    paths: Sequence[Path],
+    maps: Sequence[SpaceMaps],
+    memory: str,
+    measured: dict[str, Any],
 ) -> None:
     """Write ``cross_fit.json`` and ``maps.safetensors``; the folds' checkpoints stay where they are in ``folder``.
 
@@ -57,6 +63,7 @@ def save_cross_fit(
         stage1: trained on all.
         paths: of the folds' checkpoints, within ``folder``.
         maps: of each fold.
+        memory: fingerprint of the region memory that was mined so.
         measured: primitives to keep beside.
     """
     tensors = {
@@ -68,38 +75,46 @@ def save_cross_fit(
     card = {
         "encoder_fingerprint": stage1.fingerprint,
         "data_fingerprint": stage1.data_fingerprint,
-        "folds": {str(path.relative_to(folder)): load_stage1(path).fingerprint for path in paths},
+        "folds": [[str(path.relative_to(folder)), load_stage1(path).fingerprint] for path in paths],
+        "memory": memory,
         "maps": tensors_fingerprint(tensors),
         **measured,
     }
     write_atomically(folder / CARD, (json.dumps(card, indent=2, sort_keys=True) + "\n").encode())
 
 
-def load_cross_fit(folder: str | Path, stage1: Stage1) -> CrossFit:
-    """Read what :func:`save_cross_fit` wrote, checked against the stage 1 in use.
+def load_cross_fit(folder: str | Path, stage1: Stage1, memory: MemoryBank) -> CrossFit:
+    """Read what :func:`save_cross_fit` wrote, checked against the stage 1 and the region memory in use.
 
     Raises:
-        CheckpointError: no such folder, files missing or changed, or made for another stage 1.
+        CheckpointError: no such folder, files missing, broken or changed, or made for another stage 1 or memory.
     """
     folder = Path(folder)
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        named = [(str(name), str(fingerprint)) for name, fingerprint in card["folds"]]
+        belongs = {what: str(card[what]) for what in ("encoder_fingerprint", "memory", "maps")}
         tensors = load_file(folder / MAPS)
+        maps = [
+            SpaceMaps(*(tensors[f"fold_{number}.{space}"] for space in SpaceMaps._fields))
+            for number in range(len(named))
+        ]
     except FileNotFoundError as error:
         raise CheckpointError(f"model.cross_fit {folder}: {error.filename} is not there; {MAKE}") from None
-    except (ValueError, SafetensorError) as error:
-        raise CheckpointError(f"model.cross_fit {folder}: cannot be read ({error}); {MAKE}") from error
-    if card["encoder_fingerprint"] != stage1.fingerprint:
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"model.cross_fit {folder}: {CARD} or {MAPS} is broken ({error}); {MAKE}") from error
+    if belongs["encoder_fingerprint"] != stage1.fingerprint:
         raise CheckpointError(
-            f"model.cross_fit {folder}: maps into the space of stage 1 {card['encoder_fingerprint']}, but "
+            f"model.cross_fit {folder}: maps into the space of stage 1 {belongs['encoder_fingerprint']}, but "
             f"{stage1.fingerprint} is in use; {MAKE}"
         )
-    paths = [folder / name for name in card["folds"]]
-    folds = load_folds(paths, stage1)
-    found = [fold.fingerprint for fold in folds]
-    if found != list(card["folds"].values()) or tensors_fingerprint(tensors) != card["maps"]:
+    if memory.fingerprint != belongs["memory"] and not memory.descends_from(belongs["memory"]):
+        raise CheckpointError(
+            f"model.cross_fit {folder}: its regions have fingerprint {belongs['memory']}, but model.regions_memory "
+            f"{memory.fingerprint}: give the memory mined out of fold (memory/regions_cross_fit of the run)"
+        )
+    folds = load_folds([folder / name for name, _ in named], stage1)
+    changed = [fold.fingerprint for fold in folds] != [fingerprint for _, fingerprint in named]
+    if changed or tensors_fingerprint(tensors) != belongs["maps"]:
         raise CheckpointError(f"model.cross_fit {folder}: a checkpoint or the maps were changed since; {MAKE}")
-    maps = [
-        SpaceMaps(*(tensors[f"fold_{number}.{name}"] for name in SpaceMaps._fields)) for number in range(len(folds))
-    ]
     return CrossFit([fold.classifier for fold in folds], maps)

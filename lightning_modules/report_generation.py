@@ -173,8 +173,6 @@ class ReportGeneration(LightningModule):
         stage1 = load_stage1(settings["stage1_checkpoint"])
         self.image_size, self.cam = stage1.image_size, stage1.cam
         self.check_data(stage1)
-        if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
-            self.cross_fit = load_cross_fit(settings["cross_fit"], stage1)
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(
             settings["regions_memory"],
@@ -182,6 +180,8 @@ class ReportGeneration(LightningModule):
             data_fingerprint=stage1.data_fingerprint,
             **forbidden,
         )
+        if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
+            self.cross_fit = load_cross_fit(settings["cross_fit"], stage1, visual_bank)
         report_bank = bank.load(settings["reports_memory"], data_fingerprint=stage1.data_fingerprint, **forbidden)
         self.generator = ReportGenerator(
             stage1.classifier,

@@ -126,7 +126,8 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
     assert main(join) == 0
     assert "that a fold's, mapped, explains" in capsys.readouterr().out
     card = json.loads((folds / "cross_fit.json").read_text())
-    assert all(share <= 1 for shares in card["explained_on_val"].values() for share in shares)
+    assert [sorted(shares) for shares in card["explained_on_val"]] == [["queries", "raw_tokens", "tokens"]] * 2
+    assert all(share <= 1 for shares in card["explained_on_val"] for share in shares.values())
 
     joined, parts = banks.load(memory), [banks.load(folds / f"fold-{fold}" / "memory" / "regions") for fold in range(2)]
     assert joined.meta.encoder_fingerprint == banks.load(run.memory / "regions").meta.encoder_fingerprint
@@ -138,6 +139,8 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
 
     given = [f"--model.cross_fit={folds}", f"--model.regions_memory={memory}", "--trainer.max_epochs=1"]
     own = f"--trainer.default_root_dir={tmp_path / 'stage2'}"
+    assert run.fit_stage2(given[0], own) == 1
+    assert "give the memory mined out of fold" in capsys.readouterr().err
     assert run.fit_stage2(*given, own) == 0
     read = torch.load(tmp_path / "stage2" / "last.ckpt", weights_only=True)["state_dict"]
     assert not [name for name in read if "cross_fit" in name]
@@ -153,7 +156,7 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
     assert "name the stage 1 trained on all" in capsys.readouterr().err
     (folds / "fold-1" / "stage1" / "best.ckpt").unlink()
     assert main(join) == 1
-    assert "needs at least two folds" in capsys.readouterr().err
+    assert "best.ckpt: not there; train this fold first" in capsys.readouterr().err
 
 
 def test_queries_are_put_in_each_others_place(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ A stage 1 that has fitted its training films says of them nearly what their labe
 from that trusts what fails on new films. With k folds of the patients, k networks are trained, each without one fold,
 and each reads the fold it has not seen (Chernozhukov et al. 2018, "Double/debiased machine learning"). Each has a space
 of its own, so an affine map by least squares brings what it says into the space of the network that was trained on all,
-which reads everything else. A map is fitted on the studies that both networks were trained on: a training study has no
-part in how it is read.
+which reads everything else. A map is fitted on films of the other folds, logits are made alike on validation films: a
+training study has no part in how it is read.
 """
 
 from __future__ import annotations
@@ -40,12 +40,10 @@ class AffineFit:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Rows ``[m g width]`` and ``[m g out_width]``."""
-        x, y = (rows.detach().double().cpu().transpose(0, 1) for rows in (x, y))  # [g m width]
+        x, y = (rows.detach().double().transpose(0, 1) for rows in (x, y))  # [g m width]
         self.count += x.shape[1]
-        self.x += x.sum(1)
-        self.y += y.sum(1)
-        self.xx += x.mT @ x
-        self.xy += x.mT @ y
+        for total, part in ((self.x, x.sum(1)), (self.y, y.sum(1)), (self.xx, x.mT @ x), (self.xy, x.mT @ y)):
+            total += part.cpu()
 
     def solve(self, ridge: float) -> Tensor:
         """The maps, float32 ``[g width + 1 out_width]``: W over b.
@@ -82,6 +80,8 @@ class SpaceMaps(NamedTuple):
     """``[1 e+1 e]``: of the encoder's tokens."""
     tokens: Tensor
     """``[1 q+1 q]``: of projected tokens, and so of mined regions."""
+    logits: Tensor
+    """``[2 14]``: a factor and a summand of each finding's logits."""
 
 
 class SpaceFit:
@@ -103,8 +103,16 @@ class SpaceFit:
         self.tokens.add(_rows(own.tokens), _rows(target.tokens))
 
     def solve(self, ridge: float) -> SpaceMaps:
-        """See :meth:`AffineFit.solve`."""
-        return SpaceMaps(self.queries.solve(ridge), self.raw_tokens.solve(ridge), self.tokens.solve(ridge))
+        """The maps, logits as they are; see :meth:`AffineFit.solve`."""
+        unchanged = torch.stack([torch.ones(NUM_FINDINGS), torch.zeros(NUM_FINDINGS)])
+        return SpaceMaps(self.queries.solve(ridge), self.raw_tokens.solve(ridge), self.tokens.solve(ridge), unchanged)
+
+
+def same_spread(own: Tensor, target: Tensor) -> Tensor:
+    """:attr:`SpaceMaps.logits` that give a fold's logits ``[m 14]`` the mean and spread of those of the network trained
+    on all, whose thresholds they are compared with: of films that neither was trained on."""
+    scale = target.std(0) / own.std(0).clamp(min=1e-6)
+    return torch.stack([scale, target.mean(0) - scale * own.mean(0)])
 
 
 class CrossFit(nn.Module):
@@ -121,10 +129,12 @@ class CrossFit(nn.Module):
         self.networks = nn.ModuleList(networks)
         self.register_buffer("query_maps", torch.stack([fold.queries for fold in maps]))
         self.register_buffer("token_maps", torch.stack([fold.raw_tokens for fold in maps]))
+        self.register_buffer("logit_maps", torch.stack([fold.logits for fold in maps]))
         self.requires_grad_(False).eval()
 
     query_maps: Tensor
     token_maps: Tensor
+    logit_maps: Tensor
 
     def train(self, mode: bool = True) -> CrossFit:
         """Stays in eval mode."""
@@ -133,7 +143,7 @@ class CrossFit(nn.Module):
     @torch.no_grad()
     def see(self, images: Tensor, subject_ids: Sequence[str]) -> SeenFilms:
         """uint8 films ``[v 1 h w]`` and their v patients -> what ReportGenerator.see says of films, in the space of the
-        network trained on all; logits are the fold's network's own."""
+        network trained on all."""
         folds = torch.tensor([fold_of(subject, len(self.networks)) for subject in subject_ids], device=images.device)
         parts, places = [], []
         for fold, network in enumerate(self.networks):
@@ -142,7 +152,8 @@ class CrossFit(nn.Module):
                 said = cast(DiseaseClassifier, network)(images[place])
                 queries = mapped(said.queries, self.query_maps[fold])
                 tokens = mapped(_rows(said.raw_tokens), self.token_maps[fold]).reshape(said.raw_tokens.shape)
-                parts.append(SeenFilms(said.logits, queries, tokens, said.grid))
+                scale, shift = self.logit_maps[fold]
+                parts.append(SeenFilms(said.logits * scale + shift, queries, tokens, said.grid))
                 places.append(place)
         return SeenFilms.join(parts).take(torch.cat(places).argsort())
 

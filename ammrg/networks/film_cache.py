@@ -27,22 +27,20 @@ class FilmCache:
     def __call__(self, batch: StudyBatch, see: Callable[[Tensor], SeenFilms]) -> SeenFilms:
         """All films of a batch, in its order: those of known studies from memory, the rest from ``see`` (bool ``[v]``,
         which of the batch's films -> what stage 1 says of them), on the device of the batch."""
-        unknown = torch.tensor([study_id not in self.kept for study_id in batch.study_ids])
-        films = unknown.to(batch.study_of_view.device)[batch.study_of_view]
-        fresh = see(films) if bool(films.any()) else None
-        parts: list[SeenFilms] = []
-        done = 0
+        # A study that comes twice in a batch is looked at once.
+        new: dict[str, int] = {}
         for row, study_id in enumerate(batch.study_ids):
-            kept = self.kept.get(study_id)
-            if kept is not None:
-                parts.append(kept)
-                continue
-            assert fresh is not None
-            count = int((batch.study_of_view == row).sum())
-            parts.append(fresh.take(torch.arange(done, done + count, device=fresh.logits.device)))
-            done += count
-            self.keep(study_id, parts[-1])
-        return SeenFilms.join(parts).to(batch.images.device)
+            if study_id not in self.kept:
+                new.setdefault(study_id, row)
+        rows = torch.tensor(list(new.values()), device=batch.study_of_view.device)
+        films = torch.isin(batch.study_of_view, rows)
+        found = {study_id: self.kept[study_id] for study_id in batch.study_ids if study_id not in new}
+        if new:
+            fresh, owner = see(films), batch.study_of_view[films]
+            for study_id, row in new.items():
+                found[study_id] = fresh.take((owner == row).nonzero().flatten().to(fresh.logits.device))
+                self.keep(study_id, found[study_id])
+        return SeenFilms.join([found[study_id] for study_id in batch.study_ids]).to(batch.images.device)
 
     def keep(self, study_id: str, seen: SeenFilms) -> None:
         """Remember a study where there is room."""

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from ammrg.networks.decoding import check_decoding, repetition_penalty
 from ammrg.networks.seeded_sampling import seeded_sampling
 
 Quantization = Literal["nf4", "fp4", "int8", "none"]
@@ -342,7 +343,7 @@ class LanguageModel(nn.Module):
             decoding: further fields of transformers' GenerationConfig.
 
         Raises:
-            SettingsError: a prompt that fills the context; drawing with several beams.
+            SettingsError: a prompt that fills the context, and what :func:`check_decoding` refuses.
         """
         rows = self._rows(visual, instruction)
         longest = max(len(row) for row in rows)
@@ -353,11 +354,10 @@ class LanguageModel(nn.Module):
             )
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
-        drawing = None
+        check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
+        processors = repetition_penalty(decoding)
         if do_sample:
-            if num_beams > 1:
-                raise SettingsError(f"decoding: do_sample draws one text, num_beams ({num_beams}) searches; choose one")
-            drawing = seeded_sampling(range(len(rows)) if seeds is None else seeds, decoding)
+            processors += seeded_sampling(range(len(rows)) if seeds is None else seeds, decoding)
         training = self.model.training
         self.model.eval()
         try:
@@ -366,7 +366,7 @@ class LanguageModel(nn.Module):
                 attention_mask=mask,
                 max_new_tokens=min(max_new_tokens, room),
                 num_beams=num_beams,
-                logits_processor=drawing,
+                logits_processor=processors,
                 do_sample=False,
                 **decoding,
             )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ammrg.folds import fold_of
-from ammrg.networks.cross_fit import AffineFit, CrossFit, SpaceFit, mapped
+from ammrg.networks.cross_fit import AffineFit, CrossFit, SpaceFit, mapped, same_spread
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from tests.tiny_encoder import ENCODER
 from tests.tiny_stage2 import QFORMER
@@ -50,7 +50,15 @@ def test_each_film_is_read_by_the_network_that_never_saw_its_patient() -> None:
     with torch.no_grad():
         for fit, fold in zip(fits, folds, strict=True):
             fit.add(fold(films(40)), target(films(40)))
-        maps = [fit.solve(1e-3) for fit in fits]
+        unseen = films(20, seed=2)
+        maps = [
+            fit.solve(1e-3)._replace(logits=same_spread(fold(unseen).logits, target(unseen).logits))
+            for fit, fold in zip(fits, folds, strict=True)
+        ]
+        for fold, affine in zip(folds, maps, strict=True):
+            logits, wanted = fold(unseen).logits * affine.logits[0] + affine.logits[1], target(unseen).logits
+            torch.testing.assert_close(logits.mean(0), wanted.mean(0), atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(logits.std(0), wanted.std(0), atol=1e-4, rtol=1e-4)
         cross_fit = CrossFit(folds, maps).train()
         images = films(len(SUBJECTS), seed=1)
         seen = cross_fit.see(images, SUBJECTS)
@@ -58,7 +66,8 @@ def test_each_film_is_read_by_the_network_that_never_saw_its_patient() -> None:
         for row, subject in enumerate(SUBJECTS):
             fold = fold_of(subject, 3)
             said = folds[fold](images[row : row + 1])
-            torch.testing.assert_close(seen.logits[row], said.logits[0], atol=1e-5, rtol=1e-5)
+            logits = said.logits[0] * maps[fold].logits[0] + maps[fold].logits[1]
+            torch.testing.assert_close(seen.logits[row], logits, atol=1e-4, rtol=1e-4)
             queries = mapped(said.queries, maps[fold].queries)[0]
             torch.testing.assert_close(seen.queries[row], queries, atol=1e-4, rtol=1e-4)
             tokens = mapped(said.raw_tokens[0][:, None], maps[fold].raw_tokens)[:, 0]
@@ -76,5 +85,6 @@ def test_a_network_of_the_same_space_is_left_as_it_is() -> None:
         fit.add(target(films(60)), target(films(60)))
         seen = CrossFit([network(0), network(0)], [fit.solve(1e-6)] * 2).see(films(6), SUBJECTS[:6])
         expected = target(films(6))
+    torch.testing.assert_close(seen.logits, expected.logits, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(seen.queries, expected.queries, atol=0.02, rtol=0)
     torch.testing.assert_close(seen.raw_tokens, expected.raw_tokens, atol=0.02, rtol=0)

@@ -47,6 +47,15 @@ def test_each_study_is_looked_at_once_and_comes_back_in_the_order_of_the_batch()
     assert asked == [4, 2]
 
 
+def test_a_study_that_comes_twice_in_a_batch_is_looked_at_once_and_takes_no_other_s_films() -> None:
+    cache = FilmCache(1)
+    for studies in ((1, 3, 1, 2), (2, 2), (3, 1)):
+        images = batch(*studies).images
+        found, expected = cache(batch(*studies), lambda films, images=images: seen(images[films])), seen(images)
+        assert all(torch.equal(one, other) for one, other in zip(found[:3], expected[:3], strict=True))
+    assert set(cache.kept) == {"1", "2", "3"}
+
+
 def test_a_full_cache_computes_what_it_does_not_hold() -> None:
     cache = FilmCache(1)
     cache.room = 2 * 4 * (14 + 14 * 4 + 4)  # two films

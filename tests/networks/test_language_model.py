@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -103,14 +104,18 @@ def test_a_prompt_embedded_under_inference_mode_still_trains(llama: LanguageMode
     assert all(tokens.grad is not None and tokens.grad.abs().sum() > 0 for tokens in visual)
 
 
+@pytest.mark.parametrize("penalty", [None, 2.0])
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
-def test_text_does_not_depend_on_the_batch(folders: Callable[[str], Path], quantization: str, beams: int) -> None:
+def test_text_does_not_depend_on_the_batch(
+    folders: Callable[[str], Path], quantization: str, beams: int, penalty: float | None
+) -> None:
+    how: dict[str, Any] = {"max_new_tokens": 12, "num_beams": beams, "repetition_penalty": penalty}
     model = LanguageModel(str(folders("Llama")), quantization=quantization, device="cpu")
     torch.manual_seed(2)
     visual = films(1, 9, 4, 30, 2, 17, 5, 11)
-    together = model.generate(visual, "Describe.", max_new_tokens=12, num_beams=beams)
-    alone = [model.generate([tokens], "Describe.", max_new_tokens=12, num_beams=beams)[0] for tokens in visual]
+    together = model.generate(visual, "Describe.", **how)
+    alone = [model.generate([tokens], "Describe.", **how)[0] for tokens in visual]
     assert together == alone
     assert len(set(together)) > 4  # random weights, but not blind
 
