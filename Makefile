@@ -81,12 +81,28 @@ configs = $(CONFIGS)/$(1)/default.yaml $(CONFIGS)/data/$(DATASET).yaml $(call ov
 # A finished stage is left alone while it is asked for with the settings it was made with (kept in .settings). Other
 # settings run the stage's command again, which compares the whole configuration and refuses by name. ARGS belong to
 # the target named on the command line, never to the stages before it.
-SETTINGS := DATASET=$(DATASET) MODEL=$(MODEL) $(LAUNCH) $(if $(FOLDS),FOLDS=$(FOLDS))
+SETTINGS := DATASET=$(DATASET) MODEL=$(MODEL) $(LAUNCH)
+# FOLDS are stage 2's alone. A finished run has its own, so that what follows need not be told.
+KEPT_FOLDS := $(shell head -n1 $(STAGE2)/.settings 2>/dev/null | sed -n 's/.* FOLDS=//p')
+ifeq ($(FOLDS),)
+FOLDS := $(KEPT_FOLDS)
+endif
+ifneq ($(FOLDS),)
+ifneq ($(shell [ "$(FOLDS)" -ge 2 ] 2>/dev/null && echo good),good)
+$(error FOLDS=$(FOLDS): must be a whole number of at least 2)
+endif
+ifneq ($(wildcard $(STAGE2)/.settings),)
+ifneq ($(FOLDS),$(KEPT_FOLDS))
+$(error FOLDS=$(FOLDS): stage 2 of RUN=$(RUN) was trained $(if $(KEPT_FOLDS),with FOLDS=$(KEPT_FOLDS),without folds); choose another RUN=)
+endif
+endif
+endif
+settings = $(strip $(SETTINGS) $(if $(FOLDS),$(if $(filter stage2,$(1)),FOLDS=$(FOLDS))))
 args     = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
 changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
-             head -n1 $(2)/.settings | grep -qxF -- '$(strip $(SETTINGS))' || echo 1)$(if $(filter $(1),$(MAKECMDGOALS)),$(shell \
+             head -n1 $(2)/.settings | grep -qxF -- '$(call settings,$(1))' || echo 1)$(if $(filter $(1),$(MAKECMDGOALS)),$(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
-settle   = printf '%s\n%s\n' '$(strip $(SETTINGS))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
+settle   = printf '%s\n%s\n' '$(call settings,$(1))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
 ifneq ($(filter stage1 memories stage2 reports scores guards predict export sweep,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
@@ -112,7 +128,7 @@ help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo
 	@echo "Variables: DATASET=$(DATASET) RAW=$(RAW) RUN=$(RUN) MODEL=$(MODEL) OUT=$(OUT) DATA=$(DATA) VENV=$(VENV)"
-	@echo "           DEVICES=$(DEVICES) ACCELERATOR=$(ACCELERATOR) PYTHON=$(PYTHON) TORCH=$(TORCH) ARGS='$(ARGS)'"
+	@echo "           FOLDS=$(FOLDS) DEVICES=$(DEVICES) ACCELERATOR=$(ACCELERATOR) PYTHON=$(PYTHON) TORCH=$(TORCH) ARGS='$(ARGS)'"
 	@echo "Example:   make stage2 DATASET=iu_xray RAW=/data/iu_xray MODEL=small RUN=first"
 
 # --- environment ------------------------------------------------------------------------------------------------------
@@ -170,8 +186,10 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
 
-# Stage 1 again for each fold of the patients, with the settings of the one of all.
-CROSS_FIT := $(RUN_DIR)/cross_fit
+# Stage 1 again for each fold of the patients, with the settings of the one of all; each number of folds has a place of
+# its own, and is read in stage 2's training only.
+CROSS_FIT := $(RUN_DIR)/cross_fit_$(FOLDS)
+FOLDED := $(if $(FOLDS),$(if $(wildcard $(STAGE2)/.settings),,$(CROSS_FIT)/cross_fit.json))
 FOLD_MINED := $(foreach fold,$(if $(FOLDS),$(shell seq 0 $$(($(FOLDS) - 1)))),$(CROSS_FIT)/fold-$(fold)/memory/regions_report/report.json)
 
 .PRECIOUS: $(CROSS_FIT)/fold-%/stage1/manifest.json
@@ -183,16 +201,16 @@ $(CROSS_FIT)/fold-%/memory/regions_report/report.json: $(CROSS_FIT)/fold-%/stage
 	@$(TRAINER) predict -c $(<D)/config.yaml --ckpt_path=$(<D)/best.ckpt
 
 $(CROSS_FIT)/cross_fit.json: $(FOLD_MINED)
-	@$(AMMRG) crossfit $(STAGE1)/best.ckpt $(CROSS_FIT) --data $(FOLDER) --memory $(MEMORY)/regions_cross_fit
+	@$(AMMRG) crossfit $(STAGE1)/best.ckpt $(CROSS_FIT) --data $(FOLDER) --memory $(MEMORY)/regions_cross_fit_$(FOLDS)
 
 # What stage 2 stands on.
 stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
-  --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit) --model.reports_memory=$(MEMORY)/reports \
+  --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit_$(FOLDS)) --model.reports_memory=$(MEMORY)/reports \
   $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
 
-stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too)
+stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too; FOLDS=5: docs/stage2.md)
 
-$(STAGE2)/manifest.json: $(MINED) $(if $(FOLDS),$(CROSS_FIT)/cross_fit.json) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
+$(STAGE2)/manifest.json: $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
 	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
@@ -217,7 +235,7 @@ export: $(SCORES) ## a finished run as one folder with its model card, in RUN's 
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
 
 # Variants of stage 2 stand on one stage 1 and its memories: those of RUN.
-ablation: $(if $(filter 2,$(STAGE)),$(MINED) $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+ablation: $(if $(filter 2,$(STAGE)),$(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
 	  $(if $(filter 2,$(STAGE)),$(stage2_parts)) $(ARGS)
 
@@ -229,7 +247,7 @@ SWEEP_memory  = predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 SWEEP_2       = fit $(call config,stage2) $(stage2_parts) $(LAUNCH)
 NEEDED_1      = $(CARD) $(call configs,stage1)
 NEEDED_memory = $(STAGE1)/best.ckpt
-NEEDED_2      = $(MINED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2)
+NEEDED_2      = $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2)
 
 sweep: $(NEEDED_$(STAGE)) | $(ENV) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
 	@$(AMMRG) sweep $(SWEEP_FILE) --out $(SWEEP_OUT) --count $(COUNT) $(if $(filter-out 0,$(DRY)),--dry) $(SWEEP_$(STAGE)) $(ARGS)

@@ -13,8 +13,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.gathering import gather_once
-from ammrg.memory.bank import BankMeta, MemoryBank, bank_paths, save
-from ammrg.memory.editing import merge_duplicates
+from ammrg.memory.bank import BankMeta, MemoryBank, bank_paths, load, save
+from ammrg.memory.editing import WITHDRAWN, merge_duplicates
 from ammrg.memory.regions import MinedFilm
 from ammrg.memory.selection import Method, ReportMethod, select, select_reports
 
@@ -46,7 +46,24 @@ class MemoryWriter(Callback):
         split = trainer.datamodule.predict_split  # type: ignore[attr-defined]
         if split != "train":
             raise MemoryBankError(f"data.predict_split is '{split}': a memory is built from the training split only")
+        self.check_no_withdrawal(self.bank_path(trainer))
         self.collected = []
+
+    def check_no_withdrawal(self, path: Path) -> None:
+        """Who was withdrawn from a memory must not come back with the next one.
+
+        Raises:
+            MemoryBankError: the memory that would be replaced is one.
+        """
+        try:
+            edits = load(path).meta.edits
+        except MemoryBankError:  # none there, or one that is broken and may well be made anew
+            return
+        if withdrawn := [edit.what for edit in edits if edit.what.startswith(WITHDRAWN)]:
+            raise MemoryBankError(
+                f"{bank_paths(path)[1]}: studies were taken out of this memory ({withdrawn[-1]}), and a new one would "
+                "hold them again; take them out of the data too and use another RUN=, or remove the memory yourself"
+            )
 
     def meta(self, trainer: Trainer, pl_module: LightningModule, selection: str) -> BankMeta:
         """What the bank belongs to."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +40,8 @@ class Proof(NamedTuple):
 
 def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path | None = None) -> dict[Path, Proof]:
     """Drop studies and patients from a bank, or from every bank of a folder; write, read again and prove that they are
-    gone. In place, the pages that show a changed bank's regions (``NAME_report/``) go too.
+    gone. In place, the pages that show a changed bank's regions (in ``NAME_report/``) go too, and of a run's folder the
+    banks of its folds (``cross_fit_K/``) are pruned with it.
 
     Raises:
         MemoryBankError: an id that owns nothing or a bank that would be empty (nothing is changed then), or, which no
@@ -51,6 +51,8 @@ def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path
         raise MemoryBankError("prune: name whom to drop: --study ID or --patient ID")
     whole_folder = path.is_dir()
     sources = banks_in(path) if whole_folder else [bare(path)]
+    if whole_folder and out is None:
+        sources += banks_of_folds(path)
     before = {source: banks.load(source) for source in sources}
     check_known(before, path, studies, patients)
     after = {source: withdraw(bank, studies, patients) for source, bank in before.items()}
@@ -80,9 +82,23 @@ def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path
             "those studies"
         )
     tell_what_is_left(
-        found, set(sources) | {other for target in found for other in banks_in(target.parent)}, gone, patients
+        found,
+        set(sources) | {other for place in {target.parent for target in found} for other in banks_around(place)},
+        gone,
+        patients,
     )
     return found
+
+
+def banks_of_folds(folder: Path) -> list[Path]:
+    """The banks that were mined by fold for the run of a ``memory`` folder."""
+    places = sorted(folder.absolute().parent.glob("cross_fit_*/fold-*/memory"))
+    return [bank for place in places if any(place.glob("*.json")) for bank in banks_in(place)]
+
+
+def banks_around(folder: Path) -> list[Path]:
+    """The banks of a folder and of its run's folds."""
+    return [*banks_in(folder), *banks_of_folds(folder)]
 
 
 def check_known(
@@ -116,19 +132,20 @@ def pages(path: Path) -> Path:
 
 
 def remove_pages(path: Path) -> None:
-    """Remove the pages of a bank that has changed; mining draws them anew.
+    """Remove the pages of a bank that has changed. The numbers of its mining stay: nobody is named in them, and make
+    takes their file for the sign that all is mined.
 
     Raises:
         MemoryBankError: they cannot be removed.
     """
-    folder = pages(path)
-    if not folder.is_dir():
-        return
+    shown = sorted(pages(path).glob("*.png"))
     try:
-        shutil.rmtree(folder)
+        for page in shown:
+            page.unlink()
     except OSError as error:
-        raise MemoryBankError(f"{folder}: cannot be removed ({error}), and shows films of the withdrawn") from error
-    print(f"{folder}: removed; its pages showed films of the memory as it was")
+        raise MemoryBankError(f"{page}: cannot be removed ({error}), and shows films of the withdrawn") from error
+    if shown:
+        print(f"{pages(path)}: {len(shown)} pages removed; they showed films of the memory as it was")
 
 
 def proof(
@@ -223,7 +240,7 @@ def tell_what_is_left(
             left.append(f"not looked into: {error}")
             continue
         if studies_of(bank, patients) or any(set(owners) & set(studies) for owners in bank.study_ids):
-            shown = f", and {pages(path)} may show their films" if pages(path).is_dir() else ""
+            shown = f", and {pages(path)} may show their films" if any(pages(path).glob("*.png")) else ""
             left.append(f"{bank_paths(path)[1]}: still holds patterns of theirs{shown}")
     for line in left:
         print(line)

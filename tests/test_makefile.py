@@ -43,6 +43,30 @@ def test_names_with_spaces_are_refused(word: str) -> None:
     assert "must be one word, without spaces" in done.stderr
 
 
+@pytest.mark.parametrize("folds", ["0", "1", "abc", "-2"])
+def test_folds_must_be_a_number_of_them(folds: str) -> None:
+    done = make("-n", "stage2", f"FOLDS={folds}")
+    assert done.returncode != 0
+    assert f"FOLDS={folds}: must be a whole number of at least 2" in done.stderr
+
+
+def test_a_finished_run_has_its_own_folds(tmp_path: Path) -> None:
+    place = (f"OUT={tmp_path}", "RUN=done")
+    asked = make("-n", "stage2", "FOLDS=3", *place).stdout
+    assert asked.count("--data.left_out_fold=") == 3
+    assert "--model.cross_fit=" in asked
+    kept = tmp_path / "phantom" / "done" / "stage2" / ".settings"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("DATASET=phantom MODEL=tiny FOLDS=3\n\n")
+    followed = make("-n", "export", *place).stdout
+    assert f"--model.cross_fit={tmp_path}/phantom/done/cross_fit_3" in followed
+    assert "left_out_fold" not in followed  # it may be gone once stage 2 is trained
+    for folds, kind in (("2", "with FOLDS=3"), ("3", "without folds")):
+        done = make("-n", "stage2", f"FOLDS={folds}", *place)
+        assert f"FOLDS={folds}: stage 2 of RUN=done was trained {kind}" in done.stderr
+        kept.write_text("DATASET=phantom MODEL=tiny\n\n")
+
+
 def test_missing_python_is_named(tmp_path: Path) -> None:
     done = make("env", f"VENV={tmp_path}/venv", "PYTHON=no-such-python")
     assert done.returncode != 0

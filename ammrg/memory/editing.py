@@ -11,6 +11,8 @@ from torch import Tensor
 from ammrg.errors import MemoryBankError
 from ammrg.memory.bank import BankEdit, MemoryBank
 
+WITHDRAWN = "withdrawn"
+"""How an edit that took studies out begins."""
 Owners = Mapping[int, Mapping[str, str]]
 """Row of a bank -> {study: patient}."""
 
@@ -104,7 +106,7 @@ def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Col
     placeless = torch.tensor(lost_place, dtype=torch.bool)
     boxes, views = left_bank.boxes.clone(), left_bank.views.clone()
     boxes[placeless], views[placeless] = torch.nan, -1
-    what = f"withdrawn: {len(bank) - len(left_bank)} of {len(bank)} patterns, {struck} owners struck"
+    what = f"{WITHDRAWN}: {len(bank) - len(left_bank)} of {len(bank)} patterns, {struck} owners struck"
     return _edited(dataclasses.replace(left_bank, boxes=boxes, views=views), bank, what)
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory.bank import load, owners_mask
+from ammrg.memory.bank import load, owners_mask, save
+from ammrg.memory.editing import withdraw
 from ammrg.memory.regions import Region
 from callbacks.memory_writer import RegionMemoryWriter, ReportMemoryWriter
 from lightning_modules.disease_classification import MinedFilm
@@ -53,6 +54,17 @@ def test_regions_follow_the_disease_queries_and_keep_their_owner(tmp_path: Path)
     assert all(len(owner) == 1 for owner in bank.study_ids[14:])
     assert bank.boxes[14:].isfinite().all()
     assert bank.boxes[:14].isnan().all()
+
+
+def test_a_memory_that_somebody_was_withdrawn_from_is_not_made_anew(tmp_path: Path) -> None:
+    writer = RegionMemoryWriter(folder=str(tmp_path))
+    for _ in range(2):  # made anew without a word
+        writer.on_predict_start(trainer(), module())
+        writer.on_predict_batch_end(trainer(), module(), [film("a", 1), film("b", 1)], None, 0)
+        writer.on_predict_epoch_end(trainer(), module())
+    save(withdraw(load(tmp_path / "regions"), ["a"]), tmp_path / "regions")
+    with pytest.raises(MemoryBankError, match=r"regions\.json: studies were taken out .* would hold them again"):
+        writer.on_predict_start(trainer(), module())
 
 
 def test_no_region_at_all_is_an_error(tmp_path: Path) -> None:

@@ -294,6 +294,7 @@ def memories_with_pages(folder: Path) -> Path:
         save(make(kind, STUDIES), folder / kind)
     (folder / "regions_report").mkdir()
     (folder / "regions_report" / "edema.png").write_bytes(b"films of s1")
+    (folder / "regions_report" / "report.json").write_text("{}")
     (folder / "config.yaml").write_text("seed_everything: 0")
     return folder
 
@@ -308,9 +309,10 @@ def test_a_folder_is_pruned_as_a_whole_with_its_pages(tmp_path: Path, capsys: py
     assert load(folder / "strangers").fingerprint == stays
     shown = capsys.readouterr().out
     assert "strangers.json: holds nothing of them, and stays" in shown
-    assert "regions_report: removed" in shown
+    assert "regions_report: 1 pages removed" in shown
+    assert [file.name for file in (folder / "regions_report").iterdir()] == ["report.json"]
     assert "gone. Copies elsewhere" in shown
-    left = sorted(file.name for file in folder.iterdir())
+    left = sorted(file.name for file in folder.iterdir() if file.is_file())
     names = [f"{name}.{suffix}" for name in ("regions", "reports", "strangers") for suffix in ("json", "safetensors")]
     assert left == ["config.yaml", *names]
 
@@ -326,10 +328,22 @@ def test_a_bank_beside_the_pruned_one_is_named_where_it_holds_them(
     assert (folder / "regions_report" / "edema.png").exists()
     assert main(["memory", "prune", str(folder / "regions"), "--study", "s1", "s2"]) == 0
     assert "gone. Copies elsewhere" in capsys.readouterr().out
-    assert not (folder / "regions_report").exists()
+    assert not (folder / "regions_report" / "edema.png").exists()
     (folder / "reports.safetensors").write_bytes(b"")
     assert main(["memory", "prune", str(folder / "regions"), "--study", "s3"]) == 0
     assert "not looked into" in capsys.readouterr().out
+
+
+def test_the_banks_of_a_run_s_folds_are_pruned_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, fold = memories_with_pages(tmp_path / "memory"), tmp_path / "cross_fit_2" / "fold-0" / "memory"
+    memories_with_pages(fold)
+    assert main(["memory", "prune", str(folder / "regions"), "--patient", "p1"]) == 0
+    assert f"{fold}/regions.json: still holds patterns of theirs, and {fold}/regions_report" in capsys.readouterr().out
+    assert main(["memory", "prune", str(folder), "--patient", "p1"]) == 0
+    for path in (folder / "reports", fold / "regions", fold / "reports"):
+        assert "p1" not in {subject for owners in load(path).subject_ids for subject in owners}
+    assert not (fold / "regions_report" / "edema.png").exists()
+    assert "gone. Copies elsewhere" in capsys.readouterr().out
 
 
 def test_a_folder_can_be_pruned_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
