@@ -79,7 +79,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         MemoryBankError: a memory holds a study of the evaluation splits.
     """
     from ammrg.networks import pretrained
-    from experiments.finished_run import best_checkpoint, load_run
+    from experiments.finished_run import best_checkpoint, load_run, own_stage1
     from experiments.model_card import model_card
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
@@ -89,7 +89,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     said = read_checkpoint(checkpoint)
     kept, settings = said["provenance"], said["hyper_parameters"]
     meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
-    stage1_scores = _read(Path(settings["stage1_checkpoint"]).parent / "scores.json")
+    stage1_scores = _read(own_stage1(run, settings["stage1_checkpoint"]).parent / "scores.json")
     written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
     if written_by != found:
         raise CheckpointError(

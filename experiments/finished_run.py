@@ -28,8 +28,8 @@ def best_checkpoint(run: Path) -> Path:
 def open_model(run: Path) -> ReportGeneration:
     """A run's best stage-2 network on the CPU, in evaluation; says which memories it reads.
 
-    A checkpoint names its banks as they lay at training. ``run/memory`` goes before: a copy of a run, moved or pruned
-    since, is not to answer from the memories of the run it was copied from.
+    A checkpoint names its banks and its stage 1 as they lay at training. Those in ``run`` go before: a run may be
+    moved, and a copy, pruned since, is not to answer from the memories of the run it was copied from.
 
     Raises:
         CheckpointError: stage 2 is not there, damaged, or was trained with other memories.
@@ -43,14 +43,21 @@ def open_model(run: Path) -> ReportGeneration:
     paths = {name: Path(recorded[name]) for name in ("regions_memory", "reports_memory") if name in recorded}
     own = {name: run / "memory" / path.name for name, path in paths.items()}
     own = {name: path for name, path in own.items() if bank_paths(path)[1].is_file()}
+    parts = {**own, "stage1_checkpoint": own_stage1(run, recorded["stage1_checkpoint"])}
     model = ReportGeneration.load_from_checkpoint(
-        checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in own.items()}
+        checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in parts.items()}
     ).eval()
     banks = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
     for name, path in (paths | own).items():
         if (bank := banks[name]) is not None:
             print(f"{name.replace('_', ' ')}: {bank_paths(path)[0]}, fingerprint {bank.fingerprint}")
     return model
+
+
+def own_stage1(run: Path, recorded: str) -> Path:
+    """The stage-1 checkpoint of a run: the one in its folder, else where it lay at training."""
+    own = run / "stage1" / Path(recorded).name
+    return own if own.is_file() else Path(recorded)
 
 
 def load_run(run: Path) -> Pretrained:

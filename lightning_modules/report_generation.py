@@ -24,13 +24,14 @@ from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
 from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
-from ammrg.networks.report_generator import PARTS, GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
+from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
-from ammrg.text.prompts import INSTRUCTION, template_fields
+from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import StudyBatch
 from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.report_settings import check_settings, frozen_parts
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
 
 CLINICAL = "clinical_micro_f1_13_neg"
@@ -133,27 +134,9 @@ class ReportGeneration(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name in ("association_loss", "shuffle_loss", "abnormal_weight"):
-            if self.hparams[name] < 0:
-                raise SettingsError(f"model.{name} ({self.hparams[name]}) is a weight and must not be negative")
-        self.frozen = {"encoder", "qformer"} if freeze is None else set(freeze)
+        check_settings(self.hparams)
+        self.frozen = frozen_parts(self.hparams)
         self.unfreeze_at = dict(unfreeze_at or {})
-        if named_findings == "labels" and "findings" not in template_fields(instruction):
-            raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
-        for name, parts in (("freeze", self.frozen), ("unfreeze_at", set(self.unfreeze_at))):
-            if unknown := sorted(parts - set(PARTS)):
-                raise SettingsError(f"model.{name}: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
-        if never := sorted(set(self.unfreeze_at) - self.frozen):
-            raise SettingsError(
-                f"model.unfreeze_at: {never[0]} is trained from the start; name it in model.freeze "
-                f"({', '.join(sorted(self.frozen)) or 'empty'}) too"
-            )
-        still = {"encoder", "qformer"} <= self.frozen - set(self.unfreeze_at)
-        if cross_fit is not None and not still:
-            raise SettingsError(
-                "model.cross_fit reads training films with other networks than the one in use, which cannot be trained "
-                "then: name encoder and qformer in model.freeze, and not in model.unfreeze_at"
-            )
         self.film_cache = FilmCache(cache_films) if cache_films else None
         self.cross_fit: CrossFit | None = None
         self.generator: ReportGenerator | None = None
@@ -170,6 +153,11 @@ class ReportGeneration(LightningModule):
         if self.generator is not None:
             return
         settings = self.hparams
+        if torch.get_default_dtype() != torch.float32:
+            raise SettingsError(
+                f"trainer.precision {self.trainer.precision}: what is trained must be held in float32; take bf16-mixed "
+                "(the frozen language model computes in bfloat16 on a GPU either way)"
+            )
         stage1 = load_stage1(settings["stage1_checkpoint"])
         self.image_size, self.cam = stage1.image_size, stage1.cam
         self.check_data(stage1)
@@ -216,10 +204,15 @@ class ReportGeneration(LightningModule):
         """Training goes on from a stage 1 of the same data: of others it may have seen what is now a test study.
 
         Raises:
-            CheckpointError: other data, and no ``--force-resume``.
+            CheckpointError: other data, or a network that is one of several folds', and no ``--force-resume``.
         """
         if self.data is None or self.trainer.state.fn != "fit" or self.data.forced:
             return
+        if stage1.fold is not None:
+            raise CheckpointError(
+                f"model.stage1_checkpoint {self.hparams['stage1_checkpoint']} was trained without a fold; name the one "
+                "trained on all (the folds' go into model.cross_fit)"
+            )
         found = self.data.card["fingerprint"]
         if stage1.data_fingerprint != found:
             raise CheckpointError(
@@ -350,6 +343,11 @@ class ReportGeneration(LightningModule):
             raise SettingsError(
                 "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
                 "false and encoder and qformer in model.freeze, not in model.unfreeze_at"
+            )
+        if self.hparams["shuffle_loss"] > 0 and datamodule.training_shares[0] < 2:
+            raise SettingsError(
+                "model.shuffle_loss compares studies of a batch, but a process takes one at a time; raise "
+                "data.batch_size or data.micro_batch_size, or set it to 0"
             )
         if self.hparams["naming_thresholds"] == "prevalence":
             self.name_by_prevalence()

@@ -31,6 +31,7 @@ from datamodules.sources.phantom import draw_study
 from experiments.__main__ import STOPPED, main
 from experiments.ablate import told
 from experiments.export import checked_split
+from experiments.finished_run import open_model
 from experiments.run_lock import locked
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
@@ -65,15 +66,17 @@ class Run:
     def encode_reports(self) -> int:
         return main(["predict", *self.configs("memory"), f"--model.text_encoder={self.llm}"])
 
-    def fit_stage2(self, *extra: str) -> int:
+    def parts(self) -> list[str]:
         parts = {
             "stage1_checkpoint": self.stage1 / "best.ckpt",
             "regions_memory": self.memory / "regions",
             "reports_memory": self.memory / "reports",
             "language_model": self.llm,
         }
-        settings = [f"--model.{key}={value}" for key, value in parts.items()]
-        return main(["fit", *self.configs("stage2"), *settings, *extra])
+        return [f"--model.{key}={value}" for key, value in parts.items()]
+
+    def fit_stage2(self, *extra: str) -> int:
+        return main(["fit", *self.configs("stage2"), *self.parts(), *extra])
 
     def write_reports(self) -> int:
         return main(["predict", "-c", f"{self.stage2}/config.yaml", f"--ckpt_path={self.stage2}/best.ckpt"])
@@ -139,6 +142,9 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
 
     given = [f"--model.cross_fit={folds}", f"--model.regions_memory={memory}", "--trainer.max_epochs=1"]
     own = f"--trainer.default_root_dir={tmp_path / 'stage2'}"
+    of_fold = f"--model.stage1_checkpoint={folds / 'fold-0' / 'stage1' / 'best.ckpt'}"
+    assert run.fit_stage2(of_fold, own) == 1
+    assert "was trained without a fold; name the one trained on all" in capsys.readouterr().err
     assert run.fit_stage2(given[0], own) == 1
     assert "give the memory mined out of fold" in capsys.readouterr().err
     assert run.fit_stage2(*given, own) == 0
@@ -277,6 +283,21 @@ def test_settings_of_a_call_that_trained_nothing_do_not_bind(run: Run) -> None:
     assert again.fit_stage1("--model.warmup_steps=10000") == 1
     assert (again.stage1 / "config.yaml").exists()
     assert again.fit_stage1("--trainer.max_epochs=1") == 0
+
+
+def test_a_run_may_be_moved(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere"
+    run.folder.rename(place)
+    try:
+        model = open_model(place)
+    finally:
+        place.rename(run.folder)
+    assert model.network.identity == open_model(run.folder).network.identity
+
+
+def test_weights_that_are_trained_are_held_in_float32(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Run(run.root, "bf16").fit_stage2("--trainer.precision=bf16-true", *run.parts()) == 1
+    assert "trainer.precision bf16-true: what is trained must be held in float32" in capsys.readouterr().err
 
 
 def test_stopped_stage_2_goes_on_to_the_same_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -490,6 +491,8 @@ def _load_model(name: str, revision: str | None, quantization: str, dtype: torch
         )
     except OSError as error:
         raise SettingsError(_not_found(name, "model", error)) from error
+    except SafetensorError as error:
+        raise SettingsError(f"{name}: its weights cannot be read ({error}); the copy is broken") from error
     except (RuntimeError, ValueError, ImportError) as error:
         raise SettingsError(
             f"{name}: cannot be loaded with quantization {quantization} on {device} ({error}); "
@@ -554,14 +557,20 @@ def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             raise SettingsError(f"lora.targets: '{target}' matches no layer of the model; it has {', '.join(found)}")
-    rank = int(settings.get("rank", 8))
-    inject_adapter_in_model(
-        LoraConfig(
-            r=rank,
-            lora_alpha=float(settings.get("alpha", 2 * rank)),
-            lora_dropout=float(settings.get("dropout", 0.0)),
-            target_modules=targets,
-            bias="none",
-        ),
-        model,
+    rank, dropout = settings.get("rank", 8), settings.get("dropout", 0.0)
+    if not rank >= 1 or int(rank) != rank:
+        raise SettingsError(f"lora.rank ({rank}) must be a whole number of at least 1")
+    if not 0 <= dropout < 1:
+        raise SettingsError(f"lora.dropout ({dropout}) must lie in [0, 1)")
+    config = LoraConfig(
+        r=int(rank),
+        lora_alpha=float(settings.get("alpha", 2 * rank)),
+        lora_dropout=float(dropout),
+        target_modules=targets,
+        bias="none",
     )
+    try:
+        inject_adapter_in_model(config, model)
+    except ValueError as error:  # a layer that is not linear
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"lora.targets {', '.join(targets)}: {reason}; linear are {', '.join(found)}") from error

@@ -258,7 +258,10 @@ class ReportGenerator(nn.Module):
                     f"the region patterns are {bank.width} wide, this classifier's tokens {width}: mine them again"
                 )
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
-            self.retrievals[name] = HopfieldRetrieval(width, bank.width, width, **(hopfield or {}))
+            try:
+                self.retrievals[name] = HopfieldRetrieval(width, bank.width, width, **(hopfield or {}))
+            except ValueError as error:
+                raise SettingsError(f"hopfield: {error}") from error
             if two_step is not None:
                 settings = dict(two_step)
                 count = settings.pop("candidates", CANDIDATES)

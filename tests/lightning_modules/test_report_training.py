@@ -140,11 +140,30 @@ def test_a_part_that_rests_takes_no_share_of_the_clipped_gradient(llm_folder: Pa
         ({"unfreeze_at": {"lora": 3}}, r"model\.unfreeze_at: lora is trained from the start"),
         ({"shuffle_loss": -1.0}, r"model\.shuffle_loss \(-1\.0\)"),
         ({"abnormal_weight": -1.0}, r"model\.abnormal_weight \(-1\.0\)"),
+        ({"freeze": ["lora"], "unfreeze_at": {"lora": -1}}, r"model\.unfreeze_at\.lora \(-1\)"),
+        ({"lr": 0.0}, r"model\.lr \(0\.0\) must be above 0"),
+        ({"lora_lr": -1.0}, r"model\.lora_lr \(-1\.0\) must not be negative"),
+        ({"max_report_tokens": 0}, r"model\.max_report_tokens \(0\)"),
+        ({"generate_studies": 0}, r"model\.generate_studies \(0\)"),
+        ({"cache_films": -8}, r"model\.cache_films \(-8\)"),
+        ({"final_lr_fraction": 1.5}, r"model\.final_lr_fraction \(1\.5\)"),
+        ({"decoding": {"num_beam": 3}}, r"decoding\.num_beam: no such field"),
+        ({"network": {"pool": 3}}, r"model\.network\.pool: no such setting; there are .*pool_image_tokens"),
+        ({"network": {"freeze": []}}, r"model\.network\.freeze: no such setting"),
+        ({"network": {"hopfield": {"head": 3}}}, r"model\.network\.hopfield\.head: no such setting; .*heads"),
+        ({"network": {"pool_image_tokens": 0}}, r"pool_image_tokens \(0\) must be at least 1"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        module(**settings)
+        ReportGeneration("stage1.ckpt", "regions", "reports", "llm", **settings)
+
+
+def test_a_shuffle_loss_needs_studies_to_compare(llm_folder: Path) -> None:
+    stage2 = module(build(llm_folder), shuffle_loss=1.0)
+    stage2._trainer = cast(Trainer, SimpleNamespace(datamodule=SimpleNamespace(training_shares=(1, 4))))
+    with pytest.raises(SettingsError, match=r"model\.shuffle_loss compares studies of a batch"):
+        stage2.on_fit_start()
 
 
 def test_each_part_has_its_rate(llm_folder: Path) -> None:

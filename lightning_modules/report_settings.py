@@ -1,0 +1,100 @@
+"""What the settings of stage 2 must be, looked at before anything is loaded or trained."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ammrg.errors import SettingsError
+from ammrg.networks.decoding import check_decoding
+from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.report_generator import PARTS, ReportGenerator
+from ammrg.text.prompts import template_fields
+
+ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
+NOT_NEGATIVE = (
+    *("lora_lr", "memory_lr", "qformer_lr", "encoder_lr", "weight_decay", "warmup_steps", "cache_films"),
+    *("association_loss", "shuffle_loss", "shuffle_margin", "abnormal_weight"),
+)
+OUTSIDE_NETWORK = ("exclude_self", "instruction", "max_report_tokens", "freeze")
+"""Settings of the network that have a name of their own in ``model``."""
+SIZES = ("state_width", "pattern_width", "out_width")
+"""Of a retrieval; the network's own affair."""
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that no training could follow.
+
+    Args:
+        settings: the arguments of ReportGeneration, by name.
+
+    Raises:
+        SettingsError: the first that is out of range, unknown, or does not go with the others.
+    """
+    for name in ABOVE_ZERO:
+        if settings[name] is not None and not settings[name] > 0:
+            raise SettingsError(f"model.{name} ({settings[name]}) must be above 0")
+    for name in NOT_NEGATIVE:
+        if settings[name] is not None and not settings[name] >= 0:
+            raise SettingsError(f"model.{name} ({settings[name]}) must not be negative")
+    if not 0 <= settings["final_lr_fraction"] <= 1:
+        raise SettingsError(f"model.final_lr_fraction ({settings['final_lr_fraction']}) must lie between 0 and 1")
+    if settings["named_findings"] == "labels" and "findings" not in template_fields(settings["instruction"]):
+        raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
+    check_parts(settings)
+    check_decoding(settings["decoding"] or {})
+    network = settings["network"] or {}
+    check_names("model.network", network, ReportGenerator, OUTSIDE_NETWORK)
+    check_names("model.network.hopfield", network.get("hopfield") or {}, HopfieldRetrieval, SIZES)
+    pooled = network.get("pool_image_tokens")
+    if pooled is not None and pooled < 1:
+        raise SettingsError(
+            f"model.network.pool_image_tokens ({pooled}) must be at least 1; image_tokens: false shows none"
+        )
+
+
+def check_parts(settings: Mapping[str, Any]) -> None:
+    """Which parts are trained, and from when on.
+
+    Raises:
+        SettingsError: an unknown part, one that is trained from the start and later, or a stage 1 that is trained while
+            other networks read the training films.
+    """
+    frozen, later = frozen_parts(settings), dict(settings["unfreeze_at"] or {})
+    for name, parts in (("freeze", frozen), ("unfreeze_at", set(later))):
+        if unknown := sorted(parts - set(PARTS)):
+            raise SettingsError(f"model.{name}: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
+    if never := sorted(set(later) - frozen):
+        raise SettingsError(
+            f"model.unfreeze_at: {never[0]} is trained from the start; name it in model.freeze "
+            f"({', '.join(sorted(frozen)) or 'empty'}) too"
+        )
+    for part, step in later.items():
+        if step < 0:
+            raise SettingsError(f"model.unfreeze_at.{part} ({step}) is an optimizer step and must not be negative")
+    if settings["cross_fit"] is not None and not {"encoder", "qformer"} <= frozen - set(later):
+        raise SettingsError(
+            "model.cross_fit reads training films with other networks than the one in use, which cannot be trained "
+            "then: name encoder and qformer in model.freeze, and not in model.unfreeze_at"
+        )
+
+
+def frozen_parts(settings: Mapping[str, Any]) -> set[str]:
+    """Parts that are not trained from the start."""
+    return {"encoder", "qformer"} if settings["freeze"] is None else set(settings["freeze"])
+
+
+def check_names(where: str, given: Mapping[str, Any], made: type, apart: tuple[str, ...]) -> None:
+    """Refuse fields that the constructor of ``made`` has no argument for, or that are set elsewhere (``apart``).
+
+    Raises:
+        SettingsError: with the fields there are.
+    """
+    known = [
+        name
+        for name, parameter in inspect.signature(made).parameters.items()
+        if parameter.default is not parameter.empty and name not in apart
+    ]
+    if unknown := sorted(set(given) - set(known)):
+        raise SettingsError(f"{where}.{unknown[0]}: no such setting; there are {', '.join(known)}")
