@@ -105,6 +105,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         "dataset": kept["dataset"],
         "data": kept["data_fingerprint"],
         "checkpoint": found,
+        "cross_fitted": settings.get("cross_fit") is not None,
         "stage1": said["identity"]["classifier"],
         "language_model": {
             **named,

@@ -190,6 +190,7 @@ def _fingerprints(model: Pretrained, provenance: Mapping[str, Any]) -> str:
         ["split the memories were checked against", f"`{split['fingerprint']}` ({sizes} studies)"],
         ["stage-1 network", f"`{provenance['stage1']}`"],
         ["stage-2 checkpoint", f"`{provenance['checkpoint']}`"],
+        ["training films were read", "by networks of other folds" if provenance["cross_fitted"] else "by this one"],
         *(
             [f"{name} memory", f"`{bank.fingerprint}` ({len(bank):,} patterns, {bank.meta.selection})"]
             for name, bank in (("region", network.visual_bank), ("report", network.report_bank))

@@ -454,6 +454,10 @@ def _load_tokenizer(name: str, revision: str | None) -> Any:
     from transformers import AutoTokenizer
 
     folder = Path(name)
+    if not folder.is_dir() and (folder.is_absolute() or (folder.parent != Path() and folder.parent.is_dir())):
+        # The hub would be asked for what was meant as a folder, for as long as it takes.
+        beside = sorted(path.parent.name for path in folder.parent.glob("*/config.json"))
+        raise SettingsError(f"{name}: no such folder; {folder.parent} holds {', '.join(beside) or 'no model'}")
     if folder.is_dir() and not any((folder / file).exists() for file in TOKENIZER_FILES):
         raise SettingsError(
             f"{name}: no tokenizer in this folder (none of {', '.join(TOKENIZER_FILES)}); save it beside the weights"
@@ -508,6 +512,9 @@ def _load_model(name: str, revision: str | None, quantization: str, dtype: torch
 
 def _not_found(name: str, what: str, error: Exception) -> str:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if Path(name).is_dir():
+        files = "tokenizer.json, tokenizer_config.json" if what == "tokenizer" else "config.json, *.safetensors"
+        return f"{name}: the folder is there, but its {what} cannot be read ({files}): {reason}; copy it again"
     return (
         f"'{name}' gave no {what}: it is neither a complete Hugging Face folder nor a model the hub gave ({reason}). "
         "Name an existing folder (the phantom's and `make models`' stand under models/) or a hub id."

@@ -301,5 +301,33 @@ def test_bad_models_are_refused_by_name(folders: Callable[[str], Path], tmp_path
 
 
 def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="neither a complete Hugging Face folder nor"):
+    (tmp_path / "present").mkdir()
+    (tmp_path / "present" / "config.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"absent: no such folder; .* holds present"):
         LanguageModel(str(tmp_path / "absent"), device="cpu")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="neither a complete Hugging Face folder nor"):
+        LanguageModel("absent", device="cpu")
+
+
+def test_broken_files_of_a_folder_are_told_from_no_folder(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    for file, said in (
+        ("tokenizer.json", "the folder is there, but its tokenizer cannot be read"),
+        ("config.json", "the folder is there, but its"),
+        ("model.safetensors", "its weights cannot be read"),
+    ):
+        folder = tmp_path / file.replace(".", "_")
+        shutil.copytree(folders("Llama"), folder)
+        (folder / file).write_bytes((folder / file).read_bytes()[:100])
+        with pytest.raises(SettingsError, match=said):
+            LanguageModel(str(folder), device="cpu")
+
+
+def test_lora_is_refused_by_its_fields(folders: Callable[[str], Path]) -> None:
+    for lora, said in (
+        ({"rank": 0}, r"lora\.rank \(0\)"),
+        ({"dropout": 2.0}, r"lora\.dropout \(2\.0\)"),
+        ({"targets": ["norm"]}, r"lora\.targets norm: .* linear are .*q_proj"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            LanguageModel(str(folders("Llama")), device="cpu", quantization="none", lora=lora)
