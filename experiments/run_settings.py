@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,9 +42,37 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield name, value
 
 
+def as_old(kept: Any, asked: Any) -> Any:
+    """The settings asked for without those that were not there yet when the kept ones were written, where they stand at
+    the default of their class: a default keeps what was before."""
+    if isinstance(kept, list) and isinstance(asked, list) and len(kept) == len(asked):
+        return [as_old(*pair) for pair in zip(kept, asked, strict=True)]
+    if not (isinstance(kept, Mapping) and isinstance(asked, Mapping)):
+        return asked
+    known = {key: as_old(kept[key], value) if key in kept else value for key, value in asked.items()}
+    before, now = kept.get("init_args"), known.get("init_args")
+    if isinstance(before, Mapping) and isinstance(now, Mapping) and kept.get("class_path") == asked.get("class_path"):
+        defaults = defaults_of(str(asked["class_path"])) if set(now) - set(before) else {}
+        known["init_args"] = {
+            key: value for key, value in now.items() if key in before or key not in defaults or value != defaults[key]
+        }
+    return known
+
+
+def defaults_of(class_path: str) -> dict[str, Any]:
+    """The arguments of a class and its bases that have a default."""
+    module, _, name = class_path.rpartition(".")
+    found: dict[str, Any] = {}
+    for kind in reversed(getattr(importlib.import_module(module), name).__mro__):
+        if "__init__" in vars(kind):
+            parameters = inspect.signature(kind.__init__).parameters.values()
+            found |= {each.name: each.default for each in parameters if each.default is not each.empty}
+    return found
+
+
 def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """One line per key that differs: ``model.lr: 0.001 (kept) -> 0.0001 (asked)``."""
-    old, new = dict(flatten(kept)), dict(flatten(asked))
+    old, new = dict(flatten(kept)), dict(flatten(as_old(kept, asked)))
     keys = [key for key in {**old, **new} if not key.startswith(COSMETIC)]
     return [
         f"{key}: {old.get(key, 'not set')} (kept) -> {new.get(key, 'not set')} (asked)"

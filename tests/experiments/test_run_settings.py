@@ -41,6 +41,23 @@ def test_cosmetic_keys_may_differ() -> None:
     assert differences(SETTINGS, moved) == []
 
 
+def test_a_setting_that_came_later_is_no_change_while_it_stands_at_its_default() -> None:
+    data = {"class_path": "datamodules.iu_xray.IUXRayDataModule", "init_args": {"folder": "f", "batch_size": 8}}
+    callbacks = [{"class_path": "callbacks.memory_writer.RegionMemoryWriter", "init_args": {"maps_num": 7}}]
+    kept = {**SETTINGS, "data": data, "trainer": {"callbacks": callbacks}}
+
+    def asked(writer: dict[str, object], **settings: object) -> dict[str, object]:
+        now = {**data, "init_args": {**data["init_args"], **settings}}  # type: ignore[dict-item]
+        later = [{**callbacks[0], "init_args": {**callbacks[0]["init_args"], **writer}}]  # type: ignore[dict-item]
+        return {**kept, "data": now, "trainer": {"callbacks": later}}
+
+    assert differences(kept, asked({"selection": "coreset", "seed": 0}, folds=1, left_out_fold=None)) == []
+    assert sorted(differences(kept, asked({"seed": 3}, folds=2))) == [
+        "data.folds: not set (kept) -> 2 (asked)",
+        "trainer.callbacks.RegionMemoryWriter.seed: not set (kept) -> 3 (asked)",
+    ]
+
+
 def test_a_callbacks_setting_is_named_with_its_class() -> None:
     callbacks = [{"class_path": "x.Keep", "init_args": {"n": 2}}]
     changed = {**SETTINGS, "trainer": {**SETTINGS["trainer"], "callbacks": callbacks}}
