@@ -204,13 +204,14 @@ $(CROSS_FIT)/cross_fit.json: $(FOLD_MINED)
 	@$(AMMRG) crossfit $(STAGE1)/best.ckpt $(CROSS_FIT) --data $(FOLDER) --memory $(MEMORY)/regions_cross_fit_$(FOLDS)
 
 # What stage 2 stands on.
+STAGE2_NEEDS := $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM)
 stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
   --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit_$(FOLDS)) --model.reports_memory=$(MEMORY)/reports \
   $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too; FOLDS=5: docs/stage2.md)
 
-$(STAGE2)/manifest.json: $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
+$(STAGE2)/manifest.json: $(STAGE2_NEEDS) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
 	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
 
@@ -235,7 +236,7 @@ export: $(SCORES) ## a finished run as one folder with its model card, in RUN's 
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
 
 # Variants of stage 2 stand on one stage 1 and its memories: those of RUN.
-ablation: $(if $(filter 2,$(STAGE)),$(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+ablation: $(if $(filter 2,$(STAGE)),$(STAGE2_NEEDS),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
 	  $(if $(filter 2,$(STAGE)),$(stage2_parts)) $(ARGS)
 
@@ -247,7 +248,7 @@ SWEEP_memory  = predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 SWEEP_2       = fit $(call config,stage2) $(stage2_parts) $(LAUNCH)
 NEEDED_1      = $(CARD) $(call configs,stage1)
 NEEDED_memory = $(STAGE1)/best.ckpt
-NEEDED_2      = $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM) $(call configs,stage2)
+NEEDED_2      = $(STAGE2_NEEDS) $(call configs,stage2)
 
 sweep: $(NEEDED_$(STAGE)) | $(ENV) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
 	@$(AMMRG) sweep $(SWEEP_FILE) --out $(SWEEP_OUT) --count $(COUNT) $(if $(filter-out 0,$(DRY)),--dry) $(SWEEP_$(STAGE)) $(ARGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ammrg.errors import CheckpointError, SettingsError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPACES = ("queries", "raw_tokens", "tokens")
 LITTLE = 0.5
+"""Share of the variance of Q_f below which a fold's network hardly stands for the one of all."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         raise SettingsError(f"--ridge {options.ridge}: must be above 0, or a map has no single solution")
 
     from ammrg.memory import bank as banks
-    from datamodules.studies import StudyDataModule
+    from experiments.stage1_data import data_of_stage1
     from lightning_modules.cross_fitting import load_folds, save_cross_fit
     from lightning_modules.stage1_checkpoint import load_stage1
 
@@ -51,12 +52,7 @@ def main(argv: Sequence[str]) -> int:
     paths = fold_checkpoints(options.folder, options.checkpoint.name)
     folds = load_folds(paths, stage1)
     settings = trained_with(options.checkpoint)
-    data = StudyDataModule(options.data, stage1.image_size, eval_batch_size=options.batch, views=settings.views)
-    if data.card["fingerprint"] != stage1.data_fingerprint:
-        raise CheckpointError(
-            f"{options.checkpoint} was trained on data {stage1.data_fingerprint}, {options.data} has fingerprint "
-            f"{data.card['fingerprint']}: name the folder it was trained on"
-        )
+    data = data_of_stage1(stage1, options.checkpoint, options.data, options.batch, settings.views)
     mined = [
         banks.load(
             path.parents[1] / "memory" / "regions",
@@ -69,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     memory = join(mined, maps, stage1, settings.writer)
     banks.save(memory, options.memory)
     measured = {"ridge": options.ridge, "explained_on_val": explained}
-    save_cross_fit(options.folder, stage1, paths, maps, memory.fingerprint, measured)
+    save_cross_fit(options.folder, stage1, dict(zip(paths, folds, strict=True)), maps, memory.fingerprint, measured)
     show(explained, len(memory), options.memory)
     return 0
 
@@ -93,7 +89,7 @@ def fold_checkpoints(folder: Path, name: str) -> list[Path]:
 class TrainedWith(NamedTuple):
     """Of the settings of stage 1, what its folds share."""
 
-    views: str
+    views: Literal["all", "frontal"]
     """Which films of a study."""
     writer: dict[str, Any]
     """Of its region memory: ``maps_num``, ``selection`` and ``seed``."""
@@ -133,10 +129,12 @@ def fit_maps(stage1: Stage1, folds: Sequence[Stage1], data: StudyDataModule, rid
     with torch.no_grad():
         for batch in track(data.evaluation_loader("train", alone=True), "maps between the folds' spaces"):
             own = torch.tensor([fold_of(subject, len(folds)) for subject in batch.subject_ids])[batch.study_of_view]
-            for number, fit in enumerate(fits):
-                images = batch.images[own != number].to(device)
-                if len(images):
-                    fit.add(networks[number](images), target(images))
+            images = batch.images.to(device)
+            said = target(images)
+            for number, (fit, network) in enumerate(zip(fits, networks, strict=True)):
+                others = (own != number).nonzero().flatten().to(device)
+                if len(others):
+                    fit.add(network(images[others]), said.take(others))
     return [fit.solve(ridge) for fit in fits]
 
 
@@ -157,22 +155,22 @@ def measure(
 
     device = next(stage1.classifier.parameters()).device
     shares = [{space: R2Score(multioutput="variance_weighted") for space in SPACES} for _ in folds]
-    logits: list[list[torch.Tensor]] = [[] for _ in range(len(folds) + 1)]
+    logits: list[list[torch.Tensor]] = [[] for _ in folds]
+    target_logits: list[torch.Tensor] = []
     with torch.no_grad():
         for batch in track(data.evaluation_loader("val", alone=True), "validation films, read by all of them"):
             images = batch.images.to(device)
             target = stage1.classifier(images)
-            logits[-1].append(target.logits.float().cpu())
-            for fold, affines, kept, own_logits in zip(folds, maps, shares, logits, strict=False):
+            target_logits.append(target.logits.float().cpu())
+            for fold, affines, kept, own_logits in zip(folds, maps, shares, logits, strict=True):
                 own = fold.classifier(images)
                 own_logits.append(own.logits.float().cpu())
                 for space, score in kept.items():
                     affine, rows, truth = (getattr(part, space).float().cpu() for part in (affines, own, target))
-                    together = rows if len(affine) > 1 else rows.flatten(0, 1)[:, None]
-                    found = mapped(together, affine).flatten(1)
-                    score.update(found, truth.reshape(found.shape))
-    *every, target_logits = [torch.cat(parts) for parts in logits]
-    alike = [fold._replace(logits=same_spread(own, target_logits)) for fold, own in zip(maps, every, strict=True)]
+                    numbers = len(affine) * truth.shape[-1]
+                    score.update(mapped(rows, affine).reshape(-1, numbers), truth.reshape(-1, numbers))
+    wanted = torch.cat(target_logits)
+    alike = [fold._replace(logits=same_spread(torch.cat(own), wanted)) for fold, own in zip(maps, logits, strict=True)]
     return alike, [{space: float(score.compute()) for space, score in kept.items()} for kept in shares]
 
 
@@ -194,7 +192,7 @@ def join(
     queries = stage1.classifier.qformer.disease_queries.detach().float().cpu()
     moved = []
     for bank, fold in zip(mined, maps, strict=True):
-        regions = mapped(bank.patterns[NUM_FINDINGS:, None], fold.tokens)[:, 0]
+        regions = mapped(bank.patterns[NUM_FINDINGS:], fold.tokens)
         meta = replace(bank.meta, encoder_fingerprint=stage1.fingerprint)
         moved.append(replace(bank, patterns=torch.cat([queries, regions]), meta=meta))
     whole = reduce(extend, moved)

@@ -50,9 +50,7 @@ def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path
     if not (studies or patients):
         raise MemoryBankError("prune: name whom to drop: --study ID or --patient ID")
     whole_folder = path.is_dir()
-    sources = banks_in(path) if whole_folder else [bare(path)]
-    if whole_folder and out is None:
-        sources += banks_of_folds(path)
+    sources = (banks_around(path) if out is None else banks_in(path)) if whole_folder else [bare(path)]
     before = {source: banks.load(source) for source in sources}
     check_known(before, path, studies, patients)
     after = {source: withdraw(bank, studies, patients) for source, bank in before.items()}

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ammrg.errors import CheckpointError
-
 
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments queries outputs/phantom/default/stage1/best.ckpt --data data/phantom``.
@@ -48,16 +46,11 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     from ammrg.metrics.pointing import PointingGame, pointing_scores
     from ammrg.networks.class_activation import compared_maps
     from ammrg.networks.query_swap import swap_queries
-    from datamodules.studies import StudyDataModule
+    from experiments.stage1_data import data_of_stage1
     from lightning_modules.stage1_checkpoint import load_stage1
 
     stage1 = load_stage1(checkpoint)
-    module = StudyDataModule(data, image_size=stage1.image_size, eval_batch_size=batch)
-    if module.card["fingerprint"] != stage1.data_fingerprint:
-        raise CheckpointError(
-            f"{checkpoint} was trained on data {stage1.data_fingerprint}, {data} has fingerprint "
-            f"{module.card['fingerprint']}: name the folder it was trained on"
-        )
+    module = data_of_stage1(stage1, checkpoint, data, batch)
     game = PointingGame(stage1.classifier.encoder.cell_shift)
     tokens, labels, owners = [], [], []
     studies = 0

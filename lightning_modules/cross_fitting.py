@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def load_folds(paths: Sequence[Path], stage1: Stage1) -> list[Stage1]:
 def save_cross_fit(
     folder: Path,
     stage1: Stage1,
-    paths: Sequence[Path],
+    folds: Mapping[Path, Stage1],
     maps: Sequence[SpaceMaps],
     memory: str,
     measured: dict[str, Any],
@@ -61,7 +61,7 @@ def save_cross_fit(
     Args:
         folder: of the run's cross-fitting.
         stage1: trained on all.
-        paths: of the folds' checkpoints, within ``folder``.
+        folds: of each checkpoint within ``folder``, in order.
         maps: of each fold.
         memory: fingerprint of the region memory that was mined so.
         measured: primitives to keep beside.
@@ -75,7 +75,7 @@ def save_cross_fit(
     card = {
         "encoder_fingerprint": stage1.fingerprint,
         "data_fingerprint": stage1.data_fingerprint,
-        "folds": [[str(path.relative_to(folder)), load_stage1(path).fingerprint] for path in paths],
+        "folds": [[str(path.relative_to(folder)), fold.fingerprint] for path, fold in folds.items()],
         "memory": memory,
         "maps": tensors_fingerprint(tensors),
         **measured,

@@ -67,8 +67,11 @@ class AffineFit:
 
 
 def mapped(rows: Tensor, affine: Tensor) -> Tensor:
-    """Rows ``[m g width]`` through the maps ``[g width + 1 out_width]`` of :meth:`AffineFit.solve`."""
-    return torch.einsum("mgi,gio->mgo", rows.float(), affine[:, :-1]) + affine[:, -1]
+    """Rows through the maps ``[g width + 1 out_width]`` of :meth:`AffineFit.solve`: ``[m g width]``, each group by its
+    own, or ``[.. width]`` where there is one map for all."""
+    weight, bias = affine[:, :-1], affine[:, -1]
+    rows = rows.float()
+    return (rows @ weight[0] if len(weight) == 1 else torch.einsum("mgi,gio->mgo", rows, weight)) + bias
 
 
 class SpaceMaps(NamedTuple):
@@ -151,7 +154,7 @@ class CrossFit(nn.Module):
             if len(place):
                 said = cast(DiseaseClassifier, network)(images[place])
                 queries = mapped(said.queries, self.query_maps[fold])
-                tokens = mapped(_rows(said.raw_tokens), self.token_maps[fold]).reshape(said.raw_tokens.shape)
+                tokens = mapped(said.raw_tokens, self.token_maps[fold])
                 scale, shift = self.logit_maps[fold]
                 parts.append(SeenFilms(said.logits * scale + shift, queries, tokens, said.grid))
                 places.append(place)

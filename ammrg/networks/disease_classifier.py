@@ -34,6 +34,13 @@ class Classification(NamedTuple):
     attention: Tensor | None = None
     """``[v 14 n]``, where asked for: mean cross-attention of each query."""
 
+    def take(self, films: Tensor) -> Classification:
+        """Some of the films: int64 ``[m]``."""
+        attention = None if self.attention is None else self.attention[films]
+        return Classification(
+            self.logits[films], self.queries[films], self.tokens[films], self.raw_tokens[films], self.grid, attention
+        )
+
 
 class PerQueryHead(nn.Module):
     """Logit i = w_i . Q_f[i] + b_i: query i answers for finding i alone."""
