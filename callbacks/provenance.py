@@ -36,7 +36,7 @@ class Provenance(Callback):
             "module": own.__name__,
             "dataset": datamodule.card["dataset"],
             "data_fingerprint": datamodule.card["fingerprint"],
-            "restricted": datamodule.card["restricted"],
+            "restricted": datamodule.card["restricted"] or getattr(pl_module, "restricted_origin", False),
             "image_size": datamodule.image_size,
             "left_out_fold": None if datamodule.fold is None else list(datamodule.fold),
             "version": ammrg.__version__,

@@ -65,7 +65,7 @@ def write_card(
         folder: the prepared folder.
         shards: all of its shards, in order.
         reading: what the source said.
-        dataset: its name; every one but ``phantom`` is restricted.
+        dataset: its name.
         settings: what the content depends on.
         max_rejected: more than this share of films set aside is an error.
 
@@ -101,7 +101,7 @@ def write_card(
     card = {
         "version": VERSION,
         "dataset": dataset,
-        "restricted": dataset != "phantom",
+        "restricted": reading.restricted,
         "section": settings.get("section"),
         "source": reading.source,
         "seed": settings.get("seed"),

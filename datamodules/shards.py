@@ -90,7 +90,7 @@ def write_shards(
     Args:
         reading: the records.
         folder: where to; made where missing.
-        dataset: its name, for the card; every one but ``phantom`` is restricted.
+        dataset: its name, for the card.
         settings: what the content depends on, for the card.
         size: the shorter side of a film is at most this many pixels; none is enlarged.
         section: which text becomes ``report``.

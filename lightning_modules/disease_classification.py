@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, cast
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
@@ -29,6 +29,7 @@ from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.stage1_start import read_start
 
 CLASSIFIER = "classifier."
 """Prefix of the network's weights in a checkpoint."""
@@ -46,6 +47,9 @@ class DiseaseClassification(LightningModule):
         encoder: arguments of :class:`ammrg.networks.visual_encoder.VisualEncoder` (``config`` or ``pretrained``).
         qformer: arguments of :class:`ammrg.networks.disease_qformer.DiseaseQFormer` but ``encoder_width``.
         head: per_query (query i predicts finding i) or pooled (the published form).
+        start_from: a checkpoint of stage 1 of the same sizes, trained on other data, whose encoder, Q-Former and heads
+            these start from; None = from scratch, or from what ``encoder`` and ``qformer`` name. It has to stay until
+            the training is finished.
         uncertain: what -1 is in the loss: ignore (left out), ones, zeros, or smooth (0.7).
         views: how the films of a study make one prediction: max or mean of their logits.
         token_loss: weight of the same loss on what the tokens say without queries
@@ -87,6 +91,7 @@ class DiseaseClassification(LightningModule):
         encoder: dict[str, Any],
         qformer: dict[str, Any],
         head: HeadKind = "per_query",
+        start_from: str | None = None,
         uncertain: UncertainPolicy = "ignore",
         views: StudyViews = "max",
         token_loss: float = 0.0,
@@ -118,6 +123,8 @@ class DiseaseClassification(LightningModule):
 
     tokens = 0
     """Film tokens of the last training step."""
+    started_from: dict[str, Any] | None = None
+    """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
     def configure_models(self) -> None:
         """Builds the network from primitives; beside it, what the choice of its thresholds rests on."""
@@ -196,17 +203,45 @@ class DiseaseClassification(LightningModule):
         return MAP_METHODS[int(self.chosen_cam)] if asked == "auto" else cast(MapMethod, asked)
 
     def setup(self, stage: str) -> None:
-        """Films that do not fit the backbone are an error before any is loaded; a new head starts at the prevalence."""
+        """Films that do not fit the backbone are an error before any is loaded. A training begins with the weights of
+        ``start_from`` and heads at the prevalence; one that goes on gets its own weights after this."""
         data = getattr(self.trainer, "datamodule", None)
         side = getattr(data, "image_size", None)
         if side is not None:
             self.classifier.encoder.check_films(side)
+        if stage == "fit":
+            learnt = self._start(self.hparams["start_from"], data) if self.hparams["start_from"] else None
+            self._start_heads(data, learnt)
+
+    def _start(self, path: str, data: Any) -> Tensor:
+        """Takes the weights of another stage 1; the share of positives ``[14]`` it was trained among."""
+        if getattr(data, "fold", None) is not None:
+            raise SettingsError(
+                f"model.start_from {path}: may have seen the patients of fold {data.fold[0]}, whom this network must "
+                "not see; train folds (FOLDS=) of a stage 1 that starts from scratch, or from pretrained parts"
+            )
+        start = read_start(path, self.classifier.config)
+        own = self.state_dict()
+        brought = {name: tensor for name, tensor in start.weights.items() if name in own}
+        self.load_state_dict({**own, **brought})
+        self.started_from = start.origin
+        rank_zero_info(f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']})")
+        return start.prevalence
+
+    def _start_heads(self, data: Any, learnt: Tensor | None) -> None:
         labels = getattr(data, "training_labels", None)
-        if stage == "fit" and labels is not None and isinstance(self.classifier.head, PerQueryHead):
-            targets, mask = training_targets(torch.as_tensor(labels()), self.hparams["uncertain"])
-            self.classifier.head.start_at((targets * mask).sum(0) / mask.sum(0).clamp(min=1))
-            if self.token_bias is not None:
-                self.token_bias.data.copy_(self.classifier.head.bias)
+        if labels is None or not isinstance(self.classifier.head, PerQueryHead):
+            return
+        targets, mask = training_targets(torch.as_tensor(labels()), self.hparams["uncertain"])
+        share = (targets * mask).sum(0) / mask.sum(0).clamp(min=1)
+        moved = self.classifier.head.start_at(share, None if learnt is None else learnt.where(learnt.isfinite(), share))
+        if self.token_bias is not None:
+            self.token_bias.data.add_(moved)
+
+    @property
+    def restricted_origin(self) -> bool:
+        """True where the weights come from restricted data, whatever they are trained on now."""
+        return bool(self.started_from and self.started_from["restricted"])
 
     def forward(self, batch: StudyBatch) -> Tensor:
         """Studies -> their logits ``[b 14]``."""
@@ -477,13 +512,15 @@ class DiseaseClassification(LightningModule):
             for name, tensor in checkpoint["state_dict"].items()
             if name.startswith(CLASSIFIER)
         }
+        checkpoint["started_from"] = self.started_from
         checkpoint["classifier_config"] = self.classifier.config
         checkpoint["classifier_fingerprint"] = tensors_fingerprint(weights)
         asked = self.hparams["cam"]
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A training that goes on within an epoch takes up its predictions so far."""
+        """Where the weights came from; a training that goes on within an epoch takes up its predictions so far."""
+        self.started_from = checkpoint.get("started_from")
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer
         if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
             cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])

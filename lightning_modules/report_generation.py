@@ -159,7 +159,7 @@ class ReportGeneration(LightningModule):
                 "(the frozen language model computes in bfloat16 on a GPU either way)"
             )
         stage1 = load_stage1(settings["stage1_checkpoint"])
-        self.image_size, self.cam = stage1.image_size, stage1.cam
+        self.image_size, self.cam, self.restricted_origin = stage1.image_size, stage1.cam, stage1.restricted
         self.check_data(stage1)
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(

@@ -28,6 +28,8 @@ class Stage1(NamedTuple):
     """Side of the films it saw, in pixels."""
     cam: MapMethod
     """How its maps are made: as asked for, or chosen on validation (``cam: auto``)."""
+    restricted: bool
+    """Of that data, and of those of a stage 1 that this one started from."""
     fold: tuple[int, int] | None
     """(fold of the training patients it never saw, number of folds); None for one that saw all."""
 
@@ -87,5 +89,6 @@ def load_stage1(path: str | Path) -> Stage1:
         kept["data_fingerprint"],
         kept["image_size"],
         checkpoint["cam"],
+        bool(kept.get("restricted", True)),
         None if fold is None else tuple(fold),
     )

@@ -50,16 +50,32 @@ class PerQueryHead(nn.Module):
         self.weight = nn.Parameter(torch.randn(NUM_FINDINGS, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(NUM_FINDINGS))
 
-    def start_at(self, prevalence: Tensor) -> None:
-        """Begin with every film at the share of positives ``[14]`` (Lin et al. 2017, "Focal loss", prior of the bias):
-        a bias moves by the learning rate a step, and would take a thousand steps to a rare finding's."""
-        share = prevalence.clamp(0.002, 0.998)
+    def start_at(self, prevalence: Tensor, learnt: Tensor | None = None) -> Tensor:
+        """Begin with every film at the share of positives (Lin et al. 2017, "Focal loss", prior of the bias): a bias
+        moves by the learning rate a step, and would take a thousand steps to a rare finding's.
+
+        Args:
+            prevalence: ``[14]``, among the studies to come.
+            learnt: ``[14]``, among those this head was trained on; then its bias moves by the difference in log odds
+                (Saerens et al. 2002, eq. 2.4), and films keep their order. None for a new head.
+
+        Returns:
+            By how much the bias ``[14]`` was moved.
+        """
+        before = self.bias.detach().clone()
         with torch.no_grad():
-            self.bias.copy_((share / (1 - share)).log())
+            self.bias.copy_(_log_odds(prevalence) + (0 if learnt is None else before - _log_odds(learnt)))
+        return self.bias.detach() - before
 
     def forward(self, queries: Tensor) -> Tensor:
         """``[v 14 q]`` -> ``[v 14]``."""
         return torch.einsum("viq,iq->vi", queries, self.weight) + self.bias
+
+
+def _log_odds(share: Tensor) -> Tensor:
+    """Of shares of positives ``[14]``, none of which is taken for 0 or 1."""
+    share = share.clamp(0.002, 0.998)
+    return (share / (1 - share)).log()
 
 
 class PooledHead(nn.Module):

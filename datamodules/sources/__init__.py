@@ -13,7 +13,7 @@ from ammrg.types import Study
 
 Section = Literal["findings", "impression", "both"]
 SECTIONS: tuple[Section, ...] = ("findings", "impression", "both")
-DATASETS = ("phantom", "iu_xray", "mimic_cxr", "chexpert_plus", "r2gen")
+DATASETS = ("phantom", "iu_xray", "mimic_cxr", "chexpert_plus", "r2gen", "painted")
 """Each but the phantom is a module of this package with ``read(raw, *, source, section, seed) -> SourceReading``."""
 SPLITS = ("train", "val", "test")
 
@@ -40,6 +40,8 @@ class SourceReading(NamedTuple):
     """Films named and not there."""
     notes: Mapping[str, Any] = {}
     """For the card: what was left out or assumed."""
+    restricted: bool = True
+    """False where no patient stands behind the films."""
 
 
 class DrawnStudies(Sequence[Study]):
@@ -102,7 +104,7 @@ def read_source(
                 raise SettingsError(f"{option} {value}: the phantom is drawn, it has no raw data")
         sizes = split_sizes or {}
         drawn = {split: DrawnStudies(split, 0, count, seed, size) for split, count in sizes.items()}
-        return SourceReading(drawn, "phantom", films=0)
+        return SourceReading(drawn, "phantom", films=0, restricted=False)
     if dataset not in DATASETS:
         raise SettingsError(f"--dataset {dataset}: not known; one of {', '.join(DATASETS)}")
     if raw is None:

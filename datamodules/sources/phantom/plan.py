@@ -77,10 +77,11 @@ def _subject_number(split_seed: int, index: int, seed: int) -> int:
     return first if same else index
 
 
-def _sign(finding: str, uncertain: bool, rng: np.random.Generator) -> Sign:
+def sample_sign(finding: str, uncertain: bool, rng: np.random.Generator, smallest: float = 0.0) -> Sign:
+    """A sign of a finding somewhere; its size lies between ``smallest`` and 1 (uncertain: 0 and 0.5)."""
     side = "left" if rng.random() < 0.5 else "right"
     zone = ("upper", "mid", "lower")[int(rng.choice(3, p=(0.3, 0.35, 0.35)))]
-    size = float(rng.uniform(0.0, 0.5) if uncertain else rng.random())
+    size = float(rng.uniform(0.0, 0.5) if uncertain else rng.uniform(smallest, 1.0))
     variant = ""
     if finding == "Support Devices":
         variant = ("pacemaker", "port", "tube", "wires")[int(rng.choice(4, p=(0.35, 0.25, 0.2, 0.2)))]
@@ -105,11 +106,11 @@ def plan_study(split: str, index: int, seed: int = 0) -> StudyPlan:
         if name == "normal":
             # A pacemaker alone leaves a study without a finding.
             if finding == "Support Devices" and present < 0.08:
-                signs.append(_sign(finding, False, sign_rng))
+                signs.append(sample_sign(finding, False, sign_rng))
         elif present < likely.get(finding, 0.0) + _BACKGROUND:
-            signs.append(_sign(finding, False, sign_rng))
+            signs.append(sample_sign(finding, False, sign_rng))
         elif doubtful < _UNCERTAIN / 0.62:
-            signs.append(_sign(finding, True, sign_rng))
+            signs.append(sample_sign(finding, True, sign_rng))
     subject = _subject_number(split_seed, index, seed)
     return StudyPlan(
         study_id=str(50_000_000 + (split_seed - 10) * 1_000_000 + index),

@@ -1,0 +1,154 @@
+"""Prepared films of another data set with drawn signs on them, to begin a stage 1 with.
+
+A frontal film of training is painted :data:`PAINTINGS` times, one of validation or test once. Each painting is a study
+of its own, in its patient's split, with the labels of the film, those of what was painted, and the boxes of the latter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import numpy as np
+
+from ammrg.errors import DataError, SettingsError
+from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE
+from ammrg.imaging.reading import read_film
+from ammrg.types import Box, Study, View
+from datamodules.prepared import PreparedFolder, Rows
+from datamodules.sources import SPLITS, Section, SourceReading, check_source
+from datamodules.sources.phantom.films import encode_png
+from datamodules.sources.phantom.painting import UNLIKE, paint, plan_painting
+from datamodules.sources.phantom.registration import fit_anatomy
+
+PAINTINGS = {"train": 6, "val": 1, "test": 1}
+SIDE = 256
+"""Of a painted film, in pixels; a film is squashed to a square, as every transform does."""
+NO_DISEASE = "Support Devices"
+"""Leaves "No Finding" as it is."""
+
+Place = tuple[int, int, int]
+"""Row of the split, film of the study, number of the painting."""
+
+
+class PaintedStudies(Sequence[Study]):
+    """Studies of one split, each painted when it is asked for, so that workers paint them."""
+
+    def __init__(self, folder: str, fingerprint: str, split: str, places: tuple[Place, ...], seed: int) -> None:
+        self.folder, self.fingerprint, self.split, self.places, self.seed = folder, fingerprint, split, places, seed
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Study: ...
+    @overload
+    def __getitem__(self, index: slice) -> PaintedStudies: ...
+    def __getitem__(self, index: int | slice) -> Study | PaintedStudies:
+        if isinstance(index, slice):
+            return PaintedStudies(self.folder, self.fingerprint, self.split, self.places[index], self.seed)
+        row, film, number = self.places[index]
+        return paint_study(_rows(self.folder, self.split)[row], film, number, self.seed)
+
+    def __repr__(self) -> str:
+        return f"PaintedStudies({self.fingerprint}, {self.split}, {self.places}, seed={self.seed})"
+
+
+def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
+    """The studies to be painted of a prepared folder.
+
+    Args:
+        raw: the prepared folder.
+        source: has one layout, ``painted``.
+        section: as the folder was prepared.
+        seed: of the signs and their places.
+
+    Raises:
+        SettingsError: another section or layout, or the folder's films are painted already.
+        DataError: no prepared folder, or no labelled frontal film in it.
+    """
+    check_source("painted", source, ("painted",))
+    prepared = PreparedFolder(raw)
+    card = prepared.card
+    if card["dataset"] == "painted":
+        raise SettingsError(f"--raw {raw}: its films are painted already; name the folder they were painted from")
+    if card["section"] != section:
+        raise SettingsError(f"--section {section}: {raw} was prepared for {card['section']}; give that")
+    studies = {
+        split: PaintedStudies(str(raw.resolve()), card["fingerprint"], split, _places(prepared, split, seed), seed)
+        for split in SPLITS
+        if split in card["counts"]
+    }
+    if not any(map(len, studies.values())):
+        raise DataError(f"--raw {raw}: no labelled study with a frontal film, and only those are painted")
+    notes = {
+        "painted": "drawn signs on real films; reports are those of the films before, so for stage 1 only",
+        "painted_from": f"{card['dataset']} {card['fingerprint']}",
+    }
+    return SourceReading(studies, "painted", films=0, notes=notes, restricted=card["restricted"])
+
+
+def _places(prepared: PreparedFolder, split: str, seed: int) -> tuple[Place, ...]:
+    """All paintings of a split; in training in an order drawn from the seed, so that those of one film lie apart."""
+    labels = prepared.index(split).labels
+    projections = prepared.mapped(split)["projections"]
+    places = [
+        (row, film, number)
+        for number in range(PAINTINGS[split])
+        for row, films in enumerate(projections)
+        if not np.isnan(labels[row]).all()
+        for film, projection in enumerate(films)
+        if projection == "frontal"
+    ]
+    if split == "train":
+        places = [places[i] for i in np.random.default_rng(seed).permutation(len(places))]
+    return tuple(places)
+
+
+@lru_cache(maxsize=len(SPLITS))
+def _rows(folder: str, split: str) -> Rows:
+    return PreparedFolder(folder).mapped(split)
+
+
+def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> Study:
+    """One film of a study with drawn signs on it; the same for the same arguments.
+
+    Args:
+        row: the study, as prepared.
+        film: which of its films.
+        number: of this painting among those of the film.
+        seed: of the signs and their places.
+    """
+    name = f"{row['study_id']}-{film + 1}-{number + 1}"
+    root = (seed, *name.encode())
+    # A prepared film has been read before; only squashing is left.
+    pixels = cv2.resize(read_film(row["images"][film]), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    fit = fit_anatomy(np.asarray(pixels, np.uint8))
+    plan = plan_painting(np.random.default_rng(root)) if fit.likeness >= UNLIKE else []
+    painted = paint(np.asarray(pixels, np.uint8), fit, plan, root)
+    return Study(
+        study_id=name,
+        subject_id=row["subject_id"],
+        split=row["split"],
+        views=(View(encode_png(painted.pixels), "frontal"),),
+        findings=row["findings"],
+        impression=row["impression"],
+        indication=row["indication"],
+        labels=_labels(row["labels"], {finding for finding, _ in painted.boxes}),
+        source="painted",
+        boxes=tuple(
+            Box(0, FINDINGS.index(finding), *(corner / SIDE for corner in box)) for finding, box in painted.boxes
+        ),
+    )
+
+
+def _labels(own: Sequence[float], painted: set[str]) -> tuple[float, ...]:
+    """A film's own labels, 1 for what was painted on it, and "No Finding" blank where that is a disease."""
+    labels = [POSITIVE if name in painted else float(own[i]) for i, name in enumerate(FINDINGS)]
+    if painted - {NO_DISEASE}:
+        labels[NO_FINDING] = math.nan
+    return tuple(labels)

@@ -1,0 +1,87 @@
+"""Drawn signs painted on real frontal films, where their lungs are, with labels and boxes that are known.
+
+What a film shows is a pointwise function of attenuation (:func:`datamodules.sources.phantom.films.expose`): grey is a
+logistic function of it. So a sign is added to a real film where attenuation adds: to the log odds of its grey.
+Painted anomalies as a task to learn from unlabelled films: Tan et al. 2020, "Detecting outliers with foreign patch
+interpolation"; Schlueter et al. 2022, "Natural synthetic anomalies", both on chest films among others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammrg.findings import ABNORMAL, FINDINGS
+from datamodules.sources.phantom.films import Film, draw_signs
+from datamodules.sources.phantom.plan import sample_sign
+from datamodules.sources.phantom.registration import Fit, fitted_anatomy
+from datamodules.sources.phantom.signs import PixelBox, Sign
+
+HEART_BORDERS = ("Cardiomegaly", "Enlarged Cardiomediastinum")
+"""Not painted: such a bulge has to begin at the very border of this patient's heart, which a fitted anatomy misses."""
+PAINTED = tuple(FINDINGS[i] for i in ABNORMAL if FINDINGS[i] not in HEART_BORDERS)
+SIGNS_ON_A_FILM = (0.15, 0.40, 0.30, 0.15)
+"""Chance of 0, 1, 2 and 3 signs."""
+SMALLEST = -0.6
+"""Size of the smallest sign, below the phantom's 0: real ones are often as small as a granuloma."""
+FAINTEST, STRONGEST = 0.15, 0.8
+"""Of the phantom's attenuation: there a sign shall be seen at a glance."""
+UNLIKE = 0.5
+"""A film that is less like every drawn anatomy than this stays as it is: turned, cut, or not frontal."""
+SLOPE = 4.2
+"""Log odds of grey per attenuation, the middle of what :func:`expose` draws."""
+BLACK, WHITE = 0.012, 0.988
+"""Grey that counts as attenuation that can still be told."""
+LEAST = 0.002
+"""Attenuation below this changes no grey level."""
+VISIBLE = 8
+"""Grey levels by which a film must differ somewhere in a sign's box, or the sign counts as not there: what is painted
+on white, over the abdomen or a breast, is lost in it."""
+
+
+def plan_painting(rng: np.random.Generator) -> list[tuple[Sign, float]]:
+    """Which signs, and how strong each is painted."""
+    count = int(rng.choice(len(SIGNS_ON_A_FILM), p=SIGNS_ON_A_FILM))
+    chosen = rng.choice(len(PAINTED), count, replace=False)
+    signs = [sample_sign(PAINTED[number], False, rng, SMALLEST) for number in chosen]
+    return [(sign, float(rng.uniform(FAINTEST, STRONGEST))) for sign in signs]
+
+
+def paint(film: NDArray[np.uint8], fit: Fit, plan: Sequence[tuple[Sign, float]], seed: Sequence[int]) -> Film:
+    """A film with signs on it; the rest of it is as it was.
+
+    Args:
+        film: uint8 ``[size size]``, a whole frontal film squashed to a square, bright = dense.
+        fit: where its anatomy lies.
+        plan: as from :func:`plan_painting`, a finding at most once.
+        seed: of the drawing.
+
+    Returns:
+        The painted film, and the boxes of what can be seen of the signs.
+    """
+    size = film.shape[0]
+    strength = {sign.finding: factor for sign, factor in plan}
+    added = np.zeros((size, size), np.float32)
+    boxes: list[tuple[str, PixelBox]] = []
+    for sign, drawn in draw_signs(fitted_anatomy(fit, size), [sign for sign, _ in plan], seed):
+        for one in drawn:
+            change = fit.lay(strength[sign.finding] * one.change.astype(np.float32))
+            seen = np.abs(change) > LEAST
+            rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+            if rows.size and columns.size:
+                added += np.where(seen, change, 0.0)
+                box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+                boxes.append((sign.finding, box))
+    grey = np.clip(film.astype(np.float32) / 255.0, BLACK, WHITE)
+    odds = np.log(grey / (1.0 - grey)) + np.float32(SLOPE) * added
+    painted = np.clip(255.0 / (1.0 + np.exp(-odds)) + 0.5, 0, 255).astype(np.uint8)
+    painted = np.where(added != 0, painted, film)
+    differs = np.abs(painted.astype(np.int16) - film)
+    return Film(painted, tuple((name, box) for name, box in boxes if differs[slices(box)].max() >= VISIBLE))
+
+
+def slices(box: PixelBox) -> tuple[slice, slice]:
+    """Rows and columns of a box."""
+    return slice(box[1], box[3]), slice(box[0], box[2])

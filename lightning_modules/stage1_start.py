@@ -1,0 +1,66 @@
+"""What a stage 1 that was trained on other data brings to one that starts from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ammrg.errors import SettingsError
+from lightning_modules.stage1_checkpoint import PREFIX, load_stage1, read_checkpoint
+
+BROUGHT = (PREFIX, "token_bias", "terms_head.")
+"""Weights that are taken: the network, and the two heads that only training has."""
+FREE = ("views", "encoder.gradient_checkpointing", "qformer.dropout", "qformer.blip2", "qformer.new_token_maps")
+"""Of a network's settings, those that do not change what its weights mean."""
+
+
+class Start(NamedTuple):
+    """Weights to start from."""
+
+    weights: dict[str, Tensor]
+    """By their names in the module."""
+    prevalence: Tensor
+    """``[14]``: share of positives among the studies they were trained on; NaN where none was labelled."""
+    origin: dict[str, Any]
+    """For checkpoints to come: ``network`` (fingerprint), ``dataset``, ``data_fingerprint``, ``restricted``."""
+
+
+def read_start(path: str, config: Mapping[str, Any]) -> Start:
+    """Read a checkpoint of stage 1 to start another from.
+
+    Args:
+        path: the checkpoint.
+        config: :attr:`ammrg.networks.disease_classifier.DiseaseClassifier.config` of the network that will take the
+            weights.
+
+    Raises:
+        CheckpointError: no such file, or no whole checkpoint of stage 1.
+        SettingsError: a network of other sizes; names every setting that differs.
+    """
+    stage1 = load_stage1(path)
+    theirs, ours = dict(_flat(stage1.classifier.config)), dict(_flat(config))
+    differing = [key for key in sorted({**theirs, **ours}) if key not in FREE and theirs.get(key) != ours.get(key)]
+    if differing:
+        told = "; ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} here" for key in differing)
+        raise SettingsError(
+            f"model.start_from {path}: a network of another form ({told}); start from one that was trained with these "
+            "settings, or take its settings"
+        )
+    checkpoint = read_checkpoint(path)
+    weights = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name.startswith(BROUGHT)}
+    kept = checkpoint["provenance"]
+    origin = {
+        "network": stage1.fingerprint,
+        **{key: kept[key] for key in ("dataset", "data_fingerprint", "restricted")},
+    }
+    return Start(weights, checkpoint["state_dict"]["train_prevalence"], origin)
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,173 @@
+"""Drawn signs on the films of another data set: on phantom films here, where the true anatomy is known."""
+
+from __future__ import annotations
+
+import io
+import math
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ammrg.errors import DataError, SettingsError
+from ammrg.findings import FINDINGS, NO_FINDING
+from datamodules.painted import PaintedDataModule
+from datamodules.prepared import load_split, read_card
+from datamodules.sources.painted import PAINTINGS, SIDE, paint_study, read
+from datamodules.sources.phantom.films import draw_anatomy, expose
+from datamodules.sources.phantom.painting import PAINTED, UNLIKE, VISIBLE, paint, plan_painting, slices
+from datamodules.sources.phantom.registration import Fit, fit_anatomy, fitted_anatomy
+from datamodules.sources.phantom.signs import Sign
+from experiments.prepare import prepare
+
+DEVICES = FINDINGS.index("Support Devices")
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    out = tmp_path_factory.mktemp("phantom") / "prepared"
+    prepare("phantom", None, out, studies={"train": 12, "val": 4, "test": 4}, size=128, seed=3, workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def painted(phantom, tmp_path_factory):
+    out = tmp_path_factory.mktemp("painted") / "prepared"
+    prepare("painted", phantom, out, workers=1)
+    return out
+
+
+def real_film(seed: int, size: int = SIDE):
+    """A film of a patient whom no template shows, taller and moved, and where its lungs are."""
+    anatomy = draw_anatomy("frontal", (5, seed), size)
+    moved = np.float32([[1.08, 0, -12], [0, 1.2, -24]])
+    film = cv2.warpAffine(expose(anatomy.attenuation, (5, seed)), moved, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    return film, cv2.warpAffine(anatomy.lung.astype(np.float32), moved, (size, size))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_fitted_anatomy_has_its_lungs_where_the_film_has_them(seed):
+    film, lungs = real_film(seed)
+    fit = fit_anatomy(film)
+    found = fit.lay(fitted_anatomy(fit, SIDE).lung.astype(np.float32)) > 0.5
+    both, either = (found & (lungs > 0.5)).sum(), (found | (lungs > 0.5)).sum()
+    assert fit.likeness > 0.8
+    assert both / either > 0.7
+
+
+def test_laying_moves_a_point_where_the_stretch_says():
+    drawn = np.zeros((100, 100), np.float32)
+    drawn[40:50, 70:80] = 1  # its middle at (0.75, 0.45)
+    rows, columns = np.nonzero(Fit(0, 1.2, 1.4, 0.05, -0.1, 1.0).lay(drawn) > 0.5)
+    middle = (columns.mean() + 0.5) / 100, (rows.mean() + 0.5) / 100
+    assert middle == pytest.approx((0.5 + 1.2 * 0.25 + 0.05, 0.5 - 1.4 * 0.05 - 0.1), abs=0.005)
+
+
+@pytest.mark.parametrize("finding", PAINTED)
+def test_a_sign_changes_the_film_in_its_box_alone_and_to_the_side_it_should(finding):
+    film, _ = real_film(1)
+    variant = "pacemaker" if finding == "Support Devices" else ""
+    painted = paint(film, fit_anatomy(film), [(Sign(finding, False, "left", "mid", 0.5, variant), 0.8)], (4,))
+    assert {name for name, _ in painted.boxes} == {finding}
+    outside = np.ones(film.shape, bool)
+    for _, box in painted.boxes:
+        outside[slices(box)] = False
+        assert np.abs(painted.pixels[slices(box)].astype(int) - film[slices(box)]).max() >= VISIBLE
+    assert (painted.pixels[outside] == film[outside]).all()
+    change = (painted.pixels[~outside].astype(int) - film[~outside]).sum()
+    assert change > 0 or finding == "Pneumothorax"  # air is dark; a broken rib gains callus
+
+
+def test_what_cannot_be_seen_is_not_there():
+    white = np.full((SIDE, SIDE), 255, np.uint8)
+    film, _ = real_film(1)
+    plan = [(Sign("Lung Lesion", False, "left", "mid", 0.5), 0.8)]
+    assert paint(film, fit_anatomy(film), plan, (4,)).boxes
+    assert not paint(white, fit_anatomy(film), plan, (4,)).boxes
+
+
+def test_a_film_that_is_like_no_anatomy_stays_as_it_is(phantom):
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+    assert fit_anatomy(noise).likeness < UNLIKE
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    row = {**load_split(phantom, "train")[0], "images": [file.getvalue()], "labels": [0.0] * 14}
+    for number in range(8):
+        study = paint_study(row, 0, number, 0)
+        assert not study.boxes
+        assert study.labels == (0.0,) * 14
+        assert (np.asarray(Image.open(io.BytesIO(study.views[0].image))) == noise).all()
+
+
+def test_plans_vary_and_leave_the_borders_of_the_heart_alone():
+    plans = [plan_painting(np.random.default_rng(seed)) for seed in range(300)]
+    counts = np.bincount([len(plan) for plan in plans]) / 300
+    assert counts == pytest.approx([0.15, 0.40, 0.30, 0.15], abs=0.08)
+    named = {sign.finding for plan in plans for sign, _ in plan}
+    assert named == set(PAINTED)
+    assert "Cardiomegaly" not in named
+    assert min(sign.size for plan in plans for sign, _ in plan) < 0
+
+
+def test_every_frontal_film_is_painted_in_its_patients_split(phantom, painted):
+    for split, times in PAINTINGS.items():
+        base = {row["study_id"]: row for row in load_split(phantom, split)}
+        frontal = sum(row["projections"].count("frontal") for row in base.values())
+        rows = list(load_split(painted, split))
+        assert len(rows) == times * frontal
+        for row in rows:
+            own = base[row["study_id"].split("-")[0]]
+            assert (row["subject_id"], row["report"]) == (own["subject_id"], own["report"])
+            drawn = {box["finding"] for box in row["boxes"]}
+            for i in range(NO_FINDING):
+                assert row["labels"][i] == 1.0 if i in drawn else same(row["labels"][i], own["labels"][i])
+            disease = drawn - {DEVICES}
+            assert math.isnan(row["labels"][NO_FINDING]) if disease else same(row["labels"][-1], own["labels"][-1])
+            assert all(0 <= box["x0"] < box["x1"] <= 1 and 0 <= box["y0"] < box["y1"] <= 1 for box in row["boxes"])
+    train = [row["study_id"].split("-")[0] for row in load_split(painted, "train")]
+    assert train != sorted(train)
+
+
+def same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def test_the_same_seed_paints_the_same_and_another_does_not(phantom, painted, tmp_path):
+    prepare("painted", phantom, tmp_path / "again", workers=2)
+    prepare("painted", phantom, tmp_path / "other", workers=1, seed=1)
+    prints = [read_card(folder)["fingerprint"] for folder in (painted, tmp_path / "again", tmp_path / "other")]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_card_says_what_was_painted_and_a_batch_has_it(phantom, painted):
+    card, base = read_card(painted), read_card(phantom)
+    assert (card["dataset"], card["restricted"]) == ("painted", False)
+    assert card["notes"]["painted_from"] == f"phantom {base['fingerprint']}"
+    data = PaintedDataModule(str(painted), image_size=64, batch_size=4, eval_batch_size=4)
+    data.setup()
+    batch = next(iter(data.evaluation_loader("val")))
+    assert batch.images.shape == (4, 1, 64, 64)
+    assert batch.boxes
+
+
+def test_what_is_restricted_stays_so(phantom, tmp_path):
+    copy = shutil.copytree(phantom, tmp_path / "copy")
+    card = copy / "card.json"
+    card.write_text(card.read_text().replace('"restricted": false', '"restricted": true'))
+    assert read(copy).restricted
+    assert not read(phantom).restricted
+
+
+def test_wrong_folders_and_settings(phantom, painted, tmp_path):
+    with pytest.raises(SettingsError, match="painted already; name the folder"):
+        read(painted)
+    with pytest.raises(SettingsError, match=r"--section impression: .* was prepared for findings"):
+        read(phantom, section="impression")
+    with pytest.raises(SettingsError, match="--source csv: not known for painted"):
+        read(phantom, source="csv")
+    with pytest.raises(DataError, match=r"card\.json"):
+        read(tmp_path)
+    with pytest.raises(SettingsError, match="painted needs --raw"):
+        prepare("painted", None, tmp_path / "out")

@@ -1,0 +1,141 @@
+"""A stage 1 that starts from another: what it takes, what it checks, what it remembers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
+
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.findings import NUM_FINDINGS
+from callbacks.provenance import Provenance
+from lightning_modules.disease_classification import DiseaseClassification
+from lightning_modules.stage1_checkpoint import load_stage1
+from tests.lightning_modules.test_disease_classification import SETTINGS, loader
+from tests.quiet_trainer import quiet_trainer
+
+
+class Data(LightningDataModule):
+    """Studies of a hospital: finding 0 is positive in ``share`` of ten."""
+
+    image_size, fold = 48, None
+
+    def __init__(self, share: float, restricted: bool) -> None:
+        super().__init__()
+        self.share = share
+        self.card = {"dataset": f"hospital {share}", "fingerprint": f"f{share}", "restricted": restricted}
+
+    def training_labels(self) -> Any:
+        labels = torch.full((10, NUM_FINDINGS), math.nan)
+        labels[:, 1] = 0.0
+        labels[: int(10 * self.share), 0] = 1.0
+        return labels.numpy()
+
+    def train_dataloader(self) -> Any:
+        return loader(16, 1)
+
+    def val_dataloader(self) -> Any:
+        return loader(16, 2)
+
+
+class First(Callback):
+    """The weights before the first step."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 0:
+            self.state = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
+
+
+def fit(
+    folder: Path, data: Data, ckpt_path: Path | None = None, max_epochs: int = 1, **changes: Any
+) -> tuple[DiseaseClassification, First]:
+    """Train, write ``folder/last.ckpt``."""
+    torch.manual_seed(len(folder.name))
+    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0, **changes})
+    first = First()
+    trainer = quiet_trainer(folder, max_epochs=max_epochs, callbacks=[first, Provenance()])
+    trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    folder.mkdir(exist_ok=True)
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return module, first
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    fit(folder, Data(0.5, restricted=True), token_loss=1.0, report_terms=1.0)
+    return folder / "last.ckpt"
+
+
+def test_it_begins_with_the_others_weights_and_its_own_prevalence(source: Path, tmp_path: Path) -> None:
+    _, first = fit(tmp_path, Data(0.2, False), token_loss=1.0, report_terms=1.0, start_from=str(source))
+    theirs = torch.load(source, weights_only=True)["state_dict"]
+    moved = ("classifier.head.bias", "token_bias")
+    for name in theirs:
+        if name.startswith(("classifier.", "token_bias", "terms_head.")) and name not in moved:
+            torch.testing.assert_close(first.state[name], theirs[name], msg=name)
+    share = theirs["train_prevalence"]
+    odds = {p: math.log(p / (1 - p)) for p in (0.2, float(share[0]))}
+    for name in moved:
+        shift = first.state[name][0] - theirs[name][0]
+        assert float(shift) == pytest.approx(odds[0.2] - odds[float(share[0])], abs=1e-5)
+
+
+def test_heads_that_only_training_has_may_be_new(source: Path, tmp_path: Path) -> None:
+    module, first = fit(tmp_path, Data(0.2, False), start_from=str(source))
+    assert "token_bias" not in first.state
+    assert module.terms_head is None
+
+
+def test_the_origin_is_written_down_and_its_restriction_stays(source: Path, tmp_path: Path) -> None:
+    fit(tmp_path / "a", Data(0.2, restricted=False), start_from=str(source))
+    checkpoint = torch.load(tmp_path / "a" / "last.ckpt", weights_only=True)
+    assert checkpoint["started_from"] == {
+        "network": load_stage1(source).fingerprint,
+        "dataset": "hospital 0.5",
+        "data_fingerprint": "f0.5",
+        "restricted": True,
+    }
+    assert checkpoint["provenance"]["restricted"]
+    assert load_stage1(tmp_path / "a" / "last.ckpt").restricted
+    # And further on: what goes on from this one, or starts from it, comes from there too.
+    first = str(tmp_path / "a" / "last.ckpt")
+    fit(tmp_path / "b", Data(0.2, False), ckpt_path=tmp_path / "a" / "last.ckpt", max_epochs=2, start_from=str(source))
+    fit(tmp_path / "c", Data(0.3, False), start_from=first)
+    for name in "bc":
+        assert load_stage1(tmp_path / name / "last.ckpt").restricted
+    fit(tmp_path / "d", Data(0.3, False))
+    assert not load_stage1(tmp_path / "d" / "last.ckpt").restricted
+
+
+def test_a_training_that_goes_on_keeps_its_own_weights(source: Path, tmp_path: Path) -> None:
+    fit(tmp_path, Data(0.2, False), start_from=str(source))
+    own = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    resumed: list[torch.Tensor] = []
+
+    class Watch(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            resumed.append(pl_module.state_dict()["classifier.head.bias"].clone())
+
+    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0, "start_from": str(source)})
+    trainer = quiet_trainer(tmp_path, max_epochs=2, callbacks=[Watch(), Provenance()])
+    trainer.fit(module, datamodule=Data(0.2, False), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    torch.testing.assert_close(resumed[0], own["state_dict"]["classifier.head.bias"])
+
+
+def test_refusals(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / "none.ckpt"))
+    wider = {"qformer": {"width": 32, "layers": 1, "heads": 4, "dropout": 0.3}}
+    with pytest.raises(
+        SettingsError, match=r"another form \(qformer\.heads: 2 there, 4 here; qformer\.width: 16 there"
+    ):
+        fit(tmp_path, Data(0.2, False), start_from=str(source), **wider)
+    data = Data(0.2, False)
+    data.fold = (1, 5)  # type: ignore[assignment]
+    with pytest.raises(SettingsError, match=r"may have seen the patients of fold 1"):
+        fit(tmp_path, data, start_from=str(source))
