@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, cast
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
@@ -225,7 +225,9 @@ class DiseaseClassification(LightningModule):
         brought = {name: tensor for name, tensor in start.weights.items() if name in own}
         self.load_state_dict({**own, **brought})
         self.started_from = start.origin
-        rank_zero_info(f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']})")
+        rank_zero_only(print)(
+            f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']})"
+        )
         return start.prevalence
 
     def _start_heads(self, data: Any, learnt: Tensor | None) -> None:
