@@ -22,7 +22,14 @@ from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, findi
 from ammrg.metrics.pointing import PointingGame, pointing_scores
 from ammrg.metrics.study_predictions import StudyPredictions
 from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_maps, methods_of
-from ammrg.networks.disease_classifier import DiseaseClassifier, HeadKind, PerQueryHead, StudyViews, token_evidence
+from ammrg.networks.disease_classifier import (
+    DiseaseClassifier,
+    HeadKind,
+    PerQueryHead,
+    StudyViews,
+    log_odds,
+    token_evidence,
+)
 from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
 from ammrg.sharding import shard
@@ -123,6 +130,8 @@ class DiseaseClassification(LightningModule):
 
     tokens = 0
     """Film tokens of the last training step."""
+    new_token_bias = True
+    """No other stage 1 brought one."""
     started_from: dict[str, Any] | None = None
     """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
@@ -224,6 +233,7 @@ class DiseaseClassification(LightningModule):
         own = self.state_dict()
         brought = {name: tensor for name, tensor in start.weights.items() if name in own}
         self.load_state_dict({**own, **brought})
+        self.new_token_bias = "token_bias" not in brought
         self.started_from = start.origin
         rank_zero_only(print)(
             f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']})"
@@ -234,11 +244,13 @@ class DiseaseClassification(LightningModule):
         labels = getattr(data, "training_labels", None)
         if labels is None or not isinstance(self.classifier.head, PerQueryHead):
             return
-        targets, mask = training_targets(torch.as_tensor(labels()), self.hparams["uncertain"])
+        # What a head from elsewhere learnt among is counted without uncertain labels: so is ours then.
+        policy = self.hparams["uncertain"] if learnt is None else "ignore"
+        targets, mask = training_targets(torch.as_tensor(labels()), policy)
         share = (targets * mask).sum(0) / mask.sum(0).clamp(min=1)
         moved = self.classifier.head.start_at(share, None if learnt is None else learnt.where(learnt.isfinite(), share))
         if self.token_bias is not None:
-            self.token_bias.data.add_(moved)
+            self.token_bias.data.copy_(log_odds(share) if self.new_token_bias else self.token_bias + moved)
 
     @property
     def restricted_origin(self) -> bool:

@@ -64,7 +64,7 @@ class PerQueryHead(nn.Module):
         """
         before = self.bias.detach().clone()
         with torch.no_grad():
-            self.bias.copy_(_log_odds(prevalence) + (0 if learnt is None else before - _log_odds(learnt)))
+            self.bias.copy_(log_odds(prevalence) + (0 if learnt is None else before - log_odds(learnt)))
         return self.bias.detach() - before
 
     def forward(self, queries: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class PerQueryHead(nn.Module):
         return torch.einsum("viq,iq->vi", queries, self.weight) + self.bias
 
 
-def _log_odds(share: Tensor) -> Tensor:
+def log_odds(share: Tensor) -> Tensor:
     """Of shares of positives ``[14]``, none of which is taken for 0 or 1."""
     share = share.clamp(0.002, 0.998)
     return (share / (1 - share)).log()

@@ -91,6 +91,30 @@ def test_heads_that_only_training_has_may_be_new(source: Path, tmp_path: Path) -
     assert module.terms_head is None
 
 
+def test_a_token_bias_that_the_other_lacked_begins_at_the_prevalence(source: Path, tmp_path: Path) -> None:
+    fit(tmp_path / "plain", Data(0.5, False))
+    _, first = fit(tmp_path, Data(0.2, False), token_loss=1.0, start_from=str(tmp_path / "plain" / "last.ckpt"))
+    assert float(first.state["token_bias"][0].sigmoid()) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_uncertain_labels_move_no_bias_where_nothing_changed(tmp_path: Path) -> None:
+    class Uncertain(Data):
+        def training_labels(self) -> Any:
+            labels = super().training_labels()
+            labels[5:, 1] = -1.0
+            return labels
+
+    data = Uncertain(0.5, False)
+    fit(tmp_path / "first", data, uncertain="ones")
+    path = tmp_path / "first" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["train_prevalence"] = torch.tensor([0.5] + 13 * [0.0])
+    torch.save(checkpoint, path)
+    _, first = fit(tmp_path, data, uncertain="ones", start_from=str(path))
+    own = checkpoint["state_dict"]["classifier.head.bias"]
+    torch.testing.assert_close(first.state["classifier.head.bias"], own)
+
+
 def test_the_origin_is_written_down_and_its_restriction_stays(source: Path, tmp_path: Path) -> None:
     fit(tmp_path / "a", Data(0.2, restricted=False), start_from=str(source))
     checkpoint = torch.load(tmp_path / "a" / "last.ckpt", weights_only=True)
