@@ -32,8 +32,8 @@ from torch import Tensor, nn
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.metrics.classification import auroc, interval, patient_weights
-from ammrg.networks.disease_classifier import study_logits
-from ammrg.networks.finding_loss import finding_loss, training_targets
+from ammrg.networks.disease_classifier import log_odds, study_logits
+from ammrg.networks.finding_loss import finding_loss, prevalence, training_targets
 from ammrg.networks.visual_encoder import VisualEncoder
 from ammrg.types import StudyBatch
 from datamodules.loading import StudySampler
@@ -70,9 +70,7 @@ def train_reference(data: StudyDataModule, seconds: float) -> Reference:
     """By the clock: the same time, not the same number of steps, on every machine."""
     torch.manual_seed(0)
     network = Reference()
-    targets, mask = training_targets(torch.as_tensor(data.training_labels()))
-    share = ((targets * mask).sum(0) / mask.sum(0)).clamp(0.002, 0.998)
-    network.bias.data.copy_((share / (1 - share)).log())
+    network.bias.data.copy_(log_odds(prevalence(torch.as_tensor(data.training_labels()))))
     groups = [
         {"params": [p for p in network.parameters() if (p.ndim > 1) is matrices], "weight_decay": decay}
         for matrices, decay in ((True, WEIGHT_DECAY), (False, 0.0))

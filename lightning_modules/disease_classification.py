@@ -30,16 +30,15 @@ from ammrg.networks.disease_classifier import (
     log_odds,
     token_evidence,
 )
-from ammrg.networks.finding_loss import LossKind, finding_loss, training_targets
+from ammrg.networks.finding_loss import LossKind, finding_loss, prevalence, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
 from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
-from lightning_modules.stage1_start import read_start
+from lightning_modules.stage1_checkpoint import classifier_weights
+from lightning_modules.stage1_start import Start, read_start
 
-CLASSIFIER = "classifier."
-"""Prefix of the network's weights in a checkpoint."""
 RARE_LOGIT = -3.0
 """First bias of the report terms: most are affirmed in about one report of twenty."""
 
@@ -130,8 +129,6 @@ class DiseaseClassification(LightningModule):
 
     tokens = 0
     """Film tokens of the last training step."""
-    new_token_bias = True
-    """No other stage 1 brought one."""
     started_from: dict[str, Any] | None = None
     """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
@@ -219,11 +216,11 @@ class DiseaseClassification(LightningModule):
         if side is not None:
             self.classifier.encoder.check_films(side)
         if stage == "fit":
-            learnt = self._start(self.hparams["start_from"], data) if self.hparams["start_from"] else None
-            self._start_heads(data, learnt)
+            start = self._start(self.hparams["start_from"], data) if self.hparams["start_from"] else None
+            self._start_heads(data, start)
 
-    def _start(self, path: str, data: Any) -> Tensor:
-        """Takes the weights of another stage 1; the share of positives ``[14]`` it was trained among."""
+    def _start(self, path: str, data: Any) -> Start:
+        """Takes the weights of another stage 1."""
         if getattr(data, "fold", None) is not None:
             raise SettingsError(
                 f"model.start_from {path}: may have seen the patients of fold {data.fold[0]}, whom this network must "
@@ -233,24 +230,23 @@ class DiseaseClassification(LightningModule):
         own = self.state_dict()
         brought = {name: tensor for name, tensor in start.weights.items() if name in own}
         self.load_state_dict({**own, **brought})
-        self.new_token_bias = "token_bias" not in brought
         self.started_from = start.origin
         rank_zero_only(print)(
             f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']})"
         )
-        return start.prevalence
+        return start
 
-    def _start_heads(self, data: Any, learnt: Tensor | None) -> None:
+    def _start_heads(self, data: Any, start: Start | None) -> None:
         labels = getattr(data, "training_labels", None)
         if labels is None or not isinstance(self.classifier.head, PerQueryHead):
             return
         # What a head from elsewhere learnt among is counted without uncertain labels: so is ours then.
-        policy = self.hparams["uncertain"] if learnt is None else "ignore"
-        targets, mask = training_targets(torch.as_tensor(labels()), policy)
-        share = (targets * mask).sum(0) / mask.sum(0).clamp(min=1)
-        moved = self.classifier.head.start_at(share, None if learnt is None else learnt.where(learnt.isfinite(), share))
+        share = prevalence(torch.as_tensor(labels()), self.hparams["uncertain"] if start is None else "ignore")
+        learnt = None if start is None else start.prevalence.where(start.prevalence.isfinite(), share)
+        moved = self.classifier.head.start_at(share, learnt)
         if self.token_bias is not None:
-            self.token_bias.data.copy_(log_odds(share) if self.new_token_bias else self.token_bias + moved)
+            brought = start is not None and "token_bias" in start.weights
+            self.token_bias.data.copy_(self.token_bias + moved if brought else log_odds(share))
 
     @property
     def restricted_origin(self) -> bool:
@@ -382,8 +378,7 @@ class DiseaseClassification(LightningModule):
         """Prevalence of each finding in training, from the epoch so far: validation comes before the epoch's end."""
         seen = cast(StudyPredictions, self.predictions["fit"]).compute()
         if seen is not None:
-            targets, mask = training_targets(seen[1])
-            self.train_prevalence.copy_((targets * mask).sum(0) / mask.sum(0).clamp(min=1))
+            self.train_prevalence.copy_(prevalence(seen[1]))
 
     def choose_thresholds(self, probabilities: Tensor, labels: Tensor) -> None:
         """See :func:`ammrg.metrics.classification.choose_thresholds`; a fallback is flagged in
@@ -521,14 +516,9 @@ class DiseaseClassification(LightningModule):
         checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
         if not checkpoint["state_dict"]:
             return  # where weights are sharded the first process alone puts them together and writes
-        weights = {
-            name.removeprefix(CLASSIFIER): tensor
-            for name, tensor in checkpoint["state_dict"].items()
-            if name.startswith(CLASSIFIER)
-        }
         checkpoint["started_from"] = self.started_from
         checkpoint["classifier_config"] = self.classifier.config
-        checkpoint["classifier_fingerprint"] = tensors_fingerprint(weights)
+        checkpoint["classifier_fingerprint"] = tensors_fingerprint(classifier_weights(checkpoint["state_dict"]))
         asked = self.hparams["cam"]
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
@@ -13,6 +15,7 @@ from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
 
 PREFIX = "classifier."
+"""Of the network's weights in a checkpoint."""
 
 
 class Stage1(NamedTuple):
@@ -58,20 +61,24 @@ def load_stage1(path: str | Path) -> Stage1:
     Raises:
         CheckpointError: no such file, or a checkpoint of another module, or one whose weights do not fit.
     """
-    checkpoint = read_checkpoint(path)
+    return stage1_of(read_checkpoint(path), path)
+
+
+def classifier_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's part of a module's state, by the network's own names."""
+    return {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+
+
+def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
+    """:func:`load_stage1` of a checkpoint that was read; ``path`` is for messages."""
     if "classifier_config" not in checkpoint:
         module = checkpoint.get("provenance", {}).get("module", "another module")
         raise CheckpointError(
             f"stage1_checkpoint {path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1"
         )
     classifier = DiseaseClassifier.from_config(checkpoint["classifier_config"])
-    weights = {
-        name.removeprefix(PREFIX): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if name.startswith(PREFIX)
-    }
     try:
-        classifier.load_state_dict(weights, strict=True)
+        classifier.load_state_dict(classifier_weights(checkpoint["state_dict"]), strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"stage1_checkpoint {path}: its weights do not fit its own settings: {error}") from error
     fingerprint = tensors_fingerprint(classifier.state_dict())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ammrg.errors import SettingsError
-from lightning_modules.stage1_checkpoint import PREFIX, load_stage1, read_checkpoint
+from lightning_modules.stage1_checkpoint import PREFIX, read_checkpoint, stage1_of
 
 BROUGHT = (PREFIX, "token_bias", "terms_head.")
 """Weights that are taken: the network, and the two heads that only training has."""
@@ -39,7 +39,8 @@ def read_start(path: str, config: Mapping[str, Any]) -> Start:
         CheckpointError: no such file, or no whole checkpoint of stage 1.
         SettingsError: a network of other sizes; names every setting that differs.
     """
-    stage1 = load_stage1(path)
+    checkpoint = read_checkpoint(path)
+    stage1 = stage1_of(checkpoint, path)
     theirs, ours = dict(_flat(stage1.classifier.config)), dict(_flat(config))
     differing = [key for key in sorted({**theirs, **ours}) if key not in FREE and theirs.get(key) != ours.get(key)]
     if differing:
@@ -48,12 +49,12 @@ def read_start(path: str, config: Mapping[str, Any]) -> Start:
             f"model.start_from {path}: a network of another form ({told}); start from one that was trained with these "
             "settings, or take its settings"
         )
-    checkpoint = read_checkpoint(path)
     weights = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name.startswith(BROUGHT)}
-    kept = checkpoint["provenance"]
     origin = {
         "network": stage1.fingerprint,
-        **{key: kept[key] for key in ("dataset", "data_fingerprint", "restricted")},
+        "dataset": checkpoint["provenance"]["dataset"],
+        "data_fingerprint": stage1.data_fingerprint,
+        "restricted": stage1.restricted,
     }
     return Start(weights, checkpoint["state_dict"]["train_prevalence"], origin)
 

@@ -49,6 +49,12 @@ def training_targets(
     return targets, mask.to(labels.dtype)
 
 
+def prevalence(labels: Tensor, policy: UncertainPolicy = "ignore") -> Tensor:
+    """Share of positives among the known labels of each finding: ``[n 14]`` -> ``[14]``; 0 where none is known."""
+    targets, mask = training_targets(labels, policy)
+    return (targets * mask).sum(0) / mask.sum(0).clamp(min=1)
+
+
 def finding_loss(
     logits: Tensor,
     targets: Tensor,

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ammrg.errors import DataError, SettingsError
-from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE
+from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE, SUPPORT_DEVICES
 from ammrg.imaging.reading import read_film
 from ammrg.types import Box, Study, View
 from datamodules.prepared import PreparedFolder, Rows
@@ -28,8 +28,6 @@ from datamodules.sources.phantom.registration import fit_anatomy
 PAINTINGS = {"train": 6, "val": 1, "test": 1}
 SIDE = 256
 """Of a painted film, in pixels; a film is squashed to a square, as every transform does."""
-NO_DISEASE = "Support Devices"
-"""Leaves "No Finding" as it is."""
 
 Place = tuple[int, int, int]
 """Row of the split, film of the study, number of the painting."""
@@ -126,10 +124,11 @@ def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> St
     name = f"{row['study_id']}-{film + 1}-{number + 1}"
     root = (seed, *name.encode())
     # A prepared film has been read before; only squashing is left.
-    pixels = cv2.resize(read_film(row["images"][film]), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    fit = fit_anatomy(np.asarray(pixels, np.uint8))
+    squashed = cv2.resize(read_film(row["images"][film]), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    pixels = np.asarray(squashed, np.uint8)
+    fit = fit_anatomy(pixels)
     plan = plan_painting(np.random.default_rng(root)) if fit.likeness >= UNLIKE else []
-    painted = paint(np.asarray(pixels, np.uint8), fit, plan, root)
+    painted = paint(pixels, fit, plan, root)
     return Study(
         study_id=name,
         subject_id=row["subject_id"],
@@ -149,6 +148,6 @@ def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> St
 def _labels(own: Sequence[float], painted: set[str]) -> tuple[float, ...]:
     """A film's own labels, 1 for what was painted on it, and "No Finding" blank where that is a disease."""
     labels = [POSITIVE if name in painted else float(own[i]) for i, name in enumerate(FINDINGS)]
-    if painted - {NO_DISEASE}:
+    if painted - {FINDINGS[SUPPORT_DEVICES]}:
         labels[NO_FINDING] = math.nan
     return tuple(labels)
