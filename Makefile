@@ -47,7 +47,9 @@ $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(word
 ENV      := $(VENV)/.stamp
 AMMRG    := $(strip $(RUN_ONE) $(VENV)/bin/python -m experiments)
 TRAINER  := $(strip $(RUN_ALL) $(VENV)/bin/python -m experiments)
-FOLDER   := $(DATA)/$(DATASET)$(if $(filter nano,$(MODEL)),-nano)
+# Of the phantom, nano has a few studies; other data sets have those they have.
+PART     := $(if $(filter phantom-nano,$(DATASET)-$(MODEL)),nano)
+FOLDER   := $(DATA)/$(DATASET)$(if $(PART),-nano)
 # Prepared data in object storage (DATA=s3://bucket/prepared) are read from there; there is nothing to make.
 CARD     := $(if $(findstring ://,$(DATA)),,$(FOLDER)/card.json)
 RUN_DIR  := $(OUT)/$(DATASET)/$(RUN)
@@ -109,7 +111,7 @@ ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
 endif
 ifeq ($(call overlay,stage1),)
-$(error MODEL=$(MODEL): no such overlay; one of $(filter-out default,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml)))))
+$(error MODEL=$(MODEL): no such overlay; one of $(filter-out default sharded,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml)))))
 endif
 endif
 
@@ -153,9 +155,15 @@ data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
 ifeq ($(findstring ://,$(DATA)),)
 # Asked with a RAW or other settings, prepare compares them with those the folder was made with.
 $(CARD): $(if $(or $(RAW),$(PREPARE),$(call args,data)),FORCE) | $(ENV)
-	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(filter nano,$(MODEL)),--studies $(NANO)) $(PREPARE) $(call args,data)
+	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(PART),--studies $(NANO)) $(PREPARE) $(call args,data)
 
-$(LLM_nano)/config.json $(LLM_tiny)/config.json: $(DATA)/phantom$(if $(filter nano,$(MODEL)),-nano)/card.json | $(ENV)
+PHANTOM := $(DATA)/phantom$(if $(filter nano,$(MODEL)),-nano)/card.json
+ifneq ($(PHANTOM),$(CARD))
+$(PHANTOM):
+	@$(MAKE) data DATASET=phantom RAW= PREPARE= ARGS=
+endif
+
+$(LLM_nano)/config.json $(LLM_tiny)/config.json: $(PHANTOM) | $(ENV)
 	@$(AMMRG) models phantom --data $(dir $<) --out $(@D) --size $(MODEL)
 else ifneq ($(filter data,$(MAKECMDGOALS)),)
 $(error DATA=$(DATA) lies in object storage: prepare into a folder of this machine and copy it there)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from ammrg.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FINDINGS: tuple[str, ...] = (
     "Enlarged Cardiomediastinum",
@@ -36,6 +41,22 @@ FIVE: tuple[int, ...] = tuple(
 
 POSITIVE, NEGATIVE, UNCERTAIN, BLANK = 1.0, 0.0, -1.0, math.nan
 UncertainPolicy = Literal["ignore", "ones", "zeros", "smooth"]
+
+
+def check_labels(labels: Tensor, study_ids: Sequence[str] = ()) -> None:
+    """Refuse a label outside {1, 0, -1, NaN}; labels ``[b 14]``.
+
+    Raises:
+        DataError: names its study (one of ``study_ids``, where given) and finding.
+    """
+    known = labels.isnan() | (labels == POSITIVE) | (labels == 0) | (labels == UNCERTAIN)
+    if not known.all():
+        row, finding = (~known).nonzero()[0].tolist()
+        study = study_ids[row] if study_ids else f"in row {row}"
+        raise DataError(
+            f"labels: {FINDINGS[finding]} of study {study} is {labels[row, finding].item():g}; a label is 1, 0, "
+            "-1 (uncertain) or blank. Correct the label table and prepare the data again."
+        )
 
 
 def is_unlabelled(labels: Sequence[float]) -> bool:

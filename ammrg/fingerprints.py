@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,13 @@ def tensors_fingerprint(tensors: Mapping[str, Tensor]) -> str:
 def json_fingerprint(value: Any) -> str:
     """sha256 (first 16 hex digits) of the canonical JSON form of a value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def id_codes(ids: Iterable[str]) -> Tensor:
+    """Each different id as 64 bits of its blake2b hash: int64 ``[n]``, ascending; an empty id, of nobody known, is left
+    out. Two sets of ids meet where their codes do."""
+    codes = {int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), signed=True) for one in ids if one}
+    return torch.tensor(sorted(codes), dtype=torch.int64)
 
 
 def file_fingerprint(path: Path) -> str:

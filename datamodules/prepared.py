@@ -18,10 +18,11 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 
 from ammrg.errors import DataError
-from ammrg.findings import NUM_FINDINGS
+from ammrg.findings import NUM_FINDINGS, check_labels
 from datamodules.format import CARD, INDEX, ROWS_PER_GROUP, VERSION, shard_name
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class PreparedFolder:
         """Ids, texts and labels of a whole split; one small file for all, read once.
 
         Raises:
-            DataError: no such split, or an index that is missing, broken or not the card's.
+            DataError: no such split, an index that is missing, broken or not the card's, or a label that is none.
         """
         expected = self.split_size(split)
         if split not in self._indices:
@@ -144,12 +145,14 @@ class PreparedFolder:
                 )
             columns = {name: table[name].to_pylist() for name in ("study_id", "subject_id", "report", "labels")}
             shards = np.asarray(table["shard"], np.int64)
+            labels = np.asarray(columns["labels"], np.float32).reshape(-1, NUM_FINDINGS)
+            check_labels(torch.from_numpy(labels), columns["study_id"])
             starts = np.flatnonzero(np.diff(shards, prepend=-1))
             self._indices[split] = SplitIndex(
                 columns["study_id"],
                 columns["subject_id"],
                 columns["report"],
-                np.asarray(columns["labels"], np.float32).reshape(-1, NUM_FINDINGS),
+                labels,
                 shards,
                 np.arange(len(shards)) - np.repeat(starts, np.diff(starts, append=len(shards))),
             )

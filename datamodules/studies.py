@@ -387,6 +387,19 @@ class StudyDataModule(LightningDataModule):
         """Labels of the studies to train on: ``[m 14]``, 1, 0, -1, NaN."""
         return self.prepared.index("train").labels[self.training_rows()]
 
+    def training_patients(self) -> set[str]:
+        """Subject ids of the train split, but those of the left-out fold; nobody, where films show no patient."""
+        if not self.card["restricted"]:
+            return set()
+        subjects = self.prepared.index("train").subject_ids
+        return {one for one, left_out in zip(subjects, self.in_left_out_fold(), strict=True) if not left_out}
+
+    def held_out_patients(self) -> set[str]:
+        """Subject ids of the validation and test splits that there are; nobody, where films show no patient."""
+        if not self.card["restricted"]:
+            return set()
+        return {one for split in ("val", "test") if split in self.card["counts"] for one in self.ids(split)[1]}
+
     def training_order(self, seed: int) -> Callable[[int], NDArray[np.int64]]:
         """Epoch -> the keys of its studies, in order: ``[m 2]`` (row, copy)."""
         kept, index = self.training_rows(), self.prepared.index("train")

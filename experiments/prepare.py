@@ -17,10 +17,12 @@ from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.shards import write_shards
 from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
+from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES
 from experiments.run_settings import differences
 
-PHANTOM_SIZE, DEFAULT_SIZE = 256, 512
+DEFAULT_SIZE = 512
+DRAWN_SIZE = {"phantom": 256, "painted": PAINTED_SIDE}
 SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
 SETTINGS = "prepare.json"
 
@@ -44,7 +46,8 @@ def prepare(
         dataset: one of :data:`datamodules.sources.DATASETS`; ``r2gen`` is any annotation.json.
         raw: folder of the raw data; the phantom has none.
         out: folder of the shards.
-        size: a film's shorter side is at most this many pixels; None: 256 for the phantom, 512 elsewhere.
+        size: a film's shorter side is at most this many pixels; None: 256 where films are drawn or painted, which is
+            the only size of painted ones, and 512 elsewhere.
         workers: processes; None takes one a core.
         section: the text a model shall write.
         source: which layout, where a folder holds several.
@@ -61,9 +64,12 @@ def prepare(
             something else or is being prepared by another process, or a file cannot be read or written.
     """
     phantom = dataset == "phantom"
-    side = (PHANTOM_SIZE if phantom else DEFAULT_SIZE) if size is None else size
+    side = DRAWN_SIZE.get(dataset, DEFAULT_SIZE) if size is None else size
     if not SMALLEST_SIZE <= side <= LARGEST_SIZE:
         raise SettingsError(f"--size {side}: must lie between {SMALLEST_SIZE} and {LARGEST_SIZE} pixels")
+    painted = dataset == "painted"
+    if painted and side != PAINTED_SIDE:
+        raise SettingsError(f"--size {side}: painted films have {PAINTED_SIDE} pixels a side; leave it out")
     if studies is not None and not phantom:
         raise SettingsError(f"--studies is for the phantom; {dataset} has the studies it has")
     counts = dict(studies or SPLIT_SIZES) if phantom else None
@@ -76,6 +82,9 @@ def prepare(
         "seed": seed,
         "studies": counts,
     }
+    if painted:
+        # Their raw data are prepared films, which may be prepared anew in the same place.
+        settings["raw_fingerprint"] = None if raw is None or not raw.is_dir() else read_card(raw)["fingerprint"]
     try:
         finished = (out / CARD).exists()
         check_kept(out / SETTINGS, settings, finished)
@@ -140,8 +149,8 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as settings: {error}; prepare into another folder") from error
     asked = dict(settings)
-    for key in ("raw", "source"):
-        if finished and asked[key] is None:
+    for key in ("raw", "source", "raw_fingerprint"):
+        if finished and key in asked and asked[key] is None:
             asked[key] = kept.get(key)
     changed = differences(kept, asked)
     if changed:
@@ -241,12 +250,14 @@ def parser() -> argparse.ArgumentParser:
         epilog="Research use only.",
     )
     arguments.add_argument("--dataset", required=True, choices=DATASETS)
-    arguments.add_argument("--raw", type=Path, help="folder of the raw data (the phantom needs none)")
+    arguments.add_argument(
+        "--raw", type=Path, help="folder of the raw data; of painted, a prepared folder (the phantom needs none)"
+    )
     arguments.add_argument("--out", type=Path, help="folder of the shards (default: data/DATASET)")
     arguments.add_argument(
         "--size",
         type=int,
-        help=f"shorter side of a film in pixels, at most ({PHANTOM_SIZE} phantom, {DEFAULT_SIZE} else)",
+        help=f"shorter side of a film in pixels, at most (256 where films are drawn or painted, {DEFAULT_SIZE} else)",
     )
     arguments.add_argument("--workers", type=positive, help="processes (default: one a core)")
     arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
@@ -254,7 +265,10 @@ def parser() -> argparse.ArgumentParser:
         "--source", help="which layout, where a folder holds several: r2gen, csv or xml (default: the first present)"
     )
     arguments.add_argument(
-        "--seed", type=int, default=0, help="of the phantom, of a split made here, and of the order of training studies"
+        "--seed",
+        type=int,
+        default=0,
+        help="of what is drawn or painted, of a split made here, and of the order of training studies",
     )
     arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=2400,val=150,test=240")
     arguments.add_argument(

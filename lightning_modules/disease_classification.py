@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
-from ammrg.fingerprints import tensors_fingerprint
+from ammrg.fingerprints import id_codes, tensors_fingerprint
 from ammrg.gathering import gather_all, weight_of_mean
 from ammrg.memory.regions import MinedFilm
 from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, finding_scores
@@ -36,9 +36,12 @@ from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.ranges import check_ranges
 from lightning_modules.stage1_checkpoint import classifier_weights
 from lightning_modules.stage1_start import Start, read_start
 
+ABOVE_ZERO = ("lr", "bootstrap")
+NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
 RARE_LOGIT = -3.0
 """First bias of the report terms: most are affirmed in about one report of twenty."""
 
@@ -121,6 +124,7 @@ class DiseaseClassification(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_ranges(self.hparams, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
         self.scores: dict[str, dict[str, Any]] = {}
         self.configure_models()
         self.configure_losses()
@@ -129,6 +133,8 @@ class DiseaseClassification(LightningModule):
 
     tokens = 0
     """Film tokens of the last training step."""
+    seen_patients: Tensor = torch.empty(0, dtype=torch.int64)
+    """:func:`ammrg.fingerprints.id_codes` of whom this network was trained on, here and before."""
     started_from: dict[str, Any] | None = None
     """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
@@ -216,6 +222,8 @@ class DiseaseClassification(LightningModule):
         if side is not None:
             self.classifier.encoder.check_films(side)
         if stage == "fit":
+            patients = getattr(data, "training_patients", None)
+            self.seen_patients = id_codes(patients() if patients else ())
             start = self._start(self.hparams["start_from"], data) if self.hparams["start_from"] else None
             self._start_heads(data, start)
 
@@ -226,15 +234,22 @@ class DiseaseClassification(LightningModule):
                 f"model.start_from {path}: may have seen the patients of fold {data.fold[0]}, whom this network must "
                 "not see; train folds (FOLDS=) of a stage 1 that starts from scratch, or from pretrained parts"
             )
-        start = read_start(path, self.classifier.config)
+        held_out = getattr(data, "held_out_patients", None)
+        start = read_start(path, self.classifier.config, held_out() if held_out else ())
         own = self.state_dict()
         brought = {name: tensor for name, tensor in start.weights.items() if name in own}
         self.load_state_dict({**own, **brought})
         self.started_from = start.origin
+        self._have_seen(start.seen_patients)
+        size = start.origin["image_size"]
         rank_zero_only(print)(
-            f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']})"
+            f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']}, films of "
+            f"{size} pixels{'' if size == data.image_size else f', here {data.image_size}'})"
         )
         return start
+
+    def _have_seen(self, patients: Tensor) -> None:
+        self.seen_patients = torch.cat([self.seen_patients, patients]).unique()
 
     def _start_heads(self, data: Any, start: Start | None) -> None:
         labels = getattr(data, "training_labels", None)
@@ -517,6 +532,7 @@ class DiseaseClassification(LightningModule):
         if not checkpoint["state_dict"]:
             return  # where weights are sharded the first process alone puts them together and writes
         checkpoint["started_from"] = self.started_from
+        checkpoint["seen_patients"] = self.seen_patients
         checkpoint["classifier_config"] = self.classifier.config
         checkpoint["classifier_fingerprint"] = tensors_fingerprint(classifier_weights(checkpoint["state_dict"]))
         asked = self.hparams["cam"]
@@ -525,6 +541,7 @@ class DiseaseClassification(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Where the weights came from; a training that goes on within an epoch takes up its predictions so far."""
         self.started_from = checkpoint.get("started_from")
+        self._have_seen(checkpoint.get("seen_patients", self.seen_patients))
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer
         if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
             cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])

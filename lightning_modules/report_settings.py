@@ -11,6 +11,7 @@ from ammrg.networks.decoding import check_decoding
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.report_generator import PARTS, ReportGenerator
 from ammrg.text.prompts import template_fields
+from lightning_modules.ranges import check_ranges
 
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
 NOT_NEGATIVE = (
@@ -32,14 +33,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: the first that is out of range, unknown, or does not go with the others.
     """
-    for name in ABOVE_ZERO:
-        if settings[name] is not None and not settings[name] > 0:
-            raise SettingsError(f"model.{name} ({settings[name]}) must be above 0")
-    for name in NOT_NEGATIVE:
-        if settings[name] is not None and not settings[name] >= 0:
-            raise SettingsError(f"model.{name} ({settings[name]}) must not be negative")
-    if not 0 <= settings["final_lr_fraction"] <= 1:
-        raise SettingsError(f"model.final_lr_fraction ({settings['final_lr_fraction']}) must lie between 0 and 1")
+    check_ranges(settings, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
     if settings["named_findings"] == "labels" and "findings" not in template_fields(settings["instruction"]):
         raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
     check_parts(settings)

@@ -43,15 +43,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: no such file, or one that is no whole checkpoint.
     """
-    if not Path(path).is_file():
+    file = Path(path).expanduser()
+    if not file.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; train the stage first (make stage1, make stage2)")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        checkpoint = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds for a broken file
         raise CheckpointError(
             f"{path}: not a whole checkpoint ({type(error).__name__}); it was cut short or is another kind of "
-            "file. Remove it, and the same command trains or resumes from the one before it"
+            "file. Where a training of yours wrote it, remove it: the same training goes on from the one before it"
         ) from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise CheckpointError(f"{path}: holds no checkpoint of a training; name a best.ckpt or last.ckpt")
     return checkpoint
 
 
@@ -71,20 +74,18 @@ def classifier_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
     """:func:`load_stage1` of a checkpoint that was read; ``path`` is for messages."""
-    if "classifier_config" not in checkpoint:
+    if not {"classifier_config", "classifier_fingerprint", "provenance"} <= checkpoint.keys():
         module = checkpoint.get("provenance", {}).get("module", "another module")
-        raise CheckpointError(
-            f"stage1_checkpoint {path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1"
-        )
+        raise CheckpointError(f"{path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1")
     classifier = DiseaseClassifier.from_config(checkpoint["classifier_config"])
     try:
         classifier.load_state_dict(classifier_weights(checkpoint["state_dict"]), strict=True)
     except RuntimeError as error:
-        raise CheckpointError(f"stage1_checkpoint {path}: its weights do not fit its own settings: {error}") from error
+        raise CheckpointError(f"{path}: its weights do not fit its own settings: {error}") from error
     fingerprint = tensors_fingerprint(classifier.state_dict())
     if fingerprint != checkpoint["classifier_fingerprint"]:
         raise CheckpointError(
-            f"stage1_checkpoint {path}: weights have fingerprint {fingerprint}, the file says "
+            f"{path}: weights have fingerprint {fingerprint}, the file says "
             f"{checkpoint['classifier_fingerprint']}: it was changed or is damaged; train stage 1 again"
         )
     kept = checkpoint["provenance"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-from ammrg.errors import SettingsError
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.fingerprints import id_codes
 from lightning_modules.stage1_checkpoint import PREFIX, read_checkpoint, stage1_of
 
 BROUGHT = (PREFIX, "token_bias", "terms_head.")
@@ -24,23 +26,32 @@ class Start(NamedTuple):
     prevalence: Tensor
     """``[14]``: share of positives among the studies they were trained on; NaN where none was labelled."""
     origin: dict[str, Any]
-    """For checkpoints to come: ``network`` (fingerprint), ``dataset``, ``data_fingerprint``, ``restricted``."""
+    """For checkpoints to come: ``network`` (fingerprint), ``dataset``, ``data_fingerprint``, ``image_size``,
+    ``restricted``."""
+    seen_patients: Tensor
+    """:func:`ammrg.fingerprints.id_codes` of the patients it was trained on, and those before it."""
 
 
-def read_start(path: str, config: Mapping[str, Any]) -> Start:
+def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] = ()) -> Start:
     """Read a checkpoint of stage 1 to start another from.
 
     Args:
         path: the checkpoint.
         config: :attr:`ammrg.networks.disease_classifier.DiseaseClassifier.config` of the network that will take the
             weights.
+        held_out: ids of the patients who shall judge it: those of validation and test. An id that both data sets have
+            counts as the same patient.
 
     Raises:
         CheckpointError: no such file, or no whole checkpoint of stage 1.
-        SettingsError: a network of other sizes; names every setting that differs.
+        SettingsError: a network of other sizes (names every setting that differs), or one that was trained on patients
+            who are held out.
     """
-    checkpoint = read_checkpoint(path)
-    stage1 = stage1_of(checkpoint, path)
+    try:
+        checkpoint = read_checkpoint(path)
+        stage1 = stage1_of(checkpoint, path)
+    except CheckpointError as error:
+        raise CheckpointError(f"model.start_from: {error}") from error
     theirs, ours = dict(_flat(stage1.classifier.config)), dict(_flat(config))
     differing = [key for key in sorted({**theirs, **ours}) if key not in FREE and theirs.get(key) != ours.get(key)]
     if differing:
@@ -49,14 +60,28 @@ def read_start(path: str, config: Mapping[str, Any]) -> Start:
             f"model.start_from {path}: a network of another form ({told}); start from one that was trained with these "
             "settings, or take its settings"
         )
+    seen = checkpoint.get("seen_patients")
+    if seen is None:
+        raise CheckpointError(
+            f"model.start_from {path}: does not say which patients it has seen, which may be those who are "
+            "validation or test here; train it again"
+        )
+    known = int(torch.isin(id_codes(held_out), seen).sum())
+    if known:
+        raise SettingsError(
+            f"model.start_from {path}: was trained on {known} of the {len(set(held_out))} patients who are validation "
+            "or test here, so that scores would be of films it knows; start from one of other patients, or of the same "
+            "split of these"
+        )
     weights = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name.startswith(BROUGHT)}
     origin = {
         "network": stage1.fingerprint,
         "dataset": checkpoint["provenance"]["dataset"],
         "data_fingerprint": stage1.data_fingerprint,
+        "image_size": stage1.image_size,
         "restricted": stage1.restricted,
     }
-    return Start(weights, checkpoint["state_dict"]["train_prevalence"], origin)
+    return Start(weights, checkpoint["state_dict"]["train_prevalence"], origin, seen)
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -121,6 +121,20 @@ def test_args_belong_to_the_target_that_is_named(tmp_path: Path) -> None:
     assert "--model.lr=0.5" in fits[1]
 
 
+def test_nano_makes_the_phantom_small_and_takes_another_data_set_whole(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    shown = make("-n", "memories", "DATASET=r2gen", "RAW=/raw", "MODEL=nano", *paths).stdout
+    prepared = [line for line in shown.splitlines() if "experiments prepare" in line]
+    assert [("r2gen" in line, "--studies" in line, "--raw /raw" in line) for line in prepared] == [
+        (True, False, True),
+        (False, True, False),  # for the language model, which is trained on the phantom's reports
+    ]
+    assert f"--data.folder={tmp_path}/data/r2gen " in shown
+
+
 @pytest.mark.parametrize("image", ["", "IMAGE=no_such_film.png"])
 def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> None:
     done = make("-n", "predict", *filter(None, [image]))

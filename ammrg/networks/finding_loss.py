@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ammrg.errors import DataError, SettingsError
-from ammrg.findings import FINDINGS, POSITIVE, UNCERTAIN, UncertainPolicy
+from ammrg.errors import SettingsError
+from ammrg.findings import UNCERTAIN, UncertainPolicy, check_labels
 
 SMOOTH_TARGET = 0.7
 """What "uncertain" becomes under ``smooth``: the mean of U(0.55, 0.85) (Pham et al. 2021, "U-ones + label smoothing").
@@ -27,17 +27,10 @@ def training_targets(
     Blank is negative; -1 follows the policy; an unlabelled study (14 NaN) teaches nothing.
 
     Raises:
-        DataError: a label outside {1, 0, -1, NaN}, by its study (one of ``study_ids``, where given) and finding.
+        DataError: see :func:`ammrg.findings.check_labels`.
         SettingsError: an unknown policy.
     """
-    known = labels.isnan() | (labels == POSITIVE) | (labels == 0) | (labels == UNCERTAIN)
-    if not known.all():
-        row, finding = (~known).nonzero()[0].tolist()
-        study = study_ids[row] if study_ids else f"in row {row}"
-        raise DataError(
-            f"labels: {FINDINGS[finding]} of study {study} is {labels[row, finding].item():g}; a label is 1, 0, "
-            "-1 (uncertain) or blank. Correct the label table and prepare the data again."
-        )
+    check_labels(labels, study_ids)
     uncertain = labels == UNCERTAIN
     becomes = {"ignore": 0.0, "ones": 1.0, "zeros": 0.0, "smooth": SMOOTH_TARGET}
     if policy not in becomes:

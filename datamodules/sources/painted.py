@@ -15,7 +15,7 @@ from typing import Any, overload
 import cv2
 import numpy as np
 
-from ammrg.errors import DataError, SettingsError
+from ammrg.errors import DataError, ReadError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE, SUPPORT_DEVICES
 from ammrg.imaging.reading import read_film
 from ammrg.types import Box, Study, View
@@ -24,6 +24,7 @@ from datamodules.sources import SPLITS, Section, SourceReading, check_source
 from datamodules.sources.phantom.films import encode_png
 from datamodules.sources.phantom.painting import UNLIKE, paint, plan_painting
 from datamodules.sources.phantom.registration import fit_anatomy
+from datamodules.sources.phantom.signs import PixelBox
 
 PAINTINGS = {"train": 6, "val": 1, "test": 1}
 SIDE = 256
@@ -113,7 +114,8 @@ def _rows(folder: str, split: str) -> Rows:
 
 
 def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> Study:
-    """One film of a study with drawn signs on it; the same for the same arguments.
+    """One film of a study with drawn signs on it; the same for the same arguments. A film that cannot be read comes as
+    it is, for the shards' writer to set aside with its reason.
 
     Args:
         row: the study, as prepared.
@@ -122,27 +124,32 @@ def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> St
         seed: of the signs and their places.
     """
     name = f"{row['study_id']}-{film + 1}-{number + 1}"
-    root = (seed, *name.encode())
-    # A prepared film has been read before; only squashing is left.
-    squashed = cv2.resize(read_film(row["images"][film]), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    pixels = np.asarray(squashed, np.uint8)
-    fit = fit_anatomy(pixels)
-    plan = plan_painting(np.random.default_rng(root)) if fit.likeness >= UNLIKE else []
-    painted = paint(pixels, fit, plan, root)
+    image, boxes = _paint_film(row["images"][film], (seed, *name.encode()))
     return Study(
         study_id=name,
         subject_id=row["subject_id"],
         split=row["split"],
-        views=(View(encode_png(painted.pixels), "frontal"),),
+        views=(View(image, "frontal"),),
         findings=row["findings"],
         impression=row["impression"],
         indication=row["indication"],
-        labels=_labels(row["labels"], {finding for finding, _ in painted.boxes}),
+        labels=_labels(row["labels"], {finding for finding, _ in boxes}),
         source="painted",
-        boxes=tuple(
-            Box(0, FINDINGS.index(finding), *(corner / SIDE for corner in box)) for finding, box in painted.boxes
-        ),
+        boxes=tuple(Box(0, FINDINGS.index(finding), *(corner / SIDE for corner in box)) for finding, box in boxes),
     )
+
+
+def _paint_film(image: bytes, root: Sequence[int]) -> tuple[bytes, tuple[tuple[str, PixelBox], ...]]:
+    """A prepared film painted, and the boxes of its signs by their findings."""
+    try:
+        film = read_film(image)
+    except ReadError:
+        return image, ()
+    pixels = np.asarray(cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    fit = fit_anatomy(pixels)
+    plan = plan_painting(np.random.default_rng(root)) if fit.likeness >= UNLIKE else []
+    painted = paint(pixels, fit, plan, root)
+    return encode_png(painted.pixels), painted.boxes
 
 
 def _labels(own: Sequence[float], painted: set[str]) -> tuple[float, ...]:

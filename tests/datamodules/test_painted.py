@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import shutil
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -88,6 +91,15 @@ def test_what_cannot_be_seen_is_not_there():
     assert not paint(white, fit_anatomy(film), plan, (4,)).boxes
 
 
+@pytest.mark.parametrize("grey", [0, 2, 253, 255])
+def test_the_darkest_and_the_whitest_pixels_move_to_the_side_of_the_sign_or_not_at_all(grey):
+    film, _ = real_film(1)
+    plain = np.full_like(film, grey)
+    for strength in (0.15, 0.8):
+        painted = paint(plain, fit_anatomy(film), [(Sign("Lung Lesion", False, "left", "mid", 0.5), strength)], (4,))
+        assert (painted.pixels >= grey).all()
+
+
 def test_a_film_that_is_like_no_anatomy_stays_as_it_is(phantom):
     noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
     assert fit_anatomy(noise).likeness < UNLIKE
@@ -160,6 +172,47 @@ def test_what_is_restricted_stays_so(phantom, tmp_path):
     assert not read(phantom).restricted
 
 
+def changed(path, column, row, value):
+    """Put another value into a Parquet file."""
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    values[row] = value
+    place, field = table.schema.get_field_index(column), table.schema.field(column)
+    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), path)
+
+
+def test_a_film_that_cannot_be_read_is_set_aside_by_name(phantom, tmp_path):
+    copy = shutil.copytree(phantom, tmp_path / "copy", ignore=shutil.ignore_patterns(".cache"))
+    first = load_split(phantom, "train")[0]
+    place = first["projections"].index("frontal")
+    images = [b"rotten" if number == place else image for number, image in enumerate(first["images"])]
+    changed(copy / "train-00000.parquet", "images", 0, images)
+    card = prepare("painted", copy, tmp_path / "out", workers=1, max_rejected=1.0)
+    assert card["rejected"] == PAINTINGS["train"]
+    lines = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    name = f"{first['study_id']}-{place + 1}"
+    assert {line["study_id"] for line in lines} == {f"{name}-{number + 1}" for number in range(PAINTINGS["train"])}
+    assert name not in {row["study_id"].rpartition("-")[0] for row in load_split(tmp_path / "out", "train")}
+
+
+def test_a_label_that_is_none_is_named_by_its_study(phantom, tmp_path):
+    copy = shutil.copytree(phantom, tmp_path / "copy", ignore=shutil.ignore_patterns(".cache"))
+    index = pq.read_table(copy / "index.parquet")
+    changed(copy / "index.parquet", "labels", 5, [0.0] * 3 + [2.0] + [0.0] * 10)
+    with pytest.raises(DataError, match=rf"Lung Lesion of study {index['study_id'][5]} is 2; a label is 1, 0, -1"):
+        prepare("painted", copy, tmp_path / "out", workers=1)
+
+
+def test_films_that_were_prepared_anew_are_not_the_painted_ones(phantom, tmp_path):
+    copy = shutil.copytree(phantom, tmp_path / "copy")
+    prepare("painted", copy, tmp_path / "out", workers=1)
+    assert prepare("painted", None, tmp_path / "out") == prepare("painted", copy, tmp_path / "out")
+    card = copy / "card.json"
+    card.write_text(card.read_text().replace(read_card(copy)["fingerprint"], "anew"))
+    with pytest.raises(SettingsError, match=r"raw_fingerprint: \w+ \(kept\) -> anew \(asked\)"):
+        prepare("painted", copy, tmp_path / "out")
+
+
 def test_wrong_folders_and_settings(phantom, painted, tmp_path):
     with pytest.raises(SettingsError, match="painted already; name the folder"):
         read(painted)
@@ -169,5 +222,7 @@ def test_wrong_folders_and_settings(phantom, painted, tmp_path):
         read(phantom, source="csv")
     with pytest.raises(DataError, match=r"card\.json"):
         read(tmp_path)
+    with pytest.raises(SettingsError, match="--size 128: painted films have 256 pixels a side"):
+        prepare("painted", phantom, tmp_path / "out", size=128)
     with pytest.raises(SettingsError, match="painted needs --raw"):
         prepare("painted", None, tmp_path / "out")

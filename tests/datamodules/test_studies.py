@@ -119,6 +119,18 @@ def test_a_fold_is_left_out_of_training_and_alone_in_prediction(folder):
         module(folder, folds=2, left_out_fold=2)
 
 
+def test_patients_who_are_trained_on_and_those_who_judge(folder):
+    assert module(folder).training_patients() == {f"train-p{i}" for i in range(11)}
+    folds = [module(folder, folds=2, left_out_fold=fold).training_patients() for fold in (0, 1)]
+    assert folds[0] | folds[1] == module(folder).training_patients()
+    assert not folds[0] & folds[1]
+    held_out = {f"val-p{i}" for i in range(5)} | {f"test-p{i}" for i in range(7)}
+    assert module(folder, folds=2, left_out_fold=0).held_out_patients() == held_out
+    drawn = module(folder)
+    drawn.prepared.card["restricted"] = False
+    assert drawn.training_patients() == drawn.held_out_patients() == set()
+
+
 def test_each_epoch_has_its_own_order_and_variation_for_any_number_of_workers(folder):
     def epochs(workers: int, seed: int) -> list[tuple[list[str], dict[str, torch.Tensor]]]:
         loader = module(folder, num_workers=workers, seed=seed).train_dataloader()

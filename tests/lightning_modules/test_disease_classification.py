@@ -351,6 +351,12 @@ def test_a_new_head_starts_at_the_prevalence_of_the_training_studies(tmp_path: P
         ({"loss": "hinge"}, r"model\.loss: found 'hinge'"),
         ({"loss": "asymmetric", "margin": 1.5}, r"model\.margin: found 1\.5"),
         ({"pos_weight": [1.0]}, r"model\.pos_weight: found 1 values"),
+        ({"lr": 0.0}, r"model\.lr \(0\.0\) must be above 0"),
+        ({"bootstrap": 0}, r"model\.bootstrap \(0\) must be above 0"),
+        ({"token_loss": -1.0}, r"model\.token_loss \(-1\.0\) must not be negative"),
+        ({"report_terms": -1.0}, r"model\.report_terms \(-1\.0\) must not be negative"),
+        ({"warmup_steps": -1}, r"model\.warmup_steps \(-1\) must not be negative"),
+        ({"final_lr_fraction": 2.0}, r"model\.final_lr_fraction \(2\.0\) must lie between 0 and 1"),
     ],
 )
 def test_wrong_settings_are_told_at_once(changes: dict[str, Any], message: str) -> None:

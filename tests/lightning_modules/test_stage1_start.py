@@ -12,6 +12,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import NUM_FINDINGS
+from ammrg.fingerprints import id_codes
 from callbacks.provenance import Provenance
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1
@@ -22,12 +23,18 @@ from tests.quiet_trainer import quiet_trainer
 class Data(LightningDataModule):
     """Studies of a hospital: finding 0 is positive in ``share`` of ten."""
 
-    image_size, fold = 48, None
+    fold = None
 
-    def __init__(self, share: float, restricted: bool) -> None:
+    def __init__(self, share: float, restricted: bool, image_size: int = 48, **patients: set[str]) -> None:
         super().__init__()
-        self.share = share
+        self.share, self.image_size, self.patients = share, image_size, patients
         self.card = {"dataset": f"hospital {share}", "fingerprint": f"f{share}", "restricted": restricted}
+
+    def training_patients(self) -> set[str]:
+        return self.patients.get("train", set())
+
+    def held_out_patients(self) -> set[str]:
+        return self.patients.get("held_out", set())
 
     def training_labels(self) -> Any:
         labels = torch.full((10, NUM_FINDINGS), math.nan)
@@ -122,6 +129,7 @@ def test_the_origin_is_written_down_and_its_restriction_stays(source: Path, tmp_
         "network": load_stage1(source).fingerprint,
         "dataset": "hospital 0.5",
         "data_fingerprint": "f0.5",
+        "image_size": 48,
         "restricted": True,
     }
     assert checkpoint["provenance"]["restricted"]
@@ -151,14 +159,44 @@ def test_a_training_that_goes_on_keeps_its_own_weights(source: Path, tmp_path: P
     torch.testing.assert_close(resumed[0], own["state_dict"]["classifier.head.bias"])
 
 
+def test_it_may_not_have_seen_who_judges_it(tmp_path: Path) -> None:
+    """Nor may what it started from itself, or a run it went on from."""
+    fit(tmp_path / "a", Data(0.5, True, train={"1", "2"}))
+    first = str(tmp_path / "a" / "last.ckpt")
+    fit(tmp_path / "b", Data(0.2, True, train={"3", ""}, held_out={"4"}), start_from=first)
+    for folder, others in (("a", {"1", "5"}), ("b", {"2"}), ("b", {"3", "6"})):
+        with pytest.raises(SettingsError, match=rf"trained on 1 of the {len(others)} patients who are validation"):
+            fit(tmp_path / "c", Data(0.2, True, held_out=others), start_from=str(tmp_path / folder / "last.ckpt"))
+    seen = torch.load(tmp_path / "b" / "last.ckpt", weights_only=True)["seen_patients"]
+    torch.testing.assert_close(seen, id_codes(["1", "2", "3"]))
+    fit(tmp_path / "c", Data(0.2, True, held_out={""}), start_from=str(tmp_path / "b" / "last.ckpt"))  # nobody known
+
+
+def test_another_film_size_is_said(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, Data(0.2, False), start_from=str(source))
+    assert "films of 48 pixels)" in capsys.readouterr().out
+    fit(tmp_path / "larger", Data(0.2, False, image_size=64), start_from=str(source))
+    assert "films of 48 pixels, here 64)" in capsys.readouterr().out
+
+
 def test_refusals(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
+    with pytest.raises(CheckpointError, match=r"model\.start_from: .*none.ckpt: no such checkpoint"):
         fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / "none.ckpt"))
     wider = {"qformer": {"width": 32, "layers": 1, "heads": 4, "dropout": 0.3}}
     with pytest.raises(
         SettingsError, match=r"another form \(qformer\.heads: 2 there, 4 here; qformer\.width: 16 there"
     ):
         fit(tmp_path, Data(0.2, False), start_from=str(source), **wider)
+    silent = torch.load(source, weights_only=True)
+    del silent["seen_patients"]
+    torch.save(silent, tmp_path / "silent.ckpt")
+    with pytest.raises(CheckpointError, match="does not say which patients it has seen"):
+        fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / "silent.ckpt"))
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    torch.save({"state_dict": {}, "classifier_config": {}}, tmp_path / "bare.ckpt")
+    for name, message in (("list", "holds no checkpoint of a training"), ("bare", "name a checkpoint of stage 1")):
+        with pytest.raises(CheckpointError, match=rf"model\.start_from: .*{name}\.ckpt: .*{message}"):
+            fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / f"{name}.ckpt"))
     data = Data(0.2, False)
     data.fold = (1, 5)  # type: ignore[assignment]
     with pytest.raises(SettingsError, match=r"may have seen the patients of fold 1"):

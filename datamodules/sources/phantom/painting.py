@@ -76,8 +76,9 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Sequence[tuple[Sign, float]],
                 boxes.append((sign.finding, box))
     grey = np.clip(film.astype(np.float32) / 255.0, BLACK, WHITE)
     odds = np.log(grey / (1.0 - grey)) + np.float32(SLOPE) * added
-    painted = np.clip(255.0 / (1.0 + np.exp(-odds)) + 0.5, 0, 255).astype(np.uint8)
-    painted = np.where(added != 0, painted, film)
+    # Only the change is laid on the film: black and white beyond what can be told stay as they are.
+    lift = 255.0 * (1.0 / (1.0 + np.exp(-odds)) - grey)
+    painted = np.clip(film + lift + 0.5, 0, 255).astype(np.uint8)
     differs = np.abs(painted.astype(np.int16) - film)
     return Film(painted, tuple((name, box) for name, box in boxes if differs[slices(box)].max() >= VISIBLE))
 
