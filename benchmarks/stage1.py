@@ -1,12 +1,13 @@
-"""Stage 1 against a plain reference on the same studies: ``python -m benchmarks.stage1 CKPT --data data/iu_xray``.
+"""Stage 1 against a plain reference on the same studies: ``python -m benchmarks.stage1 CKPT... --data data/iu_xray``.
 
 The reference is what one would write in an afternoon: a half-width ResNet-18 from scratch (32/64/128/256, two basic
 blocks a stage), 14 queries that attend once over its 49 tokens, one linear output each, binary cross entropy on known
 labels (uncertain left out), AdamW 1e-3 with a cosine by time, batch 32, weights averaged (.99), frontal films at 224 px
-with this project's augmentation; trained for ``--minutes`` (8) on whatever the machine has. It is kept in
-``--reference`` and trained once. Both then rate validation and test studies (mean over a study's films); AUROC of each
-finding with 95% intervals over patients, and ours minus the reference's over the same resamples. Training AUROC (films
-as they are) stands beside. Prints tables, then one JSON line.
+with this project's augmentation; trained for ``--minutes`` (8) on whatever the machine has, once for each of
+``--seeds``, and kept in ``--references``. All then rate validation and test studies (mean over a study's films): AUROC
+of each finding, the mean over the checkpoints and over the references (one training says as much about its seed as
+about its method), with 95% intervals over patients, and ours minus the reference's over the same resamples. Training
+AUROC (films as they are) stands beside. Prints tables, then one JSON line.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -66,9 +67,9 @@ class Reference(nn.Module):
         return torch.einsum("vin,vnq,iq->vi", attention, tokens, self.weight) + self.bias
 
 
-def train_reference(data: StudyDataModule, seconds: float) -> Reference:
+def train_reference(data: StudyDataModule, seconds: float, seed: int) -> Reference:
     """By the clock: the same time, not the same number of steps, on every machine."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     network = Reference()
     network.bias.data.copy_(log_odds(prevalence(torch.as_tensor(data.training_labels()))))
     groups = [
@@ -84,7 +85,7 @@ def train_reference(data: StudyDataModule, seconds: float) -> Reference:
         for batch in loader:
             done = (time.perf_counter() - start) / seconds
             if done >= 1:
-                print(f"reference: {step} steps, {seen:,} films, {seconds / 60:.1f} min")
+                print(f"reference {seed}: {step} steps, {seen:,} films, {seconds / 60:.1f} min")
                 return averaged
             warm = min(1.0, done / WARM_UP)
             cosine = 0.5 * (1 + math.cos(math.pi * max(0.0, done - WARM_UP) / (1 - WARM_UP)))
@@ -105,41 +106,64 @@ def train_reference(data: StudyDataModule, seconds: float) -> Reference:
     raise AssertionError("the clock ends the training")
 
 
+def films(folder: str, seed: int) -> StudyDataModule:
+    """What the reference learns and rates."""
+    data = StudyDataModule(folder, SIDE, BATCH, BATCH, views="frontal", labelled_only=True, seed=seed)
+    data.setup()
+    return data
+
+
+def reference(options: argparse.Namespace, seed: int) -> Reference:
+    """The reference of a seed, as it was kept or, where there is none, trained now."""
+    path: Path = options.references / f"{seed}.safetensors"
+    if not path.exists():
+        weights = train_reference(films(options.data, seed), 60 * options.minutes, seed).state_dict()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, path)
+    network = Reference().eval()
+    network.load_state_dict(load_file(path))
+    return network
+
+
 class Rated(NamedTuple):
-    """Studies and what a network says of them."""
+    """Studies and what networks say of them."""
 
     logits: Tensor
+    """``[k n 14]``: of each network."""
     labels: Tensor
     subjects: list[str]
 
 
 @torch.no_grad()
-def rate(name: str, network: Callable[[Tensor], Tensor], data: StudyDataModule, split: str) -> Rated:
+def rate(name: str, networks: Sequence[Callable[[Tensor], Tensor]], data: StudyDataModule, split: str) -> Rated:
     """Every study of a split: the mean over its films."""
     loader = data.evaluation_loader(split)
     logits: list[Tensor] = []
     batches: list[StudyBatch] = []
     for batch in track(loader, f"{name}: {split}"):
-        logits.append(study_logits(network(batch.images).float(), batch.study_of_view, len(batch.labels), "mean"))
+        of_films = [network(batch.images).float() for network in networks]
+        rows = (study_logits(each, batch.study_of_view, len(batch.labels), "mean") for each in of_films)
+        logits.append(torch.stack(list(rows)))
         batches.append(batch._replace(images=batch.images[:0]))
     subjects = [subject for batch in batches for subject in batch.subject_ids]
-    return Rated(torch.cat(logits), torch.cat([batch.labels for batch in batches]), subjects)
+    return Rated(torch.cat(logits, dim=1), torch.cat([batch.labels for batch in batches]), subjects)
 
 
 def areas(rated: Rated, weights: Tensor) -> tuple[Tensor, list[int]]:
-    """AUROC under every row of weights ``[r 14]``, and the positives of each finding."""
+    """AUROC under every row of weights ``[r 14]``, the mean over the networks, and the positives of each finding."""
     targets, mask = training_targets(rated.labels)
     columns, positives = [], []
     for finding in range(NUM_FINDINGS):
         known = mask[:, finding].bool()
         positives.append(int(targets[known, finding].sum()))
-        columns.append(auroc(rated.logits[known, finding], targets[known, finding], weights[:, known]))
+        every = [auroc(row[known, finding], targets[known, finding], weights[:, known]) for row in rated.logits]
+        columns.append(torch.stack(every).mean(dim=0))
     return torch.stack(columns, dim=1), positives
 
 
 def joined(parts: list[Rated]) -> Rated:
     return Rated(
-        torch.cat([part.logits for part in parts]),
+        torch.cat([part.logits for part in parts], dim=1),
         torch.cat([part.labels for part in parts]),
         [subject for part in parts for subject in part.subjects],
     )
@@ -186,26 +210,23 @@ def told(values: Tensor) -> str:
 def main(argv: list[str] | None = None) -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stage1", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("checkpoint", type=Path, help="a stage-1 checkpoint (best.ckpt)")
-    parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
-    parser.add_argument("--reference", type=Path, default=Path("outputs/reference.safetensors"))
-    parser.add_argument("--minutes", type=float, default=8.0, help="to train the reference (default %(default)s)")
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="of stage 1 (best.ckpt), one a seed")
+    parser.add_argument("--data", required=True, help="the prepared folder they were trained on")
+    parser.add_argument("--references", type=Path, default=Path("outputs/references"), help="their folder")
+    parser.add_argument("--seeds", type=int, default=1, help="references to train (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="to train one (default %(default)s)")
     parser.add_argument("--views", choices=("frontal", "all"), default="frontal", help="films that are rated")
     arguments = parser.parse_args(argv)
-    stage1 = load_stage1(arguments.checkpoint)
-    data = StudyDataModule(arguments.data, SIDE, BATCH, BATCH, views="frontal", labelled_only=True, seed=0)
-    data.setup()
-    if not arguments.reference.exists():
-        arguments.reference.parent.mkdir(parents=True, exist_ok=True)
-        weights = train_reference(data, 60 * arguments.minutes).state_dict()
-        save_file({name: weight.contiguous() for name, weight in weights.items()}, arguments.reference)
-    reference = Reference().eval()
-    reference.load_state_dict(load_file(arguments.reference))
-    rated = StudyDataModule(arguments.data, stage1.image_size, BATCH, BATCH, views=arguments.views)
+    stages = [load_stage1(path) for path in arguments.checkpoints]
+    if len({stage1.image_size for stage1 in stages}) > 1:
+        raise SystemExit("the checkpoints were trained on films of different sizes; compare those of one size")
+    references = [reference(arguments, seed) for seed in range(arguments.seeds)]
+    rated = StudyDataModule(arguments.data, stages[0].image_size, BATCH, BATCH, views=arguments.views)
     rated.setup()
     splits = ("val", "test", "train")
-    mine = {split: rate("ours", lambda films: stage1.classifier(films).logits, rated, split) for split in splits}
-    theirs = {split: rate("reference", reference, data, split) for split in splits}
+    ours = [lambda films, network=stage1.classifier: network(films).logits for stage1 in stages]
+    mine = {split: rate("ours", ours, rated, split) for split in splits}
+    theirs = {split: rate("reference", references, films(arguments.data, 0), split) for split in splits}
     console = Console(width=150)
     result = {
         part: compare(part, joined([mine[s] for s in names]), joined([theirs[s] for s in names]), console)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from ammrg.findings import NUM_FINDINGS
-from benchmarks.stage1 import BATCH, SIDE, Rated, Reference, compare, rate, train_reference
-from datamodules.studies import StudyDataModule
+from benchmarks.stage1 import Rated, compare, films, rate, reference
 from experiments.__main__ import main
 
 
@@ -29,7 +28,7 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
     poor = torch.randn(120, NUM_FINDINGS, generator=generator)
     subjects = [f"p{i // 2}" for i in range(120)]
     console = Console(width=150, record=True)
-    found = compare("test", Rated(good, labels, subjects), Rated(poor, labels, subjects), console)
+    found = compare("test", Rated(good[None], labels, subjects), Rated(poor[None], labels, subjects), console)
     known = labels[:, 1] != -1
     areas = [
         [roc_auc_score((labels[rows, i] == 1), logits[rows, i]) for i, rows in ((0, slice(None)), (1, known))]
@@ -41,21 +40,30 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
     assert mean["difference"]["value"] == pytest.approx((sum(areas[0]) - sum(areas[1])) / 2, abs=1e-9)
     assert mean["difference"]["low"] > 0
     assert found["at least 20 positives"]["ours"]["value"] == pytest.approx(areas[0][0], abs=1e-9)
-    same = compare("test", Rated(good, labels, subjects), Rated(good, labels, subjects), console)
+    same = compare("test", Rated(good[None], labels, subjects), Rated(good[None], labels, subjects), console)
     assert same["at least 10 positives"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    # Of several networks it is the mean over them, not that of an ensemble.
+    both = compare(
+        "test", Rated(torch.stack([good, poor]), labels, subjects), Rated(poor[None], labels, subjects), console
+    )
+    assert both["at least 10 positives"]["ours"]["value"] == pytest.approx(
+        (sum(areas[0]) + sum(areas[1])) / 4, abs=1e-9
+    )
+    assert both["at least 10 positives"]["difference"]["value"] == pytest.approx(
+        mean["difference"]["value"] / 2, abs=1e-9
+    )
     with pytest.raises(SystemExit, match="other studies"):
-        compare("test", Rated(good, labels, subjects), Rated(good, labels, subjects[::-1]), console)
+        compare("test", Rated(good[None], labels, subjects), Rated(good[None], labels, subjects[::-1]), console)
 
 
-def test_the_reference_trains_by_the_clock_and_rates_every_study(tmp_path: Path) -> None:
+def test_references_train_by_the_clock_once_a_seed_and_rate_every_study(tmp_path: Path) -> None:
     assert main(["prepare", "--dataset", "phantom", "--out", str(tmp_path), "--studies", "train=40,val=5,test=4"]) == 0
-    data = StudyDataModule(str(tmp_path), SIDE, BATCH, BATCH, num_workers=0, views="frontal", seed=0)
-    data.setup()
-    network = train_reference(data, seconds=3.0)
-    assert not network.training
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, tmp_path / "r.safetensors")
-    again = Reference().eval()
-    again.load_state_dict(load_file(tmp_path / "r.safetensors"))
-    rated = rate("reference", again, data, "val")
-    assert rated.logits.shape == rated.labels.shape == (5, NUM_FINDINGS)
-    torch.testing.assert_close(rated.logits, rate("reference", network, data, "val").logits)
+    options = Namespace(references=tmp_path / "references", data=str(tmp_path), minutes=0.05)
+    networks = [reference(options, seed) for seed in (0, 1)]
+    assert not any(network.training for network in networks)
+    kept = reference(Namespace(references=options.references, data="nowhere", minutes=0.05), 0)  # not trained again
+    rated = rate("reference", [*networks, kept], films(str(tmp_path), 0), "val")
+    assert rated.logits.shape == (3, 5, NUM_FINDINGS)
+    assert rated.labels.shape == (5, NUM_FINDINGS)
+    torch.testing.assert_close(rated.logits[0], rated.logits[2])
+    assert not rated.logits[0].allclose(rated.logits[1])
