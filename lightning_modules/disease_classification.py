@@ -457,7 +457,10 @@ class DiseaseClassification(LightningModule):
         self._collect(f"test_{self.test_splits[dataloader_idx]}", batch, play=True)
 
     def on_test_epoch_end(self) -> None:
-        """Fills :attr:`scores` and logs the headline numbers."""
+        """Fills :attr:`scores` and logs the headline numbers, ``scores/test/auroc_macro`` and so on.
+
+        Names of their own: ``val/auroc_macro``, by which epochs and runs are compared, leaves rare findings out.
+        """
         self.scores = {}
         for split in self.test_splits:
             found = self._gather(f"test_{split}")
@@ -466,7 +469,7 @@ class DiseaseClassification(LightningModule):
             self.scores[split] = self._classification_scores(*found) | self._pointing_scores(f"test_{split}")
             for key, value in self.scores[split].items():
                 if isinstance(value, dict) and value.get("value") is not None:
-                    self.log(f"{split}/{key}", float(value["value"]))
+                    self.log(f"scores/{split}/{key}", float(value["value"]))
 
     def _classification_scores(self, probabilities: Tensor, labels: Tensor, subjects: Tensor) -> dict[str, Any]:
         thresholds = self.classifier.thresholds.cpu()

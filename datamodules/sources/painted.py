@@ -147,8 +147,9 @@ def _paint_film(image: bytes, root: Sequence[int]) -> tuple[bytes, tuple[tuple[s
         return image, ()
     pixels = np.asarray(cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     fit = fit_anatomy(pixels)
-    plan = plan_painting(np.random.default_rng(root)) if fit.likeness >= UNLIKE else []
-    painted = paint(pixels, fit, plan, root)
+    if fit.likeness < UNLIKE:
+        return encode_png(pixels), ()
+    painted = paint(pixels, fit, plan_painting(root), root)
     return encode_png(painted.pixels), painted.boxes
 
 

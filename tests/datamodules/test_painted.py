@@ -20,9 +20,10 @@ from datamodules.painted import PaintedDataModule
 from datamodules.prepared import load_split, read_card
 from datamodules.sources.painted import PAINTINGS, SIDE, paint_study, read
 from datamodules.sources.phantom.films import draw_anatomy, expose
-from datamodules.sources.phantom.painting import PAINTED, UNLIKE, VISIBLE, paint, plan_painting, slices
+from datamodules.sources.phantom.painting import PAINTED, UNLIKE, VISIBLE, Plan, paint, plan_painting, slices
 from datamodules.sources.phantom.registration import Fit, fit_anatomy, fitted_anatomy
 from datamodules.sources.phantom.signs import Sign
+from datamodules.sources.phantom.widening import BORDERS, Move, move
 from experiments.prepare import prepare
 
 DEVICES = FINDINGS.index("Support Devices")
@@ -50,6 +51,11 @@ def real_film(seed: int, size: int = SIDE):
     return film, cv2.warpAffine(anatomy.lung.astype(np.float32), moved, (size, size))
 
 
+def signs(finding: str, strength: float = 0.8, variant: str = "") -> Plan:
+    """A plan of one drawn sign."""
+    return Plan(((Sign(finding, False, "left", "mid", 0.5, variant), strength),), ())
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_fitted_anatomy_has_its_lungs_where_the_film_has_them(seed):
     film, lungs = real_film(seed)
@@ -68,11 +74,11 @@ def test_laying_moves_a_point_where_the_stretch_says():
     assert middle == pytest.approx((0.5 + 1.2 * 0.25 + 0.05, 0.5 - 1.4 * 0.05 - 0.1), abs=0.005)
 
 
-@pytest.mark.parametrize("finding", PAINTED)
+@pytest.mark.parametrize("finding", [name for name in PAINTED if name not in BORDERS])
 def test_a_sign_changes_the_film_in_its_box_alone_and_to_the_side_it_should(finding):
     film, _ = real_film(1)
     variant = "pacemaker" if finding == "Support Devices" else ""
-    painted = paint(film, fit_anatomy(film), [(Sign(finding, False, "left", "mid", 0.5, variant), 0.8)], (4,))
+    painted = paint(film, fit_anatomy(film), signs(finding, variant=variant), (4,))
     assert {name for name, _ in painted.boxes} == {finding}
     outside = np.ones(film.shape, bool)
     for _, box in painted.boxes:
@@ -86,7 +92,7 @@ def test_a_sign_changes_the_film_in_its_box_alone_and_to_the_side_it_should(find
 def test_what_cannot_be_seen_is_not_there():
     white = np.full((SIDE, SIDE), 255, np.uint8)
     film, _ = real_film(1)
-    plan = [(Sign("Lung Lesion", False, "left", "mid", 0.5), 0.8)]
+    plan = signs("Lung Lesion")
     assert paint(film, fit_anatomy(film), plan, (4,)).boxes
     assert not paint(white, fit_anatomy(film), plan, (4,)).boxes
 
@@ -96,7 +102,7 @@ def test_the_darkest_and_the_whitest_pixels_move_to_the_side_of_the_sign_or_not_
     film, _ = real_film(1)
     plain = np.full_like(film, grey)
     for strength in (0.15, 0.8):
-        painted = paint(plain, fit_anatomy(film), [(Sign("Lung Lesion", False, "left", "mid", 0.5), strength)], (4,))
+        painted = paint(plain, fit_anatomy(film), signs("Lung Lesion", strength), (4,))
         assert (painted.pixels >= grey).all()
 
 
@@ -113,14 +119,67 @@ def test_a_film_that_is_like_no_anatomy_stays_as_it_is(phantom):
         assert (np.asarray(Image.open(io.BytesIO(study.views[0].image))) == noise).all()
 
 
-def test_plans_vary_and_leave_the_borders_of_the_heart_alone():
-    plans = [plan_painting(np.random.default_rng(seed)) for seed in range(300)]
-    counts = np.bincount([len(plan) for plan in plans]) / 300
-    assert counts == pytest.approx([0.15, 0.40, 0.30, 0.15], abs=0.08)
-    named = {sign.finding for plan in plans for sign, _ in plan}
-    assert named == set(PAINTED)
-    assert "Cardiomegaly" not in named
-    assert min(sign.size for plan in plans for sign, _ in plan) < 0
+def test_plans_vary():
+    plans = [plan_painting((seed,)) for seed in range(400)]
+    widened = [{move.finding for move in plan.moves if move.right + move.left > 0} for plan in plans]
+    named = [{sign.finding for sign, _ in plan.signs} | wide for plan, wide in zip(plans, widened, strict=True)]
+    assert np.bincount([len(names) for names in named]) / 400 == pytest.approx([0.15, 0.40, 0.30, 0.15], abs=0.08)
+    assert set().union(*named) == set(PAINTED)
+    assert min(sign.size for plan in plans for sign, _ in plan.signs) < 0
+    for finding in BORDERS:
+        ways = [(move.right, move.left) for plan in plans for move in plan.moves if move.finding == finding]
+        shifts = [left for right, left in ways if right == -left]
+        assert any(left > 0 for left in shifts)
+        assert any(left < 0 for left in shifts)
+        assert len(shifts) / 400 == pytest.approx(0.3 * 12 / 13, abs=0.08)
+        assert all(right > 0 and left > 0 for right, left in ways if right != -left)
+    assert plan_painting((3,)) == plan_painting((3,))
+
+
+def breadth(lungs, row):
+    """First and last column of a row between the lungs, and of both lungs."""
+    columns = np.flatnonzero(lungs[row] > 127)
+    gaps = np.flatnonzero(np.diff(columns) > 1)
+    gap = gaps[np.argmax(np.diff(columns)[gaps])]
+    return columns[gap], columns[gap + 1], columns[0], columns[-1]
+
+
+@pytest.mark.parametrize("finding", BORDERS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_widened_shadow_moves_its_borders_as_far_as_it_says_and_nothing_else(finding, seed):
+    """Seen on the lungs of a drawn patient, whose edge the border is."""
+    fit = Fit(seed, 1.1, 1.25, 0.02, -0.05, 1.0)
+    anatomy = fitted_anatomy(fit, SIDE)
+    lungs = np.where(fit.lay(anatomy.lung.astype(np.float32)) > 0.5, 255, 0).astype(np.uint8)
+    border = BORDERS[finding]
+    place = Move(finding, border.right_share * border.most, border.most)
+    moved, boxes = move(lungs, fit, anatomy, [place])
+    pose = anatomy.pose
+    height = pose.to_film(np.array([0.0, border.centre]))[1]
+    row = round((0.5 + fit.height * (height - 0.5) + fit.down) * SIDE)
+    before, after = breadth(lungs, row), breadth(moved, row)
+    pixels = SIDE * fit.width * pose.scale * pose.width
+    # A border that lies off the drawn patients' mean goes a little less far.
+    assert before[0] - after[0] == pytest.approx(place.right * pixels, abs=2 + 0.3 * place.right * pixels)
+    assert after[1] - before[1] == pytest.approx(place.left * pixels, abs=2 + 0.3 * place.left * pixels)
+    assert after[2:] == pytest.approx(before[2:], abs=1)  # chest walls
+    ((name, (x0, y0, x1, y1)),) = boxes
+    assert name == finding
+    assert x0 < after[0] < after[1] < x1
+    assert y0 < row < y1
+    still = np.abs(moved.astype(int) - lungs) == 0
+    assert still[: max(y0 - 40, 0)].all()
+    assert still[y1 + 40 :].all()
+
+
+def test_a_shift_is_no_finding_and_no_move_leaves_the_film():
+    film, _ = real_film(1)
+    fit = fit_anatomy(film)
+    anatomy = fitted_anatomy(fit, SIDE)
+    shifted, boxes = move(film, fit, anatomy, [Move("Cardiomegaly", -0.02, 0.02)])
+    assert not boxes
+    assert (shifted != film).any()
+    assert (move(film, fit, anatomy, [])[0] == film).all()
 
 
 def test_every_frontal_film_is_painted_in_its_patients_split(phantom, painted):

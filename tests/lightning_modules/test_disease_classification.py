@@ -102,9 +102,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[DiseaseClassifica
 def test_it_learns_and_scores_itself(trained: tuple[DiseaseClassification, Path], tmp_path: Path) -> None:
     _, path = trained
     module = DiseaseClassification.load_from_checkpoint(path, weights_only=True, test_splits=["val", "test"])
-    trainer(tmp_path).test(module, [loader(64, 2), loader(64, 3)], verbose=False)
+    judge = trainer(tmp_path)
+    judge.test(module, [loader(64, 2), loader(64, 3)], verbose=False)
     assert set(module.scores) == {"val", "test"}
     scores = module.scores["test"]
+    logged = judge.callback_metrics
+    assert logged["scores/test/auroc_macro"] == pytest.approx(scores["auroc_macro"]["value"])
+    assert "val/auroc_macro" not in logged  # the mean that epochs are compared by stays what it was
     json.dumps(scores)
     for finding in range(SPOTS):
         assert scores["auroc"][FINDINGS[finding]]["value"] > 0.9

@@ -9,6 +9,7 @@ interpolation"; Schlueter et al. 2022, "Natural synthetic anomalies", both on ch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,9 @@ from datamodules.sources.phantom.films import Film, draw_signs
 from datamodules.sources.phantom.plan import sample_sign
 from datamodules.sources.phantom.registration import Fit, fitted_anatomy
 from datamodules.sources.phantom.signs import PixelBox, Sign
+from datamodules.sources.phantom.widening import BORDERS, Move, move, plan_moves
 
-HEART_BORDERS = ("Cardiomegaly", "Enlarged Cardiomediastinum")
-"""Not painted: such a bulge has to begin at the very border of this patient's heart, which a fitted anatomy misses."""
-PAINTED = tuple(FINDINGS[i] for i in ABNORMAL if FINDINGS[i] not in HEART_BORDERS)
+PAINTED = tuple(FINDINGS[i] for i in ABNORMAL)
 SIGNS_ON_A_FILM = (0.15, 0.40, 0.30, 0.15)
 """Chance of 0, 1, 2 and 3 signs."""
 SMALLEST = -0.6
@@ -41,31 +41,44 @@ VISIBLE = 8
 on white, over the abdomen or a breast, is lost in it."""
 
 
-def plan_painting(rng: np.random.Generator) -> list[tuple[Sign, float]]:
-    """Which signs, and how strong each is painted."""
+class Plan(NamedTuple):
+    """What is done to a film."""
+
+    signs: tuple[tuple[Sign, float], ...]
+    """Drawn signs, a finding at most once, and how strong each is painted."""
+    moves: tuple[Move, ...]
+    """Hearts and mediastina made wider, or moved to a side."""
+
+
+def plan_painting(seed: Sequence[int]) -> Plan:
+    """Which signs a film gets; the same for the same seed."""
+    rng = np.random.default_rng(seed)
     count = int(rng.choice(len(SIGNS_ON_A_FILM), p=SIGNS_ON_A_FILM))
     chosen = rng.choice(len(PAINTED), count, replace=False)
     signs = [sample_sign(PAINTED[number], False, rng, SMALLEST) for number in chosen]
-    return [(sign, float(rng.uniform(FAINTEST, STRONGEST))) for sign in signs]
+    strong = [float(rng.uniform(FAINTEST, STRONGEST)) for _ in signs]
+    drawn = tuple(pair for pair in zip(signs, strong, strict=True) if pair[0].finding not in BORDERS)
+    return Plan(drawn, plan_moves(signs, np.random.default_rng([*seed, 4])))
 
 
-def paint(film: NDArray[np.uint8], fit: Fit, plan: Sequence[tuple[Sign, float]], seed: Sequence[int]) -> Film:
+def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) -> Film:
     """A film with signs on it; the rest of it is as it was.
 
     Args:
         film: uint8 ``[size size]``, a whole frontal film squashed to a square, bright = dense.
         fit: where its anatomy lies.
-        plan: as from :func:`plan_painting`, a finding at most once.
+        plan: as from :func:`plan_painting`.
         seed: of the drawing.
 
     Returns:
         The painted film, and the boxes of what can be seen of the signs.
     """
     size = film.shape[0]
-    strength = {sign.finding: factor for sign, factor in plan}
+    anatomy = fitted_anatomy(fit, size)
+    moved, boxes = move(film, fit, anatomy, plan.moves)
+    strength = {sign.finding: factor for sign, factor in plan.signs}
     added = np.zeros((size, size), np.float32)
-    boxes: list[tuple[str, PixelBox]] = []
-    for sign, drawn in draw_signs(fitted_anatomy(fit, size), [sign for sign, _ in plan], seed):
+    for sign, drawn in draw_signs(anatomy, [sign for sign, _ in plan.signs], seed):
         for one in drawn:
             change = fit.lay(strength[sign.finding] * one.change.astype(np.float32))
             seen = np.abs(change) > LEAST
@@ -74,11 +87,11 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Sequence[tuple[Sign, float]],
                 added += np.where(seen, change, 0.0)
                 box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
                 boxes.append((sign.finding, box))
-    grey = np.clip(film.astype(np.float32) / 255.0, BLACK, WHITE)
+    grey = np.clip(moved.astype(np.float32) / 255.0, BLACK, WHITE)
     odds = np.log(grey / (1.0 - grey)) + np.float32(SLOPE) * added
     # Only the change is laid on the film: black and white beyond what can be told stay as they are.
     lift = 255.0 * (1.0 / (1.0 + np.exp(-odds)) - grey)
-    painted = np.clip(film + lift + 0.5, 0, 255).astype(np.uint8)
+    painted = np.clip(moved + lift + 0.5, 0, 255).astype(np.uint8)
     differs = np.abs(painted.astype(np.int16) - film)
     return Film(painted, tuple((name, box) for name, box in boxes if differs[slices(box)].max() >= VISIBLE))
 

@@ -1,0 +1,130 @@
+"""Hearts and mediastina of real frontal films made wider, as a smooth movement of the film across the midline.
+
+A drawn bulge would have to begin at the very border of this patient's heart, which a fitted anatomy misses; a movement
+takes the border along, wherever it is. The chest wall and the spine stand still, the lung between gives way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.sources.phantom.anatomy import Anatomy
+from datamodules.sources.phantom.canvas import Map, bump, curve
+from datamodules.sources.phantom.registration import Fit
+from datamodules.sources.phantom.signs import PixelBox, Sign
+
+SPINE = 0.015
+"""Distance from the midline that stands still; this and what follows in patient coordinates (canvas.py)."""
+BOXED = 0.35
+"""Share of the farthest movement that a box holds: the borders, not all that gives way."""
+SHIFT = 0.3
+"""Chance that a heart or mediastinum that is not widened is moved to a side instead, as far and as wide as it was: bent
+ribs alone shall not tell."""
+
+
+class Border(NamedTuple):
+    """Where a shadow's borders lie in a drawn patient, and how far the large ones go."""
+
+    centre: float
+    """Height of its middle."""
+    reach: float
+    """From there up and down to where nothing moves."""
+    right: float
+    left: float
+    """Distance of the borders from the midline."""
+    wall: float
+    """Distance from the midline beyond which nothing moves."""
+    least: float
+    most: float
+    """Movement of the border that moves more, for signs of size 0 and 1."""
+    right_share: float
+    """Movement of the right border over that of the left."""
+
+
+BORDERS = {
+    "Cardiomegaly": Border(0.585, 0.20, 0.09, 0.165, 0.31, 0.03, 0.065, 0.4),
+    "Enlarged Cardiomediastinum": Border(0.33, 0.19, 0.06, 0.07, 0.20, 0.016, 0.036, 1.0),
+}
+
+
+class Move(NamedTuple):
+    """How far a shadow's two borders go outward (inward where negative)."""
+
+    finding: str
+    right: float
+    left: float
+
+
+def plan_moves(signs: Sequence[Sign], rng: np.random.Generator) -> tuple[Move, ...]:
+    """The widenings among signs, and now and then a shift of what is not widened."""
+    sizes = {sign.finding: max(sign.size, 0.0) for sign in signs}
+    moves = []
+    for finding, border in BORDERS.items():
+        shifted, share, side = rng.random(), rng.uniform(0.3, 0.8), 1.0 if rng.random() < 0.5 else -1.0
+        if finding in sizes:
+            far = border.least + (border.most - border.least) * sizes[finding]
+            moves.append(Move(finding, border.right_share * far, far))
+        elif shifted < SHIFT:
+            far = side * share * border.least
+            moves.append(Move(finding, -far, far))
+    return tuple(moves)
+
+
+def move(
+    film: NDArray[np.uint8], fit: Fit, anatomy: Anatomy, moves: Sequence[Move]
+) -> tuple[NDArray[np.uint8], list[tuple[str, PixelBox]]]:
+    """A film with its heart and mediastinum moved.
+
+    Args:
+        film: uint8 ``[size size]``.
+        fit: where its anatomy lies.
+        anatomy: that anatomy, drawn at the film's size.
+        moves: as from :func:`plan_moves`.
+
+    Returns:
+        The film, and the boxes of the shadows that became wider.
+    """
+    size = film.shape[0]
+    boxes: list[tuple[str, PixelBox]] = []
+    total = np.zeros((size, size), np.float32)
+    for one in moves:
+        outward = _outward(anatomy, one)
+        total += outward
+        if one.right + one.left > 0:
+            far = np.abs(fit.lay(outward))
+            inside = far > BOXED * far.max()
+            rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+            boxes.append((one.finding, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)))
+    if not total.any():
+        return film, boxes
+    # Patient coordinates to pixels of the drawn film, then to those of this one.
+    pose = anatomy.pose
+    pixels = fit.lay(total * np.float32(pose.scale * pose.width * size)).astype(np.float32)
+    rows, columns = np.indices(film.shape, np.float32)
+    moved = cv2.remap(
+        film,
+        columns - np.float32(fit.width * math.cos(pose.angle)) * pixels,
+        rows - np.float32(fit.height * math.sin(pose.angle)) * pixels,
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(moved, np.uint8), boxes
+
+
+def _outward(anatomy: Anatomy, one: Move) -> Map:
+    """Movement along patient x of what comes to lie on each pixel: 0 at the spine and the chest wall, all of it at the
+    border's new place."""
+    border = BORDERS[one.finding]
+    height = bump(np.square((anatomy.y - np.float32(border.centre)) / np.float32(border.reach)))
+    movement = np.zeros_like(height)
+    for lung, natural, far in (("right", border.right, one.right), ("left", border.left, one.left)):
+        s = anatomy.lungs[lung].s
+        along = curve([(0.0, 0.0), (SPINE, 0.0), (natural + far, 1.0), (border.wall, 0.0), (1.0, 0.0)], s)
+        movement += np.float32(anatomy.lungs[lung].outward * far) * along * (s > 0)
+    return movement * height
