@@ -28,6 +28,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -116,10 +117,15 @@ def films(folder: str, seed: int) -> StudyDataModule:
 def reference(options: argparse.Namespace, seed: int) -> Reference:
     """The reference of a seed, as it was kept or, where there is none, trained now."""
     path: Path = options.references / f"{seed}.safetensors"
+    data = films(options.data, seed)
+    made_by = {"data": data.card["fingerprint"], "minutes": f"{options.minutes:g}", "seed": str(seed)}
     if not path.exists():
-        weights = train_reference(films(options.data, seed), 60 * options.minutes, seed).state_dict()
+        weights = train_reference(data, 60 * options.minutes, seed).state_dict()
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: weight.contiguous() for name, weight in weights.items()}, path)
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, path, metadata=made_by)
+    with safe_open(path, "pt") as kept:
+        if kept.metadata() != made_by:
+            raise SystemExit(f"{path}: made by {kept.metadata()}, asked for {made_by}; name another --references")
     network = Reference().eval()
     network.load_state_dict(load_file(path))
     return network
@@ -131,6 +137,7 @@ class Rated(NamedTuple):
     logits: Tensor
     """``[k n 14]``: of each network."""
     labels: Tensor
+    studies: list[str]
     subjects: list[str]
 
 
@@ -145,8 +152,9 @@ def rate(name: str, networks: Sequence[Callable[[Tensor], Tensor]], data: StudyD
         rows = (study_logits(each, batch.study_of_view, len(batch.labels), "mean") for each in of_films)
         logits.append(torch.stack(list(rows)))
         batches.append(batch._replace(images=batch.images[:0]))
+    studies = [study for batch in batches for study in batch.study_ids]
     subjects = [subject for batch in batches for subject in batch.subject_ids]
-    return Rated(torch.cat(logits, dim=1), torch.cat([batch.labels for batch in batches]), subjects)
+    return Rated(torch.cat(logits, dim=1), torch.cat([batch.labels for batch in batches]), studies, subjects)
 
 
 def areas(rated: Rated, weights: Tensor) -> tuple[Tensor, list[int]]:
@@ -165,13 +173,14 @@ def joined(parts: list[Rated]) -> Rated:
     return Rated(
         torch.cat([part.logits for part in parts], dim=1),
         torch.cat([part.labels for part in parts]),
+        [study for part in parts for study in part.studies],
         [subject for part in parts for subject in part.subjects],
     )
 
 
 def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[str, Any]:
     """A table a part; {mean over findings with at least n positives: ours, reference, difference}."""
-    if ours.subjects != reference.subjects:
+    if ours.studies != reference.studies:
         raise SystemExit(f"{name}: the two networks rated other studies, or in another order.")
     keys = {subject: i for i, subject in enumerate(dict.fromkeys(ours.subjects))}
     weights = patient_weights(torch.tensor([keys[subject] for subject in ours.subjects]), 1000)
@@ -217,12 +226,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="to train one (default %(default)s)")
     parser.add_argument("--views", choices=("frontal", "all"), default="frontal", help="films that are rated")
     arguments = parser.parse_args(argv)
+    if arguments.seeds < 1 or not arguments.minutes > 0:
+        parser.error("--seeds and --minutes must be above 0")
     stages = [load_stage1(path) for path in arguments.checkpoints]
     if len({stage1.image_size for stage1 in stages}) > 1:
         raise SystemExit("the checkpoints were trained on films of different sizes; compare those of one size")
-    references = [reference(arguments, seed) for seed in range(arguments.seeds)]
     rated = StudyDataModule(arguments.data, stages[0].image_size, BATCH, BATCH, views=arguments.views)
     rated.setup()
+    for path, stage1 in zip(arguments.checkpoints, stages, strict=True):
+        if stage1.data_fingerprint != rated.card["fingerprint"]:
+            raise SystemExit(f"{path}: was trained on other data than {arguments.data}, and may know its films")
+    references = [reference(arguments, seed) for seed in range(arguments.seeds)]
     splits = ("val", "test", "train")
     ours = [lambda films, network=stage1.classifier: network(films).logits for stage1 in stages]
     mine = {split: rate("ours", ours, rated, split) for split in splits}

@@ -17,6 +17,7 @@ from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.shards import write_shards
 from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
+from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES
 from experiments.run_settings import differences
@@ -70,6 +71,8 @@ def prepare(
     painted = dataset == "painted"
     if painted and side != PAINTED_SIDE:
         raise SettingsError(f"--size {side}: painted films have {PAINTED_SIDE} pixels a side; leave it out")
+    if seed < 0:
+        raise SettingsError(f"--seed {seed}: must not be negative")
     if studies is not None and not phantom:
         raise SettingsError(f"--studies is for the phantom; {dataset} has the studies it has")
     counts = dict(studies or SPLIT_SIZES) if phantom else None
@@ -84,6 +87,7 @@ def prepare(
     }
     if painted:
         # Their raw data are prepared films, which may be prepared anew in the same place.
+        settings["painter"] = PAINTER
         settings["raw_fingerprint"] = None if raw is None or not raw.is_dir() else read_card(raw)["fingerprint"]
     try:
         finished = (out / CARD).exists()

@@ -38,7 +38,7 @@ from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
 from lightning_modules.stage1_checkpoint import classifier_weights
-from lightning_modules.stage1_start import Start, read_start
+from lightning_modules.stage1_start import Start, check_unseen, read_start
 
 ABOVE_ZERO = ("lr", "bootstrap")
 NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
@@ -166,6 +166,8 @@ class DiseaseClassification(LightningModule):
         weights = self.hparams["pos_weight"]
         if weights is not None and len(weights) != NUM_FINDINGS:
             raise SettingsError(f"model.pos_weight: found {len(weights)} values, must be {NUM_FINDINGS}.")
+        for name, weight in zip(FINDINGS, weights or (), strict=False):
+            check_ranges({f"pos_weight of {name}": weight}, above_zero=(f"pos_weight of {name}",))
         kept = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.register_buffer("pos_weight", kept, persistent=False)
         self._finding_loss(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, NUM_FINDINGS), torch.ones(1, NUM_FINDINGS))
@@ -184,6 +186,8 @@ class DiseaseClassification(LightningModule):
     def configure_metrics(self) -> None:
         """Predictions of train and validation; of each test split; the pointing games of all map methods."""
         self.test_splits: list[str] = self.hparams["test_splits"] or ["test"]
+        if len(set(self.test_splits)) < len(self.test_splits) or any("." in split for split in self.test_splits):
+            raise SettingsError(f"model.test_splits: found {self.test_splits}; names must differ and hold no dot.")
         tests = [f"test_{split}" for split in self.test_splits]
         shift = self.classifier.encoder.cell_shift
         self.predictions = torch.nn.ModuleDict({name: StudyPredictions() for name in ("fit", "validation", *tests)})
@@ -224,7 +228,8 @@ class DiseaseClassification(LightningModule):
         if stage == "fit":
             patients = getattr(data, "training_patients", None)
             self.seen_patients = id_codes(patients() if patients else ())
-            start = self._start(self.hparams["start_from"], data) if self.hparams["start_from"] else None
+            path = self.hparams["start_from"]
+            start = None if path is None else self._start(path, data)
             self._start_heads(data, start)
 
     def _start(self, path: str, data: Any) -> Start:
@@ -542,10 +547,18 @@ class DiseaseClassification(LightningModule):
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Where the weights came from; a training that goes on within an epoch takes up its predictions so far."""
+        """Where the weights came from; a training that goes on within an epoch takes up its predictions so far.
+
+        Raises:
+            SettingsError: the weights were trained on patients who shall judge them.
+        """
         self.started_from = checkpoint.get("started_from")
-        self._have_seen(checkpoint.get("seen_patients", self.seen_patients))
+        seen = checkpoint.get("seen_patients", self.seen_patients)
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer
+        held_out = getattr(getattr(trainer, "datamodule", None), "held_out_patients", None)
+        if held_out is not None and trainer is not None and trainer.state.fn in ("fit", "validate", "test"):
+            check_unseen(seen, held_out(), "this checkpoint")
+        self._have_seen(seen)
         if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
             cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ def check_ranges(
     not_negative: Iterable[str] = (),
     shares: Iterable[str] = (),
 ) -> None:
-    """Refuse numbers out of range; None stands for a part that is off.
+    """Refuse numbers out of range, infinite ones among them; None stands for a part that is off.
 
     Args:
         settings: a module's arguments, by name.
@@ -24,11 +25,11 @@ def check_ranges(
         SettingsError: names the first that is not.
     """
     for name in above_zero:
-        if settings[name] is not None and not settings[name] > 0:
-            raise SettingsError(f"model.{name} ({settings[name]}) must be above 0")
+        if settings[name] is not None and not 0 < settings[name] < math.inf:
+            raise SettingsError(f"model.{name} ({settings[name]}) must be above 0 and finite")
     for name in not_negative:
-        if settings[name] is not None and not settings[name] >= 0:
-            raise SettingsError(f"model.{name} ({settings[name]}) must not be negative")
+        if settings[name] is not None and not 0 <= settings[name] < math.inf:
+            raise SettingsError(f"model.{name} ({settings[name]}) must not be negative or infinite")
     for name in shares:
         if settings[name] is not None and not 0 <= settings[name] <= 1:
             raise SettingsError(f"model.{name} ({settings[name]}) must lie between 0 and 1")

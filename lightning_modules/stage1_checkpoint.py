@@ -44,6 +44,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         CheckpointError: no such file, or one that is no whole checkpoint.
     """
     file = Path(path).expanduser()
+    if file.is_dir() and str(path):
+        raise CheckpointError(f"{path}: is a folder; name the checkpoint in it (stage1/best.ckpt of a run)")
     if not file.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; train the stage first (make stage1, make stage2)")
     try:

@@ -66,13 +66,7 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
             f"model.start_from {path}: does not say which patients it has seen, which may be those who are "
             "validation or test here; train it again"
         )
-    known = int(torch.isin(id_codes(held_out), seen).sum())
-    if known:
-        raise SettingsError(
-            f"model.start_from {path}: was trained on {known} of the {len(set(held_out))} patients who are validation "
-            "or test here, so that scores would be of films it knows; start from one of other patients, or of the same "
-            "split of these"
-        )
+    check_unseen(seen, held_out, f"model.start_from {path}")
     weights = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name.startswith(BROUGHT)}
     origin = {
         "network": stage1.fingerprint,
@@ -82,6 +76,25 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
         "restricted": stage1.restricted,
     }
     return Start(weights, checkpoint["state_dict"]["train_prevalence"], origin, seen)
+
+
+def check_unseen(seen: Tensor, held_out: Collection[str], what: str) -> None:
+    """Refuse weights that would be judged by films they know.
+
+    Args:
+        seen: :func:`ammrg.fingerprints.id_codes` of whom they were trained on.
+        held_out: ids of the patients of validation and test.
+        what: the weights, for the message.
+
+    Raises:
+        SettingsError: some of these patients have been seen; says how many.
+    """
+    known = int(torch.isin(id_codes(held_out), seen).sum())
+    if known:
+        raise SettingsError(
+            f"{what}: was trained on {known} of the {len(set(held_out))} patients who are validation or test here, so "
+            "that scores would be of films it knows; take one of other patients, or of the same split of these"
+        )
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -80,7 +80,7 @@ def finding_loss(
         )
     elif kind == "asymmetric":
         for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
-            if gamma != 0 and gamma < 1:
+            if not (gamma == 0 or gamma >= 1):
                 raise SettingsError(f"model.{name}: found {gamma}, must be 0 or at least 1.")
         if not 0 <= margin < 1:
             raise SettingsError(f"model.margin: found {margin}, must lie in [0, 1).")

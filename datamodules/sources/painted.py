@@ -1,4 +1,4 @@
-"""Prepared films of another data set with drawn signs on them, to begin a stage 1 with.
+"""Prepared films of another data set with drawn signs on them and hearts made wider, to begin a stage 1 with.
 
 A frontal film of training is painted :data:`PAINTINGS` times, one of validation or test once. Each painting is a study
 of its own, in its patient's split, with the labels of the film, those of what was painted, and the boxes of the latter.
@@ -27,6 +27,8 @@ from datamodules.sources.phantom.registration import fit_anatomy
 from datamodules.sources.phantom.signs import PixelBox
 
 PAINTINGS = {"train": 6, "val": 1, "test": 1}
+PAINTER = 2
+"""Of what is painted and how: a folder of an earlier one is not what would be painted now. 2: hearts are widened."""
 SIDE = 256
 """Of a painted film, in pixels; a film is squashed to a square, as every transform does."""
 
@@ -85,7 +87,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     if not any(map(len, studies.values())):
         raise DataError(f"--raw {raw}: no labelled study with a frontal film, and only those are painted")
     notes = {
-        "painted": "drawn signs on real films; reports are those of the films before, so for stage 1 only",
+        "painted": "drawn signs and widened hearts on real films; reports are those of the films before: stage 1 only",
         "painted_from": f"{card['dataset']} {card['fingerprint']}",
     }
     return SourceReading(studies, "painted", films=0, notes=notes, restricted=card["restricted"])

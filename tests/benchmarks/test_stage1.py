@@ -26,9 +26,11 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
     labels[30:50, 1] = -1.0  # uncertain: left out
     good = torch.randn(120, NUM_FINDINGS, generator=generator) + 2 * labels.nan_to_num(0)
     poor = torch.randn(120, NUM_FINDINGS, generator=generator)
-    subjects = [f"p{i // 2}" for i in range(120)]
+    studies, subjects = [f"s{i}" for i in range(120)], [f"p{i // 2}" for i in range(120)]
     console = Console(width=150, record=True)
-    found = compare("test", Rated(good[None], labels, subjects), Rated(poor[None], labels, subjects), console)
+    found = compare(
+        "test", Rated(good[None], labels, studies, subjects), Rated(poor[None], labels, studies, subjects), console
+    )
     known = labels[:, 1] != -1
     areas = [
         [roc_auc_score((labels[rows, i] == 1), logits[rows, i]) for i, rows in ((0, slice(None)), (1, known))]
@@ -40,11 +42,16 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
     assert mean["difference"]["value"] == pytest.approx((sum(areas[0]) - sum(areas[1])) / 2, abs=1e-9)
     assert mean["difference"]["low"] > 0
     assert found["at least 20 positives"]["ours"]["value"] == pytest.approx(areas[0][0], abs=1e-9)
-    same = compare("test", Rated(good[None], labels, subjects), Rated(good[None], labels, subjects), console)
+    same = compare(
+        "test", Rated(good[None], labels, studies, subjects), Rated(good[None], labels, studies, subjects), console
+    )
     assert same["at least 10 positives"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     # Of several networks it is the mean over them, not that of an ensemble.
     both = compare(
-        "test", Rated(torch.stack([good, poor]), labels, subjects), Rated(poor[None], labels, subjects), console
+        "test",
+        Rated(torch.stack([good, poor]), labels, studies, subjects),
+        Rated(poor[None], labels, studies, subjects),
+        console,
     )
     assert both["at least 10 positives"]["ours"]["value"] == pytest.approx(
         (sum(areas[0]) + sum(areas[1])) / 4, abs=1e-9
@@ -53,16 +60,32 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
         mean["difference"]["value"] / 2, abs=1e-9
     )
     with pytest.raises(SystemExit, match="other studies"):
-        compare("test", Rated(good[None], labels, subjects), Rated(good[None], labels, subjects[::-1]), console)
+        compare(
+            "test",
+            Rated(good[None], labels, studies, subjects),
+            Rated(good[None], labels, studies[::-1], subjects),
+            console,
+        )
 
 
 def test_references_train_by_the_clock_once_a_seed_and_rate_every_study(tmp_path: Path) -> None:
-    assert main(["prepare", "--dataset", "phantom", "--out", str(tmp_path), "--studies", "train=40,val=5,test=4"]) == 0
-    options = Namespace(references=tmp_path / "references", data=str(tmp_path), minutes=0.05)
+    assert (
+        main(["prepare", "--dataset", "phantom", "--out", str(tmp_path / "one"), "--studies", "train=40,val=5,test=4"])
+        == 0
+    )
+    options = Namespace(references=tmp_path / "references", data=str(tmp_path / "one"), minutes=0.05)
     networks = [reference(options, seed) for seed in (0, 1)]
     assert not any(network.training for network in networks)
-    kept = reference(Namespace(references=options.references, data="nowhere", minutes=0.05), 0)  # not trained again
-    rated = rate("reference", [*networks, kept], films(str(tmp_path), 0), "val")
+    before = {path: path.stat().st_mtime_ns for path in options.references.iterdir()}
+    kept = reference(options, 0)  # not trained again
+    assert {path: path.stat().st_mtime_ns for path in options.references.iterdir()} == before
+    with pytest.raises(SystemExit, match=r"'minutes': '0.05'.*asked for.*'minutes': '8'.*name another --references"):
+        reference(Namespace(**{**vars(options), "minutes": 8.0}), 0)
+    drawn = ["--studies", "train=40,val=5,test=4", "--seed", "1"]
+    assert main(["prepare", "--dataset", "phantom", "--out", str(tmp_path / "other"), *drawn]) == 0
+    with pytest.raises(SystemExit, match="name another --references"):
+        reference(Namespace(**{**vars(options), "data": str(tmp_path / "other")}), 0)
+    rated = rate("reference", [*networks, kept], films(options.data, 0), "val")
     assert rated.logits.shape == (3, 5, NUM_FINDINGS)
     assert rated.labels.shape == (5, NUM_FINDINGS)
     torch.testing.assert_close(rated.logits[0], rated.logits[2])

@@ -18,10 +18,10 @@ from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING
 from datamodules.painted import PaintedDataModule
 from datamodules.prepared import load_split, read_card
-from datamodules.sources.painted import PAINTINGS, SIDE, paint_study, read
+from datamodules.sources.painted import PAINTER, PAINTINGS, SIDE, paint_study, read
 from datamodules.sources.phantom.films import draw_anatomy, expose
 from datamodules.sources.phantom.painting import PAINTED, UNLIKE, VISIBLE, Plan, paint, plan_painting, slices
-from datamodules.sources.phantom.registration import Fit, fit_anatomy, fitted_anatomy
+from datamodules.sources.phantom.registration import ANATOMIES, Fit, fit_anatomy, fitted_anatomy
 from datamodules.sources.phantom.signs import Sign
 from datamodules.sources.phantom.widening import BORDERS, Move, move
 from experiments.prepare import prepare
@@ -125,6 +125,7 @@ def test_plans_vary():
     named = [{sign.finding for sign, _ in plan.signs} | wide for plan, wide in zip(plans, widened, strict=True)]
     assert np.bincount([len(names) for names in named]) / 400 == pytest.approx([0.15, 0.40, 0.30, 0.15], abs=0.08)
     assert set().union(*named) == set(PAINTED)
+    assert not {sign.finding for plan in plans for sign, _ in plan.signs} & set(BORDERS)  # never drawn
     assert min(sign.size for plan in plans for sign, _ in plan.signs) < 0
     for finding in BORDERS:
         ways = [(move.right, move.left) for plan in plans for move in plan.moves if move.finding == finding]
@@ -167,9 +168,70 @@ def test_a_widened_shadow_moves_its_borders_as_far_as_it_says_and_nothing_else(f
     assert name == finding
     assert x0 < after[0] < after[1] < x1
     assert y0 < row < y1
-    still = np.abs(moved.astype(int) - lungs) == 0
-    assert still[: max(y0 - 40, 0)].all()
-    assert still[y1 + 40 :].all()
+    assert x1 - x0 < 0.8 * (after[3] - after[2])  # the shadow, not all that gives way
+
+
+def turned_most():
+    """Of the drawn patients, the one who stands most askew."""
+    angle = {i: fitted_anatomy(Fit(i, 1, 1, 0, 0, 1), 32).pose.angle for i in range(ANATOMIES)}
+    return max(angle, key=lambda i: abs(angle[i]))
+
+
+@pytest.mark.parametrize("shifted", [0, 1, -1])
+@pytest.mark.parametrize("finding", BORDERS)
+def test_a_film_moves_along_the_patient_as_far_as_planned_and_never_folds(finding, shifted):
+    """Seen on films whose grey is the column, or the row."""
+    border = BORDERS[finding]
+    fit = Fit(turned_most(), 1.1, 1.25, 0.02, -0.05, 1.0)
+    anatomy = fitted_anatomy(fit, SIDE)
+    pose = anatomy.pose
+    far = shifted * 0.8 * border.least or border.most
+    planned = [Move(finding, -far if shifted else border.right_share * far, far)]
+    rows, columns = np.indices((SIDE, SIDE), np.uint8)
+    row, column = (move(ramp, fit, anatomy, planned)[0].astype(int) for ramp in (rows, columns))
+    assert (np.diff(column, axis=1) >= 0).all()
+    assert (np.diff(row, axis=0) >= 0).all()
+
+    def on_film(x, y):
+        u, v = pose.to_film(np.array([x, y]))
+        return (0.5 + fit.width * (u - 0.5) + fit.across) * SIDE, (0.5 + fit.height * (v - 0.5) + fit.down) * SIDE
+
+    new, old = on_film(border.left + far, border.centre), on_film(border.left, border.centre)
+    at = round(new[1]), round(new[0])
+    # Half a grey level is lost; a pixel is not the point itself.
+    assert column[at] - columns[at] == pytest.approx(old[0] - new[0], abs=1.2)
+    assert row[at] - rows[at] == pytest.approx(old[1] - new[1], abs=0.7)
+    if not shifted:
+        assert abs(old[1] - new[1]) > 0.7 or finding != "Cardiomegaly"
+    turned = 0.05  # what lies beside the midline stands higher or lower
+    top = int(on_film(0, border.centre - border.reach - turned)[1])
+    bottom = int(on_film(0, border.centre + border.reach + turned)[1])
+    assert bottom < SIDE - 10
+    assert top > 10 or finding != "Cardiomegaly"  # a mediastinum may begin above the film
+    for still in (slice(0, max(top, 0)), slice(bottom, SIDE)):
+        assert (column[still] == columns[still]).all()
+
+
+@pytest.mark.parametrize("finding", BORDERS)
+def test_a_plan_moves_the_film_and_lays_its_signs_on_what_was_moved(finding):
+    film, _ = real_film(1)
+    fit = fit_anatomy(film)
+    border = BORDERS[finding]
+    moves = (Move(finding, border.right_share * border.most, border.most),)
+    moved, boxes = move(film, fit, fitted_anatomy(fit, SIDE), moves)
+    widened = paint(film, fit, Plan((), moves), (4,))
+    assert (widened.pixels == moved).all()
+    assert list(widened.boxes) == boxes
+    both = paint(film, fit, Plan(signs("Support Devices", variant="pacemaker").signs, moves), (4,))
+    assert {name for name, _ in both.boxes} == {finding, "Support Devices"}
+    outside = np.ones(film.shape, bool)
+    for name, box in both.boxes:
+        if name != finding:
+            outside[slices(box)] = False
+    assert (both.pixels[outside] == moved[outside]).all()
+    assert (both.pixels != moved).any()
+    # On a plain film nothing can be seen to move.
+    assert not paint(np.full_like(film, 90), fit, Plan((), moves), (4,)).boxes
 
 
 def test_a_shift_is_no_finding_and_no_move_leaves_the_film():
@@ -272,6 +334,14 @@ def test_films_that_were_prepared_anew_are_not_the_painted_ones(phantom, tmp_pat
         prepare("painted", copy, tmp_path / "out")
 
 
+def test_a_folder_of_an_earlier_painter_is_not_what_would_be_painted_now(phantom, tmp_path):
+    prepare("painted", phantom, tmp_path / "out", workers=1)
+    kept = tmp_path / "out" / "prepare.json"
+    kept.write_text(kept.read_text().replace(f'"painter": {PAINTER}', '"painter": 1'))
+    with pytest.raises(SettingsError, match=rf"painter: 1 \(kept\) -> {PAINTER} \(asked\)"):
+        prepare("painted", phantom, tmp_path / "out")
+
+
 def test_wrong_folders_and_settings(phantom, painted, tmp_path):
     with pytest.raises(SettingsError, match="painted already; name the folder"):
         read(painted)
@@ -283,5 +353,7 @@ def test_wrong_folders_and_settings(phantom, painted, tmp_path):
         read(tmp_path)
     with pytest.raises(SettingsError, match="--size 128: painted films have 256 pixels a side"):
         prepare("painted", phantom, tmp_path / "out", size=128)
+    with pytest.raises(SettingsError, match="--seed -1: must not be negative"):
+        prepare("painted", phantom, tmp_path / "out", seed=-1)
     with pytest.raises(SettingsError, match="painted needs --raw"):
         prepare("painted", None, tmp_path / "out")

@@ -160,7 +160,7 @@ def test_a_training_that_goes_on_keeps_its_own_weights(source: Path, tmp_path: P
 
 
 def test_it_may_not_have_seen_who_judges_it(tmp_path: Path) -> None:
-    """Nor may what it started from itself, or a run it went on from."""
+    """Nor may what it started from itself."""
     fit(tmp_path / "a", Data(0.5, True, train={"1", "2"}))
     first = str(tmp_path / "a" / "last.ckpt")
     fit(tmp_path / "b", Data(0.2, True, train={"3", ""}, held_out={"4"}), start_from=first)
@@ -170,6 +170,19 @@ def test_it_may_not_have_seen_who_judges_it(tmp_path: Path) -> None:
     seen = torch.load(tmp_path / "b" / "last.ckpt", weights_only=True)["seen_patients"]
     torch.testing.assert_close(seen, id_codes(["1", "2", "3"]))
     fit(tmp_path / "c", Data(0.2, True, held_out={""}), start_from=str(tmp_path / "b" / "last.ckpt"))  # nobody known
+
+
+def test_a_training_that_goes_on_or_is_tested_has_seen_what_it_saw(tmp_path: Path) -> None:
+    fit(tmp_path / "a", Data(0.5, True, train={"1", "2"}))
+    first = tmp_path / "a" / "last.ckpt"
+    module, _ = fit(tmp_path / "b", Data(0.5, True, train={"3"}, held_out={"4"}), ckpt_path=first, max_epochs=2)
+    torch.testing.assert_close(module.seen_patients, id_codes(["1", "2", "3"]))
+    with pytest.raises(SettingsError, match="this checkpoint: was trained on 1 of the 2 patients"):
+        fit(tmp_path / "c", Data(0.5, True, train={"3"}, held_out={"1", "4"}), ckpt_path=first, max_epochs=2)
+    with pytest.raises(SettingsError, match="this checkpoint: was trained on 2 of the 2 patients"):
+        quiet_trainer(tmp_path).validate(
+            module, datamodule=Data(0.5, True, held_out={"1", "2"}), ckpt_path=first, weights_only=True
+        )
 
 
 def test_another_film_size_is_said(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,6 +195,10 @@ def test_another_film_size_is_said(source: Path, tmp_path: Path, capsys: pytest.
 def test_refusals(source: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.start_from: .*none.ckpt: no such checkpoint"):
         fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / "none.ckpt"))
+    with pytest.raises(CheckpointError, match=r"model\.start_from: .*: is a folder; name the checkpoint in it"):
+        fit(tmp_path, Data(0.2, False), start_from=str(source.parent))
+    with pytest.raises(CheckpointError, match=r"model\.start_from: : no such checkpoint"):
+        fit(tmp_path, Data(0.2, False), start_from="")  # a shell's variable that was not set
     wider = {"qformer": {"width": 32, "layers": 1, "heads": 4, "dropout": 0.3}}
     with pytest.raises(
         SettingsError, match=r"another form \(qformer\.heads: 2 there, 4 here; qformer\.width: 16 there"

@@ -1,4 +1,5 @@
-"""Drawn signs painted on real frontal films, where their lungs are, with labels and boxes that are known.
+"""Drawn signs painted on real frontal films, where their lungs are, with labels and boxes that are known; large hearts
+and wide mediastina are the film itself, moved (:mod:`datamodules.sources.phantom.widening`).
 
 What a film shows is a pointwise function of attenuation (:func:`datamodules.sources.phantom.films.expose`): grey is a
 logistic function of it. So a sign is added to a real film where attenuation adds: to the log odds of its grey.
@@ -62,7 +63,7 @@ def plan_painting(seed: Sequence[int]) -> Plan:
 
 
 def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) -> Film:
-    """A film with signs on it; the rest of it is as it was.
+    """A film moved as planned, then with signs on it; what neither reaches is as it was.
 
     Args:
         film: uint8 ``[size size]``, a whole frontal film squashed to a square, bright = dense.
@@ -75,9 +76,10 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) ->
     """
     size = film.shape[0]
     anatomy = fitted_anatomy(fit, size)
-    moved, boxes = move(film, fit, anatomy, plan.moves)
+    moved, widened = move(film, fit, anatomy, plan.moves)
     strength = {sign.finding: factor for sign, factor in plan.signs}
     added = np.zeros((size, size), np.float32)
+    boxes: list[tuple[str, PixelBox]] = []
     for sign, drawn in draw_signs(anatomy, [sign for sign, _ in plan.signs], seed):
         for one in drawn:
             change = fit.lay(strength[sign.finding] * one.change.astype(np.float32))
@@ -92,8 +94,15 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) ->
     # Only the change is laid on the film: black and white beyond what can be told stay as they are.
     lift = 255.0 * (1.0 / (1.0 + np.exp(-odds)) - grey)
     painted = np.clip(moved + lift + 0.5, 0, 255).astype(np.uint8)
-    differs = np.abs(painted.astype(np.int16) - film)
-    return Film(painted, tuple((name, box) for name, box in boxes if differs[slices(box)].max() >= VISIBLE))
+    return Film(painted, (*visible(film, moved, widened), *visible(moved, painted, boxes)))
+
+
+def visible(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], boxes: Sequence[tuple[str, PixelBox]]
+) -> list[tuple[str, PixelBox]]:
+    """Those of the boxes in which a film differs by :data:`VISIBLE` grey levels or more somewhere."""
+    differs = np.abs(after.astype(np.int16) - before)
+    return [(name, box) for name, box in boxes if differs[slices(box)].max() >= VISIBLE]
 
 
 def slices(box: PixelBox) -> tuple[slice, slice]:

@@ -24,8 +24,8 @@ SPINE = 0.015
 BOXED = 0.35
 """Share of the farthest movement that a box holds: the borders, not all that gives way."""
 SHIFT = 0.3
-"""Chance that a heart or mediastinum that is not widened is moved to a side instead, as far and as wide as it was: bent
-ribs alone shall not tell."""
+"""Chance that a heart or mediastinum that is not widened is moved to a side instead, less far and no wider than it was:
+that ribs are bent shall not tell by itself."""
 
 
 class Border(NamedTuple):
@@ -42,7 +42,7 @@ class Border(NamedTuple):
     """Distance from the midline beyond which nothing moves."""
     least: float
     most: float
-    """Movement of the border that moves more, for signs of size 0 and 1."""
+    """Movement of the border that moves more, for signs of size 0 (and below) and 1."""
     right_share: float
     """Movement of the right border over that of the left."""
 
