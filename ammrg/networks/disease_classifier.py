@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -92,7 +93,7 @@ class PooledHead(nn.Module):
 
     def _perceptron(self, width: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for inside, outside in zip((width, *self.hidden), self.hidden, strict=False):
+        for inside, outside in itertools.pairwise((width, *self.hidden)):
             layers += [nn.Linear(inside, outside), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(self.hidden[-1], 2))
 

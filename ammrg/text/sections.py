@@ -73,7 +73,7 @@ def sections(report: str) -> dict[str, str]:
     headings = list(HEADING.finditer(report))
     parts = [(PREAMBLE, report[: headings[0].start("name")]) if headings else (WHOLE, report)]
     ends = (*(heading.start() for heading in headings[1:]), len(report))
-    for heading, end in zip(headings, ends, strict=False):
+    for heading, end in zip(headings, ends, strict=False):  # no heading: an end alone
         parts.append((section_name(heading["name"]), report[heading.end() : end]))
     parts = [(name, text) for name, text in parts if text.strip() or name not in ("findings", "impression")]
     if not {"findings", "impression"} & {name for name, _ in parts}:
