@@ -39,6 +39,7 @@ from ammrg.networks.finding_loss import finding_loss, prevalence, training_targe
 from ammrg.networks.visual_encoder import VisualEncoder
 from ammrg.types import StudyBatch
 from datamodules.loading import StudySampler
+from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
 from lightning_modules.stage1_checkpoint import load_stage1
 
@@ -117,10 +118,9 @@ def films(folder: str, seed: int) -> StudyDataModule:
 def reference(options: argparse.Namespace, seed: int) -> Reference:
     """The reference of a seed, as it was kept or, where there is none, trained now."""
     path: Path = options.references / f"{seed}.safetensors"
-    data = films(options.data, seed)
-    made_by = {"data": data.card["fingerprint"], "minutes": f"{options.minutes:g}", "seed": str(seed)}
+    made_by = {"data": read_card(options.data)["fingerprint"], "minutes": f"{options.minutes:g}", "seed": str(seed)}
     if not path.exists():
-        weights = train_reference(data, 60 * options.minutes, seed).state_dict()
+        weights = train_reference(films(options.data, seed), 60 * options.minutes, seed).state_dict()
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: weight.contiguous() for name, weight in weights.items()}, path, metadata=made_by)
     with safe_open(path, "pt") as kept:
@@ -240,7 +240,8 @@ def main(argv: list[str] | None = None) -> None:
     splits = ("val", "test", "train")
     ours = [lambda films, network=stage1.classifier: network(films).logits for stage1 in stages]
     mine = {split: rate("ours", ours, rated, split) for split in splits}
-    theirs = {split: rate("reference", references, films(arguments.data, 0), split) for split in splits}
+    frontal = films(arguments.data, 0)
+    theirs = {split: rate("reference", references, frontal, split) for split in splits}
     console = Console(width=150)
     result = {
         part: compare(part, joined([mine[s] for s in names]), joined([theirs[s] for s in names]), console)

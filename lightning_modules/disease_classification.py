@@ -164,10 +164,11 @@ class DiseaseClassification(LightningModule):
     def configure_losses(self) -> None:
         """Keeps the class weights as a buffer, and tries the loss's settings."""
         weights = self.hparams["pos_weight"]
-        if weights is not None and len(weights) != NUM_FINDINGS:
-            raise SettingsError(f"model.pos_weight: found {len(weights)} values, must be {NUM_FINDINGS}.")
-        for name, weight in zip(FINDINGS, weights or (), strict=False):
-            check_ranges({f"pos_weight of {name}": weight}, above_zero=(f"pos_weight of {name}",))
+        if weights is not None:
+            if len(weights) != NUM_FINDINGS:
+                raise SettingsError(f"model.pos_weight: found {len(weights)} values, must be {NUM_FINDINGS}.")
+            named = {f"pos_weight of {name}": weight for name, weight in zip(FINDINGS, weights, strict=True)}
+            check_ranges(named, above_zero=named)
         kept = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.register_buffer("pos_weight", kept, persistent=False)
         self._finding_loss(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, NUM_FINDINGS), torch.ones(1, NUM_FINDINGS))

@@ -137,6 +137,12 @@ def test_plans_vary():
     assert plan_painting((3,)) == plan_painting((3,))
 
 
+def on_film(fit, anatomy, x, y):
+    """Column and row, not rounded, of a point in patient coordinates."""
+    u, v = anatomy.pose.to_film(np.array([x, y]))
+    return (0.5 + fit.width * (u - 0.5) + fit.across) * SIDE, (0.5 + fit.height * (v - 0.5) + fit.down) * SIDE
+
+
 def breadth(lungs, row):
     """First and last column of a row between the lungs, and of both lungs."""
     columns = np.flatnonzero(lungs[row] > 127)
@@ -156,8 +162,7 @@ def test_a_widened_shadow_moves_its_borders_as_far_as_it_says_and_nothing_else(f
     place = Move(finding, border.right_share * border.most, border.most)
     moved, boxes = move(lungs, fit, anatomy, [place])
     pose = anatomy.pose
-    height = pose.to_film(np.array([0.0, border.centre]))[1]
-    row = round((0.5 + fit.height * (height - 0.5) + fit.down) * SIDE)
+    row = round(on_film(fit, anatomy, 0.0, border.centre)[1])
     before, after = breadth(lungs, row), breadth(moved, row)
     pixels = SIDE * fit.width * pose.scale * pose.width
     # A border that lies off the drawn patients' mean goes a little less far.
@@ -184,7 +189,6 @@ def test_a_film_moves_along_the_patient_as_far_as_planned_and_never_folds(findin
     border = BORDERS[finding]
     fit = Fit(turned_most(), 1.1, 1.25, 0.02, -0.05, 1.0)
     anatomy = fitted_anatomy(fit, SIDE)
-    pose = anatomy.pose
     far = shifted * 0.8 * border.least or border.most
     planned = [Move(finding, -far if shifted else border.right_share * far, far)]
     rows, columns = np.indices((SIDE, SIDE), np.uint8)
@@ -192,11 +196,7 @@ def test_a_film_moves_along_the_patient_as_far_as_planned_and_never_folds(findin
     assert (np.diff(column, axis=1) >= 0).all()
     assert (np.diff(row, axis=0) >= 0).all()
 
-    def on_film(x, y):
-        u, v = pose.to_film(np.array([x, y]))
-        return (0.5 + fit.width * (u - 0.5) + fit.across) * SIDE, (0.5 + fit.height * (v - 0.5) + fit.down) * SIDE
-
-    new, old = on_film(border.left + far, border.centre), on_film(border.left, border.centre)
+    new, old = (on_film(fit, anatomy, x, border.centre) for x in (border.left + far, border.left))
     at = round(new[1]), round(new[0])
     # Half a grey level is lost; a pixel is not the point itself.
     assert column[at] - columns[at] == pytest.approx(old[0] - new[0], abs=1.2)
@@ -204,8 +204,8 @@ def test_a_film_moves_along_the_patient_as_far_as_planned_and_never_folds(findin
     if not shifted:
         assert abs(old[1] - new[1]) > 0.7 or finding != "Cardiomegaly"
     turned = 0.05  # what lies beside the midline stands higher or lower
-    top = int(on_film(0, border.centre - border.reach - turned)[1])
-    bottom = int(on_film(0, border.centre + border.reach + turned)[1])
+    top = int(on_film(fit, anatomy, 0, border.centre - border.reach - turned)[1])
+    bottom = int(on_film(fit, anatomy, 0, border.centre + border.reach + turned)[1])
     assert bottom < SIDE - 10
     assert top > 10 or finding != "Cardiomegaly"  # a mediastinum may begin above the film
     for still in (slice(0, max(top, 0)), slice(bottom, SIDE)):

@@ -19,7 +19,7 @@ from ammrg.findings import ABNORMAL, FINDINGS
 from datamodules.sources.phantom.films import Film, draw_signs
 from datamodules.sources.phantom.plan import sample_sign
 from datamodules.sources.phantom.registration import Fit, fitted_anatomy
-from datamodules.sources.phantom.signs import PixelBox, Sign
+from datamodules.sources.phantom.signs import PixelBox, Sign, bounding_box
 from datamodules.sources.phantom.widening import BORDERS, Move, move, plan_moves
 
 PAINTED = tuple(FINDINGS[i] for i in ABNORMAL)
@@ -84,10 +84,8 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) ->
         for one in drawn:
             change = fit.lay(strength[sign.finding] * one.change.astype(np.float32))
             seen = np.abs(change) > LEAST
-            rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-            if rows.size and columns.size:
+            if box := bounding_box(seen):
                 added += np.where(seen, change, 0.0)
-                box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
                 boxes.append((sign.finding, box))
     grey = np.clip(moved.astype(np.float32) / 255.0, BLACK, WHITE)
     odds = np.log(grey / (1.0 - grey)) + np.float32(SLOPE) * added

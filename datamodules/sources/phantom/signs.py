@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodules.sources.phantom.anatomy import (
     HEART_TILT,
@@ -407,6 +408,14 @@ PLACING_ORDER: tuple[str, ...] = (
 )
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> PixelBox | None:
+    """The smallest box that holds every true pixel of a mask ``[h w]``; None where there is none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def trim(raw: Map) -> Drawn | None:
     """Compact support: values shrink towards zero by a tenth of the peak. None where hardly a pixel is left."""
     level = np.abs(raw)
@@ -414,9 +423,8 @@ def trim(raw: Map) -> Drawn | None:
     if peak < 0.01:
         return None
     change = (np.sign(raw) * np.maximum(level - np.float32(0.1 * peak), 0.0)).astype(np.float32)
-    rows, columns = np.flatnonzero(change.any(axis=1)), np.flatnonzero(change.any(axis=0))
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    if box[2] - box[0] < 3 or box[3] - box[1] < 3:
+    box = bounding_box(change != 0)
+    if box is None or box[2] - box[0] < 3 or box[3] - box[1] < 3:
         return None
     return Drawn(change, box)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from datamodules.sources.phantom.anatomy import Anatomy
 from datamodules.sources.phantom.canvas import Map, bump, curve
 from datamodules.sources.phantom.registration import Fit
-from datamodules.sources.phantom.signs import PixelBox, Sign
+from datamodules.sources.phantom.signs import PixelBox, Sign, bounding_box
 
 SPINE = 0.015
 """Distance from the midline that stands still; this and what follows in patient coordinates (canvas.py)."""
@@ -98,9 +98,8 @@ def move(
         total += outward
         if one.right + one.left > 0:
             far = np.abs(fit.lay(outward))
-            inside = far > BOXED * far.max()
-            rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-            boxes.append((one.finding, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)))
+            if box := bounding_box(far > BOXED * far.max()):
+                boxes.append((one.finding, box))
     if not total.any():
         return film, boxes
     # Patient coordinates to pixels of the drawn film, then to those of this one.
