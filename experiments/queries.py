@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+BROKEN = 0.05
+"""What a finding's AUROC must lose to be broken."""
+
 
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments queries outputs/phantom/default/stage1/best.ckpt --data data/phantom``.
@@ -42,7 +45,7 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     """
     import torch
 
-    from ammrg.findings import FINDINGS
+    from ammrg.findings import FINDINGS, NUM_FINDINGS
     from ammrg.metrics.pointing import PointingGame, pointing_scores
     from ammrg.networks.class_activation import compared_maps
     from ammrg.networks.query_swap import swap_queries
@@ -85,14 +88,22 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
         }
         for i, name in enumerate(FINDINGS)
     }
-    drops = (swaps.own[:, None] - swaps.replaced)[~swaps.own.isnan()]
+    judged = ~swaps.own.isnan()
+    drops = (swaps.own[:, None] - swaps.replaced)[judged]
+    not_broken = [
+        {"finding": FINDINGS[i], "query": FINDINGS[j], "auroc": float(swaps.swapped[i, j, i])}
+        for i in torch.arange(NUM_FINDINGS)[judged].tolist()
+        for j in range(NUM_FINDINGS)
+        if i != j and float(swaps.own[i] - swaps.swapped[i, j, i]) <= BROKEN
+    ]
     return {
         "split": split,
         "studies": int(labelled.sum()),
         "findings": rows,
         "mean_drop": _number(drops.mean()),
         "median_drop": _number(drops.median()),
-        "share_of_drops_above_0.05": _number((drops > 0.05).double().mean()),
+        "share_broken": _number((drops > BROKEN).double().mean()),
+        "not_broken": not_broken,
         "others_move_at_most": _number(swaps.moved.max()),
         "attention_pointing_game": pointing.get("pointing_game"),
         "attention_pointing_game_mean_map": pointing.get("pointing_game_mean_map"),
@@ -126,7 +137,12 @@ def show(found: dict[str, Any], title: str) -> None:
     points = f"; its attention's peak lies on the finding in {game['value']:.1%} of the cases" if game else ""
     console.print(
         f"another query in a query's place takes {told(found['mean_drop'])} off its finding's AUROC (median "
-        f"{told(found['median_drop'])}; above .05 in {found['share_of_drops_above_0.05']:.0%} of the pairs) and moves "
-        f"no other by more than {found['others_move_at_most']:.4f}{points}",
+        f"{told(found['median_drop'])}; above {BROKEN} in {found['share_broken']:.0%} of the pairs) and "
+        f"moves no other by more than {found['others_move_at_most']:.4f}{points}",
         highlight=False,
     )
+    for pair in found["not_broken"]:
+        console.print(
+            f"- {pair['finding']} is still found with the query of {pair['query']}: AUROC {told(pair['auroc'])}",
+            highlight=False,
+        )

@@ -303,8 +303,8 @@ class DiseaseClassification(LightningModule):
         share = weight_of_mean(self._known(batch), self.device)
         self._log_mean("train/loss", loss, share, batch)
         if self.token_bias is not None:
-            weight = cast(PerQueryHead, self.classifier.head).weight
-            evidence = self._study_logits(token_evidence(seen.tokens.float(), weight, self.token_bias), batch)
+            evidence = token_evidence(seen.tokens.float(), self.classifier.finding_weights, self.token_bias)
+            evidence = self._study_logits(evidence, batch)
             token_loss = self._loss(evidence, batch)
             self._log_mean("train/token_loss", token_loss, share, batch)
             loss = loss + self.hparams["token_loss"] * token_loss

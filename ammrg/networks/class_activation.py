@@ -109,6 +109,5 @@ def _heat(method: MapMethod, classifier: DiseaseClassifier, seen: Classification
     if method == "attention":
         assert seen.attention is not None
         return seen.attention
-    assert isinstance(classifier.head, PerQueryHead)
-    scores = torch.einsum("vnq,iq->vin", seen.tokens, classifier.head.weight.detach())
+    scores = torch.einsum("vnq,iq->vin", seen.tokens, classifier.finding_weights.detach())
     return (scores - scores.mean(dim=2, keepdim=True)).relu()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
@@ -44,12 +45,25 @@ class Classification(NamedTuple):
 
 
 class PerQueryHead(nn.Module):
-    """Logit i = w_i . Q_f[i] + b_i: query i answers for finding i alone."""
+    """Logit i = w_i . Q_f[i] + b_i with w_i = M LN(q_i) / q: an answer is read with what its query asked for.
+
+    Finding i then is nowhere but in query i. Weights of their own, one row a finding, learn to read their finding from
+    whatever query stands there, since the average of a film's tokens already tells most.
+
+    Args:
+        width: q. M is q times q, shared by all findings, and drawn at unit scale: behind the division a step of Adam
+            moves w_i by at most the learning rate, as it would move weights of their own.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(NUM_FINDINGS, width) * width**-0.5)
+        self.reading = nn.Parameter(torch.randn(width, width))
         self.bias = nn.Parameter(torch.zeros(NUM_FINDINGS))
+
+    def weights(self, disease_queries: Tensor) -> Tensor:
+        """w of disease queries ``[14 q]``, which are normalised here as at the entry of the Q-Former: ``[14 q]``."""
+        width = disease_queries.shape[1]
+        return F.layer_norm(disease_queries, (width,)) @ self.reading / width
 
     def start_at(self, prevalence: Tensor, learnt: Tensor | None = None) -> Tensor:
         """Begin with every film at the share of positives (Lin et al. 2017, "Focal loss", prior of the bias): a bias
@@ -68,9 +82,9 @@ class PerQueryHead(nn.Module):
             self.bias.copy_(log_odds(prevalence) + (0 if learnt is None else before - log_odds(learnt)))
         return self.bias.detach() - before
 
-    def forward(self, queries: Tensor) -> Tensor:
-        """``[v 14 q]`` -> ``[v 14]``."""
-        return torch.einsum("viq,iq->vi", queries, self.weight) + self.bias
+    def forward(self, queries: Tensor, disease_queries: Tensor) -> Tensor:
+        """What the queries found ``[v 14 q]``, and the queries themselves ``[14 q]`` -> ``[v 14]``."""
+        return torch.einsum("viq,iq->vi", queries, self.weights(disease_queries)) + self.bias
 
 
 def log_odds(share: Tensor) -> Tensor:
@@ -97,8 +111,8 @@ class PooledHead(nn.Module):
             layers += [nn.Linear(inside, outside), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(self.hidden[-1], 2))
 
-    def forward(self, queries: Tensor) -> Tensor:
-        """``[v 14 q]`` -> ``[v 14]``."""
+    def forward(self, queries: Tensor, disease_queries: Tensor) -> Tensor:
+        """``[v 14 q]`` -> ``[v 14]``; the disease queries themselves are not looked at."""
         pooled = queries.mean(dim=1)
         pairs = torch.stack([head(pooled) for head in self.heads], dim=1)  # [v 14 2]
         return pairs[..., 1] - pairs[..., 0]
@@ -163,6 +177,17 @@ class DiseaseClassifier(nn.Module):
         return self.qformer.width
 
     @property
+    def finding_weights(self) -> Tensor:
+        """``[14 q]``, of head ``per_query``: what finding i is read with, from answers and from projected tokens.
+
+        Raises:
+            SettingsError: another head, which has none.
+        """
+        if not isinstance(self.head, PerQueryHead):
+            raise SettingsError(f"head {self._head_kind} reads no single query or token; this needs head per_query.")
+        return self.head.weights(self.qformer.disease_queries)
+
+    @property
     def layers(self) -> list[nn.Module]:
         """What may be computed one at a time, from all its weights: the backbone's layers (transformers names what it
         never splits over devices) and the Q-Former's."""
@@ -179,7 +204,7 @@ class DiseaseClassifier(nn.Module):
     def classify(self, tokens: Tensor, grid: tuple[int, int], output_attentions: bool = False) -> Classification:
         """The part after the encoder: tokens ``[v n e]`` -> Classification."""
         found = self.qformer(tokens, grid, output_attentions)
-        logits = self.head(found.queries)
+        logits = self.head(found.queries, self.qformer.disease_queries)
         return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions)
 
     def study_logits(self, logits: Tensor, study_of_view: Tensor, studies: int) -> Tensor:
@@ -190,10 +215,11 @@ class DiseaseClassifier(nn.Module):
 def token_evidence(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """What the tokens say without any query: projected tokens ``[v n q]`` -> logits ``[v 14]``.
 
-    Each token is read with the weights ``[14 q]`` of the per-query head, and a film's evidence is the log of the mean
-    of the exponentials over its tokens (Pinheiro and Collobert 2015): at first the bias, whatever the grid. A loss on
-    it teaches the encoder small signs long before cross-attention, which starts out as an average over the film, has
-    found them, and puts tokens and queries under one reading: the space in which memories are later compared.
+    Each token is read with :attr:`DiseaseClassifier.finding_weights` ``[14 q]``, and a film's evidence is the log of
+    the mean of the exponentials over its tokens (Pinheiro and Collobert 2015): at first the bias, whatever the grid. A
+    loss on it teaches the encoder small signs long before cross-attention, which starts out as an average over the
+    film, has found them, and puts tokens and queries under one reading: the space in which memories are later
+    compared.
     """
     scores = torch.einsum("vnq,iq->vni", tokens, weight)
     return scores.logsumexp(dim=1) - math.log(tokens.shape[1]) + bias

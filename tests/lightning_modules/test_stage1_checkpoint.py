@@ -51,7 +51,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="the file says another: it was changed or is damaged"):
         load_stage1(path)
     weights = module.state_dict()
-    weights["classifier.head.weight"] = torch.zeros(14, 8)
+    weights["classifier.head.reading"] = torch.zeros(14, 8)
     save(path, state_dict=weights)
     with pytest.raises(CheckpointError, match="do not fit its own settings"):
         load_stage1(path)

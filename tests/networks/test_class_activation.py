@@ -100,7 +100,7 @@ def test_attention_maps_are_the_queries_own() -> None:
 def test_evidence_is_each_token_under_the_head() -> None:
     classifier = build()
     maps, seen = activation_maps(classifier, films(), "evidence")
-    scores = seen.tokens @ classifier.head.weight.T  # [v n 14]
+    scores = seen.tokens @ classifier.finding_weights.T  # [v n 14]
     assert torch.equal(maps.flatten(2).argmax(-1), scores.argmax(1))
     torch.testing.assert_close(maps.flatten(2).mT, (scores - scores.mean(1, keepdim=True)).clamp(min=0))
     with pytest.raises(SettingsError, match="per_query"):

@@ -40,25 +40,47 @@ def test_shapes_and_rebuilding(head: HeadKind) -> None:
 
 
 def test_per_query_head_reads_its_own_query_only() -> None:
-    head = build().head
+    head, disease_queries = build().head, torch.randn(14, 16)
     queries = torch.randn(2, 14, 16)
     changed = queries.clone()
     changed[:, 5] += 1
-    difference = (head(changed) - head(queries)).abs().amax(0)
+    difference = (head(changed, disease_queries) - head(queries, disease_queries)).abs().amax(0)
     assert difference[5] > 1e-3
     assert difference[torch.arange(14) != 5].max() == 0
 
 
+def test_an_answer_is_read_with_what_its_query_asked_for() -> None:
+    classifier = build().eval()
+    classifier.head.bias.data = torch.arange(14.0)
+    queries = classifier.qformer.disease_queries
+    mean, spread = queries.mean(1, keepdim=True), queries.var(1, unbiased=False, keepdim=True)
+    expected = ((queries - mean) / (spread + 1e-5).sqrt()) @ classifier.head.reading / 16
+    torch.testing.assert_close(classifier.finding_weights, expected)
+    before = classifier(films())
+    torch.testing.assert_close(before.logits, (before.queries * expected).sum(2) + torch.arange(14.0))
+    with torch.no_grad():
+        queries[[3, 8]] = queries[[8, 3]].clone()
+    after = classifier(films())
+    # nothing of a finding is left where its query is not: all but the bias has moved with it
+    moved = before.logits - classifier.head.bias
+    torch.testing.assert_close((after.logits - classifier.head.bias)[:, [8, 3]], moved[:, [3, 8]])
+
+
 def test_pooled_head_is_the_published_one() -> None:
-    head = build("pooled").head
+    classifier = build("pooled")
+    head, disease_queries = classifier.head, classifier.qformer.disease_queries
     assert [layer.out_features for layer in head.heads[0] if hasattr(layer, "out_features")] == [384, 48, 48, 2]
     queries = torch.randn(2, 14, 16)
-    torch.testing.assert_close(head(queries), head(queries[:, torch.randperm(14)]))  # an average has no order
+    found = head(queries, disease_queries)
+    torch.testing.assert_close(found, head(queries[:, torch.randperm(14)], disease_queries))  # an average has no order
     pair = head.heads[3](queries.mean(1))
     target = torch.tensor([1, 0])
     expected = torch.nn.functional.cross_entropy(pair, target)
-    found = torch.nn.functional.binary_cross_entropy_with_logits(head(queries)[:, 3], target.float())
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.nn.functional.binary_cross_entropy_with_logits(found[:, 3], target.float()), expected
+    )
+    with pytest.raises(SettingsError, match=r"head pooled .* needs head per_query"):
+        classifier.finding_weights  # noqa: B018
 
 
 def test_study_logits() -> None:
