@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError, SettingsError
 
@@ -51,8 +51,8 @@ def main(argv: Sequence[str]) -> int:
         raise CheckpointError(f"{options.checkpoint}: was trained without a fold; name the stage 1 trained on all")
     paths = fold_checkpoints(options.folder, options.checkpoint.name)
     folds = load_folds(paths, stage1)
-    settings = trained_with(options.checkpoint)
-    data = data_of_stage1(stage1, options.checkpoint, options.data, options.batch, settings.views)
+    writer = memory_writer(options.checkpoint)
+    data = data_of_stage1(stage1, options.checkpoint, options.data, options.batch)
     mined = [
         banks.load(
             path.parents[1] / "memory" / "regions",
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         for path, fold in zip(paths, folds, strict=True)
     ]
     maps, explained = measure(stage1, folds, fit_maps(stage1, folds, data, options.ridge), data)
-    memory = join(mined, maps, stage1, settings.writer)
+    memory = join(mined, maps, stage1, writer)
     banks.save(memory, options.memory)
     measured = {"ridge": options.ridge, "explained_on_val": explained}
     save_cross_fit(options.folder, stage1, dict(zip(paths, folds, strict=True)), maps, memory.fingerprint, measured)
@@ -86,33 +86,22 @@ def fold_checkpoints(folder: Path, name: str) -> list[Path]:
     return paths
 
 
-class TrainedWith(NamedTuple):
-    """Of the settings of stage 1, what its folds share."""
-
-    views: Literal["all", "frontal"]
-    """Which films of a study."""
-    writer: dict[str, Any]
-    """Of its region memory: ``maps_num``, ``selection`` and ``seed``."""
-
-
-def trained_with(checkpoint: Path) -> TrainedWith:
-    """The settings of a stage 1, from the ``config.yaml`` beside its checkpoint.
+def memory_writer(checkpoint: Path) -> dict[str, Any]:
+    """``maps_num``, ``selection`` and ``seed`` of a stage 1's region memory.
 
     Raises:
-        CheckpointError: no such file, or one without a writer of the region memory.
+        CheckpointError: no settings beside the checkpoint, or none that write a region memory.
     """
-    import yaml
+    from experiments.stage1_data import settings_of_stage1
 
-    path = checkpoint.parent / "config.yaml"
-    if not path.is_file():
-        raise CheckpointError(f"{path}: not there; it belongs beside the checkpoint and says how regions are chosen")
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for callback in settings["trainer"]["callbacks"]:
+    for callback in settings_of_stage1(checkpoint)["trainer"]["callbacks"]:
         if callback["class_path"].endswith("RegionMemoryWriter"):
             kept = callback.get("init_args", {})
-            writer = {name: kept[name] for name in ("maps_num", "selection", "seed")}
-            return TrainedWith(settings["data"]["init_args"]["views"], writer)
-    raise CheckpointError(f"{path}: trainer.callbacks holds no RegionMemoryWriter, which says how regions are chosen")
+            return {name: kept[name] for name in ("maps_num", "selection", "seed")}
+    raise CheckpointError(
+        f"{checkpoint.parent}/config.yaml: trainer.callbacks holds no RegionMemoryWriter, which says how regions are "
+        "chosen"
+    )
 
 
 def fit_maps(stage1: Stage1, folds: Sequence[Stage1], data: StudyDataModule, ridge: float) -> list[SpaceMaps]:

@@ -18,7 +18,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from ammrg.errors import MemoryBankError
+from ammrg.errors import CheckpointError, MemoryBankError
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
@@ -33,8 +33,10 @@ from experiments.ablate import told
 from experiments.export import checked_split
 from experiments.finished_run import open_model
 from experiments.run_lock import locked
+from experiments.stage1_data import data_of_stage1
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage1_checkpoint import load_stage1
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 
@@ -181,6 +183,21 @@ def test_queries_are_put_in_each_others_place(run: Run, capsys: pytest.CaptureFi
     assert main(["prepare", "--dataset", "phantom", "--out", str(other), "--studies", "train=4,val=2,test=2"]) == 0
     assert main([*words, str(other)]) == 1
     assert "name the folder it was trained on" in capsys.readouterr().err
+
+
+def test_queries_are_judged_by_the_views_that_were_trained_on(run: Run, tmp_path: Path) -> None:
+    stage1 = load_stage1(run.stage1 / "best.ckpt")
+    settings = yaml.safe_load((run.stage1 / "config.yaml").read_text())
+    films = {}
+    for views in ("all", "frontal"):
+        settings["data"]["init_args"]["views"] = views
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+        data = data_of_stage1(stage1, tmp_path / "best.ckpt", str(run.data), 4)
+        films[views] = sum(len(batch.images) for batch in data.evaluation_loader("val"))
+    assert films["frontal"] == 16 < films["all"]
+    (tmp_path / "config.yaml").unlink()
+    with pytest.raises(CheckpointError, match="belongs beside the checkpoint"):
+        data_of_stage1(stage1, tmp_path / "best.ckpt", str(run.data), 4)
 
 
 def test_reports_say_what_the_contract_says(run: Run) -> None:
