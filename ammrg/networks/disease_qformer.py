@@ -111,7 +111,9 @@ class DiseaseQFormer(nn.Module):
         # were zero (Euler) and the maps of class_activation noise. Backbones end in a norm of their own.
         self.project = nn.Linear(encoder_width, width)
         self.positions = TokenPositions(width) if positions else None
-        self.disease_queries = nn.Parameter(torch.randn(NUM_FINDINGS, width) * 0.02)
+        # The Q-Former normalises them at its entry: drawn at BERT's 0.02, a step of Adam would turn a query by some per
+        # cent, and an average of weights lag behind. At the scale of tokens they are patterns of the memory like these.
+        self.disease_queries = nn.Parameter(torch.randn(NUM_FINDINGS, width))
         settings = Blip2QFormerConfig(
             hidden_size=width,
             num_hidden_layers=layers,
