@@ -92,15 +92,15 @@ def memory_writer(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: no settings beside the checkpoint, or none that write a region memory.
     """
-    from experiments.stage1_data import settings_of_stage1
+    from experiments.stage1_data import kept_setting
 
-    for callback in settings_of_stage1(checkpoint)["trainer"]["callbacks"]:
+    for callback in kept_setting(checkpoint, "trainer", "callbacks") or ():
         if callback["class_path"].endswith("RegionMemoryWriter"):
             kept = callback.get("init_args", {})
             return {name: kept[name] for name in ("maps_num", "selection", "seed")}
     raise CheckpointError(
-        f"{checkpoint.parent}/config.yaml: trainer.callbacks holds no RegionMemoryWriter, which says how regions are "
-        "chosen"
+        f"{checkpoint.parent / 'config.yaml'}: trainer.callbacks holds no RegionMemoryWriter, which says how regions "
+        "are chosen"
     )
 
 

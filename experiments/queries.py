@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-BROKEN = 0.05
-"""What a finding's AUROC must lose to be broken."""
+from ammrg.errors import CheckpointError, DataError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,18 +40,22 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     and the pointing game of its query's cross-attention where the data have boxes.
 
     Raises:
-        CheckpointError: a checkpoint trained on other data.
+        CheckpointError: a checkpoint trained on other data, or with a head that reads no single query.
+        DataError: a split without labelled studies.
     """
     import torch
 
-    from ammrg.findings import FINDINGS, NUM_FINDINGS
+    from ammrg.findings import FINDINGS
     from ammrg.metrics.pointing import PointingGame, pointing_scores
     from ammrg.networks.class_activation import compared_maps
-    from ammrg.networks.query_swap import swap_queries
+    from ammrg.networks.query_swap import BROKEN, swap_queries
     from experiments.stage1_data import data_of_stage1
     from lightning_modules.stage1_checkpoint import load_stage1
 
     stage1 = load_stage1(checkpoint)
+    head = stage1.classifier.config["head"]
+    if head != "per_query":
+        raise CheckpointError(f"{checkpoint}: head {head} reads no single query; name a stage 1 with head per_query")
     module = data_of_stage1(stage1, checkpoint, data, batch)
     game = PointingGame(stage1.classifier.encoder.cell_shift)
     tokens, labels, owners = [], [], []
@@ -65,8 +68,11 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
         labels.append(part.labels)
         studies += len(part.labels)
         grid = seen.grid
-    every_label, study_of_view = torch.cat(labels), torch.cat(owners)
+    every_label = torch.cat(labels) if labels else torch.empty(0, 1)
     labelled = ~every_label.isnan().all(dim=1)
+    if not labelled.any():
+        raise DataError(f"{data}: {split} holds no labelled study to judge queries by; choose another --split")
+    study_of_view = torch.cat(owners)
     swaps = swap_queries(
         stage1.classifier,
         torch.cat(tokens),
@@ -88,14 +94,7 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
         }
         for i, name in enumerate(FINDINGS)
     }
-    judged = ~swaps.own.isnan()
-    drops = (swaps.own[:, None] - swaps.replaced)[judged]
-    not_broken = [
-        {"finding": FINDINGS[i], "query": FINDINGS[j], "auroc": float(swaps.swapped[i, j, i])}
-        for i in torch.arange(NUM_FINDINGS)[judged].tolist()
-        for j in range(NUM_FINDINGS)
-        if i != j and float(swaps.own[i] - swaps.swapped[i, j, i]) <= BROKEN
-    ]
+    drops = swaps.drops
     return {
         "split": split,
         "studies": int(labelled.sum()),
@@ -103,7 +102,11 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
         "mean_drop": _number(drops.mean()),
         "median_drop": _number(drops.median()),
         "share_broken": _number((drops > BROKEN).double().mean()),
-        "not_broken": not_broken,
+        "not_broken": [
+            {"finding": FINDINGS[i], "query": FINDINGS[j], "auroc": float(swaps.swapped[i, j, i])}
+            for i, j in swaps.not_broken
+        ],
+        "not_found": [name for name, found in zip(FINDINGS, swaps.found.tolist(), strict=True) if not found],
         "others_move_at_most": _number(swaps.moved.max()),
         "attention_pointing_game": pointing.get("pointing_game"),
         "attention_pointing_game_mean_map": pointing.get("pointing_game_mean_map"),
@@ -120,6 +123,8 @@ def show(found: dict[str, Any], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ammrg.networks.query_swap import BROKEN, FOUND
+
     def told(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
@@ -135,14 +140,16 @@ def show(found: dict[str, Any], title: str) -> None:
     console.print(table)
     game = found["attention_pointing_game"]
     points = f"; its attention's peak lies on the finding in {game['value']:.1%} of the cases" if game else ""
-    console.print(
+    lines = [
         f"another query in a query's place takes {told(found['mean_drop'])} off its finding's AUROC (median "
-        f"{told(found['median_drop'])}; above {BROKEN} in {found['share_broken']:.0%} of the pairs) and "
-        f"moves no other by more than {found['others_move_at_most']:.4f}{points}",
-        highlight=False,
-    )
+        f"{told(found['median_drop'])}; above {BROKEN} in {told(found['share_broken'])} of the pairs) and moves no "
+        f"other by more than {told(found['others_move_at_most'])}{points}"
+    ]
+    if found["not_found"]:
+        lines.append(f"left out, with an AUROC below {FOUND} or none of their own: {', '.join(found['not_found'])}")
+    left: dict[str, list[str]] = {}
     for pair in found["not_broken"]:
-        console.print(
-            f"- {pair['finding']} is still found with the query of {pair['query']}: AUROC {told(pair['auroc'])}",
-            highlight=False,
-        )
+        left.setdefault(pair["finding"], []).append(f"{pair['query']} ({told(pair['auroc'])})")
+    lines += [f"- {name} is still found with the query of {', '.join(pairs)}" for name, pairs in left.items()]
+    for line in lines:
+        console.print(line, highlight=False)

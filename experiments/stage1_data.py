@@ -12,22 +12,29 @@ if TYPE_CHECKING:
     from lightning_modules.stage1_checkpoint import Stage1
 
 
-def settings_of_stage1(checkpoint: Path) -> dict[str, Any]:
-    """The ``config.yaml`` beside a checkpoint.
+def kept_setting(checkpoint: Path, *names: str) -> Any:
+    """A setting of a stage 1, from the ``config.yaml`` beside its checkpoint.
+
+    Args:
+        names: of the setting, from the outermost in.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: no such file, not a whole one, or one without this setting.
     """
     import yaml
 
-    path = checkpoint.parent / "config.yaml"
+    path, cure = checkpoint.parent / "config.yaml", "copy it from the stage1 folder of the run"
     if not path.is_file():
-        raise CheckpointError(
-            f"{path}: not there; it belongs beside the checkpoint and says which films it reads and how regions are "
-            "chosen"
-        )
-    settings: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return settings
+        raise CheckpointError(f"{path}: not there; it belongs beside the checkpoint: {cure}")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not a whole file of settings ({type(error).__name__}); {cure}") from error
+    for name in names:
+        if not isinstance(found, dict) or name not in found:
+            raise CheckpointError(f"{path}: holds no {'.'.join(names)}; {cure}")
+        found = found[name]
+    return found
 
 
 def data_of_stage1(stage1: Stage1, checkpoint: Path, folder: str, batch: int) -> StudyDataModule:
@@ -38,7 +45,7 @@ def data_of_stage1(stage1: Stage1, checkpoint: Path, folder: str, batch: int) ->
     """
     from datamodules.studies import StudyDataModule
 
-    views = settings_of_stage1(checkpoint)["data"]["init_args"]["views"]
+    views = kept_setting(checkpoint, "data", "init_args", "views")
     data = StudyDataModule(folder, image_size=stage1.image_size, eval_batch_size=batch, views=views)
     if data.card["fingerprint"] != stage1.data_fingerprint:
         raise CheckpointError(

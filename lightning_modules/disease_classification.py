@@ -37,7 +37,7 @@ from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
-from lightning_modules.stage1_checkpoint import classifier_weights
+from lightning_modules.stage1_checkpoint import classifier_weights, refuse_earlier
 from lightning_modules.stage1_start import Start, check_unseen, read_start
 
 ABOVE_ZERO = ("lr", "bootstrap")
@@ -551,8 +551,10 @@ class DiseaseClassification(LightningModule):
         """Where the weights came from; a training that goes on within an epoch takes up its predictions so far.
 
         Raises:
+            CheckpointError: weights of an earlier version.
             SettingsError: the weights were trained on patients who shall judge them.
         """
+        refuse_earlier(checkpoint["state_dict"], "this checkpoint of stage 1")
         self.started_from = checkpoint.get("started_from")
         seen = checkpoint.get("seen_patients", self.seen_patients)
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer

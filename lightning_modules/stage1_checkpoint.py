@@ -64,7 +64,8 @@ def load_stage1(path: str | Path) -> Stage1:
     """Read a stage-1 checkpoint.
 
     Raises:
-        CheckpointError: no such file, or a checkpoint of another module, or one whose weights do not fit.
+        CheckpointError: no such file, or a checkpoint of another module or an earlier version, or one whose weights do
+            not fit.
     """
     return stage1_of(read_checkpoint(path), path)
 
@@ -74,11 +75,28 @@ def classifier_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
 
 
+def refuse_earlier(state: Mapping[str, Tensor], what: str) -> None:
+    """Weights of before heads read with what their query asked for.
+
+    Args:
+        state: of a module of stage 1. what: the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: they are.
+    """
+    if f"{PREFIX}head.weight" in state:
+        raise CheckpointError(
+            f"{what}: was trained by an earlier version, whose heads had weights of their own (head.weight); train "
+            "stage 1 again, under another RUN or after its folder was removed"
+        )
+
+
 def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
     """:func:`load_stage1` of a checkpoint that was read; ``path`` is for messages."""
     if not {"classifier_config", "classifier_fingerprint", "provenance"} <= checkpoint.keys():
         module = checkpoint.get("provenance", {}).get("module", "another module")
         raise CheckpointError(f"{path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1")
+    refuse_earlier(checkpoint["state_dict"], str(path))
     classifier = DiseaseClassifier.from_config(checkpoint["classifier_config"])
     try:
         classifier.load_state_dict(classifier_weights(checkpoint["state_dict"]), strict=True)

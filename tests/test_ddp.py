@@ -58,6 +58,7 @@ def configs(stage: str, data: Path, folder: Path) -> list[str]:
 STAGE1 = (
     "--model.encoder=" + json.dumps({"config": SWIN}),
     "--model.qformer.dropout=0.0",
+    "--model.token_loss=1",
     "--data.batch_size=16",
     # patches of whatever is labelled: two epochs are not enough to predict much
     "--model.region_form=patches",

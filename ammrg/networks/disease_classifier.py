@@ -51,8 +51,9 @@ class PerQueryHead(nn.Module):
     whatever query stands there, since the average of a film's tokens already tells most.
 
     Args:
-        width: q. M is q times q, shared by all findings, and drawn at unit scale: behind the division a step of Adam
-            moves w_i by at most the learning rate, as it would move weights of their own.
+        width: q. M is q times q, shared by all findings. It and the queries are drawn at unit scale, so that behind the
+            division a step of Adam moves w_i by about the learning rate, as it would move weights of their own; where
+            it moved them many times as far, maps were worse.
     """
 
     def __init__(self, width: int) -> None:
@@ -61,7 +62,7 @@ class PerQueryHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(NUM_FINDINGS))
 
     def weights(self, disease_queries: Tensor) -> Tensor:
-        """w of disease queries ``[14 q]``, which are normalised here as at the entry of the Q-Former: ``[14 q]``."""
+        """w of disease queries ``[14 q]``, whose length means as little here as in the Q-Former: ``[14 q]``."""
         width = disease_queries.shape[1]
         return F.layer_norm(disease_queries, (width,)) @ self.reading / width
 

@@ -37,7 +37,8 @@ from ammrg.networks.language_model import LanguageModel, load_strictly
 from ammrg.networks.report_generator import ReportGenerator
 
 FORMAT = "ammrg-report-generator"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1: heads with weights of their own, which no code reads any more."""
 CONFIG, CARD = "config.json", "README.md"
 MODEL, CLASSIFIER = "model.safetensors", "classifier.safetensors"
 PROCESSOR, DECODING = "preprocessor_config.json", "generation_config.json"

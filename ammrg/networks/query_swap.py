@@ -12,6 +12,10 @@ from ammrg.findings import NUM_FINDINGS, POSITIVE, UNCERTAIN
 from ammrg.metrics.classification import auroc
 from ammrg.networks.disease_classifier import DiseaseClassifier
 
+BROKEN = 0.05
+"""A swap that takes more than this off a finding's AUROC breaks it."""
+FOUND = 0.6
+"""Own AUROC below which a finding has next to nothing to lose."""
 _FILMS_AT_A_TIME = 64
 
 
@@ -29,6 +33,24 @@ class QuerySwaps(NamedTuple):
         return self.swapped[~torch.eye(NUM_FINDINGS, dtype=torch.bool)].reshape(NUM_FINDINGS, -1, NUM_FINDINGS)[
             torch.arange(NUM_FINDINGS), :, torch.arange(NUM_FINDINGS)
         ]
+
+    @property
+    def found(self) -> Tensor:
+        """Bool ``[14]``: findings that can be broken, with an AUROC of at least :data:`FOUND`."""
+        return self.own >= FOUND  # not where it is NaN
+
+    @property
+    def drops(self) -> Tensor:
+        """``[m 13]``: what each other query in its place takes off the AUROC of each finding of :attr:`found`."""
+        return (self.own[:, None] - self.replaced)[self.found]
+
+    @property
+    def not_broken(self) -> list[tuple[int, int]]:
+        """Pairs (finding i, query j): a finding of :attr:`found` that is still there with query j in place of i."""
+        index = torch.arange(NUM_FINDINGS)
+        left = self.own[:, None] - self.swapped[index, :, index] <= BROKEN  # [14 14], finding and query
+        left &= self.found[:, None] & ~torch.eye(NUM_FINDINGS, dtype=torch.bool)
+        return [(i, j) for i, j in left.nonzero().tolist()]
 
     @property
     def moved(self) -> Tensor:

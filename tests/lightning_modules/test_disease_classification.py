@@ -19,7 +19,7 @@ from ammrg.errors import AMMRGError, DataError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.regions import Region
-from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.disease_classifier import DiseaseClassifier, token_evidence
 from ammrg.networks.finding_loss import finding_loss, training_targets
 from ammrg.text.report_terms import NUM_TERMS, TERMS
 from ammrg.types import Box, StudyBatch
@@ -440,6 +440,33 @@ def test_token_loss_teaches_encoder_and_head_and_needs_a_head_per_query(tmp_path
     with pytest.raises(SettingsError, match=r"model\.token_loss"):
         DiseaseClassification(**{**SETTINGS, "head": "pooled", "token_loss": 2.0})
     assert DiseaseClassification(**{**SETTINGS, "head": "pooled"}).token_bias is None
+
+
+def test_token_loss_reads_tokens_with_what_the_queries_ask_for() -> None:
+    torch.manual_seed(0)
+    module = DiseaseClassification(**{**SETTINGS, "token_loss": 2.0})
+    plain = DiseaseClassification(**SETTINGS)
+    plain.load_state_dict({k: v for k, v in module.state_dict().items() if k != "token_bias"})
+    batch = collate([Blobs(8, 1)[i] for i in range(8)])
+    for each in (module, plain):
+        each.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+        each.classifier.train()
+    queries = module.classifier.qformer.disease_queries
+    loss = module.training_step(batch, 0) - plain.training_step(batch, 0)
+    classifier = module.classifier
+    evidence = token_evidence(classifier(batch.images).tokens, classifier.finding_weights, module.token_bias)
+    targets, mask = training_targets(batch.labels)
+    expected = finding_loss(classifier.study_logits(evidence, batch.study_of_view, 8), targets, mask)
+    torch.testing.assert_close(loss, 2.0 * expected)
+    module.zero_grad()
+    (2.0 * expected).backward()
+    wanted = queries.grad.clone()  # type: ignore[union-attr]
+    module.zero_grad()
+    module.training_step(batch, 0).backward()
+    plain.training_step(batch, 0).backward()
+    found = queries.grad - plain.classifier.qformer.disease_queries.grad  # type: ignore[operator]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+    assert wanted.abs().sum() > 0
 
 
 def test_more_loaders_than_names() -> None:

@@ -55,6 +55,12 @@ def test_refusals(tmp_path: Path) -> None:
     save(path, state_dict=weights)
     with pytest.raises(CheckpointError, match="do not fit its own settings"):
         load_stage1(path)
+    weights["classifier.head.weight"] = weights.pop("classifier.head.reading")
+    save(path, state_dict=weights)
+    with pytest.raises(CheckpointError, match=r"best.ckpt: was trained by an earlier version.* train stage 1 again"):
+        load_stage1(path)
+    with pytest.raises(CheckpointError, match="this checkpoint of stage 1: was trained by an earlier version"):
+        module.on_load_checkpoint(torch.load(path, weights_only=True))
     torch.save({"state_dict": {}, "provenance": {"module": "ReportGeneration"}}, path)
     with pytest.raises(CheckpointError, match="holds ReportGeneration, not DiseaseClassification"):
         load_stage1(path)

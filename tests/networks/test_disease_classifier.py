@@ -57,6 +57,9 @@ def test_an_answer_is_read_with_what_its_query_asked_for() -> None:
     expected = ((queries - mean) / (spread + 1e-5).sqrt()) @ classifier.head.reading / 16
     torch.testing.assert_close(classifier.finding_weights, expected)
     before = classifier(films())
+    gradient = torch.autograd.grad(before.logits.sum(), queries, retain_graph=True)
+    through_answers = torch.autograd.grad((before.queries * expected.detach()).sum(), queries)
+    assert not torch.allclose(gradient[0], through_answers[0])  # the reading teaches queries too
     torch.testing.assert_close(before.logits, (before.queries * expected).sum(2) + torch.arange(14.0))
     with torch.no_grad():
         queries[[3, 8]] = queries[[8, 3]].clone()
@@ -68,11 +71,11 @@ def test_an_answer_is_read_with_what_its_query_asked_for() -> None:
 
 def test_pooled_head_is_the_published_one() -> None:
     classifier = build("pooled")
-    head, disease_queries = classifier.head, classifier.qformer.disease_queries
+    head, disease_queries = classifier.head, torch.randn(14, 16)
     assert [layer.out_features for layer in head.heads[0] if hasattr(layer, "out_features")] == [384, 48, 48, 2]
     queries = torch.randn(2, 14, 16)
     found = head(queries, disease_queries)
-    torch.testing.assert_close(found, head(queries[:, torch.randperm(14)], disease_queries))  # an average has no order
+    torch.testing.assert_close(found, head(queries[:, torch.randperm(14)], -disease_queries))  # an average has no order
     pair = head.heads[3](queries.mean(1))
     target = torch.tensor([1, 0])
     expected = torch.nn.functional.cross_entropy(pair, target)

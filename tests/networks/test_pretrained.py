@@ -217,7 +217,7 @@ def test_settings_that_were_changed_or_are_of_another_kind_are_refused(copy: Pat
     kept = (copy / "config.json").read_text()
     changed = {
         "was changed since it was written": kept.replace('"restricted": false', '"restricted": true'),
-        "format version 2, but this code reads version 1": kept.replace('"version": 1', '"version": 2'),
+        "format version 1, but this code reads version 2": kept.replace('"version": 2', '"version": 1'),
         "format is 'other'": kept.replace(pretrained.FORMAT, "other"),
         "not readable as JSON": kept[:100],
         "holds list, not an object": "[]",

@@ -40,12 +40,19 @@ def test_each_swap_is_the_network_with_that_query_there() -> None:
 
 def test_what_is_lost_and_what_moves() -> None:
     own = torch.full((14,), 0.9, dtype=torch.float64)
+    own[1], own[2] = 0.59, torch.nan  # hardly found, and not judged
     swapped = own.repeat(14, 14, 1)
-    swapped[3, 5, 3] = 0.5  # query 5 in place of query 3: finding 3 is lost
-    swapped[3, 8, 6] = 0.86  # and with query 8 there finding 6 moves
+    swapped[torch.arange(14), :, torch.arange(14)] = 0.5  # each finding is lost with each other query
+    swapped[torch.arange(14), torch.arange(14), torch.arange(14)] = own
+    swapped[3, 5, 3] = 0.86  # but finding 3 is still there with query 5
+    swapped[5, 3, 5] = 0.84  # and finding 5 just broken by query 3
+    swapped[3, 8, 6] = 0.86  # with query 8 in the place of 3 finding 6 moves
     swaps = QuerySwaps(own, swapped)
     assert swaps.replaced.shape == (14, 13)
-    assert swaps.replaced[3].min().item() == 0.5
-    assert swaps.replaced[torch.arange(14) != 3].min().item() == 0.9
+    assert swaps.replaced[3].max().item() == 0.86
     assert swaps.moved[3].item() == pytest.approx(0.04)
     assert swaps.moved[torch.arange(14) != 3].max().item() == 0
+    assert swaps.found.tolist() == [i not in (1, 2) for i in range(14)]
+    assert swaps.not_broken == [(3, 5)]
+    assert swaps.drops.shape == (12, 13)
+    assert swaps.drops.sum().item() == pytest.approx(12 * 13 * 0.4 - 0.36 - 0.34)
