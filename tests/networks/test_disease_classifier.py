@@ -57,9 +57,10 @@ def test_an_answer_is_read_with_what_its_query_asked_for() -> None:
     expected = ((queries - mean) / (spread + 1e-5).sqrt()) @ classifier.head.reading / 16
     torch.testing.assert_close(classifier.finding_weights, expected)
     before = classifier(films())
-    gradient = torch.autograd.grad(before.logits.sum(), queries, retain_graph=True)
-    through_answers = torch.autograd.grad((before.queries * expected.detach()).sum(), queries)
-    assert not torch.allclose(gradient[0], through_answers[0])  # the reading teaches queries too
+    (gradient,) = torch.autograd.grad(before.logits.sum(), queries, retain_graph=True)
+    (wanted,) = torch.autograd.grad((before.queries * expected).sum(), queries)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-5)  # the reading teaches queries too
+    assert wanted.abs().max() > 1e-2
     torch.testing.assert_close(before.logits, (before.queries * expected).sum(2) + torch.arange(14.0))
     with torch.no_grad():
         queries[[3, 8]] = queries[[8, 3]].clone()
