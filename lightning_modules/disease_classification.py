@@ -554,7 +554,7 @@ class DiseaseClassification(LightningModule):
             CheckpointError: weights of an earlier version.
             SettingsError: the weights were trained on patients who shall judge them.
         """
-        refuse_earlier(checkpoint["state_dict"], "this checkpoint of stage 1")
+        refuse_earlier(checkpoint.get("state_dict", {}), "this checkpoint of stage 1")  # sharded: weights come later
         self.started_from = checkpoint.get("started_from")
         seen = checkpoint.get("seen_patients", self.seen_patients)
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer
