@@ -36,7 +36,8 @@ SWIN = {
 
 
 def experiments(*words: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    # An offline run of the logger writes files named by the second: no two runs have the same.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
     done = subprocess.run(
         [sys.executable, "-m", "experiments", *words], cwd=ROOT, env=environment, capture_output=True, text=True
     )
