@@ -48,14 +48,14 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     from ammrg.findings import FINDINGS
     from ammrg.metrics.pointing import PointingGame, pointing_scores
     from ammrg.networks.class_activation import compared_maps
+    from ammrg.networks.disease_classifier import PerQueryHead
     from ammrg.networks.query_swap import BROKEN, swap_queries
     from experiments.stage1_data import data_of_stage1
     from lightning_modules.stage1_checkpoint import load_stage1
 
     stage1 = load_stage1(checkpoint)
-    head = stage1.classifier.config["head"]
-    if head != "per_query":
-        raise CheckpointError(f"{checkpoint}: head {head} reads no single query; name a stage 1 with head per_query")
+    if not isinstance(stage1.classifier.head, PerQueryHead):
+        raise CheckpointError(f"{checkpoint}: its head reads no single query; name a stage 1 with a head per query")
     module = data_of_stage1(stage1, checkpoint, data, batch)
     game = PointingGame(stage1.classifier.encoder.cell_shift)
     tokens, labels, owners = [], [], []

@@ -55,7 +55,8 @@ class DiseaseClassification(LightningModule):
     Args:
         encoder: arguments of :class:`ammrg.networks.visual_encoder.VisualEncoder` (``config`` or ``pretrained``).
         qformer: arguments of :class:`ammrg.networks.disease_qformer.DiseaseQFormer` but ``encoder_width``.
-        head: per_query (query i predicts finding i) or pooled (the published form).
+        head: per_query (query i predicts finding i), untied (the same with weights of its own) or pooled (the published
+            form), see :class:`ammrg.networks.disease_classifier.DiseaseClassifier`.
         start_from: a checkpoint of stage 1 of the same sizes, trained on other data, whose encoder, Q-Former and heads
             these start from; None = from scratch, or from what ``encoder`` and ``qformer`` name. It has to stay until
             the training is finished.
@@ -63,7 +64,7 @@ class DiseaseClassification(LightningModule):
         views: how the films of a study make one prediction: max or mean of their logits.
         token_loss: weight of the same loss on what the tokens say without queries
             (:func:`ammrg.networks.disease_classifier.token_evidence`), for training from scratch: it learns in fewer
-            steps. 0 = off (published); needs head per_query.
+            steps. 0 = off (published); needs a head per query.
         report_terms: weight of an auxiliary task, for training from scratch: to tell from the mean of a film's tokens
             which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean over
             terms and films). Its head is trained and continued with the rest, and is no part of ``classifier``.
@@ -147,7 +148,7 @@ class DiseaseClassification(LightningModule):
         if self.token_bias is not None and not isinstance(self.classifier.head, PerQueryHead):
             raise SettingsError(
                 f"model.token_loss: found {self.hparams['token_loss']} with head {self.hparams['head']!r}; it reads "
-                "tokens with the weights of the per_query head. Set model.token_loss to 0."
+                "tokens with the weights of a head per query. Set model.token_loss to 0, or another head."
             )
         self.terms_head: torch.nn.Linear | None = None
         if self.hparams["report_terms"]:
@@ -207,11 +208,11 @@ class DiseaseClassification(LightningModule):
     @property
     def default_cam(self) -> MapMethod:
         """The method of ``auto`` where no box can choose, by what won on the phantom: ``evidence`` where a loss trained
-        it, else ``hirescam`` for per_query, ``gradcam`` for pooled heads (channel weights averaged over the film suit
-        heads that average)."""
+        it, else ``hirescam`` for heads per query, ``gradcam`` for pooled ones (channel weights averaged over the film
+        suit heads that average)."""
         if self.hparams["token_loss"]:
             return "evidence"
-        return "hirescam" if self.hparams["head"] == "per_query" else "gradcam"
+        return "gradcam" if self.hparams["head"] == "pooled" else "hirescam"
 
     @property
     def cam(self) -> MapMethod:
@@ -554,7 +555,8 @@ class DiseaseClassification(LightningModule):
             CheckpointError: weights of an earlier version.
             SettingsError: the weights were trained on patients who shall judge them.
         """
-        refuse_earlier(checkpoint.get("state_dict", {}), "this checkpoint of stage 1")  # sharded: weights come later
+        state = checkpoint.get("state_dict", {})  # sharded: weights come later
+        refuse_earlier(state, self.hparams["head"], "this checkpoint of stage 1")
         self.started_from = checkpoint.get("started_from")
         seen = checkpoint.get("seen_patients", self.seen_patients)
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer

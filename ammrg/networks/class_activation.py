@@ -60,20 +60,20 @@ def compared_maps(classifier: DiseaseClassifier, images: Tensor, methods: Sequen
     - ``hirescam`` (Draelos and Carin 2020): relu(sum_e g * A), which keeps where the gradient was;
     - ``attention``: the cross-attention of query i, averaged over layers and heads; no backward;
     - ``evidence``: what each projected token says under the weights of head i, above the film's average: the class
-      activation map of Zhou et al. 2016; no backward. For a per_query head trained with a loss on token evidence
+      activation map of Zhou et al. 2016; no backward. For a head per query trained with a loss on token evidence
       (:func:`ammrg.networks.disease_classifier.token_evidence`).
 
     Works under ``no_grad`` and ``inference_mode``.
 
     Raises:
-        SettingsError: an unknown method, or ``evidence`` without a per_query head.
+        SettingsError: an unknown method, or ``evidence`` without a head per query.
         ValueError: the classifier is in training mode (dropout and batch statistics would tie films together).
     """
     for method in methods:
         if method not in MAP_METHODS:
             raise SettingsError(f"cam: found {method!r}, must be {', '.join(MAP_METHODS[:-1])} or {MAP_METHODS[-1]}.")
         if method not in methods_of(classifier):
-            raise SettingsError(f"cam: {method} reads tokens with the weights of head per_query; choose another.")
+            raise SettingsError(f"cam: {method} reads tokens with the weights of a head per query; choose another.")
     if classifier.training:
         raise ValueError("maps need the classifier in eval(): dropout and batch statistics would tie films together")
     with torch.no_grad():

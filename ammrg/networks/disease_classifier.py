@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from ammrg.findings import NO_FINDING, NUM_FINDINGS
 from ammrg.networks.disease_qformer import DiseaseQFormer
 from ammrg.networks.visual_encoder import VisualEncoder
 
-HeadKind = Literal["per_query", "pooled"]
+HeadKind = Literal["per_query", "untied", "pooled"]
 StudyViews = Literal["max", "mean"]
 
 
@@ -45,26 +46,21 @@ class Classification(NamedTuple):
 
 
 class PerQueryHead(nn.Module):
-    """Logit i = w_i . Q_f[i] + b_i with w_i = M LN(q_i) / q: an answer is read with what its query asked for.
+    """Logit i = w_i . Q_f[i] + b_i: query i answers for finding i alone. Where w_i comes from is a subclass's.
 
-    Finding i then is nowhere but in query i. Weights of their own, one row a finding, learn to read their finding from
-    whatever query stands there, since the average of a film's tokens already tells most.
-
-    Args:
-        width: q. M is q times q, shared by all findings. It and the queries are drawn at unit scale, so that behind the
-            division a step of Adam moves w_i by about the learning rate, as it would move weights of their own; where
-            it moved them many times as far, maps were worse.
+    Attributes:
+        query_scale: at which the disease queries are drawn. The Q-Former normalises them at its entry.
     """
 
-    def __init__(self, width: int) -> None:
+    query_scale: float
+
+    def __init__(self) -> None:
         super().__init__()
-        self.reading = nn.Parameter(torch.randn(width, width))
         self.bias = nn.Parameter(torch.zeros(NUM_FINDINGS))
 
+    @abstractmethod
     def weights(self, disease_queries: Tensor) -> Tensor:
-        """w of disease queries ``[14 q]``, whose length means as little here as in the Q-Former: ``[14 q]``."""
-        width = disease_queries.shape[1]
-        return F.layer_norm(disease_queries, (width,)) @ self.reading / width
+        """w, for disease queries ``[14 q]``: ``[14 q]``."""
 
     def start_at(self, prevalence: Tensor, learnt: Tensor | None = None) -> Tensor:
         """Begin with every film at the share of positives (Lin et al. 2017, "Focal loss", prior of the bias): a bias
@@ -88,6 +84,42 @@ class PerQueryHead(nn.Module):
         return torch.einsum("viq,iq->vi", queries, self.weights(disease_queries)) + self.bias
 
 
+class TiedHead(PerQueryHead):
+    """w_i = M LN(q_i) / q: an answer is read with what its query asked for. Finding i then is nowhere but in query i.
+
+    Args:
+        width: q. M is q times q, shared by all findings. It and the queries are drawn at unit scale, so that behind the
+            division a step of Adam moves w_i by about the learning rate, as it would move weights of their own; where
+            it moved them many times as far, maps were worse.
+    """
+
+    query_scale = 1.0
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.reading = nn.Parameter(torch.randn(width, width))
+
+    def weights(self, disease_queries: Tensor) -> Tensor:
+        """The length of a query means as little here as in the Q-Former."""
+        width = disease_queries.shape[1]
+        return F.layer_norm(disease_queries, (width,)) @ self.reading / width
+
+
+class UntiedHead(PerQueryHead):
+    """w_i is a row of its own. It learns to read its finding from whatever query stands there, since the average of a
+    film's tokens already tells most; on few real films that found more than :class:`TiedHead`."""
+
+    query_scale = 0.02  # BERT's
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(NUM_FINDINGS, width) * width**-0.5)
+
+    def weights(self, disease_queries: Tensor) -> Tensor:
+        """The same for all queries."""
+        return self.weight
+
+
 def log_odds(share: Tensor) -> Tensor:
     """Of shares of positives ``[14]``, none of which is taken for 0 or 1."""
     share = share.clamp(0.002, 0.998)
@@ -100,6 +132,7 @@ class PooledHead(nn.Module):
     Cross entropy of two logits is binary cross entropy of their difference, which is what is returned.
     """
 
+    query_scale = 0.02  # BERT's
     hidden: tuple[int, ...] = (384, 48, 48)
 
     def __init__(self, width: int) -> None:
@@ -119,13 +152,21 @@ class PooledHead(nn.Module):
         return pairs[..., 1] - pairs[..., 0]
 
 
+HEADS: dict[HeadKind, type[TiedHead | UntiedHead | PooledHead]] = {
+    "per_query": TiedHead,
+    "untied": UntiedHead,
+    "pooled": PooledHead,
+}
+
+
 class DiseaseClassifier(nn.Module):
     """Films -> logits of 14 findings, with the tokens and queries they came from.
 
     Args:
         encoder: arguments of :class:`VisualEncoder`.
         qformer: arguments of :class:`DiseaseQFormer` but ``encoder_width``.
-        head: ``per_query`` (query i predicts finding i) or ``pooled`` (the published form).
+        head: ``per_query`` (query i predicts finding i, see :class:`TiedHead`), ``untied`` (the same, see
+            :class:`UntiedHead`) or ``pooled`` (the published form, see :class:`PooledHead`).
         views: how the films of a study make one prediction, see :func:`study_logits`.
 
     Attributes:
@@ -146,12 +187,11 @@ class DiseaseClassifier(nn.Module):
         views: StudyViews = "max",
     ) -> None:
         super().__init__()
-        heads: dict[str, type[PerQueryHead | PooledHead]] = {"per_query": PerQueryHead, "pooled": PooledHead}
-        if head not in heads:
-            raise SettingsError(f"head: found {head!r}, must be one of {', '.join(heads)}.")
+        if head not in HEADS:
+            raise SettingsError(f"head: found {head!r}, must be one of {', '.join(HEADS)}.")
         self.encoder = VisualEncoder(**encoder)
-        self.qformer = DiseaseQFormer(self.encoder.token_width, **qformer)
-        self.head = heads[head](self.qformer.width)
+        self.qformer = DiseaseQFormer(self.encoder.token_width, query_scale=HEADS[head].query_scale, **qformer)
+        self.head = HEADS[head](self.qformer.width)
         self._head_kind: HeadKind = head
         self.views: StudyViews = views
         study_logits(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, dtype=torch.int64), 1, views)  # refuses the unknown
@@ -179,13 +219,15 @@ class DiseaseClassifier(nn.Module):
 
     @property
     def finding_weights(self) -> Tensor:
-        """``[14 q]``, of head ``per_query``: what finding i is read with, from answers and from projected tokens.
+        """``[14 q]``: what finding i is read with, from what query i found and from projected tokens.
 
         Raises:
-            SettingsError: another head, which has none.
+            SettingsError: head ``pooled``, which has none.
         """
         if not isinstance(self.head, PerQueryHead):
-            raise SettingsError(f"head {self._head_kind} reads no single query or token; this needs head per_query.")
+            raise SettingsError(
+                f"head {self._head_kind} reads no single query or token; this needs head per_query or untied."
+            )
         return self.head.weights(self.qformer.disease_queries)
 
     @property

@@ -71,6 +71,8 @@ class DiseaseQFormer(nn.Module):
             and the projection are this project's and start at random.
         new_token_maps: with ``blip2``: do not take its maps of the tokens (see
             :func:`ammrg.networks.blip2_start.start_from_blip2`).
+        query_scale: at which the disease queries are drawn. The Q-Former normalises them at its entry, so that it says
+            how far a step of the optimizer turns them.
 
     Raises:
         SettingsError: q not divisible by heads, or a BLIP-2 that does not fit.
@@ -88,6 +90,7 @@ class DiseaseQFormer(nn.Module):
         positions: bool = True,
         blip2: str | None = None,
         new_token_maps: bool = False,
+        query_scale: float = 0.02,
     ) -> None:
         super().__init__()
         from transformers import Blip2QFormerConfig, Blip2QFormerModel
@@ -111,9 +114,7 @@ class DiseaseQFormer(nn.Module):
         # were zero (Euler) and the maps of class_activation noise. Backbones end in a norm of their own.
         self.project = nn.Linear(encoder_width, width)
         self.positions = TokenPositions(width) if positions else None
-        # The Q-Former normalises them at its entry: drawn at BERT's 0.02, a step of Adam would turn a query by some per
-        # cent, and an average of weights lag behind. At the scale of tokens they are patterns of the memory like these.
-        self.disease_queries = nn.Parameter(torch.randn(NUM_FINDINGS, width))
+        self.disease_queries = nn.Parameter(torch.randn(NUM_FINDINGS, width) * query_scale)
         settings = Blip2QFormerConfig(
             hidden_size=width,
             num_hidden_layers=layers,

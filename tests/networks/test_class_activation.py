@@ -103,7 +103,7 @@ def test_evidence_is_each_token_under_the_head() -> None:
     scores = seen.tokens @ classifier.finding_weights.T  # [v n 14]
     assert torch.equal(maps.flatten(2).argmax(-1), scores.argmax(1))
     torch.testing.assert_close(maps.flatten(2).mT, (scores - scores.mean(1, keepdim=True)).clamp(min=0))
-    with pytest.raises(SettingsError, match="per_query"):
+    with pytest.raises(SettingsError, match="head per query"):
         activation_maps(build(head="pooled"), films(), "evidence")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def films(count: int = 3) -> torch.Tensor:
     return torch.randint(0, 256, (count, 1, 48, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("head", ["per_query", "pooled"])
+@pytest.mark.parametrize("head", ["per_query", "untied", "pooled"])
 def test_shapes_and_rebuilding(head: HeadKind) -> None:
     classifier = build(head).eval()
     seen = classifier(films(), output_attentions=True)
@@ -39,8 +40,9 @@ def test_shapes_and_rebuilding(head: HeadKind) -> None:
     assert "thresholds" in classifier.state_dict()
 
 
-def test_per_query_head_reads_its_own_query_only() -> None:
-    head, disease_queries = build().head, torch.randn(14, 16)
+@pytest.mark.parametrize("kind", ["per_query", "untied"])
+def test_a_head_per_query_reads_its_own_query_only(kind: HeadKind) -> None:
+    head, disease_queries = build(kind).head, torch.randn(14, 16)
     queries = torch.randn(2, 14, 16)
     changed = queries.clone()
     changed[:, 5] += 1
@@ -70,6 +72,23 @@ def test_an_answer_is_read_with_what_its_query_asked_for() -> None:
     torch.testing.assert_close((after.logits - classifier.head.bias)[:, [8, 3]], moved[:, [3, 8]])
 
 
+def test_untied_heads_keep_their_weights_whatever_the_query() -> None:
+    classifier = build("untied").eval()
+    classifier.head.bias.data = torch.arange(14.0)
+    seen = classifier(films())
+    torch.testing.assert_close(seen.logits, (seen.queries * classifier.head.weight).sum(2) + torch.arange(14.0))
+    before = classifier.finding_weights.clone()
+    with torch.no_grad():
+        classifier.qformer.disease_queries[[3, 8]] = classifier.qformer.disease_queries[[8, 3]].clone()
+    assert torch.equal(classifier.finding_weights, before)
+    assert set(dict(classifier.head.named_parameters())) == {"weight", "bias"}
+
+
+def test_queries_are_drawn_at_the_scale_of_their_head() -> None:
+    spread = {head: float(build(head).qformer.disease_queries.std()) for head in get_args(HeadKind)}
+    assert spread == pytest.approx({"per_query": 1.0, "untied": 0.02, "pooled": 0.02}, rel=0.15)
+
+
 def test_pooled_head_is_the_published_one() -> None:
     classifier = build("pooled")
     head, disease_queries = classifier.head, torch.randn(14, 16)
@@ -83,7 +102,7 @@ def test_pooled_head_is_the_published_one() -> None:
     torch.testing.assert_close(
         torch.nn.functional.binary_cross_entropy_with_logits(found[:, 3], target.float()), expected
     )
-    with pytest.raises(SettingsError, match=r"head pooled .* needs head per_query"):
+    with pytest.raises(SettingsError, match=r"head pooled .* needs head per_query or untied"):
         classifier.finding_weights  # noqa: B018
 
 
@@ -106,7 +125,7 @@ def test_study_logits() -> None:
 
 
 def test_unknown_head() -> None:
-    with pytest.raises(SettingsError, match="per_query, pooled"):
+    with pytest.raises(SettingsError, match="per_query, untied, pooled"):
         DiseaseClassifier(ENCODER, QFORMER, "linear")  # type: ignore[arg-type]
 
 
