@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError, SettingsError
+from experiments.argument_types import positive
 
 if TYPE_CHECKING:
     from ammrg.memory.bank import MemoryBank
@@ -36,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--data", required=True, help="the prepared folder they were trained on")
     parser.add_argument("--memory", type=Path, required=True, help="where the region memory goes, without suffix")
     parser.add_argument("--ridge", type=float, default=1e-3, help="penalty of the maps, default %(default)s")
-    parser.add_argument("--batch", type=int, default=32, help="studies at a time, default %(default)s")
+    parser.add_argument("--batch", type=positive, default=32, help="studies at a time, default %(default)s")
     options = parser.parse_args(argv)
     if options.ridge <= 0:
         raise SettingsError(f"--ridge {options.ridge}: must be above 0, or a map has no single solution")

@@ -22,17 +22,11 @@ from ammrg.memory.editing import extend
 from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label
 from datamodules.prepared import PreparedFolder
+from experiments.argument_types import positive
 from experiments.memory_withdrawal import prune
 
 BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
 FOLDER_HELP = f"{BANK_HELP}, or the folder it lies in"
-
-
-def positive(text: str) -> int:
-    """A number from 1 on, for argparse."""
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 def png(text: str) -> Path:

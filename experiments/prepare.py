@@ -20,6 +20,7 @@ from datamodules.sources import DATASETS, SECTIONS, SPLITS, Section, read_source
 from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES
+from experiments.argument_types import positive
 from experiments.run_settings import differences
 
 DEFAULT_SIZE = 512
@@ -229,13 +230,6 @@ def split_sizes(text: str) -> dict[str, int]:
             raise argparse.ArgumentTypeError(f"{part!r}: write train=N,val=N,test=N")
         sizes[split.strip()] = int(count)
     return sizes
-
-
-def positive(text: str) -> int:
-    """A number of at least 1; for argparse."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of at least 1")
-    return int(text)
 
 
 def share(text: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ammrg.errors import CheckpointError, DataError
+from experiments.argument_types import positive
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("checkpoint", type=Path, help="of stage 1: outputs/<dataset>/<run>/stage1/best.ckpt")
     parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="default %(default)s")
-    parser.add_argument("--batch", type=int, default=32, help="studies at a time, default %(default)s")
+    parser.add_argument("--batch", type=positive, default=32, help="studies at a time, default %(default)s")
     options = parser.parse_args(argv)
     found = examine(options.checkpoint, options.data, options.split, options.batch)
 

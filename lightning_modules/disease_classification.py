@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
 from ammrg.fingerprints import id_codes, tensors_fingerprint
 from ammrg.gathering import gather_all, weight_of_mean
 from ammrg.memory.regions import MinedFilm
-from ammrg.metrics.classification import MIN_POSITIVES, choose_thresholds, finding_scores
+from ammrg.metrics.classification import choose_thresholds, finding_scores
+from ammrg.metrics.epoch_ranking import rank
 from ammrg.metrics.pointing import PointingGame, pointing_scores
 from ammrg.metrics.study_predictions import StudyPredictions
 from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_maps, methods_of
@@ -422,31 +422,17 @@ class DiseaseClassification(LightningModule):
             self.chosen_cam.fill_(MAP_METHODS.index(cast(MapMethod, max(hits, key=lambda method: hits[method]))))
 
     def _log_ranking(self, stage: str, probabilities: Tensor, labels: Tensor) -> None:
-        targets, mask = training_targets(labels)
-        thresholds = self.classifier.thresholds.cpu()
-        areas, frequent, f1 = {}, [], []
-        for finding, name in enumerate(FINDINGS):
-            known = mask[:, finding].bool()
-            values, truth = probabilities[known, finding], targets[known, finding].long()
-            f1.append(binary_f1_score((values > thresholds[finding]).long(), truth) if len(truth) else torch.zeros(()))
-            if truth.any() and not truth.all():
-                areas[f"{stage}/auroc/{name}"] = binary_auroc(values, truth)
-                if min(int(truth.sum()), int((1 - truth).sum())) >= MIN_POSITIVES:
-                    frequent.append(areas[f"{stage}/auroc/{name}"])
-        without = [name for name in FINDINGS if f"{stage}/auroc/{name}" not in areas]
+        found = rank(probabilities, *training_targets(labels), self.classifier.thresholds.cpu())
         first = stage == "val" and self.current_epoch == 0 and not self.trainer.sanity_checking
-        if without and first:
+        if found.without and first:
             rank_zero_only(print)(
-                f"validation holds no positive (or no negative) study of {', '.join(without)}: without AUROC, left out "
-                "of val/auroc_macro"
+                f"validation holds no positive (or no negative) study of {', '.join(found.without)}: without AUROC, "
+                "left out of val/auroc_macro"
             )
-        # A handful of positives ranks by chance: where epochs are compared, it has no say beside firmer numbers.
-        averaged = frequent or list(areas.values())
-        macro = torch.stack(averaged).mean() if averaged else torch.zeros(())
         # Every process has gathered the same predictions: nothing to reduce.
-        self.log(f"{stage}/auroc_macro", macro.to(self.device), prog_bar=True)
-        self.log_dict({name: value.to(self.device) for name, value in areas.items()})
-        self.log(f"{stage}/f1_macro", torch.stack(f1).mean().to(self.device))
+        self.log(f"{stage}/auroc_macro", found.macro.to(self.device), prog_bar=True)
+        self.log_dict({f"{stage}/auroc/{name}": area.to(self.device) for name, area in found.areas.items()})
+        self.log(f"{stage}/f1_macro", found.f1_macro.to(self.device))
 
     def _gather(self, name: str) -> tuple[Tensor, Tensor, Tensor] | None:
         metric = cast(StudyPredictions, self.predictions[name])

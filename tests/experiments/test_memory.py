@@ -423,7 +423,7 @@ def test_options_out_of_range_are_refused_at_once(
 def test_associations_of_no_region_are_refused_before_any_work(top: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["memory", "associations", "no_such_run", f"--top={top}"])
-    assert f"argument --top: {top!r} is not a number from 1 on" in capsys.readouterr().err
+    assert f"argument --top: {top!r}: must be a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_associations_fit_a_terminal_of_80_columns() -> None:

@@ -209,23 +209,6 @@ def test_findings_without_a_positive_are_told_once(tmp_path: Path, capsys: pytes
     assert "Cardiomegaly" not in told[0]
 
 
-def test_epochs_are_compared_by_findings_that_are_frequent_enough() -> None:
-    module = DiseaseClassification(**SETTINGS)
-    logged: dict[str, float] = {}
-    module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign, assignment]
-    module.log_dict = lambda values: logged.update({k: float(v) for k, v in values.items()})  # type: ignore[method-assign, assignment]
-    labels = torch.zeros(40, NUM_FINDINGS)
-    labels[:10, 0], labels[:9, 1] = 1.0, 1.0
-    probabilities = torch.rand(40, NUM_FINDINGS)
-    module._log_ranking("train", probabilities, labels)
-    assert {"train/auroc/Enlarged Cardiomediastinum", "train/auroc/Cardiomegaly"} <= set(logged)
-    assert logged["train/auroc_macro"] == pytest.approx(roc_auc_score(labels[:, 0], probabilities[:, 0]))
-    labels[9, 0] = 0.0  # none is frequent now: all that have an area
-    module._log_ranking("train", probabilities, labels)
-    expected = [roc_auc_score(labels[:, i], probabilities[:, i]) for i in (0, 1)]
-    assert logged["train/auroc_macro"] == pytest.approx(sum(expected) / 2)
-
-
 def test_training_stops_where_validation_does_not_get_better(tmp_path: Path) -> None:
     """With the callback and the score of configs/stage1/default.yaml."""
     default = yaml.safe_load((CONFIGS / "stage1" / "default.yaml").read_text())
