@@ -44,7 +44,7 @@ from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
 from experiments.run_lock import locked
 from experiments.run_settings import flatten
-from experiments.wandb_run import Mode, sent_config, wandb_logger
+from experiments.wandb_run import Mode, ended, sent_config, wandb_logger
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
@@ -241,6 +241,7 @@ class ExperimentCLI(LightningCLI):
         from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
         card = self.datamodule.card
         self.wandb = wandb_logger(self.folder, self.config.fit.wandb, card["restricted"])
+        self.held.enter_context(ended(self.wandb))
         if self.wandb is not None and trainer.is_global_zero:
             code = git_state()
             facts = {"dataset": card["dataset"], "data_fingerprint": card["fingerprint"], **code}
@@ -326,16 +327,17 @@ def main(argv: Sequence[str]) -> int:
     if shutil.which("nvidia-smi"):
         torch.set_float32_matmul_precision("high")
     try:
-        ExperimentCLI(
-            LightningModule,
-            StudyDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            parser_kwargs={name: {"description": NOTICE} for name in ("fit", "validate", "test", "predict")},
-            save_config_callback=None,
-            args=list(argv),
-        )
+        with ExperimentCLI.held:
+            ExperimentCLI(
+                LightningModule,
+                StudyDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                parser_kwargs={name: {"description": NOTICE} for name in ("fit", "validate", "test", "predict")},
+                save_config_callback=None,
+                args=list(argv),
+            )
     except (AMMRGError, torch.OutOfMemoryError, OSError, ValueError, TypeError) as error:
         said = _in_our_words(error)
         if said is None:
@@ -346,8 +348,6 @@ def main(argv: Sequence[str]) -> int:
         raise said from error.__cause__
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int) else 1
-    finally:
-        ExperimentCLI.held.close()
     return 0
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import netrc
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -99,6 +100,22 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
         offline=offline,
         settings=settings,
     )
+
+
+@contextmanager
+def ended(logger: WandbLogger | None) -> Iterator[None]:
+    """End the run that a logger begins in here, as failed where an error leaves: another logger of the same process
+    would go on in it."""
+    exit_code = 1
+    try:
+        yield
+        exit_code = 0
+    finally:
+        if logger is not None:
+            import wandb
+
+            if wandb.run is not None and wandb.run.id == logger.version:
+                wandb.run.finish(exit_code=exit_code)
 
 
 def sent_config(settings: Mapping[str, Any], restricted: bool) -> dict[str, Any]:

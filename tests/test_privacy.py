@@ -120,6 +120,24 @@ def test_what_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(seen) == 1
 
 
+def test_a_run_ends_with_its_command(tmp_path: Path) -> None:
+    """Where one process trains several (an ablation), each is a run of its own."""
+    told = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from experiments.wandb_run import ended, wandb_logger\n"
+        "for name in ('first', 'second'):\n"
+        "    logger = wandb_logger(Path(sys.argv[1]) / name, 'offline', restricted=False)\n"
+        "    with ended(logger):\n"
+        "        logger.log_metrics({'train/loss': 1.0})\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_MODE"}
+    subprocess.run([sys.executable, "-c", told, str(tmp_path)], cwd=ROOT, env=environment, check=True, timeout=120)
+    for name in ("first", "second"):
+        (run,) = (tmp_path / name / "wandb").glob("offline-run-*")
+        assert run.name.endswith(stable_id(tmp_path / name))
+
+
 def test_one_run_across_restarts_offline_without_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)

@@ -113,7 +113,8 @@ def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_ablation_of_stage_1_at_nano_size(tmp_path: Path) -> None:
+def test_the_shipped_ablation_of_stage_1_at_nano_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
     data = str(tmp_path / "data")
     assert command.main(["prepare", "--dataset", "phantom", "--out", data, "--studies", "train=64,val=16,test=16"]) == 0
     words = ["ablate", str(SHIPPED / "stage1.yaml"), "--dataset", "phantom", "--data", data, "--model", "nano"]
@@ -126,6 +127,8 @@ def test_the_shipped_ablation_of_stage_1_at_nano_size(tmp_path: Path) -> None:
     for name, row in rows.items():
         trained = name in ("ours", "no token loss", "untied heads", "pooled heads", "published")
         assert (row["macro AUROC"] is not None) is trained, name
+        folder = out / name.lower().replace(" ", "_")
+        assert len(list(folder.glob("stage1/wandb/offline-run-*"))) == trained, name
     for name in ("ours", "random selection", "crop tokens"):
         assert rows[name]["stored"] > 0, name
     assert rows["random selection"]["regions mined"] == rows["ours"]["regions mined"]
