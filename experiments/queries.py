@@ -56,7 +56,8 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
 
     stage1 = load_stage1(checkpoint)
     if not isinstance(stage1.classifier.head, PerQueryHead):
-        raise CheckpointError(f"{checkpoint}: its head reads no single query; name a stage 1 with a head per query")
+        head = stage1.classifier.config["head"]
+        raise CheckpointError(f"{checkpoint}: head {head} reads no single query; name a stage 1 with another head")
     module = data_of_stage1(stage1, checkpoint, data, batch)
     game = PointingGame(stage1.classifier.encoder.cell_shift)
     tokens, labels, owners = [], [], []

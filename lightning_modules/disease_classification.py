@@ -54,7 +54,8 @@ class DiseaseClassification(LightningModule):
 
     Args:
         encoder: arguments of :class:`ammrg.networks.visual_encoder.VisualEncoder` (``config`` or ``pretrained``).
-        qformer: arguments of :class:`ammrg.networks.disease_qformer.DiseaseQFormer` but ``encoder_width``.
+        qformer: arguments of :class:`ammrg.networks.disease_qformer.DiseaseQFormer` but ``encoder_width`` and
+            ``query_scale``.
         head: per_query (query i predicts finding i), untied (the same with weights of its own) or pooled (the published
             form), see :class:`ammrg.networks.disease_classifier.DiseaseClassifier`.
         start_from: a checkpoint of stage 1 of the same sizes, trained on other data, whose encoder, Q-Former and heads
@@ -541,8 +542,7 @@ class DiseaseClassification(LightningModule):
             CheckpointError: weights of an earlier version.
             SettingsError: the weights were trained on patients who shall judge them.
         """
-        state = checkpoint.get("state_dict", {})  # sharded: weights come later
-        refuse_earlier(state, self.hparams["head"], "this checkpoint of stage 1")
+        refuse_earlier(checkpoint, "this checkpoint of stage 1")
         self.started_from = checkpoint.get("started_from")
         seen = checkpoint.get("seen_patients", self.seen_patients)
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer

@@ -75,16 +75,17 @@ def classifier_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
 
 
-def refuse_earlier(state: Mapping[str, Tensor], head: str, what: str) -> None:
-    """Weights of before heads ``per_query`` read with what their query asked for: what is head ``untied`` now.
+def refuse_earlier(checkpoint: Mapping[str, Any], what: str) -> None:
+    """A checkpoint of before heads ``per_query`` read with what their query asked for: what is head ``untied`` now.
 
     Args:
-        state: of a module of stage 1. head: of its network. what: the checkpoint, for the message.
+        checkpoint: of stage 1. what: it, for the message.
 
     Raises:
-        CheckpointError: they are.
+        CheckpointError: it is.
     """
-    if head == "per_query" and f"{PREFIX}head.weight" in state:
+    config = checkpoint.get("classifier_config", {})  # sharded ones have neither; their weights come later
+    if config.get("head") == "per_query" and f"{PREFIX}head.weight" in checkpoint.get("state_dict", {}):
         raise CheckpointError(
             f"{what}: was trained by an earlier version, whose heads had weights of their own (head.weight; head "
             "untied now); train stage 1 again, under another RUN or after its folder was removed"
@@ -96,7 +97,7 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
     if not {"classifier_config", "classifier_fingerprint", "provenance"} <= checkpoint.keys():
         module = checkpoint.get("provenance", {}).get("module", "another module")
         raise CheckpointError(f"{path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1")
-    refuse_earlier(checkpoint["state_dict"], checkpoint["classifier_config"]["head"], str(path))
+    refuse_earlier(checkpoint, str(path))
     classifier = DiseaseClassifier.from_config(checkpoint["classifier_config"])
     try:
         classifier.load_state_dict(classifier_weights(checkpoint["state_dict"]), strict=True)

@@ -11,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,32 @@ def test_queries_are_put_in_each_others_place(run: Run, capsys: pytest.CaptureFi
     assert main(["prepare", "--dataset", "phantom", "--out", str(other), "--studies", "train=4,val=2,test=2"]) == 0
     assert main([*words, str(other)]) == 1
     assert "name the folder it was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("head", "status"), [("untied", 0), ("pooled", 1)])
+def test_queries_of_other_heads(
+    run: Run, head: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+
+    @contextmanager
+    def spied(logger: object) -> Iterator[None]:
+        yield
+        ends.append(head)
+
+    monkeypatch.setattr("experiments.cli.ended", spied)
+    other = Run(run.root, head)
+    assert other.fit_stage1(f"--model.head={head}", "--trainer.max_epochs=1") == 0
+    assert ends == [head]  # with its command, not with the process
+    checkpoint = str(other.stage1 / "best.ckpt")
+    assert main(["queries", checkpoint, "--split", "val", "--data", str(run.data)]) == status
+    said = capsys.readouterr()
+    expected = (
+        "moves no other by more than" if status == 0 else "head pooled reads no single query; name a"
+    )
+    assert expected in said.out + said.err
+    with pytest.raises(SystemExit, match="2"):
+        main(["queries", checkpoint, "--data", str(run.data), "--batch", "0"])
 
 
 def test_queries_are_judged_by_the_views_that_were_trained_on(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from datamodules.shards import write_shards
 from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
-from experiments.wandb_run import NumbersOnly, sent_config, stable_id, wandb_logger
+from experiments.wandb_run import NumbersOnly, ended, sent_config, stable_id, wandb_logger
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "experiments" / "configs"
@@ -118,6 +120,22 @@ def test_what_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(SettingsError, match="samples: these data are restricted"):
             send("samples", data=[["text"]])
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize(("error", "exit_code"), [(None, 0), (ValueError("stop"), 1), (KeyboardInterrupt(), 1)])
+def test_a_run_that_an_error_leaves_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException | None, exit_code: int
+) -> None:
+    monkeypatch.delenv("WANDB_MODE")
+    logger = wandb_logger(tmp_path, "offline", restricted=False)
+    assert logger is not None
+    codes: list[int] = []
+    for run_id, expected in (("another", []), (logger.version, [exit_code])):  # whose run it is not, is let be
+        monkeypatch.setattr("wandb.run", SimpleNamespace(id=run_id, finish=lambda exit_code: codes.append(exit_code)))
+        with pytest.raises(type(error)) if error else nullcontext(), ended(logger):
+            if error:
+                raise error
+        assert codes == expected
 
 
 def test_a_run_ends_with_its_command(tmp_path: Path) -> None:

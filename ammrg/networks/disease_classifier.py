@@ -107,7 +107,7 @@ class TiedHead(PerQueryHead):
 
 class UntiedHead(PerQueryHead):
     """w_i is a row of its own. It learns to read its finding from whatever query stands there, since the average of a
-    film's tokens already tells most; on few real films that found more than :class:`TiedHead`."""
+    film's tokens already tells most."""
 
     query_scale = 0.02  # BERT's
 
@@ -164,7 +164,7 @@ class DiseaseClassifier(nn.Module):
 
     Args:
         encoder: arguments of :class:`VisualEncoder`.
-        qformer: arguments of :class:`DiseaseQFormer` but ``encoder_width``.
+        qformer: arguments of :class:`DiseaseQFormer` but ``encoder_width`` and ``query_scale``, which is the head's.
         head: ``per_query`` (query i predicts finding i, see :class:`TiedHead`), ``untied`` (the same, see
             :class:`UntiedHead`) or ``pooled`` (the published form, see :class:`PooledHead`).
         views: how the films of a study make one prediction, see :func:`study_logits`.

@@ -90,7 +90,7 @@ class DiseaseQFormer(nn.Module):
         positions: bool = True,
         blip2: str | None = None,
         new_token_maps: bool = False,
-        query_scale: float = 0.02,
+        query_scale: float = 1.0,
     ) -> None:
         super().__init__()
         from transformers import Blip2QFormerConfig, Blip2QFormerModel

@@ -19,6 +19,7 @@ from ammrg.errors import AMMRGError, DataError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.regions import Region
+from ammrg.metrics.epoch_ranking import rank
 from ammrg.networks.disease_classifier import DiseaseClassifier, token_evidence
 from ammrg.networks.finding_loss import finding_loss, training_targets
 from ammrg.text.report_terms import NUM_TERMS, TERMS
@@ -207,6 +208,22 @@ def test_findings_without_a_positive_are_told_once(tmp_path: Path, capsys: pytes
     assert len(told) == 1
     assert "Fracture" in told[0]
     assert "Cardiomegaly" not in told[0]
+
+
+def test_what_epochs_are_compared_by_is_logged_by_name() -> None:
+    module = DiseaseClassification(**SETTINGS)
+    logged: dict[str, float] = {}
+    module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign, assignment]
+    module.log_dict = lambda values: logged.update({k: float(v) for k, v in values.items()})  # type: ignore[method-assign, assignment]
+    labels = torch.zeros(40, NUM_FINDINGS)
+    labels[:10, 0] = 1.0
+    probabilities = torch.rand(40, NUM_FINDINGS)
+    module.classifier.thresholds.copy_(torch.linspace(0.2, 0.8, NUM_FINDINGS))
+    module._log_ranking("train", probabilities, labels)
+    found = rank(probabilities, labels, torch.ones_like(labels), module.classifier.thresholds)
+    assert found.macro != found.f1_macro
+    area = {"train/auroc/Enlarged Cardiomediastinum": float(found.areas["Enlarged Cardiomediastinum"])}
+    assert logged == {"train/auroc_macro": float(found.macro), "train/f1_macro": float(found.f1_macro), **area}
 
 
 def test_training_stops_where_validation_does_not_get_better(tmp_path: Path) -> None:
@@ -401,7 +418,9 @@ def test_auto_takes_the_map_that_points_best_and_the_checkpoint_names_it(tmp_pat
 
 
 def test_auto_without_boxes_takes_what_is_documented(tmp_path: Path) -> None:
-    for changes, expected in (({}, "hirescam"), ({"head": "pooled"}, "gradcam"), ({"token_loss": 1.0}, "evidence")):
+    documented: list[tuple[dict[str, Any], str]] = [({}, "hirescam"), ({"head": "untied"}, "hirescam")]
+    documented += [({"head": "pooled"}, "gradcam"), ({"token_loss": 1.0}, "evidence")]
+    for changes, expected in documented:
         module = DiseaseClassification(**{**SETTINGS, "cam": "auto", "warmup_steps": 0, **changes})
         assert module.cam == expected
     data = Blobs(16, 2)

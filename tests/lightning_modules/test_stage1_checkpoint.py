@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ammrg.errors import CheckpointError
+from ammrg.networks.disease_classifier import HeadKind
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1
 
@@ -16,9 +17,9 @@ RESNET = {"model_type": "resnet", "num_channels": 1, "embedding_size": 8, "hidde
 SETTINGS: dict[str, Any] = {"encoder": {"config": RESNET}, "qformer": {"width": 16, "layers": 1, "heads": 2}}
 
 
-def save(path: Path, **changes: Any) -> DiseaseClassification:
+def save(path: Path, head: HeadKind = "per_query", **changes: Any) -> DiseaseClassification:
     torch.manual_seed(0)
-    module = DiseaseClassification(**SETTINGS, cam="auto")
+    module = DiseaseClassification(**SETTINGS, head=head, cam="auto")
     module.classifier.thresholds.copy_(torch.linspace(0.1, 0.9, 14))
     module.chosen_cam.fill_(2)
     checkpoint: dict[str, Any] = {
@@ -41,6 +42,15 @@ def test_network_thresholds_and_map_method_travel(tmp_path: Path) -> None:
     assert (stage1.cam, stage1.image_size, stage1.data_fingerprint) == ("attention", 64, "d")
     assert not stage1.classifier.training
     assert not any(parameter.requires_grad for parameter in stage1.classifier.parameters())
+
+
+def test_untied_heads_are_no_earlier_version(tmp_path: Path) -> None:
+    untied = save(tmp_path / "untied.ckpt", head="untied")
+    assert load_stage1(tmp_path / "untied.ckpt").fingerprint == untied.fingerprint
+    checkpoint = torch.load(tmp_path / "untied.ckpt", weights_only=True)
+    untied.on_load_checkpoint(checkpoint)
+    # read with other settings it is refused for these, by weights that do not fit
+    save(tmp_path / "tied.ckpt").on_load_checkpoint(checkpoint)
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ def test_untied_heads_keep_their_weights_whatever_the_query() -> None:
         classifier.qformer.disease_queries[[3, 8]] = classifier.qformer.disease_queries[[8, 3]].clone()
     assert torch.equal(classifier.finding_weights, before)
     assert set(dict(classifier.head.named_parameters())) == {"weight", "bias"}
+    assert float(before.std()) == pytest.approx(16**-0.5, rel=0.15)
+    (gradient,) = torch.autograd.grad(seen.logits.sum(), classifier.head.weight)
+    torch.testing.assert_close(gradient, seen.queries.sum(0))
 
 
 def test_queries_are_drawn_at_the_scale_of_their_head() -> None:
