@@ -205,9 +205,7 @@ def test_queries_of_other_heads(
     checkpoint = str(other.stage1 / "best.ckpt")
     assert main(["queries", checkpoint, "--split", "val", "--data", str(run.data)]) == status
     said = capsys.readouterr()
-    expected = (
-        "moves no other by more than" if status == 0 else "head pooled reads no single query; name a"
-    )
+    expected = "moves no other by more than" if status == 0 else "head pooled reads no single query; name a"
     assert expected in said.out + said.err
     with pytest.raises(SystemExit, match="2"):
         main(["queries", checkpoint, "--data", str(run.data), "--batch", "0"])
