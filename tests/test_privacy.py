@@ -28,7 +28,8 @@ SIZES = {"train": 24, "val": 8, "test": 4}
 def prepared(folder: Path, dataset: str) -> tuple[Path, dict[str, list[str]]]:
     """Drawn films under the name of a data set, and what must stay at home: ids and sentences."""
     studies = {split: [draw_study(split, number, 0, 64) for number in range(count)] for split, count in SIZES.items()}
-    reading = SourceReading(studies, dataset, sum(len(s.views) for part in studies.values() for s in part))
+    films = sum(len(study.views) for part in studies.values() for study in part)
+    reading = SourceReading(studies, dataset, films, restricted=dataset != "phantom")
     settings = {"section": "findings", "seed": 0, "size": 64}
     write_shards(reading, folder, dataset=dataset, settings=settings, size=64, section="findings", workers=1)
     every = [study for part in studies.values() for study in part]
