@@ -179,6 +179,7 @@ UNCERTAINTIES: tuple[str, ...] = (
     "suspect*",
     "suspicious for",
     "suspicion",
+    "suggestion of",
     "question*",
     "query",
     "(?<!no )(?<!without )(?<!any )doubt*",

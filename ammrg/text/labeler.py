@@ -50,7 +50,7 @@ _SENTENCE_END = re.compile(
 )
 _BREAK = pattern(cues.BREAKS)
 _ALTERNATIVE = "|".join(map(re.escape, cues.ALTERNATIVES))
-_ALTERNATIVE_BEFORE = re.compile(rf"(?:\b(?:{_ALTERNATIVE})|/)(?: \w+)? ?$")
+_ALTERNATIVE_BEFORE = re.compile(rf"(?:\b(?:{_ALTERNATIVE})|/)(?: \w+){{0,2}} ?$")
 _ALTERNATIVE_AFTER = re.compile(rf"^ ?(?:(?:{_ALTERNATIVE})\b|/)")
 _STATES = tuple(
     (label, pattern(entries))
@@ -60,6 +60,7 @@ _STATES = tuple(
         (POSITIVE, phrases.STATES_ABNORMAL),
     )
 )
+_STABLE = pattern(phrases.STATES_UNCERTAIN)
 _MISREADINGS = tuple((finding, pattern([entry])) for finding, entry in phrases.MISREADINGS)
 
 
@@ -116,6 +117,8 @@ def _structure_label(before: str, after: str) -> float:
     """
     near = " ".join(before.rpartition(",")[2].split()[-4:])
     weak = BLANK
+    if _STABLE.search(near):  # "stable silhouette with normal heart size": the size is the heart's
+        after = after.partition(" with ")[0]
     for side, nearest in ((near, max), (after, min)):
         found = [
             (match.start() if side is after else match.end(), len(match.group()), label)
