@@ -65,7 +65,7 @@ PSEUDO_NEGATIONS: tuple[str, ...] = (
     "(no|not)( any| much| significantly)? (larger|smaller|worse|better|different|bigger)",
     *UNRESOLVED,
     "not only",
-    "not without",
+    "not (without|free of|clear of|negative for)",
     f"not (well |clearly )?(seen|visuali[sz]ed|evaluated|identified)(?! {_BE})",
     "(no|without)( any)? doubt",
     "(no|without)( relevant| available)? (prior|previous|earlier|comparison|old)s?"
@@ -95,7 +95,7 @@ POST_NEGATIONS: tuple[str, ...] = (
 POST_REMOVALS: tuple[str, ...] = (
     "removal",
     f"((has|have|had|{_BE}) (been )?)?((now|since|also|subsequently) )?"
-    "(removed|discontinued|taken out|explanted|withdrawn(?! (\\d|by|to|into|slightly|back|approximately|about)))",
+    "(removed|discontinued|taken out|explanted|extracted|(withdrawn|pulled)(?! (\\d|by|to|into|slightly|back|approximately|about)))",
 )
 """Words after a device that tell that it is gone."""
 
@@ -238,7 +238,7 @@ BREAKS: tuple[str, ...] = (
 """Words that end the reach of what stands before them."""
 
 VALUES_ABSENT: tuple[str, ...] = (
-    f"no|none|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero|normal|unremarkable|clear|denied|gone",
+    f"no|none|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero|normal|unremarkable|clear|denied|gone",
     "resolved|cleared|removed|excluded|ruled out|disappeared",
 )
 """What stands first after "finding:" where there is none."""

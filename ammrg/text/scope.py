@@ -142,6 +142,6 @@ def _shared(gap: str, cue: str) -> bool:
     if "," in gap:
         aside = gap.rpartition(",")[2].strip()
         if _ASIDE.fullmatch(aside):
-            return _SEEN_FIRST.search(gap) is None
+            return gap.count(",") > 1 or _SEEN_FIRST.search(gap) is None
         return cue.startswith(("are ", "were ", "have "))
     return words <= REACH
