@@ -18,6 +18,7 @@ from ammrg.text import findings_phrases as phrases
 from ammrg.text.fields import fields, value_label
 from ammrg.text.patterns import pattern
 from ammrg.text.scope import denied, doubted, unresolved
+from ammrg.text.spoken import says_nothing
 
 NAME = "rule-based (CheXpert-style)"
 """How tables name this labeler."""
@@ -223,9 +224,9 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
         14 values in the order of :data:`ammrg.findings.FINDINGS`: 1 present, 0 absent, -1 uncertain, NaN unmentioned.
         Among several mentions of a finding present wins over uncertain over absent. "No Finding" is 1 where no other
         finding but Support Devices, nor any abnormality outside the 14, is present or uncertain; as in CheXpert's
-        labels, "calcified granuloma" takes it away. An empty text is all NaN.
+        labels, "calcified granuloma" takes it away. A text that says nothing (empty, "nan", "---") is all NaN.
     """
-    if not text.strip():
+    if says_nothing(text):
         return [BLANK] * len(FINDINGS)
     said = [(mention.finding, mention.label) for mention in mentions(text)]
     if as_chexpert:
