@@ -2,10 +2,11 @@
 
 ``labelled_sentences.csv`` beside this file holds sentences written for this project, none from a data set. Each is a
 case of its kind (a heading with a value, a change, a doubt ...) or looks like one and must not be read so. They were
-labelled before the labeler's rules for these kinds were written. A sentence counts where all 13 abnormal findings come
-out as labelled, those it does not name blank. What labels mean: resolved or removed is absent, partly or nearly resolved
-is present; unlikely, doubtful or not to be excluded is uncertain; "as before" of a finding is present. Prints a table
-and the sentences read otherwise, then one JSON line.
+labelled before the labeler's rules for these kinds were written; those of ``held_out_sentences.csv`` afterwards, without
+a look at the rules. A sentence counts where all 13 abnormal findings come out as labelled, those it does not name
+blank. What labels mean: resolved or removed is absent, partly or nearly resolved is present; unlikely, doubtful or not
+to be excluded is uncertain; "as before" of a finding is present. Prints a table and the sentences read otherwise, then
+one JSON line.
 """
 
 from __future__ import annotations
@@ -59,8 +60,10 @@ def read(path: Path) -> list[Sentence]:
             ]
             labels = dict(said)
             wrong = [name for name in labels if name not in FINDINGS]
-            if wrong or len(labels) < len(said):
-                raise DataError(f"{path}: row {number}: {wrong[0] if wrong else row['sentence']!r}: no finding, or twice")
+            if wrong:
+                raise DataError(f"{path}: row {number}: {wrong[0]!r} is no finding; one of {', '.join(FINDINGS)}")
+            if len(labels) < len(said):
+                raise DataError(f"{path}: row {number} names a finding twice; once is enough")
             found.append(Sentence(row["kind"], row["role"] == "look-alike", row["sentence"], labels))
     return found
 

@@ -78,9 +78,7 @@ def protocol(
     )
 
 
-def _named(
-    name: str, dataset: str, train_texts: Sequence[str] | None, tokenizer: str | Path | None
-) -> Protocol:
+def _named(name: str, dataset: str, train_texts: Sequence[str] | None, tokenizer: str | Path | None) -> Protocol:
     if name == "full":
         return Protocol(name, normalise, normalise, {"cleaner": "normalise", "words": None, "vocabulary": None})
     if dataset not in _R2GEN_SETTINGS:

@@ -52,7 +52,8 @@ REMOVALS: tuple[str, ...] = ("removal of", "removed", "discontinuation of", "exp
 
 UNRESOLVED: tuple[str, ...] = (
     f"(no|without|not|lack of|absence of|failed)( the| an?| any| yet)? ({_DEGREE} ){{0,3}}{_RESOLUTION} of",
-    f"(partial*|incomplete*|near( complete| total)?|nearly( complete)?|almost( complete)?|some|slight|mild|minimal|modest"
+    "(partial*|incomplete*|near( complete| total)?|nearly( complete)?|almost( complete)?|some|slight|mild|minimal"
+    "|modest"
     f"|continued|ongoing|further|gradual|subtotal)( interval)? {_RESOLUTION} of",
     "(no|not|never|without|no interval)( yet)? removal of",
 )
@@ -95,7 +96,8 @@ POST_NEGATIONS: tuple[str, ...] = (
 POST_REMOVALS: tuple[str, ...] = (
     "removal",
     f"((has|have|had|{_BE}) (been )?)?((now|since|also|subsequently) )?"
-    "(removed|discontinued|taken out|explanted|extracted|(withdrawn|pulled)(?! (\\d|by|to|into|slightly|back|approximately|about)))",
+    "(removed|discontinued|taken out|explanted|extracted"
+    "|(withdrawn|pulled)(?! (\\d|by|to|into|slightly|back|approximately|about)))",
 )
 """Words after a device that tell that it is gone."""
 
@@ -115,7 +117,11 @@ NOT_WHOLLY: tuple[str, ...] = (
 )
 """Words just before a resolution or an absence that take it back."""
 
-ELSEWHERE: tuple[str, ...] = ("(on|in|at)( the| any)? (prior|previous|earlier|last|preceding|old)", "previously", "before")
+ELSEWHERE: tuple[str, ...] = (
+    "(on|in|at)( the| any)? (prior|previous|earlier|last|preceding|old)",
+    "previously",
+    "before",
+)
 """Words just after "not seen" by which it speaks of another film."""
 
 TURNS: tuple[str, ...] = (
@@ -209,7 +215,8 @@ POST_UNCERTAINTIES: tuple[str, ...] = (
     f"({_BE}|remains?|seems?)( not)?{_QUITE} {_DOUBTFUL}{_SAID}",
     f"((much |far )?less likely|unlikely|doubtful|improbable|questionable|equivocal){_SAID}",
     f"({_BE}|remains?)( also| still)? an? (\\w+ )?(possibility|consideration|concern|question)",
-    f"({_BE} |has |have )?(cannot|can not|could not|not)( be| been)?( entirely| completely| fully)? (exclude*|ruled out)",
+    f"({_BE} |has |have )?(cannot|can not|could not|not)( be| been)?( entirely| completely| fully)?"
+    " (exclude*|ruled out)",
     f"({_BE}|remains?)( also)? (difficult|hard|impossible) to (exclude|rule out)",
     "(may|might|could)( also| still| well)? (be (present|there|developing)|have (resolved|cleared|developed)|exist)",
 )
@@ -238,7 +245,7 @@ BREAKS: tuple[str, ...] = (
 """Words that end the reach of what stands before them."""
 
 VALUES_ABSENT: tuple[str, ...] = (
-    f"no|none|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero|normal|unremarkable|clear|denied|gone",
-    "resolved|cleared|removed|excluded|ruled out|disappeared",
+    f"no|none|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero",
+    "normal|unremarkable|clear|denied|gone|resolved|cleared|removed|excluded|ruled out|disappeared",
 )
 """What stands first after "finding:" where there is none."""

@@ -152,7 +152,9 @@ def _names(lowered: str) -> Iterator[_Name]:
     for rule in _RULES:
         taken = [found.span() for found in rule.exclusions.finditer(lowered)] if rule.exclusions else []
         for regex in (rule.mentions, rule.hints, rule.structures):
-            for found in regex.finditer(lowered) if regex else ():
+            if regex is None:
+                continue
+            for found in regex.finditer(lowered):
                 start, stop = found.span()
                 if not any(start < end and begin < stop for begin, end in taken):
                     taken.append((start, stop))

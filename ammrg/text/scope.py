@@ -21,7 +21,8 @@ LIST_REACH, REACH = 14, 8
 _NEGATION, _PSEUDO_NEGATION = pattern(cues.NEGATIONS), pattern(cues.PSEUDO_NEGATIONS)
 _UNRESOLVED = pattern(cues.UNRESOLVED)
 _RESOLVED = re.compile(
-    rf"(?:^ ?|[,;:(/-] ?|\b(?:the|an?|now|and|interval|previously|completely|fully|of) ){pattern(cues.RESOLVED_NAMES).pattern}"
+    r"(?:^ ?|[,;:(/-] ?|\b(?:the|an?|now|and|interval|previously|completely|fully|of) )"
+    + pattern(cues.RESOLVED_NAMES).pattern
 )
 _REMOVAL, _POST_REMOVAL = pattern(cues.REMOVALS), pattern(cues.POST_REMOVALS)
 _POST_NEGATION = pattern(cues.POST_NEGATIONS)
@@ -47,7 +48,9 @@ _HEDGE = re.compile(
 )
 """Who says so: part of the verb that follows."""
 _RELATIVE = re.compile(r"\b(?:that|which) (?:is|are|was|were|had been|has been|have been)\b")
-_ASIDE = re.compile(r"(?: ?(?:now|since|currently|today|again|also|previously|interval|completely|fully|is|was|has|have))*")
+_ASIDE = re.compile(
+    r"(?: ?(?:now|since|currently|today|again|also|previously|interval|completely|fully|is|was|has|have))*"
+)
 """After a comma, what goes on about the finding before it."""
 _SEEN_FIRST = re.compile(rf"\b{cues.SEEN_NAMES}\b(?!.*\b(?:prior|previous|previously|earlier|before)\b)")
 """Seen, and not on another film: before "not seen on the lateral view"."""

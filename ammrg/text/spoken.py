@@ -9,13 +9,13 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\
 )
 """Soft hyphens, zero-width characters and marks of direction; the two hyphens that look like one are one."""
 _HEADING = re.compile(r"^\W*(?:findings|impression|report|conclusion)\s*:", re.IGNORECASE)
-_WORD = re.compile(r"[^\W\d_]{2,}|\d\d|[^\W\d_\x00-\x7f]")
-_MASKED = re.compile(r"x+", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+|\d\d")
+_MASKED = re.compile(r"x{2,}", re.IGNORECASE)
 """XXXX: a word that was taken out."""
 _MARKS = re.compile(r"[\W_]+")
 PLACEHOLDERS = frozenset(
     {
-        *("nan", "nat", "none", "null", "nil", "na", "undefined", "missing", "blank", "empty"),
+        *("nan", "nat", "none", "null", "nil", "na", "n a", "undefined", "missing", "blank", "empty"),
         *("not available", "not applicable", "unavailable", "not reported", "not dictated", "none available"),
         *("no report", "no text", "no report available", "no text available", "report not available"),
         "no dictation",
@@ -30,8 +30,9 @@ def visible(text: str) -> str:
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a text holds no word of a report: empty, marks or single letters and digits alone, masks of de-identification alone
-    (``XXXX``, ``___``), or a placeholder such as ``nan``, ``None``, ``N/A`` or ``No report.``, under a heading or not."""
+    """Whether a text holds no word of a report: empty, marks or single digits alone, masks of de-identification alone
+    (``XXXX``, ``___``), or a placeholder such as ``nan``, ``None``, ``N/A`` and ``No report.``, with or without a
+    heading."""
     words = _HEADING.sub(" ", visible(text))
     if all(_MASKED.fullmatch(word) for word in _WORD.findall(words)):
         return True
