@@ -2,7 +2,7 @@
 
 ``labelled_sentences.csv`` beside this file holds sentences written for this project, none from a data set. Each is a
 case of its kind (a heading with a value, a change, a doubt ...) or looks like one and must not be read so. They were
-labelled before the labeler's rules for these kinds were written; those of ``held_out_sentences.csv`` afterwards, without
+labelled before the labeler's rules for these kinds were written; those of ``held_out_sentences.csv`` later, without
 a look at the rules. A sentence counts where all 13 abnormal findings come out as labelled, those it does not name
 blank. What labels mean: resolved or removed is absent, partly or nearly resolved is present; unlikely, doubtful or not
 to be excluded is uncertain; "as before" of a finding is present. Prints a table and the sentences read otherwise, then

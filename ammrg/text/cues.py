@@ -13,7 +13,7 @@ SEEN_NAMES = (
 _NOT = "(not|no longer|never|cannot|can not|could not|isn't|aren't|wasn't|weren't|can't)"
 _BE = "(is|are|was|were)"
 _CHANGE = (
-    "(changes?|increase|decrease|progression|improvement|worsening|enlargement|reduction|growth|regression"
+    "(change|changes(?! of)|increase|decrease|progression|improvement|worsening|enlargement|reduction|growth|regression"
     "|redistribution|migration)"
 )
 _RESOLUTION = "(resolution|clearing|clearance|disappearance)"
@@ -38,7 +38,8 @@ NEGATIONS: tuple[str, ...] = (
     "never",
     f"{_RESOLUTION} of",
     "exclusion of",
-    # "No longer seen is the effusion": the verb belongs to the denial.
+    # "No longer seen is the effusion", "nor is an effusion": the verb belongs to the denial.
+    f"(nor|neither) {_BE}",
     f"(not|no longer) {SEEN_NAMES} {_BE}",
     f"(absent|gone) {_BE}",
 )
@@ -47,7 +48,8 @@ NEGATIONS: tuple[str, ...] = (
 RESOLVED_NAMES: tuple[str, ...] = ("resolved", "cleared")
 """Words that deny the finding they stand before as an adjective: first in their clause, or after an article."""
 
-REMOVALS: tuple[str, ...] = ("removal of", "removed", "discontinuation of", "explantation of")
+REMOVALS: tuple[str, ...] = ("removal of", "discontinuation of", "explantation of")
+REMOVED_NAMES: tuple[str, ...] = ("removed", "extracted")
 """Words before a device that tell that it is gone; of a finding they tell nothing."""
 
 UNRESOLVED: tuple[str, ...] = (
@@ -61,7 +63,7 @@ UNRESOLVED: tuple[str, ...] = (
 
 PSEUDO_NEGATIONS: tuple[str, ...] = (
     # A change that is denied leaves what did not change.
-    f"(no|without|not|lack of|absence of)( an?| any)? ({_DEGREE} ){{0,3}}{_CHANGE}",
+    f"(no|without|not|lack of|absence of)( an?| any)? ({_DEGREE} ){{0,3}}((?!or |and )\\w+ )?{_CHANGE}",
     f"not ({_DEGREE} )?(changed|increased|decreased|improved|worsened|progressed|enlarged in the interval)",
     "(no|not)( any| much| significantly)? (larger|smaller|worse|better|different|bigger)",
     *UNRESOLVED,
@@ -72,6 +74,7 @@ PSEUDO_NEGATIONS: tuple[str, ...] = (
     "(no|without)( relevant| available)? (prior|previous|earlier|comparison|old)s?"
     "( \\w+)? (films?|exam*|stud(y|ies)|radiographs?|images?|comparisons?)",
     "no( prior)? comparisons?",
+    "not likely",
     # Doubt that is not dispelled.
     "(not|cannot|can not|could not|does not|do not)( entirely| completely| fully)? (exclude|rule out)",
     "(unable|impossible|difficult|hard) to (exclude|rule out)",
@@ -83,13 +86,15 @@ POST_NEGATIONS: tuple[str, ...] = (
     f"({_BE} |has |have |had )?{_NOT} (be |been )?(definite* |clearly |convincingly |readily |otherwise )?{SEEN_NAMES}",
     f"(has|have|had) not been {SEEN_NAMES}",
     f"{_BE} not(?= ?[.;,)]| ?$)",
+    f"({_BE} )?not in( good)? (place|situ|position)",
+    "(has|have|had) not (recurred|reaccumulated|returned|reappeared|developed)",
     f"({_BE} )?(absent|gone|negative(?! for))",
     "none",
     "nil",
     "no(?= ?[.;,)]| ?$)",
     f"((has|have|had|{_BE}) (been )?)?"
     "((now|since|also|again|all|both|completely|entirely|fully|totally|subsequently|already|essentially|in the interim"
-    "|in the interval) )*(resolved|cleared|disappeared|excluded|ruled out|vanished|removed)",
+    "|in the interval) )*(resolved|cleared|disappeared|excluded|ruled out|vanished|removed|resected|excised)",
 )
 """Words after a finding that deny it."""
 
@@ -125,10 +130,7 @@ ELSEWHERE: tuple[str, ...] = (
 """Words just after "not seen" by which it speaks of another film."""
 
 TURNS: tuple[str, ...] = (
-    "is",
-    "are",
-    "was",
-    "were",
+    f"{_BE}(?! {SEEN_NAMES} to )",  # "no opacity is seen to suggest pneumonia"
     "has",
     "have",
     "shows?",
@@ -246,6 +248,6 @@ BREAKS: tuple[str, ...] = (
 
 VALUES_ABSENT: tuple[str, ...] = (
     f"no|none|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero",
-    "normal|unremarkable|clear|denied|gone|resolved|cleared|removed|excluded|ruled out|disappeared",
+    "normal|unremarkable|clear|denied|gone|resolved|cleared|removed|excluded|ruled out|disappeared|n(?! ?/)",
 )
 """What stands first after "finding:" where there is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
@@ -161,6 +162,12 @@ def _names(lowered: str) -> Iterator[_Name]:
                     yield _Name(rule, regex, start, stop)
 
 
+@lru_cache(maxsize=1 << 15)
+def sentence_mentions(sentence: str) -> tuple[Mention, ...]:
+    """What one sentence says; kept, because reports repeat each other's sentences."""
+    return tuple(_mentions(sentence))
+
+
 def _mentions(sentence: str) -> Iterator[Mention]:
     lowered = sentence.lower()
     names = list(_names(lowered))
@@ -190,7 +197,7 @@ def _mentions(sentence: str) -> Iterator[Mention]:
 
 def mentions(text: str) -> list[Mention]:
     """Every mention of one of the 13 abnormal findings, or of an abnormality outside them, in the order of the text."""
-    return [mention for sentence in sentences(text) for mention in _mentions(sentence)]
+    return [mention for sentence in sentences(text) for mention in sentence_mentions(sentence)]
 
 
 def names_abnormality(mention: Mention) -> bool:

@@ -20,10 +20,9 @@ LIST_REACH, REACH = 14, 8
 
 _NEGATION, _PSEUDO_NEGATION = pattern(cues.NEGATIONS), pattern(cues.PSEUDO_NEGATIONS)
 _UNRESOLVED = pattern(cues.UNRESOLVED)
-_RESOLVED = re.compile(
-    r"(?:^ ?|[,;:(/-] ?|\b(?:the|an?|now|and|interval|previously|completely|fully|of) )"
-    + pattern(cues.RESOLVED_NAMES).pattern
-)
+_AS_ADJECTIVE = r"(?:^ ?|[,;:(/-] ?|\b(?:the|an?|now|and|interval|previously|completely|fully|of) )"
+_RESOLVED = re.compile(_AS_ADJECTIVE + pattern(cues.RESOLVED_NAMES).pattern)
+_REMOVED = re.compile(_AS_ADJECTIVE + pattern(cues.REMOVED_NAMES).pattern)
 _REMOVAL, _POST_REMOVAL = pattern(cues.REMOVALS), pattern(cues.POST_REMOVALS)
 _POST_NEGATION = pattern(cues.POST_NEGATIONS)
 _SIGN = re.compile(r"^(?: \w+)? ?(?:\( ?[-–—−] ?\)|-ve\b)")
@@ -42,6 +41,7 @@ _BOUNDARY = re.compile(r",? and(?:/or)?\b| & |, ?")
 _TRAIL_END = re.compile(rf"{_BOUNDARY.pattern}| ?\(")
 _PLURAL = re.compile(r"are\b|were\b|have\b|(?!is\b|was\b|has\b)")
 """How a verb begins that may speak of several: a plural, or none at all ("not seen")."""
+_PLURAL_VERB = re.compile(r"[^,(]*? and [^,(]*?\b(are|were|have|remain|persist|appear)\b")
 _HEDGE = re.compile(
     r"\b(?:(?:is|are|was|were|has been|have been) (?:felt|thought|believed|considered|judged|deemed|presumed|said)"
     r"|(?:appears?|seems?))(?: to)?(?: be| have)?(?: been)?\b"
@@ -87,7 +87,7 @@ def unresolved(before: str) -> bool:
 
 
 def _denied_before(before: str, after: str, device: bool) -> bool:
-    regexes = (_NEGATION, _RESOLVED, _REMOVAL) if device else (_NEGATION, _RESOLVED)
+    regexes = (_NEGATION, _RESOLVED, _REMOVAL, _REMOVED) if device else (_NEGATION, _RESOLVED)
     if not any(regex.search(before) for regex in regexes):
         return False
     blanked = _PSEUDO_NEGATION.sub(lambda found: "~" * len(found.group()), before)
@@ -110,9 +110,15 @@ def _goes_on(between: str, after: str) -> bool:
     end = _TRAIL_END.search(after)
     trail = after[: end.start()] if end else after
     verb = _VERB.search(trail)
+    if (
+        verb is None and end and _AND.match(end.group().strip())
+    ):  # two subjects of one verb: "tube and line are unchanged"
+        both = _PLURAL_VERB.match(after)
+        trail, verb = (after, _VERB.match(after, both.start(1))) if both else (trail, None)
     is_listed = _OR.search(lead) or _OR.search(after[: verb.start()] if verb else after)
     if verb:
-        is_shared = bool(is_listed) or (bool(_AND.search(last.group())) and not _AFFIRMED.search(lead))
+        is_joined = _AND.search(last.group()) or _AND.search(trail[: verb.start()])
+        is_shared = bool(is_listed) or (bool(is_joined) and not _AFFIRMED.search(lead))
         return is_shared and _SEEN.match(trail, verb.start()) is not None
     return bool(is_listed) or not _AFFIRMED.search(f"{lead} ~ {trail}")
 
