@@ -93,7 +93,19 @@ def test_by_hand(text: str, finding: str, expected: float | None) -> None:
     assert of(text, finding) == expected
 
 
-@pytest.mark.parametrize("text", ["", "  \n "])
+def test_a_form_without_a_value_says_nothing_of_its_finding() -> None:
+    assert of("Pneumothorax: N/A. Effusion: not assessed.", "Pneumothorax") is None
+    assert explain("Pneumothorax:\nEffusion: none")[0][:2] == ("Pleural Effusion", 0.0)
+
+
+def test_a_form_is_read_on_one_line_and_on_many() -> None:
+    form = ("Pneumothorax: none", "Effusion: small, right", "Edema: possible", "Consolidation: No focal consolidation")
+    for joint in ("\n", " ", ", ", "; ", ". "):
+        said = [of(joint.join(form), name) for name in ("Pneumothorax", "Pleural Effusion", "Edema", "Consolidation")]
+        assert said == [0, 1, -1, 0], joint
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "nan", "---"])
 def test_an_empty_text_is_unlabelled(text: str) -> None:
     assert is_unlabelled(label(text))
     assert explain(text) == []
@@ -143,7 +155,11 @@ def test_sentences_keep_decimals_and_levels_whole() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["no " * 3000, "or " * 3000, "a" * 20000, "heart " * 2000, "ñ – ☃ XXXX ___ 12.5"])
+@pytest.mark.parametrize(
+    "text",
+    ["no " * 3000, "or " * 3000, "effusion and " * 200 + ": no", "effusion, " * 200 + "="]
+    + ["a" * 20000, "heart " * 2000, "ñ – ☃ XXXX ___ 12.5"],
+)
 def test_odd_texts_end_soon(text: str) -> None:
     assert len(label(text)) == len(FINDINGS)
 
