@@ -157,8 +157,10 @@ def test_sentences_keep_decimals_and_levels_whole() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["no " * 3000, "or " * 3000, "effusion and " * 200 + ": no", "effusion, " * 200 + "="]
-    + ["a" * 20000, "heart " * 2000, "ñ – ☃ XXXX ___ 12.5"],
+    [
+        *("no " * 3000, "or " * 3000, "a" * 20000, "heart " * 2000, "ñ – ☃ XXXX ___ 12.5"),
+        *("effusion and " * 200 + ": no", "effusion, " * 200 + "=", "1. Edema " + "2. Edema " * 500),
+    ],
 )
 def test_odd_texts_end_soon(text: str) -> None:
     assert len(label(text)) == len(FINDINGS)
