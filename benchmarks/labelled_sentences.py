@@ -47,8 +47,10 @@ def read(path: Path) -> list[Sentence]:
     """The sentences of a file, in its order.
 
     Raises:
-        DataError: a row names a finding that is none, or one twice.
+        DataError: no such file, or a row names a finding that is none, or one twice.
     """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give one with the columns of {SENTENCES.name}.")
     found = []
     with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):

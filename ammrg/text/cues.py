@@ -36,6 +36,9 @@ NEGATIONS: tuple[str, ...] = (
     "rule out",
     "(not|never) (show|demonstrate|reveal|suggest|indicate)s?",
     "never",
+    "nothing( that)?( to)? (suggest|indicate)s?",
+    "none of",
+    "neither \\w+ (shows?|demonstrates?|has)",
     f"{_RESOLUTION} of",
     "exclusion of",
     # "No longer seen is the effusion", "nor is an effusion": the verb belongs to the denial.
@@ -86,6 +89,7 @@ POST_NEGATIONS: tuple[str, ...] = (
     f"({_BE} |has |have |had )?{_NOT} (be |been )?(definite* |clearly |convincingly |readily |otherwise )?{SEEN_NAMES}",
     f"(has|have|had) not been {SEEN_NAMES}",
     f"{_BE} not(?= ?[.;,)]| ?$)",
+    f"{_BE} not suspected",
     f"({_BE} )?not in( good)? (place|situ|position)",
     "(has|have|had) not (recurred|reaccumulated|returned|reappeared|developed)",
     f"({_BE} )?(absent|gone|negative(?! for))",
@@ -142,6 +146,7 @@ TURNS: tuple[str, ...] = (
     "post(?! ?(operative|procedur|surgical|traumatic|obstructive|infectious|inflammatory))",
     "(?<!consistent )(?<!compatible )(?<!associated )with",
     "in the setting of",
+    "(and|with)( new| interval| subsequent)? (placement|insertion|development|appearance) of",
     "(adjacent|next) to",
     "(overlying|underlying|surrounding|beneath|near) (the|an?)",
 )
@@ -240,7 +245,7 @@ BREAKS: tuple[str, ...] = (
     "other than",
     "with the exception of",
     "there (is|are)",
-    "which",
+    "which(?![^,]*, ?(has|have|is|are|was|were)\\b)",  # what follows "effusion, which was large, has" is the effusion's
     "whereas",
     "while",
 )

@@ -119,7 +119,7 @@ def _structure_label(before: str, after: str) -> float:
     """
     near = " ".join(before.rpartition(",")[2].split()[-4:])
     weak = BLANK
-    if _STABLE.search(near):  # "stable silhouette with normal heart size": the size is the heart's
+    if _STABLE.search(near):  # "stable mediastinum with a normal heart": normal is the heart's
         after = after.partition(" with ")[0]
     for side, nearest in ((near, max), (after, min)):
         found = [
