@@ -2,7 +2,7 @@
 
 What cannot be scored as it stands is refused, with the place and the cure: ids missing, doubled or unknown, fields or
 columns named twice, empty references, studies of several splits, patients named for some studies only. Space around an
-id is no part of it.
+id is no part of it. A text that says nothing ("nan", "---") is empty, and white space of any kind is one space.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.errors import ScoringError
+from ammrg.text.spoken import said, spoken
 from experiments.manifest import write_json
 
 GROUPS = ("baselines", "guards")
@@ -72,11 +73,13 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
             if "reference" not in row:
                 raise ScoringError(f"{where}: study {row.get('study_id')!r} is unknown to the references file.")
         study_id = id_text(where, row, "study_id")
-        generated, reference = _text(where, row, "generated"), _text(where, row, "reference")
+        generated, reference = (spoken(_text(where, row, field)) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
-        if not reference.strip():
-            raise ScoringError(f"{where}: study {study_id} has an empty reference; leave such studies out.")
+        if not reference:
+            written = row["reference"].strip()
+            empty = f"the reference {written!r}, which says nothing" if written else "an empty reference"
+            raise ScoringError(f"{where}: study {study_id} has {empty}; leave such studies out.")
         if study_id in lines:
             raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
         splits.add(_text(where, row, "split") if row.get("split") is not None else "")
@@ -250,8 +253,8 @@ def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
         sections = []
         for name in ("findings", "impression"):
             section = fields.get(f"section_{name}", fields.get(name))
-            if isinstance(section, str) and section.strip():
-                sections.append(f"{name.capitalize()}: {section.strip()}")
+            if isinstance(section, str) and said(section):
+                sections.append(f"{name.capitalize()}: {said(section)}")
         row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
         # Their files write NaN for what is absent; it alone is unequal to itself.
         told = {field: fields.get(field) for field in ("subject_id", "split")}

@@ -18,6 +18,7 @@
 ``rexrank``
     Not scored here: a file is written in the layout that ReXrank's own tool reads, and its figures are that tool's.
 
+Under each a text that says nothing ("", "nan", "---") is empty, and white space is white space, of any kind or length.
 Clinical scores never read these views: they label the whole text as written.
 """
 
@@ -31,6 +32,7 @@ from typing import NamedTuple
 
 from ammrg.errors import ScoringError
 from ammrg.text.cleaning import normalise, r2gen, r2gengpt
+from ammrg.text.spoken import spoken
 
 SCORED = ("full", "r2gen", "r2gengpt")
 PROTOCOLS = (*SCORED, "rexrank")
@@ -69,6 +71,14 @@ def protocol(
     """
     if name not in SCORED:
         raise ScoringError(f"protocol {name!r} is unknown; choose among {', '.join(SCORED)}.")
+    found = _named(name, dataset, train_texts, tokenizer)
+    return found._replace(
+        reference=lambda text: found.reference(told) if (told := spoken(text)) else "",
+        hypothesis=lambda text: found.hypothesis(told) if (told := spoken(text)) else "",
+    )
+
+
+def _named(name: str, dataset: str, train_texts: Sequence[str] | None, tokenizer: str | Path | None) -> Protocol:
     if name == "full":
         return Protocol(name, normalise, normalise, {"cleaner": "normalise", "words": None, "vocabulary": None})
     if dataset not in _R2GEN_SETTINGS:

@@ -19,6 +19,7 @@ from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
+from ammrg.text.spoken import spoken
 
 
 class Texts(NamedTuple):
@@ -66,7 +67,7 @@ class ReportMetric(Metric):
         self.lines.append(torch.tensor(list(written), dtype=torch.uint8, device=self.device))
 
     def studies(self) -> list[Texts]:
-        """All texts taken so far, in the order of their ids.
+        """All texts taken so far, in the order of their ids, read as :func:`ammrg.text.spoken.spoken` says.
 
         Raises:
             ScoringError: none.
@@ -76,7 +77,7 @@ class ReportMetric(Metric):
         if not rows:
             raise ScoringError("no reports to score.")
         kept = {row.study_id: row for row in reversed(rows)}
-        return [kept[study_id] for study_id in sorted(kept)]
+        return [Texts(study_id, *map(spoken, kept[study_id][1:])) for study_id in sorted(kept)]
 
 
 class LanguageMetric(ReportMetric):

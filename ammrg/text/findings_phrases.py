@@ -1,7 +1,7 @@
-"""The words of the rule-based labeler, as data: what names a finding, and what negates it or puts it in doubt.
+"""The words of the rule-based labeler, as data: what names a finding, and what is said of an organ.
 
-Entries are regular expressions on lower-case text, matched at word boundaries; a space stands for any one space or
-hyphen ("air space" also finds "air-space"). ``*`` at a word's end allows any ending.
+Entries are written as :mod:`ammrg.text.patterns` says. What denies a finding or puts it in doubt is in
+:mod:`ammrg.text.cues`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ TABLE: tuple[Phrases, ...] = (
     Phrases(
         "Edema",
         mentions=(
-            "edema",
+            "o?edema(tous)?",
             "(heart|cardiac) failure",
             "chf",
         ),
@@ -115,12 +115,12 @@ TABLE: tuple[Phrases, ...] = (
         "Atelectasis",
         mentions=("atelecta*", "(lobar|lobe|lung|segmental) collapse", "collapse of( \\w+){1,4} (lung|lobe)"),
     ),
-    Phrases("Pneumothorax", mentions=("(hydro)?pneumothora*",)),
+    Phrases("Pneumothorax", mentions=("(hydro|ha?emo)?pneumothora*",)),
     Phrases(
         "Pleural Effusion",
         mentions=(
             "(pleural )?effusions?",
-            "hydropneumothora*",
+            "(hydro|ha?emo)pneumothora*",
             "pleural fluid",
             "(costophrenic|cp) (angle|sulcus) blunting",
         ),
@@ -209,105 +209,6 @@ TABLE: tuple[Phrases, ...] = (
         exclusions=("bone density",),
     ),
 )
-
-NEGATIONS: tuple[str, ...] = (
-    "no",
-    "not",
-    "without",
-    "negative for",
-    "free of",
-    "clear of",
-    "absence of",
-    "neither",
-    "nor",
-    "rule out",
-    "never",
-    "resolution of",
-    "removal of( the| a)?( \\w+){0,3} ?$",
-)
-"""Words before a mention that deny it."""
-
-PSEUDO_NEGATIONS: tuple[str, ...] = (
-    "(no|without|not) (\\w+ ){0,2}(change[ds]?|increase[ds]?|decrease[ds]?|progression)",
-    "not only",
-    "not (well |clearly )?(seen|visualized|evaluated|identified)",
-)
-"""Words that look like a negation of what follows, and are not."""
-
-POST_NEGATIONS: tuple[str, ...] = (
-    "(not|no longer|nor) (definitely |clearly )?(seen|identified|noted|present|visualized|evident)",
-    "(not|no longer|nor) (definitely |clearly )?(demonstrated|appreciated|detected)",
-    "(is|are) absent",
-    "(has|have|is|are|was|were)( been)?( now| since)? (resolved|cleared|excluded|removed)",
-)
-"""Words soon after a mention that deny it."""
-
-TURNS: tuple[str, ...] = (
-    "is",
-    "are",
-    "was",
-    "were",
-    "has",
-    "have",
-    "shows?",
-    "demonstrates?",
-    "appears?",
-    "remains?",
-    ", (old|healed|healing|remote|chronic|known|unchanged)",
-)
-"""Words between a denial and a mention that end the denial's reach."""
-
-UNCERTAINTIES: tuple[str, ...] = (
-    "may",
-    "might",
-    "could",
-    "can",
-    "possib*",
-    "probabl*",
-    "likely",
-    "suspect*",
-    "suspicious for",
-    "suspicion",
-    "question*",
-    "cannot (be )?exclude*",
-    "concerning for",
-    "concern for",
-    "worrisome for",
-    "versus",
-    "vs",
-    "equivocal",
-    "potential*",
-    "presum*",
-    "differential",
-    "perhaps",
-)
-"""Words before a mention that put it in doubt."""
-
-POST_UNCERTAINTIES: tuple[str, ...] = (
-    "(is|are|was|were) (possible|suspected|questioned|likely|probable|questionable)",
-    "(cannot|not)( be)?( entirely| completely)? (exclude*|ruled out)",
-)
-"""Words after a mention that put it in doubt."""
-
-ALTERNATIVES: tuple[str, ...] = ("or", "and/or", "versus", "vs")
-"""Words right beside a mention that was not denied: it is one of two readings."""
-
-BREAKS: tuple[str, ...] = (
-    "but",
-    "however",
-    "although",
-    "though",
-    "except",
-    "aside from",
-    "apart from",
-    "other than",
-    "with the exception of",
-    "there (is|are)",
-    "which",
-    "whereas",
-    "while",
-)
-"""Words that end the reach of what stands before them."""
 
 STATES_NORMAL: tuple[str, ...] = (
     "normal",

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
+from ammrg.text import cues
 from ammrg.text import findings_phrases as phrases
+from ammrg.text.fields import fields, value_label
+from ammrg.text.patterns import pattern
+from ammrg.text.scope import denied, doubted, unresolved
+from ammrg.text.spoken import says_nothing
 
 NAME = "rule-based (CheXpert-style)"
 """How tables name this labeler."""
@@ -37,30 +43,27 @@ class Mention(NamedTuple):
     """Where they start in it."""
 
 
-def _regex(entries: Iterable[str]) -> re.Pattern[str]:
-    """Alternation of table entries, longest first, at word boundaries."""
-    ordered = sorted(entries, key=len, reverse=True)
-    body = re.sub(r"(?<=[a-z)])\*(?=$|[ |)])", r"\\w*", "|".join(ordered)).replace(" ", "[ -]")
-    return re.compile(rf"\b(?:{body})(?!\w)")
-
-
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[a-z]{2}\.)(?=[A-Z])|\n\s*\n")
-_NEGATION, _PSEUDO_NEGATION = _regex(phrases.NEGATIONS), _regex(phrases.PSEUDO_NEGATIONS)
-_POST_NEGATION, _BREAK = _regex(phrases.POST_NEGATIONS), _regex(phrases.BREAKS)
-_TURN = _regex(phrases.TURNS)
-_UNCERTAINTY, _POST_UNCERTAINTY = _regex(phrases.UNCERTAINTIES), _regex(phrases.POST_UNCERTAINTIES)
-_ALTERNATIVE = "|".join(map(re.escape, phrases.ALTERNATIVES))
-_ALTERNATIVE_BEFORE = re.compile(rf"(?:\b(?:{_ALTERNATIVE})|/)(?: \w+)? ?$")
+_SENTENCE_END = re.compile(
+    # A mark, also where its space was left out; decimals and initials stay whole.
+    r"(?<=[.!?;])(?:\s+|(?<=\w[!;])(?=\w)|(?<=[^\W\d_]{2}[.?])(?=[A-Z])|(?<=[^\W\d_]{3}[.?])(?=[a-z]{3})"
+    r"|(?<=\d\.)(?=[A-Za-z]{3}))"
+    # A blank line, an item of a list, a line of a form.
+    r"|\n(?:\s*\n|(?=\s*[-*•–·]\s)|(?=\s*[A-Z][\w ,/()-]{0,40}:))|\s(?=\d{1,2}[.)] ?[A-Za-z]{2})"
+)
+_BREAK = pattern(cues.BREAKS)
+_ALTERNATIVE = "|".join(map(re.escape, cues.ALTERNATIVES))
+_ALTERNATIVE_BEFORE = re.compile(rf"(?:\b(?:{_ALTERNATIVE})|/)(?: \w+){{0,2}} ?$")
 _ALTERNATIVE_AFTER = re.compile(rf"^ ?(?:(?:{_ALTERNATIVE})\b|/)")
 _STATES = tuple(
-    (label, _regex(entries))
+    (label, pattern(entries))
     for label, entries in (
         (UNCERTAIN, phrases.STATES_UNCERTAIN),
         (NEGATIVE, phrases.STATES_NORMAL),
         (POSITIVE, phrases.STATES_ABNORMAL),
     )
 )
-_MISREADINGS = tuple((finding, _regex([entry])) for finding, entry in phrases.MISREADINGS)
+_STABLE = pattern(phrases.STATES_UNCERTAIN)
+_MISREADINGS = tuple((finding, pattern([entry])) for finding, entry in phrases.MISREADINGS)
 
 
 class _Rule(NamedTuple):
@@ -74,10 +77,10 @@ class _Rule(NamedTuple):
 _RULES = tuple(
     _Rule(
         row.finding,
-        _regex(row.mentions),
-        _regex(row.structures) if row.structures else None,
-        _regex(row.hints) if row.hints else None,
-        _regex(row.exclusions) if row.exclusions else None,
+        pattern(row.mentions),
+        pattern(row.structures) if row.structures else None,
+        pattern(row.hints) if row.hints else None,
+        pattern(row.exclusions) if row.exclusions else None,
     )
     for row in phrases.TABLE
 )
@@ -93,30 +96,20 @@ def sentences(text: str) -> list[str]:
     return [part for part in found if part]
 
 
-def _clause(sentence: str, breaks: list[tuple[int, int]], start: int, end: int) -> tuple[str, str]:
+def _clause(sentence: str, breaks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[str, str]:
     """What stands before and after a mention, up to the words that end a clause (their spans: ``breaks``)."""
     first = max((stop for _, stop in breaks if stop <= start), default=0)
     last = min((begin for begin, _ in breaks if begin >= end), default=len(sentence))
     return sentence[first:start], sentence[end:last]
 
 
-def _is_negated(before: str, after: str) -> bool:
-    blanked = _PSEUDO_NEGATION.sub(lambda found: "~" * len(found.group()), before)
-    triggers = list(_NEGATION.finditer(blanked))
-    if triggers and not _TURN.search(blanked[triggers[-1].end() :]):
-        return True
-    later = _POST_NEGATION.search(after)
-    return later is not None and "," not in after[: later.start()] and len(after[: later.start()].split()) <= 6
-
-
-def _mention_label(before: str, after: str) -> float:
-    if _is_negated(before, after):
+def _mention_label(before: str, after: str, device: bool) -> float:
+    if denied(before, after, device=device):
         return NEGATIVE
-    if _UNCERTAINTY.search(before) or _POST_UNCERTAINTY.search(after):
+    if doubted(before, after):
         return UNCERTAIN
-    if _ALTERNATIVE_BEFORE.search(before) or _ALTERNATIVE_AFTER.search(after):
-        return UNCERTAIN
-    return POSITIVE
+    is_alternative = _ALTERNATIVE_BEFORE.search(before) or _ALTERNATIVE_AFTER.search(after)
+    return UNCERTAIN if is_alternative and not unresolved(before) else POSITIVE
 
 
 def _structure_label(before: str, after: str) -> float:
@@ -126,6 +119,8 @@ def _structure_label(before: str, after: str) -> float:
     """
     near = " ".join(before.rpartition(",")[2].split()[-4:])
     weak = BLANK
+    if _STABLE.search(near):  # "stable mediastinum with a normal heart": normal is the heart's
+        after = after.partition(" with ")[0]
     for side, nearest in ((near, max), (after, min)):
         found = [
             (match.start() if side is after else match.end(), len(match.group()), label)
@@ -145,29 +140,64 @@ def _longest(found: list[tuple[int, int, float]], place: int) -> float:
     return max((length, label) for at, length, label in found if at == place)[1]
 
 
+class _Name(NamedTuple):
+    """Where a sentence names a finding, an organ or a sign."""
+
+    rule: _Rule
+    regex: re.Pattern[str]
+    start: int
+    stop: int
+
+
+def _names(lowered: str) -> Iterator[_Name]:
+    for rule in _RULES:
+        taken = [found.span() for found in rule.exclusions.finditer(lowered)] if rule.exclusions else []
+        for regex in (rule.mentions, rule.hints, rule.structures):
+            if regex is None:
+                continue
+            for found in regex.finditer(lowered):
+                start, stop = found.span()
+                if not any(start < end and begin < stop for begin, end in taken):
+                    taken.append((start, stop))
+                    yield _Name(rule, regex, start, stop)
+
+
+@lru_cache(maxsize=1 << 15)
+def sentence_mentions(sentence: str) -> tuple[Mention, ...]:
+    """What one sentence says; kept, because reports repeat each other's sentences."""
+    return tuple(_mentions(sentence))
+
+
 def _mentions(sentence: str) -> Iterator[Mention]:
     lowered = sentence.lower()
+    names = list(_names(lowered))
+    if not names:
+        return
+    forms = fields(lowered, [(name.start, name.stop) for name in names])
     breaks = [found.span() for found in _BREAK.finditer(lowered)]
-    for rule in _RULES:
-        excluded = [found.span() for found in rule.exclusions.finditer(lowered)] if rule.exclusions else []
-        taken: list[tuple[int, int]] = list(excluded)
-        for regex in (rule.mentions, rule.hints, rule.structures):
-            for found in regex.finditer(lowered) if regex else ():
-                start, end = found.span()
-                if any(start < stop and begin < end for begin, stop in taken):
-                    continue
-                taken.append((start, end))
-                before, after = _clause(lowered, breaks, start, end)
-                value = _structure_label(before, after) if regex is rule.structures else _mention_label(before, after)
-                if regex is rule.hints and value == POSITIVE:
-                    value = UNCERTAIN
-                if value == value:
-                    yield Mention(rule.finding, value, sentence[start:end], sentence, start)
+    breaks += [(place, place) for form in forms for place in (form.start, form.value)]
+    for name in names:
+        rule, regex, start, stop = name
+        device = rule.finding == "Support Devices"
+        form = next((each for each in forms if each.start <= start < each.value), None)
+        before, after = _clause(lowered, breaks, start, stop)
+        if regex is rule.structures:
+            value = _structure_label(before, lowered[form.value : form.stop] if form else after)
+        elif form is None:
+            value = _mention_label(before, after, device)
+        elif any(other.rule is rule and form.value <= other.start < form.stop for other in names):
+            continue  # "Effusion: no effusion." says it once
+        else:
+            value = value_label(lowered[form.value : form.stop], device=device)
+        if regex is rule.hints and value == POSITIVE:
+            value = UNCERTAIN
+        if value == value:
+            yield Mention(rule.finding, value, sentence[start:stop], sentence, start)
 
 
 def mentions(text: str) -> list[Mention]:
     """Every mention of one of the 13 abnormal findings, or of an abnormality outside them, in the order of the text."""
-    return [mention for sentence in sentences(text) for mention in _mentions(sentence)]
+    return [mention for sentence in sentences(text) for mention in sentence_mentions(sentence)]
 
 
 def names_abnormality(mention: Mention) -> bool:
@@ -182,7 +212,7 @@ def affirmed(text: str, names: re.Pattern[str]) -> Iterator[re.Match[str]]:
         lowered = sentence.lower()
         breaks = [found.span() for found in _BREAK.finditer(lowered)]
         for found in names.finditer(lowered):
-            if not _is_negated(*_clause(lowered, breaks, *found.span())):
+            if not denied(*_clause(lowered, breaks, *found.span())):
                 yield found
 
 
@@ -203,9 +233,9 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
         14 values in the order of :data:`ammrg.findings.FINDINGS`: 1 present, 0 absent, -1 uncertain, NaN unmentioned.
         Among several mentions of a finding present wins over uncertain over absent. "No Finding" is 1 where no other
         finding but Support Devices, nor any abnormality outside the 14, is present or uncertain; as in CheXpert's
-        labels, "calcified granuloma" takes it away. An empty text is all NaN.
+        labels, "calcified granuloma" takes it away. A text that says nothing (empty, "nan", "---") is all NaN.
     """
-    if not text.strip():
+    if says_nothing(text):
         return [BLANK] * len(FINDINGS)
     said = [(mention.finding, mention.label) for mention in mentions(text)]
     if as_chexpert:

@@ -50,7 +50,7 @@ TERMS: tuple[str, ...] = (
     "interstiti*",
     "reticul*",
     "markings",
-    "edema|failure",
+    "o?edema|failure",
     "bronchiect*|cystic fibrosis",
     "thicken*|cuffing",
     "lucen*",

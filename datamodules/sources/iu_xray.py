@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.text.labeler import label
+from ammrg.text.spoken import said
 from ammrg.types import Study
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
 from datamodules.sources.iu_xray_csv import LABELS, PROJECTIONS, REPORTS, Row, read_labels, read_pair
@@ -156,7 +157,7 @@ def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter
         row = folder.rows.get(uid, Row(uid, "", "", "", ()))
         entry = folder.entries.get(uid)
         if entry is not None:
-            row = row._replace(findings=entry.report.strip(), films=entry.films)
+            row = row._replace(findings=said(entry.report), films=entry.films)
         split = entry.split if entry is not None else "train" if folder.entries else hash_split(uid, seed)
         views, _ = views_of(study_id(uid), row.films, folder.films, folder.projections)
         study = Study(

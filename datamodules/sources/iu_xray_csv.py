@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
+from ammrg.text.spoken import said
 from datamodules.sources.r2gen import inside, stem
 from datamodules.sources.tables import finding_labels, read_csv
 
@@ -41,7 +42,8 @@ def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str]]:
         uid = line["uid"]
         if uid in rows:
             raise DataError(f"{raw / REPORTS}: row {number}: study {uid} stands twice")
-        rows[uid] = Row(uid, line["findings"], line["impression"], line["indication"], tuple(films.get(uid, ())))
+        texts = (said(line[name]) for name in ("findings", "impression", "indication"))
+        rows[uid] = Row(uid, *texts, tuple(films.get(uid, ())))
     return rows, projections
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.text.sections import PARAGRAPH, labelled_section, sections
+from ammrg.text.spoken import said
 
 ARCHIVE = "mimic-cxr-reports.zip"
 FOLDERS = ("mimic-cxr-reports/files", "mimic-cxr-reports", "reports/files", "reports", "files")
@@ -122,5 +123,5 @@ def texts_of(report: str, study_id: str) -> Texts:
 
 
 def folded(text: str) -> str:
-    """The text on one line."""
-    return " ".join(text.split())
+    """The text on one line; empty where it says nothing."""
+    return " ".join(said(text).split())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
+from ammrg.text.spoken import said
 from datamodules.sources.r2gen import read_annotation
 from datamodules.sources.tables import finding_labels, read_csv
 
@@ -86,7 +87,7 @@ def read_examples(path: Path) -> tuple[list[Film], dict[str, str]]:
                     "groups of eight hex digits"
                 )
             films.append(Film(match["subject_id"], match["study_id"], match["dicom_id"], entry.split, where))
-            written.setdefault(match["study_id"], entry.report.strip())
+            written.setdefault(match["study_id"], said(entry.report))
     return films, written
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.text.labeler import label
+from ammrg.text.spoken import said
 from ammrg.types import Study, View
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, with_section
 
@@ -197,7 +198,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         if not views:
             without_film += 1
             continue
-        text = first.report.strip()
+        text = said(first.report)
         texts = ("", text) if section == "impression" else (text, "")
         studies[first.split].append(
             Study(study_id, first.subject_id, first.split, views, *texts, "", tuple(label(text)), "r2gen")

@@ -67,6 +67,14 @@ def test_rexrank_joins_the_sections_that_are_there(tmp_path: Path) -> None:
     assert read_lines(path) == [Line("s", "7", "Impression: Clear.", "x")]
 
 
+def test_a_text_that_says_nothing_is_empty_and_white_space_is_one_space(tmp_path: Path) -> None:
+    texts = ("nan", "None", " --- ", "N/A", "No\u00a0effusion.\n\tClear.\u200b")
+    written = [{"study_id": str(i), "reference": "Clear.\n\nNo edema.", "generated": t} for i, t in enumerate(texts)]
+    found = read_lines(jsonl(tmp_path / "a.jsonl", written))
+    assert [line.generated for line in found] == ["", "", "", "", "No effusion. Clear."]
+    assert {line.reference for line in found} == {"Clear. No edema."}
+
+
 def test_without_patients_each_study_is_its_own(tmp_path: Path) -> None:
     bare = [{key: row[key] for key in ("study_id", "reference", "generated")} for row in rows()]
     assert [line.subject_id for line in read_lines(jsonl(tmp_path / "a.jsonl", bare))] == ["s0", "s1", "s2"]
@@ -126,6 +134,7 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(study_id=""), "line 2: field 'study_id' is empty"),
         (changed(study_id=1.5), "line 2: field 'study_id' is 1.5"),
         (changed(reference="  "), "line 2: study s1 has an empty reference"),
+        (changed(reference="nan"), "line 2: study s1 has the reference 'nan', which says nothing; leave"),
         (changed(generated=None), "line 2: field 'generated' is None"),
         (changed(split="val"), "several splits"),
         (changed(subject_id=None), "'subject_id' is given for some studies only"),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ammrg.errors import SettingsError
-from ammrg.text.cleaning import clean, normalise, r2gen
+from ammrg.text.cleaning import clean, normalise, r2gen, r2gengpt
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,14 @@ from ammrg.text.cleaning import clean, normalise, r2gen
         ("FINDINGS: _______ The PICC tip", "FINDINGS: The PICC tip"),
         ("Grade 2. Stable.", "Grade 2. Stable."),
         ("½ and ﬁne", "1⁄2 and fine"),
+        (".5 cm nodule", ".5 cm nodule"),
+        (". , .5 cm nodule", ".5 cm nodule"),
+        ("1.SINGLE VIEW 2. NO CHANGE", "SINGLE VIEW. NO CHANGE"),
+        ("1. Heart large 2) Lungs clear, 3.No effusion.", "Heart large. Lungs clear, No effusion."),
+        ("1. Nodule of grade 2. Stable.", "Nodule of grade 2. Stable."),
+        ("1. Nodule of about 2. cm", "Nodule of about 2. cm"),
+        ("Seen on 2. Heart large", "Seen on 2. Heart large"),
+        ("No ef\u00adfusion\u200b in\u00a0the air\u2011space", "No effusion in the air-space"),
         ("", ""),
     ],
 )
@@ -25,7 +35,7 @@ def test_clean_by_hand(written: str, cleaned: str) -> None:
     assert clean(written) == cleaned
 
 
-@given(st.text(alphabet="aT1 .,_\n-XX;:2)", max_size=40))
+@given(st.text(alphabet="aAT1 .,_\n-XX;:2)3", max_size=40))
 def test_clean_twice_is_clean_once(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
@@ -51,6 +61,20 @@ def test_normalise_sets_marks_apart_and_keeps_decimals() -> None:
 def test_r2gen_by_hand(written: str, seen: str) -> None:
     assert r2gen(written, "iu_xray") == seen
     assert r2gen(written, "phantom") == seen
+
+
+@pytest.mark.parametrize("dataset", ["iu_xray", "mimic_cxr"])
+@pytest.mark.parametrize("read", [r2gen, r2gengpt])
+def test_r2gen_of_a_text_without_a_word_is_empty(read: Callable[[str, str], str], dataset: str) -> None:
+    assert [read(text, dataset) for text in ("", " ", ".", ". .", "?!", "...")] == [""] * 6
+
+
+@pytest.mark.parametrize("dataset", ["iu_xray", "mimic_cxr"])
+@pytest.mark.parametrize("read", [r2gen, r2gengpt])
+def test_r2gen_takes_any_white_space_for_a_space(read: Callable[[str, str], str], dataset: str) -> None:
+    text = "1. Heart normal. 2. Lungs clear. No effusion at T11. Size: 3 cm"
+    for space in ("\n", "\t", "\u00a0", "  ", " \n \n", "\r\n"):
+        assert read(text.replace(" ", space), dataset) == read(text, dataset)
 
 
 def test_r2gen_mimic_also_folds_lines_and_underscores() -> None:

@@ -66,7 +66,24 @@ def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
         ("Atelectasis or scarring at the base.", "Atelectasis", -1),
         ("No effusion or pneumothorax.", "Pleural Effusion", 0),
         ("No focal opacity to suggest pneumonia.", "Pneumonia", 0),
+        # circumstances, asides and lists
+        ("No relevant change in the moderate cardiomegaly, mild edema, or left nodule.", "Edema", 1),
+        ("No pneumothorax, endotracheal tube and enteric tube are unchanged.", "Support Devices", 1),
+        ("Removal of the PICC and placement of a jugular catheter.", "Support Devices", 1),
+        ("The PICC has been removed and replaced by a jugular catheter.", "Support Devices", 1),
+        ("The right effusion, which was seen before, has resolved.", "Pleural Effusion", 0),
+        ("An effusion seen from the side, not found from the front.", "Pleural Effusion", 1),
+        ("No consolidation is seen to suggest pneumonia.", "Pneumonia", 0),
+        ("Pneumothorax is not seen, nor is an effusion.", "Pleural Effusion", 0),
+        ("Nothing suggests effusion.", "Pleural Effusion", 0),
+        ("Neither lung shows edema.", "Edema", 0),
+        ("No post-operative pneumothorax.", "Pneumothorax", 0),
+        ("Pneumothorax has not recurred.", "Pneumothorax", 0),
+        ("Opacity is likely atelectasis.", "Lung Opacity", 1),
+        ("No increased interstitial markings.", "Lung Opacity", 0),
+        ("No effusion seen (atelectasis may be present).", "Pleural Effusion", 0),
         # organs: what is said of them counts
+        ("Stable mediastinum with a normal heart.", "Enlarged Cardiomediastinum", -1),
         ("The heart is normal in size.", "Cardiomegaly", 0),
         ("The heart is not enlarged.", "Cardiomegaly", 0),
         ("Heart size and mediastinum are normal.", "Enlarged Cardiomediastinum", 0),
@@ -93,7 +110,19 @@ def test_by_hand(text: str, finding: str, expected: float | None) -> None:
     assert of(text, finding) == expected
 
 
-@pytest.mark.parametrize("text", ["", "  \n "])
+def test_a_form_without_a_value_says_nothing_of_its_finding() -> None:
+    assert of("Pneumothorax: N/A. Effusion: not assessed.", "Pneumothorax") is None
+    assert explain("Pneumothorax:\nEffusion: none")[0][:2] == ("Pleural Effusion", 0.0)
+
+
+def test_a_form_is_read_on_one_line_and_on_many() -> None:
+    form = ("Pneumothorax: none", "Effusion: small, right", "Edema: possible", "Consolidation: No focal consolidation")
+    for joint in ("\n", " ", ", ", "; ", ". "):
+        said = [of(joint.join(form), name) for name in ("Pneumothorax", "Pleural Effusion", "Edema", "Consolidation")]
+        assert said == [0, 1, -1, 0], joint
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "nan", "---"])
 def test_an_empty_text_is_unlabelled(text: str) -> None:
     assert is_unlabelled(label(text))
     assert explain(text) == []
@@ -143,7 +172,13 @@ def test_sentences_keep_decimals_and_levels_whole() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["no " * 3000, "or " * 3000, "a" * 20000, "heart " * 2000, "ñ – ☃ XXXX ___ 12.5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("no " * 3000, "or " * 3000, "a" * 20000, "heart " * 2000, "ñ – ☃ XXXX ___ 12.5"),
+        *("effusion and " * 200 + ": no", "effusion, " * 200 + "=", "1. Edema " + "2. Edema " * 500),
+    ],
+)
 def test_odd_texts_end_soon(text: str) -> None:
     assert len(label(text)) == len(FINDINGS)
 

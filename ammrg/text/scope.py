@@ -1,0 +1,156 @@
+"""How far words that deny a finding, or doubt it, reach: clauses, lists and their shared verbs.
+
+After NegEx (Chapman et al. 2001), with three things that it has not. A comma or "and" ends a denial where what follows
+is a clause of its own (it has its own verb, or a word such as "unchanged" or "small") and not where it goes on with a
+list ("no consolidation, effusion, or pneumothorax is seen"). A verb after a list denies all of it ("edema, effusion, or
+pneumothorax is not seen"). Resolution denies, and is itself denied ("no resolution of the effusion").
+
+Texts are lower-case: what stands before a finding and after it, up to the words that end a clause.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ammrg.text import cues
+from ammrg.text.patterns import pattern
+
+LIST_REACH, REACH = 14, 8
+"""Words between a finding and a verb after it that may deny it: in a list, and else."""
+
+_NEGATION, _PSEUDO_NEGATION = pattern(cues.NEGATIONS), pattern(cues.PSEUDO_NEGATIONS)
+_UNRESOLVED = pattern(cues.UNRESOLVED)
+_AS_ADJECTIVE = r"(?:^ ?|[,;:(/-] ?|\b(?:the|an?|now|and|interval|previously|completely|fully|of) )"
+_RESOLVED = re.compile(_AS_ADJECTIVE + pattern(cues.RESOLVED_NAMES).pattern)
+_REMOVED = re.compile(_AS_ADJECTIVE + pattern(cues.REMOVED_NAMES).pattern)
+_REMOVAL, _POST_REMOVAL = pattern(cues.REMOVALS), pattern(cues.POST_REMOVALS)
+_POST_NEGATION = pattern(cues.POST_NEGATIONS)
+_SIGN = re.compile(r"^(?: \w+)? ?(?:\( ?[-–—−] ?\)|-ve\b)")
+"""Effusion (-)."""
+_EITHER_SIGN = re.compile(r"^(?: \w+)? ?(?:\( ?(?:\+ ?/ ?-|±|\?) ?\)|±)")
+_NOT_WHOLLY = re.compile(rf"{pattern(cues.NOT_WHOLLY).pattern}(?: \w+)? ?$")
+_ELSEWHERE = re.compile(f" ?{pattern(cues.ELSEWHERE).pattern}")
+_TURN = re.compile(rf"{pattern(cues.TURNS).pattern}|\([^)]*$| [-–—] ")
+_VERB, _SEEN = pattern(cues.VERBS), pattern(cues.SEEN)
+_AFFIRMED = pattern(cues.AFFIRMED)
+_ADJECTIVE_LAST = re.compile(rf"(?:^|{pattern(cues.ADJECTIVES).pattern}) ?$")
+_UNCERTAINTY, _POST_UNCERTAINTY = pattern(cues.UNCERTAINTIES), pattern(cues.POST_UNCERTAINTIES)
+_OR = re.compile(r"\b(?:or|nor)\b|(?<=\w)/(?=\w)")
+_AND = re.compile(r"\band\b|&")
+_BOUNDARY = re.compile(r",? and(?:/or)?\b| & |, ?")
+_TRAIL_END = re.compile(rf"{_BOUNDARY.pattern}| ?\(")
+_PLURAL = re.compile(r"are\b|were\b|have\b|(?!is\b|was\b|has\b)")
+"""How a verb begins that may speak of several: a plural, or none at all ("not seen")."""
+_PLURAL_VERB = re.compile(r"[^,(]*? and [^,(]*?\b(are|were|have|remain|persist|appear)\b")
+_HEDGE = re.compile(
+    r"\b(?:(?:is|are|was|were|has been|have been) (?:felt|thought|believed|considered|judged|deemed|presumed|said)"
+    r"|(?:appears?|seems?))(?: to)?(?: be| have)?(?: been)?\b"
+)
+"""Who says so: part of the verb that follows."""
+_RELATIVE = re.compile(r"\b(?:that|which) (?:is|are|was|were|had been|has been|have been)\b")
+_ASIDE = re.compile(
+    r"(?: ?(?:now|since|currently|today|again|also|previously|interval|completely|fully|is|was|has|have))*"
+)
+"""After a comma, what goes on about the finding before it."""
+_SEEN_FIRST = re.compile(rf"\b{cues.SEEN_NAMES}\b(?!.*\b(?:prior|previous|previously|earlier|before)\b)")
+"""Seen, and not on another film: before "not seen on the lateral view"."""
+_PART_BEFORE = re.compile(
+    r"\b(?:tips?|ends?|margins?|borders?|cause|source|portion|course|position|extent|side ?port)"
+    r" of(?: the| this| an?)?(?: \w+){0,3} ?$"
+)
+_PART_AFTER = re.compile(r"^ (?:tips?|ends?|margins?|borders?|side ?port)\b")
+"""Of a part of something nothing can be told of the whole."""
+
+
+def denied(before: str, after: str, *, device: bool = False) -> bool:
+    """Whether these surroundings deny what stands between them; ``device``: also by telling that it was removed."""
+    return _denied_before(before, after, device) or _denied_after(before, after, device)
+
+
+def doubted(before: str, after: str) -> bool:
+    """Whether these surroundings put in doubt what stands between them."""
+    if before.endswith("?") or after.rstrip().endswith("?") or _EITHER_SIGN.search(after):
+        return True
+    if any(_goes_on(before[cue.end() :], after) for cue in _UNCERTAINTY.finditer(before)):
+        return True
+    return any(_shared(after[: cue.start()], cue.group()) for cue in _POST_UNCERTAINTY.finditer(after))
+
+
+def unchanged(before: str) -> bool:
+    """Whether words before a finding deny only its change, its resolution or a doubt."""
+    return _PSEUDO_NEGATION.search(before) is not None
+
+
+def unresolved(before: str) -> bool:
+    """Whether words before a finding deny its resolution, or tell of one that is not whole."""
+    return _UNRESOLVED.search(before) is not None
+
+
+def _denied_before(before: str, after: str, device: bool) -> bool:
+    regexes = (_NEGATION, _RESOLVED, _REMOVAL, _REMOVED) if device else (_NEGATION, _RESOLVED)
+    if not any(regex.search(before) for regex in regexes):
+        return False
+    blanked = _PSEUDO_NEGATION.sub(lambda found: "~" * len(found.group()), before)
+    ends = [found.end() for regex in regexes for found in regex.finditer(blanked)]
+    if not ends:
+        return False
+    between = blanked[max(ends) :]
+    return not _TURN.search(between) and _goes_on(between, after)
+
+
+def _goes_on(between: str, after: str) -> bool:
+    """Whether what a cue says reaches over the commas and "and" between it and a finding."""
+    boundaries = [
+        found for found in _BOUNDARY.finditer(between) if not _ADJECTIVE_LAST.search(between[: found.start()])
+    ]
+    if not boundaries:
+        return True
+    last = boundaries[-1]
+    lead = between[last.end() :]
+    end = _TRAIL_END.search(after)
+    trail = after[: end.start()] if end else after
+    verb = _VERB.search(trail)
+    if (
+        verb is None and end and _AND.match(end.group().strip())
+    ):  # two subjects of one verb: "tube and line are unchanged"
+        both = _PLURAL_VERB.match(after)
+        trail, verb = (after, _VERB.match(after, both.start(1))) if both else (trail, None)
+    is_listed = _OR.search(lead) or _OR.search(after[: verb.start()] if verb else after)
+    if verb:
+        is_joined = _AND.search(last.group()) or _AND.search(trail[: verb.start()])
+        is_shared = bool(is_listed) or (bool(is_joined) and not _AFFIRMED.search(lead))
+        return is_shared and _SEEN.match(trail, verb.start()) is not None
+    return bool(is_listed) or not _AFFIRMED.search(f"{lead} ~ {trail}")
+
+
+def _denied_after(before: str, after: str, device: bool) -> bool:
+    if _SIGN.search(after):
+        return True
+    if _PART_AFTER.search(after) or _PART_BEFORE.search(before):
+        return False
+    for regex in (_POST_NEGATION, _POST_REMOVAL) if device else (_POST_NEGATION,):
+        for cue in regex.finditer(after):
+            gap = after[: cue.start()]
+            if _NOT_WHOLLY.search(gap) or _ELSEWHERE.match(after, cue.end()):
+                continue
+            if _shared(gap, cue.group()):
+                return True
+    return False
+
+
+def _shared(gap: str, cue: str) -> bool:
+    """Whether a verb speaks of a finding that stands before it with this between."""
+    gap = _HEDGE.sub("", _RELATIVE.sub("", gap))
+    words = len(gap.split())
+    if _VERB.search(gap) or words > LIST_REACH:
+        return False
+    if _OR.search(gap):
+        return True
+    if _AND.search(gap):
+        return _PLURAL.match(cue) is not None
+    if "," in gap:
+        aside = gap.rpartition(",")[2].strip()
+        if _ASIDE.fullmatch(aside):
+            return gap.count(",") > 1 or _SEEN_FIRST.search(gap) is None
+        return cue.startswith(("are ", "were ", "have "))
+    return words <= REACH

@@ -1,0 +1,110 @@
+"""The rule-based labeler on sentences labelled by hand, each kind apart: ``python -m benchmarks.labelled_sentences``.
+
+``labelled_sentences.csv`` beside this file holds sentences written for this project, none from a data set. Each is a
+case of its kind (a heading with a value, a change, a doubt ...) or looks like one and must not be read so. They were
+labelled before the labeler's rules for these kinds were written; those of ``held_out_sentences.csv`` later, without
+a look at the rules. A sentence counts where all 13 abnormal findings come out as labelled, those it does not name
+blank. What labels mean: resolved or removed is absent, partly or nearly resolved is present; unlikely, doubtful or not
+to be excluded is uncertain; "as before" of a finding is present. Prints a table and the sentences read otherwise, then
+one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from ammrg.errors import DataError
+from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, POSITIVE, UNCERTAIN
+from ammrg.text.labeler import label
+
+SENTENCES = Path(__file__).with_name("labelled_sentences.csv")
+COLUMNS = {"present": POSITIVE, "absent": NEGATIVE, "uncertain": UNCERTAIN}
+"""Columns that name findings, separated by semicolons, and what each says of them."""
+WORDS = {value: name for name, value in COLUMNS.items()}
+
+
+class Sentence(NamedTuple):
+    """One sentence and what it says."""
+
+    kind: str
+    look_alike: bool
+    """True where it only looks like its kind."""
+    text: str
+    labels: dict[str, float]
+    """Finding -> 1 present, 0 absent, -1 uncertain; those it does not name are left out."""
+
+
+def read(path: Path) -> list[Sentence]:
+    """The sentences of a file, in its order.
+
+    Raises:
+        DataError: no such file, or a row names a finding that is none, or one twice.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give one with the columns of {SENTENCES.name}.")
+    found = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            said = [
+                (name.strip(), value)
+                for column, value in COLUMNS.items()
+                for name in row[column].split(";")
+                if name.strip()
+            ]
+            labels = dict(said)
+            wrong = [name for name in labels if name not in FINDINGS]
+            if wrong:
+                raise DataError(f"{path}: row {number}: {wrong[0]!r} is no finding; one of {', '.join(FINDINGS)}")
+            if len(labels) < len(said):
+                raise DataError(f"{path}: row {number} names a finding twice; once is enough")
+            found.append(Sentence(row["kind"], row["role"] == "look-alike", row["sentence"], labels))
+    return found
+
+
+def misread(sentence: Sentence) -> dict[str, tuple[str, str]]:
+    """Finding -> (what the labeler says, what the sentence says) where they differ."""
+    ours = label(sentence.text)
+    differing = {}
+    for i in ABNORMAL:
+        value = sentence.labels.get(FINDINGS[i], BLANK)
+        if ours[i] != value and not (math.isnan(ours[i]) and math.isnan(value)):
+            differing[FINDINGS[i]] = (WORDS.get(ours[i], "unmentioned"), WORDS.get(value, "unmentioned"))
+    return differing
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, default=SENTENCES, help="default %(default)s")
+    path = parser.parse_args(argv).file
+    read_so = [(sentence, misread(sentence)) for sentence in read(path)]
+    kinds = list(dict.fromkeys(sentence.kind for sentence, _ in read_so))
+    table = Table(title=f"{path.name}: {len(read_so)} sentences")
+    for column in ("kind", "cases", "look-alikes"):
+        table.add_column(column, justify="left" if column == "kind" else "right")
+    agreement = {}
+    for kind in (*kinds, "all"):
+        here = [(sentence, wrong) for sentence, wrong in read_so if kind in (sentence.kind, "all")]
+        parts = [[not wrong for sentence, wrong in here if sentence.look_alike is alike] for alike in (False, True)]
+        table.add_row(kind, *(f"{sum(part)} / {len(part)}" for part in parts), end_section=kind == kinds[-1])
+        agreement[kind] = {name: [sum(p), len(p)] for name, p in zip(("cases", "look_alikes"), parts, strict=True)}
+    console = Console(width=120)
+    console.print(table)
+    for sentence, wrong in read_so:
+        for finding, (ours, theirs) in wrong.items():
+            console.print(f"{sentence.kind}: {sentence.text!r}: {finding} read {ours}, is {theirs}", highlight=False)
+    print(json.dumps({"benchmark": "labelled_sentences", "file": path.name, "right_of": agreement}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from ammrg.findings import is_unlabelled
+from ammrg.text.labeler import label
+from ammrg.text.spoken import said, says_nothing, spoken
+
+NOTHING = (
+    *(
+        "",
+        " \n\t",
+        "nan",
+        "NaN",
+        "None",
+        "none.",
+        "NULL",
+        "N/A",
+        "n/a.",
+        "#N/A",
+        "<NA>",
+        "---",
+        "— —",
+        ".",
+        "...",
+        "1.",
+    ),
+    *("No report.", "No report available", "Not available.", "FINDINGS: None.", "Impression: nan", "___", "XXXX XXXX."),
+    *("\u200b", "\u00a0", "\ufeff", "(none)"),
+)
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_what_says_nothing_is_empty_and_unlabelled(text: str) -> None:
+    assert says_nothing(text)
+    assert said(text) == spoken(text) == ""
+    assert is_unlabelled(label(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Normal.", "No effusion.", "None of the ribs is broken.", "Nan. Heart large.", "OK", "FINDINGS: Clear.", "正常"],
+)
+def test_what_says_little_says_something(text: str) -> None:
+    assert not says_nothing(text)
+    assert said(f" {text}\n") == text
+
+
+def test_white_space_and_what_is_invisible_do_not_count() -> None:
+    assert spoken("No\u00a0 ef\u00adfusion\u200b.\n\tAir\u2011space ") == "No effusion. Air-space"
