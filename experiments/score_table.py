@@ -28,6 +28,7 @@ COLUMNS = {
     "radeval_radgraph_partial": "RadGraph\npartial",
     "radeval_radgraph_complete": "RadGraph\ncomplete",
     "radeval_radcliq_v1": "RadCliQ\nv1",
+    "radeval_radgraph_radcliq": "RadGraph\nin RadCliQ",
     "radeval_green": "GREEN",
     "clinical_micro_f1_14_neg": "micro F1 14",
     "clinical_macro_f1_14_neg": "macro F1 14",
