@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from ammrg.atomic import as_new_files
 from ammrg.errors import DataError, SettingsError
 from experiments.manifest import write_json
 
@@ -94,10 +95,12 @@ PACKAGES = (
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that takes its place when all went well: never half a model."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    partial.chmod(0o755)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     try:
         yield partial
+        as_new_files(partial.rglob("*"))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
