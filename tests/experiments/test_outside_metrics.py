@@ -38,7 +38,7 @@ def test_the_package_answers_study_by_study() -> None:
 
 @pytest.fixture
 def earlier_name(tmp_path: Path) -> Path:
-    """A python with a package laid out as radeval 2.2.1: its RadGraph imports ``RadEval``, and asks a hub for weights."""
+    """A python with a package laid out as radeval 2.2.1: its RadGraph imports ``RadEval`` and needs a hub's weights."""
     site = tmp_path / "site"
     metrics = site / "radeval" / "metrics"
     metrics.mkdir(parents=True)
@@ -89,8 +89,9 @@ def test_weights_that_cannot_be_had_are_no_missing_package(earlier_name: Path) -
 @pytest.mark.skipif("AMMRG_RADEVAL_PYTHON" not in os.environ, reason="radeval's python is not named")
 @pytest.mark.parametrize("name", ["radgraph", "radcliq", "radgraph_radcliq"])
 def test_the_package_comes_as_far_as_its_weights(name: str) -> None:
+    said = ""
     try:
-        (*values,) = per_study(Path(os.environ["AMMRG_RADEVAL_PYTHON"]), [name], ["no effusion ."], ["no effusion ."])
-        assert values
+        assert per_study(Path(os.environ["AMMRG_RADEVAL_PYTHON"]), [name], ["no effusion ."], ["no effusion ."])
     except ScoringError as error:
-        assert "Its weights are not here" in str(error)
+        said = str(error)
+    assert not said or "Its weights are not here" in said
