@@ -12,7 +12,7 @@ HUB = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests"
 
 
 def main(pairs: str, scores: str, *names: str) -> int:
-    """Read {references, hypotheses}; write {version, per_study: {metric: [n numbers]}}, or {error, kind}; return 0 or 1."""
+    """Read {references, hypotheses}, write {version, per_study: {metric: [n numbers]}} or {error, kind}; 0 or 1."""
     with open(pairs, encoding="utf-8") as file:
         texts = json.load(file)
     try:

@@ -1,4 +1,4 @@
-"""Tables that call a study otherwise: what is clearly one id matches, what matches nothing is refused, the card counts."""
+"""Tables that call a study otherwise: what is clearly one id matches, what matches nothing is refused."""
 
 from __future__ import annotations
 
