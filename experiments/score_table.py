@@ -62,7 +62,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     for name in names:
         ours = scores[name]
         table.add_row(f"[bold]{name}[/bold]: ours", *(f"[bold]{short(ours[key]['value'])}[/bold]" for key in columns))
-        if meta["bootstrap"]["resamples"]:
+        if ours[columns[0]]["low"] is not None:
             for label, side in (("  95% from", "low"), ("  95% to", "high")):
                 table.add_row(f"[dim]{label}", *(f"[dim]{short(ours[key][side])}" for key in columns))
         rows = [

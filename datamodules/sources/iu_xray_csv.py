@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
-from datamodules.sources.matching import match_rows, plain_id
+from ammrg.ids import plain_id
+from datamodules.sources.matching import match_rows
 from datamodules.sources.r2gen import inside, stem
 from datamodules.sources.tables import add_labels, finding_labels, read_csv
 

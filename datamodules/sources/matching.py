@@ -7,19 +7,10 @@ by row, and the card would name a table that gave nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ammrg.errors import DataError
-
-WHOLE = re.compile(r"(\d+)\.0*")
-
-
-def plain_id(text: str) -> str:
-    """An id without the space around it, and a whole number without its decimals: ``1.0`` -> ``1``."""
-    match = WHOLE.fullmatch(text.strip())
-    return match.group(1) if match else text.strip()
 
 
 def match_rows(

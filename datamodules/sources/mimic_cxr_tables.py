@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
-from datamodules.sources.matching import plain_id
+from ammrg.ids import plain_id
 from datamodules.sources.r2gen import read_annotation
 from datamodules.sources.tables import finding_labels, read_csv
 
