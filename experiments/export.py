@@ -80,16 +80,17 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         SettingsError: prepared data of another content, or ``out`` holds something else.
         MemoryBankError: a memory holds a study of the evaluation splits.
     """
-    from ammrg.networks import pretrained
     from experiments.finished_run import best_checkpoint, load_run, own_stage1
+
+    checkpoint = best_checkpoint(run)
+    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
+    from ammrg.networks import pretrained  # seconds of imports: what is missing is said before
     from experiments.model_card import model_card
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
     pretrained.check_place(out)
-    checkpoint = best_checkpoint(run)
     said = read_checkpoint(checkpoint)
     kept, settings = said["provenance"], said["hyper_parameters"]
-    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
     stage1_scores = _read(own_stage1(run, settings["stage1_checkpoint"]).parent / "scores.json")
     written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
     if written_by != found:

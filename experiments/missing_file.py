@@ -7,8 +7,20 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from ammrg.errors import CheckpointError
+
 SHOWN = 6
 """Names that a message lists at most."""
+
+
+def check_there(path: Path) -> None:
+    """Refuse a checkpoint that is not there before anything that takes seconds is imported.
+
+    Raises:
+        CheckpointError: says what lies there instead.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: {advice(path, ('.ckpt',))}")
 
 
 def advice(path: Path, suffixes: Collection[str] = ()) -> str:
