@@ -41,6 +41,18 @@ DRY         ?=
 RUN_ALL     ?=
 RUN_ONE     ?=
 
+# A name that looks like one of these, or of a list, is a slip: $(call meant,NAME,NAMES) names the right one.
+quoted  = '$(subst ','\'',$(1))'
+path    = $(call quoted,$(if $(filter ~/%,$(firstword $(1))),$(HOME)$(patsubst ~%,%,$(1)),$(1)))
+nearest = $(shell $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -IS experiments/nearest_name.py $(call quoted,$(1)) $(2) 2>/dev/null)
+meant   = $(addprefix did you mean ,$(addsuffix ?,$(call nearest,$(1),$(2))))
+lines   = $(shell sed -nE $(call quoted,$(1)) $(firstword $(MAKEFILE_LIST)))
+SETTABLE := $(call lines,s/^([A-Z_]+) +\?=.*/\1/p)
+OWN      := $(call lines,s/^([A-Za-z0-9_]+) +:?=.*/\1/p)
+GIVEN    := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+$(foreach name,$(filter-out $(SETTABLE) $(OWN),$(GIVEN)),$(if $(call nearest,$(name),$(SETTABLE)),$(error $(name)=: \
+  no such variable; $(call meant,$(name),$(SETTABLE)) make help lists them)))
+
 $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))
 
 # --- where things lie -------------------------------------------------------------------------------------------------
@@ -106,17 +118,36 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(call settings,$(1))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
-ifneq ($(filter stage1 memories stage2 reports scores guards predict export sweep,$(MAKECMDGOALS)),)
+# What is named and is not there stops make before anything is built.
+STAGED   := stage1 memories stage2 reports scores guards predict export ablation sweep slurm
+DATASETS := $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml)))
+OVERLAYS := $(filter-out default sharded,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml))))
+STAGES_ablation := 1 2
+STAGES_sweep    := 1 memory 2
+STAGES_slurm    := 1 2 all agents
+one_of = one of $(2)$(if $(call nearest,$(1),$(2)),; $(call meant,$(1),$(2)))
+ifneq ($(filter data $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
-$(error DATASET=$(DATASET): no such configuration; one of $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml))))
+$(error DATASET=$(DATASET): no such configuration; $(call one_of,$(DATASET),$(DATASETS)))
 endif
+endif
+ifneq ($(filter $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(call overlay,stage1),)
-$(error MODEL=$(MODEL): no such overlay; one of $(filter-out default sharded,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml)))))
+$(error MODEL=$(MODEL): no such overlay; $(call one_of,$(MODEL),$(OVERLAYS)))
+endif
+endif
+$(foreach goal,$(filter ablation sweep slurm,$(MAKECMDGOALS)),$(if $(filter $(STAGE),$(STAGES_$(goal))),,$(error \
+  STAGE=$(STAGE): make $(goal) knows no such stage; one of $(STAGES_$(goal)))))
+ifneq ($(filter sweep,$(MAKECMDGOALS)),)
+ifneq ($(shell [ $(call quoted,$(COUNT)) -ge 1 ] 2>/dev/null && echo good),good)
+$(error COUNT=$(COUNT): must be a whole number of at least 1)
 endif
 endif
 
+# One film whose name may hold spaces, or several films' names.
+FILMS := $(if $(IMAGE),$(if $(shell [ -f $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
 ifneq ($(filter predict,$(MAKECMDGOALS)),)
-ifeq ($(wildcard $(IMAGE)),)
+ifeq ($(FILMS),)
 $(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(IMAGE) is not)))
 endif
 endif
@@ -155,7 +186,7 @@ data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
 ifeq ($(findstring ://,$(DATA)),)
 # Asked with a RAW or other settings, prepare compares them with those the folder was made with.
 $(CARD): $(if $(or $(RAW),$(PREPARE),$(call args,data)),FORCE) | $(ENV)
-	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(RAW)) --out $(FOLDER) $(if $(PART),--studies $(NANO)) $(PREPARE) $(call args,data)
+	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(call path,$(RAW))) --out $(FOLDER) $(if $(PART),--studies $(NANO)) $(PREPARE) $(call args,data)
 
 PHANTOM := $(DATA)/phantom$(if $(filter nano,$(MODEL)),-nano)/card.json
 ifneq ($(PHANTOM),$(CARD))
@@ -238,7 +269,7 @@ guards: $(REPORTED) ## write the reports again without films and without memorie
 	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
 
 predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
-	@$(AMMRG) describe $(IMAGE) --run $(RUN_DIR) $(call args,predict)
+	@$(AMMRG) describe $(FILMS) --run $(RUN_DIR) $(call args,predict)
 
 export: $(SCORES) ## a finished run as one folder with its model card, in RUN's export/ (ARGS="--push ORG/NAME": to the hub)
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)

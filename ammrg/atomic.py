@@ -1,8 +1,9 @@
-"""Small files that are whole or not there."""
+"""Small files that are whole or not there, and files that those may read who may read any other."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -11,3 +12,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def as_new_files(paths: Iterable[Path]) -> None:
+    """Give files the permissions that any new file of their folder gets: by the umask, 0022 lets a group read.
+
+    safetensors writes through a temporary file that is its owner's alone, and so does what writes through it.
+
+    Args:
+        paths: files; folders among them are passed over.
+    """
+    modes: dict[Path, int] = {}
+    for path in paths:
+        if path.is_dir():
+            continue
+        if path.parent not in modes:
+            probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
+            probe.touch()
+            modes[path.parent] = probe.stat().st_mode & 0o777
+            probe.unlink()
+        path.chmod(modes[path.parent])

@@ -18,7 +18,6 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 
 from ammrg.errors import DataError
@@ -146,6 +145,8 @@ class PreparedFolder:
             columns = {name: table[name].to_pylist() for name in ("study_id", "subject_id", "report", "labels")}
             shards = np.asarray(table["shard"], np.int64)
             labels = np.asarray(columns["labels"], np.float32).reshape(-1, NUM_FINDINGS)
+            import torch  # what only reads cards and films starts without it
+
             check_labels(torch.from_numpy(labels), columns["study_id"])
             starts = np.flatnonzero(np.diff(shards, prepend=-1))
             self._indices[split] = SplitIndex(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError, SettingsError
 from experiments.argument_types import positive
+from experiments.missing_file import check_there
 
 if TYPE_CHECKING:
     from ammrg.memory.bank import MemoryBank
@@ -41,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.ridge <= 0:
         raise SettingsError(f"--ridge {options.ridge}: must be above 0, or a map has no single solution")
+    check_there(options.checkpoint)
 
     from ammrg.memory import bank as banks
     from experiments.stage1_data import data_of_stage1

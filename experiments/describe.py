@@ -36,10 +36,13 @@ def main(argv: Sequence[str]) -> int:
 
     for film in options.films:
         read_film(film)  # one that cannot be read is an error before any weights load
+    from experiments.finished_run import best_checkpoint, load_run
+
+    if options.run:
+        best_checkpoint(options.run)
     from rich.console import Console
 
     from ammrg.networks import pretrained
-    from experiments.finished_run import load_run
 
     with Console(stderr=True).status("reading the model, checking its files"):
         model = pretrained.load(options.model) if options.model else load_run(options.run)

@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "run", type=Path, help="a finished and scored run: outputs/<dataset>/<run>; without --out an exported folder"
     )
-    parser.add_argument("--out", type=Path, help="the folder to write; must not hold anything yet")
+    parser.add_argument("--out", type=Path, help="the folder to write: new, empty, or this very export again")
     parser.add_argument(
         "--data", help="prepared data whose split the memories are checked against; default: those of the training"
     )
@@ -51,10 +51,12 @@ def main(argv: Sequence[str]) -> int:
     console = Console()
     folder: Path = options.run
     if options.out is not None:
+        again = options.out.is_dir() and any(options.out.iterdir())
         with console.status("reading the run, writing what it needs"):
             folder = export(options.run, options.out, options.data, let_restricted_data_leave=leave)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        console.print(f"{folder} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
+        state = " is up to date" if again else ""
+        console.print(f"{folder}{state} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
     if options.push:
         from ammrg.networks.pretrained import push_to_hub
 
@@ -68,27 +70,27 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
 
     Args:
         run: a finished run with its scores.
-        out: must not hold anything yet.
+        out: new, empty, or an export of this very content.
         data: the prepared data; None takes those of the training.
         let_restricted_data_leave: see :func:`ammrg.networks.pretrained.save`.
 
     Raises:
         CheckpointError: a run that is not finished or not scored, or whose scores are of another checkpoint.
         DataError: no prepared data there.
-        SettingsError: prepared data of another content, or ``out`` is not empty.
+        SettingsError: prepared data of another content, or ``out`` holds something else.
         MemoryBankError: a memory holds a study of the evaluation splits.
     """
-    from ammrg.networks import pretrained
     from experiments.finished_run import best_checkpoint, load_run, own_stage1
+
+    checkpoint = best_checkpoint(run)
+    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
+    from ammrg.networks import pretrained  # seconds of imports: what is missing is said before
     from experiments.model_card import model_card
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"--out {out}: is there already and not empty; name another, or remove it yourself")
-    checkpoint = best_checkpoint(run)
+    pretrained.check_place(out)
     said = read_checkpoint(checkpoint)
     kept, settings = said["provenance"], said["hyper_parameters"]
-    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
     stage1_scores = _read(own_stage1(run, settings["stage1_checkpoint"]).parent / "scores.json")
     written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
     if written_by != found:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ammrg.errors import CheckpointError
-from ammrg.memory.bank import bank_paths
 
 if TYPE_CHECKING:
     from ammrg.networks.pretrained import Pretrained
@@ -35,10 +34,11 @@ def open_model(run: Path) -> ReportGeneration:
         CheckpointError: stage 2 is not there, damaged, or was trained with other memories.
         MemoryBankError: a bank is missing or broken.
     """
+    checkpoint = best_checkpoint(run)  # before seconds of imports
+    from ammrg.memory.bank import bank_paths
     from lightning_modules.report_generation import ReportGeneration
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
-    checkpoint = best_checkpoint(run)
     recorded = read_checkpoint(checkpoint).get("hyper_parameters", {})
     paths = {name: Path(recorded[name]) for name in ("regions_memory", "reports_memory") if name in recorded}
     own = {name: run / "memory" / path.name for name, path in paths.items()}

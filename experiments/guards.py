@@ -10,16 +10,17 @@ import argparse
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lightning.pytorch import Trainer
-
-from ammrg.networks.report_generator import Memories
-from callbacks.report_writer import ReportWriter
-from datamodules.studies import Films, StudyDataModule
 from experiments import predictions, score
 from experiments.score_table import NOTICE
-from lightning_modules.report_generation import ReportGeneration
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from ammrg.networks.report_generator import Memories
+    from datamodules.studies import Films, StudyDataModule
+    from lightning_modules.report_generation import ReportGeneration
 
 
 class Guard(NamedTuple):
@@ -46,6 +47,8 @@ def write_guards(
     trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path, names: Iterable[str] = ALWAYS
 ) -> None:
     """One pass of the loaded network for each guard: ``folder/NAME.jsonl``."""
+    from callbacks.report_writer import ReportWriter
+
     writer = next(callback for callback in trainer.callbacks if isinstance(callback, ReportWriter))  # type: ignore[attr-defined]
     for name in names:
         writer.path = folder / f"{name}.jsonl"
@@ -61,9 +64,12 @@ def write_guards_of_run(run: Path, names: Iterable[str]) -> None:
         ScoringError: the run has no reports yet.
         CheckpointError: its network is not there.
     """
+    predictions.read_lines(run / "reports.jsonl")  # nothing to compare with without them
+    from lightning.pytorch import Trainer
+
+    from callbacks.report_writer import ReportWriter
     from experiments.memory_measures import open_run
 
-    predictions.read_lines(run / "reports.jsonl")  # nothing to compare with without them
     model, datamodule = open_run(run)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     trainer = Trainer(

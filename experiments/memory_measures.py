@@ -17,6 +17,7 @@ from ammrg.memory.bank import check_leaks
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
 from datamodules.studies import StudyDataModule
 from experiments import score
+from experiments.ablate import told
 from experiments.finished_run import open_model
 from experiments.guards import GUARDS, write_guards_of_run
 from experiments.manifest import write_json
@@ -128,6 +129,5 @@ def memory_table(scores: dict[str, Any]) -> Table:
         table.add_column(COLUMNS[key], justify="right")
     rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in MEMORY_GUARDS}
     for name, values in rows.items():
-        cells = [f"{values[key]['value']:.3f} [{values[key]['low']:.3f}, {values[key]['high']:.3f}]" for key in SHOWN]
-        table.add_row(name.removeprefix("memory_").replace("_", " "), *cells)
+        table.add_row(name.removeprefix("memory_").replace("_", " "), *(told(values[key]) for key in SHOWN))
     return table

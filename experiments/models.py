@@ -23,15 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
-
+from ammrg.atomic import as_new_files
 from ammrg.errors import DataError, SettingsError
 from experiments.manifest import write_json
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from ammrg.text.labeler import Mention
 
 BOS, EOS, PAD, UNK, USER, ASSISTANT = "<s>", "</s>", "<pad>", "<unk>", "<|user|>", "<|assistant|>"
@@ -94,10 +92,12 @@ PACKAGES = (
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that takes its place when all went well: never half a model."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    partial.chmod(0o755)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     try:
         yield partial
+        as_new_files(partial.rglob("*"))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
@@ -200,6 +200,10 @@ def _example(report: str, turn: str, tokenizer: Any) -> Example:
 
 def batch_loss(model: nn.Module, examples: Sequence[Example]) -> Tensor:
     """Cross entropy of every report token of a batch, EOS included."""
+    import torch
+    from torch.nn import functional as F
+    from torch.nn.utils.rnn import pad_sequence
+
     rows = [torch.tensor(example.prompt + example.report[:-1]) for example in examples]
     lengths = torch.tensor([len(row) for row in rows])
     prompts = torch.tensor([len(example.prompt) for example in examples])
@@ -215,11 +219,13 @@ def batch_loss(model: nn.Module, examples: Sequence[Example]) -> Tensor:
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets, reduction="none")
 
 
-@torch.no_grad()
 def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -> float:
     """exp of the mean cross entropy over all report tokens."""
+    import torch
+
     model.eval()
-    losses = [batch_loss(model, examples[start : start + batch]) for start in range(0, len(examples), batch)]
+    with torch.no_grad():
+        losses = [batch_loss(model, examples[start : start + batch]) for start in range(0, len(examples), batch)]
     return math.exp(float(torch.cat(losses).mean()))
 
 
@@ -251,6 +257,7 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
 
 
 def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple[Any, Any, dict[str, float]]:
+    import torch
     from rich.progress import Progress
 
     rng = random.Random(seed)
@@ -280,7 +287,7 @@ def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple
                 loss = (losses * weights).sum() / weights.sum()
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
                 recent = [*recent[-19:], float(losses.detach().mean())]
@@ -363,6 +370,7 @@ def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -
 
 def _dequantised_gguf(file: Path, folder: Path) -> None:
     """A GGUF file as bfloat16 safetensors with its tokenizer."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
@@ -399,6 +407,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct and all-MiniLM-L6-v2")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default %(default)s)")
     arguments = parser.parse_args(argv)
+    if arguments.command == "phantom":
+        from datamodules.prepared import read_card
+
+        read_card(arguments.data)  # one that is not there is said before seconds of imports
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # bars of milliseconds; the training has its own

@@ -23,6 +23,13 @@ INSTALL = (
     "Install it apart: python3.11 -m venv radeval; radeval/bin/pip install radeval==2.2.1; then give "
     "--radeval-python radeval/bin/python"
 )
+CURES = {
+    "package": INSTALL,
+    "weights": "Its weights are not here, and the Hugging Face hub did not give them: run it once where that can be "
+    "reached, and bring the caches (~/.cache/huggingface, radgraph and chexbert) here",
+    "other": "With --radeval name metrics that it has and texts that they can read",
+}
+"""What to do about each kind of failure that the script tells."""
 
 
 def per_study(
@@ -32,11 +39,12 @@ def per_study(
 
     Args:
         python: of the environment that holds radeval.
-        names: radeval's names of metrics (``radgraph``, ``radcliq``, ``green``).
+        names: radeval's names of metrics (``radgraph``, ``radcliq``, ``radgraph_radcliq``, ``green``).
         references, hypotheses: n whole texts each.
 
     Raises:
-        ScoringError: no such python, radeval failed there, or its answer does not fit the studies.
+        ScoringError: no such python, radeval is not there, its weights cannot be had, it failed otherwise, or its
+            answer does not fit the studies.
     """
     if not python.is_file():
         raise ScoringError(f"--radeval-python {python}: no such file. {INSTALL}.")
@@ -47,10 +55,14 @@ def per_study(
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         command = [str(python.absolute()), "-P", str(SCRIPT), str(pairs), str(scores), *names]
         done = subprocess.run(command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        if done.returncode != 0:
+        if not scores.is_file():
             last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise ScoringError(f"radeval ({', '.join(names)}) failed in {python}: {last[0]}. {INSTALL}.")
-        answer = json.loads(scores.read_text())
+            answer = {"error": last[0], "kind": "package"}
+        else:
+            answer = json.loads(scores.read_text(encoding="utf-8"))
+    if "error" in answer:
+        said = answer["error"].rstrip(".")
+        raise ScoringError(f"radeval ({', '.join(names)}) failed in {python}: {said}. {CURES[answer['kind']]}.")
     table = {key: np.asarray(values, dtype=np.float64) for key, values in answer["per_study"].items()}
     for key, values in table.items():
         if values.shape != (len(references),) or not np.isfinite(values).all():

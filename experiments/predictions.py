@@ -12,13 +12,15 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.errors import ScoringError
+from ammrg.ids import plain_id
 from ammrg.text.spoken import said, spoken
 from experiments.manifest import write_json
+from experiments.missing_file import advice
 
 GROUPS = ("baselines", "guards")
 """Folders beside reports.jsonl whose files are scored with it."""
@@ -66,12 +68,16 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     """
     lines: dict[str, Line] = {}
     splits, has_patient = set(), set()
-    for where, row in study_rows(path):
-        if references is not None:
-            known = references.get(id_text(where, row, "study_id"), {})
-            row = {**known, **{field: value for field, value in row.items() if field != "reference"}}
-            if "reference" not in row:
-                raise ScoringError(f"{where}: study {row.get('study_id')!r} is unknown to the references file.")
+    rows = list(study_rows(path))
+    if references is not None:
+        rows = with_references(path, rows, references)
+    elif rows and not any(row.get("reference") for _, row in rows):
+        raise ScoringError(
+            f"{rows[0][0]}: field 'reference' is {rows[0][1].get('reference')!r}, so study "
+            f"{rows[0][1].get('study_id')} has an empty reference, and so have all; give the file that holds them with "
+            "--references."
+        )
+    for where, row in rows:
         study_id = id_text(where, row, "study_id")
         generated, reference = (spoken(_text(where, row, field)) for field in ("generated", "reference"))
         if not study_id:
@@ -106,6 +112,29 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     return [lines[study_id] for study_id in sorted(lines)]
 
 
+def with_references(
+    path: Path, rows: Sequence[tuple[str, dict[str, Any]]], references: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Rows of predictions with the references of another file; their own are passed over.
+
+    Raises:
+        ScoringError: a study that the references file does not know; says how many, and names the first.
+    """
+    ids = [id_text(where, row, "study_id") for where, row in rows]
+    unknown = [place for place, study_id in enumerate(ids) if study_id not in references]
+    if unknown:
+        first = rows[unknown[0]]
+        told = f"{first[0]}: study {ids[unknown[0]]!r} is unknown to the references file"
+        if len(unknown) == len(rows):
+            there = f"; there the first is called {next(iter(references))!r}" if references else ", which is empty"
+            raise ScoringError(f"{told}, and so are all {len(rows)} studies of {path.name}{there}.")
+        raise ScoringError(f"{told}; {len(rows) - len(unknown)} of {len(rows)} studies are known to it.")
+    return [
+        (where, {**references[study_id], **{field: value for field, value in row.items() if field != "reference"}})
+        for study_id, (where, row) in zip(ids, rows, strict=True)
+    ]
+
+
 def read_references(path: Path) -> dict[str, dict[str, Any]]:
     """References (with patients and split, where named) by study id, in any of the layouts; other fields are left out.
 
@@ -137,7 +166,7 @@ def read_systems(
     systems = [ours]
     siblings = [(group, path) for group in GROUPS for path in sorted((reports.parent / group).glob("*.jsonl"))]
     for group, path in siblings:
-        systems.append(System(group, path.stem, path, read_lines(path)))
+        systems.append(System(group, path.stem, path, read_lines(path, references)))
     for path in against:
         names = {system.name for system in systems if system.group == "against"}
         name = path.stem if path.stem not in names | {reports.stem} else f"{path.parent.name}/{path.stem}"
@@ -171,6 +200,11 @@ def _with_patients(systems: list[System]) -> list[System]:
 
 def _check_same_studies(ours: System, other: System) -> None:
     expected, found = ({line.study_id for line in system.lines} for system in (ours, other))
+    if not expected & found:
+        raise ScoringError(
+            f"{other.path}: lacks {len(expected)} studies (first: {min(expected)}), all of {ours.path}: its first is "
+            f"called {min(found)}; write both from the same split, with the same ids."
+        )
     for what, ids in (("lacks", expected - found), ("holds unknown", found - expected)):
         if ids:
             raise ScoringError(
@@ -195,11 +229,11 @@ def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         ScoringError: no such file, or not one of the layouts.
     """
-    if path.suffix not in LAYOUTS:
+    if path.suffix not in LAYOUTS and not path.is_dir():
         told = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
         raise ScoringError(f"{path}: predictions are read from {told}.")
     if not path.is_file():
-        raise ScoringError(f"{path}: no such file; write the reports first (make reports).")
+        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}.")
     read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
     yield from read(path, _file_text(path))
 
@@ -292,15 +326,15 @@ def _twice(names: Iterable[str]) -> str | None:
 
 # --- fields -----------------------------------------------------------------------------------------------------------
 def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
-    """An id, without the space around it; whole numbers are ids too.
+    """An id, without the space around it; whole numbers are ids too, also as programs write them (``7.0``).
 
     Raises:
         ScoringError: neither.
     """
     value = row.get(field)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return _text(where, row, field).strip()
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        return str(int(value))
+    return plain_id(_text(where, row, field))
 
 
 def _text(where: str, row: Mapping[str, Any], field: str) -> str:
@@ -354,7 +388,7 @@ def read_train_texts(path: Path) -> list[str]:
         ScoringError: no such file, or a line without text.
     """
     if not path.is_file():
-        raise ScoringError(f"{path}: no such file of training texts.")
+        raise ScoringError(f"{path}: {advice(path)}.")
     text = _file_text(path)
     if path.suffix != ".jsonl":
         return [line for line in text.split("\n") if line.strip()]

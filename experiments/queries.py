@@ -9,6 +9,7 @@ from typing import Any
 
 from ammrg.errors import CheckpointError, DataError
 from experiments.argument_types import positive
+from experiments.missing_file import check_there
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,6 +26,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="default %(default)s")
     parser.add_argument("--batch", type=positive, default=32, help="studies at a time, default %(default)s")
     options = parser.parse_args(argv)
+    check_there(options.checkpoint)
     found = examine(options.checkpoint, options.data, options.split, options.batch)
 
     from experiments.manifest import write_json

@@ -18,14 +18,14 @@ from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.metrics import bootstrap
 from ammrg.metrics.meteor import MeteorScorer
-from ammrg.metrics.protocols import DEFAULT, PROTOCOLS, SCORED, protocol
+from ammrg.metrics.protocols import CUT_FOR, DEFAULT, PROTOCOLS, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
 from experiments import outside_metrics, predictions
 from experiments.manifest import write_json
 from experiments.page.films import films_of_run
 from experiments.page.writing import NO_FILMS, cases, write_page
 from experiments.score_table import NOTICE, print_scores
-from experiments.scoring import Extra, dataset_of, fingerprint, score_systems
+from experiments.scoring import META, Extra, dataset_of, fingerprint, score_systems
 
 
 def score(reports_jsonl: Path, *, dataset: str | None = None, **settings: Any) -> dict[str, Any]:
@@ -33,14 +33,28 @@ def score(reports_jsonl: Path, *, dataset: str | None = None, **settings: Any) -
 
     Args:
         reports_jsonl: the file.
-        dataset: None reads it from ``reports.meta.json`` (else ``iu_xray``).
-        settings: of :func:`experiments.scoring.score_systems`.
+        dataset: None reads it from ``reports.meta.json``.
+        settings: of :func:`experiments.scoring.score_systems`; protocols: else as known.
 
     Raises:
         ScoringError: a file that cannot be scored as it stands.
     """
     reports = Path(reports_jsonl)
-    return score_systems(predictions.read_systems(reports), dataset=dataset or dataset_of(reports), **settings)
+    whose, whence = chosen_dataset(dataset, reports)
+    chosen = {"protocols": default_protocols(whose), **settings}
+    return score_systems(predictions.read_systems(reports), dataset=whose, dataset_from=whence, **chosen)
+
+
+def chosen_dataset(named: str | None, reports: Path) -> tuple[str | None, str | None]:
+    """The data set whose cleaner and cut are taken, and who says so."""
+    if named is not None:
+        return named, "as --dataset says"
+    return dataset_of(reports), f"as {META} says"
+
+
+def default_protocols(dataset: str | None) -> list[str]:
+    """What is scored unless asked otherwise: R2Gen's view only where it is known whose."""
+    return [name for name in DEFAULT if name == "full" or dataset in CUT_FOR]
 
 
 def _still_true(
@@ -65,6 +79,7 @@ def _still_true(
         and meta.get("bootstrap", {}).get("resamples") == settings["resamples"]
         and meta.get("bootstrap", {}).get("seed") == settings["seed"]
         and meta.get("dataset") == settings["dataset"]
+        and meta.get("dataset_from") == settings["dataset_from"]
         and meta.get("labeler") == settings["labeler"].name
         and meta.get("extras") == [extra.name for extra in settings["extras"]]
         and (meta.get("meteor") == "present") == (settings["with_meteor"] and MeteorScorer.available())
@@ -80,8 +95,18 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("reports", type=Path, help=f"predictions: {layouts} (reports.jsonl, a table, or ReXrank's)")
     words.add_argument("--against", nargs="+", type=Path, default=[], help="other systems' files, compared in pairs")
     words.add_argument("--references", type=Path, help="references, where the predictions hold generated texts alone")
-    words.add_argument("--protocol", nargs="+", default=list(DEFAULT), choices=PROTOCOLS, help="default: full r2gen")
-    words.add_argument("--dataset", help="whose cleaner and cut r2gen takes; default: as reports.meta.json says")
+    words.add_argument(
+        "--protocol",
+        nargs="+",
+        default=[],
+        choices=PROTOCOLS,
+        help="default: full, and r2gen where the data set is known",
+    )
+    words.add_argument(
+        "--dataset",
+        choices=CUT_FOR,
+        help="whose cleaner and cut r2gen and r2gengpt take; default: as reports.meta.json",
+    )
     words.add_argument("--train-texts", type=Path, help="training reports, for r2gen's vocabulary (.jsonl or plain)")
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
@@ -121,9 +146,11 @@ def main(argv: Sequence[str]) -> int:
             raise ScoringError(f"{reports}: in ReXrank's layout already; give it to ReXrank's own tool as it is.")
         predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, _split_of(reports))
     train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
+    dataset, dataset_from = chosen_dataset(options.dataset, reports)
     settings = {
-        "protocols": [name for name in SCORED if name in options.protocol] or list(DEFAULT),
-        "dataset": options.dataset or dataset_of(reports),
+        "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),
+        "dataset": dataset,
+        "dataset_from": dataset_from,
         "labeler": chosen_labeler(options.chexbert),
         "extras": chosen_extras(options),
         "resamples": options.bootstrap,
@@ -151,7 +178,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _split_of(reports: Path) -> str | None:
-    path = reports.parent / "reports.meta.json"
+    path = reports.parent / META
     split = json.loads(path.read_text(encoding="utf-8")).get("split") if path.is_file() else None
     return None if split is None else str(split)
 

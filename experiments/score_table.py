@@ -28,6 +28,7 @@ COLUMNS = {
     "radeval_radgraph_partial": "RadGraph\npartial",
     "radeval_radgraph_complete": "RadGraph\ncomplete",
     "radeval_radcliq_v1": "RadCliQ\nv1",
+    "radeval_radgraph_radcliq": "RadGraph\nin RadCliQ",
     "radeval_green": "GREEN",
     "clinical_micro_f1_14_neg": "micro F1 14",
     "clinical_macro_f1_14_neg": "macro F1 14",
@@ -61,7 +62,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     for name in names:
         ours = scores[name]
         table.add_row(f"[bold]{name}[/bold]: ours", *(f"[bold]{short(ours[key]['value'])}[/bold]" for key in columns))
-        if meta["bootstrap"]["resamples"]:
+        if ours[columns[0]]["low"] is not None:
             for label, side in (("  95% from", "low"), ("  95% to", "high")):
                 table.add_row(f"[dim]{label}", *(f"[dim]{short(ours[key][side])}" for key in columns))
         rows = [

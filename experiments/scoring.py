@@ -24,6 +24,7 @@ from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
 from ammrg.metrics.resampled_idf import idf_difference
 from ammrg.text.labelers import Labeler, rule_based
 from experiments.predictions import GROUPS, Line, System
+from experiments.score_notes import notes
 from experiments.verdicts import WATCHED, sentences
 
 Floats = NDArray[np.float64]
@@ -32,6 +33,8 @@ Scores = dict[str, dict[str, float | None]]
 
 IDF_RESAMPLES = 100
 """On how many resamples the idf is counted anew, to show what fixing it changes."""
+META = "reports.meta.json"
+"""Beside a run's reports: what they were written from."""
 EXCHANGED = "reports_exchanged"
 """The guard that needs no network: each study with the generated report of another."""
 
@@ -111,9 +114,13 @@ class Scorer:
         self.known_labels.update(zip(new, self.labeler.label_all(new), strict=True) if new else ())
         return [self.known_labels[text] for text in asked]
 
+    def draws(self, lines: Sequence[Line]) -> int:
+        """How many resamples these patients allow; 0 where they are too few."""
+        return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
+
     def weights(self, lines: Sequence[Line]) -> Floats:
         """Resamples of the patients."""
-        return bootstrap.patient_weights([line.subject_id for line in lines], self.resamples, self.seed)
+        return bootstrap.patient_weights([line.subject_id for line in lines], self.draws(lines), self.seed)
 
     def statistics(self, lines: Sequence[Line], with_extras: bool = False) -> Statistics:
         """Per-study statistics; measured once for the same lines."""
@@ -192,7 +199,8 @@ def score_systems(
     systems: Sequence[System],
     *,
     protocols: Sequence[str] = DEFAULT,
-    dataset: str = "iu_xray",
+    dataset: str | None = None,
+    dataset_from: str | None = None,
     train_texts: Sequence[str] | None = None,
     tokenizer: str | Path | None = None,
     labeler: Labeler | None = None,
@@ -206,7 +214,8 @@ def score_systems(
     Args:
         systems: of :func:`experiments.predictions.read_systems`.
         protocols: see :mod:`ammrg.metrics.protocols`.
-        dataset: which cleaner and cut ``r2gen`` and ``r2gengpt`` take.
+        dataset: which cleaner and cut ``r2gen`` and ``r2gengpt`` take; None is enough for ``full``.
+        dataset_from: who says so, for the sentences.
         train_texts: training reports for ``r2gen``'s vocabulary.
         tokenizer: of the language model, for ``r2gengpt``.
         labeler: who reads the findings; None takes the rule-based one.
@@ -229,13 +238,16 @@ def score_systems(
         raise ScoringError(f"no protocol; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
-        return _scored(systems, make(), dataset, train_texts)
+        return _scored(systems, make(), (dataset, dataset_from), train_texts)
     with meteor.MeteorScorer() as java:
-        return _scored(systems, make(java), dataset, train_texts)
+        return _scored(systems, make(java), (dataset, dataset_from), train_texts)
 
 
 def _scored(
-    systems: Sequence[System], scorer: Scorer, dataset: str, train_texts: Sequence[str] | None
+    systems: Sequence[System],
+    scorer: Scorer,
+    dataset: tuple[str | None, str | None],
+    train_texts: Sequence[str] | None,
 ) -> dict[str, Any]:
     ours = systems[0].lines
     inputs = fingerprint(systems, train_texts)
@@ -253,7 +265,7 @@ def _scored(
                 result[system.group][system.name] = scores
             else:
                 result |= scores
-            if system.group == "against" and scorer.resamples:
+            if system.group == "against" and scorer.draws(ours):
                 result["comparisons"][system.name] = scorer.compare(ours, system.lines)
             references = [line.reference for line in system.lines]
             generated = [line.generated for line in system.lines]
@@ -270,7 +282,7 @@ def _scored(
     result["copying"] = copied._asdict() if copied else None
     gaps = {
         (system.group, system.name): scorer.watched_difference(ours, system.lines)
-        for system in (systems[1:] if scorer.resamples else ())
+        for system in (systems[1:] if scorer.draws(ours) else ())
         if system.group != "against"
     }
     patients = len({line.subject_id for line in ours})
@@ -278,7 +290,8 @@ def _scored(
     result["meta"] = {
         "studies": len(ours),
         "patients": patients,
-        "dataset": dataset,
+        "dataset": dataset[0],
+        "dataset_from": dataset[1] or "as the caller says",
         "labeler": scorer.labeler.name,
         "extras": [each.name for each in scorer.extras],
         "meteor": "present" if scorer.java else "absent",
@@ -289,7 +302,7 @@ def _scored(
         "reference_in_training": _on_unseen(ours, scorer),
     }
     said = sentences(result, gaps)
-    result["sentences"] = [each.text for each in said]
+    result["sentences"] = [*notes(result["meta"]), *(each.text for each in said)]
     result["alarms"] = [each.text for each in said if each.alarm]
     return result
 
@@ -312,12 +325,13 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
     }
 
 
-def dataset_of(reports: Path) -> str:
-    """The data set that ``reports.meta.json`` beside the reports names, else ``iu_xray``."""
-    path = reports.parent / "reports.meta.json"
+def dataset_of(reports: Path) -> str | None:
+    """The data set that ``reports.meta.json`` beside the reports names; None where nothing does."""
+    path = reports.parent / META
     if not path.is_file():
-        return "iu_xray"
-    return str(json.loads(path.read_text(encoding="utf-8")).get("dataset", "iu_xray"))
+        return None
+    named = json.loads(path.read_text(encoding="utf-8")).get("dataset")
+    return None if named is None else str(named)
 
 
 def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ammrg.atomic import write_atomically
+from ammrg.atomic import as_new_files, write_atomically
 from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank
@@ -72,6 +72,7 @@ def save_cross_fit(
         for name, tensor in fold._asdict().items()
     }
     save_file(tensors, folder / MAPS)
+    as_new_files([folder / MAPS])
     card = {
         "encoder_fingerprint": stage1.fingerprint,
         "data_fingerprint": stage1.data_fingerprint,

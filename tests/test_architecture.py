@@ -22,6 +22,7 @@ GROUND_UP = (
     "fingerprints",
     "folds",
     "gathering",
+    "ids",
     "sharding",
     "text",
     "metrics",

@@ -128,7 +128,7 @@ def test_nano_makes_the_phantom_small_and_takes_another_data_set_whole(tmp_path:
     paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
     shown = make("-n", "memories", "DATASET=r2gen", "RAW=/raw", "MODEL=nano", *paths).stdout
     prepared = [line for line in shown.splitlines() if "experiments prepare" in line]
-    assert [("r2gen" in line, "--studies" in line, "--raw /raw" in line) for line in prepared] == [
+    assert [("r2gen" in line, "--studies" in line, "--raw '/raw'" in line) for line in prepared] == [
         (True, False, True),
         (False, True, False),  # for the language model, which is trained on the phantom's reports
     ]
@@ -141,6 +141,62 @@ def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> No
     assert done.returncode != 0
     assert "make predict IMAGE=film.png" in done.stderr
     assert not done.stdout.strip() or "prepare" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("data", "DATSET=iu_xray"), "DATSET=: no such variable; did you mean DATASET? make help lists them"),
+        (("stage2", "MODLE=nano"), "MODLE=: no such variable; did you mean MODEL?"),
+        (("stage2", "ARG=--x"), "ARG=: no such variable; did you mean ARGS?"),
+        (("stage2", "model=nano"), "model=: no such variable; did you mean MODEL?"),
+        (("slurm", "GPU=2"), "GPU=: no such variable; did you mean GPUS?"),
+        (("data", "DATASET=iuxray"), "DATASET=iuxray: no such configuration; one of chexpert_plus iu_xray "),
+        (("data", "DATASET=iuxray"), " r2gen; did you mean iu_xray?"),
+        (("ablation", "DATASET=mimic-cxr"), "; did you mean mimic_cxr?"),
+        (
+            ("stage1", "MODEL=smal"),
+            "MODEL=smal: no such overlay; one of modern nano paper small tiny; did you mean small?",
+        ),
+        (("stage1", "MODEL=huge"), "MODEL=huge: no such overlay; one of modern nano paper small tiny."),
+        (("ablation", "STAGE=3"), "STAGE=3: make ablation knows no such stage; one of 1 2"),
+        (("sweep", "STAGE=all"), "STAGE=all: make sweep knows no such stage; one of 1 memory 2"),
+        (("slurm", "STAGE=memory"), "STAGE=memory: make slurm knows no such stage; one of 1 2 all agents"),
+        (("sweep", "COUNT=x"), "COUNT=x: must be a whole number of at least 1"),
+    ],
+)
+def test_a_slip_is_named_with_what_was_meant_before_anything_runs(words: tuple[str, ...], message: str) -> None:
+    done = make("-n", *words)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "experiments" not in done.stdout  # nothing would be run
+
+
+@pytest.mark.parametrize("word", ["WANDB_MODE=offline", "CUDA_VISIBLE_DEVICES=0", "OMP_NUM_THREADS=2", "NANO=train=8"])
+def test_variables_of_the_environment_pass(word: str) -> None:
+    assert make("-n", "help", word).returncode == 0
+
+
+def test_paths_of_films_and_raw_data_may_hold_spaces(tmp_path: Path) -> None:
+    film, other = tmp_path / "it's my  film.png", tmp_path / "other.png"
+    for path in (film, other):
+        path.touch()
+    quoted = "'" + str(film).replace("'", "'\\''") + "'"
+    assert f"describe {quoted} --run" in make("-n", "predict", f"IMAGE={film}").stdout
+    assert f"describe {other} {other} --run" in make("-n", "predict", f"IMAGE={other} {other}").stdout
+    gone = make("-n", "predict", f"IMAGE={tmp_path}/no film.png")
+    assert f"make predict IMAGE=film.png ({tmp_path}/no film.png is not)" in gone.stderr
+    place = (f"DATA={tmp_path}/data", "DATASET=iu_xray")
+    assert f"--raw '{tmp_path}/my raw' " in make("-n", "data", f"RAW={tmp_path}/my raw", *place).stdout
+
+
+def test_ci_runs_the_plain_tests_and_those_of_processes_and_privacy() -> None:
+    ran = (ROOT / ".ci" / "run").read_text()
+    slow = 'make --no-print-directory test ARGS="-m slow tests/test_ddp.py tests/test_privacy.py"'
+    assert ran.index("\nmake --no-print-directory test\n") < ran.index(f"\nexec {slow}\n")
+    assert "set -euo pipefail" in ran  # either failing fails it
+    told = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    assert slow.replace("--no-print-directory ", "") in told
 
 
 def test_prepared_data_in_object_storage_are_read_from_there() -> None:

@@ -692,6 +692,17 @@ def test_an_exported_run_writes_the_very_reports_of_the_run(run: Run, exported: 
         assert [pattern["study_id"] for pattern in leaned] == [pattern["study_id"] for pattern in kept]
 
 
+def test_an_export_asked_for_again_is_up_to_date(run: Run, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: (path.stat().st_ino, path.read_bytes()) for path in exported.rglob("*") if path.is_file()}
+    assert main(["export", str(run.folder), "--out", str(exported)]) == 0
+    assert f"{exported} is up to date" in capsys.readouterr().out
+    after = {path: (path.stat().st_ino, path.read_bytes()) for path in exported.rglob("*") if path.is_file()}
+    assert after == before
+    written = [path for folder in (exported, run.folder) for path in folder.rglob("*") if "wandb" not in path.parts]
+    closed = [str(path) for path in written if not path.stat().st_mode & 0o040]
+    assert closed == []  # the umask of the tests lets a group read
+
+
 def test_the_card_shows_the_scores_of_the_run(run: Run, exported: Path) -> None:
     card = (exported / "README.md").read_text()
     scores = json.loads((run.folder / "scores.json").read_text())
@@ -739,7 +750,7 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
         assert main(list(words)) == 1
         return capsys.readouterr().err
 
-    assert "not empty" in refused("export", str(run.folder), "--out", str(exported))
+    assert "not empty and no export" in refused("export", str(run.folder), "--out", str(run.stage2))
     assert "best.ckpt: not there" in refused("export", str(run.root), "--out", str(run.root / "not_written"))
     assert "--out FOLDER" in refused("export", str(other))
     data = run.root / "smaller"

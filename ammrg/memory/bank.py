@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ammrg.atomic import as_new_files
 from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.fingerprints import file_fingerprint, json_fingerprint, tensors_fingerprint
@@ -238,6 +239,7 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bank._tensors().items()}
         # one entry only: safetensors writes several in random order, and equal banks must be equal files
         save_file(tensors, parts[0], metadata={"format": FORMAT})
+        as_new_files(parts[:1])
         content = file_fingerprint(parts[0])
         sidecar = {
             "format": FORMAT,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
+from ammrg.metrics.bootstrap import drawable
 
 MIN_POSITIVES = 10
 """With fewer positives on validation a finding's threshold is its training-prevalence quantile."""
@@ -131,14 +132,15 @@ def finding_scores(
         probabilities, targets, mask: ``[n 14]``; targets 0 or 1, mask 1 where known.
         subjects: int64 ``[n]``, keys of the patients.
         thresholds: ``[14]``, for F1.
-        resamples: of patients.
+        resamples: of patients; too few patients have no interval.
 
     Returns:
         ``{auroc_macro, auroc: {finding}, ap_macro, ap, f1_macro, f1, ece, ece_by_finding, positives: {finding},
         undefined: [finding], studies}``. ``undefined`` names the findings of which the split holds no positive (or no
         negative) study: they have no AUROC and stand in no average of it.
     """
-    weights = patient_weights(subjects.reshape(-1), resamples)  # torchmetrics makes a number of a single study
+    keys = subjects.reshape(-1)  # torchmetrics makes a number of a single study
+    weights = patient_weights(keys, drawable(len(torch.unique(keys)), resamples))
     columns: dict[str, list[Tensor]] = {"auroc": [], "ap": [], "f1": [], "ece": []}
     for finding in range(NUM_FINDINGS):
         known = mask[:, finding].bool()

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+from ammrg.metrics.bootstrap import drawable
 from ammrg.metrics.classification import interval, patient_weights
 from ammrg.metrics.study_predictions import id_key
 from ammrg.types import StudyBatch
@@ -101,12 +102,13 @@ def peak_of(heat: Tensor, cell_shift: float = 0.0) -> Tensor:
 
 def pointing_scores(cases: PointingCases, resamples: int) -> dict[str, Any]:
     """``{pointing_game, pointing_game_mean_map, pointing_game_by_finding}``: shares of cases hit, with 95% intervals
-    over patients."""
+    over patients, None where they are too few for one."""
     cases = PointingCases(*(part.reshape(-1) for part in cases))  # torchmetrics makes a number of a single case
     weights = patient_weights(cases.subjects, resamples)
 
     def share(values: Tensor, rows: Tensor) -> dict[str, float | None]:
-        chosen = weights[:, rows]
+        drawn = drawable(len(torch.unique(cases.subjects[rows])), resamples)
+        chosen = weights[: 1 + drawn, rows]
         return interval((chosen * values[rows]).sum(1) / chosen.sum(1))
 
     every = torch.ones_like(cases.findings, dtype=torch.bool)

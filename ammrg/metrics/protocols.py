@@ -45,6 +45,10 @@ _SUBTOKENS = {"iu_xray": 60, "phantom": 60, "mimic_cxr": 100, "chexpert_plus": 1
 """Sub-tokens kept of a reference."""
 
 
+CUT_FOR = tuple(_R2GEN_SETTINGS)
+"""Data sets whose cleaner and cut ``r2gen`` and ``r2gengpt`` know."""
+
+
 class Protocol(NamedTuple):
     """How both sides are read."""
 
@@ -56,13 +60,13 @@ class Protocol(NamedTuple):
 
 
 def protocol(
-    name: str, dataset: str, train_texts: Sequence[str] | None = None, tokenizer: str | Path | None = None
+    name: str, dataset: str | None, train_texts: Sequence[str] | None = None, tokenizer: str | Path | None = None
 ) -> Protocol:
     """The protocol of this name for a data set.
 
     Args:
         name: ``full``, ``r2gen`` or ``r2gengpt``.
-        dataset: ``phantom``, ``iu_xray``, ``mimic_cxr`` or ``chexpert_plus``.
+        dataset: ``phantom``, ``iu_xray``, ``mimic_cxr`` or ``chexpert_plus``; ``full`` needs none.
         train_texts: raw training reports for ``r2gen``'s vocabulary; None leaves every word known.
         tokenizer: for ``r2gengpt``: the language model's ``tokenizer.json``, or the folder that holds it.
 
@@ -81,9 +85,12 @@ def protocol(
 def _named(name: str, dataset: str, train_texts: Sequence[str] | None, tokenizer: str | Path | None) -> Protocol:
     if name == "full":
         return Protocol(name, normalise, normalise, {"cleaner": "normalise", "words": None, "vocabulary": None})
-    if dataset not in _R2GEN_SETTINGS:
-        known_sets = ", ".join(_R2GEN_SETTINGS)
-        raise ScoringError(f"protocol {name}: data set {dataset!r} is unknown; choose among {known_sets}.")
+    if dataset is None or dataset not in CUT_FOR:
+        which = "nothing says which" if dataset is None else f"data set {dataset!r} is unknown"
+        raise ScoringError(
+            f"protocol {name}: its cleaner and cut are a data set's, and {which}; choose among {', '.join(CUT_FOR)} "
+            "(--dataset)."
+        )
     return _r2gen_protocol(dataset, train_texts) if name == "r2gen" else _r2gengpt_protocol(dataset, tokenizer)
 
 

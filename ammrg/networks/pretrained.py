@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ammrg.atomic import as_new_files
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
@@ -75,7 +76,8 @@ def save(
     """Write the folder, whole or not at all. The same model gives the same bytes.
 
     Args:
-        folder: where it goes; must not hold anything yet.
+        folder: where it goes; new, empty, or an export of this very content, which stays (what is damaged or missing
+            there is put right; an edited README.md stays as it is).
         model: the network with its language model, banks and decoding, and how films are read.
         card: the text of README.md.
         provenance: JSON of what the model comes from (data, checkpoint, the split its memory was checked against,
@@ -84,14 +86,14 @@ def save(
         let_restricted_data_leave: keep ids and texts even so.
 
     Raises:
-        SettingsError: the folder holds something, or the language model's folder has no safetensors.
+        SettingsError: the folder holds something else, or the language model's folder has no safetensors.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(f"{folder}: is there already and not empty; name another folder, or remove it yourself")
+    check_place(folder)
     network, language_model = model.network, model.network.language_model
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
         trained = {key: tensor for key, tensor in network.trained_state_dict().items() if not _is_stage1(key)}
@@ -122,12 +124,65 @@ def save(
             "files": {path.relative_to(partial).as_posix(): file_fingerprint(path) for path in files},
         }
         seal(partial, config)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(partial, folder)
+        as_new_files(partial.rglob("*"))
+        if is_export(folder):
+            _put_right(folder, partial)
+        else:
+            if folder.exists():
+                folder.rmdir()
+            os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder was written by :func:`save`, whole or not."""
+    try:
+        return bool(json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("format") == FORMAT)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def check_place(folder: Path) -> None:
+    """Refuse to write over what is no export.
+
+    Raises:
+        SettingsError: a file, or a folder that holds something else.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_export(folder))):
+        raise SettingsError(
+            f"{folder}: is there already, not empty and no export; name another with --out, or remove it yourself"
+        )
+
+
+def _put_right(folder: Path, fresh: Path) -> None:
+    """Leave an export of the same content as it is; what is missing or damaged there comes from ``fresh``.
+
+    Raises:
+        SettingsError: an export of other content, or other files lie among its own.
+    """
+    there, here = _read_json(folder / CONFIG), _read_json(fresh / CONFIG)
+    if there != here:
+        keys = [key for key in here if there.get(key) != here[key]] or sorted(there.keys() - here.keys())
+        differs = next((key for key in keys if key not in ("files", "fingerprint")), keys[0])
+        checkpoints = [said.get("provenance", {}).get("checkpoint") for said in (there, here)]
+        told = f"checkpoint {checkpoints[0]}, not {checkpoints[1]}" if len({*checkpoints}) > 1 else f"another {differs}"
+        raise SettingsError(
+            f"{folder}: holds an export of other content ({told}); name another folder with --out, or remove it "
+            "yourself"
+        )
+    files = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+    strangers = sorted({path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} - files)
+    if strangers:
+        raise SettingsError(
+            f"{folder}: {strangers[0]} is not of the export; take it away, or name another folder with --out"
+        )
+    for name in sorted(files):
+        kept = folder / name
+        if not kept.is_file() or (name != Path(CARD) and file_fingerprint(kept) != file_fingerprint(fresh / name)):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(fresh / name, kept)
 
 
 def seal(folder: Path, config: Mapping[str, Any]) -> None:

@@ -18,7 +18,15 @@ from ammrg.errors import DataError
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text
-from datamodules.sources.chexpert_plus_files import VAL_SHARE, Record, read_entries, read_labels, read_table
+from datamodules.sources.chexpert_plus_files import (
+    VAL_SHARE,
+    Record,
+    film_key,
+    read_entries,
+    read_labels,
+    read_table,
+)
+from datamodules.sources.matching import match_rows
 from datamodules.sources.r2gen import ANNOTATION, stem
 
 SOURCES = ("r2gen", "csv")
@@ -69,8 +77,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
     Raises:
         SettingsError: an unknown source.
-        DataError: the layout or every film is missing, a file is not as its format says, or a patient stands in two
-            splits.
+        DataError: the layout or every film is missing, a file is not as its format says, labels or an annotation belong
+            to other films than the table, or a patient stands in two splits.
     """
     check_source("chexpert_plus", source, SOURCES)
     table = max(raw.glob(TABLE), default=None, key=lambda path: path.name)
@@ -81,8 +89,15 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
         raise DataError(f"{raw}: looked for {wanted}; found {found}")
     layout = source or ("r2gen" if annotated else "csv")
-    known = read_table(table, read_labels(raw / LABELS[section]), section, seed) if table else {}
+    labels = read_labels(raw / LABELS[section])
+    known = read_table(table, labels, section, seed) if table else {}
     records = read_entries(raw / ANNOTATION, known, section) if layout == "r2gen" else known.values()
+    matched: dict[str, str] = {}
+    if table:
+        matched |= match_rows(raw / LABELS[section], [*labels], known, "path_to_image", f"film of {table.name}")
+        if layout == "r2gen":
+            keys = [film_key(record.film) or record.film for record in records]
+            matched |= match_rows(raw / ANNOTATION, keys, known, "the image path", f"film of {table.name}")
     studies, rejected, counts = assemble(records, FilmTree(raw), section)
     if rejected and not any(studies.values()):
         raise DataError(
@@ -96,6 +111,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     notes = {
         "split": "annotation" if layout == "r2gen" else by_table,
         "labels": f"{LABELS[section]} for {counts['chexbert']} studies, the labeler for {counts['labeler']}",
+        "matched": matched,
         "table": table.name if table else "none, so no projections, and patients as far as the annotation tells them",
         "reports_that_differ_between_films": counts["differ"],
         "without_text": counts["without text"],

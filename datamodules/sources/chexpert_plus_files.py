@@ -15,9 +15,9 @@ from ammrg.findings import FINDINGS
 from ammrg.text.spoken import said
 from ammrg.types import Study
 from datamodules.sources import Section, section_text
-from datamodules.sources.r2gen import inside, read_annotation
+from datamodules.sources.r2gen import inside, read_annotation, stem
 from datamodules.sources.splits import hash_split
-from datamodules.sources.tables import finding_labels, read_csv
+from datamodules.sources.tables import add_labels, finding_labels, read_csv
 
 COLUMNS = (
     *("path_to_image", "frontal_lateral", "deid_patient_id", "split"),
@@ -126,7 +126,8 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
     """Film key -> CheXbert's 14 labels (1, 0, -1, NaN for null); empty where there is no such file.
 
     Raises:
-        DataError: a line is not a JSON object, names no film, lacks a finding, or a label is none of 1, 0, -1 and null.
+        DataError: a line is not a JSON object, names no film, lacks a finding, has a label that is none of 1, 0, -1 and
+            null, or labels a film otherwise than another line.
     """
     labels: dict[str, tuple[float, ...]] = {}
     if not path.is_file():
@@ -139,7 +140,7 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
         if absent:
             raise DataError(f"{where} ({key}) has no field '{absent[0]}'; it has {', '.join(content)}")
         cells = {name: "" if content[name] is None else str(content[name]) for name in FINDINGS}
-        labels[key] = finding_labels(cells, f"{where} ({key})")
+        add_labels(labels, key, finding_labels(cells, f"{where} ({key})"), where, "film")
     return labels
 
 
@@ -164,7 +165,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> list[Record]:
-    """The films of an annotation, each with what the table says of it.
+    """The films of an annotation, each once, with what the table says of it.
 
     Args:
         path: the annotation; its text is taken as the section asked for, as findings for ``both``.
@@ -174,7 +175,7 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
     Raises:
         DataError: not an annotation, or a patient in two splits.
     """
-    records = []
+    records: dict[str, Record] = {}
     splits: dict[str, str] = {}
     for entry in read_annotation(path):
         text = folded(entry.report)
@@ -187,5 +188,5 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
             check_patient(splits, study.subject_id, entry.split, f"{path}: {entry.split}, id {entry.id}")
             study = study._replace(split=entry.split, source="r2gen")
             study = study._replace(impression=text) if section == "impression" else study._replace(findings=text)
-            records.append(Record(film, projection, study))
-    return records
+            records.setdefault(stem(film), Record(film, projection, study))
+    return list(records.values())

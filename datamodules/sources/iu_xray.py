@@ -8,9 +8,8 @@ publishes no patient id, so every study is its own subject.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +18,23 @@ from ammrg.text.labeler import label
 from ammrg.text.spoken import said
 from ammrg.types import Study
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
-from datamodules.sources.iu_xray_csv import LABELS, PROJECTIONS, REPORTS, Row, read_labels, read_pair
+from datamodules.sources.iu_xray_csv import LABELS, PROJECTIONS, REPORTS, Row, read_labels, read_pair, uid_of
 from datamodules.sources.iu_xray_xml import XML_FOLDER, read_reports
-from datamodules.sources.r2gen import ANNOTATION, Entry, FilmFolder, read_annotation, stem, views_of
+from datamodules.sources.matching import match_rows
+from datamodules.sources.r2gen import (
+    ANNOTATION,
+    Entry,
+    FilmFolder,
+    check_one_study_each,
+    check_some_there,
+    once_each,
+    read_annotation,
+    stem,
+    views_of,
+)
 from datamodules.sources.splits import hash_split
 
 SOURCES = ("r2gen", "csv", "xml")
-UID = re.compile(r"CXR(\d+)(?:_.*)?$")
 
 
 class Folder(NamedTuple):
@@ -41,6 +50,8 @@ class Folder(NamedTuple):
     """Film stem -> ``frontal`` or ``lateral``; XML reports tell none."""
     films: FilmFolder
     labels: Labels
+    matched: Mapping[str, str]
+    """File name -> how many of its rows belong to a study of the others, for the card."""
 
 
 class Labels(NamedTuple):
@@ -52,13 +63,16 @@ class Labels(NamedTuple):
 
     def of(self, uid: str, text: str) -> tuple[float, ...]:
         """The CSV's labels where it has this study and the section is theirs, the labeler's otherwise."""
-        found = self.rows.get(uid) if self.section == "findings" else None
-        return tuple(label(text)) if found is None else found
+        return self.rows[uid] if self.has(uid) else tuple(label(text))
 
-    @property
-    def name(self) -> str:
-        """For the card."""
-        return f"{LABELS}, else the labeler" if self.rows and self.section == "findings" else "the labeler"
+    def has(self, uid: str) -> bool:
+        """Whether the CSV labels this study in the section asked for."""
+        return self.section == "findings" and uid in self.rows
+
+    def told(self, uids: Sequence[str]) -> str:
+        """Whose labels the studies have, for the card."""
+        given = sum(map(self.has, uids))
+        return f"{LABELS} for {given} studies, the labeler for {len(uids) - given}" if given else "the labeler"
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
@@ -74,7 +88,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
     Raises:
         SettingsError: an unknown source.
-        DataError: the layout is missing, or a file is not as its format says.
+        DataError: the layout is missing, a file is not as its format says, a table belongs to other studies, no film is
+            there, or a film stands in two splits.
     """
     folder = open_folder(raw, source, section)
     studies, counts = assemble(folder, seed)
@@ -87,10 +102,13 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         for film in films:
             named.setdefault(stem(film), (uid, film))
     absent = [(uid, film) for uid, film in named.values() if folder.films.find(film) is None]
+    rejected = tuple(Rejection(study_id(uid), film, "no such file") for uid, film in absent)
+    check_some_there(rejected, len(named), raw, folder.films.folder)
     all_kept = [study for of_split, _ in kept.values() for study in of_split]
     notes = {
         "subjects": "IU X-Ray publishes no patient id: every study is its own subject",
-        "labels": folder.labels.name,
+        "labels": folder.labels.told([study.subject_id for study in all_kept]),
+        "matched": dict(folder.matched),
         "split": "annotation" if folder.entries else f"hash of uid 70/10/20, seed {seed}",
         "annotated": dict(Counter(entry.split for entry in folder.entries.values())),
         "joined_train": sum(study.source != "r2gen" for study in all_kept) if folder.entries else 0,
@@ -99,12 +117,14 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "without_film": counts["film"],
         "without_film_and_text": counts["film and text"],
         "without_frontal": sum(all(view.projection != "frontal" for view in study.views) for study in all_kept),
+        "films_named_twice": counts["films twice"],
+        "films_of_two_studies": check_one_study_each(studies, str(raw)),
     }
     return SourceReading(
         {split: of_split for split, (of_split, _) in kept.items()},
         "r2gen" if folder.entries else folder.reports,
         len(named),
-        tuple(Rejection(study_id(uid), film, "no such file") for uid, film in absent),
+        rejected,
         notes,
     )
 
@@ -114,7 +134,7 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
 
     Raises:
         SettingsError: an unknown source.
-        DataError: the layout is missing, or a file is not as its format says.
+        DataError: the layout is missing, a file is not as its format says, or a table belongs to other studies.
     """
     check_source("iu_xray", source, SOURCES)
     wanted = {"r2gen": ANNOTATION, "csv": f"{PROJECTIONS} and {REPORTS}", "xml": f"{XML_FOLDER}/*.xml"}
@@ -131,23 +151,30 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
     entries: dict[str, Entry] = {}
     if layout == "r2gen":
         for entry in read_annotation(raw / ANNOTATION):
-            if (uid := uid_of(entry)) in entries:
+            if (uid := uid_of(entry.study_id)) in entries:
                 raise DataError(f"{raw / ANNOTATION}: study {uid} stands twice, as {entries[uid].id} and {entry.id}")
             entries[uid] = entry
     films = FilmFolder(raw)
     reports = next((name for name in ("csv", "xml") if present[name]), "") if layout == "r2gen" else layout
     rows: dict[str, Row] = {}
     projections: dict[str, str] = {}
+    matched: dict[str, str] = {}
     if reports == "csv":
-        rows, projections = read_pair(raw)
+        rows, projections, matched = read_pair(raw)
     elif reports == "xml":
         rows = read_reports(raw, films)
+    if entries and rows:
+        # Without a common study each would be there twice: once as annotated, once in train.
+        matched |= match_rows(raw / ANNOTATION, [*entries], rows, "the study id", f"{reports} report")
     labels = Labels(read_labels(raw / LABELS) if (raw / LABELS).is_file() else {}, section)
-    return Folder(entries, reports, rows, projections, films, labels)
+    if section == "findings":
+        matched |= match_rows(raw / LABELS, [*labels.rows], {**entries, **rows}, "uid")
+    return Folder(entries, reports, rows, projections, films, labels, matched)
 
 
 def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter[str]]:
-    """Studies that have a film, by split, and counts of those that have none (``film``, ``film and text``).
+    """Studies that have a film, by split; counts of those that have none (``film``, ``film and text``), and of films
+    that a study named again (``films twice``).
 
     The annotation's come first; those that it leaves out join train, or are split by hash where there is none.
     """
@@ -159,7 +186,9 @@ def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter
         if entry is not None:
             row = row._replace(findings=said(entry.report), films=entry.films)
         split = entry.split if entry is not None else "train" if folder.entries else hash_split(uid, seed)
-        views, _ = views_of(study_id(uid), row.films, folder.films, folder.projections)
+        films = once_each(row.films)
+        counts["films twice"] += len(row.films) - len(films)
+        views, _ = views_of(study_id(uid), films, folder.films, folder.projections)
         study = Study(
             study_id=study_id(uid),
             subject_id=uid,
@@ -178,12 +207,6 @@ def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter
             counts["film"] += 1
             counts["film and text"] += not (row.findings or row.impression)
     return studies, counts
-
-
-def uid_of(entry: Entry) -> str:
-    """Open-I's number of an annotated study: ``CXR2384_IM-0942`` -> ``2384``; another id stays as it is."""
-    match = UID.match(entry.study_id)
-    return match.group(1) if match else entry.study_id
 
 
 def study_id(uid: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
+from ammrg.ids import plain_id
 from ammrg.text.spoken import said
+from datamodules.sources.matching import match_rows
 from datamodules.sources.r2gen import inside, stem
-from datamodules.sources.tables import finding_labels, read_csv
+from datamodules.sources.tables import add_labels, finding_labels, read_csv
 
 PROJECTIONS, REPORTS, LABELS = "indiana_projections.csv", "indiana_reports.csv", "chexpert_labels.csv"
+UID = re.compile(r"0*(\d+)|CXR0*(\d+)(?:_.*)?")
 
 
 class Row(NamedTuple):
@@ -24,36 +28,59 @@ class Row(NamedTuple):
     films: tuple[str, ...]
 
 
-def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str]]:
-    """The CSV pair: uid -> row, and film stem -> projection.
+def uid_of(name: str) -> str:
+    """Open-I's number of a study, however a table or an annotation writes it: ``1``, ``1.0``, ``0001``, ``CXR1`` and
+    ``CXR1_IM-0942`` are ``1``; another id stays as it is."""
+    match = UID.fullmatch(plain_id(name))
+    return match.group(1) or match.group(2) if match else name.strip()
+
+
+def row_uid(name: str, where: str) -> str:
+    """The uid of a row.
 
     Raises:
-        DataError: a column or a study is missing, a study stands twice, or a path leaves the image folder.
+        DataError: it is empty; ``where`` opens the message.
+    """
+    if not name:
+        raise DataError(f"{where}: uid is empty; every row needs the number of its study")
+    return uid_of(name)
+
+
+def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str], dict[str, str]]:
+    """The CSV pair: uid -> row, and film stem -> projection; and what to say on the card of the rows that match.
+
+    Raises:
+        DataError: a column or a uid is missing, a study stands twice, a path leaves the image folder, or no film is of
+            a study that has a report.
     """
     films: dict[str, list[str]] = {}
     projections: dict[str, str] = {}
     for number, line in read_csv(raw / PROJECTIONS, ("uid", "filename", "projection")):
-        film = inside(line["filename"], f"{raw / PROJECTIONS}: row {number}")
-        films.setdefault(line["uid"], []).append(film)
+        where = f"{raw / PROJECTIONS}: row {number}"
+        film = inside(line["filename"], where)
+        films.setdefault(row_uid(line["uid"], where), []).append(film)
         projection = line["projection"].lower()
         projections[stem(film)] = projection if projection in ("frontal", "lateral") else "unknown"
     rows: dict[str, Row] = {}
     for number, line in read_csv(raw / REPORTS, ("uid", "findings", "impression", "indication")):
-        uid = line["uid"]
+        uid = row_uid(line["uid"], f"{raw / REPORTS}: row {number}")
         if uid in rows:
             raise DataError(f"{raw / REPORTS}: row {number}: study {uid} stands twice")
         texts = (said(line[name]) for name in ("findings", "impression", "indication"))
         rows[uid] = Row(uid, *texts, tuple(films.get(uid, ())))
-    return rows, projections
+    of_films = [uid for uid, of_study in films.items() for _ in of_study]
+    return rows, projections, match_rows(raw / PROJECTIONS, of_films, rows, "uid", f"report of {REPORTS}")
 
 
 def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
     """uid -> 14 labels (1, 0, -1, NaN for an empty cell) in the order of FINDINGS.
 
     Raises:
-        DataError: a column is missing, or a cell is none of 1, 0, -1 and empty.
+        DataError: a column or a uid is missing, a cell is none of 1, 0, -1 and empty, or a study has two rows that
+            differ.
     """
-    labels = {}
+    labels: dict[str, tuple[float, ...]] = {}
     for number, line in read_csv(path, ("uid", *FINDINGS)):
-        labels[line["uid"]] = finding_labels(line, f"{path}: row {number}")
+        where = f"{path}: row {number}"
+        add_labels(labels, row_uid(line["uid"], where), finding_labels(line, where), where)
     return labels

@@ -18,6 +18,7 @@ from ammrg.errors import DataError
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
+from datamodules.sources.matching import match_rows
 from datamodules.sources.mimic_cxr_reports import ARCHIVE, FOLDERS, Reports, Texts, texts_of
 from datamodules.sources.mimic_cxr_tables import (
     Film,
@@ -27,7 +28,7 @@ from datamodules.sources.mimic_cxr_tables import (
     read_projections,
     read_split,
 )
-from datamodules.sources.r2gen import ANNOTATION
+from datamodules.sources.r2gen import ANNOTATION, check_some_there
 
 SOURCES = ("r2gen", "csv")
 FILM_FOLDERS = {"r2gen": ("images", "files", "."), "csv": ("files",)}
@@ -57,6 +58,10 @@ class Folder(NamedTuple):
     films: Path
     tables: Mapping[str, Path]
     """Kind -> the table that is there."""
+    matched: Mapping[str, str]
+    """File name -> how many of its rows belong to a study or film of the split table or the annotation."""
+    named_twice: int
+    """Rows or examples that name a film again."""
 
 
 class Assembly(NamedTuple):
@@ -83,7 +88,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
     Raises:
         SettingsError: an unknown source.
-        DataError: the layout is missing, or a file is not as its format says.
+        DataError: the layout is missing, a file is not as its format says, a table belongs to other studies, or no film
+            is there.
     """
     folder = open_folder(raw, source)
     with Reports(raw) as reports:
@@ -93,6 +99,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
             f"{raw}: none of its {len(folder.exams)} studies has a report; looked for "
             f"p10/p10000032/s50414267.txt and the like in {', '.join(FOLDERS)} and {ARCHIVE}"
         )
+    films = sum(len(exam.dicom_ids) for exam in folder.exams.values())
+    check_some_there(assembly.rejected, films, raw, folder.films)
     kept = {split: with_section(of_split, section) for split, of_split in assembly.studies.items()}
     all_kept = [study for of_split, _ in kept.values() for study in of_split]
     names = {kind: path.name for kind, path in folder.tables.items()}
@@ -102,6 +110,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "text": "sections of the reports" if folder.source == "csv" else f"{ANNOTATION}, the rest from the reports",
         "projections": names.get("metadata", "no metadata table: unknown"),
         "labels": f"{table}, else the labeler" if table else "the labeler",
+        "matched": dict(folder.matched),
+        "films_named_twice": folder.named_twice,
         "labels_by_labeler": sum(study.study_id not in folder.labels for study in all_kept),
         "labels_by_table_read_from": dict(assembly.labelled),
         "without_report": assembly.without["report"],
@@ -112,7 +122,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     return SourceReading(
         {split: of_split for split, (of_split, _) in kept.items()},
         folder.source,
-        sum(len(exam.dicom_ids) for exam in folder.exams.values()),
+        films,
         tuple(assembly.rejected),
         notes,
     )
@@ -123,7 +133,7 @@ def open_folder(raw: Path, source: str | None) -> Folder:
 
     Raises:
         SettingsError: an unknown source.
-        DataError: the layout is missing, or a file is not as its format says.
+        DataError: the layout is missing, a file is not as its format says, or a table belongs to other studies.
     """
     check_source("mimic_cxr", source, SOURCES)
     tables = find_tables(raw)
@@ -137,16 +147,25 @@ def open_folder(raw: Path, source: str | None) -> Folder:
     films = next((raw / name for name in FILM_FOLDERS[layout] if (raw / name).is_dir()), None)
     if films is None:
         raise DataError(f"{raw}: looked for the films in {' or '.join(FILM_FOLDERS[layout])}/; found {found}")
-    named, written = read_examples(raw / ANNOTATION) if layout == "r2gen" else (read_split(tables["split"]), {})
-    labels = tables.get("chexpert", tables.get("negbio"))
+    named, written = read_examples(raw / ANNOTATION) if layout == "r2gen" else ([*read_split(tables["split"])], {})
+    exams = join(named)
+    table = tables.get("chexpert", tables.get("negbio"))
+    labels = read_labels(table) if table else {}
+    projections = read_projections(tables["metadata"]) if "metadata" in tables else {}
+    dicom_ids = {dicom_id for exam in exams.values() for dicom_id in exam.dicom_ids}
+    matched = match_rows(table, [*labels], exams, "study_id") if table else {}
+    if projections:
+        matched |= match_rows(tables["metadata"], [*projections], dicom_ids, "dicom_id", "film")
     return Folder(
         source=layout,
-        exams=join(named),
+        exams=exams,
         written=written,
-        projections=read_projections(tables["metadata"]) if "metadata" in tables else {},
-        labels=read_labels(labels) if labels else {},
+        projections=projections,
+        labels=labels,
         films=films,
         tables=tables,
+        matched=matched,
+        named_twice=len(named) - len(dicom_ids),
     )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
+from ammrg.ids import plain_id
 from ammrg.text.spoken import said
 from datamodules.sources.r2gen import read_annotation
 from datamodules.sources.tables import finding_labels, read_csv
@@ -26,6 +27,8 @@ PATTERNS = {
     "dicom_id": r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}",
 }
 """What an id looks like."""
+NAMED = re.compile(rf"s({PATTERNS['study_id']})")
+"""A study as its folder and its report are named."""
 IDS = {field: re.compile(pattern) for field, pattern in PATTERNS.items()}
 FILM = re.compile(
     r"(?:files/)?p(?P<group>[0-9]{2})"
@@ -128,6 +131,8 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
     labels: dict[str, tuple[float, ...]] = {}
     for number, line in read_csv(path, ("study_id", *FINDINGS)):
         where = f"{path}: row {number}"
+        # Labels are made again and merged by programs, which write 50414267.0, or take the name from a path.
+        line["study_id"] = NAMED.sub(r"\1", plain_id(line["study_id"]))
         check_ids(line, where)
         if line["study_id"] in labels:
             raise DataError(f"{where}: study {line['study_id']} stands twice; keep one row a study")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -67,6 +67,52 @@ def stem(film: str) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else str(path)
 
 
+def once_each(films: Iterable[str]) -> tuple[str, ...]:
+    """Films in their order, each once: a table or an annotation that names one twice adds nothing by it."""
+    found: dict[str, str] = {}
+    for film in films:
+        found.setdefault(stem(film), film)
+    return tuple(found.values())
+
+
+def check_one_study_each(studies: Mapping[str, Sequence[Study]], where: str) -> int:
+    """How many films stand in two studies of one split, for the card.
+
+    Args:
+        studies: split -> studies with their films.
+        where: what named them, for the message.
+
+    Raises:
+        DataError: a film stands in two splits, which would leak it.
+    """
+    owners: dict[Path, tuple[str, str]] = {}
+    shared = 0
+    for split, of_split in studies.items():
+        for study in of_split:
+            for view in study.views:
+                assert isinstance(view.image, Path)
+                owner, other = owners.setdefault(view.image, (study.study_id, split))
+                shared += owner != study.study_id
+                if other != split:
+                    raise DataError(
+                        f"{where}: film {view.image.name} stands in study {owner} ({other}) and in {study.study_id} "
+                        f"({split}), which would leak it; leave one of them out"
+                    )
+    return shared
+
+
+def check_some_there(rejected: Sequence[Rejection], films: int, raw: Path, folder: Path) -> None:
+    """Refuse a folder whose films lie elsewhere altogether.
+
+    Raises:
+        DataError: none of its films is there; names the first and where it was looked for.
+    """
+    if films and len(rejected) == films:
+        raise DataError(
+            f"{raw}: none of {films} films is there; looked for {rejected[0].film} and the like in {folder}"
+        )
+
+
 def inside(film: str, where: str) -> str:
     """A relative path that stays below its folder, as it is written.
 
@@ -117,6 +163,8 @@ def entry(example: Any, split: str, where: str) -> Entry:
             raise DataError(f"{where}{name} has no field '{field}'; it has {', '.join(map(str, example)) or 'none'}")
     for field in ("id", "study_id", "subject_id"):
         value = example.get(field, 0)
+        if isinstance(value, float) and value.is_integer():
+            example = {**example, field: (value := int(value))}  # as programs write a column with a gap
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise DataError(f"{where}: {field} must be a name or a number, is {value!r}")
     films = example["image_path"]
@@ -170,7 +218,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
     Raises:
         SettingsError: an unknown source.
-        DataError: no annotation, or not as its format says.
+        DataError: no annotation, not as its format says, no film is there, or a film stands in two splits.
     """
     check_source("r2gen", source, ("r2gen",))
     path = raw / ANNOTATION
@@ -183,7 +231,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         grouped.setdefault(example.study_id, []).append(example)
     studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
     rejected: list[Rejection] = []
-    without_film = films = 0
+    without_film = films = twice = 0
     for study_id, examples in grouped.items():
         first = examples[0]
         splits = sorted({example.split for example in examples})
@@ -191,8 +239,9 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
             raise DataError(f"{path}: id {first.id} stands twice, with two reports; give each study an id of its own")
         if len(splits) > 1:
             raise DataError(f"{path}: study {study_id} stands in {' and '.join(splits)}")
-        named = [film for example in examples for film in example.films]
+        named = once_each(film for example in examples for film in example.films)
         films += len(named)
+        twice += sum(len(example.films) for example in examples) - len(named)
         views, missing = views_of(study_id, named, folder, {})
         rejected += missing
         if not views:
@@ -203,7 +252,9 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         studies[first.split].append(
             Study(study_id, first.subject_id, first.split, views, *texts, "", tuple(label(text)), "r2gen")
         )
+    check_some_there(rejected, films, raw, folder.folder)
     kept = {split: with_section(of_split, section) for split, of_split in studies.items()}
+    shared = check_one_study_each(studies, str(path))
     return SourceReading(
         {split: of_split for split, (of_split, _) in kept.items()},
         "r2gen",
@@ -213,6 +264,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
             "annotated": dict(Counter(examples[0].split for examples in grouped.values())),
             "without_text": sum(count for _, count in kept.values()),
             "without_film": without_film,
+            "films_named_twice": twice,
+            "films_of_two_studies": shared,
             "labels": "labeler",
         },
     )

@@ -23,7 +23,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
     counts them.
 
     Raises:
-        DataError: a column is missing, or the file is not CSV in UTF-8.
+        DataError: a column is missing, a row has more cells than the header, or the file is not CSV in UTF-8.
     """
     try:
         with (
@@ -32,14 +32,35 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
             else path.open(newline="", encoding="utf-8-sig")
         ) as file:
             reader = csv.DictReader(file)
+            if reader.fieldnames is not None:
+                reader.fieldnames = [name.strip() for name in reader.fieldnames]
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
                 raise DataError(f"{path}: no column '{absent[0]}'; found {found}")
             for number, line in enumerate(reader, start=2):
+                if None in line:
+                    raise DataError(
+                        f"{path}: row {number} has {len(line[None])} cells more than the header; quote texts that hold "
+                        "commas"
+                    )
                 yield number, {name: (line[name] or "").strip() for name in columns}
     except (UnicodeDecodeError, csv.Error, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
+
+
+def add_labels(
+    labels: dict[str, tuple[float, ...]], key: str, found: tuple[float, ...], where: str, what: str = "study"
+) -> None:
+    """Note the labels of a study; a row that stands there twice with the same labels is one.
+
+    Raises:
+        DataError: other labels stand there already; ``where`` opens the message.
+    """
+    before = labels.setdefault(key, found)
+    # Unlike itself, NaN is no difference between two rows.
+    if repr(before) != repr(found):
+        raise DataError(f"{where}: {what} {key} stands twice, with other labels than before; keep the row that holds")
 
 
 def finding_labels(line: Mapping[str, str], where: str) -> tuple[float, ...]:

@@ -95,9 +95,9 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         "restricted": RESTRICTED.format(held="reports and films" if films.of_study else "reports")
         if restricted
         else None,
-        "facts": f"{meta['studies']} studies of {meta['patients']} patients, {meta['dataset']}; findings read by "
-        f"{meta['labeler']}; METEOR {meta['meteor']}; intervals: 95% of {meta['bootstrap']['resamples']} resamples of "
-        "patients",
+        "facts": f"{meta['studies']} studies of {meta['patients']} patients, "
+        f"{meta['dataset'] or 'data set not named'}; findings read by {meta['labeler']}; METEOR {meta['meteor']}; "
+        f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients",
         "names": list(FINDINGS),
         "protocols": protocols_of(scores),
         "columns": [{"key": key, "label": label} for key, label in COLUMNS.items()],

@@ -108,9 +108,13 @@ def test_raw_missing_or_of_another_layout(write_iu, tmp_path, capsys):
 def test_a_folder_without_any_usable_study(write_iu, tmp_path):
     raw = write_iu(3)
     for path in (raw / "images").iterdir():
-        path.unlink()
+        path.write_bytes(b"no film")
     with pytest.raises(DataError, match="no study"):
         prepare("iu_xray", raw, tmp_path / "out", workers=1)
+    for path in (raw / "images").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="none of 6 films is there"):
+        prepare("iu_xray", raw, tmp_path / "elsewhere", workers=1)
 
 
 def test_any_r2gen_annotation_can_be_prepared(write_iu, tmp_path):

@@ -44,6 +44,8 @@ def test_the_folder_is_an_ordinary_chat_model(prepared: None, tmp_path: Path, re
     out = tmp_path / "models" / "phantom-llm"
     assert models.main(["phantom", "--data", "x", "--out", str(out), "--size", "nano", "--seed", "3"]) == 0
     assert [path.name for path in out.parent.iterdir()] == ["phantom-llm"]  # no partial folder is left
+    (tmp_path / "new").touch()
+    assert {path.stat().st_mode for path in out.iterdir()} == {(tmp_path / "new").stat().st_mode}
     card = json.loads((out / "training.json").read_text())
     assert (card["data"], card["seed"], card["reports"]) == ("data", 3, len(reports))
     assert 1 < card["perplexity"] < 600

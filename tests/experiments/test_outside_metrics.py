@@ -34,3 +34,64 @@ def test_the_package_answers_study_by_study() -> None:
     assert found["radeval_bleu"][1] < 0.1
     with pytest.raises(ScoringError, match="no_such_metric"):
         per_study(python, ["no_such_metric"], references, references)
+
+
+@pytest.fixture
+def earlier_name(tmp_path: Path) -> Path:
+    """A python with a package laid out as radeval 2.2.1: its RadGraph imports ``RadEval`` and needs a hub's weights."""
+    site = tmp_path / "site"
+    metrics = site / "radeval" / "metrics"
+    metrics.mkdir(parents=True)
+    (metrics / "__init__.py").touch()
+    (metrics / "reward.py").write_text("def reward(ref, hyp):\n    return float(ref == hyp)\n")
+    (metrics / "radgraph.py").write_text(
+        "from RadEval.metrics.reward import reward\n"
+        "import socket\n"
+        "def score(refs, hyps):\n"
+        "    if 'fetch' in refs:\n"
+        "        try:\n"
+        "            raise socket.gaierror(-2, 'Name or service not known')\n"
+        "        except OSError as error:\n"
+        "            raise Exception('Cannot download the file\\nmake sure your Internet connection is on.')\n"
+        "    return [reward(*pair) for pair in zip(refs, hyps)]\n"
+    )
+    (site / "radeval" / "__init__.py").write_text(
+        "class RadEval:\n"
+        "    def __init__(self, metrics, per_sample):\n"
+        "        assert per_sample\n"
+        "        self.metrics = metrics\n"
+        "    def __call__(self, refs, hyps):\n"
+        "        if self.metrics != ['radgraph']:\n"
+        "            raise ValueError(f'Unknown metric {self.metrics}')\n"
+        "        from .metrics.radgraph import score\n"
+        "        return {'radgraph_simple': score(refs, hyps)}\n"
+    )
+    (site / "radeval-2.2.1.dist-info").mkdir()
+    (site / "radeval-2.2.1.dist-info" / "METADATA").write_text("Name: radeval\nVersion: 2.2.1\n")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{site}" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
+def test_metrics_that_import_the_package_by_its_earlier_name_run(earlier_name: Path) -> None:
+    assert per_study(earlier_name, ["radgraph"], ["a", "b"], ["a", "c"])["radeval_radgraph_simple"].tolist() == [1, 0]
+
+
+def test_weights_that_cannot_be_had_are_no_missing_package(earlier_name: Path) -> None:
+    with pytest.raises(ScoringError, match=r"Name or service not known. Its weights .*hub.*bring the caches") as failed:
+        per_study(earlier_name, ["radgraph"], ["fetch"], ["a"])
+    assert "pip install" not in str(failed.value)
+    with pytest.raises(ScoringError, match=r"Unknown metric \['rouge'\]. With --radeval name metrics"):
+        per_study(earlier_name, ["rouge"], ["a"], ["a"])
+
+
+@pytest.mark.skipif("AMMRG_RADEVAL_PYTHON" not in os.environ, reason="radeval's python is not named")
+@pytest.mark.parametrize("name", ["radgraph", "radcliq", "radgraph_radcliq"])
+def test_the_package_comes_as_far_as_its_weights(name: str) -> None:
+    said = ""
+    try:
+        assert per_study(Path(os.environ["AMMRG_RADEVAL_PYTHON"]), [name], ["no effusion ."], ["no effusion ."])
+    except ScoringError as error:
+        said = str(error)
+    assert not said or "Its weights are not here" in said

@@ -201,3 +201,33 @@ def test_train_texts(tmp_path: Path) -> None:
     assert read_train_texts(tmp_path / "a.jsonl") == ["One."]
     with pytest.raises(ScoringError, match="line 1: no text under"):
         read_train_texts(jsonl(tmp_path / "a.jsonl", [{"x": 1}]))
+
+
+def test_references_keyed_as_a_table_writes_numbers(tmp_path: Path) -> None:
+    table = tmp_path / "references.csv"
+    table.write_text("study_id,reference,subject_id\n1.0,Clear.,7.0\n 2.0 ,Not clear.,8.0\n")
+    said = jsonl(tmp_path / "said.jsonl", [{"study_id": n, "generated": "x"} for n in (1, 2.0)])
+    assert [(line.study_id, line.subject_id) for line in read_lines(said, read_references(table))] == [
+        ("1", "7"),
+        ("2", "8"),
+    ]
+
+
+def test_how_many_references_match_is_said(tmp_path: Path) -> None:
+    references = read_references(jsonl(tmp_path / "references.jsonl", rows()))
+    said = tmp_path / "a.csv"
+    said.write_text("study_id,generated\nCXR0,Said 0.\nCXR1,Said 1.\n")
+    with pytest.raises(
+        ScoringError, match=r"'CXR0' is unknown .*all 2 studies of a.csv; there the first is called 's0'"
+    ):
+        read_lines(said, references)
+    said.write_text("study_id,generated\ns0,Said 0.\nCXR1,Said 1.\n")
+    with pytest.raises(ScoringError, match=r"line 3: study 'CXR1' is unknown .*; 1 of 2 studies are known to it"):
+        read_lines(said, references)
+
+
+def test_files_without_a_common_study_say_so(tmp_path: Path) -> None:
+    ours = jsonl(tmp_path / "a.jsonl", rows())
+    other = jsonl(tmp_path / "b.jsonl", [{**row, "study_id": f"CXR{i}"} for i, row in enumerate(rows())])
+    with pytest.raises(ScoringError, match=r"lacks 3 studies \(first: s0\), all of .*: its first is called CXR0"):
+        read_systems(ours, [other])

@@ -351,3 +351,110 @@ def test_scoring_starts_without_lightning_and_wandb() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+# --- few patients, unnamed data sets ----------------------------------------------------------------------------------
+
+
+def of_patients(patients: int, studies: int = 12) -> list[dict[str, Any]]:
+    good = [report(i) if i % 3 else report(i + 1) for i in range(studies)]
+    return [row | {"subject_id": f"p{i % patients}"} for i, row in enumerate(lines(good))]
+
+
+@pytest.mark.parametrize("patients", [1, 4])
+def test_too_few_patients_have_no_interval_and_no_alarm_of_chance(
+    tmp_path: Path, patients: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "baselines/best_constant_cider.jsonl", of_patients(patients))
+    other = write(tmp_path / "other.jsonl", of_patients(patients))
+    path = write(tmp_path / "reports.jsonl", of_patients(patients))
+    main([str(path), *FAST, "--against", str(other)])
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert {(row["low"], row["high"]) for row in found["full"].values()} == {(None, None)}
+    assert found["comparisons"] == found["cider_idf"] == {}
+    assert found["alarms"] == []
+    told = f"Too few patients for an interval: {patients} patient{'s' if patients > 1 else ''}, at least 5 are needed."
+    assert found["sentences"][0].startswith(told)
+    shown = capsys.readouterr().out
+    assert told in " ".join(shown.split())
+    assert "95% from" not in shown
+
+
+def test_few_patients_have_an_interval_that_is_said_to_be_narrow(tmp_path: Path) -> None:
+    found = score(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
+    assert found["full"]["rouge_l"]["low"] < found["full"]["rouge_l"]["high"]
+    assert "Few patients: intervals over 6 patients are narrower than they should be." in found["sentences"]
+    many = score(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
+    assert not [said for said in many["sentences"] if "patients" in said.lower()]
+    assert score(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
+
+
+def test_whose_cuts_were_taken_is_said_and_never_assumed(run: Path, tmp_path: Path) -> None:
+    taken = (
+        "r2gen: cleaner and cut of {} (as {} says), references cut to {} words, every word known (--train-texts: only"
+    )
+    main([str(run), *FAST, "--quiet"])
+    kept = json.loads((run.parent / "scores.json").read_text())
+    assert kept["sentences"][0].startswith(taken.format("phantom", "reports.meta.json", 59))
+    main([str(run), *FAST, "--quiet", "--dataset", "mimic_cxr"])
+    assert json.loads((run.parent / "scores.json").read_text())["sentences"][0].startswith(
+        taken.format("mimic_cxr", "--dataset", 99)
+    )
+    for meta, told in ((None, "nothing says which"), ({"dataset": "r2gen"}, "r2gen has none")):
+        (run.parent / "reports.meta.json").unlink()
+        if meta:
+            (run.parent / "reports.meta.json").write_text(json.dumps(meta))
+        else:
+            with pytest.raises(
+                ScoringError, match=r"protocol r2gen: its cleaner and cut .* nothing says which; choose"
+            ):
+                main([str(run), *FAST, "--quiet", "--protocol", "full", "r2gen"])
+        main([str(run), *FAST, "--quiet"])
+        kept = json.loads((run.parent / "scores.json").read_text())
+        assert "r2gen" not in kept
+        assert list(kept["meta"]["protocols"]) == ["full"]
+        assert kept["sentences"][0].startswith("Under full alone: the cleaners and cuts of r2gen and r2gengpt are")
+        assert told in kept["sentences"][0]
+        (run.parent / "reports.meta.json").touch()
+
+
+def test_the_number_of_training_words_known_is_said(run: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "train.txt"
+    texts.write_text("".join(f"{sentence}\n" for sentence in SENTENCES[:4] * 3))
+    main([str(run), *FAST, "--quiet", "--protocol", "r2gen", "--train-texts", str(texts)])
+    kept = json.loads((run.parent / "scores.json").read_text())
+    assert kept["sentences"][0].endswith(f", {kept['meta']['protocols']['r2gen']['vocabulary']} words known.")
+
+
+def test_a_file_that_is_not_there_gets_advice_that_fits(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*words: str) -> str:
+        assert command(["score", *words]) == 1
+        return " ".join(capsys.readouterr().err.split())
+
+    folder = run.parent
+    assert f"{folder}/report.jsonl: no such file; did you mean {folder}/reports.jsonl?" in said(
+        f"{folder}/report.jsonl"
+    )
+    assert f"there is no folder {folder}/gaurds; did you mean {folder}/guards?" in said(f"{folder}/gaurds/a.jsonl")
+    assert f"{folder}: a folder, not a file; name a file in it: reports.jsonl, reports.meta.json." in said(str(folder))
+    assert f"in {folder} there is reports.jsonl, reports.meta.json." in said(str(run), "--against", f"{folder}/xyz.csv")
+    assert "make reports" not in said(str(run), "--references", f"{folder}/xyz.csv")
+    assert f"{folder}/reports.txt: no such file; did you mean" in said(
+        str(run), "--train-texts", f"{folder}/reports.txt"
+    )
+    (tmp_path / "trained" / "stage2").mkdir(parents=True)
+    assert "write the run's reports first (make reports)" in said(str(tmp_path / "trained" / "reports.jsonl"))
+
+
+def test_reports_alone_point_to_the_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = of_patients(6)
+    bare = [{field: row[field] for field in ("study_id", "generated")} for row in rows]
+    path = write(tmp_path / "mine.jsonl", bare)
+    assert command(["score", str(path), *FAST]) == 1
+    assert "give the file that holds them with --references" in capsys.readouterr().err
+    write(tmp_path / "baselines/random_training.jsonl", bare)
+    references = write(tmp_path / "references.jsonl", rows)
+    assert command(["score", str(path), *FAST, "--references", str(references)]) == 0
+    assert set(json.loads((tmp_path / "scores.json").read_text())["baselines"]) == {"random_training"}

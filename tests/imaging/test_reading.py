@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import os
 import struct
-import time
 import zlib
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from ammrg.errors import ReadError
 from ammrg.imaging import reading
@@ -249,16 +248,30 @@ def claiming(format: str, width: int, height: int) -> bytes:
     return bytes(data)
 
 
+@pytest.fixture
+def decoded(monkeypatch):
+    """What was decoded to pixels: by Pillow, and by OpenCV."""
+    found = []
+    load, imdecode = ImageFile.ImageFile.load, cv2.imdecode
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: (found.append(image.format), load(image))[1])
+    monkeypatch.setattr(cv2, "imdecode", lambda *words: (found.append("OpenCV"), imdecode(*words))[1])
+    return found
+
+
+def test_what_is_decoded_is_noticed(decoded):
+    read_film(encoded(Image.fromarray(RAMP), "PNG"))
+    assert decoded
+
+
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "JPEG2000", "TIFF", "BMP"])
 @pytest.mark.parametrize("size", [(60_000, 60_000), (9_000, 9_000), (60_000, 1_500)])
-def test_a_header_that_claims_too_much_is_refused_before_decoding(format, size):
-    started = time.perf_counter()
+def test_a_header_that_claims_too_much_is_refused_before_decoding(format, size, decoded):
     with pytest.raises(ReadError, match="pixels"):
         read_film(claiming(format, *size))
-    assert time.perf_counter() - started < 0.2
+    assert decoded == []
 
 
-def test_small_files_that_would_take_minutes_or_gigabytes_are_refused():
+def test_small_files_that_would_take_minutes_or_gigabytes_are_refused(decoded):
     bomb = zlib.compress(b"\0" * 50_000_000, 9)
     texts = [chunk(b"zTXt", b"a\0\0" + bomb), chunk(b"iTXt", b"a\0\1\0\0\0" + bomb), chunk(b"iCCP", b"a\0\0" + bomb)]
     many = chunk(b"zTXt", b"a\0\0" + zlib.compress(b"\0" * 1_000_000, 9)) * 100
@@ -272,10 +285,9 @@ def test_small_files_that_would_take_minutes_or_gigabytes_are_refused():
         (jpeg[:-2] + scan * 1_000 + b"\xff\xd9", "a JPEG of 1006 scans"),
         (bytes(tiles), "a JPEG 2000 of 40000 tiles"),
     ):
-        started = time.perf_counter()
         with pytest.raises(ReadError, match=reason):
             read_film(data)
-        assert time.perf_counter() - started < 1.0
+        assert decoded == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,19 @@ BankOf = Callable[..., MemoryBank]
 OWNERS = [[("s1", "p1")], [("s2", "p1")], [("s3", "p2"), ("s4", "p3")], []]
 
 
+def test_both_files_of_a_bank_are_read_by_those_who_read_any_other(tmp_path: Path, bank_of: BankOf) -> None:
+    before = os.umask(0o022)
+    try:
+        save(bank_of(OWNERS), tmp_path / "regions")
+        save(bank_of(OWNERS[:2]), tmp_path / "regions")
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "regions.json": 0o644,
+        "regions.safetensors": 0o644,
+    }
+
+
 def test_comes_back_as_it_was_saved(tmp_path: Path, bank_of: BankOf) -> None:
     bank = bank_of(OWNERS, restricted=True)
     bank.boxes[3] = torch.nan

@@ -97,3 +97,19 @@ def test_scores_of_a_split_name_what_it_does_not_hold() -> None:
     assert scores["auroc"]["Lung Lesion"]["value"] == pytest.approx(expected[3])
     assert scores["ece"]["value"] == pytest.approx(sum(s["value"] for s in scores["ece_by_finding"].values()) / 14)
     assert scores["ece_by_finding"]["Fracture"]["value"] == pytest.approx(float(probabilities[:, 11].mean()))
+
+
+@pytest.mark.parametrize(("patients", "told"), [(1, False), (4, False), (5, True)])
+def test_too_few_patients_have_no_interval(patients: int, told: bool) -> None:
+    """Of one patient every resample is the same: an interval without width would look sure."""
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(40, 14, generator=generator)
+    targets = (torch.rand(40, 14, generator=generator) < 0.5).float()
+    subjects = torch.arange(40) % patients
+    scores = ours.finding_scores(
+        probabilities, targets, torch.ones(40, 14), subjects, torch.full((14,), 0.5), resamples=50
+    )
+    assert (scores["auroc_macro"]["low"] is not None) == told
+    assert scores["auroc_macro"]["value"] is not None
+    if told:
+        assert scores["auroc_macro"]["low"] < scores["auroc_macro"]["high"]

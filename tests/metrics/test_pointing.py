@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ammrg.findings import NUM_FINDINGS
-from ammrg.metrics.pointing import PointingGame, pointing_scores
+from ammrg.findings import FINDINGS, NUM_FINDINGS
+from ammrg.metrics.pointing import PointingCases, PointingGame, pointing_scores
 from ammrg.types import Box, StudyBatch
 
 
@@ -76,3 +76,18 @@ def test_without_a_box_there_is_no_case() -> None:
     game = PointingGame()
     game.update(torch.ones(1, NUM_FINDINGS, 2, 2), batch(torch.ones(1, NUM_FINDINGS), []))
     assert game.compute() is None
+
+
+def test_cases_of_too_few_patients_have_no_interval() -> None:
+    """Each finding by its own patients: ten of one finding, two of the other."""
+    cases = PointingCases(
+        findings=torch.tensor([1] * 10 + [2] * 4),
+        hits=torch.tensor([1.0, 0.0] * 7),
+        mean_map_hits=torch.zeros(14),
+        subjects=torch.tensor([*range(10), 0, 1, 0, 1]),
+    )
+    found = pointing_scores(cases, 50)
+    by_finding = found["pointing_game_by_finding"]
+    assert found["pointing_game"]["low"] < 0.5 < found["pointing_game"]["high"]
+    assert by_finding["Cardiomegaly"]["low"] is not None
+    assert (by_finding[FINDINGS[2]]["value"], by_finding[FINDINGS[2]]["low"]) == (0.5, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -294,6 +295,50 @@ def test_a_folder_that_holds_something_is_left_alone(model: Pretrained, tmp_path
     with pytest.raises(SettingsError, match="not empty"):
         write(tmp_path, model)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_export_of_the_same_stays_and_what_is_damaged_is_put_right(model: Pretrained, copy: Path) -> None:
+    (copy / "README.md").write_text("# Edited\n")
+    kept = {path: path.stat().st_ino for path in copy.rglob("*")}
+    assert write(copy, model) == copy
+    assert {path: path.stat().st_ino for path in copy.rglob("*")} == kept
+    whole = (copy / "classifier.safetensors").read_bytes()
+    (copy / "classifier.safetensors").write_bytes(whole[:-1])
+    (copy / "memory" / "reports.json").unlink()
+    write(copy, model)
+    assert (copy / "classifier.safetensors").read_bytes() == whole
+    assert (copy / "README.md").read_text() == "# Edited\n"
+    pretrained.verified(copy)
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]  # nothing is left beside
+
+
+def test_an_export_of_something_else_stays_and_is_refused(model: Pretrained, copy: Path) -> None:
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for said, words in (
+        ({"dataset": "phantom", "checkpoint": "0123"}, "checkpoint None, not 0123"),
+        ({"dataset": "mine"}, "another provenance"),
+    ):
+        with pytest.raises(SettingsError, match=f"holds an export of other content .{words}"):
+            pretrained.save(copy, model, card="# A card\n", provenance=said, restricted=False)
+    (copy / "notes.txt").write_text("mine")
+    with pytest.raises(SettingsError, match=r"notes.txt is not of the export; take it away"):
+        write(copy, model)
+    assert {
+        path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != "notes.txt"
+    } == before
+    assert sorted(path.name for path in copy.parent.iterdir()) == [copy.name]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_who_may_read_an_export_is_the_umask_s_to_say(model: Pretrained, tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        folder = write(tmp_path / "model", model)
+    finally:
+        os.umask(before)
+    modes = {path.relative_to(folder): path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert len(modes) > 8
+    assert {str(path): found for path, found in modes.items() if found != mode} == {}
 
 
 def hub_copy(cache: Path, repo: str, source: Path, commit: str = COMMIT) -> None:
