@@ -15,6 +15,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from ammrg.errors import ReadError
 from ammrg.imaging.dicom import read_dicom
+from ammrg.imaging.dicom_start import whole_file
 from ammrg.imaging.headers import MAX_BYTES, open_image
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP")
@@ -55,8 +56,8 @@ def read_film(
             raise ReadError(f"{name}: the file is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, EXIF, palettes, odd tags: ours are errors or nothing
-            if data[128:132] == b"DICM":
-                film = read_dicom(data, name)
+            if (dicom := whole_file(data)) is not None:
+                film = read_dicom(dicom, name)
             else:
                 film = decode(data, name, at_least if at_least is not None else max_side)
     except ReadError:
