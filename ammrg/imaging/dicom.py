@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ReadError
-from ammrg.imaging.attributes import named, text, whole
+from ammrg.imaging.attributes import named, text, value_of, whole
 from ammrg.imaging.display import displayed
 from ammrg.imaging.headers import check_pixels
 from ammrg.imaging.stored import check_stored, layout_of, padded, stored_words
@@ -115,7 +115,7 @@ def check_kind(tags: Any, name: str) -> None:
     part = text(tags.get("BodyPartExamined")).upper()
     if ELSEWHERE.search(part) and not CHEST.search(part):
         raise ReadError(f"{name}: BodyPartExamined is {part}; only films of the chest are read")
-    if "PixelData" not in tags:
+    if not value_of(tags, "PixelData"):
         raise ReadError(f"{name}: a DICOM file without pixels")
     if (frames := whole(tags, "NumberOfFrames", 1)) > 1:
         raise ReadError(f"{name}: holds {frames} frames; a film has one")

@@ -22,7 +22,7 @@ def displayed(
     Args:
         levels: int64 ``[n]``, values that are stored.
         tags: a pydicom ``Dataset``.
-        used: bool ``[n]``, which of them the film has.
+        used: bool ``[n]``, which of them the film has; at least one.
         stored: the least and the greatest value that can be stored.
         bits: of a value.
 
@@ -41,15 +41,15 @@ def displayed(
         shown = windowed(values, *window, function)
         by = f"{with_tag('WindowCenter')} {window[0]:g}, WindowWidth {window[1]:g}"
     elif bits <= 8 and stored[0] >= 0 and np.array_equal(values, levels):
-        return np.asarray(values / (2.0**bits - 1)).clip(0, 1)
+        shown, by = (values / (2.0**bits - 1)).clip(0, 1), "the pixels' range"
     else:
-        film = values[used]
-        low, high = (float(film.min()), float(film.max())) if film.size else (0.0, 0.0)
-        return ((values - low) / (high - low)).clip(0, 1) if high > low else np.zeros(values.shape)
-    film = shown[used]
-    if film.size and film.max() - film.min() < 1 / 255 and np.ptp(levels[used]):
+        low, high = float(values[used].min()), float(values[used].max())
+        shown, by = ((values - low) / max(high - low, 1e-9)).clip(0, 1), "the pixels' range"
+    if np.ptp(levels[used]) == 0:
+        raise ValueError(f"every pixel is {levels[used][0]}: there is nothing to see")
+    if np.ptp(shown[used]) < 1 / 255:
         raise ValueError(f"{by} shows the whole film in one grey")
-    return shown
+    return np.asarray(shown)
 
 
 def modality(

@@ -59,7 +59,7 @@ class LookupTable:
                 f"{with_tag(self.sequence)} holds {len(self.entries)} of the {self.told} entries that its "
                 "LUTDescriptor tells, and the film needs more"
             )
-        return self.entries[np.minimum(places, len(self.entries) - 1)].astype(np.float64)
+        return np.asarray(self.entries[np.minimum(places, len(self.entries) - 1)], dtype=np.float64)
 
 
 def read_table(

@@ -101,7 +101,8 @@ def check_stored(tags: Any, name: str) -> None:
                 f"{name}: {with_tag('TransferSyntaxUID')} is missing and the pixels are compressed, in an unknown way; "
                 "store them uncompressed, or write how they are stored"
             )
-        uid, implicit, little = importlib.import_module("pydicom.uid"), *tags.original_encoding
+        uid: Any = importlib.import_module("pydicom.uid")
+        implicit, little = tags.original_encoding
         explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
         tags.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit
     syntax = tags.file_meta.TransferSyntaxUID

@@ -200,10 +200,10 @@ def test_files_that_would_be_parsed_for_ever_are_refused(dicom):
         (b"\0" * 8_000_000, None, "elements do not end"),
         (items[:12] + (items[:12] + item) * 50_000, None, "cannot be decoded"),
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(ReadError, match=reason):
             read_film(headed(data, body, syntax))
-        assert time.perf_counter() - started < 2.0  # minutes, without a limit
+        assert time.process_time() - started < 2.0  # minutes, without a limit
 
 
 def test_truncated_files_and_lengths_beyond_the_end(dicom):
