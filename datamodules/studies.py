@@ -500,8 +500,8 @@ class StudyDataModule(LightningDataModule):
         rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)]
         rank, world = (0, 1) if alone else self.process
         dataset = StudyDataset(self.rows(split), eval_transform(self.image_size), frontal_only=self.frontal_only)
-        shown = [dataset.example((int(row), 0, 0)).films for row in rows[rank::world]]
-        films = [views[place % len(views)] for place, views in enumerate(shown)]
+        shown = [(row, dataset.example((row, 0, 0)).films) for row in rows[rank::world].tolist()]
+        films = [views[row % len(views)] for row, views in shown]
         side = self.image_size
         return torch.from_numpy(np.stack(films)[:, None]) if films else torch.zeros(0, 1, side, side, dtype=torch.uint8)
 

@@ -154,9 +154,7 @@ Of {scores["studies"]} {split} studies. Chance is 0.5 in AUROC, and in AP the sh
 
 def _distance(model: Pretrained) -> str:
     if model.distance is None:
-        return (
-            "- It cannot tell how far a film lies from those: its stage 1 is of an earlier version, or few films."
-        )
+        return "- It cannot tell how far a film lies from those: its stage 1 is of an earlier version, or few films."
     films = model.distance.validation_films
     return f"""\
 - `describe` measures how far a film lies from those and warns beyond 1, below which 99 in 100 of {films} validation
