@@ -14,6 +14,9 @@ from ammrg.errors import CheckpointError
 
 PLACES = 3
 """Tokens are averaged in so many rows and columns of a film: what is where counts, as far as films agree on it."""
+FAINT = 0.01
+"""Below about this, tokens count as they are, above by their logarithm: a film that is dark where others are grey has
+faint tokens there, which a plain average does not tell from others."""
 SHARE = 0.99
 """Of validation films, that lie below a distance of 1."""
 LEAST = 16
@@ -28,7 +31,8 @@ class FilmDistance:
     :data:`SHARE` of validation films do not pass. It holds moments, no film.
 
     Attributes:
-        mean, spread: float32 ``[d]`` of the training films' features; d as in :func:`film_features`.
+        mean, spread: float32 ``[d]`` of the training films' features (d as in :func:`film_features`); a spread is at
+            least their mean.
         directions: float32 ``[k d]``, orthonormal, in units of ``spread``.
         variances: float32 ``[k]`` along them.
         rest: variance in each other direction.
@@ -87,10 +91,10 @@ class FilmDistance:
 
 
 def film_features(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Tokens ``[v n e]`` averaged by place: float32 ``[v d]``, d = e times 3 x 3 places (or the grid, where that is
-    smaller)."""
+    """Tokens t ``[v n e]`` as asinh(t / :data:`FAINT`), averaged by place: float32 ``[v d]``, d = e times 3 x 3 places
+    (or the grid, where that is smaller)."""
     films, _, width = tokens.shape
-    laid = tokens.float().transpose(1, 2).reshape(films, width, *grid)
+    laid = (tokens.float() / FAINT).asinh().transpose(1, 2).reshape(films, width, *grid)
     return F.adaptive_avg_pool2d(laid, (min(PLACES, grid[0]), min(PLACES, grid[1]))).flatten(1)
 
 
@@ -104,8 +108,8 @@ def fit_distance(training: Tensor, validation: Tensor) -> FilmDistance | None:
         return None
     mean = training.mean(0)
     spread = training.std(0)
-    # A feature that no training film moves would make any film infinitely far.
-    spread = spread.clamp(min=max(1e-6, 1e-3 * float(spread.mean())))
+    # A channel that is dead in these films and not in another would decide alone; so none counts more than the mean.
+    spread = spread.clamp(min=max(1e-6, float(spread.mean())))
     z = (training - mean) / spread
     _, sizes, directions = torch.linalg.svd(z, full_matrices=False)
     variances = sizes.square() / (len(z) - 1)
