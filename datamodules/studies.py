@@ -487,6 +487,24 @@ class StudyDataModule(LightningDataModule):
         sampler = StudySampler(order, batch_size=self.eval_batch_size, rank=rank, world=world)
         return self.loader(dataset, sampler)
 
+    def typical_films(self, split: str, most: int, alone: bool = False) -> torch.Tensor:
+        """Films of evenly spaced studies of a split (of the train split, of those to train on), as they are: uint8
+        ``[m 1 h w]``, one film of each study, read in this process.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+            most: studies, over all processes.
+            alone: all of them here, not this process's share.
+        """
+        rows = self.training_rows() if split == "train" else np.arange(len(self.rows(split)))
+        rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)]
+        rank, world = (0, 1) if alone else self.process
+        dataset = StudyDataset(self.rows(split), eval_transform(self.image_size), frontal_only=self.frontal_only)
+        shown = [(row, dataset.example((row, 0, 0)).films) for row in rows[rank::world].tolist()]
+        films = [views[row % len(views)] for row, views in shown]
+        side = self.image_size
+        return torch.from_numpy(np.stack(films)[:, None]) if films else torch.zeros(0, 1, side, side, dtype=torch.uint8)
+
     def loader(self, dataset: StudyDataset, sampler: StudySampler) -> StudyLoader:
         """A loader of the sampler's batches."""
         return StudyLoader(

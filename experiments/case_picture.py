@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,16 @@ from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_generator import GeneratedReport, Leaned, ReportGenerator
 from ammrg.types import StudyBatch
 from datamodules.studies import StudyDataModule
+from experiments.data_sets import trained_on
 
 
 def case_page(
-    network: ReportGenerator, batch: StudyBatch, report: GeneratedReport, reference: str | None, method: MapMethod
+    network: ReportGenerator,
+    batch: StudyBatch,
+    report: GeneratedReport,
+    reference: str | None,
+    method: MapMethod,
+    notes: Sequence[str] = (),
 ) -> CasePage:
     """The page of a batch of one study; the film shown is its first frontal, else its first.
 
@@ -38,6 +45,7 @@ def case_page(
         reference=reference,
         recalled=recalled_lines(report),
         title=f"study {report.study_id}",
+        notes=notes,
         cell_shift=classifier.encoder.cell_shift,
     )
 
@@ -61,12 +69,13 @@ def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, fo
 
     The choice looks at labels only, never at how well the report turned out.
     """
-    batch = first_case(datamodule)
+    batch, dataset = first_case(datamodule), str(datamodule.card["dataset"])
     device = next(network.parameters()).device
     batch = batch._replace(images=batch.images.to(device), study_of_view=batch.study_of_view.to(device))
     with torch.inference_mode():
         report = network.generate(batch)[0]
-    return draw_case(case_page(network, batch, report, batch.reports[0], method), folder / "case.png")
+    page = case_page(network, batch, report, batch.reports[0], method, [f"This model was {trained_on(dataset)}."])
+    return draw_case(page, folder / "case.png")
 
 
 def first_case(datamodule: StudyDataModule) -> StudyBatch:

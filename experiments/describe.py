@@ -62,13 +62,19 @@ def describe(
 
     from ammrg.imaging.panel import NOTICE, draw_case
     from experiments.case_picture import case_page
+    from experiments.data_sets import trained_on
+    from experiments.distance_note import distance_note
     from experiments.manifest import write_json
 
     projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(films) + 1)]
     batch = model.processor(films, projections, study_id=films[0].stem, indication=indication)
     with torch.inference_mode():
         report = model.network.generate(batch)[0]
-    page = case_page(model.network, batch, report, None, model.map_method)
+    # The processor leaves laterals out where the network reads frontal films alone.
+    kept = [film.name for film, name in zip(films, projections, strict=True) if name in batch.projections]
+    note = distance_note(model, batch, kept)
+    trained = f"This model was {trained_on(model.dataset)}."
+    page = case_page(model.network, batch, report, None, model.map_method, [trained, note.sentence])
     write_json(
         folder / "report.json",
         {
@@ -78,6 +84,8 @@ def describe(
             "thresholds": dict(page.thresholds),
             "regions": [leaned._asdict() for leaned in report.regions],
             "reports": [leaned._asdict() for leaned in report.reports],
+            "trained_on": {"dataset": model.dataset, "sentence": trained},
+            "distance_from_training": {**note.as_json(), "sentence": note.sentence},
             "notice": NOTICE,
         },
     )
@@ -103,5 +111,7 @@ def describe(
     console.print("\nleaned on", style="bold")
     console.print("\n".join(page.recalled), markup=False, highlight=False)
     console.print(f"\n{folder / 'panel.png'}\n{folder / 'report.json'}", markup=False, highlight=False, soft_wrap=True)
+    console.print(trained, markup=False, highlight=False)
+    console.print(note.sentence, style="bold red" if note.warns else None, markup=False, highlight=False)
     console.print(NOTICE, style="red")
     return folder

@@ -61,8 +61,8 @@ def own_stage1(run: Path, recorded: str) -> Path:
 
 
 def load_run(run: Path) -> Pretrained:
-    """:func:`open_model` as what an exported folder gives too: with its decoding, how its films are read, and its map
-    method."""
+    """:func:`open_model` as what an exported folder gives too: with its decoding, how its films are read, its map
+    method, its data set, and how far a film lies from that."""
     from ammrg.imaging.processor import FilmProcessor
     from ammrg.networks.pretrained import Pretrained
     from lightning_modules.stage1_checkpoint import read_checkpoint
@@ -70,4 +70,5 @@ def load_run(run: Path) -> Pretrained:
     model = open_model(run)
     data = read_checkpoint(best_checkpoint(run)).get("datamodule_hyper_parameters", {})
     model.network.decoding = dict(model.hparams["decoding"] or {})
-    return Pretrained(model.network, FilmProcessor(model.image_size, data.get("views", "all")), model.cam)
+    processor = FilmProcessor(model.image_size, data.get("views", "all"))
+    return Pretrained(model.network, processor, model.cam, model.trained_on, model.film_distance)

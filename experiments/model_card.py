@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ammrg.findings import FINDINGS
 from ammrg.networks.pretrained import Pretrained
 from experiments.ablate import told
+from experiments.data_sets import Source, source_of, trained_on
 
-
-class Source(NamedTuple):
-    """A data set, as a card names it."""
-
-    name: str
-    terms: str
-
-
-SOURCES = {
-    "phantom": Source("the phantom (drawn films, templated reports)", "none: no patient stands behind it"),
-    "iu_xray": Source("IU X-Ray (Open-i, Indiana University)", "CC BY-NC-ND 4.0: not commercial, no derivatives"),
-    "mimic_cxr": Source("MIMIC-CXR", "PhysioNet's credentialed health data license and data use agreement"),
-    "chexpert_plus": Source("CheXpert Plus (Stanford)", "Stanford's research use agreement for it"),
-    "r2gen": Source("an R2Gen annotation", "those of the data set it annotates"),
-}
 METRICS = {
     "bleu_4": "BLEU-4",
     "rouge_l": "ROUGE-L",
@@ -39,6 +25,7 @@ LIMITS = """\
 - Maps show where a classifier's evidence lies, not why; associations show what a memory gave back, not that the text
   follows from it.
 - Films are squashed to a square; aspect is not kept. Only films of the kinds it was trained on mean anything to it.
+{distance}
 - Measured on the test part of one data set, as written above; other hospitals, devices and patients are not measured.
 - Texts are the measured ones in the precision they were measured in; other hardware may round otherwise."""
 
@@ -61,13 +48,13 @@ def model_card(
         restricted: the data must not leave.
         bare: ids and texts are left out of the memories.
     """
-    source = SOURCES.get(provenance["dataset"], Source(provenance["dataset"], "not known to this project"))
+    source = source_of(provenance["dataset"])
     sections = {
-        "": _head(source.name),
+        "": _head(source.name, trained_on(provenance["dataset"])),
         "Use": _use(),
         "Measured": _measured(scores, provenance),
         "Findings, without the language model": _findings(stage1),
-        "Limits": LIMITS,
+        "Limits": LIMITS.format(distance=_distance(model)),
         "Data and their terms": _data(source, restricted, bare),
         "Fingerprints and versions": _fingerprints(model, provenance),
     }
@@ -91,11 +78,11 @@ def _metadata(provenance: Mapping[str, Any]) -> str:
     return str(data.to_yaml()).strip()
 
 
-def _head(data: str) -> str:
+def _head(data: str, trained: str) -> str:
     return f"""\
 # Chest X-ray report generator (AM-MRG), trained on {data}
 
-> **Research use only.** Not a medical device. No report may guide the care of a person.
+> **Research use only.** Not a medical device. No report may guide the care of a person. It was {trained}.
 
 From one or more films of a study it writes the findings section of a report, with the probability of 14 findings, maps
 of where they were seen, and what two associative memories of training regions and reports gave back while it wrote.
@@ -163,6 +150,15 @@ Of {scores["studies"]} {split} studies. Chance is 0.5 in AUROC, and in AP the sh
 {_table(["measure", "value"], summary)}
 
 {_table(["finding", "positive", "AUROC", "AP", "F1", "threshold"], by_finding)}"""
+
+
+def _distance(model: Pretrained) -> str:
+    if model.distance is None:
+        return "- It cannot tell how far a film lies from those: its stage 1 is of an earlier version, or few films."
+    films = model.distance.validation_films
+    return f"""\
+- `describe` measures how far a film lies from those and warns beyond 1, below which 99 in 100 of {films} validation
+  films lie. It misses some odd films: no warning does not make a chest film."""
 
 
 def _data(source: Source, restricted: bool, bare: bool) -> str:

@@ -30,6 +30,7 @@ from ammrg.networks.disease_classifier import (
     log_odds,
     token_evidence,
 )
+from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.finding_loss import LossKind, finding_loss, prevalence, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
 from ammrg.sharding import shard
@@ -37,8 +38,9 @@ from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
-from lightning_modules.stage1_checkpoint import classifier_weights, refuse_earlier
+from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
 from lightning_modules.stage1_start import Start, check_unseen, read_start
+from lightning_modules.typical_films import TypicalFilms
 
 ABOVE_ZERO = ("lr", "bootstrap")
 NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
@@ -133,10 +135,14 @@ class DiseaseClassification(LightningModule):
         self.configure_maps()
         self.configure_metrics()
 
+    _typical_films: TypicalFilms | None = None
     tokens = 0
     """Film tokens of the last training step."""
     seen_patients: Tensor = torch.empty(0, dtype=torch.int64)
     """:func:`ammrg.fingerprints.id_codes` of whom this network was trained on, here and before."""
+    film_distance: FilmDistance | None = None
+    """How far a film lies from those of the training; fitted at the end of each validation, travels in the checkpoint.
+    None where the data are too few, or come without a data module."""
     started_from: dict[str, Any] | None = None
     """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
@@ -393,9 +399,18 @@ class DiseaseClassification(LightningModule):
         if not self.trainer.sanity_checking:
             if self.trainer.state.fn == "fit":
                 self._count_training()
+                self._fit_distance()
             self.choose_thresholds(*found[:2])
         self.choose_cam()
         self._log_ranking("val", *found[:2])
+
+    def _fit_distance(self) -> None:
+        """For the weights that were validated."""
+        data = getattr(self.trainer, "datamodule", None)
+        if self._typical_films is None and hasattr(data, "typical_films"):
+            self._typical_films = TypicalFilms(data, alone=self.device_mesh is not None)
+        if self._typical_films is not None:
+            self.film_distance = self._typical_films.fit(self.classifier.encoder, self.device)
 
     def _count_training(self) -> None:
         """Prevalence of each finding in training, from the epoch so far: validation comes before the epoch's end."""
@@ -528,6 +543,7 @@ class DiseaseClassification(LightningModule):
         checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
         if not checkpoint["state_dict"]:
             return  # where weights are sharded the first process alone puts them together and writes
+        checkpoint["film_distance"] = None if self.film_distance is None else self.film_distance.state()
         checkpoint["started_from"] = self.started_from
         checkpoint["seen_patients"] = self.seen_patients
         checkpoint["classifier_config"] = self.classifier.config
@@ -544,6 +560,7 @@ class DiseaseClassification(LightningModule):
         """
         refuse_earlier(checkpoint, "this checkpoint of stage 1")
         self.started_from = checkpoint.get("started_from")
+        self.film_distance = distance_of(checkpoint, "this checkpoint of stage 1")
         seen = checkpoint.get("seen_patients", self.seen_patients)
         kept, trainer = checkpoint.get("training_predictions", []), self._trainer
         held_out = getattr(getattr(trainer, "datamodule", None), "held_out_patients", None)

@@ -160,6 +160,7 @@ class ReportGeneration(LightningModule):
             )
         stage1 = load_stage1(settings["stage1_checkpoint"])
         self.image_size, self.cam, self.restricted_origin = stage1.image_size, stage1.cam, stage1.restricted
+        self.trained_on, self.film_distance = stage1.dataset, stage1.distance
         self.check_data(stage1)
         forbidden = self.evaluation_ids()
         visual_bank = bank.load(

@@ -13,6 +13,7 @@ from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.film_distance import FilmDistance
 
 PREFIX = "classifier."
 """Of the network's weights in a checkpoint."""
@@ -35,6 +36,10 @@ class Stage1(NamedTuple):
     """Of that data, and of those of a stage 1 that this one started from."""
     fold: tuple[int, int] | None
     """(fold of the training patients it never saw, number of folds); None for one that saw all."""
+    dataset: str = ""
+    """Name of the data set it was trained on."""
+    distance: FilmDistance | None = None
+    """How far a film lies from those; None where the checkpoint does not say (of earlier versions, or few data)."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -120,4 +125,16 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
         checkpoint["cam"],
         bool(kept.get("restricted", True)),
         None if fold is None else tuple(fold),
+        kept.get("dataset", ""),
+        distance_of(checkpoint, str(path)),
     )
+
+
+def distance_of(checkpoint: Mapping[str, Any], what: str) -> FilmDistance | None:
+    """The distance that a checkpoint of stage 1 keeps; None where it has none.
+
+    Raises:
+        CheckpointError: something else stands there.
+    """
+    state = checkpoint.get("film_distance")
+    return None if state is None else FilmDistance.from_state(state, what)

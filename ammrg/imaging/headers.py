@@ -21,7 +21,7 @@ MAX_SCANS = 32
 MAX_TILES = 1024
 """Of a JPEG 2000. Its decoder sets up some 9 KB for each before it looks for pixels."""
 
-_SIZ = b"\xff\x4f\xff\x51"
+SIZ = b"\xff\x4f\xff\x51"
 """Start of a JPEG 2000 codestream: SOC and SIZ (ISO/IEC 15444-1, A.4.1 and A.5.1)."""
 
 
@@ -43,10 +43,19 @@ def open_image(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.Im
         raise ReadError(f"{name}: cannot be decoded: no whole header of {', '.join(formats)}") from None
     check_pixels(*image.size, name)
     if "progressive" in image.info:
-        scans = data.count(b"\xff\xda")  # in compressed data 00 follows each ff: this is always the marker
-        if scans > MAX_SCANS:
-            raise ReadError(f"{name}: a JPEG of {scans} scans, more than the {MAX_SCANS} a film may have")
+        check_scans(data, name)
     return image
+
+
+def check_scans(data: bytes, name: str) -> None:
+    """Refuse a JPEG of very many scans.
+
+    Raises:
+        ReadError: more than :data:`MAX_SCANS`.
+    """
+    scans = data.count(b"\xff\xda")  # in compressed data 00 follows each ff: this is always the marker
+    if scans > MAX_SCANS:
+        raise ReadError(f"{name}: a JPEG of {scans} scans, more than the {MAX_SCANS} a film may have")
 
 
 def check_pixels(width: int, height: int, name: str) -> None:
@@ -65,8 +74,8 @@ def check_tiles(data: bytes, name: str) -> None:
     Raises:
         ReadError: more than :data:`MAX_TILES`.
     """
-    at = data.find(_SIZ) + len(_SIZ) if data.startswith((_SIZ, b"\0\0\0\x0cjP  ")) else 0
-    if at < len(_SIZ) or len(data) < at + 36:
+    at = data.find(SIZ) + len(SIZ) if data.startswith((SIZ, b"\0\0\0\x0cjP  ")) else 0
+    if at < len(SIZ) or len(data) < at + 36:
         return
     right, lower, _, _, width, height, left, top = struct.unpack_from(">8I", data, at + 4)
     if width and height:

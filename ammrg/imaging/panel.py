@@ -33,6 +33,8 @@ class CasePage(NamedTuple):
     recalled: Sequence[str]
     """One line a memory leaned on, strongest first."""
     title: str
+    notes: Sequence[str] = ()
+    """What is to be known of the model and this film, one line each; a warning is drawn in red."""
     cell_shift: float = 0.0
     """How far the maps' tokens are centred from the middle of their cells, right and down, in cells."""
 
@@ -57,7 +59,10 @@ def draw_case(page: CasePage, path: Path) -> Path:
     )
     for left, content in ((0.34, text), (0.70, f"RECALLED (association)\n{recalled}")):
         figure.text(left, 0.455, content, va="top", ha="left", fontsize=9, linespacing=1.3)
-    figure.text(0.5, 0.015, NOTICE, ha="center", fontsize=9, color=PRESENT)
+    figure.text(0.5, 0.012, NOTICE, ha="center", fontsize=9, color=PRESENT)
+    for line, note in enumerate(reversed(page.notes)):
+        colour = PRESENT if note.startswith("WARNING") else "black"
+        figure.text(0.5, 0.034 + 0.02 * line, note, ha="center", fontsize=8, color=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps
 
 from ammrg.errors import ReadError
+from ammrg.imaging.colour import SIDE, check_grey
 from ammrg.imaging.dicom import read_dicom
+from ammrg.imaging.dicom_start import whole_file
 from ammrg.imaging.headers import MAX_BYTES, open_image
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP")
@@ -32,8 +34,8 @@ def read_film(
 ) -> NDArray[np.uint8]:
     """Decode one film to 8-bit grey, upright, aspect kept, never enlarged.
 
-    More than 8 bits are windowed: the least used value becomes 0, the greatest 255. Colour becomes luma
-    (ITU-R 601), transparency black.
+    More than 8 bits are windowed: the least used value becomes 0, the greatest 255. What little colour a film may have
+    (:mod:`ammrg.imaging.colour`) becomes luma (ITU-R 601), transparency black.
 
     Args:
         source: a file, or its encoded bytes.
@@ -45,8 +47,8 @@ def read_film(
         uint8 ``[h w]``, contiguous.
 
     Raises:
-        ReadError: no such file, not an image, truncated, no chest radiograph (DICOM), or beyond the limits in
-            :mod:`ammrg.imaging.headers`; names file and reason.
+        ReadError: no such file, not an image, truncated, in colour, no chest radiograph (DICOM), or beyond the limits
+            in :mod:`ammrg.imaging.headers`; names file and reason.
     """
     name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
     try:
@@ -55,8 +57,8 @@ def read_film(
             raise ReadError(f"{name}: the file is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, EXIF, palettes, odd tags: ours are errors or nothing
-            if data[128:132] == b"DICM":
-                film = read_dicom(data, name)
+            if (dicom := whole_file(data)) is not None:
+                film = read_dicom(dicom, name)
             else:
                 film = decode(data, name, at_least if at_least is not None else max_side)
     except ReadError:
@@ -87,11 +89,17 @@ def decode(data: bytes, name: str, at_least: int | None) -> NDArray[np.uint8]:
     """Pixels of an image file as 8-bit grey ``[h w]``; raises whatever its decoder raises."""
     with open_image(data, name, FORMATS) as image:
         if image.format == "JPEG":
+            if image.mode == "RGB":
+                with open_image(data, name, FORMATS) as coloured:
+                    coloured.draft("RGB", (SIDE, SIDE))
+                    check_grey(coloured, name)
             # Luma without chroma where the file is in colour, and a fraction of the pixels where that is enough.
             image.draft("L", None if at_least is None else (at_least, at_least))
         deep_colour = image.mode not in DEEP_MODES and ";16" in str(image.tile[:1])
         white_is_zero = image.format == "TIFF" and image.getexif().get(PHOTOMETRIC) == 0
         image.load()
+        if image.mode not in DEEP_MODES:  # of 16 bits a channel the high ones
+            check_grey(image, name)
         upright = deep_luma(data, image) if deep_colour else image
         turn_upright(upright)
         if upright.mode in DEEP_MODES:

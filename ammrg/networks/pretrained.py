@@ -3,6 +3,7 @@
     config.json               what rebuilds the network, where it comes from, and a fingerprint of every other file
     model.safetensors         what stage 2 trained
     classifier.safetensors    stage 1's network with its thresholds
+    film_distance.safetensors how far a film lies from the training's; not of a stage 1 that does not say
     memory/                   both memory banks (regions, reports)
     preprocessor_config.json  how films are read
     generation_config.json    how reports are decoded
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -34,6 +36,7 @@ from ammrg.memory.bank import MemoryBank
 from ammrg.memory.editing import without_identities
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.language_model import LanguageModel, load_strictly
 from ammrg.networks.report_generator import ReportGenerator
 
@@ -42,6 +45,7 @@ FORMAT_VERSION = 2
 """1: heads with weights of their own, which no code reads any more."""
 CONFIG, CARD = "config.json", "README.md"
 MODEL, CLASSIFIER = "model.safetensors", "classifier.safetensors"
+DISTANCE = "film_distance.safetensors"
 PROCESSOR, DECODING = "preprocessor_config.json", "generation_config.json"
 LANGUAGE_MODEL = "language_model"
 MEMORIES = {"visual": "memory/regions", "report": "memory/reports"}
@@ -59,6 +63,10 @@ class Pretrained(NamedTuple):
     processor: FilmProcessor
     map_method: MapMethod
     """How its findings' maps are made."""
+    dataset: str = ""
+    """Name of the data set it was trained on."""
+    distance: FilmDistance | None = None
+    """How far a film lies from those; None where its stage 1 does not say."""
 
 
 # Writing ---------------------------------------------------------------------------------------------------------
@@ -99,6 +107,9 @@ def save(
         trained = {key: tensor for key, tensor in network.trained_state_dict().items() if not _is_stage1(key)}
         _write_tensors(partial / MODEL, trained)
         _write_tensors(partial / CLASSIFIER, network.classifier.state_dict())
+        distance = {} if model.distance is None else model.distance.state()
+        if distance:
+            _write_tensors(partial / DISTANCE, {key: kept for key, kept in distance.items() if torch.is_tensor(kept)})
         trained_with: dict[str, str] = {}
         for name, bank in (("visual", network.visual_bank), ("report", network.report_bank)):
             if bank is not None:
@@ -118,6 +129,7 @@ def save(
             "language_model": _named_language_model(language_model),
             "generator": _without_paths(network.config),
             "map_method": model.map_method,
+            "film_distance": {key: kept for key, kept in distance.items() if not torch.is_tensor(kept)} or None,
             "restricted": restricted,
             "memories_trained_with": trained_with,
             "provenance": dict(provenance),
@@ -272,7 +284,9 @@ def load(folder: str | Path, *, revision: str | None = None, device: str | None 
     network.requires_grad_(False).eval()
     if language_model.device.type != "cpu":
         network.to(language_model.device)
-    return Pretrained(network, FilmProcessor(**_read_json(folder / PROCESSOR)), config["map_method"])
+    processor = FilmProcessor(**_read_json(folder / PROCESSOR))
+    dataset = str(config["provenance"].get("dataset", ""))
+    return Pretrained(network, processor, config["map_method"], dataset, _load_distance(folder, config))
 
 
 def verified(folder: str | Path) -> dict[str, Any]:
@@ -353,6 +367,14 @@ def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank
             f"{AGAIN}"
         )
     return bank
+
+
+def _load_distance(folder: Path, config: Mapping[str, Any]) -> FilmDistance | None:
+    """None of a folder of an earlier release, or whose stage 1 has none."""
+    numbers = config.get("film_distance")
+    if numbers is None:
+        return None
+    return FilmDistance.from_state({**numbers, **_read_tensors(folder / DISTANCE)}, str(folder / CONFIG))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.findings import FINDINGS
 from ammrg.text import labeler
+from experiments.data_sets import trained_on
 from experiments.predictions import GROUPS, Line, id_text, study_rows
 from experiments.score_table import COLUMNS, NOTICE, figures
 from experiments.verdicts import called, protocols_of
@@ -81,7 +82,9 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
     """What the page shows, as JSON."""
     meta = scores["meta"]
     known = reports.parent / "reports.meta.json"
-    restricted = known.is_file() and json.loads(known.read_text(encoding="utf-8")).get("restricted", True)
+    written_with = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else None
+    restricted = written_with is not None and written_with.get("restricted", True)
+    trained = f"; the model was {trained_on(written_with.get('dataset', ''))}" if written_with else ""
     texts: dict[str, int] = {}
     leaned = _leaned(reports)
     place = {study_id: i for i, study_id in enumerate(scores["studies"]["study_id"])}
@@ -97,7 +100,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         else None,
         "facts": f"{meta['studies']} studies of {meta['patients']} patients, "
         f"{meta['dataset'] or 'data set not named'}; findings read by {meta['labeler']}; METEOR {meta['meteor']}; "
-        f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients",
+        f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients{trained}",
         "names": list(FINDINGS),
         "protocols": protocols_of(scores),
         "columns": [{"key": key, "label": label} for key, label in COLUMNS.items()],
