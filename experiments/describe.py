@@ -30,6 +30,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
     )
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="with --run: prepared data whose split its memories are checked against; default: those of the training",
+    )
     parser.add_argument("--indication", default="", help="why the study was made, for a prompt that names it")
     options = parser.parse_args(argv)
     from ammrg.imaging.reading import read_film
@@ -42,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     from experiments.finished_run import load_run
 
     with Console(stderr=True).status("reading the model, checking its files"):
-        model = pretrained.load(options.model) if options.model else load_run(options.run)
+        model = pretrained.load(options.model) if options.model else load_run(options.run, options.data)
     described = Path("described") if options.model else options.run / "described"
     folder = options.out or described / options.films[0].stem
     describe(options.films, model, folder, options.lateral, options.indication)
@@ -58,6 +63,7 @@ def describe(
     from rich.table import Table
 
     from ammrg.imaging.panel import NOTICE, draw_case
+    from ammrg.thresholds import is_predicted
     from experiments.case_picture import case_page
     from experiments.manifest import write_json
 
@@ -85,7 +91,7 @@ def describe(
     for column in ("finding", "probability", "threshold", ""):
         table.add_column(column, justify="left" if column in ("finding", "") else "right")
     for name, value in report.findings.items():
-        present = value >= page.thresholds[name]
+        present = is_predicted(value, page.thresholds[name])
         table.add_row(
             name,
             f"{value:.2f}",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ammrg.thresholds import is_predicted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -86,7 +88,8 @@ def _draw_findings(axes: Axes, page: CasePage) -> None:
     names = list(page.probabilities)[::-1]
     values = [page.probabilities[name] for name in names]
     limits = [page.thresholds[name] for name in names]
-    colours = [PRESENT if value >= limit else "#b9c2cc" for value, limit in zip(values, limits, strict=True)]
+    passed = map(is_predicted, values, limits)
+    colours = [PRESENT if is_present else "#b9c2cc" for is_present in passed]
     axes.barh(names, values, color=colours)
     axes.scatter(limits, names, marker="|", color="black", s=50, zorder=3)
     axes.set_xlim(0, 1)
