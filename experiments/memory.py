@@ -18,7 +18,7 @@ from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
 from ammrg.imaging.pattern_map import draw_pattern_map
 from ammrg.memory import bank as banks
 from ammrg.memory import neighbours
-from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory.bank import MemoryBank, bank_paths, banks_in, owners_mask
 from ammrg.memory.editing import extend
 from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.text.labeler import NAME as LABELER
@@ -308,6 +308,11 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
         ("evaluation patients", patients),
         ("data", given.data_fingerprint or ""),
         ("encoder", encoder or ""),
+        *(
+            (("their text is another's", recallable_texts(bank, PreparedFolder(data))),)
+            if data and kind == "reports"
+            else ()
+        ),
     ):
         console.print(
             f"  {guard}: {against or 'not checked (--data and --stage1 say against what)'}",
@@ -315,6 +320,21 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
             soft_wrap=True,
         )
     return bank
+
+
+def recallable_texts(bank: MemoryBank, folder: PreparedFolder) -> str:
+    """Of each split, how many studies may recall their report's very text because another patient's report says the
+    same (``exclude_self: patient``, as everywhere by default): in training as in evaluation, or a network learns to
+    copy what it will not find."""
+    row_of = {text: row for row, text in enumerate(bank.texts)}
+    told = []
+    for split in folder.card["counts"]:
+        index = folder.index(split)
+        known = [i for i, report in enumerate(index.reports) if report in row_of]
+        masks = owners_mask(bank, [index.study_ids[i] for i in known], [index.subject_ids[i] for i in known], "patient")
+        found = sum(bool(mask[row_of[index.reports[i]]]) for i, mask in zip(known, masks, strict=True))
+        told.append(f"{split} {found} of {len(index.reports)} ({found / len(index.reports):.1%})")
+    return ", ".join(told)
 
 
 def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:

@@ -67,7 +67,7 @@ class ReportGeneration(LightningModule):
         gradient_checkpointing: see :class:`LanguageModel`.
         revision: hub revision of the LLM.
         network: switches of :class:`ReportGenerator` (streams on or off, Hopfield settings, pooling, markers).
-        exclude_self: whose own patterns a study may not recall, in training and after.
+        exclude_self: whose own patterns a study may not recall, in training and after; see docs/memory.md.
         instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
             words) and ``{indication}``.
         named_findings: which findings ``{findings}`` names in training: the ``predicted`` ones, as always elsewhere, or

@@ -137,7 +137,7 @@ class MemoryBank:
 
     @cached_property
     def owner_index(self) -> OwnerIndex:
-        """Sole owners, ready for masks."""
+        """Owners, ready for masks."""
         return OwnerIndex(self.study_ids, self.subject_ids)
 
     @cached_property

@@ -139,6 +139,30 @@ def test_check_catches_a_planted_evaluation_study(
         assert (leaked if owner[0] == leaked else patient) in capsys.readouterr().err
 
 
+def test_check_counts_whose_text_others_have_too(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = PreparedFolder(prepared)
+    train, test = folder.index("train"), folder.index("test")
+    a, *others = zip(train.study_ids, train.subject_ids, strict=True)
+    b = next(other for other in others if other[1] != a[1])
+    bank = make("reports", [a, b])
+    owners = [(a, b), (b,)]
+    bank = dataclasses.replace(
+        bank,
+        study_ids=tuple(tuple(study for study, _ in row) for row in owners),
+        subject_ids=tuple(tuple(patient for _, patient in row) for row in owners),
+        texts=(train.reports[0], test.reports[1]),
+        meta=dataclasses.replace(bank.meta, data_fingerprint=folder.card["fingerprint"]),
+    )
+    save(bank, tmp_path / "reports")
+    assert main(["memory", "check", str(tmp_path / "reports"), "--data", str(prepared)]) == 0
+    # the first text is b's too, for its writer a; the second, b's alone, is that of a test study
+    assert "their text is another's: train 1 of 4 (25.0%), val 0 of 2 (0.0%), test 1 of 2 (50.0%)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_check_refuses_other_data(path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["memory", "check", str(path), "--data", str(prepared)]) == 1
     assert "data_fingerprint is dddd" in capsys.readouterr().err
