@@ -57,6 +57,21 @@ def test_regions_follow_the_disease_queries_and_keep_their_owner(tmp_path: Path)
     assert bank.boxes[:14].isnan().all()
 
 
+def test_maps_that_show_no_place_are_counted_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    writer = RegionMemoryWriter(folder=str(tmp_path))
+    writer.on_predict_start(trainer(), module())
+    films = [film("a", 1)._replace(flat=(9,)), film("b")._replace(flat=(1, 9))]
+    writer.on_predict_batch_end(trainer(), module(), films, None, 0)
+    writer.on_predict_epoch_end(trainer(), module())
+    said = capsys.readouterr().out
+    assert "1 maps of Cardiomegaly show no place" in said
+    assert "2 maps of Pleural Effusion show no place" in said
+    writer.on_predict_start(trainer(), module())
+    writer.on_predict_batch_end(trainer(), module(), [film("a", 1)], None, 0)
+    writer.on_predict_epoch_end(trainer(), module())
+    assert "no place" not in capsys.readouterr().out
+
+
 def test_a_memory_that_somebody_was_withdrawn_from_is_not_made_anew(tmp_path: Path) -> None:
     writer = RegionMemoryWriter(folder=str(tmp_path))
     for _ in range(2):  # made anew without a word
