@@ -38,7 +38,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS
-from ammrg.memory.regions import Region, shows_place
+from ammrg.maps import shows_place
+from ammrg.memory.regions import Region
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.mining import mine_regions
 from benchmarks.agreement import check_gaps, gap

@@ -23,6 +23,8 @@ GROUND_UP = (
     "folds",
     "gathering",
     "sharding",
+    "maps",
+    "thresholds",
     "text",
     "metrics",
     "imaging",

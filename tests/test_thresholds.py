@@ -7,12 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from ammrg.imaging.panel import PRESENT, _draw_findings
+from ammrg.imaging.panel import PRESENT, _draw_film, _draw_findings
 from ammrg.metrics.classification import best_f1_threshold
 from ammrg.thresholds import is_predicted
 
@@ -58,3 +59,12 @@ def test_the_drawn_page_goes_by_the_rule() -> None:
     _draw_findings(axes, cast(Any, page))
     drawn = [to_hex(bar.get_facecolor()) for bar in axes.patches]  # from below: the last finding first
     assert [colour == to_hex(PRESENT) for colour in drawn] == [True, False]
+
+
+@pytest.mark.parametrize(("value", "crosses"), [(0.0, 0), (1.0, 0), (float("nan"), 0), (None, 1)])
+def test_a_map_that_shows_no_place_is_not_drawn(value: float | None, crosses: int) -> None:
+    axes = Figure().add_subplot()
+    heat = np.arange(16, dtype=np.float32).reshape(4, 4) if value is None else np.full((4, 4), value, np.float32)
+    _draw_film(axes, np.zeros((32, 32), np.uint8), heat, 0.0)
+    assert len(axes.lines) == crosses
+    assert len(axes.images) == 1 + crosses

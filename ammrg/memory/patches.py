@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.findings import ABNORMAL, NUM_FINDINGS, POSITIVE
-from ammrg.memory.regions import Region, inside, shows_place
+from ammrg.maps import shows_place
+from ammrg.memory.regions import Region, inside
 from ammrg.thresholds import is_predicted
 
 
@@ -31,7 +32,7 @@ def pick_patches(
     The map of every finding that is labelled positive is scaled to [0, 1] by its minimum and maximum and drawn at
     ``side`` x ``side`` pixels; of its ``patch`` x ``patch`` squares those with a mean above ``least`` are kept, the
     strongest first (ties: first in reading order). A map that shows no place
-    (:func:`ammrg.memory.regions.shows_place`) gives none. Scaling gives every other a peak, also where the finding was
+    (:func:`ammrg.maps.shows_place`) gives none. Scaling gives every other a peak, also where the finding was
     not predicted, and neighbouring squares are kept beside each other:
     :func:`ammrg.memory.regions.pick_regions` does neither.
 

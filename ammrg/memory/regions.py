@@ -9,11 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+from ammrg.maps import shows_place
 from ammrg.thresholds import is_predicted
 from ammrg.types import Box
-
-FLAT = 1e-5
-"""A map whose values differ by less than this share of the largest is the same everywhere, but for rounding."""
 
 
 class Region(NamedTuple):
@@ -44,7 +42,7 @@ class MinedFilm(NamedTuple):
     boxes: tuple[Box, ...] = ()
     """Known places on the film, where the data set has them."""
     flat: tuple[int, ...] = ()
-    """Those of the predicted whose map shows no place (:func:`shows_place`), and so gave no region."""
+    """Those of the predicted whose map shows no place (:func:`ammrg.maps.shows_place`), and so gave no region."""
 
 
 def pick_regions(
@@ -63,11 +61,11 @@ def pick_regions(
     """The regions of one film, by finding and then strongest first.
 
     A finding counts only where it is labelled positive *and* predicted above its threshold, and where its map shows a
-    place (:func:`shows_place`). Its peaks are the local maxima of its map (3x3 cells) with at least ``share`` of the
-    map's maximum. Around each, strongest first (ties: first in reading order), lies a window of ``window`` x ``window``
-    cells (cut off at the film's edge); a peak whose window would overlap one already taken is a near-duplicate and
-    dropped. The region's token is the mean of the window's tokens weighted by the map; its box bounds the window's
-    cells that reach ``share`` of the maximum, so it is as tight as the map is.
+    place (:func:`ammrg.maps.shows_place`). Its peaks are the local maxima of its map (3x3 cells) with at least
+    ``share`` of the map's maximum. Around each, strongest first (ties: first in reading order), lies a window of
+    ``window`` x ``window`` cells (cut off at the film's edge); a peak whose window would overlap one already taken is a
+    near-duplicate and dropped. The region's token is the mean of the window's tokens weighted by the map; its box
+    bounds the window's cells that reach ``share`` of the maximum, so it is as tight as the map is.
 
     Args:
         maps: ``[14 gh gw]``, >= 0 or not finite, any scale.
@@ -102,14 +100,6 @@ def pick_regions(
             box = _box(cells >= share * top, rows.start, columns.start, heat.shape, cell_shift)
             regions.append(Region(finding, box, float(probabilities[finding] * heat[row, column] / top), token))
     return regions
-
-
-def shows_place(maps: Tensor) -> Tensor:
-    """Which maps say where something is, bool of maps ``[.. gh gw]``: not those that are zero or the same everywhere
-    but for rounding (:data:`FLAT`), whose peaks would be the first cells in reading order, nor those with NaN or
-    infinity."""
-    low, high = maps.flatten(-2).aminmax(dim=-1)
-    return low.isfinite() & high.isfinite() & (high - low > FLAT * maps.flatten(-2).abs().amax(dim=-1))
 
 
 def _peaks(heat: Tensor, least: float, window: int) -> list[tuple[int, int]]:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ammrg.errors import SettingsError
 from ammrg.findings import NUM_FINDINGS
+from ammrg.maps import shows_place
 from ammrg.memory.crops import crop_films
 from ammrg.memory.patches import pick_patches
-from ammrg.memory.regions import Region, pick_regions, shows_place
+from ammrg.memory.regions import Region, pick_regions
 from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.disease_classifier import DiseaseClassifier
 
@@ -29,7 +30,7 @@ class Mined(NamedTuple):
     probabilities: Tensor
     """float32 ``[v 14]`` on the CPU."""
     shows_place: Tensor
-    """bool ``[v 14]`` on the CPU: see :func:`ammrg.memory.regions.shows_place`; the others' maps gave no region."""
+    """bool ``[v 14]`` on the CPU: see :func:`ammrg.maps.shows_place`; the others' maps gave no region."""
 
 
 def mine_regions(

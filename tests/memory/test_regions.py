@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ammrg.findings import NO_FINDING
-from ammrg.memory.regions import Region, pick_regions, shows_place
+from ammrg.maps import shows_place
+from ammrg.memory.regions import Region, pick_regions
 
 GRID = 8
 

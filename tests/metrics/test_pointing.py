@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ammrg.findings import NUM_FINDINGS
-from ammrg.metrics.pointing import PointingGame, pointing_scores
+from ammrg.metrics.pointing import PointingGame, peak_of, pointing_scores
 from ammrg.types import Box, StudyBatch
 
 
@@ -76,3 +76,11 @@ def test_without_a_box_there_is_no_case() -> None:
     game = PointingGame()
     game.update(torch.ones(1, NUM_FINDINGS, 2, 2), batch(torch.ones(1, NUM_FINDINGS), []))
     assert game.compute() is None
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, math.nan, math.inf])
+def test_a_map_that_shows_no_place_has_no_peak(value: float) -> None:
+    assert peak_of(torch.full((4, 4), value)).isnan().all()
+    heat = torch.zeros(4, 4)
+    heat[1, 2] = 1.0
+    assert peak_of(heat).tolist() == [2.5 / 4, 1.5 / 4]
