@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ammrg.errors import SettingsError
+
 if TYPE_CHECKING:
     from ammrg.networks.pretrained import Pretrained
 
@@ -37,6 +39,8 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--indication", default="", help="why the study was made, for a prompt that names it")
     options = parser.parse_args(argv)
+    if options.model and options.data:
+        raise SettingsError("--data is for --run: an exported model's memories were checked when it was written")
     from ammrg.imaging.reading import read_film
 
     for film in options.films:

@@ -637,6 +637,8 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     found = json.loads((run.root / "described" / "report.json").read_text())
     assert set(found["findings"]) == set(FINDINGS)
     assert (run.root / "described" / "panel.png").stat().st_size > 0
+    assert main(["describe", str(film), "--model", "exported", "--data", str(run.data)]) == 1
+    assert "--data is for --run" in capsys.readouterr().err
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1
     assert "film.png" in capsys.readouterr().err
