@@ -332,9 +332,9 @@ def test_a_finding_on_its_threshold_is_not_named_and_the_study_that_sets_one_is(
     assert not network.names(logits).any()
     network.naming_thresholds.copy_(logits[0].sigmoid().nextafter(torch.zeros(14)))
     assert network.names(logits).all()
-    probabilities = torch.linspace(0.1, 0.9, 5)[:, None].expand(-1, 14)
-    network.name_as_often(probabilities, torch.full((14,), 1.0))
-    assert network.names(torch.logit(probabilities, eps=1e-6)).all()
+    logits = torch.linspace(-2, 2, 5)[:, None].expand(-1, 14)
+    network.name_as_often(logits.sigmoid(), torch.full((14,), 1.0))
+    assert network.names(logits).all()
 
 
 def test_finding_tokens_start_as_the_words_of_the_finding(llm_folder: Path) -> None:
