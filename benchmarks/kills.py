@@ -119,12 +119,16 @@ def different(one: Path, other: Path) -> list[str]:
     found = [name for name in FILES if (one / RUN / name).read_bytes() != (other / RUN / name).read_bytes()]
     for name in CHECKPOINTS:
         first, second = tensors(one / RUN / name), tensors(other / RUN / name)
-        same = first.keys() == second.keys() and all(
-            torch.equal(value.nan_to_num(), second[key].nan_to_num()) for key, value in first.items()
-        )
+        same = first.keys() == second.keys() and all(identical(value, second[key]) for key, value in first.items())
         if not same:
             found.append(name)
     return found
+
+
+def identical(one: Tensor, other: Tensor) -> bool:
+    """Number for number; NaN is NaN, and nothing else."""
+    same = one.shape == other.shape and one.dtype == other.dtype
+    return same and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def trial(root: Path, kills: int, seed: int) -> tuple[list[Kill], dict[str, list[str]], float]:

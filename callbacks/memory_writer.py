@@ -15,6 +15,7 @@ from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.gathering import gather_once
 from ammrg.memory.bank import BankMeta, MemoryBank, bank_paths, load, save
 from ammrg.memory.editing import WITHDRAWN, merge_duplicates
+from ammrg.memory.held_out import Unchecked
 from ammrg.memory.regions import MinedFilm
 from ammrg.memory.selection import Method, ReportMethod, select, select_reports
 
@@ -56,7 +57,7 @@ class MemoryWriter(Callback):
             MemoryBankError: the memory that would be replaced is one.
         """
         try:
-            edits = load(path).meta.edits
+            edits = load(path, Unchecked("it is only asked what was withdrawn from it")).meta.edits
         except MemoryBankError:  # none there, or one that is broken and may well be made anew
             return
         if withdrawn := [edit.what for edit in edits if edit.what.startswith(WITHDRAWN)]:
@@ -148,7 +149,13 @@ class RegionMemoryWriter(MemoryWriter):
         )
         counts = Counter(region.finding for _, region in chosen)
         listed = ", ".join(f"{FINDINGS[i]} {counts[i]}" for i in sorted(counts))
-        self.write(trainer, bank, f"14 disease queries and {len(chosen)} of {len(mined)} regions mined ({listed})")
+        flat = Counter(finding for film in films for finding in film.flat)
+        said = "".join(
+            f"; {flat[i]} maps of {FINDINGS[i]} show no place (the same everywhere, or NaN) and gave none"
+            for i in sorted(flat)
+        )
+        summary = f"14 disease queries and {len(chosen)} of {len(mined)} regions mined ({listed}){said}"
+        self.write(trainer, bank, summary)
 
 
 class ReportMemoryWriter(MemoryWriter):

@@ -43,7 +43,7 @@ class MiningReport(Callback):
         if writer is None:
             raise SettingsError("trainer.callbacks: MiningReport needs a RegionMemoryWriter beside it")
         path = writer.bank_path(trainer)
-        bank = load(path)
+        bank = load(path, trainer.datamodule.prepared.held_out())  # type: ignore[attr-defined]
         folder = path.parent / "regions_report"
         folder.mkdir(parents=True, exist_ok=True)
         report = mining_report(writer.films, bank) | {

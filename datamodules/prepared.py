@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ammrg.errors import DataError
 from ammrg.findings import NUM_FINDINGS, check_labels
+from ammrg.memory.held_out import HeldOut
 from datamodules.format import CARD, INDEX, ROWS_PER_GROUP, VERSION, shard_name
 
 if TYPE_CHECKING:
@@ -158,6 +159,18 @@ class PreparedFolder:
                 np.arange(len(shards)) - np.repeat(starts, np.diff(starts, append=len(shards))),
             )
         return self._indices[split]
+
+    def held_out(self) -> HeldOut:
+        """The studies and patients of every split but ``train``: those that no memory may hold.
+
+        Raises:
+            DataError: no card, or an index that is missing, broken or not the card's.
+        """
+        indices = [self.index(split) for split in self.card["counts"] if split != "train"]
+        return HeldOut(
+            frozenset(study for index in indices for study in index.study_ids),
+            frozenset(subject for index in indices for subject in index.subject_ids) - {""},
+        )
 
     def fits(self) -> bool:
         """True where a memory map of all films, as large as the shards, may lie beside them: on this machine, in at

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ammrg.findings import FINDINGS
 from ammrg.memory import bank as banks
+from ammrg.memory.held_out import Unchecked
 from ammrg.networks.hopfield import HopfieldRetrieval
 
 BETAS = tuple(float(value) for value in torch.logspace(-2, 1, 19))
@@ -63,7 +64,7 @@ def memories(run: Path | None) -> list[Memory]:
     regions: list[Memory] = []
     path = run / "memory" / "regions" if run else None
     if path is not None and banks.bank_paths(path)[1].is_file():
-        bank = banks.load(path)
+        bank = banks.load(path, Unchecked("its patterns are plotted, nothing is evaluated"))
         owned = bank.region_findings >= 0
         patterns = F.layer_norm(bank.patterns[owned], (bank.width,))
         regions = [Memory("regions of a run", patterns, bank.region_findings[owned])]

@@ -12,6 +12,7 @@ from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.panel import CasePage, draw_case
 from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_generator import GeneratedReport, Leaned, ReportGenerator
+from ammrg.thresholds import is_predicted
 from ammrg.types import StudyBatch
 from datamodules.studies import StudyDataModule
 from experiments.data_sets import trained_on
@@ -35,7 +36,7 @@ def case_page(
         maps = activation_maps(classifier, batch.images[view : view + 1].clone(), method).maps[0]
     thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
     abnormal = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -report.findings[name])
-    shown = [name for name in abnormal if report.findings[name] >= thresholds[name]] or abnormal[:1]
+    shown = [name for name in abnormal if is_predicted(report.findings[name], thresholds[name])] or abnormal[:1]
     return CasePage(
         film=batch.images[view, 0].cpu().numpy(),
         maps={name: maps[FINDINGS.index(name)].detach().cpu().numpy().astype(np.float32) for name in shown},

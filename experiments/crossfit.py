@@ -56,9 +56,11 @@ def main(argv: Sequence[str]) -> int:
     folds = load_folds(paths, stage1)
     writer = memory_writer(options.checkpoint)
     data = data_of_stage1(stage1, options.checkpoint, options.data, options.batch)
+    held_out = data.prepared.held_out()
     mined = [
         banks.load(
             path.parents[1] / "memory" / "regions",
+            held_out,
             encoder_fingerprint=fold.fingerprint,
             data_fingerprint=fold.data_fingerprint,
         )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ammrg.errors import SettingsError
+
 if TYPE_CHECKING:
     from ammrg.networks.pretrained import Pretrained
 
@@ -30,8 +32,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
     )
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="with --run: prepared data whose split its memories are checked against; default: those of the training",
+    )
     parser.add_argument("--indication", default="", help="why the study was made, for a prompt that names it")
     options = parser.parse_args(argv)
+    if options.model and options.data:
+        raise SettingsError("--data is for --run: an exported model's memories were checked when it was written")
     from ammrg.imaging.reading import read_film
 
     for film in options.films:
@@ -45,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     from ammrg.networks import pretrained
 
     with Console(stderr=True).status("reading the model, checking its files"):
-        model = pretrained.load(options.model) if options.model else load_run(options.run)
+        model = pretrained.load(options.model) if options.model else load_run(options.run, options.data)
     described = Path("described") if options.model else options.run / "described"
     folder = options.out or described / options.films[0].stem
     describe(options.films, model, folder, options.lateral, options.indication)
@@ -61,6 +70,7 @@ def describe(
     from rich.table import Table
 
     from ammrg.imaging.panel import NOTICE, draw_case
+    from ammrg.thresholds import is_predicted
     from experiments.case_picture import case_page
     from experiments.data_sets import trained_on
     from experiments.distance_note import distance_note
@@ -96,7 +106,7 @@ def describe(
     for column in ("finding", "probability", "threshold", ""):
         table.add_column(column, justify="left" if column in ("finding", "") else "right")
     for name, value in report.findings.items():
-        present = value >= page.thresholds[name]
+        present = is_predicted(value, page.thresholds[name])
         table.add_row(
             name,
             f"{value:.2f}",

@@ -98,8 +98,9 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
             f"{run / 'reports.meta.json'}: the scored reports are of checkpoint {written_by}, but {checkpoint} is "
             f"{found}; write and score its own first (make scores)"
         )
-    model = load_run(run)
-    split = checked_split(model.network, data or said["datamodule_hyper_parameters"]["folder"], kept)
+    data = data or said["datamodule_hyper_parameters"]["folder"]
+    model = load_run(run, data)
+    split = checked_split(model.network, data, kept)
     named = model.network.identity["language_model"]
     in_folder = Path(named["name"]).is_dir()
     manifest = _read(run / "stage2" / "manifest.json")
@@ -156,8 +157,8 @@ def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -
     studies = {name: sorted(index.study_ids) for name, index in indices.items()}
     subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}
     for where, bank in (("region memory", network.visual_bank), ("report memory", network.report_bank)):
-        for name in indices if bank is not None else ():
-            check_leaks(bank, studies[name], subjects[name], where=where)
+        if bank is not None:
+            check_leaks(bank, prepared.held_out(), where=where)
     counts = {name: len(ids) for name, ids in studies.items()}
     return {"fingerprint": json_fingerprint([studies, subjects]), **counts}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ammrg.errors import CheckpointError
+from ammrg.errors import CheckpointError, DataError
+from ammrg.memory.held_out import HeldOut, Unchecked
 
 if TYPE_CHECKING:
     from ammrg.networks.pretrained import Pretrained
@@ -24,18 +25,45 @@ def best_checkpoint(run: Path) -> Path:
     return checkpoint
 
 
-def open_model(run: Path) -> ReportGeneration:
+def held_out_of(run: Path, data: str | None = None) -> HeldOut | Unchecked:
+    """Whom a run's memories must not hold: the evaluation studies of ``data``, else of the data it was trained on. Of a
+    run that was moved away from its data, the memories it was trained with were checked then; others are refused.
+
+    Raises:
+        CheckpointError: stage 2 is not there, or damaged.
+        DataError: no prepared data in ``data``.
+    """
+    from datamodules.prepared import PreparedFolder
+    from lightning_modules.stage1_checkpoint import read_checkpoint
+
+    folder = data or read_checkpoint(best_checkpoint(run))["datamodule_hyper_parameters"]["folder"]
+    try:
+        return PreparedFolder(folder).held_out()
+    except DataError as error:
+        if data is not None:
+            raise
+        why = f"the run's data are not to be had: {error}"
+        print(f"memories not checked against evaluation studies, only to be those of the training: {why}")
+        return Unchecked(why)
+
+
+def open_model(run: Path, held_out: HeldOut | Unchecked) -> ReportGeneration:
     """A run's best stage-2 network on the CPU, in evaluation; says which memories it reads.
+
+    Args:
+        run: its folder.
+        held_out: whom its memories must not hold, e.g. :func:`held_out_of`.
 
     A checkpoint names its banks and its stage 1 as they lay at training. Those in ``run`` go before: a run may be
     moved, and a copy, pruned since, is not to answer from the memories of the run it was copied from.
 
     Raises:
         CheckpointError: stage 2 is not there, damaged, or was trained with other memories.
-        MemoryBankError: a bank is missing or broken.
+        MemoryBankError: a bank is missing or broken, or holds an evaluation study.
     """
     checkpoint = best_checkpoint(run)  # before seconds of imports
     from ammrg.memory.bank import bank_paths
+    from lightning_modules.memory_guard import memories_without
     from lightning_modules.report_generation import ReportGeneration
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
@@ -44,9 +72,10 @@ def open_model(run: Path) -> ReportGeneration:
     own = {name: run / "memory" / path.name for name, path in paths.items()}
     own = {name: path for name, path in own.items() if bank_paths(path)[1].is_file()}
     parts = {**own, "stage1_checkpoint": own_stage1(run, recorded["stage1_checkpoint"])}
-    model = ReportGeneration.load_from_checkpoint(
-        checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in parts.items()}
-    ).eval()
+    with memories_without(held_out):
+        model = ReportGeneration.load_from_checkpoint(
+            checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in parts.items()}
+        ).eval()
     banks = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
     for name, path in (paths | own).items():
         if (bank := banks[name]) is not None:
@@ -60,15 +89,15 @@ def own_stage1(run: Path, recorded: str) -> Path:
     return own if own.is_file() else Path(recorded)
 
 
-def load_run(run: Path) -> Pretrained:
+def load_run(run: Path, data: str | None = None) -> Pretrained:
     """:func:`open_model` as what an exported folder gives too: with its decoding, how its films are read, its map
-    method, its data set, and how far a film lies from that."""
+    method, its data set, and how far a film lies from that; ``data`` as for :func:`held_out_of`."""
     from ammrg.imaging.processor import FilmProcessor
     from ammrg.networks.pretrained import Pretrained
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
-    model = open_model(run)
-    data = read_checkpoint(best_checkpoint(run)).get("datamodule_hyper_parameters", {})
+    model = open_model(run, held_out_of(run, data))
+    kept = read_checkpoint(best_checkpoint(run)).get("datamodule_hyper_parameters", {})
     model.network.decoding = dict(model.hparams["decoding"] or {})
-    processor = FilmProcessor(model.image_size, data.get("views", "all"))
+    processor = FilmProcessor(model.image_size, kept.get("views", "all"))
     return Pretrained(model.network, processor, model.cam, model.trained_on, model.film_distance)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,20 +13,23 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ammrg.errors import MemoryBankError
+from ammrg.errors import CheckpointError, DataError, MemoryBankError
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
 from ammrg.imaging.pattern_map import draw_pattern_map
 from ammrg.memory import bank as banks
 from ammrg.memory import neighbours
-from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory.bank import MemoryBank, bank_paths, banks_in, owners_mask
 from ammrg.memory.editing import extend
+from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label
 from datamodules.prepared import PreparedFolder
 from experiments.argument_types import positive
 from experiments.memory_withdrawal import prune
+from experiments.stage1_data import kept_setting
 
 BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
+TO_LOOK_AT = Unchecked("it is looked at, and nothing is evaluated with it")
 FOLDER_HELP = f"{BANK_HELP}, or the folder it lies in"
 
 
@@ -83,8 +87,10 @@ def main(argv: Sequence[str]) -> int:
         "--top", type=positive, default=5, metavar="K", help="strongest regions looked at; default %(default)s"
     )
 
+    data_help = "prepared data: refuse its validation and test studies"
+    checked.add_argument("--data", metavar="FOLDER", help=data_help)
+    merged.add_argument("--data", metavar="FOLDER", help=f"{data_help}; default: those of the run that BANK lies in")
     for command in (checked, merged):
-        command.add_argument("--data", metavar="FOLDER", help="prepared data: refuse its validation and test studies")
         command.add_argument("--stage1", type=Path, metavar="CKPT", help="stage-1 checkpoint that it must belong to")
 
     options = parser.parse_args(argv)
@@ -122,7 +128,7 @@ def show(path: Path, of: Sequence[str] = (), count: int = 3, picture: Path | Non
             )
         Console().print(listing(path))
         return
-    bank = banks.load(path)
+    bank = banks.load(path, TO_LOOK_AT)
     groups = finding_of_pattern(bank)
     console = Console()
     console.print(description(bank, path))
@@ -154,7 +160,7 @@ def listing(folder: Path) -> Table:
     for head in ("bank", "kind", "patterns", "studies", "fingerprint"):
         table.add_column(head, justify="right" if head in ("patterns", "studies") else "left", overflow="fold")
     for path in banks_in(folder):
-        bank = banks.load(path)
+        bank = banks.load(path, TO_LOOK_AT)
         studies = {study for owners in bank.study_ids for study in owners}
         table.add_row(str(path), bank.meta.kind, str(len(bank)), str(len(studies)), bank.fingerprint)
     return table
@@ -258,31 +264,25 @@ def named(bank: MemoryBank, row: int, groups: torch.Tensor) -> str:
 class Guards(NamedTuple):
     """What a bank is checked against."""
 
+    held_out: HeldOut | Unchecked
     encoder_fingerprint: str | None
     data_fingerprint: str | None
-    forbidden_studies: Collection[str]
-    forbidden_subjects: Collection[str]
 
 
 def guards(data: str | None, stage1: Path | None, kind: str) -> Guards:
     """Fingerprints and evaluation ids from prepared data and a stage-1 checkpoint, as far as they are given."""
-    studies: set[str] = set()
-    subjects: set[str] = set()
+    held_out: HeldOut | Unchecked = Unchecked("no prepared data were named")
     encoder = data_fingerprint = None
     if data is not None:
         folder = PreparedFolder(data)
-        data_fingerprint = folder.card["fingerprint"]
-        for split in set(folder.card["counts"]) - {"train"}:
-            index = folder.index(split)
-            studies.update(index.study_ids)
-            subjects.update(index.subject_ids)
+        data_fingerprint, held_out = folder.card["fingerprint"], folder.held_out()
     if stage1 is not None:
         from lightning_modules.stage1_checkpoint import load_stage1  # seconds to import
 
         found = load_stage1(stage1)
         encoder = found.fingerprint if kind == "regions" else None
         data_fingerprint = data_fingerprint or found.data_fingerprint
-    return Guards(encoder, data_fingerprint, studies, subjects)
+    return Guards(held_out, encoder, data_fingerprint)
 
 
 def check(path: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
@@ -291,19 +291,28 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
     Raises:
         MemoryBankError: what :func:`ammrg.memory.bank.load` refuses.
     """
-    kind = banks.load(path).meta.kind
+    kind = banks.load(path, TO_LOOK_AT).meta.kind
     given = guards(data, stage1, kind)
     bank = banks.load(path, **given._asdict())
     encoder = given.encoder_fingerprint
     if kind == "reports":
         encoder = f"{bank.meta.encoder_fingerprint}, of a text encoder: no checkpoint has it; merge compares two banks'"
+    none = "none of {} owns a pattern"
+    studies = patients = ""
+    if isinstance(given.held_out, HeldOut):
+        studies, patients = (none.format(len(ids)) for ids in given.held_out)
     console = Console()
     console.print(f"{bank_paths(path)[1]}: whole, {len(bank)} patterns, fingerprint {bank.fingerprint}", soft_wrap=True)
     for guard, against in (
-        ("evaluation studies", f"none of {len(given.forbidden_studies)} owns a pattern" if data else ""),
-        ("evaluation patients", f"none of {len(given.forbidden_subjects)} owns a pattern" if data else ""),
+        ("evaluation studies", studies),
+        ("evaluation patients", patients),
         ("data", given.data_fingerprint or ""),
         ("encoder", encoder or ""),
+        *(
+            (("their text is another's", recallable_texts(bank, PreparedFolder(data))),)
+            if data and kind == "reports"
+            else ()
+        ),
     ):
         console.print(
             f"  {guard}: {against or 'not checked (--data and --stage1 say against what)'}",
@@ -313,21 +322,52 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
     return bank
 
 
+def recallable_texts(bank: MemoryBank, folder: PreparedFolder) -> str:
+    """Of each split, how many studies may recall their report's very text because another patient's report says the
+    same (``exclude_self: patient``, as everywhere by default): in training as in evaluation, or a network learns to
+    copy what it will not find."""
+    row_of = {text: row for row, text in enumerate(bank.texts)}
+    told = []
+    for split in folder.card["counts"]:
+        index = folder.index(split)
+        known = [i for i, report in enumerate(index.reports) if report in row_of]
+        masks = owners_mask(bank, [index.study_ids[i] for i in known], [index.subject_ids[i] for i in known], "patient")
+        found = sum(bool(mask[row_of[index.reports[i]]]) for i, mask in zip(known, masks, strict=True))
+        told.append(f"{split} {found} of {len(index.reports)} ({found / len(index.reports):.1%})")
+    return ", ".join(told)
+
+
 def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
     """Write the bank with the other's new studies, where no guard refuses either.
 
     Raises:
-        MemoryBankError: banks that do not fit, what :func:`ammrg.memory.bank.load` refuses of the first, or an
-            evaluation study among the owners of the second; nothing is written then.
+        MemoryBankError: banks that do not fit, what :func:`ammrg.memory.bank.load` refuses of the first, an evaluation
+            study among the owners of the second, or no prepared data to tell; nothing is written then.
     """
-    given = guards(data, stage1, banks.load(path).meta.kind)
-    bank, added = banks.load(path, **given._asdict()), banks.load(other)
-    banks.check_leaks(added, given.forbidden_studies, given.forbidden_subjects, where=str(bank_paths(other)[1]))
+    before = banks.load(path, TO_LOOK_AT)
+    given = guards(data or data_of_bank(path, before), stage1, before.meta.kind)
+    bank, added = banks.load(path, **given._asdict()), banks.load(other, given.held_out)
     merged = extend(bank, added)
     banks.save(merged, out)
     back = banks.load(out, **given._asdict())
     print(f"{bank_paths(out)[0]}: {merged.meta.edits[-1].what}")
     print(f"fingerprint {bank.fingerprint} -> {back.fingerprint}, {len(bank)} -> {len(back)} patterns")
-    if data is None:
-        print("not checked against any evaluation split (--data FOLDER); stage 2 checks it when it loads")
     return back
+
+
+def data_of_bank(path: Path, bank: MemoryBank) -> str:
+    """The prepared data of the run in whose ``memory`` folder a bank lies, as the run's settings name them.
+
+    Raises:
+        MemoryBankError: they cannot be found, or are not those that the bank belongs to.
+    """
+    run = bank_paths(path)[1].absolute().parent.parent
+    for stage in ("stage2", "memory", "stage1"):
+        with suppress(CheckpointError, DataError):  # this stage does not say, or says wrong
+            folder: str = kept_setting(run / stage / "best.ckpt", "data", "init_args", "folder")
+            if PreparedFolder(folder).card["fingerprint"] == bank.meta.data_fingerprint:
+                return folder
+    raise MemoryBankError(
+        f"{bank_paths(path)[1]}: lies in no run whose data (fingerprint {bank.meta.data_fingerprint}) are here; name "
+        "the prepared data with --data FOLDER, so that none of their validation and test studies come into the memory"
+    )

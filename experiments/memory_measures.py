@@ -13,7 +13,6 @@ from rich.table import Table
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import FINDINGS
-from ammrg.memory.bank import check_leaks
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
 from datamodules.studies import StudyDataModule
 from experiments import score
@@ -33,8 +32,11 @@ def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
 
     Raises:
         CheckpointError: stage 2 is not there, or damaged.
+        DataError: its data are not there.
+        MemoryBankError: a memory holds one of their evaluation studies.
     """
-    return open_model(run), data_of_run(run)
+    datamodule = data_of_run(run)
+    return open_model(run, datamodule.prepared.held_out()), datamodule
 
 
 def data_of_run(run: Path) -> StudyDataModule:
@@ -63,9 +65,6 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
     network, bank = model.network, model.network.visual_bank
     if bank is None:
         raise SettingsError(f"{run}: its visual memory is off; there are no associations with regions")
-    if split != "train":
-        studies, subjects = datamodule.ids(split)
-        check_leaks(bank, studies, subjects, where=f"visual memory of {run}")
     datamodule.predict_split = split
     counts = []
     with torch.inference_mode():

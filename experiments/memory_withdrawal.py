@@ -17,6 +17,9 @@ from ammrg.errors import MemoryBankError
 from ammrg.memory import bank as banks
 from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
 from ammrg.memory.editing import withdraw
+from ammrg.memory.held_out import Unchecked
+
+TO_PRUNE = Unchecked("studies are taken out of it, which also mends a leak")
 
 
 class Proof(NamedTuple):
@@ -51,7 +54,7 @@ def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path
         raise MemoryBankError("prune: name whom to drop: --study ID or --patient ID")
     whole_folder = path.is_dir()
     sources = (banks_around(path) if out is None else banks_in(path)) if whole_folder else [bare(path)]
-    before = {source: banks.load(source) for source in sources}
+    before = {source: banks.load(source, TO_PRUNE) for source in sources}
     check_known(before, path, studies, patients)
     after = {source: withdraw(bank, studies, patients) for source, bank in before.items()}
     for source, bank in after.items():
@@ -71,7 +74,7 @@ def prune(path: Path, studies: Sequence[str], patients: Sequence[str], out: Path
         if target == source:
             remove_pages(source)
         banks.save(after[source], target)
-        back = banks.load(target)
+        back = banks.load(target, TO_PRUNE)
         found[target] = proof(before[source], back, target, gone, patients)
         tell(before[source], back, target, found[target], studies, patients)
     if traces := [str(target) for target, left in found.items() if not left.is_gone]:
@@ -233,7 +236,7 @@ def tell_what_is_left(
     left = []
     for path in sorted(set(around) - set(found)):
         try:
-            bank = banks.load(path)
+            bank = banks.load(path, TO_PRUNE)
         except MemoryBankError as error:
             left.append(f"not looked into: {error}")
             continue

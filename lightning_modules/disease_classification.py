@@ -35,6 +35,7 @@ from ammrg.networks.finding_loss import LossKind, finding_loss, prevalence, trai
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
 from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
+from ammrg.thresholds import is_predicted
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
@@ -506,7 +507,7 @@ class DiseaseClassification(LightningModule):
     def predict_step(self, batch: StudyBatch, index: int) -> list[MinedFilm]:
         """The regions of every film of the batch, tokens on the CPU in float32."""
         with torch.autocast(self.device.type, enabled=False):
-            mined, probabilities = mine_regions(
+            mined, probabilities, shows = mine_regions(
                 self.classifier,
                 batch.images,
                 batch.labels[batch.study_of_view],
@@ -515,7 +516,7 @@ class DiseaseClassification(LightningModule):
                 region_tokens=self.hparams["region_tokens"],
                 **(self.hparams["regions"] or {}),
             )
-        above = (probabilities > self.classifier.thresholds.cpu()).tolist()
+        above = is_predicted(probabilities, self.classifier.thresholds.cpu())
         films: list[MinedFilm] = []
         for film, study in enumerate(batch.study_of_view.tolist()):
             same_study = film > 0 and int(batch.study_of_view[film - 1]) == study
@@ -528,8 +529,9 @@ class DiseaseClassification(LightningModule):
                     view,
                     mined[film],
                     positive,
-                    tuple(i for i in positive if above[film][i]),
+                    tuple(i for i in positive if above[film, i]),
                     tuple(box._replace(view=view) for box in batch.boxes if box.view == film),
+                    tuple(i for i in positive if above[film, i] and not shows[film, i]),
                 )
             )
         return films

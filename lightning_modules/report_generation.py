@@ -13,10 +13,11 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ammrg.errors import CheckpointError, SettingsError
+from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.findings import POSITIVE
 from ammrg.gathering import gather_once, weight_of_mean
 from ammrg.memory import bank
+from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
@@ -30,6 +31,7 @@ from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import StudyBatch
 from lightning_modules.cross_fitting import load_cross_fit
+from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.report_settings import check_settings, frozen_parts
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
@@ -65,7 +67,7 @@ class ReportGeneration(LightningModule):
         gradient_checkpointing: see :class:`LanguageModel`.
         revision: hub revision of the LLM.
         network: switches of :class:`ReportGenerator` (streams on or off, Hopfield settings, pooling, markers).
-        exclude_self: whose own patterns a study may not recall, in training and after.
+        exclude_self: whose own patterns a study may not recall, in training and after; see docs/memory.md.
         instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
             words) and ``{indication}``.
         named_findings: which findings ``{findings}`` names in training: the ``predicted`` ones, as always elsewhere, or
@@ -107,7 +109,7 @@ class ReportGeneration(LightningModule):
         gradient_checkpointing: bool = False,
         revision: str | None = None,
         network: dict[str, Any] | None = None,
-        exclude_self: Literal["study", "patient", "none"] = "patient",
+        exclude_self: Literal["study", "patient", "shared", "none"] = "patient",
         instruction: str = INSTRUCTION,
         named_findings: Literal["predicted", "labels"] = "predicted",
         naming_thresholds: Literal["f1", "prevalence"] = "f1",
@@ -140,6 +142,8 @@ class ReportGeneration(LightningModule):
         self.film_cache = FilmCache(cache_films) if cache_films else None
         self.cross_fit: CrossFit | None = None
         self.generator: ReportGenerator | None = None
+        self.held_out: HeldOut | Unchecked | None = None
+        """Whom its memories were found not to hold, or why they were not looked through; None before they are read."""
         self.memories: Memories = "own"
         """Guard: write reports with another study's memories, or with one or both silenced."""
         self.written: list[tuple[str, Written]] = []
@@ -162,16 +166,16 @@ class ReportGeneration(LightningModule):
         self.image_size, self.cam, self.restricted_origin = stage1.image_size, stage1.cam, stage1.restricted
         self.trained_on, self.film_distance = stage1.dataset, stage1.distance
         self.check_data(stage1)
-        forbidden = self.evaluation_ids()
+        self.held_out = given() if self.data is None else self.data.prepared.held_out()
         visual_bank = bank.load(
             settings["regions_memory"],
+            self.held_out,
             encoder_fingerprint=stage1.fingerprint,
             data_fingerprint=stage1.data_fingerprint,
-            **forbidden,
         )
         if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
             self.cross_fit = load_cross_fit(settings["cross_fit"], stage1, visual_bank)
-        report_bank = bank.load(settings["reports_memory"], data_fingerprint=stage1.data_fingerprint, **forbidden)
+        report_bank = bank.load(settings["reports_memory"], self.held_out, data_fingerprint=stage1.data_fingerprint)
         self.generator = ReportGenerator(
             stage1.classifier,
             LanguageModel(
@@ -221,19 +225,6 @@ class ReportGeneration(LightningModule):
                 f"{stage1.data_fingerprint}, but the prepared data have fingerprint {found}; train stage 1 on them, or "
                 "prepare its data again"
             )
-
-    def evaluation_ids(self) -> dict[str, set[str]]:
-        """Ids no bank may hold, wherever a data set is at hand to name them."""
-        datamodule = self.data
-        if datamodule is None:
-            return {}
-        studies: set[str] = set()
-        subjects: set[str] = set()
-        for split in ("val", "test"):
-            study_ids, subject_ids = datamodule.ids(split)
-            studies.update(study_ids)
-            subjects.update(subject_ids)
-        return {"forbidden_studies": studies, "forbidden_subjects": subjects}
 
     @property
     def network(self) -> ReportGenerator:
@@ -484,6 +475,11 @@ class ReportGeneration(LightningModule):
         bank = {"visual_memory": self.network.visual_bank, "report_memory": self.network.report_bank}.get(memory)
         if bank is None or fingerprint is None or not bank.descends_from(fingerprint):
             return False
+        if isinstance(self.held_out, Unchecked):  # what came in since has been seen by no guard
+            raise MemoryBankError(
+                f"{memory} was edited since this checkpoint was trained, and cannot be checked ({self.held_out.why}); "
+                "name the prepared data with --data FOLDER"
+            )
         edit = bank.meta.edits[-1].what
         rank_zero_only(print)(
             f"{memory} was edited since this checkpoint was trained ({edit}); going on with it as it is"

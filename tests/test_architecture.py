@@ -24,6 +24,8 @@ GROUND_UP = (
     "gathering",
     "ids",
     "sharding",
+    "maps",
+    "thresholds",
     "text",
     "metrics",
     "imaging",

@@ -16,6 +16,7 @@ import torch
 
 from ammrg.memory.bank import load
 from experiments.__main__ import main
+from tests.unchecked import UNCHECKED
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -136,7 +137,7 @@ def test_ddp_learns_the_same_weights(runs: tuple[Path, Path], stage: str) -> Non
 
 def test_ddp_mines_the_same_memories(runs: tuple[Path, Path]) -> None:
     for kind in ("regions", "reports"):
-        one, two = (load(run / "memory" / kind) for run in runs)
+        one, two = (load(run / "memory" / kind, UNCHECKED) for run in runs)
         assert one.study_ids == two.study_ids
         torch.testing.assert_close(one.patterns, two.patterns, atol=5e-3, rtol=5e-3)
 
@@ -184,7 +185,7 @@ def test_ddp_sharded_learns_and_goes_on_as_one_process(runs: tuple[Path, Path]) 
     assert scores[0].keys() == scores[1].keys()
 
     experiments("predict", "-c", f"{run}/stage1/config.yaml", f"--ckpt_path={run}/stage1/best.ckpt")
-    banks = [load(folder / "memory" / "regions") for folder in (runs[0], run)]
+    banks = [load(folder / "memory" / "regions", UNCHECKED) for folder in (runs[0], run)]
     assert banks[0].study_ids == banks[1].study_ids
 
     last.unlink()  # what is left is of a step before

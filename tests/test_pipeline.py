@@ -25,6 +25,7 @@ from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
 from ammrg.memory import bank as banks
+from ammrg.memory.bank import BankEdit
 from ammrg.networks import pretrained
 from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
@@ -33,12 +34,13 @@ from datamodules.sources.phantom import draw_study
 from experiments.__main__ import STOPPED, main
 from experiments.ablate import told
 from experiments.export import checked_split
-from experiments.finished_run import open_model
+from experiments.finished_run import held_out_of, open_model
 from experiments.run_lock import locked
 from experiments.stage1_data import data_of_stage1
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import load_stage1
+from tests.unchecked import UNCHECKED
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 
@@ -136,9 +138,12 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
     assert [sorted(shares) for shares in card["explained_on_val"]] == [["queries", "raw_tokens", "tokens"]] * 2
     assert all(share <= 1 for shares in card["explained_on_val"] for share in shares.values())
 
-    joined, parts = banks.load(memory), [banks.load(folds / f"fold-{fold}" / "memory" / "regions") for fold in range(2)]
-    assert joined.meta.encoder_fingerprint == banks.load(run.memory / "regions").meta.encoder_fingerprint
-    assert torch.equal(joined.patterns[:14], banks.load(run.memory / "regions").patterns[:14])
+    joined, parts = (
+        banks.load(memory, UNCHECKED),
+        [banks.load(folds / f"fold-{fold}" / "memory" / "regions", UNCHECKED) for fold in range(2)],
+    )
+    assert joined.meta.encoder_fingerprint == banks.load(run.memory / "regions", UNCHECKED).meta.encoder_fingerprint
+    assert torch.equal(joined.patterns[:14], banks.load(run.memory / "regions", UNCHECKED).patterns[:14])
     for fold, part in enumerate(parts):
         assert {fold_of(subject, 2) for owners in part.subject_ids for subject in owners} == {fold}
     assert len(joined) > 14
@@ -337,10 +342,10 @@ def test_a_run_may_be_moved(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere"
     run.folder.rename(place)
     try:
-        model = open_model(place)
+        model = open_model(place, held_out_of(place))
     finally:
         place.rename(run.folder)
-    assert model.network.identity == open_model(run.folder).network.identity
+    assert model.network.identity == open_model(run.folder, held_out_of(run.folder)).network.identity
 
 
 def test_weights_that_are_trained_are_held_in_float32(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -541,7 +546,7 @@ def test_a_test_study_slipped_into_a_memory_is_refused(
     other = Run(run.root, f"leak_{bank}_{owner}")
     for part in ("memory", "stage1"):
         shutil.copytree(run.folder / part, other.folder / part)
-    memory = banks.load(other.memory / bank)
+    memory = banks.load(other.memory / bank, UNCHECKED)
     leaked = run.lines()[3]["study_id" if owner == "study_ids" else "subject_id"]
     row = next(row for row, owners in enumerate(memory.study_ids) if owners)
     owners = list(getattr(memory, owner))
@@ -553,6 +558,77 @@ def test_a_test_study_slipped_into_a_memory_is_refused(
     assert str(leaked) in message
 
 
+def leaked_into(memory: Path, bank: str, study: str, patient: str) -> None:
+    """Put an evaluation study into a memory as a merge does, so that a trained network takes it as its own, edited."""
+    before = banks.load(memory / bank, UNCHECKED)
+    row = next(row for row, owners in enumerate(before.study_ids) if owners)
+    owners = {name: list(getattr(before, name)) for name in ("study_ids", "subject_ids")}
+    owners["study_ids"][row] += (study,)
+    owners["subject_ids"][row] += (patient,)
+    meta = dataclasses.replace(before.meta, edits=(BankEdit(before.fingerprint, "merged with another"),))
+    after = dataclasses.replace(before, meta=meta, **{name: tuple(rows) for name, rows in owners.items()})
+    banks.save(after, memory / bank)
+
+
+@pytest.mark.parametrize("bank", ["regions", "reports"])
+def test_every_command_refuses_a_memory_with_a_test_study(
+    run: Run, bank: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Run(run.root, f"every_{bank}")
+    shutil.copytree(run.folder, other.folder)
+    for config in (other.stage2 / "config.yaml", other.memory / "config.yaml"):
+        config.write_text(config.read_text().replace(str(run.folder), str(other.folder)))
+    line = run.lines()[3]
+    leaked_into(other.memory, bank, str(line["study_id"]), str(line["subject_id"]))
+    place, film, out = str(other.folder), run.root / "leak.png", str(other.folder / "out")
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    path, clean = str(other.memory / bank), str(run.memory / bank)
+    commands = [
+        ["guards", place, "--only", "memory_off"],
+        ["memory", "compare", place],
+        ["memory", "associations", place, "--split", "train"],
+        ["memory", "check", path, "--data", str(run.data)],
+        ["memory", "merge", path, clean, "--out", out],
+        ["memory", "merge", clean, path, "--out", out],
+        ["describe", str(film), "--run", place, "--out", out],
+        ["export", place, "--out", out],
+        ["predict", "-c", f"{other.stage2}/config.yaml", f"--ckpt_path={other.stage2}/best.ckpt"],
+        ["test", "-c", f"{other.stage2}/config.yaml", f"--ckpt_path={other.stage2}/best.ckpt"],
+        ["validate", "-c", f"{other.stage2}/config.yaml", f"--ckpt_path={other.stage2}/best.ckpt"],
+    ]
+    before = {name: (other.folder / name).read_bytes() for name in ("reports.jsonl", "scores.json")}
+    for words in commands:
+        capsys.readouterr()
+        assert main(words) == 1, words
+        message = capsys.readouterr().err
+        assert (
+            f"{bank}.json: holds patterns of 1 studies of the validation or test split: {line['study_id']}" in message
+        )
+        assert not Path(out).exists(), words
+        assert not Path(out).with_suffix(".json").exists(), words
+    assert before == {name: (other.folder / name).read_bytes() for name in before}
+
+
+def test_a_run_away_from_its_data_takes_the_memories_of_its_training_alone(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, film = Run(run.root, "away"), run.root / "away.png"
+    shutil.copytree(run.folder, other.folder)
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    describe = ["describe", str(film), "--run", str(other.folder), "--out", str(other.folder / "described")]
+    hidden = run.data.rename(run.root / "elsewhere")
+    try:
+        assert main(describe) == 0
+        assert "only to be those of the training" in capsys.readouterr().out
+        leaked_into(other.memory, "reports", "nobody_knows", "nobody")
+        assert main(describe) == 1
+        assert "cannot be checked" in (said := capsys.readouterr().err)
+        assert "name the prepared data with --data FOLDER" in said
+        assert main([*describe, "--data", str(hidden)]) == 0  # it is none of the evaluation studies
+    finally:
+        hidden.rename(run.data)
+
+
 def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     film = run.root / "film.png"
     film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
@@ -561,6 +637,8 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     found = json.loads((run.root / "described" / "report.json").read_text())
     assert set(found["findings"]) == set(FINDINGS)
     assert (run.root / "described" / "panel.png").stat().st_size > 0
+    assert main(["describe", str(film), "--model", "exported", "--data", str(run.data)]) == 1
+    assert "--data is for --run" in capsys.readouterr().err
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1
     assert "film.png" in capsys.readouterr().err
@@ -605,10 +683,10 @@ def test_a_withdrawn_patient_leaves_a_trained_run_usable(run: Run, capsys: pytes
 def test_a_copied_run_answers_from_its_own_memories(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     copy = Run(run.root, "copied")
     shutil.copytree(run.folder, copy.folder)
-    whole = banks.load(run.memory / "regions")
+    whole = banks.load(run.memory / "regions", UNCHECKED)
     patient = next(ids[0] for ids in whole.subject_ids if ids)
     assert main(["memory", "prune", str(copy.memory), "--patient", patient]) == 0
-    pruned = banks.load(copy.memory / "regions").fingerprint
+    pruned = banks.load(copy.memory / "regions", UNCHECKED).fingerprint
     assert pruned != whole.fingerprint
     capsys.readouterr()
     assert main(["memory", "associations", str(copy.folder), "--split", "train", "--top", "1"]) == 0
@@ -795,7 +873,7 @@ def test_an_export_of_restricted_data_stays_here(run: Run, capsys: pytest.Captur
     assert "CC BY-NC-ND" in card
     assert "Ids and texts are left out of the memories" in card
     for name in ("regions", "reports"):
-        bank = banks.load(folder / "memory" / name)
+        bank = banks.load(folder / "memory" / name, UNCHECKED)
         assert not any((*bank.study_ids, *bank.subject_ids, *bank.texts))
     network = ReportGenerator.from_pretrained(folder)
     data = PhantomDataModule(str(run.data), image_size=pretrained.load(folder).processor.image_size, num_workers=0)

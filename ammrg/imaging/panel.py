@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from ammrg.maps import shows_place
+from ammrg.thresholds import is_predicted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,12 +73,12 @@ def draw_case(page: CasePage, path: Path) -> Path:
 
 
 def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None, shift: float) -> None:
-    """The film, with a map laid over it (scaled to its own maximum) and a cross at its peak."""
+    """The film, with a map that shows a place laid over it (scaled to its own maximum) and a cross at its peak."""
     height, width = film.shape
     whole = (0, width, height, 0)
     axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=whole)
     axes.set_axis_off()
-    if heat is None:
+    if heat is None or not shows_place(torch.from_numpy(heat)):
         return
     scaled = heat / max(float(heat.max()), 1e-12)
     right, down = shift * width / heat.shape[1], shift * height / heat.shape[0]
@@ -91,7 +95,8 @@ def _draw_findings(axes: Axes, page: CasePage) -> None:
     names = list(page.probabilities)[::-1]
     values = [page.probabilities[name] for name in names]
     limits = [page.thresholds[name] for name in names]
-    colours = [PRESENT if value >= limit else "#b9c2cc" for value, limit in zip(values, limits, strict=True)]
+    passed = map(is_predicted, values, limits)
+    colours = [PRESENT if is_present else "#b9c2cc" for is_present in passed]
     axes.barh(names, values, color=colours)
     axes.scatter(limits, names, marker="|", color="black", s=50, zorder=3)
     axes.set_xlim(0, 1)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from ammrg.atomic import as_new_files
 from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.fingerprints import file_fingerprint, json_fingerprint, tensors_fingerprint
+from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.memory.owners import Exclude, OwnerIndex
 
 FORMAT = "ammrg-memory-bank"
@@ -137,7 +138,7 @@ class MemoryBank:
 
     @cached_property
     def owner_index(self) -> OwnerIndex:
-        """Sole owners, ready for masks."""
+        """Owners, ready for masks."""
         return OwnerIndex(self.study_ids, self.subject_ids)
 
     @cached_property
@@ -189,35 +190,35 @@ def owners_mask(bank: MemoryBank, study_ids: Sequence[str], subject_ids: Sequenc
     return bank.owner_index.mask(study_ids, subject_ids, exclude)
 
 
-def check_leaks(
-    bank: MemoryBank,
-    forbidden_studies: Collection[str] = (),
-    forbidden_subjects: Collection[str] = (),
-    *,
-    where: str = "memory bank",
-) -> None:
-    """Refuses a bank that holds a pattern of an evaluation study or of its patient.
+def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory bank") -> None:
+    """Refuses a bank that holds a pattern of an evaluation study or of its patient, or that does not say whose its
+    patterns are.
 
     Args:
         bank: the bank; every owner of a merged pattern counts.
-        forbidden_studies: ids of the validation and test studies.
-        forbidden_subjects: ids of their patients; an empty id is an unknown patient and matches nothing.
+        held_out: the validation and test studies and their patients.
         where: what to call the bank in the message.
 
     Raises:
         MemoryBankError: with the first ids and how many there are.
     """
     for noun, owned, forbidden in (
-        ("studies", bank.study_ids, forbidden_studies),
-        ("patients", bank.subject_ids, forbidden_subjects),
+        ("studies", bank.study_ids, held_out.studies),
+        ("patients", bank.subject_ids, held_out.subjects),
     ):
-        leaked = sorted(({name for ids in owned for name in ids} & set(forbidden)) - {""})
+        leaked = sorted(({name for ids in owned for name in ids} & forbidden) - {""})
         if leaked:
             raise MemoryBankError(
                 f"{where}: holds patterns of {len(leaked)} {noun} of the validation or test split: {_named(leaked)}. "
                 "A memory may only hold training studies: build it again from the training split "
                 "(or, where a split was changed since, prepare the data and build everything after it again)"
             )
+    nobodys = len(bank) - int(bank.is_owned.sum())
+    if nobodys > (NUM_FINDINGS if bank.meta.kind == "regions" else 0):
+        raise MemoryBankError(
+            f"{where}: does not say whose {nobodys} of its {len(bank)} patterns are (ids were left out of it), so that "
+            "nobody can tell whether evaluation studies are among them; use the bank of the run it was exported from"
+        )
 
 
 def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
@@ -278,25 +279,25 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
 
 def load(
     path: str | os.PathLike[str],
+    held_out: HeldOut | Unchecked,
     *,
     encoder_fingerprint: str | None = None,
     data_fingerprint: str | None = None,
-    forbidden_studies: Collection[str] = (),
-    forbidden_subjects: Collection[str] = (),
 ) -> MemoryBank:
     """Reads a bank and checks all of it.
 
     Args:
         path: the bank's path, without suffix or with either file's.
+        held_out: whom the bank must not hold; where nobody can be named, why. Whoever writes or scores reports with
+            the bank names them.
         encoder_fingerprint: of the encoder in use; None: not checked (where reports are recalled, no text encoder is
             in use).
         data_fingerprint: of the prepared data in use; None: not checked.
-        forbidden_studies: ids of the validation and test studies, wherever a split is known.
-        forbidden_subjects: ids of their patients.
 
     Raises:
         MemoryBankError: a file missing or broken, another format version, encoder or data set, another split than
-            ``train``, an empty bank, content out of range or not of its kind, or an evaluation study among the owners.
+            ``train``, an empty bank, content out of range or not of its kind, or, with ``held_out``, an evaluation
+            study among the owners or no owners at all.
     """
     tensors_path, json_path = bank_paths(path)
     where = str(json_path)
@@ -339,7 +340,8 @@ def load(
                 f"{where}: {field}_fingerprint is {found}, but the {field} in use is {wanted}. "
                 f"Its patterns belong to another {field}: build the memory again for this one, or point to the other"
             )
-    check_leaks(bank, forbidden_studies, forbidden_subjects, where=where)
+    if isinstance(held_out, HeldOut):
+        check_leaks(bank, held_out, where=where)
     return bank
 
 

@@ -31,6 +31,7 @@ def mining_report(films: Sequence[MinedFilm], bank: MemoryBank) -> dict[str, Any
         last four over the findings that have them. Of each finding:
 
         - ``positive_studies``, ``positive_films``: labelled with it; ``predicted_films``: and predicted on the film;
+          ``flat_films``: and predicted, but with a map that shows no place, so that it gave no region;
         - ``mined_studies``, ``mined_regions``; ``coverage``: mined_studies / positive_studies, None without any;
         - ``stored_studies``, ``stored_regions``;
         - ``farthest``, ``mean_distance``: of the mined regions to the nearest stored one, as retrieval sees them
@@ -61,6 +62,7 @@ def mining_report(films: Sequence[MinedFilm], bank: MemoryBank) -> dict[str, Any
             "positive_studies": len(positive),
             "positive_films": sum(finding in film.positive for film in films),
             "predicted_films": sum(finding in film.predicted for film in films),
+            "flat_films": sum(finding in film.flat for film in films),
             "mined_studies": len(found),
             "mined_regions": len(mined),
             "coverage": len(found & positive) / len(positive) if positive else None,

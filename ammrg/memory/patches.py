@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.findings import ABNORMAL, NUM_FINDINGS, POSITIVE
+from ammrg.maps import shows_place
 from ammrg.memory.regions import Region, inside
+from ammrg.thresholds import is_predicted
 
 
 def pick_patches(
@@ -29,12 +31,13 @@ def pick_patches(
 
     The map of every finding that is labelled positive is scaled to [0, 1] by its minimum and maximum and drawn at
     ``side`` x ``side`` pixels; of its ``patch`` x ``patch`` squares those with a mean above ``least`` are kept, the
-    strongest first. A map that is the same everywhere gives none. Scaling gives every map a peak, also where the
-    finding was not predicted, and neighbouring squares are kept beside each other:
+    strongest first (ties: first in reading order). A map that shows no place
+    (:func:`ammrg.maps.shows_place`) gives none. Scaling gives every other a peak, also where the finding was
+    not predicted, and neighbouring squares are kept beside each other:
     :func:`ammrg.memory.regions.pick_regions` does neither.
 
     Args:
-        maps: ``[14 gh gw]``, finite, any scale.
+        maps: ``[14 gh gw]``, any scale.
         tokens: ``[gh*gw q]``; a patch's token is that of the cell its centre lies in.
         labels, probabilities, thresholds: ``[14]``, as for :func:`ammrg.memory.regions.pick_regions`.
         side: must be a multiple of ``patch``, in pixels.
@@ -51,16 +54,14 @@ def pick_patches(
             f"side ({side}) must be a multiple of patch ({patch}), least ({least}) in (0, 1), per_finding "
             f"({per_finding}) at least 1"
         )
-    wanted = labels == POSITIVE
+    wanted = (labels == POSITIVE) & shows_place(maps)
     if predicted_only:
-        wanted = wanted & (probabilities > thresholds)
+        wanted = wanted & is_predicted(probabilities, thresholds)
     count = side // patch
     rows, columns = (torch.arange(count).mul(2).add(1).mul(n).div(2 * count).long() for n in maps.shape[1:])
     regions = []
     for finding in (i for i in (range(NUM_FINDINGS) if no_finding else ABNORMAL) if wanted[i]):
         heat = maps[finding]
-        if heat.max() <= heat.min():
-            continue
         scaled = (heat - heat.min()) / (heat.max() - heat.min())
         drawn = F.interpolate(scaled[None, None], size=(side, side), mode="bilinear", align_corners=False)
         means = F.avg_pool2d(drawn, patch).flatten()

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+from ammrg.maps import shows_place
+from ammrg.thresholds import is_predicted
 from ammrg.types import Box
 
 
@@ -39,6 +41,8 @@ class MinedFilm(NamedTuple):
     """Those of them that are predicted above their threshold on this film."""
     boxes: tuple[Box, ...] = ()
     """Known places on the film, where the data set has them."""
+    flat: tuple[int, ...] = ()
+    """Those of the predicted whose map shows no place (:func:`ammrg.maps.shows_place`), and so gave no region."""
 
 
 def pick_regions(
@@ -56,14 +60,15 @@ def pick_regions(
 ) -> list[Region]:
     """The regions of one film, by finding and then strongest first.
 
-    A finding counts only where it is labelled positive *and* predicted above its threshold. Its peaks are the local
-    maxima of its map (3x3 cells) with at least ``share`` of the map's maximum. Around each, strongest first, lies a
-    window of ``window`` x ``window`` cells (cut off at the film's edge); a peak whose window would overlap one already
-    taken is a near-duplicate and dropped. The region's token is the mean of the window's tokens weighted by the map;
-    its box bounds the window's cells that reach ``share`` of the maximum, so it is as tight as the map is.
+    A finding counts only where it is labelled positive *and* predicted above its threshold, and where its map shows a
+    place (:func:`ammrg.maps.shows_place`). Its peaks are the local maxima of its map (3x3 cells) with at least
+    ``share`` of the map's maximum. Around each, strongest first (ties: first in reading order), lies a window of
+    ``window`` x ``window`` cells (cut off at the film's edge); a peak whose window would overlap one already taken is a
+    near-duplicate and dropped. The region's token is the mean of the window's tokens weighted by the map; its box
+    bounds the window's cells that reach ``share`` of the maximum, so it is as tight as the map is.
 
     Args:
-        maps: ``[14 gh gw]``, finite, >= 0, any scale.
+        maps: ``[14 gh gw]``, >= 0 or not finite, any scale.
         tokens: ``[gh*gw q]``: tokens of the same film, projected to the Q-Former's width, row by row.
         labels: ``[14]`` of the film's study: 1 positive, 0 negative, -1 uncertain, NaN blank.
         probabilities: ``[14]`` in [0, 1], predicted for this film.
@@ -76,18 +81,16 @@ def pick_regions(
             :class:`ammrg.networks.visual_encoder.VisualEncoder`); boxes are moved there, within the film.
 
     Raises:
-        ValueError: shapes that do not fit, settings out of range, or a map that is not finite and >= 0.
+        ValueError: shapes that do not fit, settings out of range, or a map with a negative value.
     """
     _check(maps, tokens, (labels, probabilities, thresholds), per_finding, share, window)
     reach = window // 2
     taken = list(range(NUM_FINDINGS)) if no_finding else list(ABNORMAL)
-    wanted = (labels == POSITIVE) & (probabilities > thresholds)
+    wanted = (labels == POSITIVE) & is_predicted(probabilities, thresholds) & shows_place(maps)
     regions = []
     for finding in (i for i in taken if wanted[i]):
         heat = maps[finding]
         top = float(heat.max())
-        if top <= 0.0:
-            continue  # nothing of the film speaks for the finding
         for row, column in _peaks(heat, share * top, window)[:per_finding]:
             rows = slice(max(0, row - reach), row + reach + 1)
             columns = slice(max(0, column - reach), column + reach + 1)
@@ -144,6 +147,6 @@ def _check(
         raise ValueError(
             f"per_finding ({per_finding}) must be >= 1, share ({share}) in (0, 1], window ({window}) odd and >= 1"
         )
-    broken = ~(maps.isfinite() & (maps >= 0)).flatten(1).all(dim=1)
-    if broken.any():
-        raise ValueError(f"the map of {FINDINGS[int(broken.nonzero()[0])]} holds values that are not finite and >= 0")
+    negative = (maps < 0).flatten(1).any(dim=1)
+    if negative.any():
+        raise ValueError(f"the map of {FINDINGS[int(negative.nonzero()[0])]} holds values below 0")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.metrics.bootstrap import drawable
+from ammrg.thresholds import is_predicted
 
 MIN_POSITIVES = 10
 """With fewer positives on validation a finding's threshold is its training-prevalence quantile."""
@@ -85,7 +86,8 @@ def best_f1_threshold(probabilities: Tensor, target: Tensor) -> float:
     called = true + negatives[0].flip(0).cumsum(0).flip(0)
     best = int((2 * true / (called + positives.sum())).argmax())
     below = values[best - 1] if best else torch.zeros((), dtype=torch.float64)
-    return float((values[best] + below) / 2)
+    middle = ((values[best] + below) / 2).float()  # as thresholds are kept
+    return float(middle if middle < values[best] else below)  # between neighbouring floats there is nothing
 
 
 def interval(values: Tensor, level: float = 0.95) -> dict[str, float | None]:
@@ -147,7 +149,7 @@ def finding_scores(
         values, target, weight = probabilities[known, finding], targets[known, finding], weights[:, known]
         columns["auroc"].append(auroc(values, target, weight))
         columns["ap"].append(average_precision(values, target, weight))
-        columns["f1"].append(f1(values > thresholds[finding], target, weight))
+        columns["f1"].append(f1(is_predicted(values, thresholds[finding]), target, weight))
         columns["ece"].append(calibration_error(values, target, weight))
     scores: dict[str, Any] = {}
     for key, rows in columns.items():

@@ -10,6 +10,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
 from ammrg.findings import FINDINGS
 from ammrg.metrics.classification import MIN_POSITIVES
+from ammrg.thresholds import is_predicted
 
 
 class EpochRanking(NamedTuple):
@@ -42,7 +43,8 @@ def rank(probabilities: Tensor, targets: Tensor, mask: Tensor, thresholds: Tenso
     for finding, name in enumerate(FINDINGS):
         known = mask[:, finding].bool()
         values, truth = probabilities[known, finding], targets[known, finding].long()
-        f1.append(binary_f1_score((values > thresholds[finding]).long(), truth) if len(truth) else torch.zeros(()))
+        called = is_predicted(values, thresholds[finding]).long()
+        f1.append(binary_f1_score(called, truth) if len(truth) else torch.zeros(()))
         if truth.any() and not truth.all():
             areas[name] = binary_auroc(values, truth)
             if min(int(truth.sum()), int((1 - truth).sum())) >= MIN_POSITIVES:

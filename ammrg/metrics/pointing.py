@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
+from ammrg.maps import shows_place
 from ammrg.metrics.bootstrap import drawable
 from ammrg.metrics.classification import interval, patient_weights
 from ammrg.metrics.study_predictions import id_key
@@ -66,7 +67,7 @@ class PointingGame(Metric):
             if box.finding not in ABNORMAL or batch.labels[study, box.finding] != POSITIVE:
                 continue
             heat = maps[box.view, box.finding]
-            if (box.view, box.finding) not in counted and heat.max() > 0:
+            if (box.view, box.finding) not in counted and shows_place(heat):
                 counted.add((box.view, box.finding))
                 self.mean_maps[box.finding] += heat / heat.max()
             view = box.view - int((batch.study_of_view < study).sum())
@@ -92,8 +93,9 @@ class PointingGame(Metric):
 
 
 def peak_of(heat: Tensor, cell_shift: float = 0.0) -> Tensor:
-    """Map ``[gh gw]`` -> relative (x, y) its strongest token is centred on; NaN for a map of zeros, never a hit."""
-    if heat.max() <= 0:
+    """Map ``[gh gw]`` -> relative (x, y) its strongest token is centred on; NaN, never a hit, for a map that shows no
+    place (:func:`ammrg.maps.shows_place`)."""
+    if not shows_place(heat):
         return heat.new_full((2,), torch.nan, dtype=torch.float32)
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     x, y = (column + 0.5 + cell_shift) / heat.shape[1], (row + 0.5 + cell_shift) / heat.shape[0]

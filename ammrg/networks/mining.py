@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from ammrg.errors import SettingsError
 from ammrg.findings import NUM_FINDINGS
+from ammrg.maps import shows_place
 from ammrg.memory.crops import crop_films
 from ammrg.memory.patches import pick_patches
 from ammrg.memory.regions import Region, pick_regions
@@ -21,6 +22,17 @@ RegionTokens = Literal["feature", "crop"]
 _PICKS: dict[str, Callable[..., list[Region]]] = {"windows": pick_regions, "patches": pick_patches}
 
 
+class Mined(NamedTuple):
+    """What a batch of v films gave."""
+
+    regions: list[list[Region]]
+    """Of each film, tokens float32 on the CPU."""
+    probabilities: Tensor
+    """float32 ``[v 14]`` on the CPU."""
+    shows_place: Tensor
+    """bool ``[v 14]`` on the CPU: see :func:`ammrg.maps.shows_place`; the others' maps gave no region."""
+
+
 def mine_regions(
     classifier: DiseaseClassifier,
     images: Tensor,
@@ -30,8 +42,8 @@ def mine_regions(
     form: RegionForm = "windows",
     region_tokens: RegionTokens = "feature",
     **settings: Any,
-) -> tuple[list[list[Region]], Tensor]:
-    """The regions of each film of a batch, and the films' probabilities.
+) -> Mined:
+    """The regions of each film of a batch, and what they rest on.
 
     Args:
         images: uint8 ``[v 1 h w]``.
@@ -43,9 +55,6 @@ def mine_regions(
             the region out, draws it as large as the film and encodes it, as many crops at a time as there are films.
         settings: of the form; the published patches are drawn at the films' own size unless told otherwise. Try them
             first with :func:`check_settings`.
-
-    Returns:
-        Regions of v films, tokens float32 on the CPU, and float32 ``[v 14]`` on the CPU.
     """
     if form == "patches":
         settings = {"side": images.shape[-1], **settings}
@@ -67,7 +76,7 @@ def mine_regions(
     ]
     if region_tokens == "crop":
         mined = _with_crops(classifier, images, mined)
-    return mined, probabilities
+    return Mined(mined, probabilities, shows_place(maps))
 
 
 def check_settings(form: str, region_tokens: str, settings: Mapping[str, Any]) -> None:

@@ -34,6 +34,7 @@ from ammrg.imaging.processor import FilmProcessor
 from ammrg.memory import bank as banks
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.editing import without_identities
+from ammrg.memory.held_out import Unchecked
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.film_distance import FilmDistance
@@ -359,7 +360,13 @@ def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | N
 def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank | None:
     if not config["generator"][f"{name}_memory"]:
         return None
-    bank = banks.load(folder / MEMORIES[name])
+    split = config["provenance"].get("split", {}).get("fingerprint")
+    if not split:
+        raise CheckpointError(
+            f"{folder / CONFIG}: provenance.split: does not say against which validation and test studies the memories "
+            f"were checked; {AGAIN}"
+        )
+    bank = banks.load(folder / MEMORIES[name], Unchecked(f"checked against split {split} when it was exported"))
     wanted = config["memories_trained_with"].get(name, "")
     if not bank.descends_from(wanted):
         raise MemoryBankError(

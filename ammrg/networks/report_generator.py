@@ -30,6 +30,7 @@ from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.prompts import INSTRUCTION, instruction, template_fields
+from ammrg.thresholds import is_predicted
 from ammrg.types import Retrieval, StudyBatch
 
 PROJECTIONS = ("frontal", "lateral", "unknown")
@@ -453,7 +454,7 @@ class ReportGenerator(nn.Module):
 
     def names(self, logits: Tensor) -> Tensor:
         """Bool ``[b 14]``: the findings that the instruction names, of studies with these logits."""
-        return logits.sigmoid() >= self.naming_thresholds
+        return is_predicted(logits.float().sigmoid(), self.naming_thresholds)
 
     def name_as_often(self, probabilities: Tensor, prevalence: Tensor) -> None:
         """From now on name each finding in as many studies as have it.
@@ -467,7 +468,9 @@ class ReportGenerator(nn.Module):
         """
         for finding, share in enumerate(prevalence.tolist()):
             found = probabilities[:, finding].float()
-            self.naming_thresholds[finding] = found.quantile(1 - share) if share else torch.inf
+            rank = found.quantile(1 - share)
+            # just below, so that a study that lies on it is named too
+            self.naming_thresholds[finding] = rank.nextafter(torch.zeros_like(rank)) if share else torch.inf
 
     def _instructions(self, named: Tensor, indications: Sequence[str]) -> list[str]:
         if not self.template_fields:

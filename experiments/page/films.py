@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.thresholds import is_predicted
 from experiments.page.writing import Films
 
 if TYPE_CHECKING:
@@ -87,5 +88,5 @@ def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) 
     probabilities = found.classification.logits[0].sigmoid().tolist()
     thresholds = classifier.thresholds.tolist()
     likeliest = sorted(ABNORMAL, key=lambda i: -probabilities[i])
-    shown = [i for i in likeliest if probabilities[i] >= thresholds[i]] or likeliest[:1]
+    shown = [i for i in likeliest if is_predicted(probabilities[i], thresholds[i])] or likeliest[:1]
     return {f"{FINDINGS[i]} (p = {probabilities[i]:.2f})": found.maps[0, i].detach() for i in shown}

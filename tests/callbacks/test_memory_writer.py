@@ -15,6 +15,7 @@ from ammrg.memory.regions import Region
 from callbacks.memory_writer import RegionMemoryWriter, ReportMemoryWriter
 from lightning_modules.disease_classification import MinedFilm
 from lightning_modules.report_encoding import EncodedReports
+from tests.unchecked import UNCHECKED
 
 WIDTH = 4
 
@@ -46,7 +47,7 @@ def test_regions_follow_the_disease_queries_and_keep_their_owner(tmp_path: Path)
     writer.on_predict_start(trainer(), module())
     writer.on_predict_batch_end(trainer(), module(), [film("a", 1, 3), film("b", 1), film("c", 1)], None, 0)
     writer.on_predict_epoch_end(trainer(), module())
-    bank = load(tmp_path / "regions", encoder_fingerprint="encoder", data_fingerprint="data")
+    bank = load(tmp_path / "regions", UNCHECKED, encoder_fingerprint="encoder", data_fingerprint="data")
     assert bank.findings.tolist()[:14] == list(range(14))
     assert torch.equal(bank.patterns[:14], module().classifier.qformer.disease_queries)
     assert sorted(bank.findings.tolist()[14:]) == [1, 1, 3]
@@ -56,13 +57,28 @@ def test_regions_follow_the_disease_queries_and_keep_their_owner(tmp_path: Path)
     assert bank.boxes[:14].isnan().all()
 
 
+def test_maps_that_show_no_place_are_counted_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    writer = RegionMemoryWriter(folder=str(tmp_path))
+    writer.on_predict_start(trainer(), module())
+    films = [film("a", 1)._replace(flat=(9,)), film("b")._replace(flat=(1, 9))]
+    writer.on_predict_batch_end(trainer(), module(), films, None, 0)
+    writer.on_predict_epoch_end(trainer(), module())
+    said = capsys.readouterr().out
+    assert "1 maps of Cardiomegaly show no place" in said
+    assert "2 maps of Pleural Effusion show no place" in said
+    writer.on_predict_start(trainer(), module())
+    writer.on_predict_batch_end(trainer(), module(), [film("a", 1)], None, 0)
+    writer.on_predict_epoch_end(trainer(), module())
+    assert "no place" not in capsys.readouterr().out
+
+
 def test_a_memory_that_somebody_was_withdrawn_from_is_not_made_anew(tmp_path: Path) -> None:
     writer = RegionMemoryWriter(folder=str(tmp_path))
     for _ in range(2):  # made anew without a word
         writer.on_predict_start(trainer(), module())
         writer.on_predict_batch_end(trainer(), module(), [film("a", 1), film("b", 1)], None, 0)
         writer.on_predict_epoch_end(trainer(), module())
-    save(withdraw(load(tmp_path / "regions"), ["a"]), tmp_path / "regions")
+    save(withdraw(load(tmp_path / "regions", UNCHECKED), ["a"]), tmp_path / "regions")
     with pytest.raises(MemoryBankError, match=r"regions\.json: studies were taken out .* would hold them again"):
         writer.on_predict_start(trainer(), module())
 
@@ -82,7 +98,7 @@ def test_doubled_reports_are_one_pattern_with_all_owners_and_empty_ones_none(tmp
     encoded = EncodedReports(torch.randn(4, WIDTH), texts, torch.zeros(4, 14), list("abcd"), list("wxyz"))
     writer.on_predict_batch_end(trainer(), module(), encoded, None, 0)
     writer.on_predict_epoch_end(trainer(), module())
-    bank = load(tmp_path / "reports")
+    bank = load(tmp_path / "reports", UNCHECKED)
     assert sorted(zip(bank.texts, bank.study_ids, strict=True)) == [
         ("The lungs are clear.", ("a", "c")),
         ("There is edema.", ("b",)),
@@ -99,7 +115,7 @@ def test_studies_that_were_not_chosen_own_their_report_too(tmp_path: Path) -> No
     encoded = EncodedReports(torch.randn(6, WIDTH), texts, labels, list("abcdef"), list("uvwxyz"))
     writer.on_predict_batch_end(trainer(), module(), encoded, None, 0)
     writer.on_predict_epoch_end(trainer(), module())
-    bank = load(tmp_path / "reports")
+    bank = load(tmp_path / "reports", UNCHECKED)
     owned = {text: set(owners) for text, owners in zip(bank.texts, bank.study_ids, strict=True)}
     assert owned == {"The lungs are clear.": set("abcde"), "There is edema.": {"f"}}
     allowed = owners_mask(bank, ["f", "b"], ["z", "v"], "patient")

@@ -13,11 +13,13 @@ import torch
 
 from ammrg.errors import SettingsError
 from ammrg.memory.bank import load
+from ammrg.memory.held_out import HeldOut
 from ammrg.memory.regions import MinedFilm, Region
 from ammrg.types import Box
 from callbacks import mining_report
 from callbacks.memory_writer import RegionMemoryWriter
 from callbacks.mining_report import MiningReport
+from tests.unchecked import UNCHECKED
 
 STUDIES = [f"s{i}" for i in range(9)]
 
@@ -34,6 +36,7 @@ def setting(folder: Path, restricted: bool, callbacks: list[Any]) -> tuple[Any, 
         predict_split="train",
         card={"fingerprint": "data", "restricted": restricted},
         ids=lambda split: (STUDIES, STUDIES),
+        prepared=SimpleNamespace(held_out=lambda: HeldOut(frozenset({"t1"}), frozenset())),
         predict_dataloader=lambda: SimpleNamespace(dataset=Films()),
     )
     trainer = SimpleNamespace(
@@ -82,7 +85,7 @@ def test_numbers_and_pages_are_those_of_the_memory(tmp_path: Path) -> None:
     assert sorted(p.name for p in (memory / "regions_report").iterdir()) == ["cardiomegaly.png", "report.json"]
     ((title, cells, _, _),) = drawn
     assert "7 of 9 regions stored, from 7 of 9 positive studies; 4 shown" in title
-    bank = load(memory / "regions")
+    bank = load(memory / "regions", UNCHECKED)
     scores = sorted(bank.scores[14:].tolist(), reverse=True)
     assert len(cells) == 4
     assert cells[0].caption.startswith(f"{scores[0]:.2f}")

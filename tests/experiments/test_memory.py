@@ -21,6 +21,7 @@ from ammrg.metrics.associations import AssociationScores
 from datamodules.prepared import PreparedFolder
 from experiments import memory_withdrawal
 from experiments.__main__ import main
+from tests.unchecked import UNCHECKED
 
 WIDTH = 8
 
@@ -76,7 +77,7 @@ def test_show_counts_names_neighbours_and_draws(path: Path, capsys: pytest.Captu
     shown = capsys.readouterr().out
     flat = " ".join(shown.split())
     assert "4 studies of 3 patients, split train" in flat
-    assert load(path).fingerprint in flat
+    assert load(path, UNCHECKED).fingerprint in flat
     if path.name == "regions":
         assert "22 patterns of 8 numbers" in flat
         assert "14 patterns of nobody (disease queries), 0 of several" in flat
@@ -110,7 +111,7 @@ def test_check_says_what_was_checked(path: Path, prepared: Path, capsys: pytest.
         assert f"encoder: {'e' * 16}, of a text encoder: no checkpoint has it; merge compares two banks'" in shown
     else:
         assert "encoder: not checked (--data" in shown
-    save(dataclasses.replace(load(path), meta=meta_of(path, prepared)), path)
+    save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), path)
     assert main(["memory", "check", str(path), "--data", str(prepared)]) == 0
     shown = capsys.readouterr().out
     assert "evaluation studies: none of 4 owns a pattern" in shown
@@ -119,7 +120,9 @@ def test_check_says_what_was_checked(path: Path, prepared: Path, capsys: pytest.
 
 def meta_of(path: Path, prepared: Path) -> BankMeta:
     """The bank's meta as if it had been built from these data."""
-    return dataclasses.replace(load(path).meta, data_fingerprint=PreparedFolder(prepared).card["fingerprint"])
+    return dataclasses.replace(
+        load(path, UNCHECKED).meta, data_fingerprint=PreparedFolder(prepared).card["fingerprint"]
+    )
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -136,23 +139,48 @@ def test_check_catches_a_planted_evaluation_study(
         assert (leaked if owner[0] == leaked else patient) in capsys.readouterr().err
 
 
+def test_check_counts_whose_text_others_have_too(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = PreparedFolder(prepared)
+    train, test = folder.index("train"), folder.index("test")
+    a, *others = zip(train.study_ids, train.subject_ids, strict=True)
+    b = next(other for other in others if other[1] != a[1])
+    bank = make("reports", [a, b])
+    owners = [(a, b), (b,)]
+    bank = dataclasses.replace(
+        bank,
+        study_ids=tuple(tuple(study for study, _ in row) for row in owners),
+        subject_ids=tuple(tuple(patient for _, patient in row) for row in owners),
+        texts=(train.reports[0], test.reports[1]),
+        meta=dataclasses.replace(bank.meta, data_fingerprint=folder.card["fingerprint"]),
+    )
+    save(bank, tmp_path / "reports")
+    assert main(["memory", "check", str(tmp_path / "reports"), "--data", str(prepared)]) == 0
+    # the first text is b's too, for its writer a; the second, b's alone, is that of a test study
+    assert "their text is another's: train 1 of 4 (25.0%), val 0 of 2 (0.0%), test 1 of 2 (50.0%)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_check_refuses_other_data(path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["memory", "check", str(path), "--data", str(prepared)]) == 1
     assert "data_fingerprint is dddd" in capsys.readouterr().err
 
 
-def test_merge_takes_in_new_studies(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_merge_takes_in_new_studies(path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = path.parent / "new"
+    save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), path)
     save(make(path.name, [("s5", "p5"), ("s6", "p6")], data="n" * 16, seed=1), new)
-    assert main(["memory", "merge", str(path), str(new), "--out", str(path.parent / "both")]) == 0
-    both = load(path.parent / "both")
+    words = ["memory", "merge", str(path), str(new), "--out", str(path.parent / "both"), "--data", str(prepared)]
+    assert main(words) == 0
+    both = load(path.parent / "both", UNCHECKED)
     added = 4 if path.name == "regions" else 2
-    assert len(both) == len(load(path)) + added
+    assert len(both) == len(load(path, UNCHECKED)) + added
     assert {study for owners in both.study_ids for study in owners} == {f"s{i}" for i in range(1, 7)}
-    assert both.descends_from(load(path).fingerprint)
+    assert both.descends_from(load(path, UNCHECKED).fingerprint)
     shown = capsys.readouterr().out
-    assert f"fingerprint {load(path).fingerprint} -> {both.fingerprint}" in shown
-    assert "not checked against any evaluation split" in shown
+    assert f"fingerprint {load(path, UNCHECKED).fingerprint} -> {both.fingerprint}" in shown
     assert main(["memory", "show", str(path.parent / "both")]) == 0
     assert "merged with" in capsys.readouterr().out
 
@@ -160,13 +188,38 @@ def test_merge_takes_in_new_studies(path: Path, capsys: pytest.CaptureFixture[st
 def test_merge_refuses_an_evaluation_study_and_writes_nothing(
     path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save(dataclasses.replace(load(path), meta=meta_of(path, prepared)), path)
+    save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), path)
     leaked = PreparedFolder(prepared).index("test").study_ids[0]
     save(make(path.name, [(leaked, "p5")], seed=1), path.parent / "new")
     out = path.parent / "both"
     assert main(["memory", "merge", str(path), str(path.parent / "new"), "--out", str(out), "--data", str(prepared)])
     assert leaked in capsys.readouterr().err
     assert not out.with_suffix(".json").exists()
+
+
+def test_merge_takes_the_data_of_the_run_or_refuses(
+    path: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory, out = tmp_path / "run" / "memory", tmp_path / "run" / "memory" / "both"
+    memory.mkdir(parents=True)
+    bank, new = memory / path.name, tmp_path / "new"
+    save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), bank)
+    leaked = PreparedFolder(prepared).index("test").study_ids[0]
+    save(make(path.name, [(leaked, "p5")], seed=1), new)
+    merge = ["memory", "merge", str(bank), str(new), "--out", str(out)]
+    settings = memory / "config.yaml"
+    for folder in (None, tmp_path / "nowhere", prepared):
+        if folder is not None:
+            settings.write_text(f"data: {{init_args: {{folder: {folder}}}}}\n")
+        assert main(merge) == 1
+        said = capsys.readouterr().err
+        wanted = f"holds patterns of 1 studies of the validation or test split: {leaked}"
+        assert (wanted if folder == prepared else "name the prepared data with --data FOLDER") in said
+        assert len(said.strip().splitlines()) == 1
+        assert not out.with_suffix(".json").exists()
+    save(make(path.name, [("s5", "p5")], seed=1), new)
+    assert main(merge) == 0
+    assert "s5" in {study for owners in load(out, UNCHECKED).study_ids for study in owners}
 
 
 @pytest.mark.parametrize("out", ["both", "same"])
@@ -199,9 +252,9 @@ def test_a_leak_is_laid_to_the_bank_that_has_it(path: Path, prepared: Path, caps
 def test_prune_drops_and_proves(
     path: Path, who: list[str], dropped: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = load(path)
+    before = load(path, UNCHECKED)
     assert main(["memory", "prune", str(path), *who]) == 0
-    after = load(path)
+    after = load(path, UNCHECKED)
     assert {study for owners in after.study_ids for study in owners} == {"s1", "s2", "s3", "s4"} - dropped
     gone = [row for row, owners in enumerate(before.study_ids) if set(owners) & dropped]
     assert len(after) == len(before) - len(gone)
@@ -219,10 +272,10 @@ def test_prune_drops_and_proves(
 
 
 def test_prune_elsewhere_leaves_the_bank(path: Path) -> None:
-    before = load(path).fingerprint
+    before = load(path, UNCHECKED).fingerprint
     assert main(["memory", "prune", str(path), "--study", "s1", "--out", str(path.parent / "less")]) == 0
-    assert load(path).fingerprint == before
-    assert load(path.parent / "less").descends_from(before)
+    assert load(path, UNCHECKED).fingerprint == before
+    assert load(path.parent / "less", UNCHECKED).descends_from(before)
 
 
 def test_a_withdrawal_that_leaves_traces_is_found_out(
@@ -248,7 +301,7 @@ def test_a_withdrawal_that_leaves_traces_is_found_out(
         left = withdraw(bank, study_ids, subject_ids)
         return dataclasses.replace(left, meta=dataclasses.replace(left.meta, selection="p1"))
 
-    whole = load(path)
+    whole = load(path, UNCHECKED)
     regions = path.name == "regions"
     of_s1, study, patient = 2 if regions else 1, ["--study", "s1"], ["--patient", "p1"]
     cases = [
@@ -273,7 +326,7 @@ def test_everyone_named_is_dropped_and_listed(path: Path, capsys: pytest.Capture
     who = ["--study", "s1", "--study", "s3", "--patient", "p3", "--patient", "p1"]
     save(make(path.name, [*STUDIES, ("s5", "p5")]), path)
     assert main(["memory", "prune", str(path), *who]) == 0
-    assert {study for owners in load(path).study_ids for study in owners} == {"s5"}
+    assert {study for owners in load(path, UNCHECKED).study_ids for study in owners} == {"s5"}
     assert "dropped study s1, s3; patient p1, p3" in " ".join(capsys.readouterr().out.split())
 
 
@@ -302,11 +355,11 @@ def memories_with_pages(folder: Path) -> Path:
 def test_a_folder_is_pruned_as_a_whole_with_its_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = memories_with_pages(tmp_path / "memory")
     save(make("reports", [("s9", "p9")]), folder / "strangers")
-    stays = load(folder / "strangers").fingerprint
+    stays = load(folder / "strangers", UNCHECKED).fingerprint
     assert main(["memory", "prune", str(folder), "--patient", "p1"]) == 0
     for kind in ("regions", "reports"):
-        assert {study for owners in load(folder / kind).study_ids for study in owners} == {"s3", "s4"}
-    assert load(folder / "strangers").fingerprint == stays
+        assert {study for owners in load(folder / kind, UNCHECKED).study_ids for study in owners} == {"s3", "s4"}
+    assert load(folder / "strangers", UNCHECKED).fingerprint == stays
     shown = capsys.readouterr().out
     assert "strangers.json: holds nothing of them, and stays" in shown
     assert "regions_report: 1 pages removed" in shown
@@ -341,7 +394,7 @@ def test_the_banks_of_a_run_s_folds_are_pruned_with_it(tmp_path: Path, capsys: p
     assert f"{fold}/regions.json: still holds patterns of theirs, and {fold}/regions_report" in capsys.readouterr().out
     assert main(["memory", "prune", str(folder), "--patient", "p1"]) == 0
     for path in (folder / "reports", fold / "regions", fold / "reports"):
-        assert "p1" not in {subject for owners in load(path).subject_ids for subject in owners}
+        assert "p1" not in {subject for owners in load(path, UNCHECKED).subject_ids for subject in owners}
     assert not (fold / "regions_report" / "edema.png").exists()
     assert "gone. Copies elsewhere" in capsys.readouterr().out
 
@@ -350,8 +403,8 @@ def test_a_folder_can_be_pruned_elsewhere(tmp_path: Path, capsys: pytest.Capture
     folder, less = memories_with_pages(tmp_path / "memory"), tmp_path / "less"
     assert main(["memory", "prune", str(folder), "--study", "s1", "--out", str(less)]) == 0
     assert sorted(file.name for file in less.glob("*.json")) == ["regions.json", "reports.json"]
-    assert {study for owners in load(less / "reports").study_ids for study in owners} == {"s2", "s3", "s4"}
-    assert len(load(folder / "reports")) == 4
+    assert {study for owners in load(less / "reports", UNCHECKED).study_ids for study in owners} == {"s2", "s3", "s4"}
+    assert len(load(folder / "reports", UNCHECKED)) == 4
     shown = capsys.readouterr().out
     assert f"{folder}/reports.json: still holds patterns of theirs" in shown
     assert (folder / "regions_report" / "edema.png").exists()
@@ -361,14 +414,14 @@ def test_nothing_of_a_folder_is_changed_where_one_bank_refuses(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = memories_with_pages(tmp_path / "memory")
-    before = load(folder / "regions").fingerprint
+    before = load(folder / "regions", UNCHECKED).fingerprint
     assert main(["memory", "prune", str(folder), "--study", "s1", "s9"]) == 1
     assert "study s9 owns no pattern of these banks; nothing was changed" in capsys.readouterr().err
     assert main(["memory", "prune", str(folder), "--patient", "p1", "p2", "p3"]) == 1
     captured = capsys.readouterr().err
     assert "reports: nobody else owns a pattern of it: an empty memory bank would be left" in captured
     assert f"delete {folder}/reports.safetensors and {folder}/reports.json yourself" in captured
-    assert load(folder / "regions").fingerprint == before
+    assert load(folder / "regions", UNCHECKED).fingerprint == before
     assert (folder / "regions_report" / "edema.png").exists()
 
 
@@ -379,7 +432,7 @@ def test_what_others_own_too_stays(tmp_path: Path, capsys: pytest.CaptureFixture
     )
     save(shared, tmp_path / "reports")
     assert main(["memory", "prune", str(tmp_path / "reports"), "--study", "s1"]) == 0
-    after = load(tmp_path / "reports")
+    after = load(tmp_path / "reports", UNCHECKED)
     assert len(after) == 4
     assert after.study_ids[0] == ("s4",)
     assert "1 struck, 1 of them from patterns that others own too" in " ".join(capsys.readouterr().out.split())
@@ -389,7 +442,7 @@ def test_nothing_left_is_refused_and_the_bank_stays(tmp_path: Path, capsys: pyte
     save(make("reports", STUDIES[:1]), tmp_path / "reports")
     assert main(["memory", "prune", str(tmp_path / "reports"), "--study", "s1"]) == 1
     assert "empty memory bank" in capsys.readouterr().err
-    assert len(load(tmp_path / "reports")) == 1
+    assert len(load(tmp_path / "reports", UNCHECKED)) == 1
     assert main(["memory", "prune", str(tmp_path / "reports")]) == 1
     assert "name whom to drop" in capsys.readouterr().err
 
@@ -398,8 +451,8 @@ def test_show_lists_the_banks_of_a_folder(tmp_path: Path, capsys: pytest.Capture
     folder = memories_with_pages(tmp_path / "m")
     assert main(["memory", "show", str(folder)]) == 0
     shown = capsys.readouterr().out
-    assert load(folder / "regions").fingerprint in shown
-    assert load(folder / "reports").fingerprint in shown
+    assert load(folder / "regions", UNCHECKED).fingerprint in shown
+    assert load(folder / "reports", UNCHECKED).fingerprint in shown
     assert main(["memory", "show", str(folder), "--of", "s1"]) == 1
     assert "--of and --map are of one bank" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
@@ -437,7 +490,9 @@ def test_associations_fit_a_terminal_of_80_columns() -> None:
     assert "…" not in shown
 
 
-def test_what_cannot_be_shown_or_written_is_one_message(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_shown_or_written_is_one_message(
+    path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (path.parent / "file").write_text("")
     (path.parent / "taken.png").mkdir()
     for picture in (path.parent / "file" / "map.png", path.parent / "taken.png"):
@@ -446,7 +501,9 @@ def test_what_cannot_be_shown_or_written_is_one_message(path: Path, capsys: pyte
     assert main(["memory", "show", str(path), "--of", "²"]) == 1  # a digit, but no number
     assert "--of ²: no study" in capsys.readouterr().err
     save(make(path.name, [("s5", "p5")], seed=1), path.parent / "new")
-    assert main(["memory", "merge", str(path), str(path.parent / "new"), "--out", f"{path.parent}/file/both"]) == 1
+    save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), path)
+    words = ["--out", f"{path.parent}/file/both", "--data", str(prepared)]
+    assert main(["memory", "merge", str(path), str(path.parent / "new"), *words]) == 1
     assert "both.safetensors: cannot be written" in capsys.readouterr().err
 
 

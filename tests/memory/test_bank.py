@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS
 from ammrg.memory import bank as bank_module
 from ammrg.memory.bank import FORMAT_VERSION, BankEdit, MemoryBank, bank_paths, check_leaks, load, save
+from ammrg.memory.editing import without_identities
+from ammrg.memory.held_out import HeldOut, Unchecked
+from tests.unchecked import UNCHECKED
 
 BankOf = Callable[..., MemoryBank]
 OWNERS = [[("s1", "p1")], [("s2", "p1")], [("s3", "p2"), ("s4", "p3")], []]
@@ -37,7 +40,7 @@ def test_comes_back_as_it_was_saved(tmp_path: Path, bank_of: BankOf) -> None:
     bank = bank_of(OWNERS, restricted=True)
     bank.boxes[3] = torch.nan
     save(bank, tmp_path / "memory" / "regions")
-    back = load(tmp_path / "memory" / "regions", encoder_fingerprint="e" * 16, data_fingerprint="d" * 16)
+    back = load(tmp_path / "memory" / "regions", UNCHECKED, encoder_fingerprint="e" * 16, data_fingerprint="d" * 16)
     assert back.study_ids == (("s1",), ("s2",), ("s3", "s4"), ())
     assert back.subject_ids == (("p1",), ("p1",), ("p2", "p3"), ())
     assert back.meta == bank.meta
@@ -47,20 +50,22 @@ def test_comes_back_as_it_was_saved(tmp_path: Path, bank_of: BankOf) -> None:
     torch.testing.assert_close(back.boxes, bank.boxes, rtol=0, atol=0, equal_nan=True)
     assert back.fingerprint == bank.fingerprint
     assert (
-        len(load(tmp_path / "memory" / "regions.json")) == len(load(tmp_path / "memory" / "regions.safetensors")) == 4
+        len(load(tmp_path / "memory" / "regions.json", UNCHECKED))
+        == len(load(tmp_path / "memory" / "regions.safetensors", UNCHECKED))
+        == 4
     )
 
 
 def test_a_dot_in_the_name_is_not_a_suffix(tmp_path: Path, bank_of: BankOf) -> None:
     save(bank_of(OWNERS), tmp_path / "regions.v2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["regions.v2.json", "regions.v2.safetensors"]
-    assert len(load(tmp_path / "regions.v2")) == 4
+    assert len(load(tmp_path / "regions.v2", UNCHECKED)) == 4
 
 
 def test_reports_keep_their_texts_and_files_are_readable_without_the_project(tmp_path: Path, bank_of: BankOf) -> None:
     texts = ["no acute disease.", 'heart "large"; größe 12 µm\n']
     save(bank_of(OWNERS[:2], texts=texts), tmp_path / "reports")
-    assert load(tmp_path / "reports").texts == tuple(texts)
+    assert load(tmp_path / "reports", UNCHECKED).texts == tuple(texts)
     sidecar = json.loads((tmp_path / "reports.json").read_text(encoding="utf-8"))
     assert sidecar["texts"] == texts
     assert sidecar["count"] == 2
@@ -81,6 +86,29 @@ def test_equal_banks_give_equal_files_and_other_content_another_fingerprint(tmp_
     assert len(prints | {changed.fingerprint}) == 4
 
 
+def held_out(studies: Iterable[str] = (), subjects: Iterable[str] = ()) -> HeldOut:
+    return HeldOut(frozenset(studies), frozenset(subjects))
+
+
+def test_a_bank_is_read_against_evaluation_studies_or_with_a_reason(tmp_path: Path, bank_of: BankOf) -> None:
+    save(bank_of(OWNERS), tmp_path / "regions")
+    with pytest.raises(TypeError, match="held_out"):
+        load(tmp_path / "regions")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="say why"):
+        Unchecked(" ")
+
+
+@pytest.mark.parametrize("kind", ["regions", "reports"])
+def test_a_bank_without_owners_is_refused_where_evaluation_studies_are_known(
+    tmp_path: Path, bank_of: BankOf, kind: str
+) -> None:
+    texts = None if kind == "regions" else [f"report {i}" for i in range(20)]
+    save(without_identities(bank_of([[(f"test{i}", "")] for i in range(20)], texts)), tmp_path / kind)
+    assert len(load(tmp_path / kind, UNCHECKED)) == 20
+    with pytest.raises(MemoryBankError, match=rf"{kind}\.json: does not say whose 20 of its 20 patterns are"):
+        load(tmp_path / kind, held_out())
+
+
 def test_a_planted_test_study_is_caught_at_load_and_named(tmp_path: Path, bank_of: BankOf) -> None:
     owners = [[(f"train{i}", f"p{i}")] for i in range(50)]
     owners[37] = [("train37", "p37"), ("test9", "q9")]  # slipped in as the second owner of a merged pattern
@@ -88,17 +116,17 @@ def test_a_planted_test_study_is_caught_at_load_and_named(tmp_path: Path, bank_o
     with pytest.raises(
         MemoryBankError, match=r"regions\.json: holds patterns of 1 studies .*: test9\. .*build it again"
     ):
-        load(tmp_path / "regions", forbidden_studies=[f"test{i}" for i in range(20)])
+        load(tmp_path / "regions", held_out(studies=[f"test{i}" for i in range(20)]))
     with pytest.raises(MemoryBankError, match=r"1 patients of the validation or test split: q9\."):
-        load(tmp_path / "regions", forbidden_subjects={"q9", "q10"})
-    assert len(load(tmp_path / "regions", forbidden_studies=["test1"], forbidden_subjects=["q1", ""])) == 50
+        load(tmp_path / "regions", held_out(subjects={"q9", "q10"}))
+    assert len(load(tmp_path / "regions", held_out(["test1"], ["q1", ""]))) == 50
 
 
 def test_many_leaks_are_named_by_the_first_five_and_counted(bank_of: BankOf) -> None:
     bank = bank_of([[(f"t{i}", "")] for i in range(9)])
     with pytest.raises(MemoryBankError, match=r"9 studies .*: t0, t1, t2, t3, t4 and 4 more\."):
-        check_leaks(bank, forbidden_studies=[f"t{i}" for i in range(9)])
-    check_leaks(bank, forbidden_subjects=[""])  # unknown patients are not one patient
+        check_leaks(bank, held_out([f"t{i}" for i in range(9)]))
+    check_leaks(bank, held_out(subjects=[""]))  # unknown patients are not one patient
 
 
 @pytest.mark.parametrize("field", ["encoder", "data"])
@@ -107,7 +135,7 @@ def test_a_memory_of_another_encoder_or_data_set_is_refused(tmp_path: Path, bank
     with pytest.raises(
         MemoryBankError, match=rf"{field}_fingerprint is {field[0] * 16}, but the {field} in use is ffff"
     ):
-        load(tmp_path / "regions", **{f"{field}_fingerprint": "ffff"})
+        load(tmp_path / "regions", UNCHECKED, **{f"{field}_fingerprint": "ffff"})
 
 
 def test_an_empty_bank_and_broken_patterns_are_refused_both_ways(tmp_path: Path, bank_of: BankOf) -> None:
@@ -124,14 +152,14 @@ def test_an_empty_bank_and_broken_patterns_are_refused_both_ways(tmp_path: Path,
             patch.setattr(bank_module, "_check_content", lambda *_: None)
             save(bank, tmp_path / name)
         with pytest.raises(MemoryBankError, match="empty memory bank" if name == "empty" else "2 of 9"):
-            load(tmp_path / name)
+            load(tmp_path / name, UNCHECKED)
 
 
 def test_an_interrupted_save_leaves_the_old_bank(
     tmp_path: Path, bank_of: BankOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(bank_of(OWNERS), tmp_path / "regions")
-    old = load(tmp_path / "regions").fingerprint
+    old = load(tmp_path / "regions", UNCHECKED).fingerprint
 
     def full_disk(*_: Any, **__: Any) -> None:
         raise OSError("No space left on device")
@@ -140,7 +168,7 @@ def test_an_interrupted_save_leaves_the_old_bank(
         patch.setattr(Path, "write_text", full_disk)
         with pytest.raises(MemoryBankError, match=r"regions\.safetensors: cannot be written \(No space left"):
             save(bank_of(OWNERS[:2]), tmp_path / "regions")
-    assert load(tmp_path / "regions").fingerprint == old
+    assert load(tmp_path / "regions", UNCHECKED).fingerprint == old
     assert sorted(path.name for path in tmp_path.iterdir()) == ["regions.json", "regions.safetensors"]
 
 
@@ -171,16 +199,16 @@ def test_a_save_killed_at_any_step_leaves_one_whole_bank(
             save(after, path)
     left = sorted(file.name for file in tmp_path.iterdir())
     if killed_at == ".safetensors":
-        assert load(path).fingerprint == after.fingerprint
+        assert load(path, UNCHECKED).fingerprint == after.fingerprint
         assert bank_module.banks_in(tmp_path) == [path]
     elif old:
-        assert load(path).fingerprint == before.fingerprint
+        assert load(path, UNCHECKED).fingerprint == before.fingerprint
     else:
         with pytest.raises(MemoryBankError, match="no memory bank there"):
-            load(path)
+            load(path, UNCHECKED)
     assert any(name not in ("regions.json", "regions.safetensors") for name in left)
     save(before, path)  # the next one that ends leaves nothing of it
-    assert load(path).fingerprint == before.fingerprint
+    assert load(path, UNCHECKED).fingerprint == before.fingerprint
     assert sorted(file.name for file in tmp_path.iterdir()) == ["regions.json", "regions.safetensors"]
 
 
@@ -202,7 +230,7 @@ def test_the_tensors_of_a_killed_save_are_not_lost_by_a_failing_one(
         patch.setattr(os, "replace", refused)
         with pytest.raises(MemoryBankError, match="not here"):
             save(bank_of(OWNERS), tmp_path / "regions")
-    assert len(load(tmp_path / "regions")) == 4
+    assert len(load(tmp_path / "regions", UNCHECKED)) == 4
 
 
 def test_a_save_clears_its_own_leftovers_and_nobody_elses(tmp_path: Path, bank_of: BankOf) -> None:
@@ -215,7 +243,7 @@ def test_a_save_clears_its_own_leftovers_and_nobody_elses(tmp_path: Path, bank_o
     left = {file.name for file in tmp_path.iterdir()}
     assert left >= {*others, "regions.fedcba9876543210.json", "regions.fedcba9876543210.safetensors"}
     assert not left & set(stale)
-    assert len(load(tmp_path / "regions.fedcba9876543210")) == 4
+    assert len(load(tmp_path / "regions.fedcba9876543210", UNCHECKED)) == 4
 
 
 def test_halves_of_two_saves_are_told_apart(tmp_path: Path, bank_of: BankOf) -> None:
@@ -223,9 +251,9 @@ def test_halves_of_two_saves_are_told_apart(tmp_path: Path, bank_of: BankOf) -> 
     save(bank_of(OWNERS[:2]), tmp_path / "other")
     bank_paths(tmp_path / "other")[1].replace(tmp_path / "regions.json")
     with pytest.raises(MemoryBankError, match="interrupted copy or a changed file"):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
     save(bank_of(OWNERS[:2]), tmp_path / "regions")
-    assert len(load(tmp_path / "regions")) == 2
+    assert len(load(tmp_path / "regions", UNCHECKED)) == 2
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, bank_of: BankOf) -> None:
@@ -238,7 +266,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, bank_of: BankOf
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "regions.json", "regions.safetensors"]
     for nameless in ("", ".", "/", ".."):
         with pytest.raises(MemoryBankError, match="a folder, not a bank"):
-            load(nameless)
+            load(nameless, UNCHECKED)
 
 
 def _edit(path: Path, **changes: Any) -> None:
@@ -284,7 +312,7 @@ def test_a_wrong_sidecar_is_refused_by_field(
     save(bank_of(OWNERS), tmp_path / "regions")
     _edit(tmp_path / "regions.json", **changes)
     with pytest.raises(MemoryBankError, match=message):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +339,7 @@ def test_content_out_of_range_is_refused_both_ways(
         patch.setattr(bank_module, "_check_content", lambda *_: None)
         save(bank, tmp_path / "regions")
     with pytest.raises(MemoryBankError, match=message):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
 
 
 def test_a_report_has_a_text_an_owner_and_no_finding(tmp_path: Path, bank_of: BankOf) -> None:
@@ -332,22 +360,22 @@ def test_patterns_of_one_number_are_refused(tmp_path: Path, bank_of: BankOf) -> 
 
 def test_missing_and_broken_files_are_refused(tmp_path: Path, bank_of: BankOf) -> None:
     with pytest.raises(MemoryBankError, match="no memory bank there"):
-        load(tmp_path / "none")
+        load(tmp_path / "none", UNCHECKED)
     save(bank_of(OWNERS), tmp_path / "regions")
     tensors, sidecar = bank_paths(tmp_path / "regions")
     whole = tensors.read_bytes()
     tensors.unlink()
     with pytest.raises(MemoryBankError, match=r"missing beside regions\.json"):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
     tensors.write_bytes(whole[:-7])
     with pytest.raises(MemoryBankError, match="interrupted copy or a changed file"):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
     sidecar.write_text("{")
     with pytest.raises(MemoryBankError, match="not readable as JSON"):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
     sidecar.write_text("[]")
     with pytest.raises(MemoryBankError, match="format is 'list'"):
-        load(tmp_path / "regions")
+        load(tmp_path / "regions", UNCHECKED)
 
 
 def test_fields_that_do_not_fit_are_refused_at_construction(bank_of: BankOf) -> None:
@@ -375,7 +403,7 @@ def test_an_edited_bank_knows_what_it_came_from(tmp_path: Path, bank_of: BankOf)
     edits = (BankEdit(bank.fingerprint, "withdrawn: 1 of 5 patterns"), BankEdit("f" * 16, "merged"))
     edited = dataclasses.replace(bank, meta=dataclasses.replace(bank.meta, edits=edits))
     save(edited, tmp_path / "regions")
-    back = load(tmp_path / "regions")
+    back = load(tmp_path / "regions", UNCHECKED)
     assert back.meta.edits == edits
     assert back.fingerprint == edited.fingerprint != bank.fingerprint
     assert all(back.descends_from(name) for name in (back.fingerprint, bank.fingerprint, "f" * 16))

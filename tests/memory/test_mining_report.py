@@ -69,6 +69,9 @@ def test_counts_coverage_distance_and_place() -> None:
     assert (heart["positive_studies"], heart["positive_films"], heart["predicted_films"]) == (2, 3, 3)
     assert (heart["mined_studies"], heart["mined_regions"], heart["coverage"]) == (2, 3, 1.0)
     assert (heart["stored_studies"], heart["stored_regions"]) == (2, 2)
+    assert heart["flat_films"] == 0
+    flat = [FILMS[0]._replace(flat=(1,)), *FILMS[1:]]
+    assert mining_report(flat, bank)["findings"]["Cardiomegaly"]["flat_films"] == 1
     # [1 0 0 0] and [2 0 0 0] are one after the layer norm; [0 0 1 0] is stored itself
     assert heart["farthest"] == pytest.approx(0.0, abs=1e-3)
     assert heart["on_known_place"] == 0.5  # at 0.8 beside the box, at 0.2 in it

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import pytest
 import torch
@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ammrg.memory.bank import MemoryBank, owners_mask
-from ammrg.memory.owners import OwnerIndex
+from ammrg.memory.editing import withdraw
+from ammrg.memory.owners import Exclude, OwnerIndex
 from tests.counted_steps import counted_steps
+from tests.memory.conftest import make_bank
 
 BankOf = Callable[..., MemoryBank]
 OWNERS = [
@@ -31,6 +33,10 @@ OWNERS = [
         ("study", "s1", "p1", [0, 1, 1, 1, 1, 1, 1]),
         ("patient", "s1", "p1", [0, 0, 0, 1, 1, 1, 1]),
         ("none", "s1", "p1", [1, 1, 1, 1, 1, 1, 1]),
+        ("shared", "s1", "p1", [0, 0, 0, 0, 1, 1, 1]),
+        ("shared", "s4", "p1", [0, 0, 0, 0, 1, 1, 1]),  # another study of the patient
+        ("shared", "s3", "", [1, 1, 1, 0, 1, 0, 1]),  # patient unknown: by its study
+        ("shared", "s8", "", [1, 1, 1, 1, 1, 1, 1]),
         ("study", "s3", "p2", [1, 1, 1, 1, 1, 0, 1]),
         ("patient", "s4", "p1", [0, 0, 0, 1, 1, 1, 1]),  # another study of the patient
         ("study", "s4", "p1", [1, 1, 1, 1, 1, 1, 1]),
@@ -38,8 +44,8 @@ OWNERS = [
         ("patient", "s8", "", [1, 1, 1, 1, 1, 1, 1]),  # two unknown patients are not the same one
     ],
 )
-def test_masks_what_a_study_owns_alone(
-    bank_of: BankOf, exclude: Literal["study", "patient", "none"], study: str, patient: str, allowed: list[int]
+def test_masks_what_a_study_owns(
+    bank_of: BankOf, exclude: Exclude, study: str, patient: str, allowed: list[int]
 ) -> None:
     mask = owners_mask(bank_of(OWNERS), [study], [patient], exclude)
     assert mask.dtype == torch.bool
@@ -53,7 +59,7 @@ IDS = st.sampled_from(["a", "b", "c", "d"])
 @given(
     st.lists(st.lists(st.tuples(IDS, IDS), max_size=3), min_size=1, max_size=12),
     st.lists(st.tuples(IDS, IDS), min_size=1, max_size=4),
-    st.sampled_from(["study", "patient", "none"]),
+    st.sampled_from(get_args(Exclude)),
 )
 def test_equals_the_plain_definition(
     owners: list[list[tuple[str, str]]], batch: list[tuple[str, str]], exclude: str
@@ -63,7 +69,8 @@ def test_equals_the_plain_definition(
     for i, (study, patient) in enumerate(batch):
         for j, row in enumerate(owners):
             alone = exclude != "none" and {s for s, _ in row} == {study}
-            alone |= exclude == "patient" and {p for _, p in row} == {patient}
+            alone |= exclude in ("patient", "shared") and {p for _, p in row} == {patient}
+            alone |= exclude == "shared" and any(study == s or patient == p for s, p in row)
             assert bool(mask[i, j]) == (not alone)
 
 
@@ -79,6 +86,21 @@ def test_the_work_of_a_batch_does_not_grow_with_the_bank() -> None:
         return steps
 
     assert work(14_000) == work(140)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.tuples(IDS, IDS), min_size=1, max_size=3), min_size=1, max_size=8), IDS, IDS)
+def test_patient_leaves_what_the_memory_would_hold_without_that_patient(
+    owners: list[list[tuple[str, str]]], study: str, patient: str
+) -> None:
+    """The rule's reason: a study recalls in training from the memory that a new patient finds."""
+    bank = make_bank(owners)
+    mask = owners_mask(bank, [study], [patient], "patient")[0]
+    without = withdraw(bank, subject_ids=[patient])
+    left = {row.numpy().tobytes() for row in without.patterns}
+    for row, (pattern, ids) in enumerate(zip(bank.patterns, bank.study_ids, strict=True)):
+        own_study_alone = set(ids) == {study}  # by its study, even where the bank names another patient for it
+        assert bool(mask[row]) == (pattern.numpy().tobytes() in left and not own_study_alone)
 
 
 def test_bad_arguments(bank_of: BankOf) -> None:

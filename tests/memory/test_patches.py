@@ -61,8 +61,30 @@ def test_boxes_move_with_the_tokens() -> None:
         assert other.box == pytest.approx([max(0.0, edge - 0.25 / 7) for edge in one.box])
 
 
-def test_a_flat_map_has_no_patch() -> None:
-    assert not pick(torch.ones(14, 7, 7))
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.0, 1e20, float("nan"), float("inf")])
+def test_a_map_that_shows_no_place_has_no_patch(value: float) -> None:
+    maps = torch.full((14, 7, 7), value)
+    assert not pick(maps)
+    maps[0, 0, 0] = 2.0  # of another finding
+    assert not pick(maps)
+
+
+def test_a_map_that_is_flat_but_for_rounding_has_no_patch() -> None:
+    noise = torch.rand(14, 7, 7, generator=torch.Generator().manual_seed(0))
+    assert not pick(0.3 + 1e-7 * noise)
+    assert pick(0.3 + 1e-3 * noise)
+
+
+def test_equal_patches_come_in_reading_order() -> None:
+    maps = torch.zeros(14, 7, 7)
+    maps[1, 3:5, 2:6] = 1.0
+    places = [(round(r.box[1] * 14), round(r.box[0] * 14)) for r in pick(maps, per_finding=8)]
+    assert places[0] == (7, 5)
+    assert places == sorted(places)
+
+
+def test_predicted_means_above_the_threshold() -> None:
+    assert not pick(random_maps(0), predicted_only=True, probabilities=torch.full((14,), 0.5))
 
 
 @pytest.mark.parametrize("changes", [{"side": 100}, {"patch": 0}, {"least": 1.0}, {"per_finding": 0}])

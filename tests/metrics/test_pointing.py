@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
-from ammrg.metrics.pointing import PointingCases, PointingGame, pointing_scores
+from ammrg.metrics.pointing import PointingCases, PointingGame, peak_of, pointing_scores
 from ammrg.types import Box, StudyBatch
 
 
@@ -91,3 +91,11 @@ def test_cases_of_too_few_patients_have_no_interval() -> None:
     assert found["pointing_game"]["low"] < 0.5 < found["pointing_game"]["high"]
     assert by_finding["Cardiomegaly"]["low"] is not None
     assert (by_finding[FINDINGS[2]]["value"], by_finding[FINDINGS[2]]["low"]) == (0.5, None)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, math.nan, math.inf])
+def test_a_map_that_shows_no_place_has_no_peak(value: float) -> None:
+    assert peak_of(torch.full((4, 4), value)).isnan().all()
+    heat = torch.zeros(4, 4)
+    heat[1, 2] = 1.0
+    assert peak_of(heat).tolist() == [2.5 / 4, 1.5 / 4]

@@ -33,12 +33,15 @@ def films(count: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("form", ["windows", "patches"])
 def test_a_batch_gives_what_its_films_give_alone(form: Any, region_tokens: Any) -> None:
     classifier, (images, labels) = build(), films()
-    together, probabilities = mine_regions(classifier, images, labels, form=form, region_tokens=region_tokens)
+    together, probabilities, shows_place = mine_regions(
+        classifier, images, labels, form=form, region_tokens=region_tokens
+    )
+    assert shows_place.any()
     assert sum(map(len, together)) > len(images)
     assert together[0] == []
     torch.testing.assert_close(probabilities, classifier(images).logits.detach().sigmoid())
     for film, regions in enumerate(together):
-        (alone,), _ = mine_regions(
+        (alone,), _, _ = mine_regions(
             classifier,
             images[film : film + 1],
             labels[film : film + 1],
@@ -53,8 +56,8 @@ def test_a_batch_gives_what_its_films_give_alone(form: Any, region_tokens: Any) 
 @pytest.mark.parametrize("positions", [True, False])
 def test_crop_tokens_are_the_projected_mean_of_the_crops_own_tokens(positions: bool) -> None:
     classifier, (images, labels) = build(positions), films()
-    mined, _ = mine_regions(classifier, images, labels, region_tokens="crop")
-    plain, _ = mine_regions(classifier, images, labels)
+    mined, _, _ = mine_regions(classifier, images, labels, region_tokens="crop")
+    plain, _, _ = mine_regions(classifier, images, labels)
     assert [[r[:3] for r in regions] for regions in mined] == [[r[:3] for r in regions] for regions in plain]
     film, region = next((film, regions[0]) for film, regions in enumerate(mined) if regions)
     crop = crop_films(images, [region.box], [film])
@@ -71,5 +74,17 @@ def test_crop_tokens_are_the_projected_mean_of_the_crops_own_tokens(positions: b
 def test_nothing_positive_gives_nothing() -> None:
     classifier, (images, _) = build(), films()
     for region_tokens in ("feature", "crop"):
-        mined, _ = mine_regions(classifier, images, torch.zeros(5, 14), region_tokens=region_tokens)
+        mined, _, _ = mine_regions(classifier, images, torch.zeros(5, 14), region_tokens=region_tokens)
         assert mined == [[]] * 5
+
+
+@pytest.mark.parametrize("region_tokens", ["feature", "crop"])
+@pytest.mark.parametrize("form", ["windows", "patches"])
+def test_a_network_whose_maps_are_flat_gives_no_region_and_says_so(form: Any, region_tokens: Any) -> None:
+    classifier, (images, labels) = build(), films()
+    with torch.no_grad():
+        for query_side in classifier.head.parameters():
+            query_side.zero_()  # no logit moves with any token: every gradient, and so every map, is zero
+    mined, _, shows_place = mine_regions(classifier, images, labels, form=form, region_tokens=region_tokens)
+    assert mined == [[]] * len(images)
+    assert not shows_place.any()

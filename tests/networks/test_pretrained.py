@@ -29,6 +29,7 @@ from ammrg.networks import pretrained, report_generator
 from ammrg.networks.pretrained import Pretrained
 from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
 from tests.tiny_stage2 import STUDIES, bank, batch, build
+from tests.unchecked import UNCHECKED
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHERS = ("x0", "x1", "x2")
@@ -51,7 +52,7 @@ def random_model(llm: Path | str, restricted: bool = False, **settings: Any) -> 
 
 
 def write(folder: Path, model: Pretrained, restricted: bool = False, leave: bool = False) -> Path:
-    said = {"dataset": "iu_xray" if restricted else "phantom"}
+    said = {"dataset": "iu_xray" if restricted else "phantom", "split": {"fingerprint": "5" * 16}}
     return pretrained.save(
         folder, model, card="# A card\n", provenance=said, restricted=restricted, let_restricted_data_leave=leave
     )
@@ -183,7 +184,7 @@ def test_one_switch_keeps_ids_and_texts(llm_folder: Path, tmp_path: Path) -> Non
     restricted = random_model(llm_folder, restricted=True)
     folder = write(tmp_path / "model", restricted, restricted=True, leave=True)
     assert pretrained.load(folder).network.generate(batch(OTHERS)) == restricted.network.generate(batch(OTHERS))
-    assert banks.load(folder / "memory" / "reports").texts == restricted.network.report_bank.texts  # type: ignore[union-attr]
+    assert banks.load(folder / "memory" / "reports", UNCHECKED).texts == restricted.network.report_bank.texts  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -256,10 +257,16 @@ def test_a_setting_or_a_memory_of_another_network_is_named(copy: Path) -> None:
     with pytest.raises(CheckpointError, match="generator: the setting 'mood' is not known"):
         pretrained.load(copy)
     reseal(copy, lambda config: config["generator"].pop("mood"))
-    kept = banks.load(copy / "memory" / "regions")
+    kept = banks.load(copy / "memory" / "regions", UNCHECKED)
     banks.save(kept.take(torch.tensor([0, 1, 2])), copy / "memory" / "regions")
     reseal(copy)
     with pytest.raises(MemoryBankError, match=r"memory/regions.json: is bank \w+, but the network was exported with"):
+        pretrained.load(copy)
+
+
+def test_memories_that_nobody_checked_are_refused(copy: Path) -> None:
+    reseal(copy, lambda config: config["provenance"].pop("split"))
+    with pytest.raises(CheckpointError, match=r"provenance.split: does not say .* export the run again"):
         pretrained.load(copy)
 
 

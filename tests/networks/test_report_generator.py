@@ -325,6 +325,18 @@ def test_findings_are_named_as_often_as_they_are_there(llm_folder: Path) -> None
     assert "naming_thresholds" in network.trained_state_dict()
 
 
+def test_a_finding_on_its_threshold_is_not_named_and_the_study_that_sets_one_is(llm_folder: Path) -> None:
+    network = build(llm_folder)
+    logits = torch.linspace(-2, 2, 14)[None]
+    network.naming_thresholds.copy_(logits[0].sigmoid())
+    assert not network.names(logits).any()
+    network.naming_thresholds.copy_(logits[0].sigmoid().nextafter(torch.zeros(14)))
+    assert network.names(logits).all()
+    logits = torch.linspace(-2, 2, 5)[:, None].expand(-1, 14)
+    network.name_as_often(logits.sigmoid(), torch.full((14,), 1.0))
+    assert network.names(logits).all()
+
+
 def test_finding_tokens_start_as_the_words_of_the_finding(llm_folder: Path) -> None:
     plain, named = build(llm_folder).eval(), build(llm_folder, finding_tokens=True).eval()
     named.streams.load_state_dict(plain.streams.state_dict())

@@ -1,0 +1,31 @@
+"""Whether two ways to compute the same agree, so that their times may be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def gap(found: Tensor, wanted: Tensor) -> float:
+    """The greatest difference, relative to the largest wanted value; inf where either holds a number that is not
+    finite: a maximum would pass over NaN."""
+    if found.shape != wanted.shape or not (found.isfinite().all() and wanted.isfinite().all()):
+        return math.inf
+    difference, largest = float((found - wanted).abs().max()), float(wanted.abs().max())
+    if difference == 0.0:
+        return 0.0
+    return difference / largest if largest else math.inf
+
+
+def check_gaps(gaps: Mapping[str, float], most: float, what: str) -> float:
+    """The greatest of the named gaps.
+
+    Raises:
+        SystemExit: one is above ``most``, or NaN, or there is none.
+    """
+    apart = {name: value for name, value in gaps.items() if not value <= most}
+    if apart or not gaps:
+        raise SystemExit(f"{what} differ by more than {most:.0e} of the largest value: {apart or 'nothing to compare'}")
+    return max(gaps.values())

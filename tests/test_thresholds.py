@@ -1,0 +1,70 @@
+"""One rule for when a finding counts as predicted, and nobody who goes by another."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from ammrg.imaging.panel import PRESENT, _draw_film, _draw_findings
+from ammrg.metrics.classification import best_f1_threshold
+from ammrg.thresholds import is_predicted
+
+ROOT = Path(__file__).parent.parent
+OTHER_THINGS = {"metrics/protocols.py", "datamodules/studies.py"}  # counts of words; shares of studies
+
+
+def test_on_the_threshold_is_not_above_it() -> None:
+    below, above = 0.3 - 1e-9, 0.3 + 1e-9
+    assert [is_predicted(value, 0.3) for value in (below, 0.3, above, float("nan"))] == [False, False, True, False]
+    rows = torch.tensor([[0.2, 0.3], [0.4, 0.3], [float("nan"), 1.0]])
+    assert is_predicted(rows, torch.tensor([0.3, 0.3])).tolist() == [[False, False], [True, False], [False, True]]
+    assert not is_predicted(rows, torch.tensor(torch.inf)).any()
+
+
+def test_nobody_compares_with_a_threshold_by_another_rule() -> None:
+    found = []
+    for room in ("ammrg", "lightning_modules", "experiments", "callbacks", "datamodules"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if path.name == "thresholds.py" or any(str(path).endswith(name) for name in OTHER_THINGS):
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                ordered = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE)
+                if ordered and "threshold" in ast.unparse(node):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []
+
+
+@pytest.mark.parametrize("low", [0.25, 0.5, 0.99999988])
+def test_a_threshold_between_neighbouring_floats_tells_them_apart(low: float) -> None:
+    """Saturated probabilities are neighbours: their middle is rounded to one of them."""
+    first = torch.tensor(low)
+    second = first.nextafter(torch.tensor(1.0))
+    for pair in ((first, second), (second, second.nextafter(torch.tensor(2.0)))):
+        values = torch.stack(pair)
+        threshold = torch.tensor(best_f1_threshold(values, torch.tensor([0, 1])))
+        assert is_predicted(values, threshold).tolist() == [False, True]
+
+
+def test_the_drawn_page_goes_by_the_rule() -> None:
+    axes = Figure().add_subplot()
+    page = SimpleNamespace(probabilities={"Edema": 0.3, "Fracture": 0.31}, thresholds={"Edema": 0.3, "Fracture": 0.3})
+    _draw_findings(axes, cast(Any, page))
+    drawn = [to_hex(bar.get_facecolor()) for bar in axes.patches]  # from below: the last finding first
+    assert [colour == to_hex(PRESENT) for colour in drawn] == [True, False]
+
+
+@pytest.mark.parametrize(("value", "crosses"), [(0.0, 0), (1.0, 0), (float("nan"), 0), (None, 1)])
+def test_a_map_that_shows_no_place_is_not_drawn(value: float | None, crosses: int) -> None:
+    axes = Figure().add_subplot()
+    heat = np.arange(16, dtype=np.float32).reshape(4, 4) if value is None else np.full((4, 4), value, np.float32)
+    _draw_film(axes, np.zeros((32, 32), np.uint8), heat, 0.0)
+    assert len(axes.lines) == crosses
+    assert len(axes.images) == 1 + crosses
