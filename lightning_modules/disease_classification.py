@@ -525,7 +525,7 @@ class DiseaseClassification(LightningModule):
         The fingerprint is of the weights in the checkpoint, which need not be those of the step (weight averaging).
         """
         # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
-        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
+        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).rows_so_far())
         if not checkpoint["state_dict"]:
             return  # where weights are sharded the first process alone puts them together and writes
         checkpoint["started_from"] = self.started_from
@@ -551,7 +551,7 @@ class DiseaseClassification(LightningModule):
             check_unseen(seen, held_out(), "this checkpoint")
         self._have_seen(seen)
         if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
-            cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])
+            cast(StudyPredictions, self.predictions["fit"]).take_up(kept[self.global_rank])
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine; the encoder may have a rate of its own."""
