@@ -89,9 +89,7 @@ def said(kind: type[Metric], feed: bool) -> Any:
 
 def _rank(rank: int, store: str, out: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    found = {
-        (kind.__name__, full): said(kind, feed=rank in full) for kind in FED for full in ((0,), (1,), (0, 1), ())
-    }
+    found = {(kind.__name__, full): said(kind, feed=rank in full) for kind in FED for full in ((0,), (1,), (0, 1), ())}
     Path(f"{out}{rank}").write_text(repr(found))
     distributed.destroy_process_group()
 
