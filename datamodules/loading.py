@@ -99,7 +99,7 @@ class StudyLoader(DataLoader[Any]):
         epoch, done = self.sampler.epoch, self.sampler.start  # type: ignore[attr-defined]
         batches = super().__iter__()
         while step := self.step(batches, epoch, done):
-            told = [batch.without_films() for batch in step] if len(step) > 1 else []
+            told = [batch.without_films() for batch in step] if self.sampler.gathered > 1 else []  # type: ignore[attr-defined]
             for batch in step:
                 done += 1
                 self.place = (epoch, done)
