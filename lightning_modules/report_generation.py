@@ -473,13 +473,15 @@ class ReportGeneration(LightningModule):
     def on_test_epoch_start(self) -> None:
         """A pair of metrics for each of the data module's ``test_splits``."""
         splits = self.trainer.datamodule.test_splits  # type: ignore[attr-defined]
-        self.test_metrics = {split: (LanguageMetric(), ClinicalMetric()) for split in splits}
+        made = {split: (LanguageMetric(), ClinicalMetric()) for split in splits}
+        # Also where a process sees no study of a split: what is gathered lies on the device.
+        self.test_metrics = {split: [metric.to(self.device) for metric in metrics] for split, metrics in made.items()}
 
     def test_step(self, batch: StudyBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Write the reports of one batch."""
         texts = [report.text for report in self.generate(batch)]
         for metric in list(self.test_metrics.values())[dataloader_idx]:
-            metric.to(self.device).update(batch.study_ids, batch.reports, texts)
+            metric.update(batch.study_ids, batch.reports, texts)
 
     def on_test_epoch_end(self) -> None:
         """Scores of each split over the studies of all processes, each once: ``test/cider`` and so on."""
