@@ -291,7 +291,7 @@ class DiseaseClassification(LightningModule):
 
     def _known(self, batch: StudyBatch) -> Tensor:
         """Labels of a batch that its loss is the mean of."""
-        return training_targets(batch.labels, self.hparams["uncertain"])[1].sum()
+        return training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)[1].sum()
 
     def _finding_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         settings = {name: self.hparams[name] for name in ("gamma_positive", "gamma_negative", "margin")}
