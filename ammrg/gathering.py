@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar, cast
 
 import torch
@@ -21,16 +21,12 @@ def gather_all(item: Item) -> list[Item]:
     return cast("list[Item]", parts)
 
 
-def weight_of_mean(count: Tensor | float, device: torch.device) -> Tensor | float:
-    """What a process multiplies its mean over ``count`` terms (or what they weigh together) with, so that the average
-    over processes (which DDP takes of gradients) is the mean over the terms of all: ``count * processes / sum of
-    counts``. Every process calls it."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return 1.0
-    own = torch.as_tensor(count, dtype=torch.float32, device=device)
-    total = own.clone()
-    distributed.all_reduce(total)
-    return own * distributed.get_world_size() / total.clamp(min=1)
+def sum_over_processes(values: Sequence[float], device: torch.device) -> Tensor:
+    """The sums of these numbers over all processes, float32 ``[n]``; every process calls it with as many."""
+    sums = torch.tensor(values, dtype=torch.float32, device=device)
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(sums)
+    return sums
 
 
 def gather_once(items: Iterable[tuple[str, Item]]) -> dict[str, Item]:

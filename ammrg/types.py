@@ -75,6 +75,27 @@ class StudyBatch(NamedTuple):
     """Known places over the batch; ``Box.view`` counts films of the batch (0 .. v-1)."""
     indications: Sequence[str] = ()
     """Why each study was made, in the words of its request (empty where unknown); no element: unknown for all."""
+    partner: StudyBatch | None = None
+    """For each study, in this order, another patient's (see :mod:`ammrg.partners`), where one is asked for."""
+    step: Sequence[StudyBatch] = ()
+    """All batches that this process takes in the optimizer step, this one among them, without films: what the loss of
+    each of them is a share of. No element: this batch is the whole step."""
+
+    def exchanged(self) -> StudyBatch:
+        """The same studies, each with the films of its partner, whose boxes are not told.
+
+        Raises:
+            ValueError: the batch came without partners.
+        """
+        if self.partner is None:
+            raise ValueError("this batch has no partners: ask the data module for them (partnered)")
+        films = {name: getattr(self.partner, name) for name in ("images", "study_of_view", "projections")}
+        return self._replace(**films, boxes=[], partner=None)
+
+    def without_films(self) -> StudyBatch:
+        """All but pixels: what the weights of a loss depend on."""
+        partner = None if self.partner is None else self.partner.without_films()
+        return self._replace(images=self.images[:, :, :0, :0].clone(), partner=partner, step=())
 
     def take(self, rows: Sequence[int]) -> StudyBatch:
         """The batch that holds only these of its studies (ascending), with their films."""
@@ -92,6 +113,7 @@ class StudyBatch(NamedTuple):
             projections=[self.projections[film] for film in films],
             boxes=[box._replace(view=moved[box.view]) for box in self.boxes if box.view in moved],
             indications=[self.indications[row] for row in rows] if self.indications else (),
+            partner=None if self.partner is None else self.partner.take(rows),
         )
 
 

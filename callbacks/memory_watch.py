@@ -54,7 +54,8 @@ class MemoryWatch(Callback):
             gc.collect()
             torch.cuda.empty_cache()
             try:
-                pl_module.training_step(batch.take(range(count)), 0).backward()
+                part = batch.take(range(count))
+                pl_module.training_step(part._replace(step=[part]), 0).backward()
             except torch.OutOfMemoryError:
                 count //= 2
             else:

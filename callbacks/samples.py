@@ -17,8 +17,8 @@ from ammrg.networks.class_activation import activation_maps
 
 
 class Samples(Callback):
-    """At the end of training, a table ``samples`` of the first validation studies, and a page of maps of each. Never of
-    restricted data.
+    """At the end of training, a table ``samples`` of the first validation studies (whose reports were written, in stage
+    2), and a page of maps of each. Never of restricted data.
 
     Args:
         count: of studies.
@@ -30,7 +30,8 @@ class Samples(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take note of stage 2's reports, before the module scores and drops them."""
-        self.generated = {study: said.text for study, said in getattr(pl_module, "written", [])}
+        judged = getattr(pl_module, "judged", [])
+        self.generated = {study: found.text for study, found in judged if found.text is not None}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw and log, on the first process."""
@@ -42,7 +43,9 @@ class Samples(Callback):
         rows: list[list[str]] = []
         pictures: list[Any] = []
         with TemporaryDirectory() as folder:
-            for number in range(min(self.count, len(films))):
+            studies = datamodule.ids("val")[0]
+            shown = [number for number, study in enumerate(studies) if study in self.generated] or range(len(studies))
+            for number in shown[: self.count]:
                 example = films.example((number, 0, 0))
                 report = self.generated.get(example.study_id, "")
                 page = self.page(pl_module, example, report)

@@ -28,6 +28,8 @@ class Example(NamedTuple):
     boxes: list[Box]
     """``Box.view`` counts films of this study."""
     indication: str = ""
+    partner: Example | None = None
+    """Another patient's study, where one is asked for: for all studies of a batch, or for none."""
 
 
 def collate(examples: Sequence[Example]) -> StudyBatch:
@@ -37,7 +39,7 @@ def collate(examples: Sequence[Example]) -> StudyBatch:
         examples: b studies with v_1 .. v_b films, at least one each, all ``[h w]``.
 
     Returns:
-        A StudyBatch with ``images [v 1 h w]``, v their sum.
+        A StudyBatch with ``images [v 1 h w]``, v their sum, and the partners as one of their own.
 
     Raises:
         DataError: no study, a study without a film, or films of two sizes.
@@ -59,6 +61,7 @@ def collate(examples: Sequence[Example]) -> StudyBatch:
             )
         boxes += [box._replace(view=first + box.view) for box in example.boxes]
         first += len(example.films)
+    partners = [example.partner for example in examples if example.partner is not None]
     counts = torch.tensor([len(example.films) for example in examples])
     return StudyBatch(
         images=torch.from_numpy(np.concatenate([example.films for example in examples])[:, None]),
@@ -70,4 +73,5 @@ def collate(examples: Sequence[Example]) -> StudyBatch:
         projections=[name for example in examples for name in example.projections],
         boxes=boxes,
         indications=[example.indication for example in examples],
+        partner=collate(partners) if partners else None,
     )

@@ -33,6 +33,8 @@ class StudySampler(DistributedSampler[Any]):
         rank: int = 0,
         world: int = 1,
         whole: bool = True,
+        gathered: int = 1,
+        most: int | float | None = None,
         made_of: Mapping[str, str | int | float | bool] | None = None,
     ) -> None:
         """
@@ -41,12 +43,19 @@ class StudySampler(DistributedSampler[Any]):
             batch_size: studies a process takes at a time.
             rank, world: the process, and how many there are.
             whole: no study may be left out; training may lose a few where they cannot be shared evenly.
+            gathered: batches of an optimizer step.
+            most: batches that are used of an epoch, at most: a number or, as a float, a share (the trainer's
+                ``limit_train_batches``); None uses all.
             made_of: what the batches of an epoch depend on, by name; kept with a place in an epoch.
         """
         self.order, self.made_of = order, dict(made_of or {})
         count = len(order(0))
         super().__init__(range(count), num_replicas=world, rank=rank)
         self.slices = list(shares(count, batch_size, rank, world, whole=whole))
+        self.gathered = gathered
+        self.used = len(self.slices)
+        if most is not None:
+            self.used = min(self.used, int(self.used * most) if isinstance(most, float) else most)
         self.start = 0
         """Batches of the next pass to be left out: those an interrupted run has had."""
 
@@ -58,6 +67,11 @@ class StudySampler(DistributedSampler[Any]):
     def resume(self, epoch: int, batches: int) -> None:
         """Begin the next pass of ``epoch`` after so many batches; after the last one, begin the next epoch."""
         self.epoch, self.start = (epoch + 1, 0) if batches >= len(self) else (epoch, batches)
+
+    def step_end(self, batch: int) -> int:
+        """Batches of an epoch up to the end of the optimizer step that ``batch`` (from 0) belongs to: steps begin anew
+        with each epoch, whose last may have fewer."""
+        return min((batch // self.gathered + 1) * self.gathered, max(self.used, batch + 1))
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -84,16 +98,25 @@ class StudyLoader(DataLoader[Any]):
         # Begins with the first batch: Lightning makes the iterator before it names the epoch.
         epoch, done = self.sampler.epoch, self.sampler.start  # type: ignore[attr-defined]
         batches = super().__iter__()
-        while True:
+        while step := self.step(batches, epoch, done):
+            told = [batch.without_films() for batch in step] if self.sampler.gathered > 1 else []  # type: ignore[attr-defined]
+            for batch in step:
+                done += 1
+                self.place = (epoch, done)
+                yield batch._replace(step=told)
+
+    def step(self, batches: Iterator[StudyBatch], epoch: int, done: int) -> list[StudyBatch]:
+        """The batches of an optimizer step after so many of the epoch: each needs to know the others."""
+        found: list[StudyBatch] = []
+        end = self.sampler.step_end(done)  # type: ignore[attr-defined]
+        while done + len(found) < end:
             try:
-                batch = next(batches)
+                found.append(next(batches))
             except StopIteration:
-                return
+                break
             except RuntimeError as error:
-                raise self.named(error, epoch, done) from error
-            done += 1
-            self.place = (epoch, done)
-            yield batch
+                raise self.named(error, epoch, done + len(found)) from error
+        return found
 
     def named(self, error: RuntimeError, epoch: int, done: int) -> Exception:
         """torch's two ways to say that a worker is gone, in words that help; anything else as it is."""

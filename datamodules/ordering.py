@@ -166,7 +166,8 @@ def shares(count: int, batch_size: int, rank: int, world: int, *, whole: bool) -
     A step is ``world`` batches side by side. The last step shares what is left evenly, its parts differing by at most
     one study. Where less than a study a process is left, training leaves it out of this epoch; an evaluation, which
     must be ``whole``, takes as many studies from the step before as are needed; where that cannot be (batches of one
-    study, or fewer studies than processes) the last processes have a batch less.
+    study) the last processes have a batch less. Of fewer studies than processes, those that would have none all take
+    the last one, which counts once where they gather: a process without a batch would leave the others waiting.
 
     Args:
         count: studies of the epoch.
@@ -194,3 +195,5 @@ def shares(count: int, batch_size: int, rank: int, world: int, *, whole: bool) -
         if stop := part + (rank < larger):
             yield first, first + stop
         start += size
+    if whole and 0 < count <= rank:
+        yield count - 1, count

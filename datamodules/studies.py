@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -19,14 +20,13 @@ from ammrg.errors import CheckpointError, DataError, ReadError, SettingsError
 from ammrg.folds import fold_of
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import FilmTransform, eval_transform, train_transform
+from ammrg.partners import SEED, partners
 from ammrg.types import Box
 from datamodules.collate import Example, collate
 from datamodules.loading import Key, StudyLoader, StudySampler, in_order
 from datamodules.ordering import GROUPS_IN_BUFFER, epoch_keys, lanes_read, repeat_factors
 from datamodules.prepared import PreparedFolder, Rows
 
-SHUFFLE_SEED = 20_260
-"""Of the derangement of films among studies and of noise films: the same in every run, so that gaps compare."""
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 2048
 
 Films = Literal["own", "shuffled", "noise"]
@@ -45,21 +45,21 @@ class StudyDataset(Dataset[list[Example]]):
         frontal_only: bool = False,
         films: Films = "own",
         seed: int = 0,
+        partners: NDArray[np.int64] | None = None,
     ) -> None:
         """
         Args:
             rows: of a prepared split.
             transform: what happens to each film.
             frontal_only: leave out other projections, except where a study has no frontal film.
-            films: ``own``; ``shuffled`` gives each study the films of another; ``noise`` gives it none that mean
+            films: ``own``; ``shuffled`` gives each study the films of its partner; ``noise`` gives it none that mean
                 anything.
             seed: of the augmentation.
-
-        Raises:
-            SettingsError: ``shuffled`` with a single study.
+            partners: ``[n]``, of each row another patient's; an example then brings its partner along, unless it shows
+                the partner's films already.
         """
         self.rows, self.transform, self.frontal_only, self.films, self.seed = rows, transform, frontal_only, films, seed
-        self.film_rows = derangement(len(rows)) if films == "shuffled" else None
+        self.partners = partners
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,17 +69,25 @@ class StudyDataset(Dataset[list[Example]]):
         return [self.example(key) for key in ([(keys, 0, 0)] if isinstance(keys, int) else keys)]
 
     def example(self, key: Key) -> Example:
-        """One study, with its films or, where they are shuffled, another's."""
+        """One study, with its films or, where they are shuffled, its partner's."""
+        if self.partners is None:
+            return self._example(key, key[0])
+        partner = int(self.partners[key[0]])
+        if self.films == "shuffled":
+            return self._example(key, partner)
+        return self._example(key, key[0])._replace(partner=self._example((partner, *key[1:]), partner))
+
+    def _example(self, key: Key, films_of: int) -> Example:
         index, epoch, copy = key
         row = self.rows[index]
-        shown = row if self.film_rows is None else self.rows[int(self.film_rows[index])]
+        shown = row if films_of == index else self.rows[films_of]
         kept = self.views(shown["projections"])
         known = [Box(**box) for box in shown["boxes"]] if self.films != "noise" else []
         films: list[NDArray[np.uint8]] = []
         boxes: list[Box] = []
         for place, view in enumerate(kept):
             if self.films == "noise":
-                draw = np.random.default_rng((SHUFFLE_SEED, index, place))
+                draw = np.random.default_rng((SEED, index, place))
                 film = draw.integers(0, 256, (self.transform.size, self.transform.size), dtype=np.uint8)
             else:
                 film = self.film(shown, view)
@@ -116,20 +124,6 @@ class StudyDataset(Dataset[list[Example]]):
         """Which films of a study are used."""
         frontal = [view for view, name in enumerate(projections) if name == "frontal"]
         return frontal if self.frontal_only and frontal else list(range(len(projections)))
-
-
-def derangement(count: int) -> NDArray[np.int64]:
-    """A fixed permutation without a fixed point: one cycle through all rows in random order.
-
-    Raises:
-        SettingsError: fewer than two rows.
-    """
-    if count < 2:
-        raise SettingsError(f"films=shuffled needs at least 2 studies in the split, found {count}")
-    order = np.random.default_rng(SHUFFLE_SEED).permutation(count)
-    partner = np.empty(count, np.int64)
-    partner[order] = np.roll(order, -1)
-    return partner
 
 
 def start_loader_worker(worker: int) -> None:
@@ -180,8 +174,8 @@ class StudyDataModule(LightningDataModule):
                 at most 8.
             views: ``all`` films of a study, or ``frontal`` ones only (all, where it has no frontal).
             augment: vary training films at random (never a flip).
-            films: what evaluation loaders show: each study its ``own`` films, those of another study
-                (``shuffled``, fixed), or ``noise``. Training always shows a study its own.
+            films: what evaluation loaders show: each study its ``own`` films, those of another patient's study
+                (``shuffled``, see :mod:`ammrg.partners`), or ``noise``. Training always shows a study its own.
             predict_split: what ``predict`` reads: ``train``, ``val`` or ``test``; complete, in order, not varied.
             test_splits: what ``test`` reads, a dataloader each, complete and in order.
             labelled_only: leave studies without any label out of training.
@@ -239,6 +233,8 @@ class StudyDataModule(LightningDataModule):
         self.augment, self.films, self.predict_split = augment, films, predict_split
         self.test_splits = tuple(test_splits)
         self.labelled_only, self.seed = labelled_only, seed
+        self.partnered: set[str] = set()
+        """Splits whose batches bring their studies' partners along."""
         self.left_out: dict[str, int] = {}
         """Studies kept out of training, by reason; filled when the train loader is made."""
         self._rows: dict[str, Rows] = {}
@@ -411,26 +407,50 @@ class StudyDataModule(LightningDataModule):
         together = self.training_shares[0] if self.is_streamed else self.batch_size
         return lambda epoch: epoch_keys(kept, factors, groups, together, seed, epoch, lengths)
 
+    def partners(self, split: str) -> NDArray[np.int64]:
+        """Of each study of a split, the place of its partner, another patient's; see :mod:`ammrg.partners`. In training
+        only studies that are trained on are partners, and where rows are fetched a group at a time one of the same
+        group, which is fetched already; a study that is not trained on has itself.
+
+        Raises:
+            DataError: they are all of one patient.
+        """
+        index = self.prepared.index(split)
+        what = f"{self.prepared.location}: the studies of the {split} split"
+        if split != "train":
+            return partners(index.subject_ids, what=what)
+        kept = self.training_rows()
+        groups = index.groups[kept] if self.is_streamed else None
+        found = np.arange(len(index.subject_ids))
+        found[kept] = kept[partners([index.subject_ids[row] for row in kept], groups=groups, what=what)]
+        return found
+
     def train_dataloader(self) -> StudyLoader:
         """Shuffled anew each epoch; the last batch may be smaller."""
         seed = int(os.environ.get("PL_GLOBAL_SEED") or 0) if self.seed is None else self.seed
         transform = train_transform(self.image_size) if self.augment else eval_transform(self.image_size)
-        dataset = StudyDataset(self.rows("train"), transform, frontal_only=self.frontal_only, seed=seed)
+        others = self.partners("train") if "train" in self.partnered else None
+        dataset = StudyDataset(
+            self.rows("train"), transform, frontal_only=self.frontal_only, seed=seed, partners=others
+        )
         rank, world = self.process
+        size, gathered = self.training_shares
         self._training = self.loader(
             dataset,
             StudySampler(
                 self.training_order(seed),
-                batch_size=self.training_shares[0],
+                batch_size=size,
                 rank=rank,
                 world=world,
                 whole=False,
+                gathered=gathered,
+                most=None if self.trainer is None else self.trainer.limit_train_batches,
                 made_of={
                     "data": self.card["fingerprint"],
                     "seed": seed,
                     "processes": world,
                     "data.batch_size": self.batch_size,
-                    "data.micro_batch_size": self.training_shares[0],
+                    "data.micro_batch_size": size,
                     "data.labelled_only": self.labelled_only,
                     **({} if self.fold is None else {"data.left_out_fold": "{} of {}".format(*self.fold)}),
                     "data.repeat_threshold": self.hparams["repeat_threshold"],
@@ -481,7 +501,10 @@ class StudyDataModule(LightningDataModule):
         """Every study of a split, or those at ``rows``, in order, not varied, with the films that ``films`` names; each
         on one process, or, for what one process does ``alone``, all on this one."""
         transform = eval_transform(self.image_size)
-        dataset = StudyDataset(self.rows(split), transform, frontal_only=self.frontal_only, films=self.films)
+        others = self.partners(split) if split in self.partnered or self.films == "shuffled" else None
+        dataset = StudyDataset(
+            self.rows(split), transform, frontal_only=self.frontal_only, films=self.films, partners=others
+        )
         rank, world = (0, 1) if alone else self.process
         order = in_order(np.arange(len(dataset)) if rows is None else rows)
         sampler = StudySampler(order, batch_size=self.eval_batch_size, rank=rank, world=world)
@@ -513,6 +536,8 @@ class StudyDataModule(LightningDataModule):
             sampler=sampler,
             collate_fn=collate,
             num_workers=self.workers,
+            # All batches of a step are handed out together.
+            prefetch_factor=max(2, 1 + math.ceil(sampler.gathered / self.workers)) if self.workers else None,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=start_loader_worker,

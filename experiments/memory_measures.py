@@ -103,7 +103,7 @@ def association_table(total: AssociationScores, each: dict[str, AssociationScore
 
 def compare(run: Path) -> dict[str, Any]:
     """Write ``guards/memory_*.jsonl`` beside the run's reports, score everything anew (``scores.json``), and print the
-    memories' part: on, exchanged between studies, each off, both off.
+    memories' part: on, exchanged between patients, each off, both off.
 
     Raises:
         ScoringError: the run has no reports yet.

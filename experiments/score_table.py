@@ -12,7 +12,7 @@ from rich.table import Table
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
 from experiments.predictions import GROUPS
-from experiments.verdicts import protocols_of, short
+from experiments.verdicts import others_share, protocols_of, short
 
 NOTICE = "Research use only. Not for diagnosis."
 COLUMNS = {
@@ -151,8 +151,8 @@ def figures(scores: Mapping[str, Any]) -> list[str]:
     copied = scores["copying"]
     if copied:
         said.append(
-            f"{copied['share']:.0%} of the words stand verbatim in a retrieved report "
-            f"({copied['share_of_others']:.0%} in another study's), {copied['whole']:.0%} of the reports wholly."
+            f"{copied['share']:.0%} of the words stand verbatim in a retrieved report"
+            f"{others_share(copied, 'in another patient')}, {copied['whole']:.0%} of the reports wholly."
         )
     known = scores["meta"]["reference_in_training"]
     if known["share"] is not None:

@@ -251,8 +251,9 @@ def _scored(
 ) -> dict[str, Any]:
     ours = systems[0].lines
     inputs = fingerprint(systems, train_texts)
-    if len(ours) > 1:
-        texts = exchanged([line.generated for line in ours])
+    patients = [line.subject_id for line in ours]
+    if len(set(patients)) > 1:
+        texts = exchanged([line.generated for line in ours], patients)
         others = [line._replace(generated=text, retrieved=()) for line, text in zip(ours, texts, strict=True)]
         systems = [*systems, System("guards", EXCHANGED, systems[0].path, others)]
     result: dict[str, Any] = {group: {} for group in (*GROUPS, "against")}
@@ -278,7 +279,7 @@ def _scored(
             progress.advance(task)
         result["cider_idf"] = scorer.idf(ours)
         progress.advance(task)
-    copied = copying([line.generated for line in ours], [line.retrieved for line in ours])
+    copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
         (system.group, system.name): scorer.watched_difference(ours, system.lines)

@@ -36,6 +36,12 @@ class Sentence(NamedTuple):
     """Whether something is wrong; then the text says what in capitals."""
 
 
+def others_share(copied: Mapping[str, Any], whose: str) -> str:
+    """In brackets, the share of words that stand in what was retrieved for others; nothing where nobody else is."""
+    share = copied["share_of_others"]
+    return "" if share is None else f" ({share:.0%} {whose}'s)"
+
+
 def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) -> list[Sentence]:
     """The sentences of a result.
 
@@ -52,7 +58,7 @@ def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) ->
     if copied and copied["share"] >= COPIED:
         text = (
             f"MUCH IS COPIED FROM MEMORY: {copied['share']:.0%} of the words stand verbatim in a report that the "
-            f"study's memory brought back ({copied['share_of_others']:.0%} in what another study's did); "
+            f"study's memory brought back{others_share(copied, 'in what another patient')}; "
             f"{copied['whole']:.0%} of the reports are such a report word for word."
         )
         said.append(Sentence(text, True))

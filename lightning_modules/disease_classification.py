@@ -15,7 +15,7 @@ from torch import Tensor
 from ammrg.errors import AMMRGError, SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
 from ammrg.fingerprints import id_codes, tensors_fingerprint
-from ammrg.gathering import gather_all, weight_of_mean
+from ammrg.gathering import gather_all
 from ammrg.memory.regions import MinedFilm
 from ammrg.metrics.classification import choose_thresholds, finding_scores
 from ammrg.metrics.epoch_ranking import rank
@@ -41,6 +41,7 @@ from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
 from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
 from lightning_modules.stage1_start import Start, check_unseen, read_start
+from lightning_modules.step_mean import StepMeans
 from lightning_modules.typical_films import TypicalFilms
 
 ABOVE_ZERO = ("lr", "bootstrap")
@@ -131,6 +132,7 @@ class DiseaseClassification(LightningModule):
         self.save_hyperparameters()
         check_ranges(self.hparams, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
         self.scores: dict[str, dict[str, Any]] = {}
+        self.means = StepMeans(self)
         self.configure_models()
         self.configure_losses()
         self.configure_maps()
@@ -296,7 +298,7 @@ class DiseaseClassification(LightningModule):
 
     def _known(self, batch: StudyBatch) -> Tensor:
         """Labels of a batch that its loss is the mean of."""
-        return training_targets(batch.labels, self.hparams["uncertain"])[1].sum()
+        return training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)[1].sum()
 
     def _finding_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         settings = {name: self.hparams[name] for name in ("gamma_positive", "gamma_negative", "margin")}
@@ -304,35 +306,35 @@ class DiseaseClassification(LightningModule):
         return finding_loss(logits, targets, mask, kind=self.hparams["loss"], pos_weight=weights, **settings)
 
     def training_step(self, batch: StudyBatch, index: int) -> Tensor:
-        """Mean loss over known labels; stops, with the ids of the batch, where it is not finite."""
+        """Mean loss over known labels, this batch's share of the optimizer step's; stops, with the ids of the batch,
+        where it is not finite."""
+        self.means.begin(batch, index, self.terms)
         seen = self.classifier(batch.images)
         self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
-        loss = self._loss(logits, batch)
-        share = weight_of_mean(self._known(batch), self.device)
-        self._log_mean("train/loss", loss, share, batch)
+        loss = self._share("train/loss", self._loss(logits, batch), batch)
         if self.token_bias is not None:
             evidence = token_evidence(seen.tokens.float(), self.classifier.finding_weights, self.token_bias)
-            evidence = self._study_logits(evidence, batch)
-            token_loss = self._loss(evidence, batch)
-            self._log_mean("train/token_loss", token_loss, share, batch)
-            loss = loss + self.hparams["token_loss"] * token_loss
-        loss = loss * share
+            token_loss = self._loss(self._study_logits(evidence, batch), batch)
+            loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, batch)
         if self.terms_head is not None:
             terms_loss = self._terms_loss(seen.raw_tokens, batch)
-            share = weight_of_mean(len(batch.images), self.device)
-            self._log_mean("train/terms_loss", terms_loss, share, batch)
-            loss = loss + share * self.hparams["report_terms"] * terms_loss
+            loss = loss + self.hparams["report_terms"] * self._share("train/terms_loss", terms_loss, batch)
         if not loss.isfinite():
             self._stop(batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
         return loss
 
-    def _log_mean(self, name: str, loss: Tensor, share: Tensor | float, batch: StudyBatch) -> None:
-        """A loss over the studies of all processes, of which ``loss`` times ``share`` is this one's part."""
-        self.log(
-            name, loss.detach() * share, prog_bar=name == "train/loss", batch_size=len(batch.labels), sync_dist=True
-        )
+    def terms(self, batch: StudyBatch) -> dict[str, float]:
+        """What a batch's losses are means over: known labels, and films. The films are not looked at."""
+        known = float(self._known(batch))
+        return {"train/loss": known, "train/token_loss": known, "train/terms_loss": len(batch.study_of_view)}
+
+    def _share(self, name: str, loss: Tensor, batch: StudyBatch) -> Tensor:
+        """A batch's mean as its part of the whole step's, which is logged."""
+        total = loss * self.terms(batch)[name]
+        self.means.log(name, total, batch, prog_bar=name == "train/loss")
+        return self.means.share(name, total)
 
     def _terms_loss(self, tokens: Tensor, batch: StudyBatch) -> Tensor:
         """Every film ``[v n e]`` answers for the report of its study."""
@@ -542,7 +544,7 @@ class DiseaseClassification(LightningModule):
         The fingerprint is of the weights in the checkpoint, which need not be those of the step (weight averaging).
         """
         # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
-        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).so_far())
+        checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).rows_so_far())
         if not checkpoint["state_dict"]:
             return  # where weights are sharded the first process alone puts them together and writes
         checkpoint["film_distance"] = None if self.film_distance is None else self.film_distance.state()
@@ -570,7 +572,7 @@ class DiseaseClassification(LightningModule):
             check_unseen(seen, held_out(), "this checkpoint")
         self._have_seen(seen)
         if trainer is not None and trainer.state.fn == "fit" and len(kept) == trainer.world_size:
-            cast(StudyPredictions, self.predictions["fit"]).go_on(kept[self.global_rank])
+            cast(StudyPredictions, self.predictions["fit"]).take_up(kept[self.global_rank])
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine; the encoder may have a rate of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.findings import POSITIVE
-from ammrg.gathering import gather_once, weight_of_mean
+from ammrg.gathering import gather_once
 from ammrg.memory import bank
 from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.metrics.clinical import clinical_scores
@@ -25,7 +26,8 @@ from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
 from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
-from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator, SeenFilms, VisualPrompt
+from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator, SeenFilms
+from ammrg.partners import SEED
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
@@ -35,19 +37,26 @@ from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.report_settings import check_settings, frozen_parts
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
+from lightning_modules.step_mean import StepMeans
 
 CLINICAL = "clinical_micro_f1_13_neg"
 CONSTANT_FLOOR = 0.1
 """A constant report may score next to nothing clinically; dividing by less than this would let noise choose."""
 
 
-class Written(NamedTuple):
-    """What was written for a validation study."""
+class Judged(NamedTuple):
+    """What validation found of a study."""
 
-    text: str
+    loss: float
+    """Sum over the report's tokens."""
+    exchanged_loss: float
+    """The same with its partner's films."""
+    tokens: int
     reference: str
-    shuffled: str | None
-    """The text from another study's films; None where none was written."""
+    text: str | None
+    """The report that was written; None where none was."""
+    exchanged: str | None
+    """The text from the partner's films; None where none was written."""
 
 
 class ReportGeneration(LightningModule):
@@ -84,10 +93,11 @@ class ReportGeneration(LightningModule):
         weight_decay: AdamW's, on matrices only.
         warmup_steps: optimizer steps of linear warm-up; then a cosine to ``final_lr_fraction`` of the peak.
         decoding: ``{max_new_tokens, num_beams, ...}`` for generation.
-        generate_studies: reports written at each validation; None = for every validation study.
-        generate_shuffled: write them from another study's films too, for the clinical shuffle gap.
+        generate_studies: reports written at each validation, over all processes, for studies drawn once; None = for
+            every validation study.
+        generate_shuffled: write them from another patient's films too, for the clinical shuffle gap.
         abnormal_weight: in the training loss, of tokens of sentences that affirm an abnormal finding; others have 1.
-        shuffle_loss: weight of a hinge on the loss with another study's films, which should lie at least
+        shuffle_loss: weight of a hinge on the loss with another patient's films, which should lie at least
             ``shuffle_margin`` nats a token above that with its own; studies with the same report are left out. 0 = off.
         association_loss: weight of :meth:`ReportGenerator.association_loss` beside the report's; 0 = off, as published.
         cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): training films are read by the network of their
@@ -145,11 +155,21 @@ class ReportGeneration(LightningModule):
         self.held_out: HeldOut | Unchecked | None = None
         """Whom its memories were found not to hold, or why they were not looked through; None before they are read."""
         self.memories: Memories = "own"
-        """Guard: write reports with another study's memories, or with one or both silenced."""
-        self.written: list[tuple[str, Written]] = []
+        """Guard: write reports with another patient's memories, or with one or both silenced."""
+        self.judged: list[tuple[str, Judged]] = []
+        self.means = StepMeans(self)
 
     tokens = 0
     """Report tokens of the last training step."""
+    _yardstick: tuple[tuple[str, ...], dict[str, float]] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Ask the data for partners where films or memories are exchanged."""
+        if hasattr(self.data, "partnered"):
+            wanted = {"val": stage in ("fit", "validate"), "train": stage == "fit" and self.hparams["shuffle_loss"] > 0}
+            if stage == "predict" and self.memories == "shuffled":
+                wanted[self.data.predict_split] = True
+            self.data.partnered = {split for split, asked in wanted.items() if asked}
 
     # --- building ---------------------------------------------------------------------------------------------------
     def configure_model(self) -> None:
@@ -258,41 +278,52 @@ class ReportGeneration(LightningModule):
         return see(slice(None)) if self.film_cache is None else self.film_cache(batch, see)
 
     def training_step(self, batch: StudyBatch, batch_idx: int) -> Tensor:
-        """Next-token loss on the report tokens of one batch, and what else is asked of the visual tokens."""
-        size = len(batch.study_ids)
-        seen = self.see_training_films(batch)
-        named = batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
-        shown = self.network.prompt(batch, seen=seen, named=named)
+        """Next-token loss on the report tokens of one batch, and what else is asked of the visual tokens: this batch's
+        share of means over the whole optimizer step."""
+        means = self.means
+        means.begin(batch, batch_idx, self.terms)
+        shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=self.named_in_training(batch))
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
-        mean = losses.values.detach().mean() * weight_of_mean(len(losses.values), self.device)
-        self.log("train/loss", mean, prog_bar=True, batch_size=size, sync_dist=True)  # of all processes' tokens
+        means.log("train/loss", losses.values.sum(), batch, prog_bar=True)
         weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
-        loss = (losses.values * weights).sum() / weights.sum().clamp(min=1)
-        loss = loss * weight_of_mean(weights.sum(), self.device)
-        further = {"shuffle_loss": lambda: self.shuffle_loss(batch, shown, losses)}
-        further["association_loss"] = lambda: self.network.association_loss(batch, shown.states)
+        loss = means.share("weight", (losses.values * weights).sum())
+        further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
+        further["association_loss"] = lambda: (
+            self.network.association_loss(batch, shown.states) * self.network.associating(batch)
+        )
         for name, asked in further.items():
             if self.hparams[name] > 0:
-                value = asked()
-                self.log(f"train/{name}", value, batch_size=size)
-                loss = loss + self.hparams[name] * value
+                total = asked()
+                means.log(f"train/{name}", total, batch)
+                loss = loss + self.hparams[name] * means.share(f"train/{name}", total)
         return loss
 
-    def shuffle_loss(self, batch: StudyBatch, shown: VisualPrompt, own: TargetLosses) -> Tensor:
-        """Mean over studies of ``max(0, margin - (loss with the next study's visual tokens - loss with its own))``; 0
-        for a batch whose reports are all alike."""
-        count = len(batch.study_ids)
-        other = shown._replace(
-            tokens=[shown.tokens[row - 1] for row in range(count)],
-            instructions=[shown.instructions[row - 1] for row in range(count)],
-        )
-        gaps = _means(self.network.target_losses(batch, other), count) - _means(own, count)
-        differ = torch.tensor(
-            [batch.reports[row] != batch.reports[row - 1] for row in range(count)], device=gaps.device
-        )
+    def terms(self, batch: StudyBatch) -> dict[str, float]:
+        """What a batch's losses are sums over: report tokens and their weights, studies, queries. Films are not looked
+        at."""
+        tokens, emphasised = self.network.target_counts(batch.reports)
+        found = {"train/loss": tokens, "weight": tokens + (self.hparams["abnormal_weight"] - 1) * emphasised}
+        if self.hparams["shuffle_loss"] > 0:
+            found["train/shuffle_loss"] = sum(reports_differ(batch))
+        if self.hparams["association_loss"] > 0:
+            found["train/association_loss"] = self.network.associating(batch)
+        return found
+
+    def named_in_training(self, batch: StudyBatch) -> Tensor | None:
+        """Which findings the instruction names, bool ``[b 14]``; None = those that are predicted."""
+        return batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
+
+    def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
+        """Sum over studies of ``max(0, margin - (loss with the partner's films - loss with its own))``; studies with
+        their partner's very report are left out. Neither's memories are open to what its partner's films ask."""
+        partner, exchanged, count = batch.partner, batch.exchanged(), len(batch.study_ids)
+        assert partner is not None
+        seen, named = self.see_training_films(partner), self.named_in_training(partner)
+        shown = self.network.prompt(exchanged, seen=seen, named=named, hidden_from=partner)
+        gaps = _means(self.network.target_losses(exchanged, shown), count) - _means(own, count)
         short = (self.hparams["shuffle_margin"] - gaps).clamp(min=0)
-        return (short * differ).sum() / differ.sum().clamp(min=1)
+        return (short * torch.tensor(reports_differ(batch), device=short.device)).sum()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and cosine per step; each part has a learning rate, and a first step, of its own."""
@@ -328,18 +359,12 @@ class ReportGeneration(LightningModule):
         network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
 
     def on_fit_start(self) -> None:
-        """Say what the language model reads, choose above what a finding is named to it, and find what the best
-        constant report reaches on validation: the yardstick of ``val/score``."""
+        """Say what the language model reads, and choose above what a finding is named to it."""
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.frozen >= {"encoder", "qformer"}):
             raise SettingsError(
                 "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
                 "false and encoder and qformer in model.freeze, not in model.unfreeze_at"
-            )
-        if self.hparams["shuffle_loss"] > 0 and datamodule.training_shares[0] < 2:
-            raise SettingsError(
-                "model.shuffle_loss compares studies of a batch, but a process takes one at a time; raise "
-                "data.batch_size or data.micro_batch_size, or set it to 0"
             )
         if self.hparams["naming_thresholds"] == "prevalence":
             self.name_by_prevalence()
@@ -349,13 +374,20 @@ class ReportGeneration(LightningModule):
             f"the language model reads {sum(budget.values())} tokens of a study with one film ({parts}) and writes up "
             f"to {self.hparams['max_report_tokens']}, of the {self.network.language_model.context:,} it can hold"
         )
-        references = datamodule.texts("val")
-        constants = best_constant(datamodule.texts("train"), references)
-        labels, count = [label(text) for text in references], len(references)
-        scores = [
-            self.report_scores(references, [text] * count, labels, [label(text)] * count) for text in constants.values()
-        ]
-        self.yardstick = {key: max(CONSTANT_FLOOR, *(score[key] for score in scores)) for key in ("cider", CLINICAL)}
+
+    def yardstick(self, references: list[str]) -> dict[str, float]:
+        """What the best constant training report reaches on these references, at least :data:`CONSTANT_FLOOR`: the
+        yardstick of ``val/score``."""
+        key = tuple(references)
+        if self._yardstick is None or self._yardstick[0] != key:
+            labels, count = [label(text) for text in references], len(references)
+            scores = [
+                self.report_scores(references, [text] * count, labels, [label(text)] * count)
+                for text in best_constant(self.data.texts("train"), references).values()
+            ]
+            best = {name: max(CONSTANT_FLOOR, *(score[name] for score in scores)) for name in ("cider", CLINICAL)}
+            self._yardstick = (key, best)
+        return self._yardstick[1]
 
     @staticmethod
     def report_scores(
@@ -367,65 +399,81 @@ class ReportGeneration(LightningModule):
         words = ([normalise(text) for text in column] for column in (references, texts))
         return {"cider": language_scores(*words)["cider"], CLINICAL: clinical[CLINICAL]}
 
+    def on_validation_epoch_start(self) -> None:
+        """Choose the studies whose reports are written, the same on every process and in every epoch."""
+        wanted, self.writes = self.hparams["generate_studies"], None
+        if wanted is not None and self.data is not None:
+            studies = self.data.ids("val")[0]
+            self.writes = set(random.Random(SEED).sample(studies, min(wanted, len(studies))))
+
+    writes: set[str] | None = None
+    """Validation studies whose reports are written; None = all."""
+
     def validation_step(self, batch: StudyBatch, batch_idx: int) -> None:
-        """Loss with the study's own films and with a neighbour's, and its generated reports."""
-        size = len(batch.study_ids)
-        seen = self.network.see(batch.images)
-        losses = self.network.target_losses(batch, self.network.prompt(batch, seen=seen)).values
-        # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
-        loss, tokens = losses.mean(), len(losses) * self.trainer.world_size
-        self.log("val/loss", loss, prog_bar=True, batch_size=tokens, sync_dist=True)
-        exchanged, films = exchange_films(batch)
-        seen_exchanged = seen.take(films)
-        if size > 1:
-            gap = self.network(exchanged, self.network.prompt(exchanged, seen=seen_exchanged)) - loss
-            self.log("val/shuffle_gap", gap, prog_bar=True, batch_size=tokens, sync_dist=True)
-        wanted = self.hparams["generate_studies"]
-        if wanted is not None and len(self.written) >= wanted:
-            return
-        own = [report.text for report in self.generate(batch, seen)]
-        shuffled: list[Any] = [None] * size
-        if self.hparams["generate_shuffled"] and size > 1:
-            shuffled = [report.text for report in self.generate(exchanged, seen_exchanged)]
-        texts = zip(own, batch.reports, shuffled, strict=True)
-        self.written += [(study, Written(*said)) for study, said in zip(batch.study_ids, texts, strict=True)]
+        """Loss with the study's own films and with its partner's, and its generated reports."""
+        size, exchanged = len(batch.study_ids), batch.exchanged()
+        seen, seen_exchanged = self.network.see(batch.images), self.network.see(exchanged.images)
+        own = self.network.target_losses(batch, self.network.prompt(batch, seen=seen))
+        other = self.network.target_losses(exchanged, self.network.prompt(exchanged, seen=seen_exchanged))
+        tokens = torch.bincount(own.report_of_token, minlength=size).tolist()
+        rows = [row for row, study in enumerate(batch.study_ids) if self.writes is None or study in self.writes]
+        texts = self.written(batch, seen, rows)
+        others = self.written(exchanged, seen_exchanged, rows) if self.hparams["generate_shuffled"] else {}
+        for row, (study, *sums) in enumerate(
+            zip(batch.study_ids, _sums(own, size).tolist(), _sums(other, size).tolist(), tokens, strict=True)
+        ):
+            self.judged.append((study, Judged(*sums, batch.reports[row], texts.get(row), others.get(row))))
+
+    def written(self, batch: StudyBatch, seen: SeenFilms, rows: list[int]) -> dict[int, str]:
+        """The reports of some of a batch's studies, by their place in it."""
+        if not rows:
+            return {}
+        films = torch.isin(batch.study_of_view, torch.tensor(rows, device=batch.study_of_view.device)).nonzero()[:, 0]
+        reports = self.generate(batch.take(rows), seen.take(films.to(seen.logits.device)))
+        return {row: report.text for row, report in zip(rows, reports, strict=True)}
 
     def on_validation_epoch_end(self) -> None:
-        """Score the reports of all ranks, each study once."""
-        written = [Written(*said) for said in gather_once(self.written).values()]
-        self.written = []
+        """Losses and scores of the studies of all ranks, each study once."""
+        judged = list(gather_once(self.judged).values())
+        self.judged = []
+        if not judged:
+            return
+        tokens = sum(study.tokens for study in judged)
+        loss = sum(study.loss for study in judged) / tokens
+        self.log("val/loss", loss, prog_bar=True)
+        gap = sum(study.exchanged_loss for study in judged) / tokens - loss
+        self.log("val/shuffle_gap", gap, prog_bar=True)
+        written = [study for study in judged if study.text is not None]
         if not written:
             return
-        texts, references = [study.text for study in written], [study.reference for study in written]
+        texts, references = [str(study.text) for study in written], [study.reference for study in written]
         labels, said = [label(text) for text in references], [label(text) for text in texts]
         scores = self.report_scores(references, texts, labels, said)
         self.log("val/distinct", len(set(texts)) / len(texts))
-        both = [
-            (truth, own, label(study.shuffled))
-            for study, truth, own in zip(written, labels, said, strict=True)
-            if study.shuffled is not None
-        ]
-        if both:
-            truths, own, other = (list(column) for column in zip(*both, strict=True))
-            gap = clinical_scores(truths, own)[CLINICAL] - clinical_scores(truths, other)[CLINICAL]
+        if self.hparams["generate_shuffled"]:
+            other = [label(str(study.exchanged)) for study in written]
+            gap = clinical_scores(labels, said)[CLINICAL] - clinical_scores(labels, other)[CLINICAL]
             self.log("val/shuffle_gap_f1", gap, prog_bar=True)
         for name, value in scores.items():
             self.log(f"val/{name}", value)
-        if hasattr(self, "yardstick"):
-            score = sum(scores[key] / self.yardstick[key] for key in scores) / len(scores)
+        if self.data is not None and not self.trainer.sanity_checking:
+            yardstick = self.yardstick(references)
+            score = sum(scores[key] / yardstick[key] for key in scores) / len(scores)
             self.log("val/score", score, prog_bar=True)
 
     # --- test -------------------------------------------------------------------------------------------------------
     def on_test_epoch_start(self) -> None:
         """A pair of metrics for each of the data module's ``test_splits``."""
         splits = self.trainer.datamodule.test_splits  # type: ignore[attr-defined]
-        self.test_metrics = {split: (LanguageMetric(), ClinicalMetric()) for split in splits}
+        made = {split: (LanguageMetric(), ClinicalMetric()) for split in splits}
+        # Also where a process sees no study of a split: what is gathered lies on the device.
+        self.test_metrics = {split: [metric.to(self.device) for metric in metrics] for split, metrics in made.items()}
 
     def test_step(self, batch: StudyBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Write the reports of one batch."""
         texts = [report.text for report in self.generate(batch)]
         for metric in list(self.test_metrics.values())[dataloader_idx]:
-            metric.to(self.device).update(batch.study_ids, batch.reports, texts)
+            metric.update(batch.study_ids, batch.reports, texts)
 
     def on_test_epoch_end(self) -> None:
         """Scores of each split over the studies of all processes, each once: ``test/cider`` and so on."""
@@ -487,22 +535,17 @@ class ReportGeneration(LightningModule):
         return True
 
 
+def _sums(losses: TargetLosses, studies: int) -> Tensor:
+    """The sum of each study's losses over its tokens ``[b]``."""
+    return losses.values.new_zeros(studies).index_add(0, losses.report_of_token, losses.values)
+
+
 def _means(losses: TargetLosses, studies: int) -> Tensor:
     """Each study's mean loss over its tokens ``[b]``."""
-    sums = losses.values.new_zeros(studies).index_add(0, losses.report_of_token, losses.values)
-    return sums / torch.bincount(losses.report_of_token, minlength=studies)
+    return _sums(losses, studies) / torch.bincount(losses.report_of_token, minlength=studies)
 
 
-def exchange_films(batch: StudyBatch) -> tuple[StudyBatch, Tensor]:
-    """The same studies, each with the films of the next one of the batch (the last gets the first's); and where each
-    film now in the batch stood before, int64 ``[v]``."""
-    count = len(batch.study_ids)
-    owner = (batch.study_of_view - 1) % count
-    order = torch.argsort(owner, stable=True)
-    exchanged = batch._replace(
-        images=batch.images[order],
-        study_of_view=owner[order],
-        projections=[batch.projections[i] for i in order.tolist()],
-        boxes=[],
-    )
-    return exchanged, order
+def reports_differ(batch: StudyBatch) -> list[bool]:
+    """Of each study, whether its partner has another report."""
+    assert batch.partner is not None
+    return [own != other for own, other in zip(batch.reports, batch.partner.reports, strict=True)]

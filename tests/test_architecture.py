@@ -21,6 +21,7 @@ GROUND_UP = (
     "atomic",
     "fingerprints",
     "folds",
+    "partners",
     "gathering",
     "ids",
     "sharding",

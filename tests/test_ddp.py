@@ -86,6 +86,9 @@ def whole_way(root: Path, devices: int) -> Path:
         "language_model": llm,
         "lora": '{"rank": 4, "dropout": 0.0}',
         "network": '{"hopfield": {"dropout": 0.0}}',
+        "shuffle_loss": 0.5,
+        "association_loss": 0.1,
+        "generate_studies": 9,
     }
     words = [f"--model.{key}={value}" for key, value in stage2.items()]
     experiments("fit", *configs("stage2", data, run / "stage2"), *with_devices, *words)
@@ -113,7 +116,7 @@ def metrics(run: Path, stage: str) -> dict[tuple[str, str], float]:
         (row["step"], name): float(value)
         for row in rows
         for name, value in row.items()
-        if value and name.startswith(("val/", "train/loss", "train/token_loss"))
+        if value and name.startswith(("val/", "train/loss", "train/token_loss", "train/shuffle", "train/association"))
     }
 
 
@@ -122,8 +125,7 @@ def test_ddp_validates_as_one_process(runs: tuple[Path, Path], stage: str) -> No
     one, two = (metrics(run, stage) for run in runs)
     assert one.keys() == two.keys()
     assert len({name for _, name in one}) >= 3
-    # val/shuffle_gap is left out: a study's neighbour is one of its own batch
-    far = {key: (one[key], two[key]) for key in one if key[1] != "val/shuffle_gap" and abs(one[key] - two[key]) > 2e-3}
+    far = {key: (one[key], two[key]) for key in one if abs(one[key] - two[key]) > 2e-3}
     assert not far
 
 

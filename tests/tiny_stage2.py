@@ -71,6 +71,23 @@ def build(
     return ReportGenerator(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)
 
 
+def with_partners(studies: StudyBatch, films_seed: int = 8) -> StudyBatch:
+    """Each study with a partner of two films, somebody else's, whose report is that of the study before it."""
+    count = len(studies.study_ids)
+    shape = (2 * count, 1, *studies.images.shape[2:])
+    partner = StudyBatch(
+        images=torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(films_seed), dtype=torch.uint8),
+        study_of_view=torch.arange(count).repeat_interleave(2),
+        labels=torch.zeros(count, 14),
+        reports=[studies.reports[row - 1] for row in range(count)],
+        study_ids=[f"o{row}" for row in range(count)],
+        subject_ids=[f"po{row}" for row in range(count)],
+        projections=["frontal", "lateral"] * count,
+        boxes=[],
+    )
+    return studies._replace(partner=partner)
+
+
 def batch(studies: tuple[str, ...] = STUDIES) -> StudyBatch:
     """Studies with one, two and one films."""
     films = torch.randint(0, 256, (4, 1, 48, 48), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ammrg.partners import partners
 from ammrg.text.cleaning import normalise
 
 RUN = 8
@@ -21,8 +22,9 @@ class Copying(NamedTuple):
     """Of a report's words, those that stand within a run of :data:`RUN` words of one retrieved report."""
     whole: float
     """Of the reports, those that are one of their retrieved reports word for word."""
-    share_of_others: float
-    """The same share with what the *next* study retrieved: how much two strangers share by habit."""
+    share_of_others: float | None
+    """The same share with what another patient's study retrieved: how much two strangers share by habit; None where
+    there is one patient only."""
 
 
 def copied_share(text: str, sources: Sequence[str], run: int = RUN) -> float:
@@ -46,12 +48,15 @@ def copied_share(text: str, sources: Sequence[str], run: int = RUN) -> float:
     return best
 
 
-def copying(generated: Sequence[str], retrieved: Sequence[Sequence[str]], run: int = RUN) -> Copying | None:
+def copying(
+    generated: Sequence[str], retrieved: Sequence[Sequence[str]], subject_ids: Sequence[str], run: int = RUN
+) -> Copying | None:
     """Measure how far reports are copies of what was retrieved for them.
 
     Args:
         generated: n reports.
         retrieved: the texts retrieved for each of them; empty where none were.
+        subject_ids: their patients.
         run: words in a row that count as copied.
 
     Returns:
@@ -64,12 +69,15 @@ def copying(generated: Sequence[str], retrieved: Sequence[Sequence[str]], run: i
     ]
     if not pairs:
         return None
-    others = [texts for _, texts in pairs[1:] + pairs[:1]]
+    subjects = [subject for subject, texts in zip(subject_ids, retrieved, strict=True) if texts]
+    others = partners(subjects) if len(set(subjects)) > 1 else None
     return Copying(
         studies=len(pairs),
         share=float(np.mean([copied_share(text, texts, run) for text, texts in pairs])),
         whole=float(np.mean([text in texts for text, texts in pairs])),
-        share_of_others=float(
-            np.mean([copied_share(text, texts, run) for (text, _), texts in zip(pairs, others, strict=True)])
+        share_of_others=None
+        if others is None
+        else float(
+            np.mean([copied_share(text, pairs[row][1], run) for (text, _), row in zip(pairs, others, strict=True)])
         ),
     )

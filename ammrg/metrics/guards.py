@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ammrg.errors import ScoringError
 from ammrg.findings import NO_FINDING
 from ammrg.metrics.constant import ConstantScorer
+from ammrg.partners import partners
 from ammrg.text.cleaning import normalise
 from ammrg.text.spoken import says_nothing
 
@@ -90,16 +91,15 @@ def nearest(train_features: NDArray[np.floating], features: NDArray[np.floating]
     return np.concatenate(found).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
 
 
-def exchanged(reports: Sequence[str], seed: int = 0) -> list[str]:
-    """The reports, each study with another's: one cycle through all of them in random order.
+def exchanged(reports: Sequence[str], subject_ids: Sequence[str]) -> list[str]:
+    """The reports, each study with another patient's (:func:`ammrg.partners.partners`).
 
     Scores that stay as they are say that a report does not belong to its study; no network is needed to see it.
+
+    Raises:
+        DataError: all studies are of one patient.
     """
-    order = np.random.default_rng(seed).permutation(len(reports))
-    given = list(reports)
-    for study, other in zip(order, np.roll(order, 1), strict=True):
-        given[study] = reports[other]
-    return given
+    return [reports[other] for other in partners(subject_ids, what="the scored studies")]
 
 
 class Collapse(NamedTuple):

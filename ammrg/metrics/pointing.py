@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
 from ammrg.maps import shows_place
 from ammrg.metrics.bootstrap import drawable
 from ammrg.metrics.classification import interval, patient_weights
+from ammrg.metrics.gathered import GatheredMetric
 from ammrg.metrics.study_predictions import id_key
 from ammrg.types import StudyBatch
 
@@ -32,7 +32,7 @@ class PointingCases(NamedTuple):
     """float32 ``[c]``, 0 or 1: of the finding's mean map, which is the same for every film."""
 
 
-class PointingGame(Metric):
+class PointingGame(GatheredMetric):
     """Does the peak of a positive finding's map lie in its box (Zhang et al. 2018), and would its mean map do?
 
     A case is hit where the peak lies in any of the finding's boxes on the film, widened by :data:`TOLERANCE`. The
@@ -44,23 +44,26 @@ class PointingGame(Metric):
             :class:`ammrg.networks.visual_encoder.VisualEncoder`); peaks are moved there.
     """
 
-    full_state_update = False
     boxes: list[Tensor]
     keys: list[Tensor]
     peaks: list[Tensor]
-    mean_maps: Tensor
+    grids: list[Tensor]
+    """``[1 2]``: high and wide, of the maps."""
+    maps: list[Tensor]
+    """``[14 * high * wide]``: the sum of the maps of each finding so far."""
 
     def __init__(self, cell_shift: float = 0.0) -> None:
         super().__init__()
         self.cell_shift = cell_shift
-        for name in ("boxes", "keys", "peaks"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-        self.add_state("mean_maps", default=torch.zeros(NUM_FINDINGS, 0, 0), dist_reduce_fx="sum")
+        self.add_rows("boxes", torch.float32, 4)
+        self.add_rows("keys", torch.int64, 3)
+        self.add_rows("peaks", torch.float32, 2)
+        self.add_rows("grids", torch.int64, 2)
+        self.add_rows("maps", torch.float32)
 
     def update(self, maps: Tensor, batch: StudyBatch) -> None:
         """Maps ``[v 14 gh gw]`` >= 0 of the batch's films."""
-        if not self.mean_maps.numel():
-            self.mean_maps = maps.new_zeros(maps.shape[1:])
+        sums = maps.new_zeros(maps.shape[1:], dtype=torch.float32)
         counted: set[tuple[int, int]] = set()
         for box in batch.boxes:
             study = int(batch.study_of_view[box.view])
@@ -69,21 +72,25 @@ class PointingGame(Metric):
             heat = maps[box.view, box.finding]
             if (box.view, box.finding) not in counted and shows_place(heat):
                 counted.add((box.view, box.finding))
-                self.mean_maps[box.finding] += heat / heat.max()
+                sums[box.finding] += heat / heat.max()
             view = box.view - int((batch.study_of_view < study).sum())
             film = id_key(f"{batch.study_ids[study]}|{view}")
             self.boxes.append(maps.new_tensor([[box.x0, box.y0, box.x1, box.y1]], dtype=torch.float32))
             self.keys.append(torch.tensor([[film, box.finding, id_key(batch.subject_ids[study])]], device=maps.device))
             self.peaks.append(peak_of(heat, self.cell_shift)[None])
+        if len(self.maps) > 1:
+            self.maps[-1] = self.maps[-1] + sums.flatten()
+        else:
+            self.maps.append(sums.flatten())
+            self.grids.append(torch.tensor([maps.shape[2:]], device=maps.device))
 
     def compute(self) -> PointingCases | None:
         """None without a case."""
-        if not len(self.boxes):
+        boxes, keys, peaks, grids = map(self.rows, ("boxes", "keys", "peaks", "grids"))
+        if not len(boxes):
             return None
-        boxes, keys, peaks = (
-            (torch.cat(part) if isinstance(part, list) else part).cpu() for part in (self.boxes, self.keys, self.peaks)
-        )
-        mean_peaks = torch.stack([peak_of(heat, self.cell_shift) for heat in self.mean_maps.cpu()])[keys[:, 1]]
+        mean_maps = self.rows("maps").view(-1, NUM_FINDINGS, *grids[0].tolist()).sum(0)
+        mean_peaks = torch.stack([peak_of(heat, self.cell_shift) for heat in mean_maps])[keys[:, 1]]
         cases, index = torch.unique(keys, dim=0, return_inverse=True)
         hits = torch.zeros(2, len(cases))
         for row, where in enumerate((peaks, mean_peaks)):

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from ammrg.errors import ScoringError
 from ammrg.metrics.clinical import clinical_scores
+from ammrg.metrics.gathered import GatheredMetric
 from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
@@ -30,26 +30,18 @@ class Texts(NamedTuple):
     generated: str
 
 
-class ReportMetric(Metric):
+class ReportMetric(GatheredMetric):
     """Pairs of texts of a whole split, by study id; a study that a sampler repeated counts once.
 
     Texts travel between processes as bytes: a JSON list and a line feed for each study.
     """
 
-    full_state_update = False
     lines: list[Tensor]
     """uint8 ``[bytes]`` each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("lines", default=[], dist_reduce_fx="cat")
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all texts."""
-        super().reset()
-        # torchmetrics sends float32 from a process that saw no study; what is gathered must be of one type.
-        self.lines.append(torch.zeros(0, dtype=torch.uint8, device=self.device))
+        self.add_rows("lines", torch.uint8)
 
     def update(self, study_ids: Sequence[str], references: Sequence[str], generated: Sequence[str]) -> None:
         """Take the texts of some studies; of a study taken twice the first text counts.
@@ -72,8 +64,7 @@ class ReportMetric(Metric):
         Raises:
             ScoringError: none.
         """
-        whole = torch.cat(self.lines) if isinstance(self.lines, list) else self.lines
-        rows = [Texts(*json.loads(line)) for line in bytes(whole.cpu().numpy()).decode().splitlines()]
+        rows = [Texts(*json.loads(line)) for line in bytes(self.rows("lines").numpy()).decode().splitlines()]
         if not rows:
             raise ScoringError("no reports to score.")
         kept = {row.study_id: row for row in reversed(rows)}

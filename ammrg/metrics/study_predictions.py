@@ -6,11 +6,10 @@ import hashlib
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from ammrg.findings import NUM_FINDINGS
+from ammrg.metrics.gathered import GatheredMetric
 from ammrg.types import StudyBatch
-
-STATES = ("logits", "labels", "studies", "subjects")
 
 
 def id_key(name: str) -> int:
@@ -18,10 +17,9 @@ def id_key(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
-class StudyPredictions(Metric):
+class StudyPredictions(GatheredMetric):
     """All predictions of a split, gathered over processes; a study that a sampler repeated counts once."""
 
-    full_state_update = False
     logits: list[Tensor]
     labels: list[Tensor]
     studies: list[Tensor]
@@ -29,8 +27,10 @@ class StudyPredictions(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in STATES:
-            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.add_rows("logits", torch.float32, NUM_FINDINGS)
+        self.add_rows("labels", torch.float32, NUM_FINDINGS)
+        self.add_rows("studies", torch.int64)
+        self.add_rows("subjects", torch.int64)
 
     def update(self, logits: Tensor, batch: StudyBatch) -> None:
         """Study logits ``[b 14]`` and the batch they belong to."""
@@ -39,25 +39,10 @@ class StudyPredictions(Metric):
         self.studies.append(torch.tensor([id_key(name) for name in batch.study_ids], device=logits.device))
         self.subjects.append(torch.tensor([id_key(name) for name in batch.subject_ids], device=logits.device))
 
-    def so_far(self) -> dict[str, list[Tensor]]:
-        """This process's predictions since the last reset, on the CPU: what a checkpoint within an epoch keeps."""
-        return {name: [part.cpu() for part in getattr(self, name)] for name in STATES}
-
-    def go_on(self, kept: dict[str, list[Tensor]]) -> None:
-        """Take up what :meth:`so_far` kept."""
-        for name in STATES:
-            setattr(self, name, [part.to(self.device) for part in kept[name]])
-        self._update_count = len(self.logits)
-
     def compute(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Probabilities ``[n 14]``, labels ``[n 14]``, subjects ``[n]`` of the labelled studies, on the CPU; None
         where there is none."""
-        if not len(self.logits):
-            return None
-        parts = [getattr(self, name) for name in STATES]
-        logits, labels, studies, subjects = (
-            (torch.cat(part) if isinstance(part, list) else part).cpu() for part in parts
-        )
+        logits, labels, studies, subjects = map(self.rows, ("logits", "labels", "studies", "subjects"))
         order = studies.argsort(stable=True)
         first = torch.ones_like(order, dtype=torch.bool)
         first[1:] = studies[order][1:] != studies[order][:-1]

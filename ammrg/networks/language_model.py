@@ -263,6 +263,14 @@ class LanguageModel(nn.Module):
                 marked[token] = any(start < last and stop > first for first, last in spans)
         return marked
 
+    def targets(
+        self, report: str, limit: int, emphasis: Callable[[str], Sequence[tuple[int, int]]] | None = None
+    ) -> tuple[list[int], Tensor]:
+        """A report's token ids as they are taught (:meth:`fitting_report`), and which of them are emphasised, bool
+        ``[t]``."""
+        text, ids = self.fitting_report(report, limit)
+        return ids, self._emphasised(text, ids, emphasis(text) if emphasis else ())
+
     def target_losses(
         self,
         visual: Sequence[Tensor],
@@ -289,8 +297,8 @@ class LanguageModel(nn.Module):
                 raise SettingsError(
                     f"{self.name} reads {self.context} tokens, the prompt alone has {len(prompt)}; pool image tokens"
                 )
-            text, ids = self.fitting_report(report, min(room, max_report_tokens or room))
-            marked.append(self._emphasised(text, ids, emphasis(text) if emphasis else ()))
+            ids, marks = self.targets(report, min(room, max_report_tokens or room), emphasis)
+            marked.append(marks)
             targets.append(torch.tensor(ids, dtype=torch.long, device=self.device))
             # The last target is never an input.
             rows.append(torch.cat([prompt, self.embed(targets[-1][:-1])]))

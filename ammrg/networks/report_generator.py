@@ -41,8 +41,8 @@ Part = Literal["encoder", "qformer", "memories", "lora", "projections"]
 model's LoRA; the streams with their marks."""
 PARTS: tuple[Part, ...] = get_args(Part)
 Memories = Literal["own", "shuffled", "visual_off", "report_off", "off"]
-"""What the language model reads in the memories' place: what the study recalled, what the next study of the batch
-recalled, or zeros for one memory or both. All but ``own`` are guards: do the memories matter?"""
+"""What the language model reads in the memories' place: what the study recalled, what its partner, another patient's
+study, recalled, or zeros for one memory or both. All but ``own`` are guards: do the memories matter?"""
 SILENT: dict[Memories, tuple[str, ...]] = {
     "visual_off": ("visual",),
     "report_off": ("report",),
@@ -343,6 +343,7 @@ class ReportGenerator(nn.Module):
         associations: int = 0,
         seen: SeenFilms | None = None,
         named: Tensor | None = None,
+        hidden_from: StudyBatch | None = None,
     ) -> VisualPrompt:
         """All that the language model is shown for each study.
 
@@ -352,15 +353,24 @@ class ReportGenerator(nn.Module):
             associations: how many stored patterns to name for each query; none while training (quicker).
             seen: what stage 1 says of the batch's films, where that is known; they are not looked at then.
             named: bool ``[b 14]``, the findings that the instruction names; default :meth:`names`.
+            hidden_from: b studies that may not recall their own patterns either: those whose films a batch shows, where
+                they are not its own.
+
+        Raises:
+            SettingsError: ``shuffled`` memories of a batch without partners.
         """
         if seen is None:
             seen = self.see(batch.images)
         studies = len(batch.study_ids)
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = _speaking_queries(seen, batch.study_of_view, studies)  # [b 14 q]
-        recalled = {name: self._recall(name, queries, batch, associations) for name in self.retrievals}
+        asking, hidden, states = batch, hidden_from, queries
         if memories == "shuffled":
-            recalled = {name: Retrieval(*(part.roll(1, 0) for part in found)) for name, found in recalled.items()}
+            if batch.partner is None:
+                raise SettingsError("shuffled memories are another patient's: the batch brings no partners")
+            asking, hidden = batch.partner, batch
+            states = _speaking_queries(self.see(asking.images), asking.study_of_view, studies)
+        recalled = {name: self._recall(name, states, asking, associations, hidden) for name in self.retrievals}
         shared = []  # streams with the same number of tokens for every study
         if "query" in self.streams:
             shared.append(self.streams["query"](queries, self._named_findings(logits)))
@@ -399,17 +409,21 @@ class ReportGenerator(nn.Module):
         strength = (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
         return strength[..., None] * self.finding_names
 
-    def _recall(self, name: str, queries: Tensor, batch: StudyBatch, associations: int) -> Retrieval:
+    def _recall(
+        self, name: str, queries: Tensor, batch: StudyBatch, associations: int, hidden_from: StudyBatch | None
+    ) -> Retrieval:
         bank = self.visual_bank if name == "visual" else self.report_bank
         assert bank is not None
         patterns = getattr(self, f"{name}_patterns")
-        mask = self._may_recall(bank, batch)
+        mask = self._may_recall(bank, batch, hidden_from)
         candidates = self.candidates.get(name)
         return cast(Retrieval, self.retrievals[name](queries, patterns, mask, k=associations, candidates=candidates))
 
-    def _may_recall(self, bank: MemoryBank, batch: StudyBatch) -> Tensor | None:
+    def _may_recall(self, bank: MemoryBank, batch: StudyBatch, hidden_from: StudyBatch | None = None) -> Tensor | None:
         """Bool ``[b n]``; None for a batch whose studies own nothing of the bank."""
         mask = owners_mask(bank, batch.study_ids, batch.subject_ids, self.exclude_self)
+        if hidden_from is not None:
+            mask = mask & owners_mask(bank, hidden_from.study_ids, hidden_from.subject_ids, self.exclude_self)
         return None if bool(mask.all()) else mask.to(self.device)
 
     @property
@@ -446,6 +460,13 @@ class ReportGenerator(nn.Module):
         found = retrieval.associations(states[study, finding][:, None], self.visual_patterns, allowed)[:, 0]
         wanted = self._region_findings == finding[:, None]
         return association_loss(found, wanted if allowed is None else wanted & allowed)
+
+    def associating(self, batch: StudyBatch) -> int:
+        """How many queries of a batch :meth:`association_loss` is a mean over: known before its films are."""
+        study, finding = (batch.labels == POSITIVE).nonzero().to(self.device).unbind(dim=1)  # m positives
+        mask = self._may_recall(self._visual()[0], batch)
+        wanted = self._region_findings == finding[:, None]
+        return int((wanted if mask is None else wanted & mask[study]).any(dim=1).sum())
 
     def _visual(self) -> tuple[MemoryBank, HopfieldRetrieval]:
         if self.visual_bank is None:
@@ -496,6 +517,14 @@ class ReportGenerator(nn.Module):
         }
 
     # Training --------------------------------------------------------------------------------------------------
+
+    def target_counts(self, reports: Sequence[str]) -> tuple[int, int]:
+        """How many tokens :meth:`target_losses` has of these reports, and how many of them are emphasised: known before
+        any film is, unless a prompt leaves less room in the context than ``max_report_tokens``."""
+        cut = self.language_model.reports_cut
+        marks = [self.language_model.targets(report, self.max_report_tokens, abnormal_spans)[1] for report in reports]
+        self.language_model.reports_cut = cut  # they are counted where they are taught
+        return sum(map(len, marks)), sum(int(each.sum()) for each in marks)
 
     def target_losses(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> TargetLosses:
         """Cross entropy of every report token of a batch, with the study each belongs to and whether its sentence

@@ -15,7 +15,7 @@ from datamodules.iu_xray import IUXRayDataModule
 from datamodules.phantom import PhantomDataModule
 from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
-from datamodules.studies import StudyDataModule, derangement
+from datamodules.studies import StudyDataModule
 
 NAN = float("nan")
 SIZE = 32
@@ -194,13 +194,6 @@ def test_shuffled_films_are_all_of_other_studies_and_fixed(folder):
     plain = films_by_study(module(folder, augment=False).train_dataloader())
     kept = films_by_study(module(folder, augment=False, films="shuffled").train_dataloader())
     assert all(torch.equal(plain[name], kept[name]) for name in plain)
-
-
-@pytest.mark.parametrize("count", [2, 3, 10, 101])
-def test_derangement_has_no_fixed_point(count):
-    partner = derangement(count)
-    assert sorted(partner) == list(range(count))
-    assert (partner != np.arange(count)).all()
 
 
 def test_noise_shows_nothing_of_the_film_and_is_fixed(folder):

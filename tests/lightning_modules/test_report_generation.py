@@ -15,7 +15,7 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.memory.bank import BankEdit, BankMeta, MemoryBank
 from ammrg.networks.report_generator import ReportGenerator
 from ammrg.types import Box, StudyBatch
-from lightning_modules.report_generation import ReportGeneration, exchange_films
+from lightning_modules.report_generation import ReportGeneration
 
 
 def batch() -> StudyBatch:
@@ -31,14 +31,23 @@ def batch() -> StudyBatch:
     )
 
 
-def test_every_study_gets_the_films_of_the_next_one() -> None:
-    exchanged, order = exchange_films(batch())
-    assert order.tolist() == [2, 3, 4, 0, 1]
-    assert exchanged.study_of_view.tolist() == [0, 1, 1, 2, 2]
-    assert exchanged.images.flatten().tolist() == [2, 3, 4, 0, 1]
-    assert exchanged.projections == ["frontal", "frontal", "lateral", "frontal", "lateral"]
+def test_every_study_gets_the_films_of_its_partner() -> None:
+    partner = batch()._replace(
+        images=torch.tensor([2, 3, 4, 0], dtype=torch.uint8).reshape(4, 1, 1, 1),
+        study_of_view=torch.tensor([0, 1, 1, 2]),
+        projections=["lateral", "frontal", "lateral", "unknown"],
+        study_ids=["7", "8", "9"],
+    )
+    exchanged = batch()._replace(partner=partner).exchanged()
+    assert exchanged.study_of_view.tolist() == [0, 1, 1, 2]
+    assert exchanged.images.flatten().tolist() == [2, 3, 4, 0]
+    assert exchanged.projections == ["lateral", "frontal", "lateral", "unknown"]
     assert exchanged.reports == ["a", "b", "c"]
+    assert exchanged.study_ids == ["1", "2", "3"]
     assert exchanged.boxes == []
+    assert exchanged.partner is None
+    with pytest.raises(ValueError, match="no partners"):
+        batch().exchanged()
 
 
 def bank() -> MemoryBank:

@@ -23,7 +23,7 @@ from callbacks.averaged_weights import AveragedWeights
 from callbacks.gradient_watch import GradientWatch
 from lightning_modules.report_generation import ReportGeneration
 from tests.quiet_trainer import quiet_trainer
-from tests.tiny_stage2 import batch, build
+from tests.tiny_stage2 import batch, build, with_partners
 
 Parts = dict[str, list[torch.Tensor]]
 
@@ -159,13 +159,6 @@ def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], sai
         ReportGeneration("stage1.ckpt", "regions", "reports", "llm", **settings)
 
 
-def test_a_shuffle_loss_needs_studies_to_compare(llm_folder: Path) -> None:
-    stage2 = module(build(llm_folder), shuffle_loss=1.0)
-    stage2._trainer = cast(Trainer, SimpleNamespace(datamodule=SimpleNamespace(training_shares=(1, 4))))
-    with pytest.raises(SettingsError, match=r"model\.shuffle_loss compares studies of a batch"):
-        stage2.on_fit_start()
-
-
 def test_each_part_has_its_rate(llm_folder: Path) -> None:
     network = build(llm_folder, lora={"rank": 2}, freeze=())
     rates = {"lr": 1e-3, "lora_lr": 5e-4, "memory_lr": 2e-3, "encoder_lr": 1e-5}
@@ -200,30 +193,40 @@ def test_sentences_that_affirm_something_weigh_more(llm_folder: Path) -> None:
 
 def test_the_shuffle_loss_asks_for_a_margin_where_reports_differ(llm_folder: Path) -> None:
     network = build(llm_folder).eval()
-    given = abnormal()
-    order = torch.tensor([3, 0, 1, 2])  # the films of the study before: of the last, the first, the second (two)
-    other = given._replace(
-        images=given.images[order],
-        study_of_view=torch.tensor([0, 1, 2, 2]),
-        projections=[given.projections[film] for film in order.tolist()],
-        study_ids=["x", "y", "z"],
-    )
-    own, others = network.target_losses(given), network.target_losses(other._replace(study_ids=given.study_ids))
+    given = with_partners(abnormal())
+    own, others = network.target_losses(given), network.target_losses(given.exchanged())
 
     def mean(losses: Any, row: int) -> float:
         return float(losses.values[losses.report_of_token == row].mean())
 
-    # Study 0 meets study 2's films, but has its very report; 1 and 2 meet other reports'. Memories are owned by those
-    # who ask, so that the tokens come from the films' own studies.
+    # Study 0's partner has its very report; those of 1 and 2 have others.
     stage2 = module(network, shuffle_loss=0.5, shuffle_margin=10.0)
     loss = float(stage2.training_step(given, 0))
     gaps = 10.0 - logged["train/shuffle_loss"]
     assert loss == pytest.approx(logged["train/loss"] + 0.5 * logged["train/shuffle_loss"], rel=1e-5)
     expected = sum(mean(others, row) - mean(own, row) for row in (1, 2)) / 2
-    assert gaps == pytest.approx(expected, abs=0.05)
-    alike = given._replace(reports=["No effusion."] * 3)
+    assert gaps == pytest.approx(expected, rel=1e-4)
+    alike = with_partners(given._replace(reports=["No effusion."] * 3))
     module(network, shuffle_loss=0.5).training_step(alike, 0)
     assert logged["train/shuffle_loss"] == 0.0
+
+
+def test_a_partners_films_bring_back_neither_studys_patterns(llm_folder: Path) -> None:
+    """Else the loss with them would be one of a study that recalls its partner's report, or the very one asked for."""
+    network = build(llm_folder).eval()
+    given = with_partners(abnormal())
+    assert given.partner is not None
+    given = given._replace(
+        partner=given.partner._replace(study_ids=["s1", "s2", "s0"], subject_ids=["ps1", "ps2", "ps0"])
+    )
+    masks: list[Tensor] = []
+    for retrieval in network.retrievals.values():
+        retrieval.register_forward_pre_hook(lambda _, inputs: masks.append(inputs[2]))
+    module(network, shuffle_loss=0.5).training_step(given, 0)
+    allowed = [mask.view(3, -1)[:, :6].view(3, 3, 2).all(dim=-1) for mask in masks]
+    own, both = ~torch.eye(3, dtype=torch.bool), torch.eye(3, dtype=torch.bool).roll(1, 0)
+    for found, expected in zip(allowed, [own, own, both, both], strict=True):
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("named", ["predicted", "labels"])

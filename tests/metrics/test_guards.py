@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ammrg.errors import ScoringError
+from ammrg.errors import DataError, ScoringError
 from ammrg.findings import NO_FINDING
 from ammrg.metrics import guards
 from ammrg.metrics.language import language_scores
@@ -108,3 +108,13 @@ def test_the_published_figures_of_a_constant_report_on_iu_xray() -> None:
     for name, figures in expected.items():
         scores = language_scores(texts["test"], [found[name]] * 295)
         assert tuple(round(value, 3) for value in scores.values()) == figures
+
+
+def test_exchanged_reports_are_other_patients() -> None:
+    """Neighbouring studies of one patient would otherwise get each other's, which say much the same."""
+    patients = [f"p{patient}" for patient in (0, 0, 0, 0, 1, 2, 2, 2, 3, 3) for _ in range(2)]
+    given = guards.exchanged([f"{patient} {row}" for row, patient in enumerate(patients)], patients)
+    assert all(text.split()[0] != patient for text, patient in zip(given, patients, strict=True))
+    assert len(set(given)) == len(given)
+    with pytest.raises(DataError, match="the scored studies are 2 of 1 patient"):
+        guards.exchanged(["a", "b"], ["p", "p"])

@@ -17,7 +17,7 @@ from ammrg.networks import report_generator
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.report_generator import Memories, ReportGenerator
 from ammrg.types import StudyBatch
-from tests.tiny_stage2 import REPORTS, STUDIES, bank, batch, build
+from tests.tiny_stage2 import REPORTS, STUDIES, bank, batch, build, with_partners
 
 
 def loss(network: ReportGenerator) -> float:
@@ -147,14 +147,23 @@ def test_one_memory_can_be_silenced_alone(llm_folder: Path, memories: Memories, 
 
 
 def test_shuffled_memories_are_those_of_another_study(llm_folder: Path) -> None:
+    """Of the partner, whatever the batch; in it the study itself owns nothing."""
     network = build(llm_folder).eval()
-    on, shuffled = network.prompt(batch(), associations=3), network.prompt(batch(), "shuffled", associations=3)
+    given = with_partners(batch())
+    assert given.partner is not None
+    on, others = network.prompt(given, associations=3), network.prompt(given.partner, associations=3, hidden_from=given)
+    shuffled = network.prompt(given, "shuffled", associations=3)
+    assert shuffled.regions is not None
+    assert others.regions is not None
+    assert torch.equal(shuffled.regions.indices, others.regions.indices)
     for row in range(3):
         torch.testing.assert_close(shuffled.tokens[row][:-28], on.tokens[row][:-28])
-        torch.testing.assert_close(shuffled.tokens[row][-28:], on.tokens[row - 1][-28:])
-    assert shuffled.regions is not None
-    assert on.regions is not None
-    assert torch.equal(shuffled.regions.indices, on.regions.indices.roll(1, 0))
+        torch.testing.assert_close(shuffled.tokens[row][-28:], others.tokens[row][-28:])
+        assert not torch.allclose(shuffled.tokens[row][-28:], on.tokens[row][-28:])
+        alone = network.prompt(given.take([row]), "shuffled").tokens[0]
+        torch.testing.assert_close(alone, shuffled.tokens[row])
+    with pytest.raises(SettingsError, match="brings no partners"):
+        network.prompt(batch(), "shuffled")
 
 
 def labelled(*positives: tuple[int, int]) -> StudyBatch:

@@ -1,0 +1,55 @@
+"""Metrics whose state is all that was seen, gathered over processes whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class GatheredMetric(Metric):
+    """Rows of a split from all processes, any of which may have seen none.
+
+    A process gathers with the others whatever it has seen, and what is gathered must have one dtype and one number of
+    dimensions everywhere; torchmetrics sends an empty float32 vector from a process without rows. So each list of rows
+    begins with no rows of its own kind.
+    """
+
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {}
+
+    def add_rows(self, name: str, dtype: torch.dtype, *shape: int) -> None:
+        """A state ``name``: a list of tensors ``[rows *shape]``."""
+        self.add_state(name, default=[], dist_reduce_fx="cat")
+        self._kinds[name] = (dtype, shape)
+        setattr(self, name, [self._none(name)])
+
+    def _none(self, name: str) -> Tensor:
+        dtype, shape = self._kinds[name]
+        return torch.zeros(0, *shape, dtype=dtype, device=self.device)
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        super().reset()
+        for name in self._kinds:
+            setattr(self, name, [self._none(name)])
+
+    def rows(self, name: str) -> Tensor:
+        """All rows of a state ``[n ..]``, on the CPU; within ``compute`` those of all processes."""
+        found = getattr(self, name)
+        return (torch.cat(found) if isinstance(found, list) else found).cpu()
+
+    def rows_so_far(self) -> dict[str, list[Tensor]]:
+        """This process's rows since the last reset, on the CPU: what a checkpoint within an epoch keeps."""
+        return {name: [part.cpu() for part in getattr(self, name)] for name in self._kinds}
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        """Go on with what :meth:`rows_so_far` kept."""
+        for name in self._kinds:
+            setattr(self, name, [self._none(name), *(part.to(self.device) for part in kept[name])])
+        self._update_count = max(len(getattr(self, name)) for name in self._kinds) - 1
