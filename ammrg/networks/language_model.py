@@ -54,7 +54,8 @@ class LanguageModel(nn.Module):
             Embedding, norms and head keep ``compute_dtype``.
         compute_dtype: ``float32``, ``bfloat16`` or ``float16``; default float32 on CPU and bfloat16 on CUDA.
         lora: ``{"rank": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", ...]}``; every field is optional, and
-            without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is.
+            without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is. Adapters
+            are held in float32.
         revision: commit, branch or tag of a hub id.
         device: where the weights are loaded; default the current CUDA device where there is one, else the CPU.
         gradient_checkpointing: while training, keep only each layer's input and compute the rest anew in the backward
@@ -554,6 +555,7 @@ def linear_layers(model: Any) -> list[str]:
 
 def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.functional import cast_adapter_dtype
 
     unknown = set(settings) - {"rank", "alpha", "dropout", "targets"}
     if unknown:
@@ -581,3 +583,5 @@ def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
     except ValueError as error:  # a layer that is not linear
         reason = " ".join(str(error).split())
         raise SettingsError(f"lora.targets {', '.join(targets)}: {reason}; linear are {', '.join(found)}") from error
+    # They come in the dtype of the layer they adapt. In bfloat16 a small step, or an average's, would be rounded away.
+    cast_adapter_dtype(model, adapter_name="default")

@@ -272,7 +272,7 @@ def _scratch(config: Mapping[str, Any] | None) -> Any:
     if model_type is None:
         raise SettingsError("encoder.config: the field 'model_type' is missing; for example {'model_type': 'resnet'}.")
     try:
-        return AutoModel.from_config(AutoConfig.for_model(model_type, **fields))
+        return AutoModel.from_config(AutoConfig.for_model(model_type, **fields), dtype=torch.float32)
     except (ValueError, KeyError) as error:
         raise SettingsError(f"encoder.config: model_type {model_type!r} cannot be built: {error}") from error
 

@@ -180,6 +180,11 @@ def test_gradient_checkpointing_changes_no_gradient(model_type: str) -> None:
             torch.testing.assert_close(one.grad, two.grad, msg=name)
 
 
+def test_a_backbone_from_scratch_is_trained_in_float32() -> None:
+    """Whatever its configuration was saved with; the rebuilt network could not tell otherwise."""
+    assert {p.dtype for p in build("resnet", dtype="bfloat16").parameters()} == {torch.float32}
+
+
 def test_refusals() -> None:
     with pytest.raises(SettingsError, match="either 'config'"):
         VisualEncoder()
