@@ -228,6 +228,9 @@ class DiseaseClassification(LightningModule):
         side = getattr(data, "image_size", None)
         if side is not None:
             self.classifier.encoder.check_films(side)
+            for game in self.pointing.modules():
+                if isinstance(game, PointingGame):
+                    game.cell_shift = self.classifier.encoder.cell_shift
         if stage == "fit":
             patients = getattr(data, "training_patients", None)
             self.seen_patients = id_codes(patients() if patients else ())

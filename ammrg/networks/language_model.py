@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.networks.decoding import check_decoding, repetition_penalty
+from ammrg.networks.evaluating import evaluating
 from ammrg.networks.seeded_sampling import seeded_sampling
 
 Quantization = Literal["nf4", "fp4", "int8", "none"]
@@ -101,6 +102,7 @@ class LanguageModel(nn.Module):
         self.lora = dict(lora) if lora else None
         if self.lora:
             _add_lora(self.model, self.lora)
+        self.model.train()  # as any new module; it comes in eval mode, its adapters' dropout does not
         self.reports_cut = 0
         """How many reports were too long and were cut at a sentence end since the model was built."""
         self._prompts: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
@@ -360,9 +362,7 @@ class LanguageModel(nn.Module):
         processors = repetition_penalty(decoding)
         if do_sample:
             processors += seeded_sampling(range(len(rows)) if seeds is None else seeds, decoding)
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             ids = self.model.generate(
                 inputs_embeds=padded,
                 attention_mask=mask,
@@ -372,8 +372,6 @@ class LanguageModel(nn.Module):
                 do_sample=False,
                 **decoding,
             )
-        finally:
-            self.model.train(training)
         return [self._text(row) for row in ids.tolist()]
 
     def _text(self, ids: list[int]) -> str:

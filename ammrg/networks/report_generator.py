@@ -26,6 +26,7 @@ from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
 from ammrg.text.abnormal_spans import abnormal_spans
@@ -480,11 +481,8 @@ class ReportGenerator(nn.Module):
         """How many tokens the language model reads of a study with one film of ``image_size`` pixels a side, by stream,
         and of its words (``instruction``, with the chat template; findings and indication come on top)."""
         blank = torch.zeros(1, 1, image_size, image_size, dtype=torch.uint8, device=self.device)
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self):
             grid = self.see(blank).grid
-        self.train(training)
         side = self.pool_image_tokens
         film = math.prod(grid if side is None else (min(cells, side) for cells in grid))
         words = self.language_model.prompt_parts(instruction(self.instruction, (), ""))
@@ -526,17 +524,13 @@ class ReportGenerator(nn.Module):
             seen: see :meth:`prompt`.
             decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
         """
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             # Associations beyond the named ones too, since each query has its own strongest.
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
             seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # read where texts are drawn
             texts = self.language_model.generate(
                 shown.tokens, shown.instructions, seeds=seeds, **self._decoding(max_new_tokens, decoding)
             )
-        finally:
-            self.train(training)
         probabilities = shown.logits.float().sigmoid().tolist()
         leaned: list[list[list[Leaned]]] = [
             [[] for _ in texts]
