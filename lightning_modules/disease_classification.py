@@ -38,7 +38,7 @@ from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
 from lightning_modules.stage1_checkpoint import classifier_weights, refuse_earlier
-from lightning_modules.stage1_start import Start, check_unseen, read_start
+from lightning_modules.stage1_start import Start, check_unseen, fitting, read_start
 
 ABOVE_ZERO = ("lr", "bootstrap")
 NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
@@ -248,8 +248,7 @@ class DiseaseClassification(LightningModule):
         held_out = getattr(data, "held_out_patients", None)
         start = read_start(path, self.classifier.config, held_out() if held_out else ())
         own = self.state_dict()
-        brought = {name: tensor for name, tensor in start.weights.items() if name in own}
-        self.load_state_dict({**own, **brought})
+        self.load_state_dict({**own, **fitting(start.weights, own, path)})
         self.started_from = start.origin
         self._have_seen(start.seen_patients)
         size = start.origin["image_size"]

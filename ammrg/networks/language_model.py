@@ -23,6 +23,7 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.networks.decoding import check_decoding, repetition_penalty
 from ammrg.networks.evaluating import evaluating
+from ammrg.networks.left_over import other_network
 from ammrg.networks.seeded_sampling import seeded_sampling
 
 Quantization = Literal["nf4", "fp4", "int8", "none"]
@@ -351,27 +352,46 @@ class LanguageModel(nn.Module):
         """
         rows = self._rows(visual, instruction)
         longest = max(len(row) for row in rows)
-        room = self.context - longest
-        if room < 1:
+        if longest >= self.context:
             raise SettingsError(
                 f"{self.name} reads {self.context} tokens, the prompt alone has {longest}; pool image tokens"
             )
+        check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
+        decoding["num_beams"] = num_beams
+        drawn = (list(range(len(rows))) if seeds is None else list(seeds)) if do_sample else None
+        # Near the end of the context a row has less room than others: rows are written with those that have as much.
+        most = [min(max_new_tokens, self.context - len(row)) for row in rows]
+        texts = [""] * len(rows)
+        with evaluating(self.model):
+            for count in sorted(set(most)):
+                alike = [place for place, own in enumerate(most) if own == count]
+                own_seeds = None if drawn is None else [drawn[place] for place in alike]
+                written = self._write([rows[place] for place in alike], count, own_seeds, decoding)
+                for place, text in zip(alike, written, strict=True):
+                    texts[place] = text
+        return texts
+
+    def _write(
+        self, rows: Sequence[Tensor], most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
+    ) -> list[str]:
+        """One text of at most ``most`` tokens after each prompt ``[p_i d]``; drawn where there are seeds."""
+        longest = max(len(row) for row in rows)
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
-        check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
-        processors = repetition_penalty(decoding)
-        if do_sample:
-            processors += seeded_sampling(range(len(rows)) if seeds is None else seeds, decoding)
-        with evaluating(self.model):
-            ids = self.model.generate(
-                inputs_embeds=padded,
-                attention_mask=mask,
-                max_new_tokens=min(max_new_tokens, room),
-                num_beams=num_beams,
-                logits_processor=processors,
-                do_sample=False,
-                **decoding,
-            )
+        settings = dict(decoding)
+        if settings.get("min_new_tokens") is not None:
+            settings["min_new_tokens"] = min(settings["min_new_tokens"], most)
+        processors = repetition_penalty(settings)
+        if seeds is not None:
+            processors += seeded_sampling(seeds, settings)
+        ids = self.model.generate(
+            inputs_embeds=padded,
+            attention_mask=mask,
+            max_new_tokens=most,
+            logits_processor=processors,
+            do_sample=False,
+            **settings,
+        )
         return [self._text(row) for row in ids.tolist()]
 
     def _text(self, ids: list[int]) -> str:
@@ -491,6 +511,7 @@ def _load_model(name: str, revision: str | None, quantization: str, dtype: torch
             dtype=dtype,
             device_map={"": device},
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except OSError as error:
         raise SettingsError(_not_found(name, "model", error)) from error
@@ -506,6 +527,9 @@ def _load_model(name: str, revision: str | None, quantization: str, dtype: torch
         raise SettingsError(
             f"{name}: {len(missing)} weights are missing from its files, {missing[0]} the first; the copy is broken"
         )
+    wrong = other_network(model, report)
+    if wrong:
+        raise SettingsError(f"{name}: {wrong}")
     return model
 
 

@@ -420,7 +420,8 @@ class ReportGenerator(nn.Module):
     # Associations ----------------------------------------------------------------------------------------------
 
     def visual_associations(self, batch: StudyBatch, states: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What states Q_f ``[b 14 q]`` lean on, all of it: to be measured, not trained.
+        """What states Q_f ``[b 14 q]`` lean on, all of it, in two steps where the retrieval is: to be measured, not
+        trained.
 
         Returns:
             (associations ``[b 14 n]`` with the visual memory's n patterns, averaged over heads; bool ``[b n]``, False
@@ -429,7 +430,8 @@ class ReportGenerator(nn.Module):
         bank, retrieval = self._visual()
         with torch.no_grad():
             mask = self._may_recall(bank, batch)
-            return retrieval.associations(states, self.visual_patterns, mask).mean(dim=2), mask
+            found = retrieval.associations(states, self.visual_patterns, mask, self.candidates.get("visual"))
+            return found.mean(dim=2), mask
 
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
         """:func:`association_loss` of the queries of a batch's positive findings: query i should recall regions that
@@ -443,7 +445,8 @@ class ReportGenerator(nn.Module):
         study, finding = (batch.labels == POSITIVE).nonzero().to(self.device).unbind(dim=1)  # m positives
         mask = self._may_recall(bank, batch)
         allowed = None if mask is None else mask[study]
-        found = retrieval.associations(states[study, finding][:, None], self.visual_patterns, allowed)[:, 0]
+        states, candidates = states[study, finding][:, None], self.candidates.get("visual")
+        found = retrieval.associations(states, self.visual_patterns, allowed, candidates)[:, 0]
         wanted = self._region_findings == finding[:, None]
         return association_loss(found, wanted if allowed is None else wanted & allowed)
 

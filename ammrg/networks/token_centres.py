@@ -64,8 +64,8 @@ def token_centres(
     seen = seen.double().mean(-1)
     x, y, one, both = seen[:4] - seen[4]
     whole = torch.isclose(x + y, both, rtol=1e-3)
-    places = torch.stack([x, y], dim=-1) / one[:, None]
-    return places.where(whole[:, None], torch.nan).view(*grid, 2)
+    places = (torch.stack([x, y], dim=-1) / one[:, None]).where(whole[:, None], torch.nan)
+    return places.view(*grid, 2)
 
 
 def cell_shift(centres: Tensor, high: int, wide: int) -> float:

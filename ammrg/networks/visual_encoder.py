@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ammrg.errors import SettingsError
 from ammrg.networks.evaluating import evaluating
+from ammrg.networks.left_over import other_network
 from ammrg.networks.token_centres import cell_shift, token_centres
 
 SCRATCH_MEAN, SCRATCH_STD = 0.5, 0.25
@@ -273,14 +274,19 @@ def _pretrained(name: str, revision: str | None) -> Any:
 
     try:
         backbone, report = AutoModel.from_pretrained(
-            name, revision=revision, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            name,
+            revision=revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
             f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
         ) from error
-    # Pooling heads are dropped and mask tokens never used: they may be missing. Heads of another task may be left over.
+    # Pooling heads are dropped and mask tokens never used: they may be missing.
     missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
     if missing:
         raise SettingsError(
@@ -288,6 +294,9 @@ def _pretrained(name: str, revision: str | None) -> Any:
             f"missing ({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); they would stay random. Get the "
             "whole model."
         )
+    wrong = other_network(backbone, report)
+    if wrong:
+        raise SettingsError(f"encoder.pretrained: {name!r}: {wrong}.")
     return backbone.train()  # it comes in eval mode: no dropout, no stochastic depth, no batch statistics
 
 

@@ -12,7 +12,12 @@ def test_modes_come_back_each_its_own_even_after_an_error() -> None:
     network = nn.Sequential(nn.Linear(1, 1), nn.Sequential(nn.Dropout(), nn.ReLU())).train()
     network[1].eval()
     before = [module.training for module in network.modules()]
-    with pytest.raises(KeyError), evaluating(network):
-        assert not any(module.training for module in network.modules())
-        raise KeyError
+
+    def fail() -> None:
+        with evaluating(network):
+            assert not any(module.training for module in network.modules())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert [module.training for module in network.modules()] == before == [True, True, False, False, False]

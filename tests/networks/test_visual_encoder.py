@@ -171,6 +171,18 @@ def test_a_folder_of_another_task_is_read_but_missing_weights_are_named(tmp_path
         VisualEncoder(pretrained=str(tmp_path))
 
 
+def test_weights_of_a_deeper_network_or_another_shape_are_refused(tmp_path: Path) -> None:
+    """A config.json that names fewer stages or layers than there are weights would build another network in silence."""
+    save_pretrained(tmp_path, "swin")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "depths": [1]}))
+    with pytest.raises(SettingsError, match=r"weights have no place in SwinModel \(encoder\.layers\."):
+        VisualEncoder(pretrained=str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "mlp_ratio": 2.0}))
+    with pytest.raises(SettingsError, match=r"another shape, encoder\.layers\.0.* \[\d.* where it should be \[\d"):
+        VisualEncoder(pretrained=str(tmp_path))
+
+
 def test_normalisation_is_the_folders_or_given(tmp_path: Path) -> None:
     save_pretrained(tmp_path, "resnet", do_normalize=False)
     encoder = VisualEncoder(pretrained=str(tmp_path))
