@@ -54,11 +54,11 @@ def adamw_cosine(
     for part in parts:
         fresh = [p for p in part.module.parameters() if p.requires_grad and id(p) not in taken]
         taken.update(id(p) for p in fresh)
-        coarse = next((p.dtype for p in fresh if torch.finfo(p.dtype).bits < 32), None)
+        coarse = next((str(p.dtype) for p in fresh if torch.finfo(p.dtype).bits < 32), None)
         if coarse is not None:
             raise SettingsError(
-                f"trainer.precision: what is trained must be held in float32, found {str(coarse)[len('torch.') :]}, which "
-                "rounds small steps away; take bf16-mixed, which computes in bfloat16 all the same"
+                f"trainer.precision: what is trained must be held in float32, found {coarse}, which rounds small "
+                "steps away; take bf16-mixed, which computes in bfloat16 all the same"
             )
         if fresh and known_end and part.from_step + warmup_steps >= total_steps:
             raise SettingsError(

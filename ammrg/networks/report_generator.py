@@ -435,7 +435,8 @@ class ReportGenerator(nn.Module):
 
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
         """:func:`association_loss` of the queries of a batch's positive findings: query i should recall regions that
-        were mined for finding i, of others (a study's own are masked as in the retrieval itself).
+        were mined for finding i, of others (a study's own are masked as in the retrieval itself). In two steps it is
+        over the candidates: a query that has none of its finding recalls none, and has no gradient.
 
         Args:
             batch: studies with labels; uncertain and blank findings are left out.

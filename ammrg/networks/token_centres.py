@@ -64,7 +64,7 @@ def token_centres(
     seen = seen.double().mean(-1)
     x, y, one, both = seen[:4] - seen[4]
     whole = torch.isclose(x + y, both, rtol=1e-3)
-    places = (torch.stack([x, y], dim=-1) / one[:, None]).where(whole[:, None], torch.nan)
+    places = torch.where(whole[:, None], torch.stack([x, y], dim=-1) / one[:, None], torch.nan)
     return places.view(*grid, 2)
 
 

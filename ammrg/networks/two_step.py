@@ -82,7 +82,7 @@ def _in_parts(
     stored: Stored,
     numbers_at_once: int,
 ) -> list[Tensor]:
-    """What ``compute`` says of probes ``[c h p]`` and their candidates ``[c h m]``, c states at a time: ``[b s ..]``."""
+    """What ``compute`` says of probes ``[c h p]`` and their candidates ``[c h m]``, c states at once: ``[b s ..]``."""
     b, s, h, p = probes.shape
     graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
     at_once = max(1, numbers_at_once // (h * rows.shape[-1] * p))
