@@ -14,6 +14,7 @@ from PIL import Image
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.panel import CasePage, draw_case
 from ammrg.networks.class_activation import activation_maps
+from ammrg.networks.evaluating import evaluating
 
 
 class Samples(Callback):
@@ -62,11 +63,8 @@ class Samples(Callback):
         network = getattr(pl_module, "classifier", None)
         classifier = network if network is not None else pl_module.network.classifier
         film = torch.as_tensor(example.films[0])[None, None].to(pl_module.device)
-        training = classifier.training
-        classifier.eval()
-        with torch.autocast(pl_module.device.type, enabled=False):
+        with torch.autocast(pl_module.device.type, enabled=False), evaluating(classifier):
             maps, seen = activation_maps(classifier, film, pl_module.cam)
-        classifier.train(training)
         values = dict(zip(FINDINGS, seen.logits[0].float().sigmoid().tolist(), strict=True))
         strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -values[name])[:3]
         return CasePage(

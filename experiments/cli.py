@@ -213,7 +213,7 @@ class ExperimentCLI(LightningCLI):
         options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
         sharded = isinstance(self.strategy, ModelParallelStrategy)
         if sharded and self.precision == "16-mixed":
-            raise SettingsError("trainer.precision: 16-mixed; sharded training takes 32-true, bf16-mixed or bf16-true")
+            raise SettingsError("trainer.precision: 16-mixed; sharded training takes 32-true or bf16-mixed")
         if sharded and not isinstance(self.model, DiseaseClassification):
             raise SettingsError("trainer.strategy: stage1/sharded.yaml shards stage 1 alone; leave it out here")
         if torch.cuda.is_available() and asked.accelerator != "cpu":

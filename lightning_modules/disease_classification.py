@@ -40,7 +40,7 @@ from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
 from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
-from lightning_modules.stage1_start import Start, check_unseen, read_start
+from lightning_modules.stage1_start import Start, check_unseen, fitting, read_start
 from lightning_modules.step_mean import StepMeans
 from lightning_modules.typical_films import TypicalFilms
 
@@ -237,6 +237,9 @@ class DiseaseClassification(LightningModule):
         side = getattr(data, "image_size", None)
         if side is not None:
             self.classifier.encoder.check_films(side)
+            for game in self.pointing.modules():
+                if isinstance(game, PointingGame):
+                    game.cell_shift = self.classifier.encoder.cell_shift
         if stage == "fit":
             patients = getattr(data, "training_patients", None)
             self.seen_patients = id_codes(patients() if patients else ())
@@ -254,8 +257,7 @@ class DiseaseClassification(LightningModule):
         held_out = getattr(data, "held_out_patients", None)
         start = read_start(path, self.classifier.config, held_out() if held_out else ())
         own = self.state_dict()
-        brought = {name: tensor for name, tensor in start.weights.items() if name in own}
-        self.load_state_dict({**own, **brought})
+        self.load_state_dict({**own, **fitting(start.weights, own, path)})
         self.started_from = start.origin
         self._have_seen(start.seen_patients)
         size = start.origin["image_size"]

@@ -44,7 +44,8 @@ def adamw_cosine(
         final_fraction: of the peak, reached at the last step.
 
     Raises:
-        SettingsError: nothing to train, or a start or a warm-up that the run does not see the end of.
+        SettingsError: nothing to train, a weight in less than float32 (a small step would be rounded away), or a start
+            or a warm-up that the run does not see the end of.
     """
     groups: list[dict[str, object]] = []
     factors: list[Callable[[int], float]] = []
@@ -53,6 +54,12 @@ def adamw_cosine(
     for part in parts:
         fresh = [p for p in part.module.parameters() if p.requires_grad and id(p) not in taken]
         taken.update(id(p) for p in fresh)
+        coarse = next((str(p.dtype) for p in fresh if torch.finfo(p.dtype).bits < 32), None)
+        if coarse is not None:
+            raise SettingsError(
+                f"trainer.precision: what is trained must be held in float32, found {coarse}, which rounds small "
+                "steps away; take bf16-mixed, which computes in bfloat16 all the same"
+            )
         if fresh and known_end and part.from_step + warmup_steps >= total_steps:
             raise SettingsError(
                 f"model.warmup_steps ({warmup_steps}){f' after step {part.from_step}' if part.from_step else ''} must "

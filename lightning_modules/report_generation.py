@@ -24,6 +24,7 @@ from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
 from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
 from ammrg.networks.cross_fit import CrossFit
+from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator, SeenFilms
@@ -182,7 +183,7 @@ class ReportGeneration(LightningModule):
                 f"trainer.precision {self.trainer.precision}: what is trained must be held in float32; take bf16-mixed "
                 "(the frozen language model computes in bfloat16 on a GPU either way)"
             )
-        stage1 = load_stage1(settings["stage1_checkpoint"])
+        stage1 = load_stage1(settings["stage1_checkpoint"], trainable=True)
         self.image_size, self.cam, self.restricted_origin = stage1.image_size, stage1.cam, stage1.restricted
         self.trained_on, self.film_distance = stage1.dataset, stage1.distance
         self.check_data(stage1)
@@ -347,14 +348,12 @@ class ReportGeneration(LightningModule):
     def name_by_prevalence(self) -> None:
         """Look at all validation films once, all processes together."""
         network, found = self.network, []
-        training = network.training
-        network.eval()
         quiet = not (self.trainer.is_global_zero and self.trainer.progress_bar_callback)
-        for batch in track(self.data.val_dataloader(), "stage 1 on validation", disable=quiet):
-            films, owner = (tensor.to(self.device) for tensor in (batch.images, batch.study_of_view))
-            logits = network.classifier.study_logits(network.see(films).logits, owner, len(batch.study_ids))
-            found += zip(batch.study_ids, logits.float().sigmoid().cpu(), strict=True)
-        network.train(training)
+        with evaluating(network):
+            for batch in track(self.data.val_dataloader(), "stage 1 on validation", disable=quiet):
+                films, owner = (tensor.to(self.device) for tensor in (batch.images, batch.study_of_view))
+                logits = network.classifier.study_logits(network.see(films).logits, owner, len(batch.study_ids))
+                found += zip(batch.study_ids, logits.float().sigmoid().cpu(), strict=True)
         labels = torch.as_tensor(self.data.training_labels())
         network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
 

@@ -23,7 +23,7 @@ class Stage1(NamedTuple):
     """What a stage-1 checkpoint holds for later stages."""
 
     classifier: DiseaseClassifier
-    """In eval mode, frozen."""
+    """In eval mode; frozen unless it was asked for to be trained on."""
     fingerprint: str
     """Of the classifier's weights: a region bank must carry the same."""
     data_fingerprint: str
@@ -65,14 +65,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_stage1(path: str | Path) -> Stage1:
-    """Read a stage-1 checkpoint.
+def load_stage1(path: str | Path, trainable: bool = False) -> Stage1:
+    """Read a stage-1 checkpoint; ``trainable``: whoever takes its network freezes what is not trained on.
 
     Raises:
         CheckpointError: no such file, or a checkpoint of another module or an earlier version, or one whose weights do
             not fit.
     """
-    return stage1_of(read_checkpoint(path), path)
+    return stage1_of(read_checkpoint(path), path, trainable)
 
 
 def classifier_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -97,7 +97,7 @@ def refuse_earlier(checkpoint: Mapping[str, Any], what: str) -> None:
         )
 
 
-def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
+def stage1_of(checkpoint: Mapping[str, Any], path: str | Path, trainable: bool = False) -> Stage1:
     """:func:`load_stage1` of a checkpoint that was read; ``path`` is for messages."""
     if not {"classifier_config", "classifier_fingerprint", "provenance"} <= checkpoint.keys():
         module = checkpoint.get("provenance", {}).get("module", "another module")
@@ -116,7 +116,10 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path) -> Stage1:
         )
     kept = checkpoint["provenance"]
     fold = kept.get("left_out_fold")
-    classifier.requires_grad_(False).eval()
+    if not trainable:
+        classifier.requires_grad_(False)
+    classifier.eval()
+    classifier.encoder.check_films(kept["image_size"])  # of these its maps and regions will be
     return Stage1(
         classifier,
         fingerprint,

@@ -12,8 +12,13 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import id_codes
 from lightning_modules.stage1_checkpoint import PREFIX, read_checkpoint, stage1_of
 
-BROUGHT = (PREFIX, "token_bias", "terms_head.")
-"""Weights that are taken: the network, and the two heads that only training has."""
+TRAINING_ONLY = ("token_bias", "terms_head.")
+"""Heads of trainings alone that ask for their loss (``token_loss``, ``report_terms``): where only one of both does, its
+head is left behind, or starts anew."""
+BROUGHT = (PREFIX, *TRAINING_ONLY)
+"""Weights that are taken: the network, and the two heads."""
+OF_ITS_DATA = ("train_prevalence", "threshold_fallback", "chosen_cam")
+"""What a training learnt of its own data: found out anew (the prevalence moves the heads' biases)."""
 FREE = ("views", "encoder.gradient_checkpointing", "qformer.dropout", "qformer.blip2", "qformer.new_token_maps")
 """Of a network's settings, those that do not change what its weights mean."""
 
@@ -67,7 +72,16 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
             "validation or test here; train it again"
         )
     check_unseen(seen, held_out, f"model.start_from {path}")
-    weights = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name.startswith(BROUGHT)}
+    state = checkpoint["state_dict"]
+    unknown = [name for name in state if not name.startswith(BROUGHT) and name not in OF_ITS_DATA]
+    lacking = [name for name in OF_ITS_DATA if name not in state]
+    if unknown or lacking:
+        raise CheckpointError(
+            f"model.start_from {path}: does not hold what stage 1 of this release keeps (too much: "
+            f"{', '.join(unknown[:3]) or 'nothing'}; missing: {', '.join(lacking) or 'nothing'}); start from one that "
+            "this release trained"
+        )
+    weights = {name: tensor for name, tensor in state.items() if name.startswith(BROUGHT)}
     origin = {
         "network": stage1.fingerprint,
         "dataset": checkpoint["provenance"]["dataset"],
@@ -75,7 +89,39 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
         "image_size": stage1.image_size,
         "restricted": stage1.restricted,
     }
-    return Start(weights, checkpoint["state_dict"]["train_prevalence"], origin, seen)
+    return Start(weights, state["train_prevalence"], origin, seen)
+
+
+def fitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
+    """The weights to take: all of the network, and of each head in :data:`TRAINING_ONLY` all where both have it.
+
+    Args:
+        weights: :attr:`Start.weights`.
+        own: the state dict of the module that takes them.
+        path: of the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: a weight is missing, left over or of another shape.
+    """
+    parts = [PREFIX, *(head for head in TRAINING_ONLY if _within(weights, head) and _within(own, head))]
+    theirs, ours = ({name: kept[name] for part in parts for name in _within(kept, part)} for kept in (weights, own))
+    wrong = [f"{name} is missing there" for name in ours.keys() - theirs.keys()]
+    wrong += [f"{name} is not known here" for name in theirs.keys() - ours.keys()]
+    wrong += [
+        f"{name} is {list(theirs[name].shape)} there, {list(ours[name].shape)} here"
+        for name in theirs.keys() & ours.keys()
+        if theirs[name].shape != ours[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"model.start_from {path}: {len(wrong)} weights do not fit ({'; '.join(sorted(wrong)[:3])}"
+            f"{'; ...' if len(wrong) > 3 else ''}); start from one that this release trained"
+        )
+    return theirs
+
+
+def _within(state: Mapping[str, Tensor], part: str) -> list[str]:
+    return [name for name in state if name.startswith(part)]
 
 
 def check_unseen(seen: Tensor, held_out: Collection[str], what: str) -> None:

@@ -63,7 +63,7 @@ def build(
     **settings: Any,
 ) -> ReportGenerator:
     torch.manual_seed(seed)
-    classifier = DiseaseClassifier(ENCODER, QFORMER)
+    classifier = settings.pop("classifier", None) or DiseaseClassifier(ENCODER, QFORMER)
     language_model = LanguageModel(
         str(folder), quantization="nf4", device="cpu", lora=lora, gradient_checkpointing=gradient_checkpointing
     )

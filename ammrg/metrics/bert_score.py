@@ -27,7 +27,7 @@ class BertScorer:
         layer: whose hidden states are compared, from 1; None takes the last.
 
     Raises:
-        ScoringError: no such encoder, or no such layer.
+        ScoringError: no such encoder, one whose weights are not whole, or no such layer.
     """
 
     def __init__(self, encoder: str, layer: int | None = None) -> None:
@@ -35,9 +35,17 @@ class BertScorer:
 
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(encoder)
-            self.model: Any = AutoModel.from_pretrained(encoder).eval()
+            model, report = AutoModel.from_pretrained(encoder, output_loading_info=True, ignore_mismatched_sizes=True)
         except (OSError, ValueError) as error:
             raise ScoringError(f"BERTScore: no encoder {encoder!r} ({error}); name a folder or a hub id.") from error
+        random = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+        random = {name for name in random if "pooler" not in name}  # on top of the tokens: not used
+        if random:
+            raise ScoringError(
+                f"BERTScore: {len(random)} weights of {encoder!r} are missing or of another shape, {min(random)} the "
+                "first, and would be random; copy the whole model."
+            )
+        self.model: Any = model.eval()
         layers = self.model.config.num_hidden_layers
         if layer is not None and not 1 <= layer <= layers:
             raise ScoringError(f"BERTScore: layer {layer} of {encoder!r}, which has layers 1 to {layers}.")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ammrg.memory.candidates import Candidates
 from ammrg.networks.association import NUMBERS_AT_ONCE, PatternNorm, Recalled, Stored, recall, scores
-from ammrg.networks.two_step import recall_among
+from ammrg.networks.two_step import associations_among, recall_among
 from ammrg.types import Retrieval
 
 INITIAL_SCORE_STD = 2.0
@@ -198,15 +198,30 @@ class HopfieldRetrieval(nn.Module):
             weights = torch.where(anything[:, None, None], weights, 0)
         return Retrieval(tokens, recalled.indices, weights)
 
-    def associations(self, states: Tensor, patterns: Tensor, mask: Tensor | None = None) -> Tensor:
-        """All associations ``[b s h n]`` of each head after the update steps, without dropout, with gradient.
+    def associations(
+        self,
+        states: Tensor,
+        patterns: Tensor,
+        mask: Tensor | None = None,
+        candidates: Candidates | None = None,
+    ) -> Tensor:
+        """All associations ``[b s h n]`` of each head after the update steps, without dropout, with gradient; with
+        ``candidates`` as in :meth:`forward`, 0 of every other pattern.
 
         Sums to 1 over n (0 where everything is masked). Holds b*s*h*n numbers: for losses, tests and small plots.
         """
         self._check(states, patterns, mask, 0)
         anything, mask = _open_empty_rows(mask)
-        _, found = self._settled_scores(states, patterns, mask, self.steps)
-        result = found.softmax(dim=-1)
+        if candidates is None:
+            _, found = self._settled_scores(states, patterns, mask, self.steps)
+            result = found.softmax(dim=-1)
+        else:
+            dtype, limit = _core_dtype(states), self.numbers_at_once
+            with _autocast_off(states):
+                stored = self._pattern_norm(patterns, dtype, self.eps)
+                queries = self._settle(self._queries(states, dtype), stored, mask, self.steps, candidates)
+                probes = self._probes(queries)
+                result = associations_among(probes, stored, mask, candidates, numbers_at_once=limit)
         return result if anything is None else torch.where(anything[:, None, None, None], result, 0)
 
     def energy(self, states: Tensor, patterns: Tensor, mask: Tensor | None = None, steps: int = 0) -> Tensor:

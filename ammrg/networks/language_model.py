@@ -22,6 +22,8 @@ from torch.nn.utils.rnn import pad_sequence
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.networks.decoding import check_decoding, repetition_penalty
+from ammrg.networks.evaluating import evaluating
+from ammrg.networks.left_over import other_network
 from ammrg.networks.seeded_sampling import seeded_sampling
 
 Quantization = Literal["nf4", "fp4", "int8", "none"]
@@ -54,7 +56,8 @@ class LanguageModel(nn.Module):
             Embedding, norms and head keep ``compute_dtype``.
         compute_dtype: ``float32``, ``bfloat16`` or ``float16``; default float32 on CPU and bfloat16 on CUDA.
         lora: ``{"rank": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", ...]}``; every field is optional, and
-            without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is.
+            without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is. Adapters
+            are held in float32.
         revision: commit, branch or tag of a hub id.
         device: where the weights are loaded; default the current CUDA device where there is one, else the CPU.
         gradient_checkpointing: while training, keep only each layer's input and compute the rest anew in the backward
@@ -100,6 +103,7 @@ class LanguageModel(nn.Module):
         self.lora = dict(lora) if lora else None
         if self.lora:
             _add_lora(self.model, self.lora)
+        self.model.train()  # as any new module; it comes in eval mode, its adapters' dropout does not
         self.reports_cut = 0
         """How many reports were too long and were cut at a sentence end since the model was built."""
         self._prompts: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
@@ -356,31 +360,46 @@ class LanguageModel(nn.Module):
         """
         rows = self._rows(visual, instruction)
         longest = max(len(row) for row in rows)
-        room = self.context - longest
-        if room < 1:
+        if longest >= self.context:
             raise SettingsError(
                 f"{self.name} reads {self.context} tokens, the prompt alone has {longest}; pool image tokens"
             )
+        check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
+        decoding["num_beams"] = num_beams
+        drawn = (list(range(len(rows))) if seeds is None else list(seeds)) if do_sample else None
+        # Near the end of the context a row has less room than others: rows are written with those that have as much.
+        most = [min(max_new_tokens, self.context - len(row)) for row in rows]
+        texts = [""] * len(rows)
+        with evaluating(self.model):
+            for count in sorted(set(most)):
+                alike = [place for place, own in enumerate(most) if own == count]
+                own_seeds = None if drawn is None else [drawn[place] for place in alike]
+                written = self._write([rows[place] for place in alike], count, own_seeds, decoding)
+                for place, text in zip(alike, written, strict=True):
+                    texts[place] = text
+        return texts
+
+    def _write(
+        self, rows: Sequence[Tensor], most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
+    ) -> list[str]:
+        """One text of at most ``most`` tokens after each prompt ``[p_i d]``; drawn where there are seeds."""
+        longest = max(len(row) for row in rows)
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
-        check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
-        processors = repetition_penalty(decoding)
-        if do_sample:
-            processors += seeded_sampling(range(len(rows)) if seeds is None else seeds, decoding)
-        training = self.model.training
-        self.model.eval()
-        try:
-            ids = self.model.generate(
-                inputs_embeds=padded,
-                attention_mask=mask,
-                max_new_tokens=min(max_new_tokens, room),
-                num_beams=num_beams,
-                logits_processor=processors,
-                do_sample=False,
-                **decoding,
-            )
-        finally:
-            self.model.train(training)
+        settings = dict(decoding)
+        if settings.get("min_new_tokens") is not None:
+            settings["min_new_tokens"] = min(settings["min_new_tokens"], most)
+        processors = repetition_penalty(settings)
+        if seeds is not None:
+            processors += seeded_sampling(seeds, settings)
+        ids = self.model.generate(
+            inputs_embeds=padded,
+            attention_mask=mask,
+            max_new_tokens=most,
+            logits_processor=processors,
+            do_sample=False,
+            **settings,
+        )
         return [self._text(row) for row in ids.tolist()]
 
     def _text(self, ids: list[int]) -> str:
@@ -500,6 +519,7 @@ def _load_model(name: str, revision: str | None, quantization: str, dtype: torch
             dtype=dtype,
             device_map={"": device},
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except OSError as error:
         raise SettingsError(_not_found(name, "model", error)) from error
@@ -515,6 +535,9 @@ def _load_model(name: str, revision: str | None, quantization: str, dtype: torch
         raise SettingsError(
             f"{name}: {len(missing)} weights are missing from its files, {missing[0]} the first; the copy is broken"
         )
+    wrong = other_network(model, report)
+    if wrong:
+        raise SettingsError(f"{name}: {wrong}")
     return model
 
 
@@ -562,6 +585,7 @@ def linear_layers(model: Any) -> list[str]:
 
 def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.functional import cast_adapter_dtype
 
     unknown = set(settings) - {"rank", "alpha", "dropout", "targets"}
     if unknown:
@@ -589,3 +613,5 @@ def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
     except ValueError as error:  # a layer that is not linear
         reason = " ".join(str(error).split())
         raise SettingsError(f"lora.targets {', '.join(targets)}: {reason}; linear are {', '.join(found)}") from error
+    # They come in the dtype of the layer they adapt. In bfloat16 a small step, or an average's, would be rounded away.
+    cast_adapter_dtype(model, adapter_name="default")

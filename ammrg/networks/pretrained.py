@@ -262,7 +262,9 @@ def load(folder: str | Path, *, revision: str | None = None, device: str | None 
     """
     folder = _local(folder, revision)
     config = verified(folder)
+    processor = FilmProcessor(**_read_json(folder / PROCESSOR))
     classifier = DiseaseClassifier.from_config(config["classifier"])
+    classifier.encoder.check_films(processor.image_size)
     weights = _read_tensors(folder / CLASSIFIER)
     load_strictly(classifier, weights, str(folder / CLASSIFIER))
     language_model = _load_language_model(folder, config["language_model"], device)
@@ -285,7 +287,6 @@ def load(folder: str | Path, *, revision: str | None = None, device: str | None 
     network.requires_grad_(False).eval()
     if language_model.device.type != "cpu":
         network.to(language_model.device)
-    processor = FilmProcessor(**_read_json(folder / PROCESSOR))
     dataset = str(config["provenance"].get("dataset", ""))
     return Pretrained(network, processor, config["map_method"], dataset, _load_distance(folder, config))
 

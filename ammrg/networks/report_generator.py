@@ -26,6 +26,7 @@ from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
 from ammrg.text.abnormal_spans import abnormal_spans
@@ -434,7 +435,8 @@ class ReportGenerator(nn.Module):
     # Associations ----------------------------------------------------------------------------------------------
 
     def visual_associations(self, batch: StudyBatch, states: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What states Q_f ``[b 14 q]`` lean on, all of it: to be measured, not trained.
+        """What states Q_f ``[b 14 q]`` lean on, all of it, in two steps where the retrieval is: to be measured, not
+        trained.
 
         Returns:
             (associations ``[b 14 n]`` with the visual memory's n patterns, averaged over heads; bool ``[b n]``, False
@@ -443,11 +445,13 @@ class ReportGenerator(nn.Module):
         bank, retrieval = self._visual()
         with torch.no_grad():
             mask = self._may_recall(bank, batch)
-            return retrieval.associations(states, self.visual_patterns, mask).mean(dim=2), mask
+            found = retrieval.associations(states, self.visual_patterns, mask, self.candidates.get("visual"))
+            return found.mean(dim=2), mask
 
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
         """:func:`association_loss` of the queries of a batch's positive findings: query i should recall regions that
-        were mined for finding i, of others (a study's own are masked as in the retrieval itself).
+        were mined for finding i, of others (a study's own are masked as in the retrieval itself). In two steps it is
+        over the candidates: a query that has none of its finding recalls none, and has no gradient.
 
         Args:
             batch: studies with labels; uncertain and blank findings are left out.
@@ -457,7 +461,8 @@ class ReportGenerator(nn.Module):
         study, finding = (batch.labels == POSITIVE).nonzero().to(self.device).unbind(dim=1)  # m positives
         mask = self._may_recall(bank, batch)
         allowed = None if mask is None else mask[study]
-        found = retrieval.associations(states[study, finding][:, None], self.visual_patterns, allowed)[:, 0]
+        states, candidates = states[study, finding][:, None], self.candidates.get("visual")
+        found = retrieval.associations(states, self.visual_patterns, allowed, candidates)[:, 0]
         wanted = self._region_findings == finding[:, None]
         return association_loss(found, wanted if allowed is None else wanted & allowed)
 
@@ -504,11 +509,8 @@ class ReportGenerator(nn.Module):
         """How many tokens the language model reads of a study with one film of ``image_size`` pixels a side, by stream,
         and of its words (``instruction``, with the chat template; findings and indication come on top)."""
         blank = torch.zeros(1, 1, image_size, image_size, dtype=torch.uint8, device=self.device)
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self):
             grid = self.see(blank).grid
-        self.train(training)
         side = self.pool_image_tokens
         film = math.prod(grid if side is None else (min(cells, side) for cells in grid))
         words = self.language_model.prompt_parts(instruction(self.instruction, (), ""))
@@ -558,17 +560,13 @@ class ReportGenerator(nn.Module):
             seen: see :meth:`prompt`.
             decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
         """
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             # Associations beyond the named ones too, since each query has its own strongest.
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
             seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # read where texts are drawn
             texts = self.language_model.generate(
                 shown.tokens, shown.instructions, seeds=seeds, **self._decoding(max_new_tokens, decoding)
             )
-        finally:
-            self.train(training)
         probabilities = shown.logits.float().sigmoid().tolist()
         leaned: list[list[list[Leaned]]] = [
             [[] for _ in texts]

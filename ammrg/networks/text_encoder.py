@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
 from ammrg.fingerprints import json_fingerprint, tensors_fingerprint
+from ammrg.networks.left_over import other_network
 
 Pooling = Literal["cls", "mean"]
 
@@ -145,7 +146,9 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # its table of missing weights: those that matter are checked below
     try:
-        model, report = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **place)
+        model, report = AutoModel.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **place
+        )
     except (OSError, ValueError, SafetensorError) as error:
         raise SettingsError(
             f"text encoder {name!r}: no model there ({_first_line(error)}). "
@@ -155,11 +158,13 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
         logging.set_verbosity(verbosity)
     # the pooler on top of [CLS] is not used, and language-model folders lack it
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
-    if missing or report["mismatched_keys"]:
+    if missing:
         raise SettingsError(
-            f"text encoder {name!r}: {len(missing)} weights missing, {len(report['mismatched_keys'])} of another size "
-            f"(first: {(missing or sorted(map(str, report['mismatched_keys'])))[0]}); they would be random"
+            f"text encoder {name!r}: {len(missing)} weights missing (first: {missing[0]}); they would be random"
         )
+    wrong = other_network(model, report)
+    if wrong:
+        raise SettingsError(f"text encoder {name!r}: {wrong}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **place)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:

@@ -6,7 +6,7 @@ Shape letters as in :mod:`ammrg.types`; here also ``n`` = tokens of a film, ``e`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ammrg.errors import SettingsError
+from ammrg.networks.evaluating import evaluating
+from ammrg.networks.left_over import other_network
+from ammrg.networks.token_centres import cell_shift, token_centres
 
 SCRATCH_MEAN, SCRATCH_STD = 0.5, 0.25
 """Normalisation of a backbone trained from scratch; grey films in [0, 1] have about these moments."""
@@ -36,12 +39,14 @@ class GreyStem(nn.Module):
     A stem sees channel c as ``(x - mean_c) / std_c``; a grey film has the same x in all three. With the common scaling
     ``z = (x - 0.5) / 0.25`` that is ``(0.25 / std_c) z + (0.5 - mean_c) / std_c``, so the weights sum over c to one
     kernel for z and one for a plane of ones. The plane is convolved too (one film, not the batch), not summed into the
-    bias: where the stem pads with zeros its part is smaller at the border.
+    bias: where zeros are padded its part is smaller at the border. Some backbones pad before their stem. No grey of 8
+    bits is half of white, so a zero in what arrives is padding, and the plane is zero there too.
     """
 
     def __init__(self, convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.stride, self.padding = convolution.stride, convolution.padding
+        self.kernel_size, self.stride = convolution.kernel_size, convolution.stride  # read by stems that pad
+        self.padding, self.dilation = convolution.padding, convolution.dilation
         kernel = convolution.weight.detach()
         means, stds = (kernel.new_tensor(list(values)).view(1, -1, 1, 1) for values in (mean, std))
         self.weight = nn.Parameter((kernel * (SCRATCH_STD / stds)).sum(1, keepdim=True))
@@ -50,8 +55,9 @@ class GreyStem(nn.Module):
 
     def forward(self, films: Tensor) -> Tensor:
         """``[v 1 h w]`` scaled films -> ``[v o h' w']``."""
-        seen = F.conv2d(films, self.weight, self.bias, self.stride, self.padding)
-        return seen + F.conv2d(torch.ones_like(films[:1]), self.offset, None, self.stride, self.padding)
+        plane = (films[:1] != 0).to(films.dtype)
+        seen = F.conv2d(films, self.weight, self.bias, self.stride, self.padding, self.dilation)
+        return seen + F.conv2d(plane, self.offset, None, self.stride, self.padding, self.dilation)
 
 
 class VisualEncoder(nn.Module):
@@ -70,8 +76,10 @@ class VisualEncoder(nn.Module):
         token_width: e. image_size: the side the backbone was made for, None where any side will do.
         mean, std: what the stem was made for, one value a channel, for films in [0, 1].
         cell_shift: by how many cells, right and down, the place on the film that a token is centred on lies from the
-            middle of its cell of the grid: 0 for patches; almost -1/2 for convolutions that pad, whose first token is
-            centred on the film's first pixel.
+            middle of its cell of the grid, as measured (:mod:`ammrg.networks.token_centres`): 0 for patches; almost
+            -1/2 for convolutions that pad on both sides, whose first token is centred on the film's first pixel.
+            Where padding depends on a film's size so does this: of the size last given to :meth:`check_films`, at
+            first ``image_size`` or 224.
 
     Raises:
         SettingsError: none or both of config and pretrained; an unknown model_type; weights that do not fill the
@@ -104,6 +112,8 @@ class VisualEncoder(nn.Module):
             raise self._no_grid(f"that it reads {self.backbone.main_input_name}, not films")
         settings = self.backbone.config
         channels = int(getattr(settings, "num_channels", 3))
+        size = getattr(settings, "image_size", None)
+        self.image_size: int | None = int(size[0] if isinstance(size, list | tuple) else size) if size else None
         self.mean = tuple(mean or (SCRATCH_MEAN,) * channels)
         self.std = tuple(std or (SCRATCH_STD,) * channels)
         if not len(self.mean) == len(self.std) == channels:
@@ -124,12 +134,9 @@ class VisualEncoder(nn.Module):
                 )
             self.backbone.activation_checkpointing_enable()
         self.gradient_checkpointing = gradient_checkpointing
-        size = getattr(settings, "image_size", None)
-        self.image_size: int | None = int(size[0] if isinstance(size, list | tuple) else size) if size else None
         side = self.image_size or 224
-        seen = self._black_film(side)
-        self.token_width = int(seen.tokens.shape[2])
-        self.cell_shift = _cell_shift(self.backbone, side / seen.grid[0])
+        self.token_width = int(self._black_film(side).tokens.shape[2])
+        self.cell_shift = self._measured_shift(side)
         if _may_lie_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
 
@@ -149,12 +156,15 @@ class VisualEncoder(nn.Module):
         }
 
     def check_films(self, side: int) -> tuple[int, int]:
-        """The grid of films of ``side`` x ``side`` pixels, found with a black one.
+        """The grid of films of ``side`` x ``side`` pixels, found with a black one; from now on :attr:`cell_shift` is
+        theirs.
 
         Raises:
             SettingsError: the backbone does not take films of that size, or makes fewer than two tokens of one.
         """
-        return self._black_film(side).grid
+        grid = self._black_film(side).grid
+        self.cell_shift = self._measured_shift(side)
+        return grid
 
     def forward(self, images: Tensor) -> VisualTokens:
         """uint8 ``[v 1 h w]`` -> tokens ``[v n e]`` in the dtype of the backbone, and their grid."""
@@ -170,20 +180,24 @@ class VisualEncoder(nn.Module):
 
     def _black_film(self, side: int) -> VisualTokens:
         """What is seen in a black film, which proves that there is a grid of tokens."""
-        was_training = self.backbone.training
-        self.backbone.eval()
         parameter = next(self.backbone.parameters())
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.backbone):
             found = self._encode(torch.zeros(1, 1, side, side, dtype=parameter.dtype, device=parameter.device))
-        self.backbone.train(was_training)
         if found.grid[0] * found.grid[1] < 2:
             raise self._no_grid(f"one token for a whole film of {side} x {side}")
         return found
 
-    def _encode(self, films: Tensor) -> VisualTokens:
+    def _measured_shift(self, side: int) -> float:
+        with evaluating(self.backbone):
+            film = next(self.backbone.parameters()).new_zeros(1, 1, side, side)
+            centres = token_centres(self.backbone, lambda run, films: self._encode(films, run), film)
+        return cell_shift(centres, side, side)
+
+    def _encode(self, films: Tensor, run: Callable[..., Any] | None = None) -> VisualTokens:
+        """Scaled films through the backbone, or through what stands for it (``run``)."""
         height, width = int(films.shape[-2]), int(films.shape[-1])
         try:
-            features = getattr(self.backbone(pixel_values=films), "last_hidden_state", None)
+            features = getattr((run or self.backbone)(pixel_values=films), "last_hidden_state", None)
         except (ValueError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError) or (height, width) == (self.image_size, self.image_size):
                 raise
@@ -228,28 +242,6 @@ class VisualEncoder(nn.Module):
         )
 
 
-def _cell_shift(backbone: nn.Module, pixels: float) -> float:
-    """See :attr:`VisualEncoder.cell_shift`; ``pixels`` to a cell's side.
-
-    With odd kernels k and padding (k - 1) / 2 everywhere, token i is centred on pixel i * pixels, whose middle lies at
-    i * pixels + 1/2, and its cell's middle at (i + 1/2) * pixels. Patches (no padding) share their cell's middle.
-    """
-    strided = [m for m in backbone.modules() if isinstance(m, _STRIDED) and _first(m.stride) > 1]
-    padded = [
-        (k := int(m.weight.shape[-1]) if not isinstance(m, nn.MaxPool2d) else _first(m.kernel_size)) % 2 == 1
-        and _first(m.padding) == (k - 1) // 2
-        for m in strided
-    ]
-    return (0.5 - pixels / 2) / pixels if padded and all(padded) else 0.0
-
-
-_STRIDED = (nn.Conv2d, GreyStem, nn.MaxPool2d)
-
-
-def _first(value: Any) -> int:
-    return int(value[0] if isinstance(value, tuple) else value)
-
-
 def _may_lie_channels_last(backbone: nn.Module) -> bool:
     """True for convolutional backbones whose kernels run in that layout. torch 2.13's CPU backward of a strided 1x1
     convolution with fewer than 16 input channels writes beyond its memory there (seen as a crash with 8 and 12)."""
@@ -272,7 +264,7 @@ def _scratch(config: Mapping[str, Any] | None) -> Any:
     if model_type is None:
         raise SettingsError("encoder.config: the field 'model_type' is missing; for example {'model_type': 'resnet'}.")
     try:
-        return AutoModel.from_config(AutoConfig.for_model(model_type, **fields))
+        return AutoModel.from_config(AutoConfig.for_model(model_type, **fields), dtype=torch.float32)
     except (ValueError, KeyError) as error:
         raise SettingsError(f"encoder.config: model_type {model_type!r} cannot be built: {error}") from error
 
@@ -282,14 +274,19 @@ def _pretrained(name: str, revision: str | None) -> Any:
 
     try:
         backbone, report = AutoModel.from_pretrained(
-            name, revision=revision, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            name,
+            revision=revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
             f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
         ) from error
-    # Pooling heads are dropped and mask tokens never used: they may be missing. Heads of another task may be left over.
+    # Pooling heads are dropped and mask tokens never used: they may be missing.
     missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
     if missing:
         raise SettingsError(
@@ -297,7 +294,10 @@ def _pretrained(name: str, revision: str | None) -> Any:
             f"missing ({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); they would stay random. Get the "
             "whole model."
         )
-    return backbone
+    wrong = other_network(backbone, report)
+    if wrong:
+        raise SettingsError(f"encoder.pretrained: {name!r}: {wrong}.")
+    return backbone.train()  # it comes in eval mode: no dropout, no stochastic depth, no batch statistics
 
 
 def _normalisation(name: str, revision: str | None) -> tuple[list[float] | None, list[float] | None]:
@@ -325,7 +325,7 @@ def _normalisation(name: str, revision: str | None) -> tuple[list[float] | None,
 def _fold_stem(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
     """Replaces the first convolution by its grey fold and tells the modules that check for channels."""
     name, stem = next(((n, m) for n, m in backbone.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
-    if stem is None or stem.groups != 1 or stem.padding_mode != "zeros" or isinstance(stem.padding, str):
+    if stem is None or stem.groups != 1 or stem.padding_mode != "zeros":
         raise SettingsError(
             f"encoder: the first layer of {type(backbone).__name__} is no plain convolution, so grey films cannot be "
             "folded into its RGB stem; choose another backbone or set num_channels: 1 in encoder.config."

@@ -218,3 +218,37 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     data.fold = (1, 5)  # type: ignore[assignment]
     with pytest.raises(SettingsError, match=r"may have seen the patients of fold 1"):
         fit(tmp_path, data, start_from=str(source))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.update(second_head=torch.zeros(2)), r"too much: second_head; missing: nothing"),
+        (lambda state: state.pop("chosen_cam"), r"too much: nothing; missing: chosen_cam"),
+        (lambda state: state.pop("terms_head.bias"), r"1 weights do not fit \(terms_head\.bias is missing there\)"),
+        (lambda state: state.update({"terms_head.scale": torch.ones(1)}), r"terms_head\.scale is not known here"),
+        (
+            lambda state: state.update(token_bias=torch.zeros(15)),
+            r"1 weights do not fit \(token_bias is \[15\] there, \[14\] here\)",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(source: Path, tmp_path: Path, change: Any, message: str) -> None:
+    """None is dropped in silence, save a head whose loss only one of both trainings asks for."""
+    checkpoint = torch.load(source, weights_only=True)
+    change(checkpoint["state_dict"])
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    module = DiseaseClassification(**{**SETTINGS, "token_loss": 1.0, "report_terms": 1.0})
+    with pytest.raises(CheckpointError, match=message):
+        module._start(str(tmp_path / "other.ckpt"), Data(0.5, restricted=False))
+
+
+@pytest.mark.parametrize("left", ["token_loss", "report_terms"])
+def test_a_head_whose_loss_is_not_asked_for_is_left_behind(source: Path, left: str) -> None:
+    module = DiseaseClassification(**{**SETTINGS, "token_loss": 1.0, "report_terms": 1.0, left: 0.0})
+    kept = torch.load(source, weights_only=True)["state_dict"]
+    module._start(str(source), Data(0.5, restricted=False))
+    state = module.state_dict()
+    taken = [name for name in kept if name.startswith(("classifier.", "token_bias", "terms_head.")) and name in state]
+    assert len(taken) > 20
+    assert all(torch.equal(state[name], kept[name]) for name in taken)

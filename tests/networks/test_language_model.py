@@ -120,6 +120,67 @@ def test_text_does_not_depend_on_the_batch(
     assert len(set(together)) > 4  # random weights, but not blind
 
 
+@pytest.mark.parametrize("how", [{}, {"num_beams": 2}, {"do_sample": True}, {"min_new_tokens": 12}])
+def test_near_the_end_of_the_context_a_text_does_not_depend_on_the_batch_either(
+    folders: Callable[[str], Path], tmp_path: Path, how: dict[str, Any]
+) -> None:
+    """A long prompt leaves itself little room, and its neighbours all of theirs."""
+    folder = edited(folders("Llama"), tmp_path / "model", "config.json", max_position_embeddings=64)
+    model = LanguageModel(str(folder), quantization="none", device="cpu")
+    torch.manual_seed(2)
+    counts = [30, 42, 5, 44, 42]
+    visual, seeds = films(*counts), list(range(5))
+    words = sum(map(len, model.prompt_parts("A.")))
+    rooms = [min(20, 64 - words - count) for count in counts]
+    assert len(set(rooms)) == 3
+    lengths: list[int] = []
+    inner = model.model.generate
+
+    def counted(**inputs: Any) -> Any:
+        ids = inner(**inputs)
+        lengths.extend([ids.shape[1]] * len(ids))
+        return ids
+
+    model.model.generate = counted
+    together = model.generate(visual, "A.", max_new_tokens=20, seeds=seeds, **how)
+    assert sorted(lengths) <= sorted(rooms)
+    alone = [
+        model.generate([tokens], "A.", max_new_tokens=20, seeds=[seed], **how)[0]
+        for tokens, seed in zip(visual, seeds, strict=True)
+    ]
+    assert together == alone
+    if "min_new_tokens" in how:
+        assert max(lengths) == 20
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_weights_of_a_deeper_or_another_network_are_refused(
+    folders: Callable[[str], Path], tmp_path: Path, depth: int
+) -> None:
+    folder = edited(folders("Llama"), tmp_path / "model", "config.json", num_hidden_layers=depth)
+    told = (
+        r"9 of its weights have no place in LlamaForCausalLM \(model\.layers\.1\."
+        if depth == 1
+        else "weights are missing"
+    )
+    with pytest.raises(SettingsError, match=told):
+        LanguageModel(str(folder), quantization="none", device="cpu")
+
+
+def test_weights_of_another_shape_are_named(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = edited(folders("Llama"), tmp_path / "model", "config.json", intermediate_size=96)
+    with pytest.raises(SettingsError, match=r"another shape, .*mlp\.\w+\.weight \[.*128.*\] where it should be \[.*96"):
+        LanguageModel(str(folder), quantization="none", device="cpu")
+
+
+def test_modes_are_a_new_modules_and_come_back(folders: Callable[[str], Path]) -> None:
+    model = LanguageModel(str(folders("Llama")), quantization="none", lora={"rank": 2, "dropout": 0.5}, device="cpu")
+    assert all(module.training for module in model.modules())
+    still = model.model.get_submodule("model.layers.0").eval()
+    model.generate(films(3), "A.", max_new_tokens=2)
+    assert all(module.training is (module not in set(still.modules())) for module in model.modules())
+
+
 def test_a_drawn_text_belongs_to_its_study_and_seed(llama: LanguageModel) -> None:
     torch.manual_seed(2)
     visual, seeds = films(1, 9, 4, 30), [3, 4, 5, 6]

@@ -258,6 +258,28 @@ def test_retrieval_in_two_steps_masks_and_explains_as_the_whole_does(
     torch.testing.assert_close(few.regions.weights.sum(-1), torch.ones(3, 14))
 
 
+def test_what_is_measured_and_trained_of_associations_is_what_two_steps_recall(
+    llm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Exact(ExactSearch):
+        def __init__(self, patterns: Tensor) -> None:
+            super().__init__(patterns)
+
+    monkeypatch.setattr(report_generator, "FaissSearch", Exact)
+    network = build(llm_folder, two_step={"candidates": 3}).eval()
+    examples = labelled((0, 2), (0, 5), (1, 2), (2, 1))
+    shown = network.prompt(examples, associations=7)
+    assert shown.regions is not None
+    found, _ = network.visual_associations(examples, shown.states)
+    expected = torch.zeros(3, 14, 7).scatter_add(-1, shown.regions.indices, shown.regions.weights)
+    torch.testing.assert_close(found, expected.detach())
+    assert int((found == 0).sum()) > 3 * 14  # three candidates for each of two heads, of five to seven
+    tiny = torch.finfo(torch.float32).tiny
+    mass = torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).clamp(min=tiny)
+    loss = network.association_loss(examples, shown.states)
+    torch.testing.assert_close(loss, -mass.log().mean())
+
+
 def test_generated_reports_carry_their_reasons(llm_folder: Path) -> None:
     network = build(llm_folder).train()
     reports = network.generate(batch(), max_new_tokens=5)

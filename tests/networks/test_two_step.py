@@ -127,3 +127,51 @@ def test_a_search_that_finds_nothing_gives_zeros_and_no_nan() -> None:
     assert bool((found.weights == 0).all())
     found.tokens.sum().backward()
     assert bool(states.grad.isfinite().all())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("steps", "per_state"), [(0, 5), (2, 5), (0, 40)])
+def test_associations_are_those_that_are_recalled_with(steps: int, per_state: int, chunked: bool) -> None:
+    """Averaged over heads they are what the retrieval reports; each head's candidates share it, and nothing else."""
+    module = make(2, steps=steps)
+    states, patterns, mask = data()
+    mask[1] = False
+    candidates = Candidates(ExactSearch(patterns), per_state)
+    limit = module.numbers_at_once
+    if chunked:
+        module.numbers_at_once = 2 * 40 * 10 * 2
+    found = module.associations(states, patterns, mask, candidates)
+    module.numbers_at_once = limit
+    assert found.shape == (3, 4, 2, 40)
+    assert ((found > 0).sum(-1) <= per_state).all()
+    sums = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)[:, None, None].expand(3, 4, 2)
+    torch.testing.assert_close(found.sum(-1), sums)
+    reported = module(states, patterns, mask, k=40, candidates=candidates)
+    expected = torch.zeros(3, 4, 40, dtype=torch.float64).scatter_add(-1, reported.indices, reported.weights)
+    torch.testing.assert_close(found.mean(2), expected)
+    whole = module.associations(states, patterns, mask)
+    if per_state == 40:
+        torch.testing.assert_close(found, whole)
+    elif steps == 0:  # by hand: the strongest of all, and what they have shared anew
+        best = whole.topk(per_state, dim=-1)
+        shares = best.values / best.values.sum(-1, keepdim=True)
+        by_hand = torch.zeros_like(whole).scatter(-1, best.indices, shares)
+        torch.testing.assert_close(found[[0, 2]], by_hand[[0, 2]])
+
+
+def test_associations_among_candidates_have_a_gradient() -> None:
+    module = make(2)
+    states, patterns, mask = data()
+    states.requires_grad_()
+    weigh = torch.randn(3, 4, 2, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    candidates = Candidates(ExactSearch(patterns), 40)
+    whole = gradients_of((module.associations(states, patterns, mask) * weigh).sum(), module, states)
+    module.numbers_at_once = 2 * 40 * 10 * 2  # computed again in the backward pass, in parts
+    found = gradients_of((module.associations(states, patterns, mask, candidates) * weigh).sum(), module, states)
+    for ours, theirs in zip(found, whole, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def gradients_of(loss: Tensor, module: HopfieldRetrieval, states: Tensor) -> list[Tensor]:
+    read = [states, module.query_weight, module.query_bias, module.key_weight, module.key_scale]
+    return list(torch.autograd.grad(loss, read))

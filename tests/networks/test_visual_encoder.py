@@ -14,6 +14,7 @@ from ammrg.errors import SettingsError
 from ammrg.networks.visual_encoder import VisualEncoder
 
 VIT: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+INVERTED: dict[str, Any] = {"image_size": 64, "depth_multiplier": 0.25, "min_depth": 8}
 BACKBONES: dict[str, tuple[dict[str, Any], int, tuple[int, int], int]] = {
     # model_type: (settings, side of the films, grid, tokens before the patches)
     "resnet": (
@@ -43,6 +44,25 @@ BACKBONES: dict[str, tuple[dict[str, Any], int, tuple[int, int], int]] = {
         (4, 4),
         5,
     ),
+    # These pad before their convolutions, in layers or functions of their own.
+    "efficientnet": (
+        {
+            "image_size": 64,
+            "width_coefficient": 0.25,
+            "hidden_dim": 320,
+            "kernel_sizes": [3, 5, 3],
+            "in_channels": [32, 16, 24],
+            "out_channels": [16, 24, 40],
+            "strides": [1, 2, 2],
+            "num_block_repeats": [1, 1, 1],
+            "expand_ratios": [1, 2, 2],
+        },
+        64,
+        (8, 8),
+        0,
+    ),
+    "mobilenet_v1": (INVERTED, 64, (2, 2), 0),
+    "mobilenet_v2": ({**INVERTED, "output_stride": 8}, 64, (8, 8), 0),
 }
 
 
@@ -151,6 +171,18 @@ def test_a_folder_of_another_task_is_read_but_missing_weights_are_named(tmp_path
         VisualEncoder(pretrained=str(tmp_path))
 
 
+def test_weights_of_a_deeper_network_or_another_shape_are_refused(tmp_path: Path) -> None:
+    """A config.json that names fewer stages or layers than there are weights would build another network in silence."""
+    save_pretrained(tmp_path, "swin")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "depths": [1]}))
+    with pytest.raises(SettingsError, match=r"weights have no place in SwinModel \(encoder\.layers\."):
+        VisualEncoder(pretrained=str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "mlp_ratio": 2.0}))
+    with pytest.raises(SettingsError, match=r"another shape, encoder\.layers\.0.* \[\d.* where it should be \[\d"):
+        VisualEncoder(pretrained=str(tmp_path))
+
+
 def test_normalisation_is_the_folders_or_given(tmp_path: Path) -> None:
     save_pretrained(tmp_path, "resnet", do_normalize=False)
     encoder = VisualEncoder(pretrained=str(tmp_path))
@@ -178,6 +210,11 @@ def test_gradient_checkpointing_changes_no_gradient(model_type: str) -> None:
     for (name, one), two in zip(plain.named_parameters(), recomputing.parameters(), strict=True):
         if one.grad is not None:
             torch.testing.assert_close(one.grad, two.grad, msg=name)
+
+
+def test_a_backbone_from_scratch_is_trained_in_float32() -> None:
+    """Whatever its configuration was saved with; the rebuilt network could not tell otherwise."""
+    assert {p.dtype for p in build("resnet", dtype="bfloat16").parameters()} == {torch.float32}
 
 
 def test_refusals() -> None:
@@ -215,15 +252,108 @@ def test_tokens_are_centred_where_cell_shift_says(model_type: str) -> None:
         tokens, grid = encoder._encode(film)
         row, column = grid[0] // 2, grid[1] // 2 - 1  # far from the borders
         tokens[:, row * grid[1] + column].square().sum().backward()
-        assert film.grad is not None
-        weight = film.grad.square().sum((0, 1))
-        middle = torch.arange(side) + 0.5
-        y = float((weight.sum(1) * middle).sum() / weight.sum()) / side * grid[0]
-        x = float((weight.sum(0) * middle).sum() / weight.sum()) / side * grid[1]
+        y, x = gradient_centre(film, grid)
         shifts += [y - row - 0.5, x - column - 0.5]
         cells.append(encoder.cell_shift)
     assert sum(shifts) / len(shifts) == pytest.approx(cells[0], abs=0.08)
     assert cells[0] == pytest.approx({"resnet": -7.5 / 16, "convnextv2": 0.0}[model_type])
+
+
+def gradient_centre(film: torch.Tensor, grid: tuple[int, int]) -> tuple[float, float]:
+    """(y, x) of its gradient's square, in cells."""
+    assert film.grad is not None
+    weight, middle = film.grad.square().sum((0, 1)), torch.arange(film.shape[-1]) + 0.5
+    y, x = ((weight.sum(over) * middle).sum() / weight.sum() / film.shape[-1] for over in (1, 0))
+    return float(y) * grid[0], float(x) * grid[1]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "side", "cell"),
+    [("efficientnet", 256, 8), ("mobilenet_v1", 512, 32), ("mobilenet_v2", 256, 8)],
+)
+def test_tokens_of_stems_that_pad_apart_are_centred_where_cell_shift_says(
+    model_type: str, side: int, cell: int
+) -> None:
+    """Padded at the far end alone, the stem looks 1 pixel further right, the next such layer 2, then 4, ...: token i is
+    centred on pixel ``i cell + cell - 1``. By the gradient of the true layers with even, positive weights, which no
+    draw moves aside."""
+    encoder = build(model_type, **({"output_stride": 8} if model_type == "mobilenet_v2" else {}))
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            squeezes, kernel = "squeeze_excite" in name, parameter.ndim == 4
+            parameter.fill_(0.0 if squeezes or name.endswith("bias") else 1 / parameter[0].numel() if kernel else 1.0)
+    film = torch.full((1, 1, side, side), 1e-4, requires_grad=True)  # no activation is saturated
+    tokens, grid = encoder._encode(film)
+    row, column = grid[0] // 2, grid[1] // 2 - 1
+    tokens[:, row * grid[1] + column].sum().backward()
+    y, x = gradient_centre(film, grid)
+    encoder.check_films(side)
+    assert [y - row - 0.5, x - column - 0.5] == pytest.approx([encoder.cell_shift] * 2, abs=0.02)
+    assert encoder.cell_shift == pytest.approx((cell - 1 + 0.5 - cell / 2) / cell, abs=1e-3)
+
+
+def test_a_cell_shift_is_of_the_films_size() -> None:
+    """The last layer of MobileNet pads a map of 8 cells at its far end, one of 7 on both sides."""
+    encoder = build("mobilenet_v1")
+    assert encoder.check_films(256) == (8, 8)
+    assert encoder.cell_shift == pytest.approx((31.5 - 32 / 2) / 32, abs=1e-3)
+    assert encoder.check_films(112) == (4, 4)
+    # token 2 of 4 lies at pixel 2 * 32 + 15.5, its cell of 112 / 4 = 28 pixels has its middle at 70
+    assert encoder.cell_shift == pytest.approx((2 * 32 + 15.5 - 70) / 28, abs=1e-3)
+
+
+@pytest.mark.parametrize("model_type", BACKBONES)
+def test_a_cell_shift_asks_no_weight(model_type: str) -> None:
+    """Nor the fold: the same for RGB, and for weights that say nothing."""
+    one, other = build(model_type), build(model_type, 3)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0)
+    other.check_films(other.image_size or 224)
+    assert one.cell_shift == other.cell_shift
+
+
+def test_measuring_leaves_the_backbone_as_it_is() -> None:
+    encoder = build("resnet").train()
+    frozen = encoder.backbone.get_submodule("embedder").eval()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    encoder.check_films(64)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+    assert all(module.training is (module not in set(frozen.modules())) for module in encoder.modules())
+
+
+def test_what_multiplies_places_is_not_measured() -> None:
+    """FocalNet gates its own tokens: what comes out is no place, and its tokens are taken as the patches they are."""
+    settings = {"image_size": 64, "embed_dim": 8, "depths": [1, 1], "focal_levels": [1, 1], "focal_windows": [3, 3]}
+    assert VisualEncoder({"model_type": "focalnet", "num_channels": 1, **settings}).cell_shift == 0.0
+
+
+@pytest.mark.parametrize(("model_type", "side"), [("swin", 62), ("efficientnet", 63), ("mobilenet_v2", 61)])
+def test_the_fold_is_exact_where_films_are_padded_to_fit(tmp_path: Path, model_type: str, side: int) -> None:
+    """Films that no patch or stride divides are padded before the stem: zeros after normalisation, not black."""
+    plain = save_pretrained(tmp_path, model_type)
+    encoder = VisualEncoder(pretrained=str(tmp_path)).eval()
+    seen = [(films(side) / 255.0 - m) / s for m, s in zip(MEAN, STD, strict=True)]
+    with torch.no_grad():
+        expected = plain(torch.cat(seen, dim=1)).last_hidden_state
+        tokens = encoder(films(side)).tokens
+    if expected.ndim == 4:
+        expected = expected.flatten(2).mT
+    torch.testing.assert_close(tokens, expected, atol=5e-5, rtol=1e-4)
+
+
+def test_a_pretrained_backbone_is_trained_as_one_from_scratch(tmp_path: Path) -> None:
+    """transformers gives it in eval mode: no stochastic depth, no dropout, no batch statistics."""
+    save_pretrained(tmp_path, "resnet")
+    encoder = VisualEncoder(pretrained=str(tmp_path))
+    assert all(module.training for module in encoder.modules())
+    before = {name: tensor.clone() for name, tensor in encoder.named_buffers() if "running" in name}
+    encoder(films(64))
+    assert before
+    assert not any(torch.equal(tensor, before[name]) for name, tensor in encoder.named_buffers() if "running" in name)
+    encoder.eval()
+    encoder.check_films(64)
+    assert not any(module.training for module in encoder.modules())
 
 
 @pytest.mark.parametrize("model_type", ["swin", "vit", "dinov2", "convnextv2"])

@@ -1,0 +1,90 @@
+"""What is trained is in training mode, what is not is not, whatever was loaded or looked at before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from callbacks.provenance import Provenance
+from lightning_modules.disease_classification import DiseaseClassification
+from lightning_modules.stage1_checkpoint import load_stage1
+from tests.lightning_modules.test_disease_classification import SETTINGS
+from tests.lightning_modules.test_stage1_start import Data
+from tests.networks.test_visual_encoder import save_pretrained
+from tests.quiet_trainer import quiet_trainer
+from tests.tiny_stage2 import build
+
+
+class Modes(Callback):
+    """Modules in eval mode at each training step, and what batch norm counted."""
+
+    def __init__(self) -> None:
+        self.resting: list[list[str]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        network = pl_module.classifier
+        self.resting.append([name for name, module in network.named_modules() if not module.training])
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[DiseaseClassification, Modes, Path]:
+    """Fine-tuned from a folder of ResNet with validation between its two epochs."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    save_pretrained(folder / "resnet", "resnet")
+    module = DiseaseClassification(**{**SETTINGS, "encoder": {"pretrained": str(folder / "resnet")}, "warmup_steps": 0})
+    modes = Modes()
+    trainer = quiet_trainer(folder, max_epochs=2, callbacks=[modes, Provenance()])
+    trainer.fit(module, datamodule=Data(0.5, restricted=False, image_size=64), weights_only=True)
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return module, modes, folder / "last.ckpt"
+
+
+def test_a_pretrained_encoder_is_fine_tuned_in_training_mode(fitted: tuple[DiseaseClassification, Modes, Path]) -> None:
+    """With batch statistics; before and after a validation, which looks at films in eval mode."""
+    module, modes, _ = fitted
+    assert len(modes.resting) >= 2
+    assert all(resting == [] for resting in modes.resting)
+    counted = {name: int(n) for name, n in module.state_dict().items() if name.endswith("num_batches_tracked")}
+    assert counted
+    assert set(counted.values()) == {len(modes.resting)}
+
+
+@pytest.mark.parametrize("frozen", [("encoder", "qformer"), ("encoder",), ("qformer",), ()])
+def test_stage_2_trains_what_it_does_not_freeze(
+    fitted: tuple[DiseaseClassification, Modes, Path], llm_folder: Path, frozen: tuple[str, ...]
+) -> None:
+    """A checkpoint's network comes in eval mode; what may be trained of it has to be trained, in training mode."""
+    classifier = load_stage1(fitted[2], trainable=True).classifier
+    network = build(llm_folder, classifier=classifier, freeze=frozen, banks=(None, None), **MEMORYLESS)
+    for part, module in (("encoder", classifier.encoder), ("qformer", classifier.qformer)):
+        trained = part not in frozen
+        assert {p.requires_grad for p in module.parameters()} == {trained}, part
+        assert {m.training for m in module.modules()} == {trained}, part
+    assert load_stage1(fitted[2]).classifier.encoder.backbone.training is False
+    assert not any(p.requires_grad for p in load_stage1(fitted[2]).classifier.parameters())
+    with torch.no_grad():
+        network.token_budget(64)  # looks at a film in eval mode
+    assert {m.training for m in classifier.encoder.modules()} == {"encoder" not in frozen}
+
+
+MEMORYLESS = {"visual_memory": False, "report_memory": False}
+
+
+def test_maps_on_a_film_leave_a_frozen_encoder_at_rest(llm_folder: Path) -> None:
+    """W&B's samples are drawn between epochs, from a network half of which may be frozen."""
+    from types import SimpleNamespace
+
+    from callbacks.samples import Samples
+
+    network = build(llm_folder, freeze=("encoder",), banks=(None, None), **MEMORYLESS)
+    example = SimpleNamespace(
+        films=[torch.zeros(48, 48, dtype=torch.uint8).numpy()], report="", study_id="s", projections=["frontal"]
+    )
+    shell = SimpleNamespace(network=network, device=torch.device("cpu"), cam="attention")
+    Samples.page(Samples.__new__(Samples), shell, example, "")
+    assert not any(module.training for module in network.classifier.encoder.modules())
+    assert all(module.training for module in network.classifier.qformer.modules())
