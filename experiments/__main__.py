@@ -21,10 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("experiments.prepare", "raw data set -> validated Parquet shards and card.json"),
     "convert": ("experiments.convert", "prepared data -> R2Gen annotation or ReXrank JSON, with films"),
     "models": ("experiments.models", "train the phantom's tiny language model, or fetch the small pretrained models"),
-    "fit": ("experiments.cli", "train a stage (LightningCLI)"),
-    "validate": ("experiments.cli", "validate a checkpoint (LightningCLI)"),
-    "test": ("experiments.cli", "test a checkpoint (LightningCLI)"),
-    "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
+    "fit": ("experiments.trainer_words", "train a stage (LightningCLI)"),
+    "validate": ("experiments.trainer_words", "validate a checkpoint (LightningCLI)"),
+    "test": ("experiments.trainer_words", "test a checkpoint (LightningCLI)"),
+    "predict": ("experiments.trainer_words", "mine regions, encode reports, or write reports (LightningCLI)"),
     "crossfit": ("experiments.crossfit", "stage 1 by folds, joined for stage 2"),
     "queries": ("experiments.queries", "does disease query i mean finding i: each in each other's place"),
     "ablate": ("experiments.ablate", "variants of a stage, run in turn, as one table with intervals"),
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module_name, _ = COMMANDS[command]
     try:
         module = importlib.import_module(module_name)
-        result = module.main([command, *rest] if module_name == "experiments.cli" else rest)
+        result = module.main([command, *rest] if module_name == "experiments.trainer_words" else rest)
     except AMMRGError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1

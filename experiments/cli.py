@@ -44,6 +44,7 @@ from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
 from experiments.run_lock import locked
 from experiments.run_settings import flatten
+from experiments.settings_parser import JoinedFile, SettingsParser
 from experiments.wandb_run import Mode, ended, sent_config, wandb_logger
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
@@ -76,8 +77,20 @@ class ExperimentCLI(LightningCLI):
     held = ExitStack()
     """What a command holds until it ends."""
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """As Lightning's, with files that join."""
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=JoinedFile, help="a YAML file of settings; later ones win")
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Settings written out are no file that a run could name."""
+        super().parse_arguments(parser, args)
+        chosen = self.config[self.config.subcommand]
+        chosen.config = [path for path in chosen.config or [] if path is not None]
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """One flag of our own."""
+        """Flags of our own."""
         parser.add_argument(
             "--wandb",
             type=Mode,
@@ -331,6 +344,7 @@ def main(argv: Sequence[str]) -> int:
             ExperimentCLI(
                 LightningModule,
                 StudyDataModule,
+                parser_class=SettingsParser,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,
