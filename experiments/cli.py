@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -37,6 +38,7 @@ from experiments import run_settings
 from experiments.__main__ import NOTICE
 from experiments.energy import counters, kilowatt_hours
 from experiments.forced_settings import ForcedSettings
+from experiments.machine import check_machine
 from experiments.manifest import begin_session, git_state, write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
 from experiments.output_folder import check_output_folder
@@ -76,6 +78,8 @@ class ExperimentCLI(LightningCLI):
 
     held = ExitStack()
     """What a command holds until it ends."""
+    shown: dict[str, str] | None = None
+    """Classes whose settings ``--help`` shows."""
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """As Lightning's, with files that join."""
@@ -85,6 +89,8 @@ class ExperimentCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Settings written out are no file that a run could name."""
+        if self.shown:
+            self._subcommand_parsers[args[0]].classes = self.shown
         super().parse_arguments(parser, args)
         chosen = self.config[self.config.subcommand]
         chosen.config = [path for path in chosen.config or [] if path is not None]
@@ -119,6 +125,12 @@ class ExperimentCLI(LightningCLI):
                 f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
             )
 
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise SettingsError(f"seed_everything: {error}") from error
+
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Predict alone may be for other data than the checkpoint's."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -144,9 +156,10 @@ class ExperimentCLI(LightningCLI):
         return settings
 
     def before_instantiate_classes(self) -> None:
-        """Keep or check the settings before any weight loads."""
+        """Keep or check the settings before any weight loads, or file is written."""
         self.finished = False
         command = self.config.subcommand
+        check_machine(vars(self.config[command].trainer))
         encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
         if command == "predict" and self.config.predict.new_studies:
             self.check_new_studies()
@@ -332,8 +345,19 @@ class ExperimentCLI(LightningCLI):
             write_all_reports(self.trainer, self.model, self.datamodule, self.folder.parent)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run one Trainer command; settings that do not parse end with jsonargparse's message and exit status 2."""
+def main(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
+    """Run one Trainer command.
+
+    Args:
+        argv: the command, and options that :mod:`experiments.trainer_words` has looked at.
+        shown: where help is wanted: the classes whose settings it shows, ``model`` and ``data``.
+
+    Returns:
+        2 where the settings do not parse (the parser has said why).
+    """
+    ExperimentCLI.shown = shown
+    # Fields' own docstrings are for the help alone: reading them takes time.
+    set_parsing_settings(docstring_parse_attribute_docstrings=any("help" in word for word in argv))
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)

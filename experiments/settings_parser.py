@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, NoReturn, get_args
 
-from jsonargparse import ActionConfigFile, Namespace, set_parsing_settings
+from jsonargparse import ActionConfigFile
 from lightning.pytorch.cli import LightningArgumentParser
 
 BEGINS_ANEW = "model_type"
@@ -41,10 +42,12 @@ def join(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 class SettingsParser(LightningArgumentParser):
     """jsonargparse's parser that takes whole names only, says in one sentence what is wrong, and shows in its help the
-    settings of groups that may be null."""
+    settings of groups that may be null, and of classes that files name before ``--help``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.classes: dict[str, str] = {}
+        """Whose settings the help shows: name -> ``package.module.Class``."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End with one sentence and exit status 2; a parser within another hands its message on."""
@@ -55,16 +58,23 @@ class SettingsParser(LightningArgumentParser):
         raise AssertionError  # exit() does not return
 
     def format_help(self) -> str:
-        """The help, with what lies in groups that may be null."""
-        return "\n".join([super().format_help(), *self._groups_that_may_be_null()])
+        """The help, with what lies within."""
+        return "\n".join([super().format_help(), *self._within()])
 
-    def _groups_that_may_be_null(self) -> Iterator[str]:
-        for action in self._actions:
-            for kind in get_args(getattr(action, "_typehint", None)):
-                if isinstance(kind, type) and is_dataclass(kind):
-                    within = type(self)(add_help=False, usage=argparse.SUPPRESS, description="")
-                    within.add_class_arguments(kind, action.dest)
-                    yield within.format_help().strip() + "\n"
+    def _within(self) -> Iterator[str]:
+        kinds = [(name, _class(path)) for name, path in self.classes.items()]
+        for action in [action for action in self._actions if not action.dest.endswith(".help")]:
+            arguments = get_args(getattr(action, "_typehint", None))
+            kinds += [(action.dest, kind) for kind in arguments if isinstance(kind, type) and is_dataclass(kind)]
+        for name, kind in kinds:
+            within = type(self)(add_help=False, usage=argparse.SUPPRESS, description="")
+            within.add_class_arguments(kind, name, fail_untyped=False)
+            yield within.format_help().strip() + "\n"
+
+
+def _class(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 TYPES = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "list": "a list"}
@@ -88,7 +98,10 @@ def sentence(message: str) -> str:
             if keys and not keys[-1].startswith(("model", "data", "trainer")):
                 wanted.append("a mapping")
             else:
-                return f"{'.'.join(keys)}: no class {place[1] or f'there: {place[2]}'}; name one with its module (a.b.Class)"
+                named = place[1] or f"there: {place[2]}"
+                return f"{'.'.join(keys)}: no class {named}; name one with its module (package.module.Class)"
+        elif given := re.match(r"Unable to load config '(.*)'", line):
+            return _wrong_value(keys, given[1], ["a mapping"])
         elif asked := re.match(r"Expected an? (.*?)(?:\. Got value: (.*))?$", line):
             if not asked[1].startswith("path but"):
                 wanted.append(_type_in_words(asked[1]))
@@ -100,8 +113,9 @@ def sentence(message: str) -> str:
 
 
 def _wrong_value(keys: list[str], value: str, wanted: list[str]) -> str:
-    words = list(dict.fromkeys(wanted))
-    return f"{'.'.join(keys)}: found {value}, must be {' or '.join(words)}"
+    first, one_of, more = " or ".join(dict.fromkeys(wanted)).partition("one of ")
+    choices = first + one_of + more.replace(" or one of ", ", ")
+    return f"{'.'.join(keys)}: found {value}, must be {choices}"
 
 
 def _type_in_words(name: str) -> str:

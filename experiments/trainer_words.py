@@ -19,6 +19,7 @@ OWN = {"seed_everything", "trainer", "model", "data", "wandb", "force_resume", "
 PREDICT = {"new_studies"}
 FLAGS = {"force_resume", "force-resume", "print_config"}
 """Options that take no value of their own."""
+HELP = {"-h", "--help"}
 CLASSES = ("model", "data")
 SHOWN = 4
 """Most names that are proposed in place of a wrong one."""
@@ -124,7 +125,9 @@ class Words:
             )
         for name, value, where in self.options:
             if name == "trainer" and value:
-                raise SettingsError(f"{where or 'the command line'}: trainer: found {value!r}, must map names to values")
+                raise SettingsError(
+                    f"{where or 'the command line'}: trainer: found {value!r}, must map names to values"
+                )
             if name in self.known or self._is_free(name):
                 continue
             place = f"{where}: " if where else "--"
@@ -153,10 +156,11 @@ class Words:
     def _nearest(self, name: str) -> list[str]:
         """Settings of the same last word first, then those that are written alike."""
         last = name.rpartition(".")[2]
-        same = [each for each in self.known if each.rpartition(".")[2] == last]
-        begun = [each for each in self.known if each.startswith(name)]
-        beside = {each.rpartition(".")[2]: each for each in self.known}
-        alike = difflib.get_close_matches(name, self.known, SHOWN, cutoff=0.7)
+        known = [each for each in self.known if not each.rpartition(".")[2].isdecimal()]
+        same = [each for each in known if each.rpartition(".")[2] == last]
+        begun = [each for each in known if each.startswith(name)]
+        beside = {each.rpartition(".")[2]: each for each in known}
+        alike = difflib.get_close_matches(name, known, SHOWN, cutoff=0.7)
         words = [beside[each] for each in difflib.get_close_matches(last, beside, SHOWN, cutoff=0.7)]
         return list(dict.fromkeys([*same, *begun, *alike, *words]))[:SHOWN]
 
@@ -191,6 +195,8 @@ def _options(words: Sequence[str]) -> Iterator[Option]:
         if not word.startswith("--"):
             raise SettingsError(f"{word!r} is no option: options begin with -- (--trainer.max_epochs=3)")
         name, given, value = word[2:].partition("=")
+        if given and name in FLAGS - {"print_config"}:
+            raise SettingsError(f"--{name}: found {value!r}, but takes no value; it is on where it stands")
         if not given and name not in FLAGS:
             if not rest:
                 raise SettingsError(f"{word}: says no value; write {word}=VALUE")
@@ -234,14 +240,15 @@ def main(argv: Sequence[str]) -> int:
         2 for words that are wrong; else what the command returns.
     """
     words = list(argv)
-    if not any(word in ("-h", "--help") or word.partition("=")[0].endswith(".help") for word in words):
-        try:
-            asked = Words(words)
+    wants_help = [word for word in words if word in HELP or word.partition("=")[0].endswith(".help")]
+    try:
+        asked = Words([word for word in words if word not in wants_help])
+        if not wants_help:
             asked.check()
-        except SettingsError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        words = asked.joined()
+            words = asked.joined()
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     from experiments import cli
 
-    return cli.main(words)
+    return cli.main(words, asked.class_paths if set(wants_help) & HELP else None)

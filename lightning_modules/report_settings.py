@@ -68,4 +68,3 @@ def check_parts(settings: Mapping[str, Any]) -> None:
 def frozen_parts(settings: Mapping[str, Any]) -> set[str]:
     """Parts that are not trained from the start."""
     return {"encoder", "qformer"} if settings["freeze"] is None else set(settings["freeze"])
-
