@@ -53,11 +53,18 @@ def read_ablation(path: Path) -> Ablation:
     if not (CONFIGS / str(settings["stage"]) / "default.yaml").is_file():
         raise SettingsError(f"{path}: stage {settings['stage']!r} has no {CONFIGS}/{settings['stage']}/default.yaml")
     variants: list[Variant] = []
-    for name, fields in (settings["variants"] or {}).items():
+    for name, given in (settings["variants"] or {}).items():
+        fields = given or {}
         unknown = set(fields) - {"arguments", "weights_of"}
         if unknown:
             raise SettingsError(f"{path}: variants.{name}: unknown {', '.join(sorted(unknown))}")
-        variant = Variant(str(name), [str(word) for word in fields.get("arguments", [])], fields.get("weights_of"))
+        arguments = fields.get("arguments") or []
+        if not isinstance(arguments, list) or (wrong := [word for word in arguments if not isinstance(word, str)]):
+            raise SettingsError(
+                f"{path}: variants.{name}.arguments: found {wrong[0] if isinstance(arguments, list) else arguments!r}, "
+                "must be a list of options as on the command line, each a text (--model.lora=null)"
+            )
+        variant = Variant(str(name), arguments, fields.get("weights_of"))
         trained = [other.name for other in variants if other.weights_of is None]
         if variant.weights_of is not None and variant.weights_of not in trained:
             raise SettingsError(

@@ -1,4 +1,4 @@
-"""The names of settings, read from the source of the classes that take them: nothing is imported, which takes seconds."""
+"""The names of settings, read in the source of the classes that take them: importing these takes seconds."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def _source(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, tuple[str, 
     package is looked up, since looking up one within would import it."""
     top, *below = module.split(".")
     spec = importlib.util.find_spec(top)
-    place = Path((spec and spec.submodule_search_locations or [""])[0]).joinpath(*below)
+    if spec is None or not spec.submodule_search_locations:
+        return {}, {}
+    place = Path(spec.submodule_search_locations[0]).joinpath(*below)
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8")))) if path.is_file() else []
     return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}, {

@@ -118,9 +118,9 @@ class Words:
             SettingsError: with the nearest names there are.
         """
         if self.too_early is not None:
+            where, name = self.too_early.where or "the command line", self.too_early.name.replace(".init_args", "")
             raise SettingsError(
-                f"{self.too_early.where or 'the command line'}: {self.too_early.name.replace('.init_args', '')}: no file "
-                "before it says which model this is; give the stage's own first (-c "
+                f"{where}: {name}: no file before it says which model this is; give the stage's own first (-c "
                 "experiments/configs/stage1/default.yaml)"
             )
         for name, value, where in self.options:
