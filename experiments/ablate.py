@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0, or 1 where a variant failed: the others run all the same, and its row shows what there is.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments ablate", description=__doc__)
+    parser = CommandParser(prog="python -m experiments ablate", description=__doc__)
     parser.add_argument("ablation", type=Path, help="a file of experiments/configs/ablations")
     parser.add_argument("--dataset", required=True, help="as in experiments/configs/data")
     parser.add_argument("--data", required=True, help="the prepared folder")

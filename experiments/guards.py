@@ -6,7 +6,6 @@ which of them its reports are no better.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from ammrg.networks.report_generator import Memories
 from callbacks.report_writer import ReportWriter
 from datamodules.studies import Films, StudyDataModule
 from experiments import predictions, score
+from experiments.command_parser import CommandParser
 from experiments.score_table import NOTICE
 from lightning_modules.report_generation import ReportGeneration
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments guards", description=f"{__doc__} {NOTICE}")
+    parser = CommandParser(prog="python -m experiments guards", description=f"{__doc__} {NOTICE}")
     parser.add_argument("run", type=Path, help="a finished run: the folder with reports.jsonl and stage2/")
     parser.add_argument("--only", nargs="+", choices=list(GUARDS), default=list(GUARDS), help="default: all six")
     options = parser.parse_args(argv)

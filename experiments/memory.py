@@ -23,6 +23,7 @@ from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label
 from datamodules.prepared import PreparedFolder
 from experiments.argument_types import positive
+from experiments.command_parser import CommandParser
 from experiments.memory_withdrawal import prune
 
 BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
@@ -38,7 +39,7 @@ def png(text: str) -> Path:
 
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments memory show outputs/phantom/default/memory/regions``."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m experiments memory", description="Look into memory banks, change them, measure what they do."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

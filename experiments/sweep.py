@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 
 SWEEPS = Path(__file__).parent / "sweeps"
 MINED = "memory/regions_report/report.json"
@@ -200,7 +200,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0, or 1 where a trial failed.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments sweep", description=__doc__)
+    parser = CommandParser(prog="python -m experiments sweep", description=__doc__)
     parser.add_argument("sweep", type=Path, help="a file of experiments/sweeps")
     parser.add_argument("--out", type=Path, required=True, help="a folder a trial goes in here")
     parser.add_argument("--count", type=int, default=10, help="trials")
