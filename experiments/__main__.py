@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }
 
+HAND_ON = ("fit", "validate", "test", "predict", "ablate", "sweep")
+"""Commands that take the Trainer's options too."""
 RESUMED = ("fit", "ablate")
 """Commands that go on where they were stopped."""
 
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 after Ctrl-C.
     """
     from ammrg.errors import AMMRGError
+    from experiments.command_parser import unknown_option
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -79,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: unknown command '{command}'; one of: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     module_name, _ = COMMANDS[command]
+    if command not in HAND_ON and (wrong := unknown_option(module_name, rest)):
+        print(f"error: {wrong} (python -m experiments {command} --help lists all)", file=sys.stderr)
+        return 2
     try:
         module = importlib.import_module(module_name)
         result = module.main([command, *rest] if module_name == "experiments.trainer_words" else rest)
