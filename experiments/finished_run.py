@@ -52,8 +52,9 @@ def open_model(run: Path) -> ReportGeneration:
         ).eval()
     except ArgumentError as error:
         raise CheckpointError(
-            f"{checkpoint}: was trained with settings that this release does not have ({sentence(str(error))}); use the "
-            "release that trained it (manifest.json names it), or train it again"
+            f"{checkpoint}: was trained with settings that this release does not have "
+            f"({sentence(str(error)).replace('module.', 'model.', 1)}); use the release that trained it (manifest.json "
+            "names it), or train it again"
         ) from error
     banks = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
     for name, path in (paths | own).items():

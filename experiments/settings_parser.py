@@ -94,6 +94,8 @@ def sentence(message: str) -> str:
         elif missing := re.match(r"the following arguments are required: (.*)", line):
             names = [".".join([*keys, name.rpartition(".")[2]]) for name in missing[1].split(", ")]
             return f"not given: {', '.join(f'--{name}' for name in names)}; each needs a value, here or in a file (-c)"
+        elif unknown := re.match(r"Option '(.*)' is not accepted", line):
+            return f"{'.'.join([*keys, unknown[1]])}: no such setting"
         elif place := re.match(r"Expected a dot import path string: (.*)|(No module named .*)", line):
             if keys and not keys[-1].startswith(("model", "data", "trainer")):
                 wanted.append("a mapping")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from argparse import ArgumentError
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.cli import instantiate_module
 
 from ammrg.errors import SettingsError
 from experiments import cli
@@ -15,6 +17,7 @@ from experiments.__main__ import main
 from experiments.machine import check_machine
 from experiments.settings_parser import sentence
 from experiments.trainer_words import Words
+from lightning_modules.report_generation import ReportGeneration
 from tests.experiments.test_settings_join import words
 
 S1, S2 = words("stage1", "nano"), words("stage2", "small")
@@ -127,6 +130,13 @@ def test_a_wrong_value_is_told_in_one_sentence(
 ) -> None:
     assert main([*argv, word]) == 2
     assert capsys.readouterr().err == f"error: {told}\n"
+
+
+def test_what_a_checkpoint_holds_and_no_release_knows_is_told() -> None:
+    kept = {"stage1_checkpoint": "a", "regions_memory": "r", "reports_memory": "s", "language_model": "m"}
+    with pytest.raises(ArgumentError) as caught:  # as Lightning reads a checkpoint's settings
+        instantiate_module(ReportGeneration, {**kept, "decoding": {"max_new_tokens": 9, "low_memory": True}})
+    assert sentence(str(caught.value)) == "module.decoding.low_memory: no such setting"
 
 
 def test_a_message_of_another_kind_stays_whole() -> None:
