@@ -157,7 +157,7 @@ class ExperimentCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Keep or check the settings before any weight loads, or file is written."""
-        self.finished = False
+        self.finished = self.begun = False
         command = self.config.subcommand
         check_machine(vars(self.config[command].trainer))
         encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
@@ -181,7 +181,7 @@ class ExperimentCLI(LightningCLI):
             if not self.finished and not made and not damaged:
                 (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
             if not forced:
-                run_settings.keep(self.resolved(), self.folder)
+                self.begun = not run_settings.keep(self.resolved(), self.folder)
         if encoding or self.finished:
             return
         self.going_on_from = last if self.config.fit.ckpt_path is None else None
@@ -209,7 +209,12 @@ class ExperimentCLI(LightningCLI):
             self.check_same_data()
             print(f"{self.folder} is finished; its settings are those asked for. Another RUN= starts a new run.")
             raise SystemExit(0)
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except Exception:
+            if self.begun:  # settings that nothing could be built of are no run
+                (self.folder / "config.yaml").unlink(missing_ok=True)
+            raise
 
     def check_same_data(self) -> None:
         """A finished run is of the data it was trained on, not of what lies in their folder now.

@@ -176,3 +176,6 @@ def test_a_gpu_that_is_not_there_is_refused_before_a_run_is_begun(
     assert main([*S1, "--seed_everything=-5", f"--trainer.default_root_dir={run}"]) == 1
     assert "seed_everything: -5" in capsys.readouterr().err
     assert not run.exists()
+    assert main([*S1, "--model.lr=-1", f"--trainer.default_root_dir={run}"]) == 1
+    assert "model.lr (-1.0) must be above 0" in capsys.readouterr().err
+    assert not (run / "config.yaml").exists()  # settings that nothing could be built of
