@@ -65,6 +65,8 @@ class Words:
     def _take(self, option: Option) -> None:
         """One setting, or those within a mapping; notes which classes are asked for."""
         name, value, where = option
+        if not where and isinstance(value, str) and value.startswith(("{", "[")):
+            value = _loaded(value)
         if name.endswith((".class_path", ".init_args")):
             name, last = name.rsplit(".", 1)
             value = {last: value}
@@ -124,7 +126,7 @@ class Words:
                 "experiments/configs/stage1/default.yaml)"
             )
         for name, value, where in self.options:
-            if name == "trainer" and value:
+            if name == "trainer" and value and not Path(str(value)).is_file():
                 raise SettingsError(
                     f"{where or 'the command line'}: trainer: found {value!r}, must map names to values"
                 )
@@ -175,13 +177,13 @@ class Words:
             if root not in CLASSES or len(path) < 2 or option.value is None:
                 words += _as_word(option)
                 continue
-            value = yaml.safe_load(option.value)
-            if isinstance(value, str | int | float) and not self._is_free(name):
+            value = _loaded(option.value)
+            if not (value is None or isinstance(value, dict | list) or self._is_free(name)):
                 words += _as_word(option)
                 continue
             for key in reversed(path):
                 value = {key: value}
-            words += ["--config", json.dumps({root: {"init_args": value}})]
+            words += ["--config", json.dumps({root: {"init_args": value}}, default=str)]
         return words
 
 
@@ -206,6 +208,14 @@ def _options(words: Sequence[str]) -> Iterator[Option]:
 
 def _as_word(option: Option) -> list[str]:
     return [f"--{option.name}" if option.value is None else f"--{option.name}={option.value}"]
+
+
+def _loaded(text: str) -> Any:
+    """A value as YAML reads it; the text itself where that is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _shown(text: str) -> str:

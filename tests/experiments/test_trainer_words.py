@@ -79,6 +79,39 @@ def test_what_is_right_passes() -> None:
     Words([*S1, "--trainer.strategy=ddp", "--trainer.callbacks+=callbacks.samples.Samples"]).check()
 
 
+def test_settings_written_as_a_mapping_are_looked_into(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--model\.network\.hopfield\.bata: .*hopfield\.beta"):
+        Words([*S2, '--model.network={"hopfield": {"bata": 8}}']).check()
+    written = '--trainer.callbacks+={"class_path": "callbacks.samples.Samples", "init_args": {"x": 1}}'
+    with pytest.raises(SettingsError, match=r"Samples\.x: no such setting"):
+        Words([*S1, written]).check()
+    (tmp_path / "trainer.yaml").write_text("max_epochs: 3\n")
+    Words([*S1, f"--trainer={tmp_path / 'trainer.yaml'}"]).check()
+
+
+def test_only_what_jsonargparse_would_spoil_goes_as_yaml() -> None:
+    options = [
+        "--model.lora.rank=4",
+        "--model.encoder.revision=@x",
+        "--model.lr=null",
+        "--model.encoder.revision=2020-01-01",
+    ]
+    assert Words([*S1, *options]).joined()[-4:] == options
+    spoiled = [
+        "--model.encoder.pretrained=null",
+        "--model.encoder.config.depths=[1, 2]",
+        "--model.encoder.config.a.b=relu",
+    ]
+    assert Words([*S1, *spoiled]).joined()[-6:] == [
+        "--config",
+        '{"model": {"init_args": {"encoder": {"pretrained": null}}}}',
+        "--config",
+        '{"model": {"init_args": {"encoder": {"config": {"depths": [1, 2]}}}}}',
+        "--config",
+        '{"model": {"init_args": {"encoder": {"config": {"a": {"b": "relu"}}}}}}',
+    ]
+
+
 def test_nothing_heavy_is_loaded_for_a_wrong_word() -> None:
     asked = [*S2, "--model.network.hopfield.bata=8"]
     code = f"import sys; from experiments.__main__ import main; print(main({asked}), 'torch' in sys.modules)"
