@@ -16,7 +16,6 @@ through one process on both sides and have no target. Prints a table, then one J
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -46,6 +45,7 @@ from datamodules.phantom import PhantomDataModule
 from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
+from experiments.command_parser import CommandParser
 
 FILM, QUICK_FILM, QUALITY = (2500, 3000), (750, 900), 95
 """Width and height in pixels, and the JPEG quality."""
@@ -254,7 +254,7 @@ def table(cases: Sequence[dict[str, Any]]) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--quick", action="store_true", help="a few small films, once: shows that it runs, measures nothing"
     )

@@ -14,7 +14,6 @@ rows apart. Prints a table, then one JSON line; about twelve minutes on two core
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import gc
 import json
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 
 from ammrg.networks.hopfield import HopfieldRetrieval
 from benchmarks.agreement import check_gaps, gap
+from experiments.command_parser import CommandParser
 
 WIDTH, STATES, HEADS, ASSOCIATION, BETA = 768, 14, 6, 1024, 4.0
 TARGET_N, TARGET_BATCH = 7014, 16
@@ -419,7 +419,7 @@ def show(rows: Sequence[dict[str, Any]], rate: float) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hopfield", description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(prog="python -m benchmarks.hopfield", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two small sizes, to see that it runs; no targets")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument(

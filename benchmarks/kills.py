@@ -6,7 +6,6 @@ had happened? Weights, optimizer moments, memories, reports and scores are compa
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -25,6 +24,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+
+from experiments.command_parser import CommandParser
 
 ROOT = Path(__file__).parent.parent
 RUN = Path("out") / "phantom" / "default"
@@ -166,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 where a place ended otherwise than the run left alone.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    parser = CommandParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=Path, help="kept afterwards; default: a temporary one")

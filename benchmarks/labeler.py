@@ -8,7 +8,6 @@ scores reports (a sentence means what it says), and with the CheXpert labeler's 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -28,6 +27,7 @@ from rich.table import Table
 from ammrg.errors import DataError
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.text.labeler import label, sentence_mentions
+from experiments.command_parser import CommandParser
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", "../shared/data/iu_xray"))
 PARTS = ("train", "val", "test", "csv_only", "held_out")
@@ -113,7 +113,7 @@ def agreement_table(title: str, found: dict[str, dict[str, Agreement]]) -> Table
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("raw", nargs="?", type=Path, default=RAW, help="the IU X-Ray folder (default %(default)s)")
     arguments = parser.parse_args(argv)
     studies = read(arguments.raw)

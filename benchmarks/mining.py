@@ -43,6 +43,7 @@ from ammrg.memory.regions import Region
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.mining import mine_regions
 from benchmarks.agreement import check_gaps, gap
+from experiments.command_parser import CommandParser
 
 SIDE, PATCH, STRONGEST = 224, 16, 6
 PUBLISHED, ANY = 0.75, 1e-6
@@ -282,7 +283,7 @@ def show(cases: Sequence[dict[str, Any]], console: Console) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--films", type=int, default=8, help="films, one batch of ours (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default %(default)s)")
     parser.add_argument("--quick", action="store_true", help="2 films, 1 round, 1 and 2 findings: does it run?")

@@ -10,7 +10,6 @@ phrase was tuned on. Prints a table, then one JSON line.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -27,6 +26,7 @@ from ammrg.errors import SettingsError
 from ammrg.findings import NEGATIVE, POSITIVE, UNCERTAIN
 from ammrg.text.labeler import Mention, labels_of, mentions, names_abnormality
 from benchmarks.labeler import RAW, agreement, read
+from experiments.command_parser import CommandParser
 
 SCRIPT = Path(__file__).with_name("_negation_script.py")
 LABELS = {"affirmed": POSITIVE, "negated": NEGATIVE, "uncertain": UNCERTAIN}
@@ -51,7 +51,7 @@ def answers(python: Path, library: str, asked: Sequence[Mention]) -> list[float]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("raw", nargs="?", type=Path, default=RAW, help="the IU X-Ray folder (default %(default)s)")
     parser.add_argument("--negspacy", type=Path, metavar="PYTHON")
     parser.add_argument("--medspacy", type=Path, metavar="PYTHON")

@@ -9,7 +9,6 @@ counted, in float32), and how long their exchange takes over links of a stated s
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -38,6 +37,7 @@ from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import linear_layers
 from ammrg.networks.report_generator import VisualStream
 from benchmarks.mining import SWINS
+from experiments.command_parser import CommandParser
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 SIDE, BATCH = 224, 32
@@ -131,7 +131,7 @@ def count(network: nn.Module) -> int:
 
 def main() -> None:
     """Measure, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = CommandParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--model", default="small", help="recipe of stage 1 that is measured")
     parser.add_argument("--repeats", type=int, default=5, help="steps a median is taken over")
     args = parser.parse_args()

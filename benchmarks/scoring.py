@@ -10,7 +10,6 @@ then one JSON line. METEOR is Java's and a process of its own: only on request.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -37,6 +36,7 @@ from ammrg.text.labelers import rule_based
 from benchmarks.agreement import check_gaps
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
+from experiments.command_parser import CommandParser
 from experiments.predictions import Line, System
 from experiments.scoring import score_systems
 
@@ -114,7 +114,7 @@ def one_core() -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the options, measure on one core."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=STUDIES)
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
     parser.add_argument("--meteor", action="store_true", help="time METEOR too")

@@ -41,6 +41,7 @@ from ammrg.types import StudyBatch
 from datamodules.loading import StudySampler
 from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
+from experiments.command_parser import CommandParser
 from lightning_modules.stage1_checkpoint import load_stage1
 
 SIDE, WIDTH, BATCH = 224, 256, 32
@@ -218,7 +219,7 @@ def told(values: Tensor) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stage1", description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(prog="python -m benchmarks.stage1", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of stage 1 (best.ckpt), one a seed")
     parser.add_argument("--data", required=True, help="the prepared folder they were trained on")
     parser.add_argument("--references", type=Path, default=Path("outputs/references"), help="their folder")

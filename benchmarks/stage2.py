@@ -60,6 +60,7 @@ from benchmarks.hopfield import peer_layer, resident_mib
 from benchmarks.mining import draw_films
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
+from experiments.command_parser import CommandParser
 from experiments.models import train_tokenizer
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
@@ -535,7 +536,7 @@ def show(title: str, cases: Sequence[dict[str, Any]]) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stage2", description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(prog="python -m benchmarks.stage2", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batches", type=int, default=3, help="of a window of 16 (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default %(default)s)")
     parser.add_argument("--quick", action="store_true", help="a tiny language model, small memories: does it run?")

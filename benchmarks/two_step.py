@@ -9,7 +9,6 @@ Needs faiss (the extra ``scale``); skipped with a word where it is absent. Print
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -30,6 +29,7 @@ from ammrg.memory.candidates import Candidates, ExactSearch, FaissSearch
 from ammrg.networks.association import PatternNorm, Recalled, Stored, recall, scores
 from ammrg.networks.two_step import recall_among
 from benchmarks.hopfield import resident_mib
+from experiments.command_parser import CommandParser
 
 STUDIES, STATES, HEADS, TOP = 4, 14, 6, 10
 APPEARANCES, DIRECTIONS = 5_000, 64
@@ -126,7 +126,7 @@ def compare(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.two_step", description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(prog="python -m benchmarks.two_step", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--patterns", type=int, default=1_000_000, help="default %(default)s")
     parser.add_argument("--quick", action="store_true", help="50,000 narrow patterns, to see that it runs")
     arguments = parser.parse_args(argv)

@@ -7,7 +7,6 @@ trained: also what became of each head's beta. Writes ``recall.png``, ``metastab
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -26,6 +25,7 @@ from ammrg.findings import FINDINGS
 from ammrg.memory import bank as banks
 from ammrg.memory.held_out import Unchecked
 from ammrg.networks.hopfield import HopfieldRetrieval
+from experiments.command_parser import CommandParser
 
 BETAS = tuple(float(value) for value in torch.logspace(-2, 1, 19))
 STEPS = (0, 1, 2, 5)
@@ -271,7 +271,7 @@ def rest_panel(memory: Memory, found: list[Rest]) -> Callable[[Axes], None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compute, draw and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, help="a run folder, e.g. outputs/phantom/default")
     parser.add_argument("--out", type=Path, default=Path("docs/memory"), help="default %(default)s")
     arguments = parser.parse_args(argv)

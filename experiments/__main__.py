@@ -21,10 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("experiments.prepare", "raw data set -> validated Parquet shards and card.json"),
     "convert": ("experiments.convert", "prepared data -> R2Gen annotation or ReXrank JSON, with films"),
     "models": ("experiments.models", "train the phantom's tiny language model, or fetch the small pretrained models"),
-    "fit": ("experiments.cli", "train a stage (LightningCLI)"),
-    "validate": ("experiments.cli", "validate a checkpoint (LightningCLI)"),
-    "test": ("experiments.cli", "test a checkpoint (LightningCLI)"),
-    "predict": ("experiments.cli", "mine regions, encode reports, or write reports (LightningCLI)"),
+    "fit": ("experiments.trainer_words", "train a stage (LightningCLI)"),
+    "validate": ("experiments.trainer_words", "validate a checkpoint (LightningCLI)"),
+    "test": ("experiments.trainer_words", "test a checkpoint (LightningCLI)"),
+    "predict": ("experiments.trainer_words", "mine regions, encode reports, or write reports (LightningCLI)"),
     "crossfit": ("experiments.crossfit", "stage 1 by folds, joined for stage 2"),
     "queries": ("experiments.queries", "does disease query i mean finding i: each in each other's place"),
     "ablate": ("experiments.ablate", "variants of a stage, run in turn, as one table with intervals"),
@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "memory": ("experiments.memory", "look into a memory bank, extend it, withdraw a study from it"),
 }
 
+HAND_ON = ("fit", "validate", "test", "predict", "ablate", "sweep")
+"""Commands that take the Trainer's options too."""
 RESUMED = ("fit", "ablate")
 """Commands that go on where they were stopped."""
 
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 after Ctrl-C.
     """
     from ammrg.errors import AMMRGError
+    from experiments.command_parser import unknown_option
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -79,9 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: unknown command '{command}'; one of: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     module_name, _ = COMMANDS[command]
+    if command not in HAND_ON and (wrong := unknown_option(module_name, rest)):
+        print(f"error: {wrong} (python -m experiments {command} --help lists all)", file=sys.stderr)
+        return 2
     try:
         module = importlib.import_module(module_name)
-        result = module.main([command, *rest] if module_name == "experiments.cli" else rest)
+        result = module.main([command, *rest] if module_name == "experiments.trainer_words" else rest)
     except AMMRGError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1

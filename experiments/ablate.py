@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -53,11 +53,18 @@ def read_ablation(path: Path) -> Ablation:
     if not (CONFIGS / str(settings["stage"]) / "default.yaml").is_file():
         raise SettingsError(f"{path}: stage {settings['stage']!r} has no {CONFIGS}/{settings['stage']}/default.yaml")
     variants: list[Variant] = []
-    for name, fields in (settings["variants"] or {}).items():
+    for name, given in (settings["variants"] or {}).items():
+        fields = given or {}
         unknown = set(fields) - {"arguments", "weights_of"}
         if unknown:
             raise SettingsError(f"{path}: variants.{name}: unknown {', '.join(sorted(unknown))}")
-        variant = Variant(str(name), [str(word) for word in fields.get("arguments", [])], fields.get("weights_of"))
+        arguments = fields.get("arguments") or []
+        if not isinstance(arguments, list) or (wrong := [word for word in arguments if not isinstance(word, str)]):
+            raise SettingsError(
+                f"{path}: variants.{name}.arguments: found {wrong[0] if isinstance(arguments, list) else arguments!r}, "
+                "must be a list of options as on the command line, each a text (--model.lora=null)"
+            )
+        variant = Variant(str(name), arguments, fields.get("weights_of"))
         trained = [other.name for other in variants if other.weights_of is None]
         if variant.weights_of is not None and variant.weights_of not in trained:
             raise SettingsError(
@@ -143,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0, or 1 where a variant failed: the others run all the same, and its row shows what there is.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments ablate", description=__doc__)
+    parser = CommandParser(prog="python -m experiments ablate", description=__doc__)
     parser.add_argument("ablation", type=Path, help="a file of experiments/configs/ablations")
     parser.add_argument("--dataset", required=True, help="as in experiments/configs/data")
     parser.add_argument("--data", required=True, help="the prepared folder")

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -37,6 +38,7 @@ from experiments import run_settings
 from experiments.__main__ import NOTICE
 from experiments.energy import counters, kilowatt_hours
 from experiments.forced_settings import ForcedSettings
+from experiments.machine import check_machine
 from experiments.manifest import begin_session, git_state, write_json, write_manifest
 from experiments.metrics_file import ContinuedCSVLogger
 from experiments.output_folder import check_output_folder
@@ -44,6 +46,7 @@ from experiments.precision import usable_precision
 from experiments.reports import write_all_reports
 from experiments.run_lock import locked
 from experiments.run_settings import flatten
+from experiments.settings_parser import JoinedFile, SettingsParser
 from experiments.wandb_run import Mode, ended, sent_config, wandb_logger
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
@@ -75,9 +78,25 @@ class ExperimentCLI(LightningCLI):
 
     held = ExitStack()
     """What a command holds until it ends."""
+    shown: dict[str, str] | None = None
+    """Classes whose settings ``--help`` shows."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """As Lightning's, with files that join."""
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=JoinedFile, help="a YAML file of settings; later ones win")
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Settings written out are no file that a run could name."""
+        if self.shown:
+            self._subcommand_parsers[args[0]].classes = self.shown
+        super().parse_arguments(parser, args)
+        chosen = self.config[self.config.subcommand]
+        chosen.config = [path for path in chosen.config or [] if path is not None]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """One flag of our own."""
+        """Flags of our own."""
         parser.add_argument(
             "--wandb",
             type=Mode,
@@ -106,6 +125,12 @@ class ExperimentCLI(LightningCLI):
                 f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
             )
 
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise SettingsError(f"seed_everything: {error}") from error
+
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Predict alone may be for other data than the checkpoint's."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -131,9 +156,10 @@ class ExperimentCLI(LightningCLI):
         return settings
 
     def before_instantiate_classes(self) -> None:
-        """Keep or check the settings before any weight loads."""
-        self.finished = False
+        """Keep or check the settings before any weight loads, or file is written."""
+        self.finished = self.begun = False
         command = self.config.subcommand
+        check_machine(vars(self.config[command].trainer))
         encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
         if command == "predict" and self.config.predict.new_studies:
             self.check_new_studies()
@@ -155,7 +181,7 @@ class ExperimentCLI(LightningCLI):
             if not self.finished and not made and not damaged:
                 (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
             if not forced:
-                run_settings.keep(self.resolved(), self.folder)
+                self.begun = not run_settings.keep(self.resolved(), self.folder)
         if encoding or self.finished:
             return
         self.going_on_from = last if self.config.fit.ckpt_path is None else None
@@ -183,7 +209,12 @@ class ExperimentCLI(LightningCLI):
             self.check_same_data()
             print(f"{self.folder} is finished; its settings are those asked for. Another RUN= starts a new run.")
             raise SystemExit(0)
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except Exception:
+            if self.begun:  # settings that nothing could be built of are no run
+                (self.folder / "config.yaml").unlink(missing_ok=True)
+            raise
 
     def check_same_data(self) -> None:
         """A finished run is of the data it was trained on, not of what lies in their folder now.
@@ -319,8 +350,19 @@ class ExperimentCLI(LightningCLI):
             write_all_reports(self.trainer, self.model, self.datamodule, self.folder.parent)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run one Trainer command; settings that do not parse end with jsonargparse's message and exit status 2."""
+def main(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
+    """Run one Trainer command.
+
+    Args:
+        argv: the command, and options that :mod:`experiments.trainer_words` has looked at.
+        shown: where help is wanted: the classes whose settings it shows, ``model`` and ``data``.
+
+    Returns:
+        2 where the settings do not parse (the parser has said why).
+    """
+    ExperimentCLI.shown = shown
+    # Fields' own docstrings are for the help alone: reading them takes time.
+    set_parsing_settings(docstring_parse_attribute_docstrings=any("help" in word for word in argv))
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
@@ -331,6 +373,7 @@ def main(argv: Sequence[str]) -> int:
             ExperimentCLI(
                 LightningModule,
                 StudyDataModule,
+                parser_class=SettingsParser,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,

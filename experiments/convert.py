@@ -9,13 +9,14 @@ from pathlib import Path
 from datamodules.prepared import read_card
 from datamodules.sources import SPLITS
 from datamodules.sources.writers import IMAGES, write_annotation, write_rexrank
+from experiments.command_parser import CommandParser
 
 WRITERS = {"r2gen": write_annotation, "rexrank": write_rexrank}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of ``convert``."""
-    arguments = argparse.ArgumentParser(
+    arguments = CommandParser(
         prog="python -m experiments convert",
         description="Prepared data -> a layout that other tools read: annotation.json (R2Gen) or rexrank_SPLIT.json.",
         epilog="Research use only.",

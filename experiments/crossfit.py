@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError, SettingsError
 from experiments.argument_types import positive
+from experiments.command_parser import CommandParser
 from experiments.missing_file import check_there
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments crossfit", description=__doc__)
+    parser = CommandParser(prog="python -m experiments crossfit", description=__doc__)
     parser.add_argument(
         "checkpoint", type=Path, help="of stage 1, trained on all: outputs/<dataset>/<run>/stage1/best.ckpt"
     )

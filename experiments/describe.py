@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 
 if TYPE_CHECKING:
     from ammrg.networks.pretrained import Pretrained
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments describe film.png --run outputs/phantom/default``, or ``--model FOLDER``."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m experiments describe",
         description="Write the report of one examination, with its reasons. Research use only. Not for diagnosis.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ammrg import __version__
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from experiments.command_parser import CommandParser
 
 if TYPE_CHECKING:
     from ammrg.networks.report_generator import ReportGenerator
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     ``python -m experiments export exported/phantom --push ORG/NAME``."""
     from rich.console import Console
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m experiments export", description=f"{__doc__} Research use only. Not for diagnosis."
     )
     parser.add_argument(

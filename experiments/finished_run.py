@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def open_model(run: Path, held_out: HeldOut | Unchecked) -> ReportGeneration:
     """
     checkpoint = best_checkpoint(run)  # before seconds of imports
     from ammrg.memory.bank import bank_paths
+    from experiments.settings_parser import sentence
     from lightning_modules.memory_guard import memories_without
     from lightning_modules.report_generation import ReportGeneration
     from lightning_modules.stage1_checkpoint import read_checkpoint
@@ -72,10 +74,17 @@ def open_model(run: Path, held_out: HeldOut | Unchecked) -> ReportGeneration:
     own = {name: run / "memory" / path.name for name, path in paths.items()}
     own = {name: path for name, path in own.items() if bank_paths(path)[1].is_file()}
     parts = {**own, "stage1_checkpoint": own_stage1(run, recorded["stage1_checkpoint"])}
-    with memories_without(held_out):
-        model = ReportGeneration.load_from_checkpoint(
-            checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in parts.items()}
-        ).eval()
+    try:
+        with memories_without(held_out):
+            model = ReportGeneration.load_from_checkpoint(
+                checkpoint, map_location="cpu", weights_only=True, **{name: str(path) for name, path in parts.items()}
+            ).eval()
+    except ArgumentError as error:
+        raise CheckpointError(
+            f"{checkpoint}: was trained with settings that this release does not have "
+            f"({sentence(str(error)).replace('module.', 'model.', 1)}); use the release that trained it (manifest.json "
+            "names it), or train it again"
+        ) from error
     banks = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
     for name, path in (paths | own).items():
         if (bank := banks[name]) is not None:

@@ -6,13 +6,13 @@ which of them its reports are no better.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments import predictions, score
+from experiments.command_parser import CommandParser
 from experiments.score_table import NOTICE
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments guards", description=f"{__doc__} {NOTICE}")
+    parser = CommandParser(prog="python -m experiments guards", description=f"{__doc__} {NOTICE}")
     parser.add_argument("run", type=Path, help="a finished run: the folder with reports.jsonl and stage2/")
     parser.add_argument("--only", nargs="+", choices=list(GUARDS), default=list(GUARDS), help="default: all six")
     options = parser.parse_args(argv)

@@ -25,6 +25,7 @@ from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label
 from datamodules.prepared import PreparedFolder
 from experiments.argument_types import positive
+from experiments.command_parser import CommandParser
 from experiments.memory_withdrawal import prune
 from experiments.stage1_data import kept_setting
 
@@ -42,7 +43,7 @@ def png(text: str) -> Path:
 
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments memory show outputs/phantom/default/memory/regions``."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m experiments memory", description="Look into memory banks, change them, measure what they do."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

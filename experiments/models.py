@@ -6,7 +6,6 @@ phantom's training reports; ``python -m experiments models small --out models`` 
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib.metadata
 import json
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ammrg.atomic import as_new_files
 from ammrg.errors import DataError, SettingsError
+from experiments.command_parser import CommandParser
 from experiments.manifest import write_json
 
 if TYPE_CHECKING:
@@ -395,7 +395,7 @@ def _plain_copy(file: Path, folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m experiments models {phantom,small} ...``."""
-    parser = argparse.ArgumentParser(prog="python -m experiments models", description=__doc__)
+    parser = CommandParser(prog="python -m experiments models", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     phantom = commands.add_parser("phantom", help="train the phantom's tiny language model")
     phantom.add_argument(

@@ -21,6 +21,7 @@ from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES
 from experiments.argument_types import positive
+from experiments.command_parser import CommandParser
 from experiments.run_settings import differences
 
 DEFAULT_SIZE = 512
@@ -242,7 +243,7 @@ def share(text: str) -> float:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of ``prepare``."""
-    arguments = argparse.ArgumentParser(
+    arguments = CommandParser(
         prog="python -m experiments prepare",
         description="A raw data set -> Parquet shards and card.json. Stopped at any moment, the same call goes on.",
         epilog="Research use only.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ammrg.errors import CheckpointError, DataError
 from experiments.argument_types import positive
+from experiments.command_parser import CommandParser
 from experiments.missing_file import check_there
 
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments queries", description=__doc__)
+    parser = CommandParser(prog="python -m experiments queries", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="of stage 1: outputs/<dataset>/<run>/stage1/best.ckpt")
     parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="default %(default)s")

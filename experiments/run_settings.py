@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 from callbacks.forced_log import note_forced
+from lightning_modules.setting_groups import groups_of
 
 COSMETIC = (
     "ckpt_path",
@@ -52,21 +54,48 @@ def as_old(kept: Any, asked: Any) -> Any:
     known = {key: as_old(kept[key], value) if key in kept else value for key, value in asked.items()}
     before, now = kept.get("init_args"), known.get("init_args")
     if isinstance(before, Mapping) and isinstance(now, Mapping) and kept.get("class_path") == asked.get("class_path"):
-        defaults = defaults_of(str(asked["class_path"])) if set(now) - set(before) else {}
-        known["init_args"] = {
-            key: value for key, value in now.items() if key in before or key not in defaults or value != defaults[key]
-        }
+        known["init_args"] = as_old_arguments(before, now, str(asked["class_path"]))
     return known
 
 
-def defaults_of(class_path: str) -> dict[str, Any]:
-    """The arguments of a class and its bases that have a default."""
+def as_old_arguments(kept: Mapping[str, Any], asked: Mapping[str, Any], class_path: str) -> dict[str, Any]:
+    """:func:`as_old` of the arguments of a class, and of the groups of settings among them: those of an earlier release
+    hold the fields that were given, where now every field is spelled out."""
+    if set(asked) <= set(kept) and not any(isinstance(value, Mapping) for value in asked.values()):
+        return dict(asked)
     module, _, name = class_path.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):  # a class that is no more has no defaults
+        return dict(asked)
+    return _as_old_fields(kept, asked, made)
+
+
+def _as_old_fields(kept: Mapping[str, Any], asked: Mapping[str, Any], made: type) -> dict[str, Any]:
+    groups, defaults = groups_of(made), defaults_of(made)
+    found = {}
+    for key, value in asked.items():
+        before = kept.get(key)
+        if key in groups and isinstance(value, Mapping):
+            if isinstance(before, Mapping):
+                value = _as_old_fields(before, value, groups[key])
+            elif all(each is None for _, each in flatten(value)):
+                value = None  # a group of nothing
+        if key in kept or key not in defaults or value != defaults[key]:
+            found[key] = value
+    return found
+
+
+def defaults_of(made: type) -> dict[str, Any]:
+    """The arguments of a class and its bases that have a default; groups as primitives."""
     found: dict[str, Any] = {}
-    for kind in reversed(getattr(importlib.import_module(module), name).__mro__):
+    for kind in reversed(made.__mro__):
         if "__init__" in vars(kind):
             parameters = inspect.signature(kind.__init__).parameters.values()
             found |= {each.name: each.default for each in parameters if each.default is not each.empty}
+    if is_dataclass(made):
+        factories = (field for field in fields(made) if callable(field.default_factory))
+        found |= {field.name: asdict(field.default_factory()) for field in factories}  # type: ignore[misc]
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 from experiments.run_settings import differences
 
 STAGES = ("stage1", "stage2")
@@ -125,7 +125,7 @@ def compare(first: Run, other: Run) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     """List runs, or name what differs between the first and each of the others."""
-    parser = argparse.ArgumentParser(prog="python -m experiments runs", description=__doc__)
+    parser = CommandParser(prog="python -m experiments runs", description=__doc__)
     parser.add_argument("names", nargs="*", help="of runs to compare, as the table writes them; none lists all")
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="where runs lie (default: outputs)")
     parser.add_argument("--json", action="store_true", help="print JSON")

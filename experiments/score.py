@@ -21,6 +21,7 @@ from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, PROTOCOLS, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
 from experiments import outside_metrics, predictions
+from experiments.command_parser import CommandParser
 from experiments.manifest import write_json
 from experiments.page.films import films_of_run
 from experiments.page.writing import NO_FILMS, cases, write_page
@@ -90,7 +91,7 @@ def _still_true(
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    words = argparse.ArgumentParser(prog="python -m experiments score", description=f"{__doc__} {NOTICE}")
+    words = CommandParser(prog="python -m experiments score", description=f"{__doc__} {NOTICE}")
     layouts = ", ".join(predictions.LAYOUTS)
     words.add_argument("reports", type=Path, help=f"predictions: {layouts} (reports.jsonl, a table, or ReXrank's)")
     words.add_argument("--against", nargs="+", type=Path, default=[], help="other systems' files, compared in pairs")

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = Path(__file__).parent / "slurm" / "job.sh"
@@ -160,7 +161,7 @@ def submit(path: Path, stages: Sequence[str], seeds: str) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     """Write the script and submit it, or print it."""
-    parser = argparse.ArgumentParser(prog="python -m experiments slurm", description=__doc__)
+    parser = CommandParser(prog="python -m experiments slurm", description=__doc__)
     parser.add_argument("variables", nargs="*", metavar="VAR=VALUE", help="variables of the Makefile for the stages")
     parser.add_argument("--stage", choices=STAGES, default="all")
     parser.add_argument("--folder", type=Path, required=True, help="the run's folder; the script goes into its slurm/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
@@ -17,9 +16,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from ammrg.errors import SettingsError
+from experiments.command_parser import CommandParser
 
 SWEEPS = Path(__file__).parent / "sweeps"
 MINED = "memory/regions_report/report.json"
+ARGUMENTS = "${args_json}"
+"""For W&B's agent: a trial's settings as JSON. Its ``${args}`` writes null as None, which is a text."""
 
 
 class Trial(NamedTuple):
@@ -99,10 +101,12 @@ def settings_of(sweep: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]
 def expand(sweep: Mapping[str, Any], count: int, seed: int = 0) -> list[Trial]:
     """The first trials."""
     chosen = itertools.islice(settings_of(sweep, seed), count)
-    return [
-        Trial(f"trial{number}", [f"--{key}={value}" for key, value in settings.items()])
-        for number, settings in enumerate(chosen)
-    ]
+    return [Trial(f"trial{number}", as_arguments(settings)) for number, settings in enumerate(chosen)]
+
+
+def as_arguments(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as options: a text as it is, all else as JSON, whose null, true and lists are YAML's too."""
+    return [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
 
 
 def run_trial(trial: Trial, sweep: Mapping[str, Any], words: Sequence[str], out: Path, wandb: str) -> float | None:
@@ -167,7 +171,7 @@ def start(path: Path, sweep: dict[str, Any], words: Sequence[str], out: Path, co
     import wandb
 
     project = os.environ.get("WANDB_PROJECT", PROJECT)
-    command = [sys.executable, "-m", "experiments", "sweep", str(path), "--out", str(out), "--trial", *words, "${args}"]
+    command = [sys.executable, "-m", "experiments", "sweep", str(path), "--out", str(out), "--trial", *words, ARGUMENTS]
     sweep_id = wandb.sweep({**sweep, "command": command}, project=project)
     print(f"sweep {sweep_id}: another agent, here or in a Slurm job: wandb agent --project {project} {sweep_id}")
     (out / "sweep_id.txt").write_text(f"{project}/{sweep_id}\n")
@@ -196,7 +200,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0, or 1 where a trial failed.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments sweep", description=__doc__)
+    parser = CommandParser(prog="python -m experiments sweep", description=__doc__)
     parser.add_argument("sweep", type=Path, help="a file of experiments/sweeps")
     parser.add_argument("--out", type=Path, required=True, help="a folder a trial goes in here")
     parser.add_argument("--count", type=int, default=10, help="trials")
@@ -214,7 +218,7 @@ def main(argv: Sequence[str]) -> int:
     metric = sweep["metric"]["name"]
     options.out.mkdir(parents=True, exist_ok=True)
     if options.trial:
-        trial = Trial(os.environ.get("WANDB_RUN_ID", "trial"), [])
+        trial = Trial(os.environ.get("WANDB_RUN_ID", "trial"), as_arguments(json.loads(words.pop())))
         value = run_trial(trial, sweep, words, options.out, "auto")
         if value is not None and words[0] == "predict":
             send(metric, value)

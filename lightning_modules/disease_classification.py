@@ -33,12 +33,14 @@ from ammrg.networks.disease_classifier import (
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.finding_loss import LossKind, finding_loss, prevalence, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
+from ammrg.networks.stage1_settings import EncoderSettings, QFormerSettings, RegionSettings
 from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
 from ammrg.thresholds import is_predicted
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
+from lightning_modules.setting_groups import primitives, read_groups
 from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
 from lightning_modules.stage1_start import Start, check_unseen, fitting, read_start
 from lightning_modules.step_mean import StepMeans
@@ -57,9 +59,8 @@ class DiseaseClassification(LightningModule):
     validation, where a data set has them.
 
     Args:
-        encoder: arguments of :class:`ammrg.networks.visual_encoder.VisualEncoder` (``config`` or ``pretrained``).
-        qformer: arguments of :class:`ammrg.networks.disease_qformer.DiseaseQFormer` but ``encoder_width`` and
-            ``query_scale``.
+        encoder: what reads films (``config`` or ``pretrained``), see :class:`EncoderSettings`.
+        qformer: its 14 queries ask for the findings, see :class:`QFormerSettings`.
         head: per_query (query i predicts finding i), untied (the same with weights of its own) or pooled (the published
             form), see :class:`ammrg.networks.disease_classifier.DiseaseClassifier`.
         start_from: a checkpoint of stage 1 of the same sizes, trained on other data, whose encoder, Q-Former and heads
@@ -87,7 +88,7 @@ class DiseaseClassification(LightningModule):
         bootstrap: resamples of patients for the intervals in :attr:`scores`.
         region_form, region_tokens: how regions are picked and what is stored of them (see
             :func:`ammrg.networks.mining.mine_regions`).
-        regions: settings of the form (``per_finding``, ``share``, ...).
+        regions: settings of the form, see :class:`RegionSettings`.
 
     Attributes:
         classifier: the network; its ``thresholds`` buffer is chosen at the end of each validation.
@@ -103,8 +104,8 @@ class DiseaseClassification(LightningModule):
 
     def __init__(
         self,
-        encoder: dict[str, Any],
-        qformer: dict[str, Any],
+        encoder: EncoderSettings,
+        qformer: QFormerSettings,
         head: HeadKind = "per_query",
         start_from: str | None = None,
         uncertain: UncertainPolicy = "ignore",
@@ -126,10 +127,12 @@ class DiseaseClassification(LightningModule):
         bootstrap: int = 500,
         region_form: RegionForm = "windows",
         region_tokens: RegionTokens = "feature",
-        regions: dict[str, Any] | None = None,
+        regions: RegionSettings | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        groups = read_groups(DiseaseClassification, self.hparams)
+        self.hparams.update({name: primitives(group) for name, group in groups.items()})  # for checkpoints
         check_ranges(self.hparams, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
         self.scores: dict[str, dict[str, Any]] = {}
         self.means = StepMeans(self)

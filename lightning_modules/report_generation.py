@@ -28,6 +28,7 @@ from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator, SeenFilms
+from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.partners import SEED
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
@@ -37,6 +38,7 @@ from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.report_settings import check_settings, frozen_parts
+from lightning_modules.setting_groups import primitives, read_groups
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
 from lightning_modules.step_mean import StepMeans
 
@@ -73,10 +75,11 @@ class ReportGeneration(LightningModule):
         language_model: local folder or hub id of a causal LM.
         quantization: how its linear layers are held; NF4 is 4-bit.
         compute_dtype: dtype of the LLM's arithmetic; None = float32 on a CPU, bfloat16 on a GPU.
-        lora: ``{rank, alpha, dropout, targets}``, or None for a wholly frozen LLM.
+        lora: see :class:`LoraSettings`; None for a wholly frozen LLM.
         gradient_checkpointing: see :class:`LanguageModel`.
         revision: hub revision of the LLM.
-        network: switches of :class:`ReportGenerator` (streams on or off, Hopfield settings, pooling, markers).
+        network: switches of :class:`ReportGenerator` (streams on or off, retrievals, pooling, markers), see
+            :class:`NetworkSettings`.
         exclude_self: whose own patterns a study may not recall, in training and after; see docs/memory.md.
         instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
             words) and ``{indication}``.
@@ -87,13 +90,13 @@ class ReportGeneration(LightningModule):
             ``prevalence``, so that it is named in as many validation studies as have it in training.
         max_report_tokens: longer training reports are cut at a sentence end (counted), in LLM tokens.
         freeze: parts that are not trained, among encoder, qformer, memories, lora and projections.
-        unfreeze_at: ``{part: optimizer step}`` from which a part of ``freeze`` is trained after all, warming up then;
-            ``{lora: 300}`` lets the projections learn to speak to the language model as it is.
+        unfreeze_at: optimizer step of each part from which it is trained after all, warming up then, though named in
+            ``freeze``; ``{lora: 300}`` lets the projections learn to speak to the language model as it is.
         lr: peak learning rate of projections and marks.
         lora_lr, memory_lr, qformer_lr, encoder_lr: of these parts; None = ``lr``.
         weight_decay: AdamW's, on matrices only.
         warmup_steps: optimizer steps of linear warm-up; then a cosine to ``final_lr_fraction`` of the peak.
-        decoding: ``{max_new_tokens, num_beams, ...}`` for generation.
+        decoding: how reports are written, see :class:`DecodingSettings`.
         generate_studies: reports written at each validation, over all processes, for studies drawn once; None = for
             every validation study.
         generate_shuffled: write them from another patient's films too, for the clinical shuffle gap.
@@ -115,18 +118,18 @@ class ReportGeneration(LightningModule):
         reports_memory: str,
         language_model: str,
         quantization: Literal["nf4", "fp4", "int8", "none"] = "nf4",
-        compute_dtype: str | None = None,
-        lora: dict[str, Any] | None = None,
+        compute_dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+        lora: LoraSettings | None = None,
         gradient_checkpointing: bool = False,
         revision: str | None = None,
-        network: dict[str, Any] | None = None,
+        network: NetworkSettings | None = None,
         exclude_self: Literal["study", "patient", "shared", "none"] = "patient",
         instruction: str = INSTRUCTION,
         named_findings: Literal["predicted", "labels"] = "predicted",
         naming_thresholds: Literal["f1", "prevalence"] = "f1",
         max_report_tokens: int = 128,
         freeze: list[str] | None = None,
-        unfreeze_at: dict[str, int] | None = None,
+        unfreeze_at: UnfreezeSteps | None = None,
         lr: float = 1e-3,
         lora_lr: float | None = None,
         memory_lr: float | None = None,
@@ -135,7 +138,7 @@ class ReportGeneration(LightningModule):
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
         final_lr_fraction: float = 0.01,
-        decoding: dict[str, Any] | None = None,
+        decoding: DecodingSettings | None = None,
         generate_studies: int | None = None,
         generate_shuffled: bool = True,
         abnormal_weight: float = 1.0,
@@ -147,9 +150,11 @@ class ReportGeneration(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        groups = read_groups(ReportGeneration, self.hparams)
+        self.hparams.update({name: primitives(group) for name, group in groups.items()})  # for checkpoints
         check_settings(self.hparams)
         self.frozen = frozen_parts(self.hparams)
-        self.unfreeze_at = dict(unfreeze_at or {})
+        self.unfreeze_at: dict[str, int] = self.hparams["unfreeze_at"] or {}
         self.film_cache = FilmCache(cache_films) if cache_films else None
         self.cross_fit: CrossFit | None = None
         self.generator: ReportGenerator | None = None

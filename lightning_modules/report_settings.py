@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from ammrg.errors import SettingsError
 from ammrg.networks.decoding import check_decoding
-from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.report_generator import PARTS, ReportGenerator
+from ammrg.networks.report_generator import PARTS
 from ammrg.text.prompts import template_fields
 from lightning_modules.ranges import check_ranges
 
@@ -18,10 +16,6 @@ NOT_NEGATIVE = (
     *("lora_lr", "memory_lr", "qformer_lr", "encoder_lr", "weight_decay", "warmup_steps", "cache_films"),
     *("association_loss", "shuffle_loss", "shuffle_margin", "abnormal_weight"),
 )
-OUTSIDE_NETWORK = ("exclude_self", "instruction", "max_report_tokens", "freeze")
-"""Settings of the network that have a name of their own in ``model``."""
-SIZES = ("state_width", "pattern_width", "out_width")
-"""Of a retrieval; the network's own affair."""
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -39,8 +33,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_parts(settings)
     check_decoding(settings["decoding"] or {})
     network = settings["network"] or {}
-    check_names("model.network", network, ReportGenerator, OUTSIDE_NETWORK)
-    check_names("model.network.hopfield", network.get("hopfield") or {}, HopfieldRetrieval, SIZES)
     pooled = network.get("pool_image_tokens")
     if pooled is not None and pooled < 1:
         raise SettingsError(
@@ -56,9 +48,8 @@ def check_parts(settings: Mapping[str, Any]) -> None:
             other networks read the training films.
     """
     frozen, later = frozen_parts(settings), dict(settings["unfreeze_at"] or {})
-    for name, parts in (("freeze", frozen), ("unfreeze_at", set(later))):
-        if unknown := sorted(parts - set(PARTS)):
-            raise SettingsError(f"model.{name}: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
+    if unknown := sorted(frozen - set(PARTS)):
+        raise SettingsError(f"model.freeze: found {unknown[0]!r}, must be among {', '.join(PARTS)}")
     if never := sorted(set(later) - frozen):
         raise SettingsError(
             f"model.unfreeze_at: {never[0]} is trained from the start; name it in model.freeze "
@@ -77,18 +68,3 @@ def check_parts(settings: Mapping[str, Any]) -> None:
 def frozen_parts(settings: Mapping[str, Any]) -> set[str]:
     """Parts that are not trained from the start."""
     return {"encoder", "qformer"} if settings["freeze"] is None else set(settings["freeze"])
-
-
-def check_names(where: str, given: Mapping[str, Any], made: type, apart: tuple[str, ...]) -> None:
-    """Refuse fields that the constructor of ``made`` has no argument for, or that are set elsewhere (``apart``).
-
-    Raises:
-        SettingsError: with the fields there are.
-    """
-    known = [
-        name
-        for name, parameter in inspect.signature(made).parameters.items()
-        if parameter.default is not parameter.empty and name not in apart
-    ]
-    if unknown := sorted(set(given) - set(known)):
-        raise SettingsError(f"{where}.{unknown[0]}: no such setting; there are {', '.join(known)}")

@@ -45,6 +45,11 @@ def test_the_shipped_ones_can_be_read() -> None:
         ({"variants": {}}, "variants: there is none"),
         ({"variants": {"a": {"argument": []}}}, r"variants\.a: unknown argument"),
         ({"variants": {"a": {"weights_of": "ours"}}}, r"variants\.a\.weights_of: 'ours' is no trained variant before"),
+        (
+            {"variants": {"a": {"arguments": [{"model.lora": None}]}}},
+            r"variants\.a\.arguments: found \{'model.lora': None\}",
+        ),
+        ({"variants": {"a": {"arguments": "--model.lora=null"}}}, r"variants\.a\.arguments: found '--model.lora=null'"),
         ({"rows": 3}, "must hold stage, variants and columns"),
     ],
 )
@@ -53,6 +58,14 @@ def test_wrong_files_are_told_by_field(tmp_path: Path, changes: dict[str, Any], 
         read_ablation(written(tmp_path, **changes))
     with pytest.raises(SettingsError, match=r"no such file; .* holds .*stage1"):
         read_ablation(tmp_path / "other.yaml")
+
+
+def test_a_variant_may_hold_nothing_and_null_is_handed_on(tmp_path: Path) -> None:
+    variants = {"ours": None, "frozen": {"arguments": ["--model.lora=null"]}}
+    assert [each.arguments for each in read_ablation(written(tmp_path, variants=variants)).variants] == [
+        [],
+        ["--model.lora=null"],
+    ]
 
 
 def test_commands_of_variants_and_what_is_finished_is_left_alone(

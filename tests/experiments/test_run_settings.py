@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from ammrg.errors import SettingsError
+from experiments.__main__ import main
 from experiments.run_settings import differences, keep
 
+CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 SETTINGS = {
     "seed_everything": 0,
     "trainer": {
@@ -73,3 +78,40 @@ def test_forced_settings_replace_the_kept_ones_and_are_noted(
     assert "model.lr: 0.001 (kept) -> 0.0001 (asked)" in capsys.readouterr().out
     assert "model.lr: 0.001 (kept)" in (tmp_path / "forced.log").read_text()
     assert keep(changed, tmp_path) is True
+
+
+def old_and_new(stage: str, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's settings of a ``nano`` run as they were kept when groups held what was given alone, and as they are
+    asked for now."""
+    files = (CONFIGS / stage / "default.yaml", CONFIGS / "data" / "phantom.yaml", CONFIGS / stage / "nano.yaml")
+    words = [word for file in files for word in ("-c", str(file))]
+    if stage == "stage2":
+        words += ["--model.stage1_checkpoint=a", "--model.regions_memory=r", "--model.reports_memory=s"]
+    assert main(["fit", *words, *more, "--print_config"]) == 0
+    asked = {"model": yaml.safe_load(capsys.readouterr().out)["model"]}
+    given = yaml.safe_load((CONFIGS / stage / "nano.yaml").read_text())["model"]["init_args"]
+    groups = {"stage1": ("encoder", "qformer", "regions"), "stage2": ("lora", "network", "unfreeze_at", "decoding")}
+    kept = copy.deepcopy(asked)
+    kept["model"]["init_args"] |= {name: given.get(name) for name in groups[stage]}
+    return kept, asked
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+def test_a_run_whose_groups_were_not_spelled_out_is_the_same(stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kept, asked = old_and_new(stage, capsys)
+    assert kept != asked
+    assert differences(kept, asked) == []
+    assert differences(asked, asked) == []
+
+
+def test_what_is_asked_of_an_old_run_s_groups_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    kept, asked = old_and_new("stage2", capsys, "--model.network.hopfield.beta=3", "--model.unfreeze_at.projections=5")
+    assert "model.network.hopfield.beta: not set (kept) -> 3.0 (asked)" in differences(kept, asked)
+    assert "model.unfreeze_at.projections: not set (kept) -> 5 (asked)" in differences(kept, asked)
+    kept, asked = old_and_new("stage2", capsys, "--model.lora=null")
+    assert "model.lora.rank: 4 (kept) -> not set (asked)" in differences(kept, asked)
+    kept["model"]["init_args"]["lora"] = None
+    asked["model"]["init_args"]["lora"] = {"rank": 8, "alpha": None, "dropout": 0.0, "targets": None}
+    assert "model.lora.rank: not set (kept) -> 8 (asked)" in differences(kept, asked)
+    kept, asked = old_and_new("stage1", capsys, "--model.regions.share=0.5")
+    assert "model.regions.share: not set (kept) -> 0.5 (asked)" in differences(kept, asked)

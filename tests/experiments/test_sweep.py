@@ -14,7 +14,7 @@ import yaml
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
 from experiments.__main__ import STOPPED, main
-from experiments.sweep import drawn, expand, read_sweep
+from experiments.sweep import ARGUMENTS, drawn, expand, read_sweep
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "experiments" / "configs"
@@ -68,6 +68,53 @@ def test_trials_are_drawn_within_bounds_and_again_the_same() -> None:
 def test_a_grid_ends_with_its_last_cell() -> None:
     trials = expand(read_sweep(ROOT / "experiments" / "sweeps" / "memory.yaml"), 1000)
     assert len(trials) == len({tuple(trial.arguments) for trial in trials}) == 12
+
+
+def test_null_and_lists_reach_the_trainer_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {
+        "model.network.pool_image_tokens": {"values": [None]},
+        "model.lora": {"value": None},
+        "model.freeze": {"value": ["encoder", "qformer", "lora"]},
+        "model.gradient_checkpointing": {"value": True},
+        "model.exclude_self": {"value": "study"},
+        "model.network.hopfield": {"value": {"beta": 2.0, "dropout": 0.0}},
+    }
+    sweep = {"name": "stage2", "method": "grid", "metric": {"name": "m", "goal": "minimize"}, "parameters": values}
+    (trial,) = expand(sweep, 5)
+    files = [CONFIGS / "stage2" / "default.yaml", CONFIGS / "data" / "phantom.yaml", CONFIGS / "stage2" / "tiny.yaml"]
+    words = [word for file in files for word in ("-c", str(file))]
+    words += ["--model.stage1_checkpoint=a", "--model.regions_memory=r", "--model.reports_memory=s"]
+    assert main(["fit", *words, *trial.arguments, "--print_config"]) == 0
+    found = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    assert (found["network"]["pool_image_tokens"], found["lora"]) == (None, None)
+    assert (found["freeze"], found["gradient_checkpointing"]) == (["encoder", "qformer", "lora"], True)
+    assert found["exclude_self"] == "study"
+    hopfield = found["network"]["hopfield"]
+    assert (hopfield["beta"], hopfield["dropout"], hopfield["association_width"]) == (2.0, 0.0, 64)
+
+
+def test_an_agent_s_trial_gets_null_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B's agent fills in the macros of the command that ``start`` hands it."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+
+    path = tmp_path / "s.yaml"
+    settings = {"name": "s", "method": "grid", "metric": {"name": "loss", "goal": "minimize"}}
+    path.write_text(yaml.safe_dump({**settings, "parameters": {"model.lora": {"values": [None]}}}))
+    chosen = {"model.lora": {"value": None}, "model.lr": {"value": 1e-05}, "model.exclude_self": {"value": "study"}}
+    (filled,) = create_sweep_command_args({"args": chosen})[ARGUMENTS.removeprefix("${").removesuffix("}")]
+    ran: list[list[str]] = []
+
+    def trial(argv: list[str]) -> int:
+        if argv[0] == "sweep":
+            return given(argv)
+        ran.append(argv)
+        return 1
+
+    given = main
+    monkeypatch.setattr("experiments.__main__.main", trial)
+    assert given(["sweep", str(path), "--out", str(tmp_path / "out"), "--trial", "fit", "-c", "x.yaml", filled]) == 1
+    assert ran[0][:3] == ["fit", "-c", "x.yaml"]
+    assert ran[0][-3:] == ["--model.lora=null", "--model.lr=1e-05", "--model.exclude_self=study"]
 
 
 def test_bad_sweeps_are_named(tmp_path: Path) -> None:

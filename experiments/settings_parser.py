@@ -1,0 +1,127 @@
+"""The parser of the Trainer's commands: what several files and options say of one group or mapping is joined."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Any, NoReturn, get_args
+
+from jsonargparse import ActionConfigFile
+from lightning.pytorch.cli import LightningArgumentParser
+
+BEGINS_ANEW = "model_type"
+"""A mapping with another one of these is of another kind: what it held does not go with it."""
+
+
+class JoinedFile(ActionConfigFile):
+    """A file of settings whose mappings join those before it, at any depth."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: Any = None) -> None:
+        """Apply one file."""
+        before = {key: value for key, value in cfg.items() if isinstance(value, dict)}
+        super().__call__(parser, cfg, values, option_string)
+        for key, value in before.items():
+            if isinstance(cfg.get(key), dict):
+                cfg[key] = join(value, cfg[key])
+
+
+def join(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Both mappings as one; where they differ, the later is right."""
+    if BEGINS_ANEW in after and after[BEGINS_ANEW] != before.get(BEGINS_ANEW, after[BEGINS_ANEW]):
+        return after
+    both = {**before, **after}
+    for key in before.keys() & after.keys():
+        if isinstance(before[key], dict) and isinstance(after[key], dict):
+            both[key] = join(before[key], after[key])
+    return both
+
+
+class SettingsParser(LightningArgumentParser):
+    """jsonargparse's parser that takes whole names only, says in one sentence what is wrong, and shows in its help the
+    settings of groups that may be null, and of classes that files name before ``--help``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.classes: dict[str, str] = {}
+        """Whose settings the help shows: name -> ``package.module.Class``."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with one sentence and exit status 2; a parser within another hands its message on."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        sys.stderr.write(f"error: {sentence(message)}\n")
+        self.exit(2)
+        raise AssertionError  # exit() does not return
+
+    def format_help(self) -> str:
+        """The help, with what lies within."""
+        return "\n".join([super().format_help(), *self._within()])
+
+    def _within(self) -> Iterator[str]:
+        kinds = [(name, _class(path)) for name, path in self.classes.items()]
+        for action in [action for action in self._actions if not action.dest.endswith(".help")]:
+            arguments = get_args(getattr(action, "_typehint", None))
+            kinds += [(action.dest, kind) for kind in arguments if isinstance(kind, type) and is_dataclass(kind)]
+        for name, kind in kinds:
+            within = type(self)(add_help=False, usage=argparse.SUPPRESS, description="")
+            within.add_class_arguments(kind, name, fail_untyped=False)
+            yield within.format_help().strip() + "\n"
+
+
+def _class(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+TYPES = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "list": "a list"}
+TYPES |= {"NoneType": "null", "dict": "a mapping", "Iterable": "a list"}
+
+
+def sentence(message: str) -> str:
+    """jsonargparse's tree of what it tried, as one sentence on the setting that is wrong."""
+    keys: list[str] = []
+    wanted: list[str] = []
+    for line in message.splitlines():
+        line = line.strip().removeprefix("- ")
+        if key := re.match(r'Parser key "([^"]+)":', line):
+            if wanted:
+                break
+            keys.append(key[1])
+        elif missing := re.match(r"the following arguments are required: (.*)", line):
+            names = [".".join([*keys, name.rpartition(".")[2]]) for name in missing[1].split(", ")]
+            return f"not given: {', '.join(f'--{name}' for name in names)}; each needs a value, here or in a file (-c)"
+        elif unknown := re.match(r"Option '(.*)' is not accepted", line):
+            return f"{'.'.join([*keys, unknown[1]])}: no such setting"
+        elif place := re.match(r"Expected a dot import path string: (.*)|(No module named .*)", line):
+            if keys and not keys[-1].startswith(("model", "data", "trainer")):
+                wanted.append("a mapping")
+            else:
+                named = place[1] or f"there: {place[2]}"
+                return f"{'.'.join(keys)}: no class {named}; name one with its module (package.module.Class)"
+        elif given := re.match(r"Unable to load config '(.*)'", line):
+            return _wrong_value(keys, given[1], ["a mapping"])
+        elif asked := re.match(r"Expected an? (.*?)(?:\. Got value: (.*))?$", line):
+            if not asked[1].startswith("path but"):
+                wanted.append(_type_in_words(asked[1]))
+            if asked[2] is not None:
+                return _wrong_value(keys, asked[2], wanted)
+        elif (given := re.match(r"Given value: (.*)", line)) and wanted:
+            return _wrong_value(keys, given[1], wanted)
+    return " ".join(message.split())
+
+
+def _wrong_value(keys: list[str], value: str, wanted: list[str]) -> str:
+    first, one_of, more = " or ".join(dict.fromkeys(wanted)).partition("one of ")
+    choices = first + one_of + more.replace(" or one of ", ", ")
+    return f"{'.'.join(keys)}: found {value}, must be {choices}"
+
+
+def _type_in_words(name: str) -> str:
+    if choices := re.fullmatch(r"(?:typing\.)?Literal\[(.*)\]", name):
+        return f"one of {choices[1]}".replace("'", "")
+    plain = name.removeprefix("<class '").removesuffix("'>").rpartition(".")[2]
+    return TYPES.get(plain, f"a {plain}")

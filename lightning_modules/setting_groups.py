@@ -1,0 +1,67 @@
+"""Settings that come in groups: dataclasses in the code, primitives in files and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from ammrg.errors import SettingsError
+
+
+def groups_of(made: Callable[..., Any]) -> dict[str, type[Any]]:
+    """Names of the arguments of a class that are groups, and their dataclasses."""
+    found: dict[str, type[Any]] = {}
+    for name, hint in get_type_hints(made if is_dataclass(made) else made.__init__).items():  # type: ignore[misc]
+        for kind in (hint, *get_args(hint)):
+            if isinstance(kind, type) and is_dataclass(kind):
+                found[name] = kind
+    return found
+
+
+def as_group(kind: type[Any], given: Any, where: str) -> Any:
+    """A group from its primitives, groups within it too; a dataclass and None stay what they are.
+
+    Args:
+        kind: the dataclass.
+        given: a mapping of some of its fields.
+        where: the group's dotted name, for messages.
+
+    Raises:
+        SettingsError: no mapping, or a field that the group does not have.
+    """
+    if given is None or isinstance(given, kind):
+        return given
+    names = [field.name for field in fields(kind)]
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"{where}: found {given!r}, must map some of {', '.join(names)} to values")
+    if unknown := sorted(set(given) - set(names)):
+        raise SettingsError(f"{where}.{unknown[0]}: no such setting; there are {', '.join(names)}")
+    within = groups_of(kind)
+    return kind(
+        **{
+            name: as_group(within[name], value, f"{where}.{name}") if name in within else value
+            for name, value in given.items()
+        }
+    )
+
+
+def primitives(group: Any) -> Any:
+    """The fields of a group that are not None, those of groups within it too; None of none."""
+    if not is_dataclass(group):
+        return group
+    values = {field.name: getattr(group, field.name) for field in fields(group)}
+    return {name: primitives(value) for name, value in values.items() if value is not None}
+
+
+def read_groups(made: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups among the arguments of a module, as dataclasses or None.
+
+    Args:
+        made: its class.
+        settings: its arguments by name, groups in either form.
+
+    Raises:
+        SettingsError: see :func:`as_group`.
+    """
+    return {name: as_group(kind, settings.get(name), f"model.{name}") for name, kind in groups_of(made).items()}
