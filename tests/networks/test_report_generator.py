@@ -334,9 +334,11 @@ def test_findings_in_the_prompt_follow_the_thresholds(llm_folder: Path) -> None:
     network = build(llm_folder, instruction="{findings} {indication} Go.").eval()
     logits = network.prompt(batch()).logits
     network.naming_thresholds.fill_(1.0)
-    network.naming_thresholds[9] = float(logits[0, 9].sigmoid())
+    network.naming_thresholds[9] = logits[0, 9].sigmoid()
     network.naming_thresholds[NO_FINDING] = 0.0
     unknown = "Indication: not known. Go."
+    assert network.prompt(batch()).instructions[0] == f"Findings: none. {unknown}"  # on its threshold, not above it
+    network.naming_thresholds[9] = logits[0, 9].sigmoid().nextafter(torch.zeros(()))
     assert network.prompt(batch()).instructions[0] == f"Findings: pleural effusion. {unknown}"
     asked = batch()._replace(indications=["cough", "", "pain"])
     assert network.prompt(asked).instructions[0] == "Findings: pleural effusion. Indication: cough. Go."
