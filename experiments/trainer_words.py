@@ -76,8 +76,9 @@ class Words:
             self.too_early = self.too_early or option
         if name in CLASSES and isinstance(value, str):
             value = {"class_path": value}
-        if name == "trainer.callbacks" and isinstance(value, list | str):
-            self._take_callbacks(value, where, added=option.name.endswith("+"))
+        alone = isinstance(value, Mapping) and "class_path" in value
+        if name == "trainer.callbacks" and (alone or isinstance(value, list | str)):
+            self._take_callbacks(value if isinstance(value, list) else [value], where, added=option.name.endswith("+"))
         elif name.startswith("trainer.callbacks.") and self.callbacks:
             self.options.append(option._replace(name=f"trainer.callbacks.{len(self.callbacks) - 1}.{name[18:]}"))
         elif isinstance(value, Mapping) and value:
@@ -91,11 +92,11 @@ class Words:
         else:
             self.options.append(Option(name, value, where))
 
-    def _take_callbacks(self, value: list[Any] | str, where: str, added: bool) -> None:
+    def _take_callbacks(self, value: list[Any], where: str, added: bool) -> None:
         if not added:
             self.callbacks = []
             self.options = [each for each in self.options if not each.name.startswith("trainer.callbacks.")]
-        for item in value if isinstance(value, list) else [value]:
+        for item in value:
             asked = item if isinstance(item, Mapping) else {"class_path": item}
             self.callbacks.append(str(asked.get("class_path")))
             for key in asked.get("init_args") or {}:

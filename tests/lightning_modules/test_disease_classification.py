@@ -347,9 +347,9 @@ def test_a_new_head_starts_at_the_prevalence_of_the_training_studies(tmp_path: P
     [
         ({"cam": "saliency"}, r"model\.cam: found 'saliency'"),
         ({"cam": "evidence", "head": "pooled"}, r"model\.cam: found 'evidence' with head 'pooled'"),
-        ({"regions": {"windows": 3}}, r"model\.regions \(windows\): .*windows"),
+        ({"regions": {"windows": 3}}, r"^model\.regions\.windows: no such setting; there are .*window"),
         ({"regions": {"share": 2.0}}, r"model\.regions \(windows\): .*share \(2\.0\)"),
-        ({"regions": {"cell_shift": 0.5}}, r"model\.regions \(windows\): .*cell_shift"),
+        ({"regions": {"cell_shift": 0.5}}, r"^model\.regions\.cell_shift: no such setting; there are .*share"),
         ({"region_form": "discs"}, r"model\.region_form: found 'discs'"),
         ({"region_tokens": "pixels"}, r"model\.region_tokens: found 'pixels'"),
         ({"loss": "hinge"}, r"model\.loss: found 'hinge'"),
