@@ -639,6 +639,10 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     assert (run.root / "described" / "panel.png").stat().st_size > 0
     assert main(["describe", str(film), "--model", "exported", "--data", str(run.data)]) == 1
     assert "--data is for --run" in capsys.readouterr().err
+
+    assert found["trained_on"]["dataset"] == "phantom"
+    assert "trained on drawn films" in found["trained_on"]["sentence"]
+    assert len(found["distance_from_training"]["distances"]) == 1
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1
     assert "film.png" in capsys.readouterr().err

@@ -145,6 +145,16 @@ def test_strips_and_icons_are_set_aside_with_their_size(write_iu, tmp_path):
     assert "70000 x 600 pixels" in reasons[1]
 
 
+def test_a_picture_in_colour_and_a_broken_dicom_are_set_aside_with_their_reason(write_iu, tmp_path):
+    raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
+    Image.new("RGB", (60, 50), (200, 120, 40)).save(raw / "images" / "3_IM-0.dcm.jpg")
+    (raw / "images" / "3_IM-1.dcm.jpg").write_bytes(b"\x08\0\x16\0UI\x02\x001\0" + bytes(200))
+    assert prepare("iu_xray", raw, out, workers=1, max_rejected=0.2)["rejected"] == 2
+    reasons = [json.loads(line)["reason"] for line in (out / "rejected.jsonl").read_text().splitlines()]
+    assert reasons[0].startswith("a picture in colour (100% of it")
+    assert reasons[1] == "a DICOM file without pixels"
+
+
 def test_a_split_without_a_readable_film_is_told(write_iu, tmp_path, capsys):
     raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
     for uid in ANNOTATED["val"]:

@@ -26,6 +26,7 @@ from ammrg.imaging.processor import FilmProcessor
 from ammrg.memory import bank as banks
 from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import pretrained, report_generator
+from ammrg.networks.film_distance import film_features, fit_distance
 from ammrg.networks.pretrained import Pretrained
 from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
 from tests.tiny_stage2 import STUDIES, bank, batch, build
@@ -56,6 +57,26 @@ def write(folder: Path, model: Pretrained, restricted: bool = False, leave: bool
     return pretrained.save(
         folder, model, card="# A card\n", provenance=said, restricted=restricted, let_restricted_data_leave=leave
     )
+
+
+def test_the_distance_from_training_travels_and_an_earlier_folder_has_none(llm_folder: Path, tmp_path: Path) -> None:
+    plain = random_model(llm_folder)
+    tokens, grid = plain.network.classifier.encoder(torch.randint(0, 256, (40, 1, 48, 48), dtype=torch.uint8))
+    features = film_features(tokens.detach(), grid)
+    distance = fit_distance(features[:20], features[20:])
+    assert distance is not None
+    folder = write(tmp_path / "new", plain._replace(distance=distance))
+    found = pretrained.load(folder, device="cpu")
+    assert found.dataset == "phantom"
+    assert found.distance is not None
+    torch.testing.assert_close(found.distance(tokens.detach(), grid), distance(tokens.detach(), grid))
+    assert pretrained.DISTANCE in json.loads((folder / "config.json").read_text())["files"]
+
+    old = write(tmp_path / "old", plain)
+    config = json.loads((old / "config.json").read_text())
+    del config["film_distance"]
+    pretrained.seal(old, config)
+    assert pretrained.load(old, device="cpu").distance is None
 
 
 @pytest.fixture(scope="module")
