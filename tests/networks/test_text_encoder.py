@@ -209,3 +209,19 @@ def test_an_encoder_decoder_and_bad_settings_are_refused(bert: Path, tmp_path: P
         TextEncoder(str(bert), pooling="max")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="max_tokens"):
         TextEncoder(str(bert), max_tokens=0)
+
+
+def test_weights_of_a_deeper_encoder_or_another_shape_are_refused(tmp_path: Path) -> None:
+    """A config.json with fewer layers than there are weights would encode with half a network in silence."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    config = BertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    BertForMaskedLM(config).save_pretrained(tmp_path)
+    said = json.loads((tmp_path / "config.json").read_text())
+    for change, message in (
+        ({"num_hidden_layers": 1}, r"16 of its weights have no place in BertModel \(bert\.encoder\.layer\.1\."),
+        ({"intermediate_size": 48}, r"another shape, encoder\.layer\.0.* where it should be \[48"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**said, **change}))
+        with pytest.raises(SettingsError, match=message):
+            TextEncoder(str(tmp_path))
