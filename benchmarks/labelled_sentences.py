@@ -11,7 +11,6 @@ one JSON line.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -25,6 +24,7 @@ from rich.table import Table
 from ammrg.errors import DataError
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, POSITIVE, UNCERTAIN
 from ammrg.text.labeler import label
+from experiments.command_parser import CommandParser
 
 SENTENCES = Path(__file__).with_name("labelled_sentences.csv")
 COLUMNS = {"present": POSITIVE, "absent": NEGATIVE, "uncertain": UNCERTAIN}
@@ -83,7 +83,7 @@ def misread(sentence: Sentence) -> dict[str, tuple[str, str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, default=SENTENCES, help="default %(default)s")
     path = parser.parse_args(argv).file
     read_so = [(sentence, misread(sentence)) for sentence in read(path)]

@@ -11,7 +11,6 @@ is JSON: ``python -m benchmarks.shared_reports``.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from ammrg.memory.owners import Exclude, OwnerIndex
 from ammrg.networks.hopfield import HopfieldRetrieval
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
+from experiments.command_parser import CommandParser
 
 WIDTH, NOISE, BATCH = 32, 0.5, 50
 RULES: tuple[Exclude, ...] = ("patient", "shared")
@@ -113,7 +113,7 @@ def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shared_reports", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m benchmarks.shared_reports", description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=400, help="training studies (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=40, help="default %(default)s")
     parser.add_argument("--seeds", type=int, default=2, help="default %(default)s")

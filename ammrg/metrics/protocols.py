@@ -82,7 +82,7 @@ def protocol(
     )
 
 
-def _named(name: str, dataset: str, train_texts: Sequence[str] | None, tokenizer: str | Path | None) -> Protocol:
+def _named(name: str, dataset: str | None, train_texts: Sequence[str] | None, tokenizer: str | Path | None) -> Protocol:
     if name == "full":
         return Protocol(name, normalise, normalise, {"cleaner": "normalise", "words": None, "vocabulary": None})
     if dataset is None or dataset not in CUT_FOR:
