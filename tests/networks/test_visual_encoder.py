@@ -172,18 +172,20 @@ def test_a_folder_of_another_task_is_read_but_missing_weights_are_named(tmp_path
 
 
 def test_weights_of_a_deeper_network_or_another_shape_are_refused(tmp_path: Path) -> None:
-    """A config.json that names fewer stages or layers than there are weights would build another network in silence."""
-    save_pretrained(tmp_path, "swin")
-    config = json.loads((tmp_path / "config.json").read_text())
-    config = {
-        name: value for name, value in config.items() if name not in ("out_features", "out_indices", "stage_names")
-    }
-    (tmp_path / "config.json").write_text(json.dumps({**config, "depths": [1], "num_heads": [1]}))
-    with pytest.raises(SettingsError, match=r"weights have no place in SwinModel \(encoder\.layers\."):
-        VisualEncoder(pretrained=str(tmp_path))
-    (tmp_path / "config.json").write_text(json.dumps({**config, "mlp_ratio": 2.0}))
-    with pytest.raises(SettingsError, match=r"another shape, encoder\.layers\.0.* \[\d.* where it should be \[\d"):
-        VisualEncoder(pretrained=str(tmp_path))
+    """A config.json that names fewer layers than there are weights would build another network in silence."""
+    from transformers import ViTConfig, ViTForImageClassification
+
+    save_pretrained(tmp_path, "vit")
+    two_layers = {**BACKBONES["vit"][0], "num_hidden_layers": 2}
+    ViTForImageClassification(ViTConfig(**two_layers)).save_pretrained(tmp_path)
+    said = json.loads((tmp_path / "config.json").read_text())
+    for change, message in (
+        ({"num_hidden_layers": 1}, r"16 of its weights have no place in ViTModel \(vit\.layers\.1\."),
+        ({"intermediate_size": 48}, r"another shape, layers\.0\..* where it should be \[48"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**said, **change}))
+        with pytest.raises(SettingsError, match=message):
+            VisualEncoder(pretrained=str(tmp_path))
 
 
 def test_normalisation_is_the_folders_or_given(tmp_path: Path) -> None:
