@@ -103,7 +103,7 @@ class StudyLoader(DataLoader[Any]):
             for batch in step:
                 done += 1
                 self.place = (epoch, done)
-                yield batch._replace(step=told)
+                yield batch._replace(step=told) if told else batch
 
     def step(self, batches: Iterator[StudyBatch], epoch: int, done: int) -> list[StudyBatch]:
         """The batches of an optimizer step after so many of the epoch: each needs to know the others."""
