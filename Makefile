@@ -48,9 +48,8 @@ nearest = $(shell $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -IS experiments
 meant   = $(addprefix did you mean ,$(addsuffix ?,$(call nearest,$(1),$(2))))
 lines   = $(shell sed -nE $(call quoted,$(1)) $(firstword $(MAKEFILE_LIST)))
 SETTABLE := $(call lines,s/^([A-Z_]+) +\?=.*/\1/p)
-OWN      := $(call lines,s/^([A-Za-z0-9_]+) +:?=.*/\1/p)
 GIVEN    := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
-$(foreach name,$(filter-out $(SETTABLE) $(OWN),$(GIVEN)),$(if $(call nearest,$(name),$(SETTABLE)),$(error $(name)=: \
+$(foreach name,$(filter-out $(SETTABLE),$(GIVEN)),$(if $(call nearest,$(name),$(SETTABLE)),$(error $(name)=: \
   no such variable; $(call meant,$(name),$(SETTABLE)) make help lists them)))
 
 $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))

@@ -76,8 +76,8 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
 
     Raises:
         CheckpointError: a run that is not finished or not scored, or whose scores are of another checkpoint.
-        DataError: no prepared data there.
-        SettingsError: prepared data of another content, or ``out`` holds something else.
+        DataError: no prepared data there, or others than the run was trained on.
+        SettingsError: ``out`` holds something else.
         MemoryBankError: a memory holds a study of the evaluation splits.
     """
     from experiments.finished_run import best_checkpoint, load_run, own_stage1
@@ -142,17 +142,14 @@ def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -
         The split's fingerprint (of all these ids, which themselves stay here) and its sizes.
 
     Raises:
-        SettingsError, DataError, MemoryBankError: see :func:`export`.
+        DataError, MemoryBankError: see :func:`export`.
     """
     from ammrg.memory.bank import check_leaks
     from datamodules.prepared import PreparedFolder
+    from experiments.finished_run import check_trained_on
 
     prepared = PreparedFolder(folder)
-    if prepared.card["fingerprint"] != kept["data_fingerprint"]:
-        raise SettingsError(
-            f"--data {folder}: holds data {prepared.card['fingerprint']}, but the run was trained on "
-            f"{kept['data_fingerprint']} ({kept['dataset']}); name the folder it was trained on"
-        )
+    check_trained_on(prepared, kept, f"--data {folder}")
     indices = {name: prepared.index(name) for name in ("val", "test") if name in prepared.card["counts"]}
     studies = {name: sorted(index.study_ids) for name, index in indices.items()}
     subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}

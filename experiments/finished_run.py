@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentError
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError, DataError
 from ammrg.memory.held_out import HeldOut, Unchecked
 
 if TYPE_CHECKING:
     from ammrg.networks.pretrained import Pretrained
+    from datamodules.prepared import PreparedFolder
     from lightning_modules.report_generation import ReportGeneration
 
 
@@ -32,20 +34,36 @@ def held_out_of(run: Path, data: str | None = None) -> HeldOut | Unchecked:
 
     Raises:
         CheckpointError: stage 2 is not there, or damaged.
-        DataError: no prepared data in ``data``.
+        DataError: no prepared data in ``data``, or others than those the run was trained on.
     """
     from datamodules.prepared import PreparedFolder
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
-    folder = data or read_checkpoint(best_checkpoint(run))["datamodule_hyper_parameters"]["folder"]
+    kept = read_checkpoint(best_checkpoint(run))
+    folder = PreparedFolder(data or kept["datamodule_hyper_parameters"]["folder"])
     try:
-        return PreparedFolder(folder).held_out()
+        check_trained_on(folder, kept["provenance"], f"--data {data}" if data else str(folder.location))
+        return folder.held_out()
     except DataError as error:
         if data is not None:
             raise
         why = f"the run's data are not to be had: {error}"
         print(f"memories not checked against evaluation studies, only to be those of the training: {why}")
         return Unchecked(why)
+
+
+def check_trained_on(folder: PreparedFolder, kept: Mapping[str, Any], where: str) -> None:
+    """Prepared data are those that a checkpoint of this provenance (``kept``) was trained on: others name other
+    evaluation studies.
+
+    Raises:
+        DataError: they are others, or not to be had; says ``where`` they lie.
+    """
+    if (found := folder.card["fingerprint"]) != kept["data_fingerprint"]:
+        raise DataError(
+            f"{where}: holds data {found}, but the run was trained on {kept['data_fingerprint']} ({kept['dataset']}); "
+            "name the folder it was trained on"
+        )
 
 
 def open_model(run: Path, held_out: HeldOut | Unchecked) -> ReportGeneration:

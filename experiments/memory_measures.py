@@ -17,11 +17,12 @@ from ammrg.metrics.associations import AssociationScores, added, association_sco
 from datamodules.studies import StudyDataModule
 from experiments import score
 from experiments.ablate import told
-from experiments.finished_run import open_model
+from experiments.finished_run import best_checkpoint, check_trained_on, open_model
 from experiments.guards import GUARDS, write_guards_of_run
 from experiments.manifest import write_json
 from experiments.score_table import COLUMNS
 from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage1_checkpoint import read_checkpoint
 
 MEMORY_GUARDS = tuple(name for name in GUARDS if name.startswith("memory"))
 SHOWN = ("clinical_micro_f1_13_neg", "clinical_macro_f1_14_neg", "cider")
@@ -32,10 +33,12 @@ def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
 
     Raises:
         CheckpointError: stage 2 is not there, or damaged.
-        DataError: its data are not there.
+        DataError: its data are not there, or others lie in their place.
         MemoryBankError: a memory holds one of their evaluation studies.
     """
     datamodule = data_of_run(run)
+    kept = read_checkpoint(best_checkpoint(run))["provenance"]
+    check_trained_on(datamodule.prepared, kept, str(datamodule.prepared.location))
     return open_model(run, datamodule.prepared.held_out()), datamodule
 
 

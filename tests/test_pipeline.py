@@ -609,6 +609,30 @@ def test_every_command_refuses_a_memory_with_a_test_study(
     assert before == {name: (other.folder / name).read_bytes() for name in before}
 
 
+def test_other_data_than_the_runs_are_no_guard(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their evaluation studies are others: a memory with a test study of the run's own would pass."""
+    other, strange = Run(run.root, "other_guard"), run.root / "strange_data"
+    shutil.copytree(run.folder, other.folder)
+    leaked_into(other.memory, "reports", "of_the_runs_own_test", "a_patient")
+    words = ["prepare", "--dataset", "phantom", "--out", str(strange), "--studies", "train=4,val=2,test=2"]
+    assert main(words) == 0
+    config = other.stage2 / "config.yaml"
+    config.write_text(config.read_text().replace(str(run.data), str(strange)))
+    film = run.root / "strange.png"
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    out = str(other.folder / "out")
+    for words in (
+        ["describe", str(film), "--run", str(other.folder), "--data", str(strange), "--out", out],
+        ["export", str(other.folder), "--data", str(strange), "--out", out],
+        ["guards", str(other.folder), "--only", "memory_off"],
+        ["memory", "compare", str(other.folder)],
+    ):
+        capsys.readouterr()
+        assert main(words) == 1, words
+        assert "name the folder it was trained on" in capsys.readouterr().err
+    assert not Path(out).exists()
+
+
 def test_a_run_away_from_its_data_takes_the_memories_of_its_training_alone(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
