@@ -152,11 +152,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     fitted = {"training_films": distance.training_films, "validation_films": distance.validation_films}
     films = f"{distance.training_films} training and {distance.validation_films} validation films"
     table = Table(title=f"{stage1.dataset} at {stage1.image_size} px, distance from {films}")
-    for column in ("kind", "films", "share beyond 1", "least distance", "median"):
+    for column in ("kind", "films", "unreadable", "share beyond 1", "least distance", "median"):
         table.add_column(column, justify="left" if column == "kind" else "right")
     for row in cases:
-        kind = row["kind"] + (f" ({row['unreadable']} more unreadable)" if row.get("unreadable") else "")
-        table.add_row(kind, str(row["films"]), f"{row['beyond']:.3f}", f"{row['least']:.2f}", f"{row['median']:.2f}")
+        shares = (f"{row['beyond']:.3f}", f"{row['least']:.2f}", f"{row['median']:.2f}")
+        table.add_row(row["kind"], str(row["films"]), str(row.get("unreadable", "")), *shares)
     Console(width=120).print(table)
     false = cases[0]["beyond"]
     target = {"value": false, "target": FALSE_ALARMS, "met": false <= FALSE_ALARMS}
