@@ -192,7 +192,8 @@ def test_paths_of_films_and_raw_data_may_hold_spaces(tmp_path: Path) -> None:
 
 def test_ci_runs_the_plain_tests_and_those_of_processes_and_privacy() -> None:
     ran = (ROOT / ".ci" / "run").read_text()
-    slow = 'make --no-print-directory test ARGS="-m slow tests/test_ddp.py tests/test_privacy.py"'
+    files = "tests/test_ddp.py tests/test_privacy.py tests/lightning_modules/test_step_mean.py"
+    slow = f'make --no-print-directory test ARGS="-m slow {files}"'
     assert ran.index("\nmake --no-print-directory test\n") < ran.index(f"\nexec {slow}\n")
     assert "set -euo pipefail" in ran  # either failing fails it
     told = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())

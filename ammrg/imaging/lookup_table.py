@@ -33,15 +33,16 @@ class LookupTable:
     def top(self) -> int:
         """The entry that is shown white: ``2**bits - 1`` of the descriptor, unless the entries say otherwise.
 
-        Some devices promise 16 bits for entries that end at 4095, and their films would be near black. The bits that
-        the greatest entry needs (at least 8) decide where it needs more than the descriptor has, where it lacks two or
-        more of them, and where it is the greatest of one bit less (32,767 of 16 bits). A table of nearly the whole
-        range stays as it is told.
+        Some devices promise 16 bits for entries that end at 4095, and their films would be near black. The entries
+        decide where they need more bits than the descriptor has, and where the greatest is close to the end of a
+        smaller range: the last sixteenth of one that lacks two bits or more, the very end of one that lacks one. A
+        table that ends elsewhere, or of which a part is missing, stays as it is told.
         """
         greatest = int(self.entries.max())
         needed = max(8, greatest.bit_length())
-        fits = needed == self.bits - 1 and greatest < 2**needed - 1
-        return int(2 ** (self.bits if fits else needed) - 1)
+        near = 2**needed - 1 if needed == self.bits - 1 else 2**needed * 15 // 16
+        smaller = needed < self.bits and greatest >= near and len(self.entries) == self.told
+        return int(2 ** (needed if smaller or needed > self.bits else self.bits) - 1)
 
     def look_up(self, values: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Entries for values ``[n]``.

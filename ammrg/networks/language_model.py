@@ -367,14 +367,20 @@ class LanguageModel(nn.Module):
         check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
         decoding["num_beams"] = num_beams
         drawn = (list(range(len(rows))) if seeds is None else list(seeds)) if do_sample else None
-        # Near the end of the context a row has less room than others: rows are written with those that have as much.
-        most = [min(max_new_tokens, self.context - len(row)) for row in rows]
+        # Near the end of the context a row has less room than others, and a least length that counts the prompt leaves
+        # it a least of its own: rows are written with those that have the same limits.
+        shortest, whole = decoding.pop("min_new_tokens", None) or 0, decoding.pop("min_length", None) or 0
+        limits = []
+        for row in rows:
+            most = min(max_new_tokens, self.context - len(row))
+            limits.append((min(max(shortest, whole - len(row)), most), most))
         texts = [""] * len(rows)
         with evaluating(self.model):
-            for count in sorted(set(most)):
-                alike = [place for place, own in enumerate(most) if own == count]
+            for least, most in sorted(set(limits)):
+                alike = [place for place, own in enumerate(limits) if own == (least, most)]
                 own_seeds = None if drawn is None else [drawn[place] for place in alike]
-                written = self._write([rows[place] for place in alike], count, own_seeds, decoding)
+                settings = decoding | ({"min_new_tokens": least} if least else {})
+                written = self._write([rows[place] for place in alike], most, own_seeds, settings)
                 for place, text in zip(alike, written, strict=True):
                     texts[place] = text
         return texts
@@ -387,8 +393,6 @@ class LanguageModel(nn.Module):
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
         settings = dict(decoding)
-        if settings.get("min_new_tokens") is not None:
-            settings["min_new_tokens"] = min(settings["min_new_tokens"], most)
         processors = repetition_penalty(settings)
         if seeds is not None:
             processors += seeded_sampling(seeds, settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import torch
@@ -135,7 +136,16 @@ class VisualEncoder(nn.Module):
             self.backbone.activation_checkpointing_enable()
         self.gradient_checkpointing = gradient_checkpointing
         side = self.image_size or 224
-        self.token_width = int(self._black_film(side).tokens.shape[2])
+        try:
+            seen = self._black_film(side)
+        except (ValueError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise SettingsError(
+                f"{self._name} cannot read a film of {side} x {side}, the size it is made for ({error}): settings of "
+                "encoder.config do not fit each other"
+            ) from error
+        self.token_width = int(seen.tokens.shape[2])
         self.cell_shift = self._measured_shift(side)
         if _may_lie_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
@@ -264,6 +274,13 @@ def _scratch(config: Mapping[str, Any] | None) -> Any:
     if model_type is None:
         raise SettingsError("encoder.config: the field 'model_type' is missing; for example {'model_type': 'resnet'}.")
     try:
+        known = AutoConfig.for_model(model_type)
+        if unknown := [name for name in fields if not hasattr(known, name)]:
+            near = ", ".join(get_close_matches(unknown[0], known.to_dict(), 3))
+            raise SettingsError(
+                f"encoder.config: model_type {model_type!r} has no setting {unknown[0]!r}"
+                + (f"; the nearest: {near}" if near else "")
+            )
         return AutoModel.from_config(AutoConfig.for_model(model_type, **fields), dtype=torch.float32)
     except (ValueError, KeyError) as error:
         raise SettingsError(f"encoder.config: model_type {model_type!r} cannot be built: {error}") from error

@@ -7,6 +7,7 @@ import unicodedata
 from typing import Literal
 
 from ammrg.errors import SettingsError
+from ammrg.text.lines import ENDING_LINE
 from ammrg.text.spoken import visible
 
 R2GenDataset = Literal["iu_xray", "mimic_cxr"]
@@ -20,6 +21,7 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 """Words after which a number belongs to them."""
+_LINE_ENDS = re.compile(rf"(?<=[\w)%])[ \t]*{ENDING_LINE}")
 _LEADING_MARKS = re.compile(r"^(?:[,;: ]|\.(?!\d))+")
 _RULE = re.compile(r"(?<!_)_{4,}(?!_)")
 _SPACE_BEFORE_MARK = re.compile(r"\s+([.,;:?!])(?=\s|$)")
@@ -44,7 +46,9 @@ def clean(text: str) -> str:
     compatibility forms are folded (NFKC), invisible characters go, any run of white space becomes one space, list
     numbers (``1. Heart``, ``1.HEART``, and those that count on from a 1: ``1. Heart 2. Lungs``) and drawn lines (four
     or more underscores) go, a space before a mark goes, doubled full stops become one. A counted item that follows on
-    the same line ends the sentence before it (``1.HEART LARGE 2. LUNGS`` is ``HEART LARGE. LUNGS``).
+    the same line ends the sentence before it (``1.HEART LARGE 2. LUNGS`` is ``HEART LARGE. LUNGS``), and so does a
+    line that begins an item, a field or a paragraph: without a full stop the items of a list would run together, and
+    ``1. No effusion``, ``2. Edema`` on two lines deny the edema.
 
     Args:
         text: any text, empty allowed.
@@ -52,7 +56,7 @@ def clean(text: str) -> str:
     Returns:
         The cleaned text, without white space at its ends; cleaning it again changes nothing.
     """
-    folded = visible(unicodedata.normalize("NFKC", text))
+    folded = _LINE_ENDS.sub(". ", visible(unicodedata.normalize("NFKC", text)))
     previous = None
     while folded != previous:
         previous = folded

@@ -17,6 +17,7 @@ from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSI
 from ammrg.text import cues
 from ammrg.text import findings_phrases as phrases
 from ammrg.text.fields import fields, value_label
+from ammrg.text.lines import ENDING_LINE
 from ammrg.text.patterns import pattern
 from ammrg.text.scope import denied, doubted, unresolved
 from ammrg.text.spoken import says_nothing
@@ -47,8 +48,8 @@ _SENTENCE_END = re.compile(
     # A mark, also where its space was left out; decimals and initials stay whole.
     r"(?<=[.!?;])(?:\s+|(?<=\w[!;])(?=\w)|(?<=[^\W\d_]{2}[.?])(?=[A-Z])|(?<=[^\W\d_]{3}[.?])(?=[a-z]{3})"
     r"|(?<=\d\.)(?=[A-Za-z]{3}))"
-    # A blank line, an item of a list, a line of a form.
-    r"|\n(?:\s*\n|(?=\s*[-*•–·]\s)|(?=\s*[A-Z][\w ,/()-]{0,40}:))|\s(?=\d{1,2}[.)] ?[A-Za-z]{2})"
+    # A line that begins something new, and an item of a list within a line.
+    rf"|{ENDING_LINE}|\s(?=\d{{1,2}}[.)] ?[A-Za-z]{{2}})"
 )
 _BREAK = pattern(cues.BREAKS)
 _ALTERNATIVE = "|".join(map(re.escape, cues.ALTERNATIVES))

@@ -417,5 +417,5 @@ def test_quotes_and_line_breaks_inside_a_cell_are_one_row(raw, studies):
     assert study.impression == '1. "Normal",\n2. else.'
     edit(raw, 2, section_impression="1. NO CHANGE IN POSITION\n\n 2. CLEAR LUNGS")  # lines tell list numbers
     study = by_id(chexpert_plus.read(raw, section="impression"))[name_of(studies[0], studies)]
-    assert clean(study.impression) == "NO CHANGE IN POSITION CLEAR LUNGS"
+    assert clean(study.impression) == "NO CHANGE IN POSITION. CLEAR LUNGS"
     np.testing.assert_array_equal(study.labels, studies[0].labels)

@@ -44,7 +44,10 @@ def shown(entries: np.ndarray, top: float, pixels: np.ndarray = RAMP) -> np.ndar
         (12, 1023, 1023),
         (10, 4095, 4095),  # and the other way round
         (8, 65535, 65535),
+        (16, 4000, 4095),
         (12, 4095, 4095),  # honest ones
+        (16, 12000, 65535),
+        (12, 800, 4095),
         (16, 65535, 65535),
         (16, 60000, 65535),
         (12, 3900, 4095),
@@ -58,6 +61,12 @@ def test_white_is_what_descriptor_and_entries_agree_on(dicom, retag, told, top, 
     film = read_film(retag(dicom(RAMP, PhotometricInterpretation=kind), VOILUTSequence=[table(entries, told)]))
     expected = shown(entries, white)
     assert np.abs(film - (255 - expected if kind == "MONOCHROME1" else expected)).max() <= 1
+
+
+def test_what_is_left_of_a_table_says_nothing_of_its_white(dicom, retag):
+    entries, pixels = np.arange(1000), np.tile(np.linspace(0, 800, 64).astype(np.uint16), (48, 1))
+    film = read_film(retag(dicom(pixels), VOILUTSequence=[table(entries, 12, told=4096)]))
+    assert np.abs(film - shown(entries, 4095, pixels)).max() <= 1
 
 
 @pytest.mark.parametrize("padded", [b"", b"\0"])

@@ -153,6 +153,25 @@ def test_near_the_end_of_the_context_a_text_does_not_depend_on_the_batch_either(
         assert max(lengths) == 20
 
 
+def test_a_least_length_that_counts_the_prompt_counts_a_studys_own(folders: Callable[[str], Path]) -> None:
+    """Not the prompt's in its batch, which is padded to the longest."""
+    model = LanguageModel(str(folders("Llama")), quantization="none", device="cpu")
+    counts = [3, 20, 9, 20]
+    words = sum(map(len, model.prompt_parts("A.")))
+    least: dict[int, int] = {}
+    inner = model.model.generate
+
+    def watched(**inputs: Any) -> Any:
+        assert not inputs.get("min_length")
+        for length in inputs["attention_mask"].sum(1).tolist():
+            least[length - words] = inputs.get("min_new_tokens", 0)
+        return inner(**inputs)
+
+    model.model.generate = watched
+    model.generate(films(*counts), "A.", max_new_tokens=12, min_length=words + 11, min_new_tokens=1)
+    assert least == {3: 8, 9: 2, 20: 1}
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_weights_of_a_deeper_or_another_network_are_refused(
     folders: Callable[[str], Path], tmp_path: Path, depth: int

@@ -370,3 +370,14 @@ def test_any_size_where_the_backbone_takes_it() -> None:
     assert build("dinov2").check_films(112) == (8, 8)  # positions are interpolated
     assert build("resnet").check_films(96) == (6, 6)
     assert build("swin").check_films(96) == (12, 12)
+
+
+def test_a_setting_that_the_backbone_has_not_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"model_type 'resnet' has no setting 'depthss'; the nearest: depths"):
+        VisualEncoder({"model_type": "resnet", "depthss": [2, 2]})
+
+
+def test_settings_that_do_not_fit_each_other_are_told() -> None:
+    made = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 64, "image_size": 64}
+    with pytest.raises(SettingsError, match=r"cannot read a film of 64 x 64.*do not fit each other"):
+        VisualEncoder({"model_type": "efficientnet", "num_channels": 1, **made})

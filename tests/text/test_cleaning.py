@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ammrg.errors import SettingsError
 from ammrg.text.cleaning import clean, normalise, r2gen, r2gengpt
+from ammrg.text.labeler import label
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,23 @@ def test_r2gen_mimic_also_folds_lines_and_underscores() -> None:
 def test_r2gen_refuses_an_unknown_data_set() -> None:
     with pytest.raises(SettingsError, match="padchest"):
         r2gen("Clear.", "padchest")
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("1. No effusion\n2. Edema", "No effusion. Edema"),
+        ("1) No pneumothorax\n2) Left effusion", "No pneumothorax. Left effusion"),
+        ("• No pneumothorax\n• Left effusion", "• No pneumothorax. • Left effusion"),
+        ("(1) No pneumothorax\n(2) Left effusion", "(1) No pneumothorax. (2) Left effusion"),
+        ("No effusion\n\nEdema at the bases", "No effusion. Edema at the bases"),
+        ("Pleura: No effusion\nHeart: enlarged", "Pleura: No effusion. Heart: enlarged"),
+        ("No effusion.\n\nEdema.", "No effusion. Edema."),
+        ("No effusion is\nseen at the bases", "No effusion is seen at the bases"),
+        ("A nodule of\n5 mm", "A nodule of 5 mm"),
+    ],
+)
+def test_items_on_lines_of_their_own_are_sentences(text: str, cleaned: str) -> None:
+    """Run together, the first item's denial would reach the second."""
+    assert clean(text) == cleaned == clean(cleaned)
+    assert label(clean(text)) == pytest.approx(label(text), nan_ok=True)
