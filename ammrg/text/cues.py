@@ -27,8 +27,8 @@ NEGATIONS: tuple[str, ...] = (
     "not",
     "without",
     "negative for",
-    "free of",
-    "clear of",
+    "free (of|from)",
+    "clear (of|from)",
     "absence of",
     "lack of",
     "neither",
@@ -48,7 +48,7 @@ NEGATIONS: tuple[str, ...] = (
 )
 """Words before a finding that deny it."""
 
-RESOLVED_NAMES: tuple[str, ...] = ("resolved", "cleared")
+RESOLVED_NAMES: tuple[str, ...] = ("resolved", "cleared", "absent")
 """Words that deny the finding they stand before as an adjective: first in their clause, or after an article."""
 
 REMOVALS: tuple[str, ...] = ("removal of", "discontinuation of", "explantation of")
@@ -71,7 +71,7 @@ PSEUDO_NEGATIONS: tuple[str, ...] = (
     "(no|not)( any| much| significantly)? (larger|smaller|worse|better|different|bigger)",
     *UNRESOLVED,
     "not only",
-    "not (without|free of|clear of|negative for)",
+    "not (without|free (of|from)|clear (of|from)|negative for)",
     f"not (well |clearly )?(seen|visuali[sz]ed|evaluated|identified)(?! {_BE})",
     "(no|without)( any)? doubt",
     "(no|without)( relevant| available)? (prior|previous|earlier|comparison|old)s?"
@@ -92,7 +92,8 @@ POST_NEGATIONS: tuple[str, ...] = (
     f"{_BE} not suspected",
     f"({_BE} )?not in( good)? (place|situ|position)",
     "(has|have|had) not (recurred|reaccumulated|returned|reappeared|developed)",
-    f"({_BE} )?(absent|gone|negative(?! for))",
+    f"({_BE} )?((now|all|both|each|also|again|currently|completely|entirely|totally|essentially) )*"
+    "(absent|gone|negative(?! for))",
     "none",
     "nil",
     "no(?= ?[.;,)]| ?$)",
@@ -192,6 +193,8 @@ UNCERTAINTIES: tuple[str, ...] = (
     "suspect*",
     "suspicious for",
     "suspicion",
+    "(low|little) (likelihood|probability)",
+    "disfavou?r*",
     "suggestion of",
     "question*",
     "query",
@@ -214,7 +217,7 @@ UNCERTAINTIES: tuple[str, ...] = (
 _QUITE = "( also| very| quite| less| more| highly| somewhat| only)?"
 _DOUBTFUL = (
     "(possible|suspected|questioned|likely|probable|questionable|unlikely|improbable|doubtful|doubted|equivocal"
-    "|suggested|uncertain|indeterminate|in question|in doubt|in the differential)"
+    "|suggested|(dis)?favou?red|uncertain|indeterminate|in question|in doubt|in the differential)"
 )
 _SAID = "(?= ?[.,;:()?]| ?$| (in|on|at|given|with|and|based|as|by|because|from|since|after|here|too|today)\\b)"
 """What follows where this was all: "opacity is unlikely to be pneumonia" doubts no opacity."""
@@ -244,7 +247,7 @@ BREAKS: tuple[str, ...] = (
     "apart from",
     "other than",
     "with the exception of",
-    "there (is|are)",
+    "(?<!doubt )(?<!that )there (is|are)",
     "which(?![^,]*, ?(has|have|is|are|was|were)\\b)",  # what follows "effusion, which was large, has" is the effusion's
     "whereas",
     "while",
@@ -252,7 +255,7 @@ BREAKS: tuple[str, ...] = (
 """Words that end the reach of what stands before them."""
 
 VALUES_ABSENT: tuple[str, ...] = (
-    f"no|none|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero",
+    f"no|none|nothing|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero|false",
     "normal|unremarkable|clear|denied|gone|resolved|cleared|removed|excluded|ruled out|disappeared|n(?! ?/)",
 )
 """What stands first after "finding:" where there is none."""

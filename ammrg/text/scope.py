@@ -25,7 +25,7 @@ _RESOLVED = re.compile(_AS_ADJECTIVE + pattern(cues.RESOLVED_NAMES).pattern)
 _REMOVED = re.compile(_AS_ADJECTIVE + pattern(cues.REMOVED_NAMES).pattern)
 _REMOVAL, _POST_REMOVAL = pattern(cues.REMOVALS), pattern(cues.POST_REMOVALS)
 _POST_NEGATION = pattern(cues.POST_NEGATIONS)
-_SIGN = re.compile(r"^(?: \w+)? ?(?:\( ?[-–—−] ?\)|-ve\b)")
+_SIGN = re.compile(r"^(?: \w+)? ?(?:[(\[] ?[-–—−] ?[)\]]|-ve\b)")
 """Effusion (-)."""
 _EITHER_SIGN = re.compile(r"^(?: \w+)? ?(?:\( ?(?:\+ ?/ ?-|±|\?) ?\)|±)")
 _NOT_WHOLLY = re.compile(rf"{pattern(cues.NOT_WHOLLY).pattern}(?: \w+)? ?$")

@@ -8,7 +8,7 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\
     map(ord, "\u2010\u2011"), "-"
 )
 """Soft hyphens, zero-width characters and marks of direction; the two hyphens that look like one are one."""
-_HEADING = re.compile(r"^\W*(?:findings|impression|report|conclusion)\s*:", re.IGNORECASE)
+_HEADING = re.compile(r"\b(?:findings|impression|report|conclusion)\s*:", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+|\d\d")
 _MASKED = re.compile(r"x{2,}", re.IGNORECASE)
 """XXXX: a word that was taken out."""
@@ -18,7 +18,8 @@ PLACEHOLDERS = frozenset(
         *("nan", "nat", "none", "null", "nil", "na", "n a", "undefined", "missing", "blank", "empty"),
         *("not available", "not applicable", "unavailable", "not reported", "not dictated", "none available"),
         *("no report", "no text", "no report available", "no text available", "report not available"),
-        "no dictation",
+        *("no dictation", "pending", "report pending", "report to follow", "withheld", "tbd", "n d"),
+        *("see above", "see below"),
     }
 )
 """What tables and programs write where there is no text; in lower case, marks as one space."""
@@ -31,12 +32,16 @@ def visible(text: str) -> str:
 
 def says_nothing(text: str) -> bool:
     """Whether a text holds no word of a report: empty, marks or single digits alone, masks of de-identification alone
-    (``XXXX``, ``___``), or a placeholder such as ``nan``, ``None``, ``N/A`` and ``No report.``, with or without a
-    heading."""
-    words = _HEADING.sub(" ", visible(text))
-    if all(_MASKED.fullmatch(word) for word in _WORD.findall(words)):
+    (``XXXX``, ``___``), or a placeholder such as ``nan``, ``None``, ``N/A`` and ``No report.``; under headings, where
+    that holds of each."""
+    return all(map(_is_empty, _HEADING.split(visible(text))))
+
+
+def _is_empty(section: str) -> bool:
+    if all(_MASKED.fullmatch(word) for word in _WORD.findall(section)):
         return True
-    return _MARKS.sub(" ", words).strip().lower() in PLACEHOLDERS
+    words = _MARKS.sub(" ", section).strip().lower()
+    return words in PLACEHOLDERS or all(word in PLACEHOLDERS for word in words.split())
 
 
 def said(text: str) -> str:

@@ -75,6 +75,18 @@ def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
         ("An effusion seen from the side, not found from the front.", "Pleural Effusion", 1),
         ("No consolidation is seen to suggest pneumonia.", "Pneumonia", 0),
         ("Pneumothorax is not seen, nor is an effusion.", "Pleural Effusion", 0),
+        ("Effusion and consolidation are both absent.", "Consolidation", 0),
+        ("Edema is now absent.", "Edema", 0),
+        ("An effusion is nearly absent.", "Pleural Effusion", 1),
+        ("Absent pneumothorax or effusion.", "Pleural Effusion", 0),
+        ("The lungs are free from edema or consolidation.", "Edema", 0),
+        ("I doubt there is an effusion.", "Pleural Effusion", -1),
+        ("It is doubtful that there is an effusion.", "Pleural Effusion", -1),
+        ("Pneumonia is not favored.", "Pneumonia", -1),
+        ("Low likelihood of pneumonia.", "Pneumonia", -1),
+        ("Pneumothorax: False", "Pneumothorax", 0),
+        ("Edema [-].", "Edema", 0),
+        ("The right chest port is unchanged.", "Support Devices", 1),
         ("Nothing suggests effusion.", "Pleural Effusion", 0),
         ("Neither lung shows edema.", "Edema", 0),
         ("No post-operative pneumothorax.", "Pneumothorax", 0),
@@ -210,3 +222,7 @@ def test_agreement_with_the_chexpert_labeler_on_held_out_studies() -> None:
     assert alike["micro 14"][2] > 0.93
     assert alike["micro 13"][2] > 0.91
     assert not {name: row for name, row in alike.items() if row[3] >= 20 and row[2] < 0.80}
+
+
+def test_a_report_is_no_port() -> None:
+    assert label("The report is normal.")[FINDINGS.index("Support Devices")] != 1

@@ -30,7 +30,17 @@ NOTHING = (
 )
 
 
-@pytest.mark.parametrize("text", NOTHING)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *NOTHING,
+        "FINDINGS: IMPRESSION:",
+        "FINDINGS: None. IMPRESSION: N/A",
+        "nan nan",
+        "Report pending.",
+        "See below",
+    ],
+)
 def test_what_says_nothing_is_empty_and_unlabelled(text: str) -> None:
     assert says_nothing(text)
     assert said(text) == spoken(text) == ""
@@ -39,7 +49,16 @@ def test_what_says_nothing_is_empty_and_unlabelled(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Normal.", "No effusion.", "None of the ribs is broken.", "Nan. Heart large.", "OK", "FINDINGS: Clear.", "正常"],
+    [
+        "Normal.",
+        "No effusion.",
+        "None of the ribs is broken.",
+        "Nan. Heart large.",
+        "OK",
+        "FINDINGS: Clear.",
+        "FINDINGS: None. IMPRESSION: Edema.",
+        "正常",
+    ],
 )
 def test_what_says_little_says_something(text: str) -> None:
     assert not says_nothing(text)
