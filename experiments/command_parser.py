@@ -39,7 +39,7 @@ def no_such_option(word: str, known: Iterable[str]) -> str:
     name, options = word.partition("=")[0], sorted(set(known))
     begun = [option for option in options if option.startswith(name) and name.strip("-")]
     near = list(dict.fromkeys([*begun, *difflib.get_close_matches(name, options, SHOWN)]))[:SHOWN]
-    return f"{name}: no such option" + (f"; the nearest are {', '.join(near)}" if near else "")
+    return f"{name}: no such option" + (f"; the nearest: {', '.join(near)}" if near else "")
 
 
 def unknown_option(module: str, words: Sequence[str]) -> str | None:

@@ -135,7 +135,7 @@ class Words:
                 continue
             place = f"{where}: " if where else "--"
             told, near = self._told(name), [self._told(each) for each in self._nearest(name)]
-            cure = f"the nearest are {', '.join(near)}" if near else "none is like it"
+            cure = f"the nearest: {', '.join(near)}" if near else "none is like it"
             raise SettingsError(f"{place}{told}: no such setting; {cure}{self._lists(name)}")
 
     def _lists(self, name: str) -> str:

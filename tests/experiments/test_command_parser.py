@@ -42,7 +42,7 @@ def test_a_cut_option_is_refused_and_the_whole_one_named(
 ) -> None:
     assert status(argv) == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(rf"error: --\w+: no such option(; the nearest are .*{near}.*)? \(.* --help lists all\)\n", said)
+    assert re.fullmatch(rf"error: --\w+: no such option(; the nearest: .*{near}.*)? \(.* --help lists all\)\n", said)
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in HAND_ON])

@@ -30,7 +30,7 @@ S1, S2 = words("stage1", "nano"), words("stage2", "small")
             [*S2, "--model.network.hopfield.bata=8"],
             r"--model\.network\.hopfield\.bata: .*model\.network\.hopfield\.beta",
         ),
-        ([*S2, "--model.beta=8"], r"--model\.beta: no such setting; the nearest are model\.network\.hopfield\.beta"),
+        ([*S2, "--model.beta=8"], r"--model\.beta: no such setting; the nearest: model\.network\.hopfield\.beta"),
         ([*S2, "--model.lora.rnk=8"], r"--model\.lora\.rnk: .*model\.lora\.rank"),
         ([*S1, "--trainer.max_ep=2"], r"--trainer\.max_ep: .*trainer\.max_epochs"),
         ([*S1, "--max_epochs=2"], r"--max_epochs: .*trainer\.max_epochs"),
