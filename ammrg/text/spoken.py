@@ -19,7 +19,6 @@ PLACEHOLDERS = frozenset(
         *("not available", "not applicable", "unavailable", "not reported", "not dictated", "none available"),
         *("no report", "no text", "no report available", "no text available", "report not available"),
         *("no dictation", "pending", "report pending", "report to follow", "withheld", "tbd", "n d"),
-        *("see above", "see below"),
     }
 )
 """What tables and programs write where there is no text; in lower case, marks as one space."""

@@ -38,7 +38,6 @@ NOTHING = (
         "FINDINGS: None. IMPRESSION: N/A",
         "nan nan",
         "Report pending.",
-        "See below",
     ],
 )
 def test_what_says_nothing_is_empty_and_unlabelled(text: str) -> None:
