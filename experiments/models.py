@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ammrg.atomic import as_new_files
+from ammrg.atomic import as_new_files, partial_folder
 from ammrg.errors import DataError, SettingsError
 from experiments.command_parser import CommandParser
 from experiments.manifest import write_json
@@ -91,18 +91,12 @@ PACKAGES = (
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that takes its place when all went well: never half a model."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with partial_folder(folder) as partial:
         yield partial
         as_new_files(partial.rglob("*"))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 # The phantom's language model ----------------------------------------------------------------------------------

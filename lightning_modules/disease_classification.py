@@ -40,7 +40,7 @@ from ammrg.thresholds import is_predicted
 from ammrg.types import StudyBatch
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.ranges import check_ranges
-from lightning_modules.setting_groups import primitives, read_groups
+from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
 from lightning_modules.stage1_start import Start, check_unseen, fitting, read_start
 from lightning_modules.step_mean import StepMeans
@@ -131,8 +131,7 @@ class DiseaseClassification(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        groups = read_groups(DiseaseClassification, self.hparams)
-        self.hparams.update({name: primitives(group) for name, group in groups.items()})  # for checkpoints
+        self.hparams.update(groups_as_primitives(DiseaseClassification, self.hparams))
         check_ranges(self.hparams, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
         self.scores: dict[str, dict[str, Any]] = {}
         self.means = StepMeans(self)
@@ -314,17 +313,18 @@ class DiseaseClassification(LightningModule):
         """Mean loss over known labels, this batch's share of the optimizer step's; stops, with the ids of the batch,
         where it is not finite."""
         self.means.begin(batch, index, self.terms)
+        counts = self.terms(batch)
         seen = self.classifier(batch.images)
         self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
-        loss = self._share("train/loss", self._loss(logits, batch), batch)
+        loss = self._share("train/loss", self._loss(logits, batch), counts, batch)
         if self.token_bias is not None:
             evidence = token_evidence(seen.tokens.float(), self.classifier.finding_weights, self.token_bias)
             token_loss = self._loss(self._study_logits(evidence, batch), batch)
-            loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, batch)
+            loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, counts, batch)
         if self.terms_head is not None:
             terms_loss = self._terms_loss(seen.raw_tokens, batch)
-            loss = loss + self.hparams["report_terms"] * self._share("train/terms_loss", terms_loss, batch)
+            loss = loss + self.hparams["report_terms"] * self._share("train/terms_loss", terms_loss, counts, batch)
         if not loss.isfinite():
             self._stop(batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
@@ -335,9 +335,9 @@ class DiseaseClassification(LightningModule):
         known = float(self._known(batch))
         return {"train/loss": known, "train/token_loss": known, "train/terms_loss": len(batch.study_of_view)}
 
-    def _share(self, name: str, loss: Tensor, batch: StudyBatch) -> Tensor:
-        """A batch's mean as its part of the whole step's, which is logged."""
-        total = loss * self.terms(batch)[name]
+    def _share(self, name: str, loss: Tensor, counts: dict[str, float], batch: StudyBatch) -> Tensor:
+        """A batch's mean over ``counts[name]`` terms as its part of the whole step's, which is logged."""
+        total = loss * counts[name]
         self.means.log(name, total, batch, prog_bar=name == "train/loss")
         return self.means.share(name, total)
 

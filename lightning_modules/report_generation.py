@@ -38,7 +38,7 @@ from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.report_settings import check_settings, frozen_parts
-from lightning_modules.setting_groups import primitives, read_groups
+from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import Stage1, load_stage1
 from lightning_modules.step_mean import StepMeans
 
@@ -150,8 +150,7 @@ class ReportGeneration(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        groups = read_groups(ReportGeneration, self.hparams)
-        self.hparams.update({name: primitives(group) for name, group in groups.items()})  # for checkpoints
+        self.hparams.update(groups_as_primitives(ReportGeneration, self.hparams))
         check_settings(self.hparams)
         self.frozen = frozen_parts(self.hparams)
         self.unfreeze_at: dict[str, int] = self.hparams["unfreeze_at"] or {}

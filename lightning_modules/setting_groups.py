@@ -54,8 +54,8 @@ def primitives(group: Any) -> Any:
     return {name: primitives(value) for name, value in values.items() if value is not None}
 
 
-def read_groups(made: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The groups among the arguments of a module, as dataclasses or None.
+def groups_as_primitives(made: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups among the arguments of a module as checkpoints keep them, looked through first.
 
     Args:
         made: its class.
@@ -64,4 +64,5 @@ def read_groups(made: Callable[..., Any], settings: Mapping[str, Any]) -> dict[s
     Raises:
         SettingsError: see :func:`as_group`.
     """
-    return {name: as_group(kind, settings.get(name), f"model.{name}") for name, kind in groups_of(made).items()}
+    kinds = groups_of(made).items()
+    return {name: primitives(as_group(kind, settings.get(name), f"model.{name}")) for name, kind in kinds}

@@ -379,20 +379,19 @@ class LanguageModel(nn.Module):
             for least, most in sorted(set(limits)):
                 alike = [place for place, own in enumerate(limits) if own == (least, most)]
                 own_seeds = None if drawn is None else [drawn[place] for place in alike]
-                settings = decoding | ({"min_new_tokens": least} if least else {})
-                written = self._write([rows[place] for place in alike], most, own_seeds, settings)
+                written = self._write([rows[place] for place in alike], least, most, own_seeds, decoding)
                 for place, text in zip(alike, written, strict=True):
                     texts[place] = text
         return texts
 
     def _write(
-        self, rows: Sequence[Tensor], most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
+        self, rows: Sequence[Tensor], least: int, most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
     ) -> list[str]:
-        """One text of at most ``most`` tokens after each prompt ``[p_i d]``; drawn where there are seeds."""
+        """One text of ``least`` to ``most`` tokens after each prompt ``[p_i d]``; drawn where there are seeds."""
         longest = max(len(row) for row in rows)
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
-        settings = dict(decoding)
+        settings = {**decoding, **({"min_new_tokens": least} if least else {})}
         processors = repetition_penalty(settings)
         if seeds is not None:
             processors += seeded_sampling(seeds, settings)

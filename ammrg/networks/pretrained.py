@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ammrg.atomic import as_new_files
+from ammrg.atomic import as_new_files, partial_folder
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
@@ -100,11 +100,7 @@ def save(
     folder = Path(folder)
     check_place(folder)
     network, language_model = model.network, model.network.language_model
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
+    with partial_folder(folder) as partial:
         trained = {key: tensor for key, tensor in network.trained_state_dict().items() if not _is_stage1(key)}
         _write_tensors(partial / MODEL, trained)
         _write_tensors(partial / CLASSIFIER, network.classifier.state_dict())
@@ -144,8 +140,6 @@ def save(
             if folder.exists():
                 folder.rmdir()
             os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -32,18 +32,10 @@ from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.setting_groups import as_group, groups_of, primitives
 from tests.quiet_trainer import quiet_trainer
+from tests.tiny_encoder import ENCODER
 
 NANO: dict[str, Any] = {
-    "encoder": {
-        "config": {
-            "model_type": "resnet",
-            "num_channels": 1,
-            "embedding_size": 8,
-            "hidden_sizes": [8, 16],
-            "depths": [1, 1],
-            "layer_type": "basic",
-        }
-    },
+    "encoder": ENCODER,
     "qformer": {"width": 32, "layers": 1, "heads": 2, "cross_attention_every": 1},
 }
 ELSEWHERE = {"exclude_self", "instruction", "max_report_tokens", "freeze"}
