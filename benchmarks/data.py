@@ -38,6 +38,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.imaging.reading import read_film, shrink
 from ammrg.types import Study, View
@@ -45,7 +46,6 @@ from datamodules.phantom import PhantomDataModule
 from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
-from experiments.command_parser import CommandParser
 
 FILM, QUICK_FILM, QUALITY = (2500, 3000), (750, 900), 95
 """Width and height in pixels, and the JPEG quality."""

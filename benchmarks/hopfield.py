@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from ammrg.commands.parser import CommandParser
 from ammrg.networks.hopfield import HopfieldRetrieval
 from benchmarks.agreement import check_gaps, gap
-from experiments.command_parser import CommandParser
 
 WIDTH, STATES, HEADS, ASSOCIATION, BETA = 768, 14, 6, 1024, 4.0
 TARGET_N, TARGET_BATCH = 7014, 16

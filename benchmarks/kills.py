@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from experiments.command_parser import CommandParser
+from ammrg.commands.parser import CommandParser
 
 ROOT = Path(__file__).parent.parent
 RUN = Path("out") / "phantom" / "default"

@@ -24,10 +24,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ammrg.commands.parser import CommandParser
 from ammrg.errors import DataError
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.text.labeler import label, sentence_mentions
-from experiments.command_parser import CommandParser
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", "../shared/data/iu_xray"))
 PARTS = ("train", "val", "test", "csv_only", "held_out")

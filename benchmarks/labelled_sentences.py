@@ -21,10 +21,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from ammrg.commands.parser import CommandParser
 from ammrg.errors import DataError
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, POSITIVE, UNCERTAIN
 from ammrg.text.labeler import label
-from experiments.command_parser import CommandParser
 
 SENTENCES = Path(__file__).with_name("labelled_sentences.csv")
 COLUMNS = {"present": POSITIVE, "absent": NEGATIVE, "uncertain": UNCERTAIN}

@@ -37,13 +37,13 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS
 from ammrg.maps import shows_place
 from ammrg.memory.regions import Region
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.mining import mine_regions
 from benchmarks.agreement import check_gaps, gap
-from experiments.command_parser import CommandParser
 
 SIDE, PATCH, STRONGEST = 224, 16, 6
 PUBLISHED, ANY = 0.75, 1e-6

@@ -22,11 +22,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
 from ammrg.findings import NEGATIVE, POSITIVE, UNCERTAIN
 from ammrg.text.labeler import Mention, labels_of, mentions, names_abnormality
 from benchmarks.labeler import RAW, agreement, read
-from experiments.command_parser import CommandParser
 
 SCRIPT = Path(__file__).with_name("_negation_script.py")
 LABELS = {"affirmed": POSITIVE, "negated": NEGATIVE, "uncertain": UNCERTAIN}

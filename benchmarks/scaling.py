@@ -31,13 +31,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 from transformers import LlamaConfig, Qwen2Config, Qwen2ForCausalLM
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import linear_layers
 from ammrg.networks.report_generator import VisualStream
 from benchmarks.mining import SWINS
-from experiments.command_parser import CommandParser
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 SIDE, BATCH = 224, 32

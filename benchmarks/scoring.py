@@ -30,15 +30,15 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import precision_recall_fscore_support
 
+from ammrg.commands.parser import CommandParser
+from ammrg.evaluation.predictions import Line, System
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import bootstrap, clinical, language
 from ammrg.metrics.protocols import protocol
 from ammrg.text.labelers import rule_based
 from benchmarks.agreement import check_gaps
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments.command_parser import CommandParser
-from experiments.predictions import Line, System
-from experiments.scoring import score_systems
 
 STUDIES, RESAMPLES = 3858, 1000
 WORDS = 60

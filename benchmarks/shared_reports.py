@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.memory.owners import Exclude, OwnerIndex
 from ammrg.networks.hopfield import HopfieldRetrieval
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments.command_parser import CommandParser
 
 WIDTH, NOISE, BATCH = 32, 0.5, 50
 RULES: tuple[Exclude, ...] = ("patient", "shared")

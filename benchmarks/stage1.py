@@ -32,6 +32,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.metrics.classification import auroc, interval, patient_weights
 from ammrg.networks.disease_classifier import log_odds, study_logits
@@ -41,7 +42,6 @@ from ammrg.types import StudyBatch
 from datamodules.loading import StudySampler
 from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
-from experiments.command_parser import CommandParser
 from lightning_modules.stage1_checkpoint import load_stage1
 
 SIDE, WIDTH, BATCH = 224, 256, 32

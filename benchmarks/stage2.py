@@ -47,6 +47,7 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor, nn
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.networks.disease_classifier import DiseaseClassifier
@@ -60,8 +61,7 @@ from benchmarks.hopfield import peer_layer, resident_mib
 from benchmarks.mining import draw_films
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments.command_parser import CommandParser
-from experiments.models import train_tokenizer
+from experiments.language_models.phantom import train_tokenizer
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 REGIONS, REPORTS, REPORT_WIDTH = 7014, 6000, 768

@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
 from ammrg.memory.candidates import Candidates, ExactSearch, FaissSearch
 from ammrg.networks.association import PatternNorm, Recalled, Stored, recall, scores
 from ammrg.networks.two_step import recall_among
 from benchmarks.hopfield import resident_mib
-from experiments.command_parser import CommandParser
 
 STUDIES, STATES, HEADS, TOP = 4, 14, 6, 10
 APPEARANCES, DIRECTIONS = 5_000, 64

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ammrg.commands.parser import CommandParser
 from ammrg.errors import AMMRGError, CheckpointError, DataError, ReadError
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import eval_transform
 from benchmarks._odd_pictures import KINDS
 from datamodules.studies import StudyDataModule
-from experiments.command_parser import CommandParser
 from lightning_modules.stage1_checkpoint import Stage1, read_checkpoint, stage1_of
 
 DRAWN = 40

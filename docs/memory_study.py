@@ -21,11 +21,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ammrg.commands.parser import CommandParser
 from ammrg.findings import FINDINGS
 from ammrg.memory import bank as banks
 from ammrg.memory.held_out import Unchecked
 from ammrg.networks.hopfield import HopfieldRetrieval
-from experiments.command_parser import CommandParser
 
 BETAS = tuple(float(value) for value in torch.logspace(-2, 1, 19))
 STEPS = (0, 1, 2, 5)
@@ -201,7 +201,7 @@ def sparse_forms(memory: Memory) -> dict[str, dict[str, Any]]:
 def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
     """Of each memory and head: beta, how far scores spread over the patterns, and how many patterns a query leans on
     (median of exp(entropy)), over the first 64 test studies."""
-    from experiments.memory_measures import open_run
+    from experiments.memories.measures import open_run
 
     model, datamodule = open_run(run)
     network = model.network

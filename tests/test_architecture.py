@@ -32,6 +32,11 @@ GROUND_UP = (
     "imaging",
     "memory",
     "networks",
+    "data_sets",
+    "missing_file",
+    "inference",
+    "evaluation",
+    "commands",
 )
 
 

@@ -24,19 +24,20 @@ from ammrg.errors import CheckpointError, MemoryBankError
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
+from ammrg.inference import pretrained
 from ammrg.memory import bank as banks
 from ammrg.memory.bank import BankEdit
-from ammrg.networks import pretrained
 from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
 from datamodules.prepared import PreparedFolder
 from datamodules.sources.phantom import draw_study
-from experiments.__main__ import STOPPED, main
-from experiments.ablate import told
-from experiments.export import checked_split
-from experiments.finished_run import held_out_of, open_model
-from experiments.run_lock import locked
-from experiments.stage1_data import data_of_stage1
+from ammrg.commands.exit_status import STOPPED
+from experiments.__main__ import main
+from experiments.launching.ablation import told
+from experiments.runs.export import checked_split
+from experiments.runs.finished_run import held_out_of, open_model
+from experiments.runs.lock import locked
+from experiments.runs.stage1_data import data_of_stage1
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import load_stage1
@@ -203,7 +204,7 @@ def test_queries_of_other_heads(
         yield
         ends.append(head)
 
-    monkeypatch.setattr("experiments.cli.ended", spied)
+    monkeypatch.setattr("experiments.training.cli.ended", spied)
     other = Run(run.root, head)
     assert other.fit_stage1(f"--model.head={head}", "--trainer.max_epochs=1") == 0
     assert ends == [head]  # with its command, not with the process

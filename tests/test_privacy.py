@@ -18,7 +18,7 @@ from datamodules.shards import write_shards
 from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
-from experiments.wandb_run import NumbersOnly, ended, sent_config, stable_id, wandb_logger
+from experiments.runs.wandb_run import NumbersOnly, ended, sent_config, stable_id, wandb_logger
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "experiments" / "configs"
@@ -144,7 +144,7 @@ def test_a_run_ends_with_its_command(tmp_path: Path) -> None:
     told = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from experiments.wandb_run import ended, wandb_logger\n"
+        "from experiments.runs.wandb_run import ended, wandb_logger\n"
         "for name in ('first', 'second'):\n"
         "    logger = wandb_logger(Path(sys.argv[1]) / name, 'offline', restricted=False)\n"
         "    with ended(logger):\n"

@@ -18,7 +18,7 @@ import torch
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
 from experiments.__main__ import main
-from experiments.submit import seconds_of, seeds_of
+from experiments.launching.slurm import seconds_of, seeds_of
 
 ROOT = Path(__file__).parent.parent
 DAEMONS = ("munged", "slurmctld", "slurmd")

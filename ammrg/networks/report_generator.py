@@ -605,8 +605,8 @@ class ReportGenerator(nn.Module):
     def from_pretrained(
         cls, folder: str | Path, *, revision: str | None = None, device: str | None = None
     ) -> ReportGenerator:
-        """The network of an exported folder, ready to write; see :func:`ammrg.networks.pretrained.load`."""
-        from ammrg.networks.pretrained import load
+        """The network of an exported folder, ready to write; see :func:`ammrg.inference.pretrained.load`."""
+        from ammrg.inference.pretrained import load
 
         return load(folder, revision=revision, device=device).network
 

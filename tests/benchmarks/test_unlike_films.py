@@ -18,7 +18,7 @@ from benchmarks import unlike_films
 from benchmarks._odd_pictures import KINDS
 from callbacks.provenance import Provenance
 from datamodules.phantom import PhantomDataModule
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1
 from tests.quiet_trainer import quiet_trainer

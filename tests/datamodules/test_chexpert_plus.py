@@ -21,7 +21,7 @@ from datamodules.sources import chexpert_plus, read_source
 from datamodules.sources.chexpert_plus_files import VAL_SHARE
 from datamodules.sources.phantom import generate, layouts
 from datamodules.sources.splits import hash_split
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 
 TABLE = "df_chexpert_plus_240401.csv"
 LINES = "chexbert_labels/findings_fixed.json"

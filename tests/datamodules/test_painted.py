@@ -24,7 +24,7 @@ from datamodules.sources.phantom.painting import PAINTED, UNLIKE, VISIBLE, Plan,
 from datamodules.sources.phantom.registration import ANATOMIES, Fit, fit_anatomy, fitted_anatomy
 from datamodules.sources.phantom.signs import Sign
 from datamodules.sources.phantom.widening import BORDERS, Move, move
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 
 DEVICES = FINDINGS.index("Support Devices")
 

@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules import pictures
 from datamodules.pictures import augmentation_sheet, contact_sheet, findings_chart
 from datamodules.prepared import read_card
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 
 ROOT = Path(__file__).parents[2]
 

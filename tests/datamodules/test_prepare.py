@@ -13,7 +13,7 @@ from ammrg.text.cleaning import clean
 from datamodules.prepared import load_split, read_card
 from datamodules.sources import iu_xray
 from experiments.__main__ import main
-from experiments.prepare import alone, prepare
+from experiments.data.preparation import alone, prepare
 
 ANNOTATED = {"train": (1, 2, 3, 4), "val": (5, 6), "test": (7, 8)}
 

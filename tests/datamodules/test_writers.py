@@ -12,7 +12,7 @@ from ammrg.errors import DataError, SettingsError
 from datamodules.prepared import load_split
 from datamodules.sources import r2gen
 from datamodules.sources.writers import rexrank_fields, write_annotation, write_films, write_rexrank
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 
 SPLITS = ("train", "val", "test")
 

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from ammrg.errors import SettingsError
-from experiments import __main__ as command
-from experiments.ablate import Variant, main, numbers, read_ablation, told
+from experiments.__main__ import main
+from experiments.commands.ablate import main
+from experiments.launching.ablation import Variant, numbers, read_ablation, told
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "configs" / "ablations"
 
@@ -129,12 +130,12 @@ def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
 def test_the_shipped_ablation_of_stage_1_at_nano_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     data = str(tmp_path / "data")
-    assert command.main(["prepare", "--dataset", "phantom", "--out", data, "--studies", "train=64,val=16,test=16"]) == 0
+    assert main(["prepare", "--dataset", "phantom", "--out", data, "--studies", "train=64,val=16,test=16"]) == 0
     words = ["ablate", str(SHIPPED / "stage1.yaml"), "--dataset", "phantom", "--data", data, "--model", "nano"]
     out = tmp_path / "out"
     # squares of two cells: none of an untrained map reaches the published mean
     words += ["--out", str(out), "--trainer.max_epochs=6", "--model.lr=3e-3"]
-    assert command.main(words) in (0, 1)
+    assert main(words) in (0, 1)
     rows = json.loads((out / "ablation.json").read_text())
     assert set(rows) == {variant.name for variant in read_ablation(SHIPPED / "stage1.yaml").variants}
     for name, row in rows.items():

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from experiments.__main__ import COMMANDS, HAND_ON, main
-from experiments.command_parser import CommandParser, unknown_option
+from ammrg.commands.parser import CommandParser, unknown_option
+from experiments.__main__ import COMMANDS, HAND_ON, main, module_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,8 +60,8 @@ def test_the_source_holds_every_option_of_the_parser(command: str, monkeypatch: 
     parsers = [*made, *made[0]._below()]
     options = [option for parser in parsers for option in parser._option_string_actions if option.startswith("--")]
     assert len(options) > 1
-    assert unknown_option(COMMANDS[command][0], options) is None
-    assert "--never: no such option" in str(unknown_option(COMMANDS[command][0], [*options, "--never=3"]))
+    assert unknown_option(module_of(command), options) is None
+    assert "--never: no such option" in str(unknown_option(module_of(command), [*options, "--never=3"]))
 
 
 def test_nothing_heavy_is_loaded_for_a_cut_option() -> None:
@@ -79,7 +79,7 @@ def test_an_ablation_hands_on_what_it_does_not_know_but_cuts_nothing_short() -> 
 
 
 def test_no_command_has_a_parser_of_another_kind() -> None:
-    files = [path for room in ("experiments", "benchmarks", "docs") for path in (ROOT / room).rglob("*.py")]
+    files = [path for room in ("ammrg", "experiments", "benchmarks", "docs") for path in (ROOT / room).rglob("*.py")]
     made = [path.name for path in files if "argparse.ArgumentParser(" in path.read_text().replace("CommandParser", "")]
-    assert made in ([], ["command_parser.py"])
+    assert made in ([], ["parser.py"])
     assert sum("CommandParser(" in path.read_text() for path in files) > 20

@@ -10,7 +10,7 @@ from PIL import Image
 
 from datamodules.sources.phantom import generate, layouts
 from experiments.__main__ import main
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 
 
 @pytest.fixture(scope="module")

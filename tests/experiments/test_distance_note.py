@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from experiments.data_sets import trained_on
-from experiments.distance_note import distance_note
+from ammrg.data_sets import trained_on
+from ammrg.inference.distance_note import distance_note
 
 
 def model(*distances: float) -> Any:

@@ -19,8 +19,8 @@ from ammrg.memory.bank import BankMeta, MemoryBank, load, save
 from ammrg.memory.editing import withdraw
 from ammrg.metrics.associations import AssociationScores
 from datamodules.prepared import PreparedFolder
-from experiments import memory_withdrawal
 from experiments.__main__ import main
+from experiments.memories import withdrawal as memory_withdrawal
 from tests.unchecked import UNCHECKED
 
 WIDTH = 8
@@ -480,7 +480,7 @@ def test_associations_of_no_region_are_refused_before_any_work(top: str, capsys:
 
 
 def test_associations_fit_a_terminal_of_80_columns() -> None:
-    from experiments.memory_measures import association_table
+    from experiments.memories.measures import association_table
 
     scores = AssociationScores(top=0.5, top_k=0.4, weight=0.3, chance=0.1, on_regions=1.0, queries=1000)
     console = Console(width=80, file=io.StringIO(), record=True)

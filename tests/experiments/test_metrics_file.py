@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from experiments.metrics_file import ContinuedCSVLogger
+from experiments.runs.metrics_file import ContinuedCSVLogger
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

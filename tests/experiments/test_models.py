@@ -17,7 +17,7 @@ from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments import models
+from experiments.language_models import phantom as models
 
 REPORT = "There is a small left pleural effusion. The heart is enlarged. No pneumothorax."
 

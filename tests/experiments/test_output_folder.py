@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ammrg.errors import SettingsError
-from experiments import output_folder
-from experiments.output_folder import check_output_folder
+from experiments.runs import output_folder
+from experiments.runs.output_folder import check_output_folder
 
 
 def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ammrg.errors import ScoringError
-from experiments.outside_metrics import per_study
+from ammrg.evaluation.outside_metrics import per_study
 
 
 def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:

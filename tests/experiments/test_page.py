@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ammrg.evaluation.page.writing import NO_FILMS, Films, cases, marked_pair, page_data, render, write_page
+from ammrg.evaluation.predictions import Line, System
+from ammrg.evaluation.scoring import score_systems
 from ammrg.findings import FINDINGS
-from experiments.page.films import films_of_run
-from experiments.page.writing import NO_FILMS, Films, cases, marked_pair, page_data, render, write_page
-from experiments.predictions import Line, System
-from experiments.scoring import score_systems
+from experiments.runs.page_films import films_of_run
 
 ATTACK = "</script><script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\"> <b>No edema.</b>"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=="

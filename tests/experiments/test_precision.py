@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments import precision
-from experiments.precision import usable_precision
+from experiments.runs import precision
+from experiments.runs.precision import usable_precision
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ammrg.errors import ScoringError
-from experiments.predictions import Line, read_lines, read_references, read_systems, read_train_texts
+from ammrg.evaluation.predictions import Line, read_lines, read_references, read_systems, read_train_texts
 
 
 def rows(count: int = 3) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from ammrg.types import Box
 from datamodules.prepared import load_split, read_card
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
-from experiments.prepare import prepare, split_sizes
+from experiments.commands.prepare import split_sizes
+from experiments.data.preparation import prepare
 
 STUDIES = "train=8,val=4,test=4"
 

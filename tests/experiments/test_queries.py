@@ -9,8 +9,8 @@ import pytest
 
 from ammrg.errors import CheckpointError
 from ammrg.findings import FINDINGS
-from experiments.queries import show
-from experiments.stage1_data import kept_setting
+from experiments.runs.query_swaps import show
+from experiments.runs.stage1_data import kept_setting
 
 
 def found(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import yaml
 
 from ammrg.errors import SettingsError
 from experiments.__main__ import main
-from experiments.run_settings import differences, keep
+from experiments.runs.settings import differences, keep
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 SETTINGS = {

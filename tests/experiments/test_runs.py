@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from experiments.__main__ import main
-from experiments.energy import kilowatt_hours
-from experiments.manifest import begin_session, write_manifest
+from experiments.runs.energy import kilowatt_hours
+from experiments.runs.manifest import begin_session, write_manifest
 
 
 def make(out: Path, name: str, lr: float, seconds: float | None) -> None:

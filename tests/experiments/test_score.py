@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ammrg.commands.score import main
 from ammrg.errors import CheckpointError, ScoringError
+from ammrg.evaluation.predictions import read_lines, read_systems
+from ammrg.evaluation.scored_file import score
+from ammrg.evaluation.scoring import Extra, score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
-from experiments.models import train_tokenizer
-from experiments.predictions import read_lines, read_systems
-from experiments.score import main, score
-from experiments.scoring import Extra, score_systems
+from experiments.language_models.phantom import train_tokenizer
 
 SENTENCES = (
     "There is a small left pleural effusion.",
@@ -345,7 +346,7 @@ def test_train_texts_give_r2gen_its_vocabulary(run: Path, tmp_path: Path) -> Non
 
 def test_scoring_starts_without_lightning_and_wandb() -> None:
     code = (
-        "import sys, experiments.score; "
+        "import sys, ammrg.commands.score; "
         "print([name for name in ('lightning', 'wandb', 'transformers', 'pandas') if name in sys.modules])"
     )
     root = Path(__file__).parents[2]

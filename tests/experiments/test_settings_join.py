@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from experiments.__main__ import main
-from experiments.settings_parser import join
+from experiments.training.settings_parser import join
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 

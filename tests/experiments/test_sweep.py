@@ -13,8 +13,9 @@ import yaml
 
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
-from experiments.__main__ import STOPPED, main
-from experiments.sweep import ARGUMENTS, drawn, expand, read_sweep
+from ammrg.commands.exit_status import STOPPED
+from experiments.__main__ import main
+from experiments.launching.sweep import ARGUMENTS, drawn, expand, read_sweep
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "experiments" / "configs"
@@ -105,14 +106,11 @@ def test_an_agent_s_trial_gets_null_too(tmp_path: Path, monkeypatch: pytest.Monk
     ran: list[list[str]] = []
 
     def trial(argv: list[str]) -> int:
-        if argv[0] == "sweep":
-            return given(argv)
         ran.append(argv)
         return 1
 
-    given = main
-    monkeypatch.setattr("experiments.__main__.main", trial)
-    assert given(["sweep", str(path), "--out", str(tmp_path / "out"), "--trial", "fit", "-c", "x.yaml", filled]) == 1
+    monkeypatch.setattr("experiments.training.start.start", trial)
+    assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--trial", "fit", "-c", "x.yaml", filled]) == 1
     assert ran[0][:3] == ["fit", "-c", "x.yaml"]
     assert ran[0][-3:] == ["--model.lora=null", "--model.lr=1e-05", "--model.exclude_self=study"]
 
@@ -149,22 +147,19 @@ def test_a_sweep_stops_with_its_trial_and_shows_the_best_first(
 
     def trial(argv: list[str]) -> int:
         """Its loss is its rate."""
-        if argv[0] == "sweep":
-            return given(argv)
         folder = Path(next(word for word in argv if "default_root_dir" in word).partition("=")[2])
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps({"best": {"loss": float(argv[-1].partition("=")[2])}}))
         return 0
 
-    given = main
-    monkeypatch.setattr("experiments.__main__.main", trial)
-    assert given(words) == 0
+    monkeypatch.setattr("experiments.training.start.start", trial)
+    assert main(words) == 0
     shown = capsys.readouterr().out
     assert shown.index("trial1 ") < shown.index("trial2 ") < shown.rindex("trial0 ")
-    monkeypatch.setattr("experiments.__main__.main", lambda argv: STOPPED)
-    assert given(words) == STOPPED
+    monkeypatch.setattr("experiments.training.start.start", lambda argv: STOPPED)
+    assert main(words) == STOPPED
     assert "trial 2 of 3" not in capsys.readouterr().out
-    assert given([*words[:4], "--count=0", *words[4:]]) == 1
+    assert main([*words[:4], "--count=0", *words[4:]]) == 1
 
 
 @pytest.mark.slow

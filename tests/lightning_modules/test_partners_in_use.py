@@ -17,7 +17,7 @@ from callbacks.report_writer import ReportWriter
 from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
 from datamodules.studies import StudyDataModule
-from experiments.guards import write_guards
+from experiments.runs.guards import write_guards
 from lightning_modules.report_generation import CLINICAL, ReportGeneration
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import build

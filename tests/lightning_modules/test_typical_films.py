@@ -15,7 +15,7 @@ from ammrg.networks.visual_encoder import VisualEncoder
 from callbacks.averaged_weights import AveragedWeights
 from callbacks.provenance import Provenance
 from datamodules.phantom import PhantomDataModule
-from experiments.prepare import prepare
+from experiments.data.preparation import prepare
 from lightning_modules import typical_films
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1

@@ -23,11 +23,12 @@ from safetensors.torch import load_file, save_file
 from ammrg.errors import CheckpointError, MemoryBankError, ReadError, SettingsError
 from ammrg.fingerprints import file_fingerprint
 from ammrg.imaging.processor import FilmProcessor
+from ammrg.inference import pretrained
+from ammrg.inference.pretrained import Pretrained
 from ammrg.memory import bank as banks
 from ammrg.memory.candidates import ExactSearch
-from ammrg.networks import pretrained, report_generator
+from ammrg.networks import report_generator
 from ammrg.networks.film_distance import film_features, fit_distance
-from ammrg.networks.pretrained import Pretrained
 from ammrg.networks.report_generator import GeneratedReport, ReportGenerator
 from tests.tiny_stage2 import STUDIES, bank, batch, build
 from tests.unchecked import UNCHECKED

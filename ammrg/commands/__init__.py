@@ -1,0 +1,1 @@
+"""The commands of the package: arguments in, one call."""

@@ -1,0 +1,124 @@
+"""``ammrg score reports.jsonl``: scores.json, tables and report.html, with baselines and intervals.
+
+Made from predictions files alone, of any system: no GPU, no Lightning; Java only adds METEOR.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ammrg.atomic import write_json
+from ammrg.commands.parser import CommandParser
+from ammrg.errors import ScoringError
+from ammrg.evaluation import predictions
+from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
+from ammrg.evaluation.score_table import NOTICE, print_scores
+from ammrg.evaluation.scored_file import (
+    chosen_dataset,
+    chosen_extras,
+    chosen_labeler,
+    default_protocols,
+    kept_scores,
+    split_of,
+)
+from ammrg.evaluation.scoring import score_systems
+from ammrg.metrics import bootstrap
+from ammrg.metrics.protocols import CUT_FOR, PROTOCOLS, SCORED
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """The command's arguments."""
+    words = CommandParser(prog=program, description=f"{__doc__} {NOTICE}")
+    layouts = ", ".join(predictions.LAYOUTS)
+    words.add_argument("reports", type=Path, help=f"predictions: {layouts} (reports.jsonl, a table, or ReXrank's)")
+    words.add_argument("--against", nargs="+", type=Path, default=[], help="other systems' files, compared in pairs")
+    words.add_argument("--references", type=Path, help="references, where the predictions hold generated texts alone")
+    words.add_argument(
+        "--protocol",
+        nargs="+",
+        default=[],
+        choices=PROTOCOLS,
+        help="default: full, and r2gen where the data set is known",
+    )
+    words.add_argument(
+        "--dataset",
+        choices=CUT_FOR,
+        help="whose cleaner and cut r2gen and r2gengpt take; default: as reports.meta.json",
+    )
+    words.add_argument("--train-texts", type=Path, help="training reports, for r2gen's vocabulary (.jsonl or plain)")
+    words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
+    words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
+    words.add_argument("--bertscore", help="also BERTScore, by the encoder in this folder (or hub id)")
+    words.add_argument("--bertscore-layer", type=int, help="whose states BERTScore compares; default: the last")
+    words.add_argument("--radeval", nargs="+", default=[], metavar="NAME", help="also radgraph, radcliq, green")
+    words.add_argument("--radeval-python", type=Path, help="the python of an environment that holds radeval")
+    words.add_argument("--out", type=Path, help="default: scores.json beside the reports")
+    words.add_argument("--bootstrap", type=int, default=bootstrap.RESAMPLES, help="resamples; default %(default)s")
+    words.add_argument("--seed", type=int, default=0, help="of the resamples; default %(default)s")
+    words.add_argument("--no-meteor", action="store_true", help="leave METEOR out even where Java is")
+    words.add_argument("--no-page", action="store_true", help="write no report.html")
+    words.add_argument("--no-films", action="store_true", help="report.html without films and maps")
+    words.add_argument("--quiet", action="store_true", help="write the files, print nothing")
+    words.add_argument("--show", action="store_true", help="print kept scores where they still hold, else score anew")
+    return words
+
+
+def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "ammrg score") -> int:
+    """Score, write scores.json and report.html, print.
+
+    Args:
+        argv: the words after ``score``.
+        films_of: gives the page the films of a run folder's studies; None shows none.
+        program: what ``--help`` calls the command.
+
+    Returns:
+        0.
+
+    Raises:
+        ScoringError: a file that cannot be scored as it stands.
+    """
+    options = parser(program).parse_args(argv)
+    if options.bootstrap < 0:
+        raise ScoringError(f"--bootstrap={options.bootstrap}: give 0 or more resamples.")
+    reports = options.reports
+    out = options.out or reports.parent / "scores.json"
+    references = predictions.read_references(options.references) if options.references else None
+    systems = predictions.read_systems(reports, options.against, references)
+    if "rexrank" in options.protocol:
+        if reports.suffix == ".json":
+            raise ScoringError(f"{reports}: in ReXrank's layout already; give it to ReXrank's own tool as it is.")
+        predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, split_of(reports))
+    train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
+    dataset, dataset_from = chosen_dataset(options.dataset, reports)
+    settings = {
+        "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),
+        "dataset": dataset,
+        "dataset_from": dataset_from,
+        "labeler": chosen_labeler(options.chexbert),
+        "extras": chosen_extras(options),
+        "resamples": options.bootstrap,
+        "seed": options.seed,
+        "with_meteor": not options.no_meteor,
+    }
+    scores = kept_scores(out, systems, settings, train_texts, options.tokenizer) if options.show else None
+    if scores is None:
+        scores = score_systems(systems, train_texts=train_texts, tokenizer=options.tokenizer, **settings)
+        write_json(out, scores)
+    page = out.with_name("report.html")
+    if not options.no_page and not (options.show and page.is_file() and page.stat().st_mtime >= out.stat().st_mtime):
+        films = NO_FILMS if options.no_films or films_of is None else films_of(reports.parent, cases(scores))
+        write_page(page, reports, systems[0].lines, scores, films)
+    if not options.quiet:
+        console = Console()
+        # A pipe or a narrow window would break the columns; the table has one width.
+        console.width = max(console.width, 150)
+        print_scores(scores, console)
+        case = reports.parent / "case.png"
+        for name, path in (("reports", reports), ("scores", out), ("page", page), ("one case", case)):
+            if path.is_file():
+                console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
+    return 0

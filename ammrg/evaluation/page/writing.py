@@ -1,0 +1,231 @@
+"""Scores and predictions -> report.html, which opens from disk and asks no network.
+
+Texts travel as JSON inside the page and are shown as text, never as markup; a content policy allows the page's own
+script and style by their hashes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import track
+
+from ammrg.atomic import write_atomically
+from ammrg.data_sets import trained_on
+from ammrg.evaluation.predictions import GROUPS, Line, id_text, study_rows
+from ammrg.evaluation.score_table import COLUMNS, NOTICE, figures
+from ammrg.evaluation.verdicts import called, protocols_of
+from ammrg.findings import FINDINGS
+from ammrg.text import labeler
+
+PARTS = Path(__file__).parent
+CASES = 30
+"""Of the worst and of the best studies, so many are shown with their film."""
+STATES = {1.0: "present", 0.0: "absent", -1.0: "uncertain"}
+RESTRICTED = "Restricted data: this page holds {held} whose data set's terms bind you. It must not leave this machine."
+
+
+class Films(NamedTuple):
+    """What is shown of some studies' films."""
+
+    of_study: Mapping[str, Mapping[str, Any]]
+    """Study id -> ``{image: data URI, maps: {finding: rows of 0..100}, shift: in cells}``."""
+    told: str
+    """What stands in a film's place where there is none."""
+
+
+FilmsOf = Callable[[Path, Sequence[str]], Films]
+"""The films of a run folder's studies, by their ids."""
+NO_FILMS = Films({}, "Films are shown for a run's own reports (its folder holds the network and names the data).")
+
+
+def write_page(
+    path: Path, reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], films: Films = NO_FILMS
+) -> Path:
+    """Write the page atomically and return its path.
+
+    Args:
+        path: where to.
+        reports: the predictions file, for the memories each study leaned on and its data set's restriction.
+        lines: its studies.
+        scores: what scores.json holds.
+        films: of the studies to show.
+    """
+    write_atomically(path, render(page_data(reports, lines, scores, films)).encode())
+    return path
+
+
+def render(data: Mapping[str, Any]) -> str:
+    """The page with its data, style and script inside."""
+    style, script = ((PARTS / f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("css", "js"))
+    parts = {"style": style, "script": script}
+    hashes = {f"{name}_hash": _policy_hash(text) for name, text in parts.items()}
+    # In a JSON text "<" stands in strings only; escaped, no text can end the data element or start another.
+    escaped = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    title = str(data["title"]).replace("&", "&amp;").replace("<", "&lt;")
+    page = (PARTS / "page.html").read_text(encoding="utf-8")
+    # Each place is filled once, and what users wrote goes in last: it is not looked through for places to fill.
+    for name, text in {**parts, **hashes, "data": escaped, "title": title}.items():
+        page = page.replace("{{" + name + "}}", text, 1)
+    return page
+
+
+def _policy_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], films: Films) -> dict[str, Any]:
+    """What the page shows, as JSON."""
+    meta = scores["meta"]
+    known = reports.parent / "reports.meta.json"
+    written_with = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else None
+    restricted = written_with is not None and written_with.get("restricted", True)
+    trained = f"; the model was {trained_on(written_with.get('dataset', ''))}" if written_with else ""
+    texts: dict[str, int] = {}
+    leaned = _leaned(reports)
+    place = {study_id: i for i, study_id in enumerate(scores["studies"]["study_id"])}
+    studies = [
+        _study(line, {key: values[place[line.study_id]] for key, values in scores["studies"].items()}, leaned, texts)
+        for line in track(lines, "report.html", transient=True, console=Console(stderr=True), disable=len(lines) < 1000)
+    ]
+    return {
+        "title": f"Generated reports: {reports.resolve().parent.name}/{reports.name}",
+        "notice": NOTICE,
+        "restricted": RESTRICTED.format(held="reports and films" if films.of_study else "reports")
+        if restricted
+        else None,
+        "facts": f"{meta['studies']} studies of {meta['patients']} patients, "
+        f"{meta['dataset'] or 'data set not named'}; findings read by {meta['labeler']}; METEOR {meta['meteor']}; "
+        f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients{trained}",
+        "names": list(FINDINGS),
+        "protocols": protocols_of(scores),
+        "columns": [{"key": key, "label": label} for key, label in COLUMNS.items()],
+        "systems": [
+            _system(group, name, scores, values)
+            for group, named in {
+                "": {"ours": scores},
+                **{group: scores[group] for group in (*GROUPS, "against")},
+            }.items()
+            for name, values in named.items()
+        ],
+        "differences": {protocol: _differences(scores, protocol) for protocol in protocols_of(scores)},
+        "figures": figures(scores),
+        "sentences": [{"text": text, "alarm": text in scores["alarms"]} for text in scores["sentences"]],
+        "findings": {
+            uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
+        },
+        "studies": studies,
+        "texts": list(texts),
+        "films": dict(films.of_study),
+        "films_told": films.told,
+    }
+
+
+def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {
+        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in COLUMNS}
+        for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
+    }
+    return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
+
+
+def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
+    """Other file -> rows: metric, ours, theirs, and of the difference value, low, high, p-value and effect."""
+    parts = ("value", "low", "high", "p_value", "effect")
+    return {
+        name: [
+            [label, scores[protocol][key]["value"], scores["against"][name][protocol][key]["value"]]
+            + [compared[protocol][key][part] for part in parts]
+            for key, label in COLUMNS.items()
+            if key in compared[protocol]
+        ]
+        for name, compared in scores["comparisons"].items()
+    }
+
+
+def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:
+    """Study id -> its line of a reports.jsonl, for what only that layout holds."""
+    if reports.suffix != ".jsonl":
+        return {}
+    return {id_text(where, row, "study_id"): row for where, row in study_rows(reports)}
+
+
+def _study(
+    line: Line, scored: Mapping[str, Any], leaned: Mapping[str, Mapping[str, Any]], texts: dict[str, int]
+) -> dict[str, Any]:
+    row = leaned.get(line.study_id, {})
+    retrieved = [
+        [each.get("weight"), each.get("study_id"), texts.setdefault(each["text"], len(texts))]
+        for each in row.get("reports") or ()
+        if isinstance(each.get("text"), str)
+    ]
+    regions = [[each.get("weight"), each.get("finding"), each.get("study_id")] for each in row.get("regions") or ()]
+    generated, reference = marked_pair(line.generated, line.reference)
+    return {
+        "id": line.study_id,
+        "generated": generated,
+        "reference": reference,
+        "f1": round(scored["f1"], 4),
+        "cider": round(scored["cider"], 4),
+        "rouge": round(scored["rouge_l"], 4),
+        "truth": scored["reference"],
+        "told": scored["generated"],
+        "known": bool(line.reference_in_training),
+        "retrieved": retrieved,
+        "regions": regions,
+    }
+
+
+class _Read(NamedTuple):
+    """A text as the rule-based labeler reads it."""
+
+    text: str
+    mentions: list[labeler.Mention]
+    labels: dict[str, float]
+
+
+def _read(text: str) -> _Read:
+    found = labeler.explain(text)
+    labels = labeler.labels_of((mention.finding, mention.label) for mention in found)
+    return _Read(text, found, dict(zip(FINDINGS, labels, strict=True)))
+
+
+def marked_pair(first: str, second: str) -> tuple[list[list[Any]], list[list[Any]]]:
+    """The sentences of two reports of a study, each with the phrases that name findings and how the other agrees.
+
+    Returns:
+        For each text ``[sentence, [[start, end, kind, finding, words], ...]]`` of its sentences; kind is ``same`` where
+        both say the same of the finding, ``alone`` where this text denies what the other leaves out, else ``contrary``.
+    """
+    sides = _read(first), _read(second)
+    return _marked(sides[0], sides[1].labels), _marked(sides[1], sides[0].labels)
+
+
+def _marked(read: _Read, elsewhere: Mapping[str, float]) -> list[list[Any]]:
+    marks: dict[str, list[list[Any]]] = {}
+    for mention in read.mentions:
+        theirs = elsewhere[mention.finding]
+        kind = "contrary"
+        if read.labels[mention.finding] == theirs:
+            kind = "same"
+        elif theirs not in STATES and mention.label == 0.0:
+            kind = "alone"
+        told = f"{STATES[mention.label]}; other report: {STATES.get(theirs, 'unmentioned')}"
+        end = mention.start + len(mention.phrase)
+        mark = [mention.start, end, kind, FINDINGS.index(mention.finding), told]
+        if mark not in marks.setdefault(mention.sentence, []):
+            marks[mention.sentence].append(mark)
+    return [[sentence, marks.get(sentence, [])] for sentence in labeler.sentences(read.text)]
+
+
+def cases(scores: Mapping[str, Any], count: int = CASES) -> list[str]:
+    """The studies to show with their films: the worst and the best by F1 of the findings, then CIDEr."""
+    studies = scores["studies"]
+    rows = sorted(zip(studies["f1"], studies["cider"], studies["study_id"], strict=True))
+    return [study_id for *_, study_id in (rows if len(rows) <= 2 * count else rows[:count] + rows[-count:])]

@@ -1,0 +1,118 @@
+"""A predictions file and what lies beside it, scored."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ammrg import __version__
+from ammrg.errors import ScoringError
+from ammrg.evaluation import outside_metrics, predictions
+from ammrg.evaluation.scoring import META, Extra, dataset_of, fingerprint, score_systems
+from ammrg.metrics.meteor import MeteorScorer
+from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
+from ammrg.text.labelers import Labeler, rule_based
+
+
+def score(reports_jsonl: Path, *, dataset: str | None = None, **settings: Any) -> dict[str, Any]:
+    """Score a predictions file, and ``baselines/*.jsonl`` and ``guards/*.jsonl`` beside it.
+
+    Args:
+        reports_jsonl: the file.
+        dataset: None reads it from ``reports.meta.json``.
+        settings: of :func:`ammrg.evaluation.scoring.score_systems`; protocols: else as known.
+
+    Raises:
+        ScoringError: a file that cannot be scored as it stands.
+    """
+    reports = Path(reports_jsonl)
+    whose, whence = chosen_dataset(dataset, reports)
+    chosen = {"protocols": default_protocols(whose), **settings}
+    return score_systems(predictions.read_systems(reports), dataset=whose, dataset_from=whence, **chosen)
+
+
+def chosen_dataset(named: str | None, reports: Path) -> tuple[str | None, str | None]:
+    """The data set whose cleaner and cut are taken, and who says so."""
+    if named is not None:
+        return named, "as --dataset says"
+    return dataset_of(reports), f"as {META} says"
+
+
+def default_protocols(dataset: str | None) -> list[str]:
+    """What is scored unless asked otherwise: R2Gen's view only where it is known whose."""
+    return [name for name in DEFAULT if name == "full" or dataset in CUT_FOR]
+
+
+def kept_scores(
+    out: Path,
+    systems: Sequence[predictions.System],
+    settings: dict[str, Any],
+    train_texts: Sequence[str] | None,
+    tokenizer: Path | None,
+) -> Any:
+    """The kept scores if they are whole and were made from these very inputs and settings, else None."""
+    try:
+        kept = json.loads(out.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(kept, dict) or "alarms" not in kept:
+        return None
+    meta = kept.get("meta", {})
+    read = (protocol(name, settings["dataset"], train_texts, tokenizer) for name in settings["protocols"])
+    same = (
+        meta.get("inputs") == fingerprint(systems, train_texts)
+        and meta.get("protocols") == {each.name: each.settings for each in read}
+        and meta.get("bootstrap", {}).get("resamples") == settings["resamples"]
+        and meta.get("bootstrap", {}).get("seed") == settings["seed"]
+        and meta.get("dataset") == settings["dataset"]
+        and meta.get("dataset_from") == settings["dataset_from"]
+        and meta.get("labeler") == settings["labeler"].name
+        and meta.get("extras") == [extra.name for extra in settings["extras"]]
+        and (meta.get("meteor") == "present") == (settings["with_meteor"] and MeteorScorer.available())
+        and meta.get("versions", {}).get("ammrg") == __version__
+    )
+    return kept if same else None
+
+
+def split_of(reports: Path) -> str | None:
+    """The split that ``reports.meta.json`` names; None where it does not say."""
+    path = reports.parent / META
+    split = json.loads(path.read_text(encoding="utf-8")).get("split") if path.is_file() else None
+    return None if split is None else str(split)
+
+
+def chosen_labeler(chexbert: str | None) -> Labeler:
+    """The rule-based labeler, or CheXbert from a folder or the hub."""
+    if chexbert is None:
+        return rule_based()
+    from ammrg.networks.chexbert import load_chexbert  # PyTorch and transformers take seconds to import
+
+    return load_chexbert(chexbert)
+
+
+def chosen_extras(options: argparse.Namespace) -> list[Extra]:
+    """The metrics from outside that were asked for; none is imported unless it is.
+
+    Raises:
+        ScoringError: radeval's metrics without its python, or an encoder that is not there.
+    """
+    extras = []
+    if options.bertscore:
+        from ammrg.metrics.bert_score import BertScorer  # PyTorch and transformers take seconds to import
+
+        scorer = BertScorer(options.bertscore, options.bertscore_layer)
+        extras.append(Extra(scorer.name, scorer.per_study))
+    if options.radeval:
+        if options.radeval_python is None:
+            raise ScoringError(
+                f"--radeval: name the python of an environment that holds it. {outside_metrics.INSTALL}."
+            )
+        names = ", ".join(options.radeval)
+        extras.append(
+            Extra(f"radeval ({names})", partial(outside_metrics.per_study, options.radeval_python, options.radeval))
+        )
+    return extras

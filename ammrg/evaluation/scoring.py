@@ -1,0 +1,354 @@
+"""Scores of predictions files on the same studies: values, intervals, differences, and what the guards say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from ammrg import __version__
+from ammrg.errors import ScoringError
+from ammrg.evaluation.predictions import GROUPS, Line, System
+from ammrg.evaluation.score_notes import notes
+from ammrg.evaluation.verdicts import WATCHED, sentences
+from ammrg.fingerprints import json_fingerprint
+from ammrg.metrics import bootstrap, clinical, comparison, language, meteor
+from ammrg.metrics.copying import copying
+from ammrg.metrics.guards import collapse, exchanged
+from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
+from ammrg.metrics.resampled_idf import idf_difference
+from ammrg.text.labelers import Labeler, rule_based
+
+Floats = NDArray[np.float64]
+Scores = dict[str, dict[str, float | None]]
+"""metric -> {value, low, high}."""
+
+IDF_RESAMPLES = 100
+"""On how many resamples the idf is counted anew, to show what fixing it changes."""
+META = "reports.meta.json"
+"""Beside a run's reports: what they were written from."""
+EXCHANGED = "reports_exchanged"
+"""The guard that needs no network: each study with the generated report of another."""
+
+
+class Extra(NamedTuple):
+    """A metric from outside: a mean over studies of what its own package says of each pair of whole texts."""
+
+    name: str
+    """With version, for the table."""
+    per_study: Callable[[Sequence[str], Sequence[str]], Mapping[str, Floats]]
+    """References and generated reports -> metric -> ``[n]``."""
+
+
+class Statistics(NamedTuple):
+    """What each study of a system contributes to every score."""
+
+    language: dict[str, language.LanguageStatistics]
+    """By protocol."""
+    meteor: dict[str, meteor.MeteorStatistics]
+    """By protocol; empty where METEOR is left out."""
+    clinical: dict[str, clinical.ClinicalStatistics]
+    extra: dict[str, Floats]
+    """Metric -> ``[n]``."""
+
+    def under(self, name: str) -> Statistics:
+        """The part that one protocol needs."""
+        return self._replace(
+            language={name: self.language[name]}, meteor={name: self.meteor[name]} if self.meteor else {}
+        )
+
+
+def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """Every metric of the one protocol that the statistics hold, under study weights ``[r n]``: metric -> ``[r]``."""
+    (spoken,) = statistics.language.values()
+    total = weights.sum(axis=1)
+    scores = language.weighted_scores(spoken, weights)
+    for aligned in statistics.meteor.values():
+        scores |= meteor.weighted_scores(aligned, weights)
+    return {
+        **scores,
+        **clinical.weighted_scores(statistics.clinical, weights),
+        **{key: weights @ values / total for key, values in statistics.extra.items()},
+    }
+
+
+class Scorer:
+    """Scores systems on the same studies, with the same resamples.
+
+    Args:
+        protocols: how texts are read for word metrics.
+        labeler: who reads the findings.
+        extras: metrics from outside, for the reports and the files they are compared with.
+        resamples: of the bootstrap, and draws of approximate randomisation.
+        seed: of both.
+        java: a started METEOR scorer, or None.
+    """
+
+    def __init__(
+        self,
+        protocols: Sequence[Protocol],
+        labeler: Labeler,
+        extras: Sequence[Extra] = (),
+        resamples: int = bootstrap.RESAMPLES,
+        seed: int = 0,
+        java: meteor.MeteorScorer | None = None,
+    ) -> None:
+        self.protocols, self.labeler, self.extras = protocols, labeler, extras
+        self.resamples, self.seed, self.java = resamples, seed, java
+        self.known_labels: dict[str, list[float]] = {}
+        self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
+        self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
+
+    def labels(self, texts: Iterable[str]) -> list[list[float]]:
+        """Labels of texts; equal texts are labelled once."""
+        asked = list(texts)
+        new = list(dict.fromkeys(text for text in asked if text not in self.known_labels))
+        self.known_labels.update(zip(new, self.labeler.label_all(new), strict=True) if new else ())
+        return [self.known_labels[text] for text in asked]
+
+    def draws(self, lines: Sequence[Line]) -> int:
+        """How many resamples these patients allow; 0 where they are too few."""
+        return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
+
+    def weights(self, lines: Sequence[Line]) -> Floats:
+        """Resamples of the patients."""
+        return bootstrap.patient_weights([line.subject_id for line in lines], self.draws(lines), self.seed)
+
+    def statistics(self, lines: Sequence[Line], with_extras: bool = False) -> Statistics:
+        """Per-study statistics; measured once for the same lines."""
+        key = tuple(lines)
+        if key not in self.known_statistics:
+            self.known_statistics[key] = self._measure(lines)
+        known = self.known_statistics[key]
+        if with_extras and self.extras:
+            if key not in self.known_extras:
+                texts = [line.reference for line in lines], [line.generated for line in lines]
+                parts = [each.per_study(*texts) for each in self.extras]
+                self.known_extras[key] = {metric: values for part in parts for metric, values in part.items()}
+            known = known._replace(extra=self.known_extras[key])
+        return known
+
+    def _measure(self, lines: Sequence[Line]) -> Statistics:
+        references, generated = [line.reference for line in lines], [line.generated for line in lines]
+        spoken, aligned = {}, {}
+        for each in self.protocols:
+            words = [each.reference(text) for text in references], [each.hypothesis(text) for text in generated]
+            spoken[each.name] = language.language_statistics(*words)
+            if self.java is not None:
+                aligned[each.name] = self.java.statistics(*words)
+        found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
+        return Statistics(spoken, aligned, found, {})
+
+    def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
+        """protocol -> metric -> {value, low, high}."""
+        weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
+        return {
+            each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
+            for each in self.protocols
+        }
+
+    def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
+        """The watched metrics of first minus second under the first protocol, over paired resamples."""
+        name = self.protocols[0].name
+
+        def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
+            everything = weighted_scores(statistics, rows)
+            return {key: everything[key] for key in WATCHED}
+
+        sides = [partial(watched, self.statistics(lines).under(name)) for lines in (first, second)]
+        return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
+
+    def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
+        """protocol -> metric -> {value, low, high, p_value, effect} of first minus second."""
+        weights = self.weights(first)
+        swaps = comparison.swaps([line.subject_id for line in first], self.resamples, self.seed)
+        both = [self.statistics(lines, with_extras=True) for lines in (first, second)]
+        return {
+            each.name: {
+                metric: difference._asdict()
+                for metric, difference in comparison.compare(
+                    both[0].under(each.name), both[1].under(each.name), weighted_scores, weights, swaps
+                ).items()
+            }
+            for each in self.protocols
+        }
+
+    def idf(self, lines: Sequence[Line]) -> dict[str, dict[str, float]]:
+        """protocol -> what fixing CIDEr's idf changes, on the first resamples."""
+        weights = self.weights(lines)[:IDF_RESAMPLES]
+        return {
+            each.name: idf_difference(
+                [each.reference(line.reference) for line in lines],
+                [each.hypothesis(line.generated) for line in lines],
+                weights,
+            )
+            for each in self.protocols
+            if len(weights)
+        }
+
+
+def score_systems(
+    systems: Sequence[System],
+    *,
+    protocols: Sequence[str] = DEFAULT,
+    dataset: str | None = None,
+    dataset_from: str | None = None,
+    train_texts: Sequence[str] | None = None,
+    tokenizer: str | Path | None = None,
+    labeler: Labeler | None = None,
+    extras: Sequence[Extra] = (),
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+    with_meteor: bool = True,
+) -> dict[str, Any]:
+    """Score systems on the same studies; the first is the one that matters.
+
+    Args:
+        systems: of :func:`ammrg.evaluation.predictions.read_systems`.
+        protocols: see :mod:`ammrg.metrics.protocols`.
+        dataset: which cleaner and cut ``r2gen`` and ``r2gengpt`` take; None is enough for ``full``.
+        dataset_from: who says so, for the sentences.
+        train_texts: training reports for ``r2gen``'s vocabulary.
+        tokenizer: of the language model, for ``r2gengpt``.
+        labeler: who reads the findings; None takes the rule-based one.
+        extras: metrics from outside.
+        resamples: bootstrap resamples of patients, and draws of approximate randomisation; 0 gives neither.
+        seed: of both.
+        with_meteor: also METEOR, where a ``java`` command is.
+
+    Returns:
+        What scores.json holds: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards: {name:
+        the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
+        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, alarms, meta}``; alarms are those
+        of the sentences that say that something is wrong. Equal inputs give equal values.
+
+    Raises:
+        ScoringError: a protocol that is unknown or lacks what it needs.
+    """
+    chosen = [protocol(name, dataset, train_texts, tokenizer) for name in dict.fromkeys(protocols)]
+    if not chosen:
+        raise ScoringError(f"no protocol; choose among {', '.join(SCORED)}.")
+    make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
+    if not (with_meteor and meteor.MeteorScorer.available()):
+        return _scored(systems, make(), (dataset, dataset_from), train_texts)
+    with meteor.MeteorScorer() as java:
+        return _scored(systems, make(java), (dataset, dataset_from), train_texts)
+
+
+def _scored(
+    systems: Sequence[System],
+    scorer: Scorer,
+    dataset: tuple[str | None, str | None],
+    train_texts: Sequence[str] | None,
+) -> dict[str, Any]:
+    ours = systems[0].lines
+    inputs = fingerprint(systems, train_texts)
+    patients = [line.subject_id for line in ours]
+    if len(set(patients)) > 1:
+        texts = exchanged([line.generated for line in ours], patients)
+        others = [line._replace(generated=text, retrieved=()) for line, text in zip(ours, texts, strict=True)]
+        systems = [*systems, System("guards", EXCHANGED, systems[0].path, others)]
+    result: dict[str, Any] = {group: {} for group in (*GROUPS, "against")}
+    result |= {"findings": {}, "collapse": {}, "comparisons": {}}
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("scoring", total=len(systems) + 1)
+        for system in systems:
+            scores = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            if system.group:
+                result[system.group][system.name] = scores
+            else:
+                result |= scores
+            if system.group == "against" and scorer.draws(ours):
+                result["comparisons"][system.name] = scorer.compare(ours, system.lines)
+            references = [line.reference for line in system.lines]
+            generated = [line.generated for line in system.lines]
+            labels = scorer.labels(references), scorer.labels(generated)
+            name = f"{system.group}/{system.name}" if system.group else system.name
+            result["findings"][name] = {
+                uncertain: clinical.finding_table(*labels, uncertain) for uncertain in clinical.UNCERTAIN_AS
+            }
+            result["collapse"][name] = collapse(references, generated, *labels)._asdict()
+            progress.advance(task)
+        result["cider_idf"] = scorer.idf(ours)
+        progress.advance(task)
+    copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
+    result["copying"] = copied._asdict() if copied else None
+    gaps = {
+        (system.group, system.name): scorer.watched_difference(ours, system.lines)
+        for system in (systems[1:] if scorer.draws(ours) else ())
+        if system.group != "against"
+    }
+    result["studies"] = _per_study(ours, scorer)
+    result["meta"] = {
+        "studies": len(ours),
+        "patients": len({line.subject_id for line in ours}),
+        "dataset": dataset[0],
+        "dataset_from": dataset[1] or "as the caller says",
+        "labeler": scorer.labeler.name,
+        "extras": [each.name for each in scorer.extras],
+        "meteor": "present" if scorer.java else "absent",
+        "protocols": {each.name: each.settings for each in scorer.protocols},
+        "bootstrap": {"resamples": scorer.resamples, "seed": scorer.seed, "unit": "patient", "level": bootstrap.LEVEL},
+        "inputs": inputs,
+        "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
+        "reference_in_training": _on_unseen(ours, scorer),
+    }
+    said = sentences(result, gaps)
+    result["sentences"] = [*notes(result["meta"]), *(each.text for each in said)]
+    result["alarms"] = [each.text for each in said if each.alarm]
+    return result
+
+
+def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
+    """Of each study under the first protocol: ROUGE-L, CIDEr, F1 over the 14 findings, and which findings both texts
+    name (finding i is bit i)."""
+    statistics = scorer.statistics(lines, with_extras=True)
+    spoken = statistics.language[scorer.protocols[0].name]
+    truth, said = statistics.clinical["neg"]
+    both, named = (truth & said).sum(axis=1), truth.sum(axis=1) + said.sum(axis=1)
+    bits = 2 ** np.arange(truth.shape[1])
+    return {
+        "study_id": [line.study_id for line in lines],
+        "rouge_l": spoken.rouge_l.tolist(),
+        "cider": spoken.cider.tolist(),
+        "f1": (2 * both / np.maximum(1, named)).tolist(),
+        "reference": (truth @ bits).tolist(),
+        "generated": (said @ bits).tolist(),
+    }
+
+
+def dataset_of(reports: Path) -> str | None:
+    """The data set that ``reports.meta.json`` beside the reports names; None where nothing does."""
+    path = reports.parent / META
+    if not path.is_file():
+        return None
+    named = json.loads(path.read_text(encoding="utf-8")).get("dataset")
+    return None if named is None else str(named)
+
+
+def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
+    """Of everything the scores depend on but the settings, whatever the order of lines and the folder."""
+    return json_fingerprint(
+        [[system.group, system.name, system.lines] for system in systems]
+        + [None if train_texts is None else list(train_texts)]
+    )
+
+
+def _on_unseen(lines: Sequence[Line], scorer: Scorer) -> dict[str, Any]:
+    """Share of references that stand verbatim in training, and the scores on the other studies."""
+    if any(line.reference_in_training is None for line in lines):
+        return {"share": None, "others": 0, "scores_on_others": {}}
+    others = [line for line in lines if not line.reference_in_training]
+    return {
+        "share": 1 - len(others) / len(lines),
+        "others": len(others),
+        "scores_on_others": scorer.score(others) if others else {},
+    }

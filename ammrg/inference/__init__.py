@@ -1,0 +1,1 @@
+"""From a film to its report with reasons: a trained model in one folder, opened and used."""

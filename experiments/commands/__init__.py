@@ -1,0 +1,1 @@
+"""One thin file a command: arguments in, one call."""

@@ -1,0 +1,86 @@
+"""``python -m experiments prepare``: a raw data set -> validated Parquet shards, card.json and two pictures."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ammrg.commands.argument_types import positive
+from ammrg.commands.parser import CommandParser
+from datamodules.sources import DATASETS, SECTIONS, SPLITS
+from experiments.data.preparation import DEFAULT_SIZE, prepare, print_card
+
+
+def split_sizes(text: str) -> dict[str, int]:
+    """``train=2400,val=150,test=240`` as a dict; for argparse."""
+    sizes = {}
+    for part in text.split(","):
+        split, equals, count = part.partition("=")
+        if split.strip() not in SPLITS or not equals or not count.strip().isdigit():
+            raise argparse.ArgumentTypeError(f"{part!r}: write train=N,val=N,test=N")
+        sizes[split.strip()] = int(count)
+    return sizes
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1; for argparse."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a share between 0 and 1")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of ``prepare``."""
+    arguments = CommandParser(
+        prog="python -m experiments prepare",
+        description="A raw data set -> Parquet shards and card.json. Stopped at any moment, the same call goes on.",
+        epilog="Research use only.",
+    )
+    arguments.add_argument("--dataset", required=True, choices=DATASETS)
+    arguments.add_argument(
+        "--raw", type=Path, help="folder of the raw data; of painted, a prepared folder (the phantom needs none)"
+    )
+    arguments.add_argument("--out", type=Path, help="folder of the shards (default: data/DATASET)")
+    arguments.add_argument(
+        "--size",
+        type=int,
+        help=f"shorter side of a film in pixels, at most (256 where films are drawn or painted, {DEFAULT_SIZE} else)",
+    )
+    arguments.add_argument("--workers", type=positive, help="processes (default: one a core)")
+    arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
+    arguments.add_argument(
+        "--source", help="which layout, where a folder holds several: r2gen, csv or xml (default: the first present)"
+    )
+    arguments.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of what is drawn or painted, of a split made here, and of the order of training studies",
+    )
+    arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=2400,val=150,test=240")
+    arguments.add_argument(
+        "--max-rejected", type=share, default=0.01, help="share of films that may be set aside (default 0.01)"
+    )
+    return arguments
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prepare one data set and print its card."""
+    options = parser().parse_args(argv)
+    out = options.out or Path("data") / options.dataset
+    card = prepare(
+        options.dataset,
+        options.raw,
+        out,
+        size=options.size,
+        workers=options.workers,
+        section=options.section,
+        source=options.source,
+        seed=options.seed,
+        studies=options.studies,
+        max_rejected=options.max_rejected,
+    )
+    print_card(out, card)
+    return 0

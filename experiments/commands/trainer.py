@@ -1,0 +1,12 @@
+"""``python -m experiments fit|validate|test|predict``: the Trainer's own commands, through LightningCLI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.training.start import start
+
+
+def main(argv: Sequence[str]) -> int:
+    """``fit -c CONFIG ... --model.lr=1e-3``: the command itself is the first word."""
+    return start(argv)

@@ -1,0 +1,1 @@
+"""Raw data sets prepared into validated shards."""

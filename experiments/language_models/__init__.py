@@ -1,0 +1,1 @@
+"""Small language models: the phantom's own, and those fetched as packages."""

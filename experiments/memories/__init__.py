@@ -1,0 +1,1 @@
+"""Memory banks looked at, measured and withdrawn from."""

@@ -1,0 +1,135 @@
+"""What the memories of a trained run do: whose regions its queries recall, and what its reports are without them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from ammrg.atomic import write_json
+from ammrg.errors import CheckpointError, SettingsError
+from ammrg.evaluation.score_table import COLUMNS
+from ammrg.findings import FINDINGS
+from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
+from datamodules.studies import StudyDataModule
+from experiments.commands import score
+from experiments.launching.ablation import told
+from experiments.runs.finished_run import best_checkpoint, check_trained_on, open_model
+from experiments.runs.guards import GUARDS, write_guards_of_run
+from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage1_checkpoint import read_checkpoint
+
+MEMORY_GUARDS = tuple(name for name in GUARDS if name.startswith("memory"))
+SHOWN = ("clinical_micro_f1_13_neg", "clinical_macro_f1_14_neg", "cider")
+
+
+def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
+    """A finished run's network, in evaluation, and its data.
+
+    Raises:
+        CheckpointError: stage 2 is not there, or damaged.
+        DataError: its data are not there, or others lie in their place.
+        MemoryBankError: a memory holds one of their evaluation studies.
+    """
+    datamodule = data_of_run(run)
+    kept = read_checkpoint(best_checkpoint(run))["provenance"]
+    check_trained_on(datamodule.prepared, kept, str(datamodule.prepared.location))
+    return open_model(run, datamodule.prepared.held_out()), datamodule
+
+
+def data_of_run(run: Path) -> StudyDataModule:
+    """A finished run's data.
+
+    Raises:
+        CheckpointError: its settings are not there.
+    """
+    settings = run / "stage2" / "config.yaml"
+    if not settings.is_file():
+        raise CheckpointError(f"{settings}: not there; it belongs beside best.ckpt and says what data to read")
+    data = yaml.safe_load(settings.read_text(encoding="utf-8"))["data"]
+    module, _, name = data["class_path"].rpartition(".")
+    datamodule: StudyDataModule = getattr(importlib.import_module(module), name)(**data["init_args"])
+    return datamodule
+
+
+def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
+    """Print and write (``associations.json`` in the run's folder) how often the top associations of a positive
+    finding's query are regions of that finding, beside chance.
+
+    Raises:
+        SettingsError: the run has no visual memory, or no study of the split has a positive finding.
+    """
+    model, datamodule = open_run(run)
+    network, bank = model.network, model.network.visual_bank
+    if bank is None:
+        raise SettingsError(f"{run}: its visual memory is off; there are no associations with regions")
+    datamodule.predict_split = split
+    counts = []
+    with torch.inference_mode():
+        for batch in datamodule.predict_dataloader():
+            states = network.prompt(batch).states
+            found, allowed = network.visual_associations(batch, states)
+            counts.append(count_associations(found, batch.labels, bank.region_findings, allowed, k))
+    total, each = association_scores(added(counts))
+    if total.queries == 0:
+        raise SettingsError(f"{run}: no {split} study has a positive finding and regions to recall")
+    result = {
+        "split": split,
+        "top": k,
+        "memory": bank.fingerprint,
+        "all": total._asdict(),
+        "findings": {FINDINGS[finding]: scores._asdict() for finding, scores in each.items()},
+    }
+    write_json(run / "associations.json", result)
+    console = Console()
+    console.print(association_table(total, {FINDINGS[finding]: scores for finding, scores in each.items()}, k))
+    console.print(f"{run / 'associations.json'}", markup=False, highlight=False, soft_wrap=True)
+    return result
+
+
+def association_table(total: AssociationScores, each: dict[str, AssociationScores], k: int) -> Table:
+    """A row a finding, and all."""
+    table = Table(title="what a positive finding's query recalls", pad_edge=False, padding=(0, 1, 0, 0))
+    heads = ("finding", "queries", "top 1 alike", f"top {k} alike", "weight alike", "chance", "on regions")
+    for head in heads:
+        table.add_column(head, justify="left" if head == "finding" else "right", no_wrap=head == "finding")
+    for name, scores in (*each.items(), ("all", total)):
+        shares = (scores.top, scores.top_k, scores.weight, scores.chance, scores.on_regions)
+        table.add_row(name, str(scores.queries), *(f"{share:.0%}" for share in shares), end_section=name != "all")
+    return table
+
+
+def compare(run: Path) -> dict[str, Any]:
+    """Write ``guards/memory_*.jsonl`` beside the run's reports, score everything anew (``scores.json``), and print the
+    memories' part: on, exchanged between patients, each off, both off.
+
+    Raises:
+        ScoringError: the run has no reports yet.
+    """
+    write_guards_of_run(run, MEMORY_GUARDS)
+    scores = score.score(run / "reports.jsonl")
+    write_json(run / "scores.json", scores)
+    console = Console()
+    console.print(memory_table(scores))
+    for sentence in scores["sentences"]:
+        if "memor" in sentence:
+            console.print(f"- {sentence}", highlight=False, markup=False)
+    return scores
+
+
+def memory_table(scores: dict[str, Any]) -> Table:
+    """Rows: the memories on, then each guard; value and 95% interval."""
+    first = next(iter(scores["meta"]["protocols"]))
+    table = Table(title=f"{scores['meta']['studies']} studies, {scores['meta']['labeler']}", pad_edge=False)
+    table.add_column("memories")
+    for key in SHOWN:
+        table.add_column(COLUMNS[key], justify="right")
+    rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in MEMORY_GUARDS}
+    for name, values in rows.items():
+        table.add_row(name.removeprefix("memory_").replace("_", " "), *(told(values[key]) for key in SHOWN))
+    return table

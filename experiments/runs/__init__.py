@@ -1,0 +1,1 @@
+"""One run: its folder, what is kept there, and what is made from it."""

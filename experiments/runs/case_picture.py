@@ -1,0 +1,45 @@
+"""One case to look at: the page of a study that stage 2 wrote a report for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ammrg.data_sets import trained_on
+from ammrg.findings import ABNORMAL
+from ammrg.imaging.panel import draw_case
+from ammrg.inference.case_page import case_page
+from ammrg.networks.class_activation import MapMethod
+from ammrg.networks.report_generator import ReportGenerator
+from ammrg.types import StudyBatch
+from datamodules.studies import StudyDataModule
+
+
+def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:
+    """Draw ``folder/case.png``: the first written study with at least two positive findings (else the first).
+
+    The choice looks at labels only, never at how well the report turned out.
+    """
+    batch, dataset = first_case(datamodule), str(datamodule.card["dataset"])
+    device = next(network.parameters()).device
+    batch = batch._replace(images=batch.images.to(device), study_of_view=batch.study_of_view.to(device))
+    with torch.inference_mode():
+        report = network.generate(batch)[0]
+    page = case_page(network, batch, report, batch.reports[0], method, [f"This model was {trained_on(dataset)}."])
+    return draw_case(page, folder / "case.png")
+
+
+def first_case(datamodule: StudyDataModule) -> StudyBatch:
+    """A batch of the one study to show."""
+    first: StudyBatch | None = None
+    for batch in datamodule.evaluation_loader(datamodule.predict_split, alone=True):
+        for row in range(len(batch.study_ids)):
+            positive = int((batch.labels[row, list(ABNORMAL)] == 1).sum())
+            if positive >= 2 or first is None:
+                single = batch.take([row])
+                if positive >= 2:
+                    return single
+                first = single
+    assert first is not None, "the split is empty"
+    return first

@@ -1,0 +1,119 @@
+"""A finished run -> one self-contained Hugging Face-style folder with its model card; on request, to the hub."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ammrg import __version__
+from ammrg.errors import CheckpointError
+from ammrg.fingerprints import file_fingerprint, json_fingerprint
+
+if TYPE_CHECKING:
+    from ammrg.networks.report_generator import ReportGenerator
+
+VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
+
+
+def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data_leave: bool = False) -> Path:
+    """Write the folder of a run; see :mod:`ammrg.inference.pretrained`.
+
+    Args:
+        run: a finished run with its scores.
+        out: new, empty, or an export of this very content.
+        data: the prepared data; None takes those of the training.
+        let_restricted_data_leave: see :func:`ammrg.inference.pretrained.save`.
+
+    Raises:
+        CheckpointError: a run that is not finished or not scored, or whose scores are of another checkpoint.
+        DataError: no prepared data there, or others than the run was trained on.
+        SettingsError: ``out`` holds something else.
+        MemoryBankError: a memory holds a study of the evaluation splits.
+    """
+    from experiments.runs.finished_run import best_checkpoint, load_run, own_stage1
+
+    checkpoint = best_checkpoint(run)
+    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
+    from ammrg.inference import pretrained  # seconds of imports: what is missing is said before
+    from experiments.runs.model_card import model_card
+    from lightning_modules.stage1_checkpoint import read_checkpoint
+
+    pretrained.check_place(out)
+    said = read_checkpoint(checkpoint)
+    kept, settings = said["provenance"], said["hyper_parameters"]
+    stage1_scores = _read(own_stage1(run, settings["stage1_checkpoint"]).parent / "scores.json")
+    written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
+    if written_by != found:
+        raise CheckpointError(
+            f"{run / 'reports.meta.json'}: the scored reports are of checkpoint {written_by}, but {checkpoint} is "
+            f"{found}; write and score its own first (make scores)"
+        )
+    data = data or said["datamodule_hyper_parameters"]["folder"]
+    model = load_run(run, data)
+    split = checked_split(model.network, data, kept)
+    named = model.network.identity["language_model"]
+    in_folder = Path(named["name"]).is_dir()
+    manifest = _read(run / "stage2" / "manifest.json")
+    provenance = {
+        "dataset": kept["dataset"],
+        "data": kept["data_fingerprint"],
+        "checkpoint": found,
+        "cross_fitted": settings.get("cross_fit") is not None,
+        "stage1": said["identity"]["classifier"],
+        "language_model": {
+            **named,
+            "name": Path(named["name"]).name if in_folder else named["name"],
+            "in_folder": in_folder,
+        },
+        "split": split,
+        "scored": {"studies": scores["meta"]["studies"], "split": meta["split"], "inputs": scores["meta"]["inputs"]},
+        "precision": manifest.get("precision"),
+        "trained_with": manifest.get("versions", {}),
+        "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in VERSIONS}},
+    }
+    restricted = bool(kept["restricted"]) or any(
+        bank.meta.restricted for bank in (model.network.visual_bank, model.network.report_bank) if bank is not None
+    )
+    bare = restricted and not let_restricted_data_leave
+    return pretrained.save(
+        out,
+        model,
+        card=model_card(model, scores, stage1_scores, provenance, restricted=restricted, bare=bare),
+        provenance=provenance,
+        restricted=restricted,
+        let_restricted_data_leave=let_restricted_data_leave,
+    )
+
+
+def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -> dict[str, Any]:
+    """Check both memories against the validation and test studies and their patients of the prepared data.
+
+    Returns:
+        The split's fingerprint (of all these ids, which themselves stay here) and its sizes.
+
+    Raises:
+        DataError, MemoryBankError: see :func:`export`.
+    """
+    from ammrg.memory.bank import check_leaks
+    from datamodules.prepared import PreparedFolder
+    from experiments.runs.finished_run import check_trained_on
+
+    prepared = PreparedFolder(folder)
+    check_trained_on(prepared, kept, f"--data {folder}")
+    indices = {name: prepared.index(name) for name in ("val", "test") if name in prepared.card["counts"]}
+    studies = {name: sorted(index.study_ids) for name, index in indices.items()}
+    subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}
+    for where, bank in (("region memory", network.visual_bank), ("report memory", network.report_bank)):
+        if bank is not None:
+            check_leaks(bank, prepared.held_out(), where=where)
+    counts = {name: len(ids) for name, ids in studies.items()}
+    return {"fingerprint": json_fingerprint([studies, subjects]), **counts}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: not there; finish and score the run first (make scores)")
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value

@@ -1,0 +1,215 @@
+"""The model card of an exported run: what it is, what was measured, its limits, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ammrg.data_sets import Source, source_of, trained_on
+from ammrg.findings import FINDINGS
+from ammrg.inference.pretrained import Pretrained
+from experiments.launching.ablation import told
+
+METRICS = {
+    "bleu_4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
+    "clinical_macro_f1_14_neg": "clinical macro F1 (14)",
+    "clinical_micro_f1_13_neg": "clinical micro F1 (13)",
+}
+RANKING = {"auroc_macro": "macro AUROC", "ap_macro": "macro AP", "f1_macro": "macro F1", "ece": "calibration error"}
+LIMITS = """\
+- It writes fluent text also where it is wrong. Look at the guards: a model that ignores the film scores the same with
+  shuffled films.
+- The labeler behind the clinical scores errs, and errs alike on generated and reference text.
+- Maps show where a classifier's evidence lies, not why; associations show what a memory gave back, not that the text
+  follows from it.
+- Films are squashed to a square; aspect is not kept. Only films of the kinds it was trained on mean anything to it.
+{distance}
+- Measured on the test part of one data set, as written above; other hospitals, devices and patients are not measured.
+- Texts are the measured ones in the precision they were measured in; other hardware may round otherwise."""
+
+
+def model_card(
+    model: Pretrained,
+    scores: Mapping[str, Any],
+    stage1: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    *,
+    restricted: bool,
+    bare: bool,
+) -> str:
+    """README.md of an export; every figure is read from the run's ``scores.json`` and ``stage1/scores.json``.
+
+    Args:
+        model: what is exported.
+        scores, stage1: those files' contents.
+        provenance: as in config.json.
+        restricted: the data must not leave.
+        bare: ids and texts are left out of the memories.
+    """
+    source = source_of(provenance["dataset"])
+    sections = {
+        "": _head(source.name, trained_on(provenance["dataset"])),
+        "Use": _use(),
+        "Measured": _measured(scores, provenance),
+        "Findings, without the language model": _findings(stage1),
+        "Limits": LIMITS.format(distance=_distance(model)),
+        "Data and their terms": _data(source, restricted, bare),
+        "Fingerprints and versions": _fingerprints(model, provenance),
+    }
+    text = "\n\n".join(f"## {title}\n\n{body}" if title else body for title, body in sections.items())
+    return f"---\n{_metadata(provenance)}\n---\n\n{text}\n"
+
+
+def _metadata(provenance: Mapping[str, Any]) -> str:
+    from huggingface_hub import ModelCardData
+
+    named = provenance["language_model"]
+    data = ModelCardData(
+        language="en",
+        license="other",
+        license_name="research-use-only",
+        library_name="am-mrg",
+        pipeline_tag="image-to-text",
+        base_model=None if named["in_folder"] else named["name"],
+        tags=["chest-x-ray", "radiology-report-generation", "associative-memory", "research-use-only"],
+    )
+    return str(data.to_yaml()).strip()
+
+
+def _head(data: str, trained: str) -> str:
+    return f"""\
+# Chest X-ray report generator (AM-MRG), trained on {data}
+
+> **Research use only.** Not a medical device. No report may guide the care of a person. It was {trained}.
+
+From one or more films of a study it writes the findings section of a report, with the probability of 14 findings, maps
+of where they were seen, and what two associative memories of training regions and reports gave back while it wrote.
+
+**Intended use:** research on report generation and on what such models lean on, by people who know its limits.
+**Not intended:** any diagnosis, triage, or text that reaches a patient or a record."""
+
+
+def _use() -> str:
+    return """\
+```python
+from ammrg.inference.pretrained import load
+
+model = load("this/folder")
+batch = model.processor(["frontal.png", "lateral.png"], ["frontal", "lateral"])
+report = model.network.generate(batch)[0]  # text, findings, regions, reports
+```
+
+`python -m experiments describe frontal.png --model this/folder` prints it and draws its maps."""
+
+
+def _measured(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    meta, scored = scores["meta"], provenance["scored"]
+    protocol = next(iter(meta["protocols"]))
+    rows = [("**this model**", scores[protocol])]
+    for group in ("baselines", "guards"):
+        rows += [(f"{group[:-1]}: {_words(name)}", values[protocol]) for name, values in scores[group].items()]
+    table = _table(
+        ["reports", *METRICS.values()],
+        [[name, *(told(values.get(metric)) for metric in METRICS)] for name, values in rows],
+    )
+    said = "\n".join(f"- {sentence}" for sentence in scores["sentences"])
+    return f"""\
+{scored["studies"]} {scored["split"]} studies of {meta["patients"]} patients, protocol `{protocol}`; labeler: \
+{meta["labeler"]}, uncertain counts as negative.
+In brackets {meta["bootstrap"]["level"]:g}% intervals over {meta["bootstrap"]["resamples"]:,} resamples of patients. \
+Baselines are a constant report
+or a training report copied; guards are this model with one thing taken away.
+
+{table}
+
+{said}"""
+
+
+def _findings(stage1: Mapping[str, Any]) -> str:
+    split, scores = next(((name, stage1[name]) for name in ("test", "val") if name in stage1), (None, None))
+    if scores is None:
+        return "Not measured."
+    summary = [[title, told(scores.get(key))] for key, title in RANKING.items()]
+    if "pointing_game" in scores:
+        summary.append([f"pointing game ({scores['cam']} maps)", told(scores["pointing_game"])])
+        summary.append(["pointing game, the finding's mean map instead", told(scores["pointing_game_mean_map"])])
+    by_finding = [
+        [
+            name,
+            told(scores["positives"].get(name)),
+            *(told(scores[key].get(name)) for key in ("auroc", "ap", "f1")),
+            told(scores["thresholds"][name]["value"]),
+        ]
+        for name in FINDINGS
+    ]
+    return f"""\
+Of {scores["studies"]} {split} studies. Chance is 0.5 in AUROC, and in AP the share of positives.
+
+{_table(["measure", "value"], summary)}
+
+{_table(["finding", "positive", "AUROC", "AP", "F1", "threshold"], by_finding)}"""
+
+
+def _distance(model: Pretrained) -> str:
+    if model.distance is None:
+        return "- It cannot tell how far a film lies from those: its stage 1 is of an earlier version, or few films."
+    films = model.distance.validation_films
+    return f"""\
+- `describe` measures how far a film lies from those and warns beyond 1, below which 99 in 100 of {films} validation
+  films lie. It misses some odd films: no warning does not make a chest film."""
+
+
+def _data(source: Source, restricted: bool, bare: bool) -> str:
+    said = [f"Trained on {source.name}. Terms: {source.terms}."]
+    if restricted:
+        said.append(
+            "**These data are restricted.** Weights, memories and texts of this model derive from them: keep this "
+            "folder where the data may be kept, and hand it on under their terms alone."
+        )
+        said.append(
+            "Ids and texts are left out of the memories; their patterns are numbers that were computed from films and "
+            "reports. What a report leaned on is shown without its text and owner, and a training study is no longer "
+            "kept from recalling itself."
+            if bare
+            else "**The memories hold study ids, patient ids and report texts.**"
+        )
+    return "\n\n".join(said)
+
+
+def _fingerprints(model: Pretrained, provenance: Mapping[str, Any]) -> str:
+    network, named, split = model.network, provenance["language_model"], provenance["split"]
+    sizes = ", ".join(f"{count} {name}" for name, count in split.items() if name != "fingerprint")
+    rows = [
+        ["prepared data", f"`{provenance['data']}`"],
+        ["split the memories were checked against", f"`{split['fingerprint']}` ({sizes} studies)"],
+        ["stage-1 network", f"`{provenance['stage1']}`"],
+        ["stage-2 checkpoint", f"`{provenance['checkpoint']}`"],
+        ["training films were read", "by networks of other folds" if provenance["cross_fitted"] else "by this one"],
+        *(
+            [f"{name} memory", f"`{bank.fingerprint}` ({len(bank):,} patterns, {bank.meta.selection})"]
+            for name, bank in (("region", network.visual_bank), ("report", network.report_bank))
+            if bank is not None
+        ),
+        ["language model", f"{named['name']}, {named['quantization']}, `{named['fingerprint']}`"],
+        ["films", f"{model.processor.image_size} pixels a side, {model.processor.views} views"],
+        ["decoding", _named({"do_sample": False, "num_beams": 1, **network.decoding})],
+        ["precision", str(provenance["precision"])],
+        ["trained with", _named(provenance["trained_with"])],
+        ["exported with", _named(provenance["versions"])],
+    ]
+    return _table(["what", "which"], rows)
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(values.items())) or "not recorded"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

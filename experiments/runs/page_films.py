@@ -1,0 +1,92 @@
+"""Films and maps of a run's studies, for its page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ammrg.evaluation.page.writing import Films
+from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.thresholds import is_predicted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ammrg.networks.class_activation import MapMethod
+    from ammrg.networks.disease_classifier import DiseaseClassifier
+
+SIDE = 336
+"""Pixels of a film in the page."""
+QUALITY = 80
+
+
+def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
+    """Each study's first frontal film (else its first) with maps of the findings above their thresholds, or of the
+    likeliest; none, with the reason, where the network or the data are not there.
+
+    Args:
+        run: a folder with ``stage1/best.ckpt`` and ``stage2/config.yaml``.
+        study_ids: of the split whose reports were written.
+    """
+    if not (run / "stage1" / "best.ckpt").is_file() or not (run / "stage2" / "config.yaml").is_file():
+        return Films({}, f"Films are not shown: {run} holds no finished run (stage1/best.ckpt, stage2/config.yaml).")
+    # PyTorch and Lightning take seconds to import, and a file alone is scored without them.
+    import torch
+    from PIL import Image
+    from rich.console import Console
+    from rich.progress import track
+
+    from ammrg.errors import AMMRGError
+    from ammrg.imaging.transforms import eval_transform
+    from datamodules.studies import StudyDataset
+    from experiments.memories.measures import data_of_run
+    from lightning_modules.stage1_checkpoint import load_stage1
+
+    kept: dict[str, Any] = {}
+    try:
+        stage1, datamodule = load_stage1(run / "stage1" / "best.ckpt"), data_of_run(run)
+        split = datamodule.predict_split
+        place = {study_id: row for row, study_id in enumerate(datamodule.ids(split)[0])}
+        dataset = StudyDataset(
+            datamodule.rows(split), eval_transform(stage1.image_size), frontal_only=datamodule.frontal_only
+        )
+        known = [study_id for study_id in study_ids if study_id in place]
+        for study_id in track(known, "films", transient=True, console=Console(stderr=True)):
+            example = dataset.example((place[study_id], 0, 0))
+            view = example.projections.index("frontal") if "frontal" in example.projections else 0
+            film = example.films[view]
+            maps = _shown_maps(stage1.classifier, torch.from_numpy(film)[None, None], stage1.cam)
+            encoded = io.BytesIO()
+            Image.fromarray(film).resize((SIDE, SIDE)).save(encoded, "JPEG", quality=QUALITY)
+            kept[study_id] = {
+                "image": "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode(),
+                "maps": {name: _hundredths(grid) for name, grid in maps.items()},
+                "shift": stage1.classifier.encoder.cell_shift,
+            }
+    except AMMRGError as error:  # scores do not depend on films
+        return Films(kept, f"Films are not shown: {error}")
+    return Films(kept, "This page keeps the films of the worst and the best studies alone.")
+
+
+def _hundredths(grid: Tensor) -> list[list[int]]:
+    """A map in whole hundredths of its maximum, row by row."""
+    rows: list[list[int]] = (100 * grid / grid.max().clamp(min=1e-12)).round().int().tolist()
+    return rows
+
+
+def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) -> dict[str, Tensor]:
+    """Finding and probability -> map ``[gh gw]``, likeliest first, for one film ``[1 1 h w]``."""
+    import torch
+
+    from ammrg.networks.class_activation import activation_maps
+
+    with torch.enable_grad():
+        found = activation_maps(classifier, film, method)
+    probabilities = found.classification.logits[0].sigmoid().tolist()
+    thresholds = classifier.thresholds.tolist()
+    likeliest = sorted(ABNORMAL, key=lambda i: -probabilities[i])
+    shown = [i for i in likeliest if is_predicted(probabilities[i], thresholds[i])] or likeliest[:1]
+    return {f"{FINDINGS[i]} (p = {probabilities[i]:.2f})": found.maps[0, i].detach() for i in shown}

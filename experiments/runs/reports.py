@@ -1,0 +1,51 @@
+"""After the reports of a run: the guards and baselines that tell what they are worth, and a case to look at."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from ammrg.atomic import write_json
+from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from datamodules.studies import StudyDataModule
+from experiments.runs.baselines import write_baselines
+from experiments.runs.case_picture import write_case_picture
+from experiments.runs.guards import write_guards
+from lightning_modules.report_generation import ReportGeneration
+
+
+def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
+    """Beside ``reports.jsonl``: ``guards/*.jsonl``, ``baselines/*.jsonl``, ``reports.meta.json`` and ``case.png``.
+
+    Guards are the same network writing for another study's films (``images_shuffled``) and with both memories
+    silenced (``memory_off``).
+    """
+    if trainer.is_global_zero:
+        device = trainer.strategy.root_device
+        seed = int(datamodule.card.get("seed", 0))
+        write_baselines(model.network.classifier.to(device), datamodule, device, folder / "baselines", seed)
+        write_case_picture(model.network, datamodule, folder, model.cam)
+    checkpoint = trainer.ckpt_path
+    write_guards(trainer, model, datamodule, folder / "guards")
+    if trainer.is_global_zero:  # last: who finds it finds all the others
+        write_meta(checkpoint, model, datamodule, folder / "reports.meta.json")
+
+
+def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
+    """What the reports were written with."""
+    write_json(
+        path,
+        {
+            "checkpoint": file_fingerprint(Path(str(checkpoint))) if checkpoint else None,
+            "config": json_fingerprint({key: value for key, value in model.hparams.items() if not key.startswith("_")}),
+            "data": datamodule.card["fingerprint"],
+            "dataset": datamodule.card["dataset"],
+            "decoding": model.hparams["decoding"] or {},
+            "identity": model.network.identity,
+            "restricted": datamodule.card["restricted"],
+            "split": datamodule.predict_split,
+            "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
+        },
+    )

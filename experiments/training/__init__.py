@@ -1,0 +1,1 @@
+"""The Trainer's commands: settings read, checked and handed to Lightning."""

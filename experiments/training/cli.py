@@ -1,0 +1,413 @@
+"""The Trainer's commands (fit, validate, test, predict) through LightningCLI."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from ammrg.atomic import write_json
+from ammrg.errors import AMMRGError, CheckpointError, SettingsError
+from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole
+from callbacks.gathered_weights import GatheredWeights
+from callbacks.gradient_watch import GradientWatch
+from callbacks.memory_watch import MemoryWatch
+from callbacks.provenance import Provenance
+from callbacks.samples import Samples
+from callbacks.throughput import Throughput
+from datamodules.format import CARD
+from datamodules.prepared import read_card
+from datamodules.studies import StudyDataModule
+from experiments.__main__ import NOTICE
+from experiments.runs import settings as run_settings
+from experiments.runs.energy import counters, kilowatt_hours
+from experiments.runs.lock import locked
+from experiments.runs.manifest import begin_session, git_state, write_manifest
+from experiments.runs.metrics_file import ContinuedCSVLogger
+from experiments.runs.output_folder import check_output_folder
+from experiments.runs.precision import usable_precision
+from experiments.runs.reports import write_all_reports
+from experiments.runs.settings import flatten
+from experiments.runs.wandb_run import Mode, ended, sent_config, wandb_logger
+from experiments.training.forced_settings import ForcedSettings
+from experiments.training.machine import check_machine
+from experiments.training.settings_parser import JoinedFile, SettingsParser
+from lightning_modules.disease_classification import DiseaseClassification
+from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage1_checkpoint import read_checkpoint
+
+# Said by Lightning and its peers about choices this project makes on purpose.
+QUIET = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*smaller than the logging interval.*",
+    ".*recommended to use `self.log.*sync_dist=True.*",  # what is gathered is the same on every process
+    ".*callbacks used to create the checkpoint need to be provided.*",  # those of a fit that only look
+    ".*The `srun` command is available on your system but is not used.*",
+    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler repeats no study
+    ".*LightningCLI's args parameter.*",
+    ".*module\\(s\\) in eval mode at the start of training.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+    ".*method of metric PointingGame was called before.*",
+)
+
+
+class ExperimentCLI(LightningCLI):
+    """LightningCLI that keeps a run's settings, resumes it, and finishes what a stage owes.
+
+    A fit checks the kept config.yaml first, goes on from the newest whole checkpoint, and ends with the best
+    checkpoint's scores and manifest.json. A fit that already ended says so and leaves everything as it is.
+    """
+
+    held = ExitStack()
+    """What a command holds until it ends."""
+    shown: dict[str, str] | None = None
+    """Classes whose settings ``--help`` shows."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """As Lightning's, with files that join."""
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=JoinedFile, help="a YAML file of settings; later ones win")
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Settings written out are no file that a run could name."""
+        if self.shown:
+            self._subcommand_parsers[args[0]].classes = self.shown
+        super().parse_arguments(parser, args)
+        chosen = self.config[self.config.subcommand]
+        chosen.config = [path for path in chosen.config or [] if path is not None]
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Flags of our own."""
+        parser.add_argument(
+            "--wandb",
+            type=Mode,
+            default="auto",
+            help="fit: log to Weights & Biases; auto is online with a login, else offline (wandb sync sends it later)",
+        )
+        parser.add_argument(
+            "--force_resume",
+            "--force-resume",
+            action="store_true",
+            help="fit: go on from the last checkpoint although settings or data are others than those it was made with",
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning lets a checkpoint's settings override the command line: a stage-1 checkpoint given to a stage-2
+        fit would train stage 1 again. Here the command line rules, and a checkpoint of another class is an error."""
+        command = self.config.subcommand
+        path = self.config[command].get("ckpt_path")
+        if not path or path in ("best", "last"):
+            return
+        found = read_checkpoint(path).get("hyper_parameters", {}).get("_class_path")
+        asked = self.config[command].model.class_path
+        if found and found.rpartition(".")[2] != asked.rpartition(".")[2]:
+            raise CheckpointError(
+                f"--ckpt_path={path} holds {found.rpartition('.')[2]}, but the settings ask for "
+                f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
+            )
+
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise SettingsError(f"seed_everything: {error}") from error
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Predict alone may be for other data than the checkpoint's."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":
+            parser.add_argument(
+                "--new_studies",
+                type=bool,
+                default=False,
+                help="make a memory of studies of other data than the checkpoint's, for `memory merge`",
+            )
+        return parser
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's artifacts go: ``trainer.default_root_dir``."""
+        return Path(self.config[self.config.subcommand].trainer.default_root_dir or "outputs/run")
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole configuration as plain YAML values."""
+        command = self.config.subcommand
+        text = self._parser(command).dump(self.config[command], skip_none=False)
+        settings: dict[str, Any] = yaml.safe_load(text)
+        return settings
+
+    def before_instantiate_classes(self) -> None:
+        """Keep or check the settings before any weight loads, or file is written."""
+        self.finished = self.begun = False
+        command = self.config.subcommand
+        check_machine(vars(self.config[command].trainer))
+        encoding = command == "predict" and self.config.predict.model.class_path.endswith("ReportEncoding")
+        if command == "predict" and self.config.predict.new_studies:
+            self.check_new_studies()
+        if command != "fit" and not encoding:
+            return  # these read a checkpoint with the settings kept beside it
+        forced = bool(self.config[command].force_resume)
+        self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
+        first = int(rank_zero_only.rank or 0) == 0  # other processes look only
+        if not self.finished:
+            check_output_folder(self.folder)
+            if first and not encoding:
+                self.held.enter_context(locked(self.folder))
+        last = None if encoding or self.finished else newest_whole(self.folder, aside=first)
+        made = (self.folder / "reports.json").exists() if encoding else last is not None
+        damaged = sorted(self.folder.glob("last*.ckpt.damaged"))
+        if first:
+            if damaged and not made and not self.finished:
+                print(f"warning: no whole checkpoint is left in {self.folder}; the training begins anew")
+            if not self.finished and not made and not damaged:
+                (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
+            if not forced:
+                self.begun = not run_settings.keep(self.resolved(), self.folder)
+        if encoding or self.finished:
+            return
+        self.going_on_from = last if self.config.fit.ckpt_path is None else None
+        if self.going_on_from is not None:
+            rank_zero_only(print)(f"going on from {last}")
+            self.config.fit.ckpt_path = str(last)
+
+    def check_new_studies(self) -> None:
+        """New studies come into a memory, not into reports; and not in the place of the run's own memory.
+
+        Raises:
+            SettingsError: another use.
+        """
+        if self.config.predict.model.class_path.endswith("ReportGeneration"):
+            raise SettingsError("--new_studies makes a memory of other data's studies; stage 2 makes none")
+        if (self.folder / "best.ckpt").exists():
+            raise SettingsError(
+                f"--new_studies: {self.folder} is the run itself, whose memory would be replaced by one of the new "
+                "studies alone; name another place: --trainer.default_root_dir=NEW/stage1"
+            )
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer; not for a run that already ended."""
+        if self.finished:
+            self.check_same_data()
+            print(f"{self.folder} is finished; its settings are those asked for. Another RUN= starts a new run.")
+            raise SystemExit(0)
+        try:
+            super().instantiate_classes()
+        except Exception:
+            if self.begun:  # settings that nothing could be built of are no run
+                (self.folder / "config.yaml").unlink(missing_ok=True)
+            raise
+
+    def check_same_data(self) -> None:
+        """A finished run is of the data it was trained on, not of what lies in their folder now.
+
+        Raises:
+            SettingsError: other data.
+        """
+        card = Path(self.config.fit.data.init_args.folder) / CARD
+        if not card.is_file():
+            return
+        trained = json.loads((self.folder / "manifest.json").read_text()).get("data")
+        found = read_card(card.parent)["fingerprint"]
+        if trained not in (None, found):
+            raise SettingsError(
+                f"{self.folder} is finished, on data {trained}, but {card.parent} holds data {found} now; prepare the "
+                "same data again, or choose another RUN="
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add what every run has: the metrics file and the checkpoints ``best.ckpt`` and ``last.ckpt``; and use a
+        precision that this machine computes in."""
+        asked = self.config[self.config.subcommand].trainer
+        self.precision = usable_precision(str(asked.precision or "32-true"), str(asked.accelerator))
+        plugins: list[Any] = [WholeCheckpoints(), *(self._get(self.config_init, "trainer").plugins or [])]
+        if SLURMEnvironment.detect():
+            plugins.append(SLURMEnvironment(auto_requeue=False))  # RunCheckpoint saves, the job script queues again
+        options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
+        sharded = isinstance(self.strategy, ModelParallelStrategy)
+        if sharded and self.precision == "16-mixed":
+            raise SettingsError("trainer.precision: 16-mixed; sharded training takes 32-true or bf16-mixed")
+        if sharded and not isinstance(self.model, DiseaseClassification):
+            raise SettingsError("trainer.strategy: stage1/sharded.yaml shards stage 1 alone; leave it out here")
+        if torch.cuda.is_available() and asked.accelerator != "cpu":
+            options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
+        if self.config.subcommand != "fit" and sharded:
+            options["strategy"] = "auto"  # sharding is for training: weights alone fit whole
+        trainer = super().instantiate_trainer(**options, **kwargs)
+        if self.config.subcommand == "fit":
+            self.equip(trainer)
+        return trainer
+
+    @property
+    def strategy(self) -> Any:
+        """As the settings ask for it: a name or an object."""
+        return self._get(self.config_init, "trainer").strategy
+
+    def before_predict(self) -> None:
+        """Let new studies pass the checkpoint's data check where that was asked for."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Provenance):
+                callback.new_studies = self.config.predict.new_studies
+
+    def equip(self, trainer: Trainer) -> None:
+        """What every fit has beside what its configuration names: loggers, and callbacks that only look."""
+        from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
+        card = self.datamodule.card
+        self.wandb = wandb_logger(self.folder, self.config.fit.wandb, card["restricted"])
+        self.held.enter_context(ended(self.wandb))
+        if self.wandb is not None and trainer.is_global_zero:
+            code = git_state()
+            facts = {"dataset": card["dataset"], "data_fingerprint": card["fingerprint"], **code}
+            self.wandb.log_hyperparams(sent_config({**dict(flatten(self.resolved())), **facts}, card["restricted"]))
+        others = [*trainer.loggers, self.wandb]
+        trainer.loggers = [ContinuedCSVLogger(str(self.folder), from_step), *filter(None, others)]
+        if trainer.is_global_zero:
+            begin_session(self.folder, from_step)
+        rates = LearningRateMonitor(logging_interval="step")
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        if isinstance(self.strategy, ModelParallelStrategy) and any(isinstance(c, WeightAveraging) for c in callbacks):
+            raise SettingsError(
+                "trainer.callbacks: AveragedWeights keeps a copy of the network, which sharded training cannot make; "
+                "leave it or stage1/sharded.yaml out"
+            )
+        if self.config.fit.force_resume and trainer.is_global_zero:
+            callbacks.append(ForcedSettings(self.resolved(), self.folder))
+        callbacks[:0] = [GatheredWeights(), GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
+        for part in (*callbacks, self.datamodule):
+            if isinstance(part, Provenance | StudyDataModule):
+                part.forced = bool(self.config.fit.force_resume)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Lightning ends an interrupted command with exit status 1; a sweep has to know that it was Ctrl-C."""
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit:
+            if self.trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            raise CheckpointError(
+                f"the checkpoint's weights do not fit the network of these settings; take the change back. {error}"
+            ) from error
+
+    def before_fit(self) -> None:
+        """Start the clock that the manifest shows."""
+        self.started, self.energy = time.time(), counters()
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
+        best = self.folder / "best.ckpt"
+        if not is_whole(best):
+            raise CheckpointError(
+                f"{best}: missing or damaged, and no epoch is left to train; start a new RUN=, or train on with more "
+                "epochs (--trainer.max_epochs=... --force-resume)"
+            )
+        facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
+        facts["precision"] = self.precision
+        facts["data"] = self.datamodule.card["fingerprint"]
+        facts["kilowatt_hours"] = kilowatt_hours(self.energy, counters())
+        if isinstance(self.model, ReportGeneration):
+            facts["memories"] = self.model.network.identity
+        if hasattr(self.model, "test_splits"):
+            self.trainer.test(
+                self.model, datamodule=self.datamodule, ckpt_path=str(best), weights_only=True, verbose=False
+            )
+            if self.trainer.is_global_zero:
+                write_json(self.folder / "scores.json", self.model.scores)
+        if self.trainer.is_global_zero:
+            write_manifest(self.folder, best=self.best_score(), epochs=self.trainer.current_epoch, **facts)
+
+    def best_score(self) -> dict[str, float]:
+        """The validation score by which the best checkpoint was chosen."""
+        callback = next((c for c in self.trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
+        if callback is None or callback.best_model_score is None or callback.monitor is None:
+            return {}
+        return {callback.monitor: float(callback.best_model_score)}
+
+    def after_predict(self) -> None:
+        """Stage 2 owes more than its reports: baselines and guards beside them."""
+        if isinstance(self.model, ReportGeneration):
+            write_all_reports(self.trainer, self.model, self.datamodule, self.folder.parent)
+
+
+def main(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
+    """Run one Trainer command.
+
+    Args:
+        argv: the command, and options that :mod:`experiments.training.words` has looked at.
+        shown: where help is wanted: the classes whose settings it shows, ``model`` and ``data``.
+
+    Returns:
+        2 where the settings do not parse (the parser has said why).
+    """
+    ExperimentCLI.shown = shown
+    # Fields' own docstrings are for the help alone: reading them takes time.
+    set_parsing_settings(docstring_parse_attribute_docstrings=any("help" in word for word in argv))
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    if shutil.which("nvidia-smi"):
+        torch.set_float32_matmul_precision("high")
+    try:
+        with ExperimentCLI.held:
+            ExperimentCLI(
+                LightningModule,
+                StudyDataModule,
+                parser_class=SettingsParser,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                parser_kwargs={name: {"description": NOTICE} for name in ("fit", "validate", "test", "predict")},
+                save_config_callback=None,
+                args=list(argv),
+            )
+    except (AMMRGError, torch.OutOfMemoryError, OSError, ValueError, TypeError) as error:
+        said = _in_our_words(error)
+        if said is None:
+            raise
+        # W&B's own complaints at exit, of a full disk above all, would bury it.
+        logging.raiseExceptions = False
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise said from error.__cause__
+    except SystemExit as stop:
+        return int(stop.code or 0) if isinstance(stop.code, int) else 1
+    return 0
+
+
+def _in_our_words(error: BaseException) -> AMMRGError | None:
+    """What a user is told of an error, or of one it was raised from: jsonargparse wraps what a constructor raises. None
+    of one that no user can cure."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, AMMRGError):
+            return seen
+        if isinstance(seen, torch.OutOfMemoryError):
+            return AMMRGError(str(seen))
+        if isinstance(seen, OSError) and seen.errno == errno.ENOSPC:
+            return AMMRGError(
+                f"{seen.filename or 'a file of the run'}: the disk is full; checkpoints are as they were: make room, "
+                "and the same command goes on"
+            )
+        seen = seen.__cause__ or seen.__context__
+    return None
