@@ -196,7 +196,13 @@ def test_what_the_machine_cannot_do_is_said(changed: dict[str, object], told: st
     with pytest.raises(SettingsError, match=f"^trainer .*{told}.* CPU cores") as caught:
         check_machine({**TRAINER, **changed})
     assert "\n" not in str(caught.value)
-    check_machine({**TRAINER, "devices": 8})  # processes share cores
+
+
+def test_processes_that_would_bring_the_machine_to_a_stand_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    check_machine({**TRAINER, "devices": 12})  # processes share cores
+    with pytest.raises(SettingsError, match=r"^trainer\.devices: 13 processes, .*3 CPU cores.* at most 12$"):
+        check_machine({**TRAINER, "devices": 13})
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_a_run_is_begun(
