@@ -11,6 +11,7 @@ import yaml
 
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
+from experiments.runs.stage import Stage
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -106,7 +107,7 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
     if variant.weights_of is None and not succeeds(lambda: start(["fit", *words])):
         return False
     trained = variant if variant.weights_of is None else Variant(variant.weights_of, [], None)
-    best = trained.folder(out) / ablation.stage / "best.ckpt"
+    best = Stage(trained.folder(out) / ablation.stage).checkpoint
     if not best.is_file():
         return False
     done = folder / "predicted.json"
