@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from ammrg.commands.exit_status import STOPPED
 from ammrg.errors import CheckpointError, MemoryBankError
+from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
@@ -33,7 +34,6 @@ from datamodules.phantom import PhantomDataModule
 from datamodules.prepared import PreparedFolder
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
-from experiments.launching.ablation import told
 from experiments.runs.export import checked_split
 from experiments.runs.lock import locked
 from experiments.runs.run import Run as OpenedRun

@@ -11,6 +11,7 @@ import yaml
 
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
+from ammrg.evaluation.figures import told
 from experiments.runs.stage import Stage
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -134,17 +135,6 @@ def numbers(variant: Variant, ablation: Ablation, out: Path) -> dict[str, Any]:
             value = value.get(key) if isinstance(value, Mapping) else None
         found[heading] = value
     return found
-
-
-def told(value: Any) -> str:
-    """A number as the table shows it: ``.846 [.812, .880]``, ``.61``, ``1,204`` or ``-``."""
-    if isinstance(value, Mapping):
-        if value.get("low") is None:
-            return told(value.get("value"))
-        return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def show(rows: Mapping[str, Mapping[str, Any]], headings: Sequence[str], title: str) -> None:

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from ammrg.atomic import write_json
 from ammrg.errors import SettingsError
+from ammrg.evaluation.figures import told
 from ammrg.evaluation.score_table import COLUMNS
+from ammrg.evaluation.scored_file import score
 from ammrg.findings import FINDINGS
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
-from experiments.commands import score
-from experiments.launching.ablation import told
 from experiments.runs.guards import GUARDS, write_guards_of_run
 from experiments.runs.run import Run
 
@@ -79,7 +79,7 @@ def compare(run: Path) -> dict[str, Any]:
         ScoringError: the run has no reports yet.
     """
     write_guards_of_run(run, MEMORY_GUARDS)
-    scores = score.score(run / "reports.jsonl")
+    scores = score(run / "reports.jsonl")
     write_json(run / "scores.json", scores)
     console = Console()
     console.print(memory_table(scores))

@@ -166,7 +166,7 @@ class Run:
         recorded = self.kept.get("hyper_parameters", {})
         whom = self.data.prepared.held_out() if held_out is None else held_out
         from ammrg.memory.bank import bank_paths
-        from experiments.training.settings_parser import sentence
+        from experiments.runs.setting_errors import sentence
         from lightning_modules.memory_guard import memories_without
         from lightning_modules.report_generation import ReportGeneration
 

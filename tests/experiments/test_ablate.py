@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from ammrg.errors import SettingsError
+from ammrg.evaluation.figures import told
 from experiments.__main__ import main as command
 from experiments.commands.ablate import main
-from experiments.launching.ablation import Variant, numbers, read_ablation, told
+from experiments.launching.ablation import Variant, numbers, read_ablation
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "configs" / "ablations"
 

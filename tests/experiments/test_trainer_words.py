@@ -13,9 +13,9 @@ from lightning.pytorch.cli import instantiate_module
 
 from ammrg.errors import SettingsError
 from experiments.__main__ import main
+from experiments.runs.setting_errors import sentence
 from experiments.training import cli
 from experiments.training.machine import check_machine
-from experiments.training.settings_parser import sentence
 from experiments.training.words import Words
 from lightning_modules.report_generation import ReportGeneration
 from tests.experiments.test_settings_join import words
