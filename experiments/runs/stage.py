@@ -55,9 +55,7 @@ class Stage:
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path}: not a whole file of settings ({type(error).__name__}); {cure}") from error
-        if not isinstance(found, dict):
-            raise CheckpointError(f"{path}: holds no settings; {cure}")
-        return found
+        return found if isinstance(found, dict) else {}
 
     def setting(self, *names: str) -> Any:
         """One of the settings.
