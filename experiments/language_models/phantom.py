@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ammrg.atomic import write_json
 from ammrg.errors import DataError, SettingsError
 from experiments.language_models.new_folder import new_folder
-from experiments.language_models.tokenizer import train_tokenizer
+from experiments.language_models.tokenizer import CONTEXT, train_tokenizer
 from experiments.language_models.turns import mentions, told_turn, user_turn
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ SIZES = {
     "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
     "tiny": Size(hidden=128, layers=4, heads=2, intermediate=384, vocabulary=1000, steps=600, batch=16),
 }
-CONTEXT = 1024
 FINDING_WEIGHT = 4.0
 """Of a token in a sentence that tells a finding: what the user turn decides, and few of all tokens."""
 HELD_OUT = 0.05
