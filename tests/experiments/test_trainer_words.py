@@ -126,7 +126,7 @@ def test_the_names_are_those_of_the_parser(command: str, monkeypatch: pytest.Mon
         cli.ExperimentCLI, "parse_arguments", lambda self, parser, args: made.append(self) or sys.exit(0)
     )
     argv = [command, *S1[1:]]
-    assert command.run(argv) == 0
+    assert run(argv) == 0
     real = {
         option.removeprefix("--").removesuffix("+")
         for option in made[0]._subcommand_parsers[command]._option_string_actions
