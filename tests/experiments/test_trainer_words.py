@@ -14,6 +14,8 @@ from lightning.pytorch.cli import instantiate_module
 from ammrg.errors import SettingsError
 from experiments.__main__ import main
 from experiments.runs.setting_errors import sentence
+from experiments.training import cli
+from experiments.training.command import run
 from experiments.training.machine import check_machine
 from experiments.training.words import Words
 from lightning_modules.report_generation import ReportGeneration
