@@ -26,6 +26,7 @@ GROUND_UP = (
     "ids",
     "sharding",
     "maps",
+    "notice",
     "thresholds",
     "text",
     "metrics",

@@ -1,0 +1,3 @@
+"""The one sentence that stands on every output."""
+
+NOTICE = "Research use only. Not for diagnosis."
