@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ammrg.commands.parser import CommandParser
 from ammrg.findings import FINDINGS
-from ammrg.memory import bank as banks
+from ammrg.memory import bank_files as banks
 from ammrg.memory.held_out import Unchecked
 from ammrg.networks.hopfield import HopfieldRetrieval
 

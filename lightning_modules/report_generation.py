@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.findings import POSITIVE
 from ammrg.gathering import gather_once
-from ammrg.memory import bank
+from ammrg.memory import bank_files
 from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
@@ -192,7 +192,7 @@ class ReportGeneration(LightningModule):
         self.trained_on, self.film_distance = stage1.dataset, stage1.distance
         self.check_data(stage1)
         self.held_out = given() if self.data is None else self.data.prepared.held_out()
-        visual_bank = bank.load(
+        visual_bank = bank_files.load(
             settings["regions_memory"],
             self.held_out,
             encoder_fingerprint=stage1.fingerprint,
@@ -200,7 +200,9 @@ class ReportGeneration(LightningModule):
         )
         if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
             self.cross_fit = load_cross_fit(settings["cross_fit"], stage1, visual_bank)
-        report_bank = bank.load(settings["reports_memory"], self.held_out, data_fingerprint=stage1.data_fingerprint)
+        report_bank = bank_files.load(
+            settings["reports_memory"], self.held_out, data_fingerprint=stage1.data_fingerprint
+        )
         self.generator = ReportGenerator(
             stage1.classifier,
             LanguageModel(

@@ -25,7 +25,7 @@ from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
 from ammrg.inference import pretrained
-from ammrg.memory import bank as banks
+from ammrg.memory import bank_files as banks
 from ammrg.memory.bank import BankEdit
 from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule

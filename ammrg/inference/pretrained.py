@@ -31,7 +31,7 @@ from ammrg.atomic import as_new_files, partial_folder
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
-from ammrg.memory import bank as banks
+from ammrg.memory import bank_files as banks
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.editing import without_identities
 from ammrg.memory.held_out import Unchecked

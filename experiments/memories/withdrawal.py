@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import bank_paths, banks_in
 from ammrg.memory.editing import withdraw
 from ammrg.memory.held_out import Unchecked
 

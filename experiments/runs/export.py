@@ -96,7 +96,7 @@ def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -
     Raises:
         DataError, MemoryBankError: see :func:`export`.
     """
-    from ammrg.memory.bank import check_leaks
+    from ammrg.memory.bank_checks import check_leaks
     from datamodules.prepared import PreparedFolder
     from experiments.runs.finished_run import check_trained_on
 

@@ -81,7 +81,7 @@ def open_model(run: Path, held_out: HeldOut | Unchecked) -> ReportGeneration:
         MemoryBankError: a bank is missing or broken, or holds an evaluation study.
     """
     checkpoint = best_checkpoint(run)  # before seconds of imports
-    from ammrg.memory.bank import bank_paths
+    from ammrg.memory.bank_files import bank_paths
     from experiments.training.settings_parser import sentence
     from lightning_modules.memory_guard import memories_without
     from lightning_modules.report_generation import ReportGeneration

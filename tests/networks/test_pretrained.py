@@ -25,7 +25,7 @@ from ammrg.fingerprints import file_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference import pretrained
 from ammrg.inference.pretrained import Pretrained
-from ammrg.memory import bank as banks
+from ammrg.memory import bank_files as banks
 from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import report_generator
 from ammrg.networks.film_distance import film_features, fit_distance
