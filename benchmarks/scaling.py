@@ -35,7 +35,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.language_model import linear_layers
+from ammrg.networks.lora import linear_layers
 from ammrg.networks.report_generator import VisualStream
 from benchmarks.mining import SWINS
 

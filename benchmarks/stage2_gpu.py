@@ -26,7 +26,8 @@ from rich.progress import track
 from rich.table import Table
 
 from ammrg.networks.disease_classifier import DiseaseClassifier
-from ammrg.networks.language_model import LanguageModel, Quantization
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.quantization import Quantization
 from ammrg.networks.report_generator import ReportGenerator
 from ammrg.types import StudyBatch
 from benchmarks import mining

@@ -38,8 +38,9 @@ from ammrg.memory.held_out import Unchecked
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.film_distance import FilmDistance
-from ammrg.networks.language_model import LanguageModel, load_strictly
+from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_generator import ReportGenerator
+from ammrg.networks.state_dicts import load_strictly
 
 FORMAT = "ammrg-report-generator"
 FORMAT_VERSION = 2

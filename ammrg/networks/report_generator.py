@@ -28,7 +28,8 @@ from ammrg.networks.association_loss import association_loss
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.language_model import LanguageModel, TargetLosses, load_strictly, save_only
+from ammrg.networks.language_model import LanguageModel, TargetLosses
+from ammrg.networks.state_dicts import load_strictly, save_only
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.prompts import INSTRUCTION, instruction, template_fields
 from ammrg.thresholds import is_predicted

@@ -151,7 +151,7 @@ def test_an_empty_bank_and_broken_patterns_are_refused_both_ways(tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
     for name, bank in (("empty", bank_of([])), ("broken", broken)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bank_files, "_check_content", lambda *_: None)
+            patch.setattr(bank_files, "check_content", lambda *_: None)
             save(bank, tmp_path / name)
         with pytest.raises(MemoryBankError, match="empty memory bank" if name == "empty" else "2 of 9"):
             load(tmp_path / name, UNCHECKED)
@@ -338,7 +338,7 @@ def test_content_out_of_range_is_refused_both_ways(
     with pytest.raises(MemoryBankError, match=message):
         save(bank, tmp_path / "regions")
     with monkeypatch.context() as patch:
-        patch.setattr(bank_files, "_check_content", lambda *_: None)
+        patch.setattr(bank_files, "check_content", lambda *_: None)
         save(bank, tmp_path / "regions")
     with pytest.raises(MemoryBankError, match=message):
         load(tmp_path / "regions", UNCHECKED)
