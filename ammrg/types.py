@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor  # readers of raw data and parsers of command lines start without it
 
 
@@ -84,6 +85,10 @@ class StudyBatch(NamedTuple):
     step: Sequence[StudyBatch] = ()
     """All batches that this process takes in the optimizer step, this one among them, without films: what the loss of
     each of them is a share of. No element: this batch is the whole step."""
+
+    def to(self, device: torch.device) -> StudyBatch:
+        """The same batch with its films on a device."""
+        return self._replace(images=self.images.to(device), study_of_view=self.study_of_view.to(device))
 
     def exchanged(self) -> StudyBatch:
         """The same studies, each with the films of its partner, whose boxes are not told.

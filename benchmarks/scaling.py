@@ -36,7 +36,7 @@ from ammrg.findings import NUM_FINDINGS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.lora import linear_layers
-from ammrg.networks.report_generator import VisualStream
+from ammrg.networks.visual_prompt import VisualStream
 from benchmarks.mining import SWINS
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"

@@ -250,6 +250,6 @@ def tell_what_is_left(
         " from what was pruned, not from what is named above" if left or any(p.mentions for p in found.values()) else ""
     )
     print(
-        f"gone{but}. Copies elsewhere (exports, backups, reports that lean on them, weights trained with the old bank) "
+        f"gone{but}. Copies elsewhere (exports, backups, reports written with them, weights trained with the old bank) "
         "are not this command's to clear"
     )

@@ -11,7 +11,7 @@ from ammrg.errors import CheckpointError, DataError
 from ammrg.memory.held_out import HeldOut, Unchecked
 
 if TYPE_CHECKING:
-    from ammrg.inference.pretrained import Pretrained
+    from ammrg.inference.report_generator import ReportGenerator
     from datamodules.prepared import PreparedFolder
     from lightning_modules.report_generation import ReportGeneration
 
@@ -116,15 +116,15 @@ def own_stage1(run: Path, recorded: str) -> Path:
     return own if own.is_file() else Path(recorded)
 
 
-def load_run(run: Path, data: str | None = None) -> Pretrained:
+def load_run(run: Path, data: str | None = None) -> ReportGenerator:
     """:func:`open_model` as what an exported folder gives too: with its decoding, how its films are read, its map
     method, its data set, and how far a film lies from that; ``data`` as for :func:`held_out_of`."""
     from ammrg.imaging.processor import FilmProcessor
-    from ammrg.inference.pretrained import Pretrained
+    from ammrg.inference.report_generator import ReportGenerator
     from lightning_modules.stage1_checkpoint import read_checkpoint
 
     model = open_model(run, held_out_of(run, data))
     kept = read_checkpoint(best_checkpoint(run)).get("datamodule_hyper_parameters", {})
     model.network.decoding = dict(model.hparams["decoding"] or {})
     processor = FilmProcessor(model.image_size, kept.get("views", "all"))
-    return Pretrained(model.network, processor, model.cam, model.trained_on, model.film_distance)
+    return ReportGenerator(model.network, processor, model.cam, model.trained_on, model.film_distance)
