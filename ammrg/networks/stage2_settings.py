@@ -23,7 +23,7 @@ class HopfieldSettings:
     steps: int = 0
     """Update steps of the state before the retrieval."""
     tolerance: float = 1e-4
-    """A state that moves at most this far in an update step rests (Euclidean)."""
+    """A state that moves at most this far in an update step stays (Euclidean)."""
     numbers_at_once: int = 2**25
     """Most association scores held at once; a larger memory is read in blocks, with the same result."""
 
