@@ -30,15 +30,17 @@ def main(argv: Sequence[str]) -> int:
     if options.model and options.data:
         raise SettingsError("--data is for --run: an exported model's memories were checked when it was written")
     check_films(options.films)
-    from experiments.runs.finished_run import best_checkpoint, load_run
+    from experiments.runs.run import Run
 
     if options.run:
-        best_checkpoint(options.run)
+        Run(options.run).checkpoint  # noqa: B018  # said before seconds of imports
 
     def open_model() -> ReportGenerator:
         from ammrg.inference.report_generator import ReportGenerator
 
-        return ReportGenerator.from_pretrained(options.model) if options.model else load_run(options.run, options.data)
+        if options.model:
+            return ReportGenerator.from_pretrained(options.model)
+        return Run(options.run).generator(options.data)
 
     describe(options, open_model, options.run / FOLDER if options.run else FOLDER)
     return 0

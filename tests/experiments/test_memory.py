@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 
 from ammrg.findings import FINDINGS
-from ammrg.memory import bank_files as banks
 from ammrg.memory.bank import FORMAT, BankMeta, MemoryBank
 from ammrg.memory.bank_files import load, save
 from ammrg.memory.editing import withdraw

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.lora import linear_layers
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 
 REPORTS = ["The heart is large.", "No effusion. The lungs are clear. No pneumothorax is seen.", "Normal."]
 SIZES = {
