@@ -28,7 +28,7 @@ from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
-from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.report_network import ReportNetwork, is_same_part
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
@@ -524,7 +524,7 @@ class ReportGeneration(LightningModule):
                 "this checkpoint is not of stage 2; a stage-1 checkpoint goes into --model.stage1_checkpoint"
             )
         for key, found in self.network.identity.items():
-            if kept.get(key) != found and not self.is_edited_since(key, kept.get(key)):
+            if not is_same_part(kept.get(key), found) and not self.is_edited_since(key, kept.get(key)):
                 raise CheckpointError(
                     f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded: "
                     "give it the memory, stage-1 checkpoint and language model of its own run"

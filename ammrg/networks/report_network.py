@@ -389,3 +389,11 @@ class ReportNetwork(nn.Module):
             CheckpointError: a key is missing or unexpected, or a shape differs.
         """
         load_strictly(self, state, "report network")
+
+
+def is_same_part(kept: Any, found: Any) -> bool:
+    """Whether an entry of :attr:`ReportNetwork.identity` that a checkpoint kept is that of a network: of a language
+    model its files count, not where they lie."""
+    if isinstance(kept, dict) and isinstance(found, dict) and kept.get("fingerprint") is not None:
+        kept, found = ({**entry, "name": None} for entry in (kept, found))
+    return bool(kept == found)

@@ -16,7 +16,7 @@ from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import associative_memory
 from ammrg.networks.associative_memory import Memories
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.report_network import ReportNetwork, is_same_part
 from ammrg.types import StudyBatch
 from tests.tiny_stage2 import REPORTS, STUDIES, bank, batch, build, with_partners
 
@@ -433,3 +433,13 @@ def test_it_learns_to_write_what_its_films_show(llm_folder: Path) -> None:
     swapped = films._replace(images=films.images.flip(0))
     texts = [report.text for report in network.generate(swapped)]
     assert (texts[0], texts[2]) == (REPORTS[2], REPORTS[0])  # the films decide, not the place in the batch
+
+
+def test_a_language_model_is_the_same_wherever_its_files_lie() -> None:
+    kept = {"name": "models/llm", "revision": None, "quantization": "nf4", "fingerprint": "01"}
+    assert is_same_part(kept, {**kept, "name": "/elsewhere/llm"})
+    assert not is_same_part(kept, {**kept, "fingerprint": "02"})
+    assert not is_same_part(kept, {**kept, "quantization": "none"})
+    assert not is_same_part({**kept, "fingerprint": None}, {**kept, "name": "other/llm", "fingerprint": None})
+    assert is_same_part("ab", "ab")
+    assert not is_same_part(None, "ab")
