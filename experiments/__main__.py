@@ -32,7 +32,7 @@ COMMANDS = {
     "ablate": "variants of a stage, run in turn, as one table with intervals",
     "score": "any system's reports -> scores.json, tables with baselines, report.html",
     "guards": "a run's reports without its films, and without its memories, scored",
-    "describe": "one film -> report, 14 findings with maps, the memories it leaned on",
+    "describe": "one film -> report, 14 findings with maps, what was retrieved for it",
     "export": "a finished run -> one folder with all it needs and its model card",
     "runs": "runs in a table, and what differs between some of them",
     "sweep": "settings of a stage tried by W&B's agents, or a few here without its server",

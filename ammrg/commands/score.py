@@ -16,7 +16,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
-from ammrg.evaluation.score_table import NOTICE, print_scores
+from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
     chosen_dataset,
     chosen_extras,
@@ -28,6 +28,7 @@ from ammrg.evaluation.scored_file import (
 from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import bootstrap
 from ammrg.metrics.protocols import CUT_FOR, PROTOCOLS, SCORED
+from ammrg.notice import NOTICE
 
 
 def parser(program: str) -> argparse.ArgumentParser:
