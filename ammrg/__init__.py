@@ -1,7 +1,7 @@
-"""AM-MRG: chest X-ray report generation with an associative memory that can say what it remembered.
+"""AM-MRG: chest X-ray report generation with an associative memory that can say what it retrieved.
 
-The science of the project: tensors, text and numbers in and out. Nothing here knows Lightning or
-W&B, reads a global path or reaches the network at import. Research use only: not a medical device.
+This package holds the science of the project: tensors, text and numbers go in and come out. Nothing in it knows
+Lightning or W&B, reads a global path, or uses the network when it is imported. Research use only: not a medical device.
 """
 
 __version__ = "0.1.0"

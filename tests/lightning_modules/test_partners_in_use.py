@@ -226,7 +226,7 @@ def test_a_step_ends_where_the_trainer_ends_the_epoch(folder: str) -> None:
 
 def test_one_patient_alone_is_refused_by_name(tmp_path: Path, llm_folder: Path) -> None:
     one = prepared(tmp_path / "prepared", [0, 0, 0])
-    with pytest.raises(DataError, match=r"prepared: the studies of the val split are 3 of 1 patient: exchanging"):
+    with pytest.raises(DataError, match=r"prepared: the studies of the val split: 3 of 1 patient, but exchanging"):
         validated(stage2(llm_folder), data(one))
-    with pytest.raises(DataError, match=r"the test split are 3 of 1 patient"):
+    with pytest.raises(DataError, match=r"the test split: 3 of 1 patient"):
         data(one, films="shuffled").predict_dataloader()
