@@ -92,7 +92,7 @@ WINDOW = {"WindowCenter": ("DS", b"1000"), "WindowWidth": ("DS", b"700 ")}
         ({"PixelPaddingValue": ("LO", b"none")}, r"\(0028,0120\) PixelPaddingValue is none, expected a number"),
         (
             {"PixelPaddingValue": ("US", b"\0\0"), "PixelPaddingRangeLimit": ("US", b"\xff\xff")},
-            r"\(0028,0120\) PixelPaddingValue is 0, and every pixel is such padding",
+            r"\(0028,0120\) PixelPaddingValue is 0, and every pixel has this value",
         ),
         ({"BitsStored": ("US", b"\x14\0")}, r"\(0028,0101\) BitsStored is 20, expected 1 to 16"),
         ({"PixelRepresentation": ("US", b"\7\0")}, r"\(0028,0103\) PixelRepresentation is 7, expected 0 or 1"),

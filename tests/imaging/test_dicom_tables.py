@@ -97,7 +97,7 @@ def test_a_table_shorter_than_told_is_read_where_the_film_does_not_miss_the_rest
     entries = curve(4095)
     item = table(entries, 12, told=0)  # which is 65,536
     assert np.abs(read_film(retag(dicom(RAMP), VOILUTSequence=[item])) - shown(entries, 4095)).max() <= 1
-    with pytest.raises(ReadError, match=r"VOILUTSequence holds 3000 of the 4096 entries that its LUTDescriptor tells"):
+    with pytest.raises(ReadError, match=r"VOILUTSequence holds 3000 of the 4096 entries that its LUTDescriptor gives"):
         read_film(retag(dicom(RAMP), VOILUTSequence=[table(entries[:3000], 12, told=4096)]))
 
 
