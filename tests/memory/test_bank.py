@@ -96,7 +96,7 @@ def test_a_bank_is_read_against_evaluation_studies_or_with_a_reason(tmp_path: Pa
     save(bank_of(OWNERS), tmp_path / "regions")
     with pytest.raises(TypeError, match="held_out"):
         load(tmp_path / "regions")  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match="say why"):
+    with pytest.raises(ValueError, match="give the reason why"):
         Unchecked(" ")
 
 
@@ -107,7 +107,7 @@ def test_a_bank_without_owners_is_refused_where_evaluation_studies_are_known(
     texts = None if kind == "regions" else [f"report {i}" for i in range(20)]
     save(without_identities(bank_of([[(f"test{i}", "")] for i in range(20)], texts)), tmp_path / kind)
     assert len(load(tmp_path / kind, UNCHECKED)) == 20
-    with pytest.raises(MemoryBankError, match=rf"{kind}\.json: does not say whose 20 of its 20 patterns are"):
+    with pytest.raises(MemoryBankError, match=rf"{kind}\.json: 20 of its 20 patterns have no owner"):
         load(tmp_path / kind, held_out())
 
 
@@ -356,7 +356,7 @@ def test_a_report_has_a_text_an_owner_and_no_finding(tmp_path: Path, bank_of: Ba
 
 
 def test_patterns_of_one_number_are_refused(tmp_path: Path, bank_of: BankOf) -> None:
-    with pytest.raises(MemoryBankError, match="patterns of width 1; layer-normed, nothing is left"):
+    with pytest.raises(MemoryBankError, match="patterns of width 1; layer normalisation makes them zero"):
         save(bank_of(OWNERS, width=1), tmp_path / "regions")
 
 
