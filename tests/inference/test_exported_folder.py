@@ -215,7 +215,7 @@ def test_missing_and_unexpected_weights_are_named(copy: Path) -> None:
         reseal(copy)
     (copy / "model.safetensors").write_bytes(b"cut short")
     reseal(copy)
-    with pytest.raises(CheckpointError, match=r"model.safetensors: not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match=r"model.safetensors: not a complete safetensors file"):
         ReportGenerator.from_pretrained(copy)
 
 
@@ -227,7 +227,9 @@ def test_a_setting_or_a_memory_of_another_network_is_named(copy: Path) -> None:
     kept = banks.load(copy / "memory" / "regions", UNCHECKED)
     banks.save(kept.take(torch.tensor([0, 1, 2])), copy / "memory" / "regions")
     reseal(copy)
-    with pytest.raises(MemoryBankError, match=r"memory/regions.json: is bank \w+, but the network was exported with"):
+    with pytest.raises(
+        MemoryBankError, match=r"memory/regions.json: is bank \w+, but the network was exported with bank"
+    ):
         ReportGenerator.from_pretrained(copy)
 
 
@@ -292,10 +294,10 @@ def test_an_export_of_something_else_stays_and_is_refused(model: ReportGenerator
         ({"dataset": "phantom", "checkpoint": "0123"}, "checkpoint None, not 0123"),
         ({"dataset": "mine"}, "another provenance"),
     ):
-        with pytest.raises(SettingsError, match=f"holds an export of other content .{words}"):
+        with pytest.raises(SettingsError, match=f"holds an export with other content .{words}"):
             save(copy, model, card="# A card\n", provenance=said, restricted=False)
     (copy / "notes.txt").write_text("mine")
-    with pytest.raises(SettingsError, match=r"notes.txt is not of the export; take it away"):
+    with pytest.raises(SettingsError, match=r"notes.txt does not belong to the export; remove it"):
         write(copy, model)
     assert {
         path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != "notes.txt"

@@ -53,7 +53,7 @@ def test_a_hub_id_is_read_like_a_folder(exported: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     hub_copy(tmp_path, "someone/reports", exported)
     assert ReportGenerator.from_pretrained("someone/reports").network.decoding == {"max_new_tokens": 12, "num_beams": 2}
-    with pytest.raises(CheckpointError, match="someone/other: neither a folder nor a model the hub gave"):
+    with pytest.raises(CheckpointError, match="someone/other: not a folder, and the hub gave no model of this name"):
         ReportGenerator.from_pretrained("someone/other")
     with pytest.raises(CheckpointError, match="no/such/folder: neither"):
         ReportGenerator.from_pretrained("no/such/folder")
@@ -109,9 +109,9 @@ def test_restricted_data_are_not_pushed_unless_told(
 
 
 def test_a_hub_that_does_not_answer_is_one_clear_error(copy: Path) -> None:
-    with pytest.raises(SettingsError, match=r"someone/reports: the hub did not take the folder .*offline"):
+    with pytest.raises(SettingsError, match=r"someone/reports: the hub refused the folder .*offline"):
         push_to_hub(copy, "someone/reports")
-    with pytest.raises(SettingsError, match="a/b/c: the hub did not take the folder"):
+    with pytest.raises(SettingsError, match="a/b/c: the hub refused the folder"):
         push_to_hub(copy, "a/b/c")
     (copy / "model.safetensors").write_bytes(b"cut short")
     with pytest.raises(CheckpointError, match=r"model.safetensors: content"):
@@ -125,7 +125,7 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(copy: Path, monkeypatch
     monkeypatch.setenv("HF_TOKEN", "hf_none")
     huggingface_hub.close_session()
     try:
-        with pytest.raises(SettingsError, match=r"someone/reports: the hub did not take the folder .*refused"):
+        with pytest.raises(SettingsError, match=r"someone/reports: the hub refused the folder .*refused"):
             push_to_hub(copy, "someone/reports")
     finally:
         huggingface_hub.close_session()
