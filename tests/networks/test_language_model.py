@@ -189,7 +189,7 @@ def test_weights_of_a_deeper_or_another_network_are_refused(
 
 def test_weights_of_another_shape_are_named(folders: Callable[[str], Path], tmp_path: Path) -> None:
     folder = edited(folders("Llama"), tmp_path / "model", "config.json", intermediate_size=96)
-    with pytest.raises(SettingsError, match=r"another shape, .*mlp\.\w+\.weight \[.*128.*\] where it should be \[.*96"):
+    with pytest.raises(SettingsError, match=r"another shape, .*mlp\.\w+\.weight \[.*128.*\], expected \[.*96"):
         LanguageModel(str(folder), quantization="none", device="cpu")
 
 

@@ -183,17 +183,17 @@ def test_a_folder_without_a_tokenizer_is_refused(bert: Path, tmp_path: Path) -> 
 
 def test_a_folder_without_a_model_or_with_half_of_one_is_refused(bert: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SettingsError, match=r"empty'.*no model there"):
+    with pytest.raises(SettingsError, match=r"empty'.*no model found"):
         TextEncoder(str(tmp_path / "empty"))
     shutil.copytree(bert, tmp_path / "half")
     weights = load_file(tmp_path / "half" / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if "layer.1" not in name}
     save_file(kept, tmp_path / "half" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SettingsError, match=r"half'.*weights missing.*would be random"):
+    with pytest.raises(SettingsError, match=r"half'.*weights are missing .*would be random"):
         TextEncoder(str(tmp_path / "half"))
     config = json.loads((tmp_path / "half" / "config.json").read_text())
     (tmp_path / "half" / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(SettingsError, match="no model there"):
+    with pytest.raises(SettingsError, match="no model found"):
         TextEncoder(str(tmp_path / "half"))
     assert config["model_type"] == "bert"
 
