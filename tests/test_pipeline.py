@@ -858,7 +858,7 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
         assert main(list(words)) == 1
         return capsys.readouterr().err
 
-    assert "not empty and no export" in refused("export", str(run.folder), "--out", str(run.stage2))
+    assert "already exists and is not an export" in refused("export", str(run.folder), "--out", str(run.stage2))
     assert "best.ckpt: not there" in refused("export", str(run.root), "--out", str(run.root / "not_written"))
     assert "--out FOLDER" in refused("export", str(other))
     data = run.root / "smaller"

@@ -36,7 +36,7 @@ def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory ban
             raise MemoryBankError(
                 f"{where}: holds patterns of {len(leaked)} {noun} of the validation or test split: "
                 f"{first_names(leaked)}. A memory may only hold training studies: build it again from the training "
-                "split (or, where a split was changed since, prepare the data and build everything after it again)"
+                "split. If the split was changed, first prepare the data again"
             )
     nobodys = len(bank) - int(bank.is_owned.sum())
     if nobodys > (NUM_FINDINGS if bank.meta.kind == "regions" else 0):

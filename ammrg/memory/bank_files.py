@@ -103,7 +103,7 @@ def load(
         raise MemoryBankError(f"{tensors_path}: cannot be read ({error})") from error
     if sidecar["tensors"] != found:
         raise MemoryBankError(
-            f"{tensors_path}: content {found}, but {json_path.name} belongs to {sidecar['tensors']}: "
+            f"{tensors_path}: has fingerprint {found}, but {json_path.name} belongs to {sidecar['tensors']}: "
             "an interrupted copy or a changed file; build the memory again"
         )
     try:

@@ -61,15 +61,15 @@ def agreement(bank: MemoryBank, groups: Tensor) -> dict[int, Agreement]:
     """
     points = _directions(bank)
     rows = (bank.is_owned & (groups >= 0)).nonzero().flatten()
-    hits, chances, asked = [torch.empty(0)], [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
+    hits, chances, compared = [torch.empty(0)], [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
     for part in torch.split(rows, ROWS_AT_ONCE):
         others = _others(bank, part) & (groups >= 0)
         near = (points[part] @ points.T).masked_fill(~others, -torch.inf).argmax(dim=1)
         same = groups[part][:, None] == groups
         hits.append(same.gather(1, near[:, None])[:, 0].float())
         chances.append((same & others).sum(dim=1) / others.sum(dim=1).clamp(min=1))
-        asked.append(others.any(dim=1))
-    hit, chance, known = torch.cat(hits), torch.cat(chances), torch.cat(asked)
+        compared.append(others.any(dim=1))
+    hit, chance, known = torch.cat(hits), torch.cat(chances), torch.cat(compared)
     result = {}
     for group in sorted(set(groups[rows].tolist())):
         mine = (groups[rows] == group) & known

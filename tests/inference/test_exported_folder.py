@@ -167,7 +167,7 @@ def test_a_changed_or_missing_file_is_named(copy: Path, name: str) -> None:
     content = bytearray(file.read_bytes())
     content[-2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"{name}: content \w+, but config.json says"):
+    with pytest.raises(CheckpointError, match=rf"{name}: has fingerprint \w+, but config.json says"):
         ReportGenerator.from_pretrained(copy)
     file.unlink()
     with pytest.raises(CheckpointError, match=f"{name}: missing"):
@@ -178,7 +178,7 @@ def test_another_language_model_in_its_place_is_refused(copy: Path) -> None:
     weights = load_file(copy / "language_model" / "model.safetensors")
     weights["model.norm.weight"] += 1
     save_file(weights, copy / "language_model" / "model.safetensors", {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"language_model/model.safetensors: content"):
+    with pytest.raises(CheckpointError, match=r"language_model/model.safetensors: has fingerprint"):
         ReportGenerator.from_pretrained(copy)
 
 
@@ -221,7 +221,7 @@ def test_missing_and_unexpected_weights_are_named(copy: Path) -> None:
 
 def test_a_setting_or_a_memory_of_another_network_is_named(copy: Path) -> None:
     reseal(copy, lambda config: config["generator"].update(mood="calm"))
-    with pytest.raises(CheckpointError, match="generator: the setting 'mood' is not known"):
+    with pytest.raises(CheckpointError, match="generator: this release does not know the setting 'mood'"):
         ReportGenerator.from_pretrained(copy)
     reseal(copy, lambda config: config["generator"].pop("mood"))
     kept = banks.load(copy / "memory" / "regions", UNCHECKED)
@@ -235,7 +235,7 @@ def test_a_setting_or_a_memory_of_another_network_is_named(copy: Path) -> None:
 
 def test_memories_that_nobody_checked_are_refused(copy: Path) -> None:
     reseal(copy, lambda config: config["provenance"].pop("split"))
-    with pytest.raises(CheckpointError, match=r"provenance.split: does not say .* export the run again"):
+    with pytest.raises(CheckpointError, match=r"provenance.split: has no fingerprint .* export the run again"):
         ReportGenerator.from_pretrained(copy)
 
 
@@ -268,7 +268,7 @@ def test_weights_in_pickles_are_not_copied(llm_folder: Path, tmp_path: Path) -> 
 
 def test_a_folder_that_holds_something_is_left_alone(model: ReportGenerator, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(SettingsError, match="not empty"):
+    with pytest.raises(SettingsError, match="is not an export"):
         write(tmp_path, model)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
