@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from ammrg.maps import shows_place
+from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PRESENT = "#b5382a"
-NOTICE = "Research use only. Not for diagnosis."
 
 
 class CasePage(NamedTuple):

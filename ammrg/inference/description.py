@@ -20,9 +20,10 @@ def describe(
 
     from ammrg.atomic import write_json
     from ammrg.data_sets import trained_on
-    from ammrg.imaging.panel import NOTICE, draw_case
+    from ammrg.imaging.panel import draw_case
     from ammrg.inference.case_page import case_page
     from ammrg.inference.distance_note import distance_note
+    from ammrg.notice import NOTICE
     from ammrg.thresholds import is_predicted
 
     projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(films) + 1)]

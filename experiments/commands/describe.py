@@ -8,13 +8,14 @@ from pathlib import Path
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
 from ammrg.inference.description import describe
+from ammrg.notice import NOTICE
 
 
 def main(argv: Sequence[str]) -> int:
     """``python -m experiments describe film.png --run outputs/phantom/default``, or ``--model FOLDER``."""
     parser = CommandParser(
         prog="python -m experiments describe",
-        description="Write the report of one examination, with its reasons. Research use only. Not for diagnosis.",
+        description=f"Write the report of one examination, with its reasons. {NOTICE}",
     )
     parser.add_argument("films", nargs="+", type=Path, help="film(s) of one study: PNG or JPEG")
     whose = parser.add_mutually_exclusive_group(required=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
+from ammrg.notice import NOTICE
 from experiments.runs.export import export
 
 
@@ -15,9 +16,7 @@ def main(argv: Sequence[str]) -> int:
     ``python -m experiments export exported/phantom --push ORG/NAME``."""
     from rich.console import Console
 
-    parser = CommandParser(
-        prog="python -m experiments export", description=f"{__doc__} Research use only. Not for diagnosis."
-    )
+    parser = CommandParser(prog="python -m experiments export", description=f"{__doc__} {NOTICE}")
     parser.add_argument(
         "run", type=Path, help="a finished and scored run: outputs/<dataset>/<run>; without --out an exported folder"
     )

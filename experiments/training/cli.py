@@ -25,6 +25,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ammrg.atomic import write_json
 from ammrg.errors import AMMRGError, CheckpointError, SettingsError
+from ammrg.notice import NOTICE
 from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole
 from callbacks.gathered_weights import GatheredWeights
 from callbacks.gradient_watch import GradientWatch
@@ -35,7 +36,6 @@ from callbacks.throughput import Throughput
 from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
-from experiments.__main__ import NOTICE
 from experiments.runs import settings as run_settings
 from experiments.runs.energy import counters, kilowatt_hours
 from experiments.runs.lock import locked

@@ -19,9 +19,10 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
 from ammrg.evaluation.predictions import GROUPS, Line, id_text, study_rows
-from ammrg.evaluation.score_table import COLUMNS, NOTICE, figures
+from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
+from ammrg.notice import NOTICE
 from ammrg.text import labeler
 
 PARTS = Path(__file__).parent
