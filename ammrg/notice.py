@@ -1,3 +1,5 @@
-"""The notice that every program, table, picture and page carries."""
+"""What stands on every output."""
 
-NOTICE = "Research use only. Not for diagnosis."
+from __future__ import annotations
+
+NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."

@@ -61,7 +61,7 @@ from benchmarks.hopfield import peer_layer, resident_mib
 from benchmarks.mining import draw_films
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 REGIONS, REPORTS, REPORT_WIDTH = 7014, 6000, 768

@@ -20,7 +20,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from ammrg.commands.exit_status import STOPPED
 from ammrg.errors import CheckpointError, MemoryBankError
+from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
@@ -31,13 +33,11 @@ from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
 from datamodules.prepared import PreparedFolder
 from datamodules.sources.phantom import draw_study
-from ammrg.commands.exit_status import STOPPED
 from experiments.__main__ import main
-from experiments.launching.ablation import told
 from experiments.runs.export import checked_split
-from experiments.runs.finished_run import held_out_of, open_model
 from experiments.runs.lock import locked
-from experiments.runs.stage1_data import data_of_stage1
+from experiments.runs.run import Run as OpenedRun
+from experiments.runs.stage import data_of_stage1
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import load_stage1
@@ -343,10 +343,11 @@ def test_a_run_may_be_moved(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere"
     run.folder.rename(place)
     try:
-        model = open_model(place, held_out_of(place))
+        moved = OpenedRun(place)
+        model = moved.model(moved.held_out())
     finally:
         place.rename(run.folder)
-    assert model.network.identity == open_model(run.folder, held_out_of(run.folder)).network.identity
+    assert model.network.identity == OpenedRun(run.folder).model().network.identity
 
 
 def test_weights_that_are_trained_are_held_in_float32(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -873,8 +874,8 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
 
 def test_an_export_is_checked_against_the_split_it_names(run: Run, exported: Path) -> None:
     network = pretrained.load(exported).network
-    kept = {"data_fingerprint": json.loads((run.data / "card.json").read_text())["fingerprint"], "dataset": "phantom"}
-    split = checked_split(network, str(run.data), kept)
+    opened = OpenedRun(run.folder)
+    split = checked_split(network, str(run.data), opened)
     assert split == json.loads((exported / "config.json").read_text())["provenance"]["split"]
     assert (split["val"], split["test"]) == (16, 16)
     assert network.report_bank is not None
@@ -883,7 +884,7 @@ def test_an_export_is_checked_against_the_split_it_names(run: Run, exported: Pat
     leaking = ((tested,) * len(first), *others)
     network.report_bank = dataclasses.replace(network.report_bank, study_ids=leaking)
     with pytest.raises(MemoryBankError, match=f"report memory: holds patterns of 1 studies.*{tested}"):
-        checked_split(network, str(run.data), kept)
+        checked_split(network, str(run.data), opened)
 
 
 def test_an_export_of_restricted_data_stays_here(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

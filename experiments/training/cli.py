@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import shutil
 import time
@@ -45,6 +44,7 @@ from experiments.runs.output_folder import check_output_folder
 from experiments.runs.precision import usable_precision
 from experiments.runs.reports import write_all_reports
 from experiments.runs.settings import flatten
+from experiments.runs.stage import Stage
 from experiments.runs.wandb_run import Mode, ended, sent_config, wandb_logger
 from experiments.training.forced_settings import ForcedSettings
 from experiments.training.machine import check_machine
@@ -167,7 +167,7 @@ class ExperimentCLI(LightningCLI):
         if command != "fit" and not encoding:
             return  # these read a checkpoint with the settings kept beside it
         forced = bool(self.config[command].force_resume)
-        self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
+        self.finished = command == "fit" and Stage(self.folder).finished and not forced
         first = int(rank_zero_only.rank or 0) == 0  # other processes look only
         if not self.finished:
             check_output_folder(self.folder)
@@ -226,7 +226,7 @@ class ExperimentCLI(LightningCLI):
         card = Path(self.config.fit.data.init_args.folder) / CARD
         if not card.is_file():
             return
-        trained = json.loads((self.folder / "manifest.json").read_text()).get("data")
+        trained = Stage(self.folder).manifest.get("data")
         found = read_card(card.parent)["fingerprint"]
         if trained not in (None, found):
             raise SettingsError(
@@ -317,7 +317,7 @@ class ExperimentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
-        best = self.folder / "best.ckpt"
+        best = Stage(self.folder).checkpoint
         if not is_whole(best):
             raise CheckpointError(
                 f"{best}: missing or damaged, and no epoch is left to train; start a new RUN=, or train on with more "
