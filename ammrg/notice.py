@@ -1,5 +1,5 @@
-"""What stands on every output."""
+"""The notice that stands on every output: help, tables, pictures and pages."""
 
 from __future__ import annotations
 
-NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."
+NOTICE = "Research use only. Not for diagnosis; not a medical device."

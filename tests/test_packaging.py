@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 CHECKOUT = ("callbacks", "datamodules", "experiments", "lightning_modules")
 """Packages that are run from the checkout."""
 OUTSIDE = {"radeval", "faiss", "pynvml"}
-"""Not required: each is imported where it is there (radeval in an environment of its own), and done without elsewhere."""
+"""Not required: each is used where it is there (radeval in an environment of its own), and done without elsewhere."""
 BY_OTHERS = {"accelerate"}
 """Required because a required package imports them: transformers places quantised weights with accelerate."""
 

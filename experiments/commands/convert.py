@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
+from ammrg.notice import NOTICE
 from datamodules.prepared import read_card
 from datamodules.sources import SPLITS
 from datamodules.sources.writers import IMAGES, write_annotation, write_rexrank
@@ -19,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     arguments = CommandParser(
         prog="python -m experiments convert",
         description="Prepared data -> a layout that other tools read: annotation.json (R2Gen) or rexrank_SPLIT.json.",
-        epilog="Research use only.",
+        epilog=NOTICE,
     )
     arguments.add_argument("--data", required=True, help="prepared folder, for instance data/iu_xray")
     arguments.add_argument("--to", required=True, choices=WRITERS, help="the layout")

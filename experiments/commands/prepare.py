@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ammrg.commands.argument_types import positive
 from ammrg.commands.parser import CommandParser
+from ammrg.notice import NOTICE
 from datamodules.sources import DATASETS, SECTIONS, SPLITS
 from experiments.data.preparation import DEFAULT_SIZE, prepare, print_card
 
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     arguments = CommandParser(
         prog="python -m experiments prepare",
         description="A raw data set -> Parquet shards and card.json. Stopped at any moment, the same call goes on.",
-        epilog="Research use only.",
+        epilog=NOTICE,
     )
     arguments.add_argument("--dataset", required=True, choices=DATASETS)
     arguments.add_argument(

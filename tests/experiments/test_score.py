@@ -18,6 +18,7 @@ from ammrg.evaluation.predictions import read_lines, read_systems
 from ammrg.evaluation.scoring import Extra, score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
+from ammrg.notice import NOTICE
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
@@ -114,7 +115,7 @@ def test_the_table_shows_rows_intervals_and_the_notice(run: Path, capsys: pytest
         "METEOR absent",
         "25% of the references stand verbatim",
         "films shuffled among studies",
-        "Research use only. Not for diagnosis.",
+        NOTICE,
         "scores.json",
     ):
         assert words in shown, words
