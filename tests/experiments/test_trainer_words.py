@@ -15,6 +15,7 @@ from ammrg.errors import SettingsError
 from experiments.__main__ import main
 from experiments.runs.setting_errors import sentence
 from experiments.training import cli
+from experiments.training.command import run
 from experiments.training.machine import check_machine
 from experiments.training.words import Words
 from lightning_modules.report_generation import ReportGeneration
@@ -127,7 +128,7 @@ def test_the_names_are_those_of_the_parser(command: str, monkeypatch: pytest.Mon
         cli.ExperimentCLI, "parse_arguments", lambda self, parser, args: made.append(self) or sys.exit(0)
     )
     argv = [command, *S1[1:]]
-    assert cli.main(argv) == 0
+    assert run(argv) == 0
     real = {
         option.removeprefix("--").removesuffix("+")
         for option in made[0]._subcommand_parsers[command]._option_string_actions
