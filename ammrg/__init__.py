@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ammrg.evaluation.evaluate import evaluate
-    from ammrg.inference.report_generator import ReportGenerator  # type: ignore[import-not-found, unused-ignore]
+    from ammrg.inference.report_generator import ReportGenerator
 
 __version__ = "0.1.0"
 __all__ = ["ReportGenerator", "__version__", "evaluate"]

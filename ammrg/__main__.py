@@ -14,7 +14,7 @@ PROGRAM = Program(
             "ammrg.commands.score", "any system's reports -> scores.json, tables with baselines, report.html", "models"
         ),
         "describe": Command(
-            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, its memories", "models"
+            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, what was retrieved", "models"
         ),
     },
 )

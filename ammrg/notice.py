@@ -1,5 +1,3 @@
-"""The notice that stands on every output: help, tables, pictures and pages."""
+"""The one sentence that stands on every output."""
 
-from __future__ import annotations
-
-NOTICE = "Research use only. Not for diagnosis; not a medical device."
+NOTICE = "Research use only. Not for diagnosis."

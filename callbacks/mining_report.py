@@ -12,7 +12,8 @@ from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.imaging.region_sheet import SheetCell, draw_region_sheet
-from ammrg.memory.bank import MemoryBank, load
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import load
 from ammrg.memory.mining_report import mining_report
 from ammrg.notice import NOTICE
 from callbacks.memory_writer import RegionMemoryWriter

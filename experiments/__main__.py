@@ -51,7 +51,7 @@ PROGRAM = Program(
         ),
         "score": _command("score", "any system's reports -> scores.json, tables with baselines, report.html"),
         "guards": _command("guards", "a run's reports without its films, and without its memories, scored"),
-        "describe": _command("describe", "one film -> report, 14 findings with maps, the memories it leaned on"),
+        "describe": _command("describe", "one film -> report, 14 findings with maps, what was retrieved for it"),
         "export": _command("export", "a finished run -> one folder with all it needs and its model card"),
         "runs": _command("runs", "runs in a table, and what differs between some of them"),
         "sweep": _command(

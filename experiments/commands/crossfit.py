@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         raise SettingsError(f"--ridge {options.ridge}: must be above 0, or a map has no single solution")
     check_there(options.checkpoint)
 
-    from ammrg.memory import bank as banks
+    from ammrg.memory import bank_files as banks
     from experiments.runs.stage import data_of_stage1
     from lightning_modules.cross_fitting import load_folds, save_cross_fit
     from lightning_modules.stage1_checkpoint import load_stage1

@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         state = " is up to date" if again else ""
         console.print(f"{folder}{state} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
     if options.push:
-        from ammrg.inference.pretrained import push_to_hub
+        from ammrg.inference.hub import push_to_hub
 
         address = push_to_hub(folder, options.push, private=not options.public, let_restricted_data_leave=leave)
         console.print(address, soft_wrap=True)

@@ -59,14 +59,14 @@ def main(argv: Sequence[str]) -> int:
         pruned.add_argument(name, nargs="+", action="extend", default=[], metavar="ID", help=help_text)
     pruned.add_argument("--out", type=Path, help="path of the smaller bank, or their folder (default: in place)")
 
-    leaned = commands.add_parser(
+    associated = commands.add_parser(
         "associations", help="do positive findings recall regions of their own, beside chance?"
     )
     compared = commands.add_parser("compare", help="write and score reports with the memories on, exchanged and off")
-    for command in (leaned, compared):
+    for command in (associated, compared):
         command.add_argument("run", type=Path, help="a finished run: outputs/<dataset>/<run>")
-    leaned.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: %(default)s")
-    leaned.add_argument(
+    associated.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: %(default)s")
+    associated.add_argument(
         "--top", type=positive, default=5, metavar="K", help="strongest regions looked at; default %(default)s"
     )
 

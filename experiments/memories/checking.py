@@ -9,8 +9,9 @@ from typing import NamedTuple
 from rich.console import Console
 
 from ammrg.errors import CheckpointError, DataError, MemoryBankError
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import MemoryBank, bank_paths, owners_mask
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank, owners_mask
+from ammrg.memory.bank_files import bank_paths
 from ammrg.memory.editing import extend
 from ammrg.memory.held_out import HeldOut, Unchecked
 from datamodules.prepared import PreparedFolder
@@ -47,7 +48,7 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
     """Read a bank with every guard that can be had, and say which.
 
     Raises:
-        MemoryBankError: what :func:`ammrg.memory.bank.load` refuses.
+        MemoryBankError: what :func:`ammrg.memory.bank_files.load` refuses.
     """
     kind = banks.load(path, TO_LOOK_AT).meta.kind
     given = guards(data, stage1, kind)
@@ -99,8 +100,8 @@ def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: P
     """Write the bank with the other's new studies, where no guard refuses either.
 
     Raises:
-        MemoryBankError: banks that do not fit, what :func:`ammrg.memory.bank.load` refuses of the first, an evaluation
-            study among the owners of the second, or no prepared data to tell; nothing is written then.
+        MemoryBankError: banks that do not fit, what :func:`ammrg.memory.bank_files.load` refuses of the first, an
+            evaluation study among the owners of the second, or no prepared data to tell; nothing is written then.
     """
     before = banks.load(path, TO_LOOK_AT)
     given = guards(data or data_of_bank(path, before), stage1, before.meta.kind)

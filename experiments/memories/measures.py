@@ -35,12 +35,13 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
     network, bank = model.network, model.network.visual_bank
     if bank is None:
         raise SettingsError(f"{run}: its visual memory is off; there are no associations with regions")
+    regions = network.memory("visual")
     datamodule.predict_split = split
     counts = []
     with torch.inference_mode():
         for batch in datamodule.predict_dataloader():
             states = network.prompt(batch).states
-            found, allowed = network.visual_associations(batch, states)
+            found, allowed = regions.associations(batch, states)
             counts.append(count_associations(found, batch.labels, bank.region_findings, allowed, k))
     total, each = association_scores(added(counts))
     if total.queries == 0:

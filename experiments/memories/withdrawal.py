@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import bank_paths, banks_in
 from ammrg.memory.editing import withdraw
 from ammrg.memory.held_out import Unchecked
 
@@ -249,6 +250,6 @@ def tell_what_is_left(
         " from what was pruned, not from what is named above" if left or any(p.mentions for p in found.values()) else ""
     )
     print(
-        f"gone{but}. Copies elsewhere (exports, backups, reports that lean on them, weights trained with the old bank) "
+        f"gone{but}. Copies elsewhere (exports, backups, reports written with them, weights trained with the old bank) "
         "are not this command's to clear"
     )

@@ -13,19 +13,19 @@ from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from experiments.runs.run import Run
 
 if TYPE_CHECKING:
-    from ammrg.networks.report_generator import ReportGenerator
+    from ammrg.networks.report_network import ReportNetwork
 
 VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
 
 
 def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data_leave: bool = False) -> Path:
-    """Write the folder of a run; see :mod:`ammrg.inference.pretrained`.
+    """Write the folder of a run; see :mod:`ammrg.inference.model_folder`.
 
     Args:
         run: a finished run with its scores.
         out: new, empty, or an export of this very content.
         data: the prepared data; None takes those of the training.
-        let_restricted_data_leave: see :func:`ammrg.inference.pretrained.save`.
+        let_restricted_data_leave: see :func:`ammrg.inference.saving.save`.
 
     Raises:
         CheckpointError: a run that is not finished or not scored, or whose scores are of another checkpoint.
@@ -36,10 +36,10 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     opened = Run(run)
     checkpoint = opened.checkpoint
     meta, scores = _read(opened.reports_meta), _read(opened.scores)
-    from ammrg.inference import pretrained  # seconds of imports: what is missing is said before
+    from ammrg.inference import saving  # seconds of imports: what is missing is said before
     from experiments.runs.model_card import model_card
 
-    pretrained.check_place(out)
+    saving.check_place(out)
     said = opened.kept
     kept, settings = said["provenance"], said["hyper_parameters"]
     stage1_scores = _read(opened.stage1_checkpoint.parent / "scores.json")
@@ -76,7 +76,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         bank.meta.restricted for bank in (model.network.visual_bank, model.network.report_bank) if bank is not None
     )
     bare = restricted and not let_restricted_data_leave
-    return pretrained.save(
+    return saving.save(
         out,
         model,
         card=model_card(model, scores, stage1_scores, provenance, restricted=restricted, bare=bare),
@@ -86,7 +86,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     )
 
 
-def checked_split(network: ReportGenerator, folder: str, run: Run) -> dict[str, Any]:
+def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, Any]:
     """Check both memories against the validation and test studies and their patients of the prepared data.
 
     Returns:
@@ -95,7 +95,7 @@ def checked_split(network: ReportGenerator, folder: str, run: Run) -> dict[str, 
     Raises:
         DataError, MemoryBankError: see :func:`export`.
     """
-    from ammrg.memory.bank import check_leaks
+    from ammrg.memory.bank_checks import check_leaks
     from datamodules.prepared import PreparedFolder
 
     prepared = PreparedFolder(folder)

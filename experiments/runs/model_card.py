@@ -8,7 +8,7 @@ from typing import Any
 from ammrg.data_sets import Source, source_of, trained_on
 from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
-from ammrg.inference.pretrained import Pretrained
+from ammrg.inference.report_generator import ReportGenerator
 
 METRICS = {
     "bleu_4": "BLEU-4",
@@ -31,7 +31,7 @@ LIMITS = """\
 
 
 def model_card(
-    model: Pretrained,
+    model: ReportGenerator,
     scores: Mapping[str, Any],
     stage1: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -87,18 +87,19 @@ def _head(data: str, trained: str) -> str:
 From one or more films of a study it writes the findings section of a report, with the probability of 14 findings, maps
 of where they were seen, and what two associative memories of training regions and reports gave back while it wrote.
 
-**Intended use:** research on report generation and on what such models lean on, by people who know its limits.
+**Intended use:** research on report generation and on what such models retrieve from their memories, by people
+who know its limits.
 **Not intended:** any diagnosis, triage, or text that reaches a patient or a record."""
 
 
 def _use() -> str:
     return """\
 ```python
-from ammrg.inference.pretrained import load
+from ammrg.inference.report_generator import ReportGenerator
 
-model = load("this/folder")
-batch = model.processor(["frontal.png", "lateral.png"], ["frontal", "lateral"])
-report = model.network.generate(batch)[0]  # text, findings, regions, reports
+generator = ReportGenerator.from_pretrained("this/folder")
+description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
+print(description.report, description.findings, description.regions, description.reports)
 ```
 
 `python -m experiments describe frontal.png --model this/folder` prints it and draws its maps."""
@@ -152,7 +153,7 @@ Of {scores["studies"]} {split} studies. Chance is 0.5 in AUROC, and in AP the sh
 {_table(["finding", "positive", "AUROC", "AP", "F1", "threshold"], by_finding)}"""
 
 
-def _distance(model: Pretrained) -> str:
+def _distance(model: ReportGenerator) -> str:
     if model.distance is None:
         return "- It cannot tell how far a film lies from those: its stage 1 is of an earlier version, or few films."
     films = model.distance.validation_films
@@ -170,15 +171,15 @@ def _data(source: Source, restricted: bool, bare: bool) -> str:
         )
         said.append(
             "Ids and texts are left out of the memories; their patterns are numbers that were computed from films and "
-            "reports. What a report leaned on is shown without its text and owner, and a training study is no longer "
-            "kept from recalling itself."
+            "reports. What was retrieved for a report is shown without its text and owner, and a training study is no "
+            "longer kept from recalling itself."
             if bare
             else "**The memories hold study ids, patient ids and report texts.**"
         )
     return "\n\n".join(said)
 
 
-def _fingerprints(model: Pretrained, provenance: Mapping[str, Any]) -> str:
+def _fingerprints(model: ReportGenerator, provenance: Mapping[str, Any]) -> str:
     network, named, split = model.network, provenance["language_model"], provenance["split"]
     sizes = ", ".join(f"{count} {name}" for name, count in split.items() if name != "fingerprint")
     rows = [
