@@ -16,7 +16,8 @@ from ammrg.networks.left_over import other_network
 
 def may_lie_channels_last(backbone: nn.Module) -> bool:
     """True for convolutional backbones whose kernels run in that layout. torch 2.13's CPU backward of a strided 1x1
-    convolution with fewer than 16 input channels writes beyond its memory there (seen as a crash with 8 and 12)."""
+    convolution with fewer than 16 input channels writes beyond its memory there (seen as a crash with 8 and 12;
+    no report of just this was found, a near one is https://github.com/pytorch/pytorch/issues/136348)."""
     modules = list(backbone.modules())
     narrow = (
         isinstance(module, nn.Conv2d)

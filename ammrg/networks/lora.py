@@ -65,4 +65,5 @@ def add_lora(model: Any, settings: Mapping[str, Any]) -> None:
         reason = " ".join(str(error).split())
         raise SettingsError(f"lora.targets {', '.join(targets)}: {reason}; linear are {', '.join(found)}") from error
     # They come in the dtype of the layer they adapt. In bfloat16 a small step, or an average's, would be rounded away.
+    # get_peft_model does this by itself (https://github.com/huggingface/peft/pull/1706), injection does not.
     cast_adapter_dtype(model, adapter_name="default")

@@ -41,6 +41,8 @@ def cure_linear4bit(model: nn.Module) -> None:
 
     There a first forward pass in eval mode, on an input without gradient, changes every ``Linear4bit`` in place to a
     form that only a kernel without autograd reads: from then on no gradient passes, while the loss looks normal.
+    (It came with https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1804; another fault of the same repacking
+    is open as https://github.com/bitsandbytes-foundation/bitsandbytes/issues/2078.)
     """
     import bitsandbytes as bnb
 

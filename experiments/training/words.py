@@ -167,8 +167,9 @@ class Words:
 
     def joined(self) -> list[str]:
         """The words for the parser. jsonargparse turns a null, list or mapping two levels below a class into Python's
-        text of it, and forgets what stands beside a setting within a free mapping: such options go as a piece of YAML,
-        which joins with the files before it."""
+        text of it, and forgets what stands beside a setting within a free mapping
+        (https://github.com/mauvilsa/jsonargparse/issues/387): such options go as a piece of YAML, which joins with the
+        files before it."""
         words = [self.command]
         for option in self.given:
             name = option.name.replace(".init_args.", ".")
