@@ -49,7 +49,7 @@ class GpuMemory(Callback):
     def largest(self, pl_module: LightningModule, batch: StudyBatch) -> int:
         """How many studies of the batch fit in a step; 0 if not even one does."""
         count = len(batch.study_ids) // 2
-        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # these steps are trials, not part of the run
+        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # only trials
         while count:
             pl_module.zero_grad(set_to_none=True)
             gc.collect()
