@@ -8,8 +8,8 @@ from typing import Any
 from ammrg.errors import SettingsError
 from ammrg.networks.decoding import check_decoding
 from ammrg.networks.report_generator import PARTS
+from ammrg.ranges import check_ranges
 from ammrg.text.prompts import template_fields
-from lightning_modules.ranges import check_ranges
 
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
 NOT_NEGATIVE = (
@@ -27,7 +27,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: the first that is out of range, unknown, or does not go with the others.
     """
-    check_ranges(settings, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
+    check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
     if settings["named_findings"] == "labels" and "findings" not in template_fields(settings["instruction"]):
         raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
     check_parts(settings)

@@ -16,6 +16,7 @@ FILES = sorted(path for room in ("ammrg", *SHELLS, *OUTER) for path in (ROOT / r
 # Rooms of ammrg from the ground up: a room may import those before it (and itself).
 GROUND_UP = (
     "errors",
+    "ranges",
     "findings",
     "types",
     "atomic",
