@@ -275,12 +275,12 @@ class DiseaseClassification(LightningModule):
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
-        """How many terms each loss of the batch averages over: known labels, or films. Works on a batch without films."""
+        """How many terms each loss of the batch averages over: known labels, or films. It needs no films."""
         known = float(self.finding_loss.known(batch))
         return {"train/loss": known, "train/token_loss": known, "train/terms_loss": len(batch.study_of_view)}
 
     def _share(self, name: str, loss: Tensor, counts: dict[str, float], batch: StudyBatch) -> Tensor:
-        """Turn a batch's mean over ``counts[name]`` terms into its share of the whole step's mean, and log that mean."""
+        """Turn a batch's mean over ``counts[name]`` terms into its share of the whole step's mean, which is logged."""
         total = loss * counts[name]
         self.means.log(name, total, batch, prog_bar=name == "train/loss")
         return self.means.share(name, total)
@@ -299,7 +299,7 @@ class DiseaseClassification(LightningModule):
         self.log("val/loss", self.finding_loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
     def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:
-        """Predict a batch and keep its logits ``[b 14]``; with ``play``, let every map method play where it has boxes."""
+        """Predict a batch and keep its logits ``[b 14]``; with ``play`` every map method plays where it has boxes."""
         if play and batch.boxes:
             with torch.autocast(self.device.type, enabled=False):
                 maps, seen = compared_maps(self.classifier, batch.images, methods_of(self.classifier))
