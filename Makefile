@@ -54,6 +54,18 @@ $(foreach name,$(filter-out $(SETTABLE),$(GIVEN)),$(if $(call nearest,$(name),$(
 
 $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))
 
+# A finished run knows its data set, its model and its folds: what is made from it need not be told them again.
+AFTER    := reports scores guards describe predict export
+SETTLED  := $(if $(MAKECMDGOALS),$(if $(filter-out $(AFTER),$(MAKECMDGOALS)),,yes))
+default   = $(filter file,$(origin $(1)))
+ifeq ($(and $(SETTLED),$(call default,DATASET),$(if $(wildcard $(OUT)/$(DATASET)/$(RUN)),,absent)),absent)
+HOMES    := $(patsubst $(OUT)/%/$(RUN)/stage2/manifest.json,%,$(wildcard $(OUT)/*/$(RUN)/stage2/manifest.json))
+ifneq ($(word 2,$(HOMES)),)
+$(error RUN=$(RUN): there is one of $(HOMES); name its DATASET=)
+endif
+DATASET  := $(or $(HOMES),$(DATASET))
+endif
+
 # --- where things lie -------------------------------------------------------------------------------------------------
 ENV      := $(VENV)/.stamp
 AMMRG    := $(strip $(RUN_ONE) $(VENV)/bin/python -m experiments)
@@ -118,7 +130,7 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
 settle   = printf '%s\n%s\n' '$(call settings,$(1))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
 # What is named and is not there stops make before anything is built.
-STAGED   := stage1 memories stage2 reports scores guards predict export ablation sweep slurm
+STAGED   := stage1 memories stage2 $(AFTER) ablation sweep slurm
 DATASETS := $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml)))
 OVERLAYS := $(filter-out default sharded,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml))))
 STAGES_ablation := 1 2
@@ -145,13 +157,13 @@ endif
 
 # One film whose name may hold spaces, or several films' names.
 FILMS := $(if $(IMAGE),$(if $(shell [ -f $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
-ifneq ($(filter predict,$(MAKECMDGOALS)),)
+ifneq ($(filter describe predict,$(MAKECMDGOALS)),)
 ifeq ($(FILMS),)
-$(error name a film that is there: make predict IMAGE=film.png$(if $(IMAGE), ($(IMAGE) is not)))
+$(error name a film that is there: make describe IMAGE=film.png$(if $(IMAGE), ($(IMAGE) is not)))
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores guards predict export ablation sweep agent slurm test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores guards describe predict export ablation sweep agent slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -249,9 +261,13 @@ stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),
 
 stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too; FOLDS=5: docs/stage2.md)
 
+ifneq ($(and $(SETTLED),$(wildcard $(STAGE2)/manifest.json),$(call default,MODEL)),)
+$(STAGE2)/manifest.json: ;
+else
 $(STAGE2)/manifest.json: $(STAGE2_NEEDS) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
 	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
 	@$(call settle,stage2,$(STAGE2)); touch $@
+endif
 
 reports: $(REPORTED) ## write the test reports, with baselines and guards beside them
 
@@ -267,8 +283,10 @@ $(SCORES): $(REPORTED)
 guards: $(REPORTED) ## write the reports again without films and without memories, and score them
 	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
 
-predict: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make predict IMAGE=film.png
-	@$(AMMRG) describe $(FILMS) --run $(RUN_DIR) $(call args,predict)
+describe: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make describe IMAGE=film.png
+	@$(AMMRG) describe $(FILMS) --run $(RUN_DIR) $(or $(call args,describe),$(call args,predict))
+
+predict: describe
 
 export: $(SCORES) ## a finished run as one folder with its model card, in RUN's export/ (ARGS="--push ORG/NAME": to the hub)
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)

@@ -17,7 +17,7 @@ from ammrg.types import StudyBatch
 from benchmarks.mining import draw_films
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 REGIONS, REPORTS, REPORT_WIDTH = 7014, 6000, 768

@@ -1,6 +1,6 @@
 """How far pictures unlike the training films lie: ``python -m benchmarks.unlike_films best.ckpt --data data/phantom``.
 
-The distance that a stage-1 checkpoint keeps (:mod:`ammrg.networks.film_distance`), beyond 1 of which ``make predict``
+The distance that a stage-1 checkpoint keeps (:mod:`ammrg.networks.film_distance`), beyond 1 of which ``make describe``
 warns, of: the test films; the same inverted, turned and mirrored; pictures that are drawn for it
 (:mod:`benchmarks._odd_pictures`); films of the folders named with ``--others``. Prints the share of each kind that lies
 beyond 1, the least and the median distance, then one JSON line. Of films nothing but these numbers is told.

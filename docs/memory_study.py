@@ -201,9 +201,10 @@ def sparse_forms(memory: Memory) -> dict[str, dict[str, Any]]:
 def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
     """Of each memory and head: beta, how far scores spread over the patterns, and how many patterns a query leans on
     (median of exp(entropy)), over the first 64 test studies."""
-    from experiments.memories.measures import open_run
+    from experiments.runs.run import Run
 
-    model, datamodule = open_run(run)
+    opened = Run(run)
+    model, datamodule = opened.model(), opened.data
     network = model.network
     seen = []
     for batch in datamodule.predict_dataloader():

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from ammrg.notice import NOTICE
+
 # albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -45,7 +47,6 @@ HAND_ON = (*TRAINERS, "ablate", "sweep")
 GOES_ON = "; the same command goes on from the last checkpoint"
 RESUMED = ("fit", "ablate")
 """Commands that go on where they were stopped."""
-NOTICE = "Research use only. Not a medical device; no report may guide the care of a person."
 
 
 def module_of(command: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TARGETS = (
     *("help", "env", "data", "models", "stage1", "memories", "stage2"),
-    *("reports", "scores", "guards", "predict", "export", "ablation", "sweep", "slurm", "test", "check", "bench"),
+    *("reports", "scores", "guards", "describe", "export", "ablation", "sweep", "slurm", "test", "check", "bench"),
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -65,6 +65,41 @@ def test_a_finished_run_has_its_own_folds(tmp_path: Path) -> None:
         done = make("-n", "stage2", f"FOLDS={folds}", *place)
         assert f"FOLDS={folds}: stage 2 of RUN=done was trained {kind}" in done.stderr
         kept.write_text("DATASET=phantom MODEL=tiny\n\n")
+
+
+def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    (tmp_path / "film.png").touch()
+    place = (f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", "RUN=mine", f"DATA={tmp_path}/data")
+    stage2 = tmp_path / "out" / "iu_xray" / "mine" / "stage2"
+    stage2.mkdir(parents=True)
+    (stage2 / ".settings").write_text("DATASET=iu_xray MODEL=small\n\n")
+    assert "prepare" in make("-n", "scores", *place).stdout  # it is not finished, and no run of the phantom
+    (stage2 / "manifest.json").touch()
+    (stage2 / "best.ckpt").touch()
+    folder = f"{tmp_path}/out/iu_xray/mine"
+    for goal, command in {
+        "scores": f"score {folder}/reports.jsonl",
+        "reports": f"predict -c {folder}/stage2/config.yaml",
+        "guards": f"guards {folder}",
+        "export": f"export {folder}",
+        "describe": f"--run {folder}",
+        "predict": f"--run {folder} --lateral 2",
+    }.items():
+        words = [f"IMAGE={tmp_path}/film.png", "ARGS=--lateral 2"] if goal in ("describe", "predict") else []
+        asked = make("-n", goal, *place, *words).stdout
+        assert command in asked
+        assert "prepare" not in asked, goal
+        assert " fit " not in asked, goal
+    # Asked for by name, the settings are compared; and what trains is never guessed.
+    assert " fit " in make("-n", "scores", "MODEL=tiny", *place).stdout
+    assert "--dataset phantom" in make("-n", "stage2", *place).stdout
+    other = tmp_path / "out" / "r2gen" / "mine" / "stage2"
+    other.mkdir(parents=True)
+    (other / "manifest.json").touch()
+    assert "RUN=mine: there is one of iu_xray r2gen; name its DATASET=" in make("-n", "scores", *place).stderr
 
 
 def test_missing_python_is_named(tmp_path: Path) -> None:
@@ -139,7 +174,7 @@ def test_nano_makes_the_phantom_small_and_takes_another_data_set_whole(tmp_path:
 def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> None:
     done = make("-n", "predict", *filter(None, [image]))
     assert done.returncode != 0
-    assert "make predict IMAGE=film.png" in done.stderr
+    assert "make describe IMAGE=film.png" in done.stderr
     assert not done.stdout.strip() or "prepare" not in done.stdout
 
 
@@ -185,7 +220,7 @@ def test_paths_of_films_and_raw_data_may_hold_spaces(tmp_path: Path) -> None:
     assert f"describe {quoted} --run" in make("-n", "predict", f"IMAGE={film}").stdout
     assert f"describe {other} {other} --run" in make("-n", "predict", f"IMAGE={other} {other}").stdout
     gone = make("-n", "predict", f"IMAGE={tmp_path}/no film.png")
-    assert f"make predict IMAGE=film.png ({tmp_path}/no film.png is not)" in gone.stderr
+    assert f"make describe IMAGE=film.png ({tmp_path}/no film.png is not)" in gone.stderr
     place = (f"DATA={tmp_path}/data", "DATASET=iu_xray")
     assert f"--raw '{tmp_path}/my raw' " in make("-n", "data", f"RAW={tmp_path}/my raw", *place).stdout
 

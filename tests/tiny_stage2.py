@@ -14,7 +14,7 @@ from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_generator import ReportGenerator
 from ammrg.types import StudyBatch
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 from tests.tiny_encoder import ENCODER
 
 QFORMER = {"width": 32, "layers": 1, "heads": 2, "dropout": 0.0}

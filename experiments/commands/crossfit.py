@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     check_there(options.checkpoint)
 
     from ammrg.memory import bank as banks
-    from experiments.runs.stage1_data import data_of_stage1
+    from experiments.runs.stage import data_of_stage1
     from lightning_modules.cross_fitting import load_folds, save_cross_fit
     from lightning_modules.stage1_checkpoint import load_stage1
 

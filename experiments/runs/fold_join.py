@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError
+from experiments.runs.stage import Stage
 
 if TYPE_CHECKING:
     from ammrg.memory.bank import MemoryBank
@@ -41,9 +42,7 @@ def memory_writer(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: no settings beside the checkpoint, or none that write a region memory.
     """
-    from experiments.runs.stage1_data import kept_setting
-
-    for callback in kept_setting(checkpoint, "trainer", "callbacks") or ():
+    for callback in Stage(checkpoint.parent).setting("trainer", "callbacks") or ():
         if callback["class_path"].endswith("RegionMemoryWriter"):
             kept = callback.get("init_args", {})
             return {name: kept[name] for name in ("maps_num", "selection", "seed")}

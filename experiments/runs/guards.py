@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ammrg.evaluation import predictions
+from experiments.runs.run import Run
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -67,9 +68,9 @@ def write_guards_of_run(run: Path, names: Iterable[str]) -> None:
     from lightning.pytorch import Trainer
 
     from callbacks.report_writer import ReportWriter
-    from experiments.memories.measures import open_run
 
-    model, datamodule = open_run(run)
+    opened = Run(run)
+    model, datamodule = opened.model(), opened.data
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     trainer = Trainer(
         accelerator="auto",

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ammrg.data_sets import Source, source_of, trained_on
+from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
 from ammrg.inference.pretrained import Pretrained
-from experiments.launching.ablation import told
 
 METRICS = {
     "bleu_4": "BLEU-4",

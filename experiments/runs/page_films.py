@@ -42,12 +42,12 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
     from ammrg.errors import AMMRGError
     from ammrg.imaging.transforms import eval_transform
     from datamodules.dataset import StudyDataset
-    from experiments.memories.measures import data_of_run
+    from experiments.runs.run import Run
     from lightning_modules.stage1_checkpoint import load_stage1
 
     kept: dict[str, Any] = {}
     try:
-        stage1, datamodule = load_stage1(run / "stage1" / "best.ckpt"), data_of_run(run)
+        stage1, datamodule = load_stage1(run / "stage1" / "best.ckpt"), Run(run).unchecked_data
         split = datamodule.predict_split
         place = {study_id: row for row, study_id in enumerate(datamodule.ids(split)[0])}
         dataset = StudyDataset(

@@ -23,7 +23,7 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     from ammrg.networks.class_activation import compared_maps
     from ammrg.networks.disease_classifier import PerQueryHead
     from ammrg.networks.query_swap import BROKEN, swap_queries
-    from experiments.runs.stage1_data import data_of_stage1
+    from experiments.runs.stage import data_of_stage1
     from lightning_modules.stage1_checkpoint import load_stage1
 
     stage1 = load_stage1(checkpoint)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from ammrg.errors import CheckpointError
 from experiments.runs.settings import differences
+from experiments.runs.stage import Stage, read_json
 
 STAGES = ("stage1", "stage2")
 SCORES = ("bleu_4", "cider", "clinical_macro_f1_14_neg", "clinical_micro_f1_13_neg")
 """Of the whole reports, where a run has written them."""
 
 
-class Run(NamedTuple):
-    """One stage of one run."""
+class Listed(NamedTuple):
+    """One stage of one run, as it is listed."""
 
     name: str
     """``dataset/run/stage``."""
-    folder: Path
+    stage: Stage
     settings: dict[str, Any]
-    """Resolved; empty where none are kept."""
-    manifest: dict[str, Any]
-    """Empty while the stage is not finished."""
+    """Resolved; empty where ``config.yaml`` is broken."""
     scores: dict[str, float]
 
     @property
@@ -34,54 +31,30 @@ class Run(NamedTuple):
         """``finished``, ``stopped or running``, ``begun`` or ``unreadable``."""
         if not self.settings:
             return "config.yaml is unreadable"
-        if self.manifest:
+        if self.stage.finished:
             return "finished"
-        return f"stopped or running; epoch {self.epoch}" if self.epoch else "begun"
-
-    @property
-    def epoch(self) -> str:
-        """Of the last logged row."""
-        path = self.folder / "metrics.csv"
-        lines = path.read_text().splitlines() if path.is_file() else []
-        rows = list(csv.DictReader(lines))
-        return str(rows[-1].get("epoch") or "") if rows else ""
+        return f"stopped or running; epoch {self.stage.epoch}" if self.stage.epoch else "begun"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file; empty where there is none, or it is broken."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return dict(found) if isinstance(found, dict) else {}
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """A run's config.yaml; empty where it is broken."""
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(found) if isinstance(found, dict) else {}
-
-
-def find(out: Path) -> list[Run]:
+def find(out: Path) -> list[Listed]:
     """Every stage below a folder that keeps settings, by name."""
-    runs = []
+    listed = []
     for path in sorted(out.rglob("config.yaml")):
-        folder = path.parent
-        if folder.name not in STAGES:
+        stage = Stage(path.parent)
+        if stage.folder.name not in STAGES:
             continue
-        whole = read_json(folder.parent / "scores.json").get("full", {}) if folder.name == "stage2" else {}
+        settings: dict[str, Any] = {}
+        with suppress(CheckpointError):
+            settings = stage.settings
+        whole = read_json(stage.folder.parent / "scores.json").get("full", {}) if stage.folder.name == "stage2" else {}
         scores = {name: whole[name]["value"] for name in SCORES if name in whole}
-        name = str(folder.relative_to(out))
-        runs.append(Run(name, folder, read_settings(path), read_json(folder / "manifest.json"), scores))
-    return runs
+        listed.append(Listed(str(stage.folder.relative_to(out)), stage, settings, scores))
+    return listed
 
 
-def row(run: Run) -> dict[str, str]:
+def row(run: Listed) -> dict[str, str]:
     """A run as the table shows it."""
-    manifest = run.manifest
+    manifest = run.stage.manifest
     code = manifest.get("code", {})
     seconds = manifest.get("wall_seconds")
     best = ", ".join(f"{name} {value:.4f}" for name, value in manifest.get("best", {}).items())
@@ -113,9 +86,9 @@ def show(rows: Sequence[Mapping[str, str]], title: str) -> None:
     console.print(table)
 
 
-def compare(first: Run, other: Run) -> list[str]:
+def compare(first: Listed, other: Listed) -> list[str]:
     """What differs: settings by their command line names, then code, data and versions."""
     lines = [line.replace("(kept)", "").replace("(asked)", "") for line in differences(first.settings, other.settings)]
     facts = ("code", "data", "memories", "versions", "machine", "precision")
-    kept = [{key: run.manifest[key] for key in facts if key in run.manifest} for run in (first, other)]
+    kept = [{key: run.stage.manifest[key] for key in facts if key in run.stage.manifest} for run in (first, other)]
     return lines + [line.replace("(kept)", "").replace("(asked)", "") for line in differences(*kept)]

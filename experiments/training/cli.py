@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import logging
-import shutil
 import time
-import warnings
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from jsonargparse import set_parsing_settings
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
@@ -24,7 +17,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ammrg.atomic import write_json
-from ammrg.errors import AMMRGError, CheckpointError, SettingsError
+from ammrg.errors import CheckpointError, SettingsError
 from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole
 from callbacks.gathered_weights import GatheredWeights
 from callbacks.gpu_memory import GpuMemory
@@ -35,7 +28,6 @@ from callbacks.throughput import Throughput
 from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
-from experiments.__main__ import NOTICE
 from experiments.runs import settings as run_settings
 from experiments.runs.energy import counters, kilowatt_hours
 from experiments.runs.lock import locked
@@ -45,29 +37,14 @@ from experiments.runs.output_folder import check_output_folder
 from experiments.runs.precision import usable_precision
 from experiments.runs.reports import write_all_reports
 from experiments.runs.settings import flatten
+from experiments.runs.stage import Stage
 from experiments.runs.wandb_run import Mode, ended, sent_config, wandb_logger
 from experiments.training.forced_settings import ForcedSettings
 from experiments.training.machine import check_machine
-from experiments.training.settings_parser import JoinedFile, SettingsParser
+from experiments.training.settings_parser import JoinedFile
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.stage1_checkpoint import read_checkpoint
-
-# Said by Lightning and its peers about choices this project makes on purpose.
-QUIET = (
-    ".*does not have many workers.*",
-    ".*GPU available but not used.*",
-    ".*smaller than the logging interval.*",
-    ".*recommended to use `self.log.*sync_dist=True.*",  # what is gathered is the same on every process
-    ".*callbacks used to create the checkpoint need to be provided.*",  # those of a fit that only look
-    ".*The `srun` command is available on your system but is not used.*",
-    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler repeats no study
-    ".*LightningCLI's args parameter.*",
-    ".*module\\(s\\) in eval mode at the start of training.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    ".*isinstance\\(treespec, LeafSpec\\).*",
-    ".*method of metric PointingGame was called before.*",
-)
 
 
 class ExperimentCLI(LightningCLI):
@@ -167,7 +144,7 @@ class ExperimentCLI(LightningCLI):
         if command != "fit" and not encoding:
             return  # these read a checkpoint with the settings kept beside it
         forced = bool(self.config[command].force_resume)
-        self.finished = command == "fit" and (self.folder / "manifest.json").exists() and not forced
+        self.finished = command == "fit" and Stage(self.folder).finished and not forced
         first = int(rank_zero_only.rank or 0) == 0  # other processes look only
         if not self.finished:
             check_output_folder(self.folder)
@@ -226,7 +203,7 @@ class ExperimentCLI(LightningCLI):
         card = Path(self.config.fit.data.init_args.folder) / CARD
         if not card.is_file():
             return
-        trained = json.loads((self.folder / "manifest.json").read_text()).get("data")
+        trained = Stage(self.folder).manifest.get("data")
         found = read_card(card.parent)["fingerprint"]
         if trained not in (None, found):
             raise SettingsError(
@@ -317,7 +294,7 @@ class ExperimentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
-        best = self.folder / "best.ckpt"
+        best = Stage(self.folder).checkpoint
         if not is_whole(best):
             raise CheckpointError(
                 f"{best}: missing or damaged, and no epoch is left to train; start a new RUN=, or train on with more "
@@ -349,65 +326,3 @@ class ExperimentCLI(LightningCLI):
         """Stage 2 owes more than its reports: baselines and guards beside them."""
         if isinstance(self.model, ReportGeneration):
             write_all_reports(self.trainer, self.model, self.datamodule, self.folder.parent)
-
-
-def main(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
-    """Run one Trainer command.
-
-    Args:
-        argv: the command, and options that :mod:`experiments.training.words` has looked at.
-        shown: where help is wanted: the classes whose settings it shows, ``model`` and ``data``.
-
-    Returns:
-        2 where the settings do not parse (the parser has said why).
-    """
-    ExperimentCLI.shown = shown
-    # Fields' own docstrings are for the help alone: reading them takes time.
-    set_parsing_settings(docstring_parse_attribute_docstrings=any("help" in word for word in argv))
-    for message in QUIET:
-        warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    if shutil.which("nvidia-smi"):
-        torch.set_float32_matmul_precision("high")
-    try:
-        with ExperimentCLI.held:
-            ExperimentCLI(
-                LightningModule,
-                StudyDataModule,
-                parser_class=SettingsParser,
-                subclass_mode_model=True,
-                subclass_mode_data=True,
-                auto_configure_optimizers=False,
-                parser_kwargs={name: {"description": NOTICE} for name in ("fit", "validate", "test", "predict")},
-                save_config_callback=None,
-                args=list(argv),
-            )
-    except (AMMRGError, torch.OutOfMemoryError, OSError, ValueError, TypeError) as error:
-        said = _in_our_words(error)
-        if said is None:
-            raise
-        # W&B's own complaints at exit, of a full disk above all, would bury it.
-        logging.raiseExceptions = False
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        raise said from error.__cause__
-    except SystemExit as stop:
-        return int(stop.code or 0) if isinstance(stop.code, int) else 1
-    return 0
-
-
-def _in_our_words(error: BaseException) -> AMMRGError | None:
-    """What a user is told of an error, or of one it was raised from: jsonargparse wraps what a constructor raises. None
-    of one that no user can cure."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, AMMRGError):
-            return seen
-        if isinstance(seen, torch.OutOfMemoryError):
-            return AMMRGError(str(seen))
-        if isinstance(seen, OSError) and seen.errno == errno.ENOSPC:
-            return AMMRGError(
-                f"{seen.filename or 'a file of the run'}: the disk is full; checkpoints are as they were: make room, "
-                "and the same command goes on"
-            )
-        seen = seen.__cause__ or seen.__context__
-    return None

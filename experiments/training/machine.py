@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 
 from ammrg.errors import SettingsError
 
 OF_OBJECTS = ("callbacks", "logger", "plugins", "profiler", "default_root_dir")
 """Settings that are objects with settings of their own, or that a trial has no use for."""
+PROCESSES_A_CORE = 4
+"""On a CPU; a few more than one let a person try what many processes do."""
 OF_THE_MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "precision")
 
 
@@ -36,11 +39,17 @@ def check_machine(asked: Mapping[str, Any]) -> None:
     if not isinstance(plain["strategy"], str):
         plain["strategy"] = "auto"  # a class of its own, built later
     try:
-        Trainer(**{**plain, "logger": False, "enable_checkpointing": False, "fast_dev_run": False})
+        trainer = Trainer(**{**plain, "logger": False, "enable_checkpointing": False, "fast_dev_run": False})
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         said = " ".join(str(error).split()).rstrip(".")
         settings = ", ".join(f"{name} {asked[name]}" for name in OF_THE_MACHINE)
         raise SettingsError(f"trainer ({settings}): {said} (this machine has {_told()})") from error
+    most = max(8, PROCESSES_A_CORE * (os.cpu_count() or 1))
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
+        raise SettingsError(
+            f"trainer.devices: {trainer.num_devices} processes, each with a copy of the network, would bring this "
+            f"machine ({_told()}) to a stand; take about one a core, at most {most}"
+        )
 
 
 def _told() -> str:

@@ -27,6 +27,6 @@ def start(argv: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from experiments.training import cli
+    from experiments.training.command import run
 
-    return cli.main(words, asked.class_paths if set(wants_help) & HELP else None)
+    return run(words, asked.class_paths if set(wants_help) & HELP else None)

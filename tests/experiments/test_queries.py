@@ -10,7 +10,7 @@ import pytest
 from ammrg.errors import CheckpointError
 from ammrg.findings import FINDINGS
 from experiments.runs.query_swaps import show
-from experiments.runs.stage1_data import kept_setting
+from experiments.runs.stage import Stage
 
 
 def found(**changes: Any) -> dict[str, Any]:
@@ -61,9 +61,9 @@ def test_settings_that_are_missing_or_broken(tmp_path: Path, content: bytes | No
     if content is not None:
         (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(CheckpointError, match=f"config.yaml: {message}"):
-        kept_setting(tmp_path / "best.ckpt", "data", "init_args", "views")
+        Stage(tmp_path).setting("data", "init_args", "views")
 
 
 def test_a_setting_is_found(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("data: {init_args: {views: frontal}}")
-    assert kept_setting(tmp_path / "best.ckpt", "data", "init_args", "views") == "frontal"
+    assert Stage(tmp_path).setting("data", "init_args", "views") == "frontal"

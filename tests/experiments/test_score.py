@@ -21,7 +21,7 @@ from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 
 SENTENCES = (
     "There is a small left pleural effusion.",

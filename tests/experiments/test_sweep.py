@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
+from ammrg.commands.exit_status import STOPPED
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
-from ammrg.commands.exit_status import STOPPED
 from experiments.__main__ import main
 from experiments.launching.sweep import ARGUMENTS, drawn, expand, read_sweep
 

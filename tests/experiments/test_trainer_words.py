@@ -13,9 +13,10 @@ from lightning.pytorch.cli import instantiate_module
 
 from ammrg.errors import SettingsError
 from experiments.__main__ import main
+from experiments.runs.setting_errors import sentence
 from experiments.training import cli
+from experiments.training.command import run
 from experiments.training.machine import check_machine
-from experiments.training.settings_parser import sentence
 from experiments.training.words import Words
 from lightning_modules.report_generation import ReportGeneration
 from tests.experiments.test_settings_join import words
@@ -127,7 +128,7 @@ def test_the_names_are_those_of_the_parser(command: str, monkeypatch: pytest.Mon
         cli.ExperimentCLI, "parse_arguments", lambda self, parser, args: made.append(self) or sys.exit(0)
     )
     argv = [command, *S1[1:]]
-    assert cli.main(argv) == 0
+    assert run(argv) == 0
     real = {
         option.removeprefix("--").removesuffix("+")
         for option in made[0]._subcommand_parsers[command]._option_string_actions
@@ -196,7 +197,13 @@ def test_what_the_machine_cannot_do_is_said(changed: dict[str, object], told: st
     with pytest.raises(SettingsError, match=f"^trainer .*{told}.* CPU cores") as caught:
         check_machine({**TRAINER, **changed})
     assert "\n" not in str(caught.value)
-    check_machine({**TRAINER, "devices": 8})  # processes share cores
+
+
+def test_processes_that_would_bring_the_machine_to_a_stand_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    check_machine({**TRAINER, "devices": 12})  # processes share cores
+    with pytest.raises(SettingsError, match=r"^trainer\.devices: 13 processes, .*3 CPU cores.* at most 12$"):
+        check_machine({**TRAINER, "devices": 13})
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_a_run_is_begun(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.networks.language_model import LanguageModel, linear_layers
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 
 REPORTS = ["The heart is large.", "No effusion. The lungs are clear. No pneumothorax is seen.", "Normal."]
 SIZES = {

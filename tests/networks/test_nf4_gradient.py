@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ammrg.networks.language_model import LanguageModel
-from experiments.language_models.phantom import train_tokenizer
+from experiments.language_models.tokenizer import train_tokenizer
 
 REPORTS = ["the heart is large.", "no effusion. the lungs are clear."]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from experiments.runs.finished_run import held_out_of, open_model
+from experiments.runs.run import Run as OpenedRun
 from tests.pipeline.nano_run import Run
 
 
@@ -34,7 +34,8 @@ def test_a_run_may_be_moved(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere"
     run.folder.rename(place)
     try:
-        model = open_model(place, held_out_of(place))
+        moved = OpenedRun(place)
+        model = moved.model(moved.held_out())
     finally:
         place.rename(run.folder)
-    assert model.network.identity == open_model(run.folder, held_out_of(run.folder)).network.identity
+    assert model.network.identity == OpenedRun(run.folder).model().network.identity

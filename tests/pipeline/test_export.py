@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ammrg.errors import MemoryBankError
+from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.inference import pretrained
@@ -19,8 +20,8 @@ from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
-from experiments.launching.ablation import told
 from experiments.runs.export import checked_split
+from experiments.runs.run import Run as OpenedRun
 from tests.pipeline.nano_run import Run
 from tests.unchecked import UNCHECKED
 
@@ -82,7 +83,6 @@ def test_the_card_shows_the_scores_of_the_run(run: Run, exported: Path) -> None:
 
 
 def test_describe_takes_an_exported_folder(run: Run, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
-
     film = run.root / "another.png"
     film.write_bytes(draw_study("test", 1, 0, 128).views[0].image)
     found = []
@@ -121,8 +121,8 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
 
 def test_an_export_is_checked_against_the_split_it_names(run: Run, exported: Path) -> None:
     network = pretrained.load(exported).network
-    kept = {"data_fingerprint": json.loads((run.data / "card.json").read_text())["fingerprint"], "dataset": "phantom"}
-    split = checked_split(network, str(run.data), kept)
+    opened = OpenedRun(run.folder)
+    split = checked_split(network, str(run.data), opened)
     assert split == json.loads((exported / "config.json").read_text())["provenance"]["split"]
     assert (split["val"], split["test"]) == (16, 16)
     assert network.report_bank is not None
@@ -131,7 +131,7 @@ def test_an_export_is_checked_against_the_split_it_names(run: Run, exported: Pat
     leaking = ((tested,) * len(first), *others)
     network.report_bank = dataclasses.replace(network.report_bank, study_ids=leaking)
     with pytest.raises(MemoryBankError, match=f"report memory: holds patterns of 1 studies.*{tested}"):
-        checked_split(network, str(run.data), kept)
+        checked_split(network, str(run.data), opened)
 
 
 def test_an_export_of_restricted_data_stays_here(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import yaml
 from ammrg.errors import CheckpointError
 from ammrg.findings import FINDINGS
 from experiments.__main__ import main
-from experiments.runs.stage1_data import data_of_stage1
+from experiments.runs.stage import data_of_stage1
 from lightning_modules.stage1_checkpoint import load_stage1
 from tests.pipeline.nano_run import Run
 
