@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ammrg.atomic import write_json
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
 from ammrg.evaluation.figures import told
@@ -121,7 +122,7 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
     reports = folder / "reports.jsonl"
     if reports.is_file() and not succeeds(lambda: score.main([str(reports), "--quiet"], films_of_run)):
         return False
-    done.write_text(json.dumps(settings, indent=1) + "\n")
+    write_json(done, settings)
     return True
 
 

@@ -18,7 +18,8 @@ from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
 from datamodules.studies import StudyDataModule
 from experiments.runs.guards import write_guards
-from lightning_modules.report_generation import CLINICAL, ReportGeneration
+from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.report_validation import CLINICAL
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import build
 
@@ -113,9 +114,8 @@ def test_reports_are_written_for_the_same_studies_at_any_batch_size(folder: str,
     # The yardstick is the best constant's score on these five.
     names, texts = data(folder).ids("val")[0], data(folder).texts("val")
     references = [text for name, text in sorted(zip(names, texts, strict=True)) if name in (chosen[0] or ())]
-    assert module._yardstick is not None
-    assert module._yardstick[0] == tuple(references)
-    parts = [found[0][f"val/{name}"] / module._yardstick[1][name] for name in ("cider", CLINICAL)]
+    assert module.yardstick.references == tuple(references)
+    parts = [found[0][f"val/{name}"] / module.yardstick.best[name] for name in ("cider", CLINICAL)]
     assert found[0]["val/score"] == pytest.approx(sum(parts) / 2)
     assert stage2(llm_folder).hparams["generate_studies"] is None
 
