@@ -225,7 +225,7 @@ def test_a_patient_is_one_however_an_annotation_writes_the_id(tmp_path: Path, wr
     assert (study.study_id, study.subject_id, len(study.views)) == ("7", "3", 2)
     content = {"train": [{**entry, "id": "one"}], "test": [{**other, "id": "two"}]}
     (tmp_path / "annotation.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match="patients in two splits, .*: 3 in test and train"):
+    with pytest.raises(DataError, match=r"patients in two splits, .*: 3 in test and train"):
         prepare("r2gen", tmp_path, tmp_path / "out", size=32, workers=1)
 
 
