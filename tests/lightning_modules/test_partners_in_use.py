@@ -212,7 +212,7 @@ def test_partners_are_trained_on_and_read_with_their_study(tmp_path: Path) -> No
     many = prepared(tmp_path / "prepared", [row // 2 for row in range(40)])
     for streamed in (False, True):
         studies = data(many, streamed=streamed, folds=4, left_out_fold=1)
-        kept, found = studies.training_rows(), studies.partners("train")
+        kept, found = studies.training_studies.rows(), studies.partners("train")
         subjects = np.asarray(studies.prepared.index("train").subject_ids)
         assert 0 < len(kept) < 40
         assert set(found[kept]) == set(kept)
