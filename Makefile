@@ -155,6 +155,18 @@ $(error COUNT=$(COUNT): must be a whole number of at least 1)
 endif
 endif
 
+# ARGS are looked at before what their target needs is built, which may take an hour.
+COMMAND_stage1   = fit $(call config,stage1)
+COMMAND_memories = predict $(call config,memory)
+COMMAND_stage2   = fit $(call config,stage2)
+TRAINED := $(firstword $(filter stage1 memories stage2,$(MAKECMDGOALS)))
+ifneq ($(and $(ARGS),$(TRAINED),$(wildcard $(VENV)/bin/python)),)
+UNKNOWN := $(shell $(VENV)/bin/python -m experiments.training.check_words $(COMMAND_$(TRAINED)) $(ARGS) 2>/dev/null)
+ifneq ($(UNKNOWN),)
+$(error ARGS: $(UNKNOWN))
+endif
+endif
+
 # One film whose name may hold spaces, or several films' names.
 FILMS := $(if $(IMAGE),$(if $(shell [ -f $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
 ifneq ($(filter describe predict,$(MAKECMDGOALS)),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,23 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
     other.mkdir(parents=True)
     (other / "manifest.json").touch()
     assert "RUN=mine: there is one of iu_xray r2gen; name its DATASET=" in make("-n", "scores", *place).stderr
+
+
+def test_args_are_looked_at_before_anything_is_built(tmp_path: Path) -> None:
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    (tmp_path / "venv" / ".stamp").touch()
+    place = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    wrong = make("-n", "stage2", "ARGS=--model.network.hopfield.bta=8 --model.lr=1e-3", *place)
+    assert "ARGS: " in wrong.stderr
+    assert "model.network.hopfield.bta" in wrong.stderr
+    assert "beta" in wrong.stderr
+    assert " fit " not in wrong.stdout
+    right = make("-n", "stage2", "ARGS=--model.network.hopfield.beta=8 --trainer.max_epochs=2", *place)
+    assert "--model.network.hopfield.beta=8" in right.stdout
+    assert "ARGS: " in make("-n", "stage1", "ARGS=--model.networks=3", *place).stderr
+    assert "ARGS: " in make("-n", "memories", "ARGS=--model.pool=mean", *place).stderr
+    assert not make("-n", "memories", "ARGS=--model.pooling=mean", *place).stderr
 
 
 def test_missing_python_is_named(tmp_path: Path) -> None:
