@@ -1,4 +1,4 @@
-"""What jsonargparse says of a wrong setting, as one sentence."""
+"""Error messages of jsonargparse, shortened to one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TYPES |= {"NoneType": "null", "dict": "a mapping", "Iterable": "a list"}
 
 
 def sentence(message: str) -> str:
-    """jsonargparse's tree of what it tried, as one sentence on the setting that is wrong."""
+    """Turn the message, which lists all that jsonargparse tried, into one sentence about the wrong setting."""
     keys: list[str] = []
     wanted: list[str] = []
     for line in message.splitlines():
