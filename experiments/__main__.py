@@ -1,7 +1,7 @@
-"""``python -m experiments COMMAND ...``: the one command of the project.
+"""``python -m experiments COMMAND ...``: all commands of the project.
 
-Light commands (scores, settings) start without Lightning; the Trainer's own (fit, validate, test, predict) go to
-LightningCLI, so that a hand, a sweep and a Slurm job speak one grammar.
+Light commands, such as ``score``, start without importing Lightning. ``fit``, ``validate``, ``test`` and ``predict`` go
+to LightningCLI. People, sweeps and Slurm jobs all use these commands.
 """
 
 from __future__ import annotations
@@ -15,42 +15,43 @@ from types import FrameType
 
 from ammrg.notice import NOTICE
 
-# albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
+# Without these, albumentations looks for a newer version online at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 COMMANDS = {
-    "prepare": "raw data set -> validated Parquet shards and card.json",
-    "convert": "prepared data -> R2Gen annotation or ReXrank JSON, with films",
+    "prepare": "prepare a raw data set: validated Parquet shards and card.json",
+    "convert": "export prepared data as R2Gen or ReXrank JSON, with the films",
     "models": "train the phantom's tiny language model, or fetch the small pretrained models",
     "fit": "train a stage (LightningCLI)",
     "validate": "validate a checkpoint (LightningCLI)",
     "test": "test a checkpoint (LightningCLI)",
-    "predict": "mine regions, encode reports, or write reports (LightningCLI)",
-    "crossfit": "stage 1 by folds, joined for stage 2",
-    "queries": "does disease query i mean finding i: each in each other's place",
-    "ablate": "variants of a stage, run in turn, as one table with intervals",
-    "score": "any system's reports -> scores.json, tables with baselines, report.html",
-    "guards": "a run's reports without its films, and without its memories, scored",
-    "describe": "one film -> report, 14 findings with maps, the memories it leaned on",
-    "export": "a finished run -> one folder with all it needs and its model card",
-    "runs": "runs in a table, and what differs between some of them",
-    "sweep": "settings of a stage tried by W&B's agents, or a few here without its server",
-    "slurm": "stages as Slurm jobs: one script in the run's folder, chained, queued again",
-    "memory": "look into a memory bank, extend it, withdraw a study from it",
+    "predict": "run the Trainer's predict: mine regions, encode or write reports (LightningCLI)",
+    "crossfit": "join stage 1 trained by folds, for stage 2",
+    "queries": "test whether disease query i stands for finding i",
+    "ablate": "run variants of a stage and show them in one table with intervals",
+    "score": "score any system's reports: scores.json, tables with baselines, report.html",
+    "guards": "write and score a run's reports again without its films or its memories",
+    "describe": "describe one study: report, 14 findings with maps, what the memories retrieved",
+    "export": "write a finished run as one folder with all it needs and its model card",
+    "runs": "list the runs in a table, and what differs between some of them",
+    "sweep": "try settings of a stage with W&B's agents, or a few here without its server",
+    "slurm": "run stages as Slurm jobs, with one script in the run's folder",
+    "memory": "show, check and extend memory banks, and withdraw studies from them",
 }
-"""Command -> what it does; its module in ``experiments/commands`` has its name."""
+"""Command -> what it does. Its module in ``experiments/commands`` has the same name."""
 TRAINERS = ("fit", "validate", "test", "predict")
-"""Commands of the Trainer, which are one module."""
+"""Commands of the Trainer; one module runs them all."""
 HAND_ON = (*TRAINERS, "ablate", "sweep")
-"""Commands that take the Trainer's options too."""
+"""Commands that pass further options on to the Trainer."""
 GOES_ON = "; the same command goes on from the last checkpoint"
+"""What Ctrl-C adds to the message of such a command."""
 RESUMED = ("fit", "ablate")
-"""Commands that go on where they were stopped."""
+"""Commands that continue where they were stopped."""
 
 
 def module_of(command: str) -> str:
-    """The module of a command."""
+    """The dotted name of a command's module."""
     return f"experiments.commands.{'trainer' if command in TRAINERS else command}"
 
 
@@ -60,7 +61,7 @@ def usage() -> str:
     lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: python -m experiments COMMAND [options]    (COMMAND --help tells its options)",
+            "usage: python -m experiments COMMAND [options]    (COMMAND --help lists its options)",
             "",
             *lines,
             "",
@@ -73,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 on success, 1 where the user can cure what went wrong (the message says how), 2 for a wrong call,
-        130 after Ctrl-C.
+        0 on success, 1 after an error that the user can correct (the message says how), 2 for a wrong call, 130 after
+        Ctrl-C.
     """
     from ammrg.commands.exit_status import exit_status
     from ammrg.commands.parser import unknown_option
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """A cluster's signals end a command as Ctrl-C does; a training saves first (callbacks/run_checkpoint.py)."""
+    """Treat a cluster's signals like Ctrl-C; a training saves a checkpoint first (callbacks/run_checkpoint.py)."""
     raise KeyboardInterrupt
 
 

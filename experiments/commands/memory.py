@@ -13,7 +13,7 @@ from experiments.memories.showing import show
 from experiments.memories.withdrawal import prune
 
 BANK_HELP = "a bank's path, e.g. outputs/phantom/default/memory/regions"
-FOLDER_HELP = f"{BANK_HELP}, or the folder it lies in"
+FOLDER_HELP = f"{BANK_HELP}, or the folder that holds it"
 
 
 def png(text: str) -> Path:

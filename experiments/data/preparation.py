@@ -155,11 +155,11 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
         kept = dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as settings: {error}; prepare into another folder") from error
-    asked = dict(settings)
+    requested = dict(settings)
     for key in ("raw", "source", "raw_fingerprint"):
-        if finished and key in asked and asked[key] is None:
-            asked[key] = kept.get(key)
-    changed = differences(kept, asked)
+        if finished and key in requested and requested[key] is None:
+            requested[key] = kept.get(key)
+    changed = differences(kept, requested)
     if changed:
         raise SettingsError(
             f"{path} keeps other settings than those asked for:\n  " + "\n  ".join(changed) + "\n"

@@ -13,7 +13,7 @@ from ammrg.atomic import write_json
 from ammrg.errors import DataError, SettingsError
 from experiments.language_models.new_folder import new_folder
 from experiments.language_models.tokenizer import CONTEXT, train_tokenizer
-from experiments.language_models.turns import mentions, told_turn, user_turn
+from experiments.language_models.turns import findings_turn, mentions, user_turn
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -151,7 +151,7 @@ def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
     card = json.loads((folder / "training.json").read_text())
     print(
         f"{folder}: loss {card['train_loss']:.3f}, perplexity {card['perplexity']:.2f} "
-        f"({card['perplexity_findings_told']:.2f} when told the findings)"
+        f"({card['perplexity_findings_told']:.2f} with the findings in the prompt)"
     )
 
 
@@ -191,11 +191,11 @@ def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple
                 schedule.step()
                 recent = [*recent[-19:], float(losses.detach().mean())]
                 progress.update(bar, advance=1, description=f"language model, loss {sum(recent) / len(recent):.3f}")
-    told = [_example(text, told_turn(text, instruction, rng), tokenizer) for text in held_out]
+    with_findings = [_example(text, findings_turn(text, instruction, rng), tokenizer) for text in held_out]
     measured = {
         "train_loss": sum(recent) / len(recent),
         "perplexity": perplexity(model, [_example(text, instruction, tokenizer) for text in held_out]),
-        "perplexity_findings_told": perplexity(model, told),
+        "perplexity_findings_told": perplexity(model, with_findings),
     }
     return model, tokenizer, {name: round(value, 4) for name, value in measured.items()}
 

@@ -15,7 +15,7 @@ DROPPED = 0.05
 """Share of the findings that the user's turns leave out."""
 QUALIFIERS = re.compile(r"\b(?:left|right|bilateral|upper|mid|lower|apical|small|tiny|large|mild|moderate|severe)\b")
 """Words of a finding's sentence that may go with its name into the user's turn."""
-TOLD = 0.85
+WITH_FINDINGS = 0.85
 """Share of the training conversations in which the user's turn lists the findings.
 
 With half of them, a model this small does not learn in its minute of training to write what the turn lists.
@@ -30,7 +30,7 @@ def mentions(report: str) -> tuple[Mention, ...]:
     return tuple(explain(report))
 
 
-def told_turn(report: str, instruction: str, rng: random.Random) -> str:
+def findings_turn(report: str, instruction: str, rng: random.Random) -> str:
     """A user's turn with the findings of this report, then the instruction.
 
     The order and wording of the findings vary, and now and then one is missing. The model so learns to write what the
@@ -52,5 +52,5 @@ def told_turn(report: str, instruction: str, rng: random.Random) -> str:
 
 
 def user_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """The user's turn before this report: mostly its findings (:func:`told_turn`), else the instruction alone."""
-    return told_turn(report, instruction, rng) if rng.random() < TOLD else instruction
+    """The user's turn before this report: mostly its findings (:func:`findings_turn`), else the instruction alone."""
+    return findings_turn(report, instruction, rng) if rng.random() < WITH_FINDINGS else instruction

@@ -6,19 +6,19 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 
-def usable_precision(asked: str, accelerator: str) -> str:
+def usable_precision(requested: str, accelerator: str) -> str:
     """The precision to train in: the one in the settings, or ``32-true`` for ``bf16-mixed`` on a CPU that lacks it.
 
     A CPU without bf16 instructions emulates them about ten times slower than float32; one that has them is about twice
     as fast as in float32.
 
     Args:
-        asked: ``trainer.precision``.
+        requested: ``trainer.precision``.
         accelerator: ``trainer.accelerator``; ``auto`` is the CPU if there is no GPU.
     """
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    if asked != "bf16-mixed" or not on_cpu or has_bf16_instructions():
-        return asked
+    if requested != "bf16-mixed" or not on_cpu or has_bf16_instructions():
+        return requested
     rank_zero_info("trainer.precision: this CPU has no bf16 instructions; training uses float32 (32-true) instead")
     return "32-true"
 

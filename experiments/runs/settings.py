@@ -44,50 +44,54 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield name, value
 
 
-def as_old(kept: Any, asked: Any) -> Any:
+def as_old(kept: Any, requested: Any) -> Any:
     """Remove from the requested settings those that an earlier release did not have, if they are at their default.
 
     A new setting's default keeps the earlier behaviour, so it is no difference.
 
     Args:
         kept: the settings that an earlier call wrote.
-        asked: the requested settings.
+        requested: the requested settings.
     """
-    if isinstance(kept, list) and isinstance(asked, list) and len(kept) == len(asked):
-        return [as_old(*pair) for pair in zip(kept, asked, strict=True)]
-    if not (isinstance(kept, Mapping) and isinstance(asked, Mapping)):
-        return asked
-    known = {key: as_old(kept[key], value) if key in kept else value for key, value in asked.items()}
+    if isinstance(kept, list) and isinstance(requested, list) and len(kept) == len(requested):
+        return [as_old(*pair) for pair in zip(kept, requested, strict=True)]
+    if not (isinstance(kept, Mapping) and isinstance(requested, Mapping)):
+        return requested
+    known = {key: as_old(kept[key], value) if key in kept else value for key, value in requested.items()}
     before, now = kept.get("init_args"), known.get("init_args")
-    if isinstance(before, Mapping) and isinstance(now, Mapping) and kept.get("class_path") == asked.get("class_path"):
-        known["init_args"] = as_old_arguments(before, now, str(asked["class_path"]))
+    if (
+        isinstance(before, Mapping)
+        and isinstance(now, Mapping)
+        and kept.get("class_path") == requested.get("class_path")
+    ):
+        known["init_args"] = as_old_arguments(before, now, str(requested["class_path"]))
     return known
 
 
-def as_old_arguments(kept: Mapping[str, Any], asked: Mapping[str, Any], class_path: str) -> dict[str, Any]:
+def as_old_arguments(kept: Mapping[str, Any], requested: Mapping[str, Any], class_path: str) -> dict[str, Any]:
     """Apply :func:`as_old` to the arguments of a class and to the groups of settings among them.
 
     Earlier releases wrote only the fields of a group that were given; now all fields are written.
 
     Args:
         kept: the arguments that an earlier call wrote.
-        asked: the requested arguments.
+        requested: the requested arguments.
         class_path: ``package.module.Class``.
     """
-    if set(asked) <= set(kept) and not any(isinstance(value, Mapping) for value in asked.values()):
-        return dict(asked)
+    if set(requested) <= set(kept) and not any(isinstance(value, Mapping) for value in requested.values()):
+        return dict(requested)
     module, _, name = class_path.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):  # a class that no longer exists has no defaults
-        return dict(asked)
-    return _as_old_fields(kept, asked, made)
+        return dict(requested)
+    return _as_old_fields(kept, requested, made)
 
 
-def _as_old_fields(kept: Mapping[str, Any], asked: Mapping[str, Any], made: type) -> dict[str, Any]:
+def _as_old_fields(kept: Mapping[str, Any], requested: Mapping[str, Any], made: type) -> dict[str, Any]:
     groups, defaults = groups_of(made), defaults_of(made)
     found = {}
-    for key, value in asked.items():
+    for key, value in requested.items():
         before = kept.get(key)
         if key in groups and isinstance(value, Mapping):
             if isinstance(before, Mapping):
@@ -112,9 +116,9 @@ def defaults_of(made: type) -> dict[str, Any]:
     return found
 
 
-def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+def differences(kept: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
     """List the keys that differ, one line each: ``model.lr: 0.001 (kept) -> 0.0001 (asked)``."""
-    old, new = dict(flatten(kept)), dict(flatten(as_old(kept, asked)))
+    old, new = dict(flatten(kept)), dict(flatten(as_old(kept, requested)))
     keys = [key for key in {**old, **new} if not key.startswith(COSMETIC)]
     return [
         f"{key}: {old.get(key, 'not set')} (kept) -> {new.get(key, 'not set')} (asked)"
@@ -123,11 +127,11 @@ def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def keep(asked: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
+def keep(requested: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
     """Write ``folder/config.yaml``, or compare an existing one with the requested settings.
 
     Args:
-        asked: the requested settings, resolved.
+        requested: the requested settings, resolved.
         folder: of the stage.
         forced: if the settings differ, replace the kept ones and note the changes in ``forced.log``.
 
@@ -139,7 +143,7 @@ def keep(asked: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
     """
     path = Path(folder) / "config.yaml"
     if path.exists():
-        changed = differences(yaml.safe_load(path.read_text()), asked)
+        changed = differences(yaml.safe_load(path.read_text()), requested)
         listed = "\n  ".join(changed)
         if changed and forced:
             note_forced(path.parent, f"{path} is replaced:\n  {listed}")
@@ -152,5 +156,5 @@ def keep(asked: Mapping[str, Any], folder: Path, forced: bool = False) -> bool:
         else:
             return True
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, yaml.safe_dump(dict(asked), sort_keys=False).encode())
+    write_atomically(path, yaml.safe_dump(dict(requested), sort_keys=False).encode())
     return False

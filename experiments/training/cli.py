@@ -101,11 +101,11 @@ class ExperimentCLI(LightningCLI):
         if not path or path in ("best", "last"):
             return
         found = read_checkpoint(path).get("hyper_parameters", {}).get("_class_path")
-        asked = self.config[command].model.class_path
-        if found and found.rpartition(".")[2] != asked.rpartition(".")[2]:
+        requested = self.config[command].model.class_path
+        if found and found.rpartition(".")[2] != requested.rpartition(".")[2]:
             raise CheckpointError(
                 f"--ckpt_path={path}: holds {found.rpartition('.')[2]}, but the settings ask for "
-                f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
+                f"{requested.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
             )
 
     def _set_seed(self) -> None:
@@ -220,8 +220,8 @@ class ExperimentCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer with a precision that this machine supports, and the plugins and callbacks of every run."""
-        asked = self.config[self.config.subcommand].trainer
-        self.precision = usable_precision(str(asked.precision or "32-true"), str(asked.accelerator))
+        requested = self.config[self.config.subcommand].trainer
+        self.precision = usable_precision(str(requested.precision or "32-true"), str(requested.accelerator))
         plugins: list[Any] = [WholeCheckpoints(), *(self._get(self.config_init, "trainer").plugins or [])]
         if SLURMEnvironment.detect():
             plugins.append(
@@ -233,7 +233,7 @@ class ExperimentCLI(LightningCLI):
             raise SettingsError("trainer.precision: found 16-mixed, but sharded training takes 32-true or bf16-mixed")
         if sharded and not isinstance(self.model, DiseaseClassification):
             raise SettingsError("trainer.strategy: stage1/sharded.yaml shards stage 1 alone; leave it out here")
-        if torch.cuda.is_available() and asked.accelerator != "cpu":
+        if torch.cuda.is_available() and requested.accelerator != "cpu":
             options["sync_batchnorm"] = True  # batch statistics over all processes; torch cannot do this on CPUs
         if self.config.subcommand != "fit" and sharded:
             options["strategy"] = "auto"  # only training needs sharding; the weights alone fit on one GPU

@@ -17,14 +17,14 @@ class ForcedSettings(Callback):
     If the training cannot continue with them, the run stays as it was.
 
     Args:
-        asked: the new settings, resolved.
+        requested: the new settings, resolved.
         folder: of the stage.
     """
 
-    def __init__(self, asked: Mapping[str, Any], folder: Path) -> None:
-        self.asked, self.folder = asked, folder
+    def __init__(self, requested: Mapping[str, Any], folder: Path) -> None:
+        self.requested, self.folder = requested, folder
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace the settings, now that the checkpoint is loaded; a finished stage becomes unfinished."""
         (self.folder / "manifest.json").unlink(missing_ok=True)
-        keep(self.asked, self.folder, forced=True)
+        keep(self.requested, self.folder, forced=True)

@@ -21,29 +21,29 @@ OF_THE_MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "precision"
 """Settings that an error shows, since they depend on the machine."""
 
 
-def check_machine(asked: Mapping[str, Any]) -> None:
+def check_machine(requested: Mapping[str, Any]) -> None:
     """Build a Trainer with these settings, without starting it, and refuse what it refuses.
 
     Args:
-        asked: the settings of ``trainer``, by name.
+        requested: the settings of ``trainer``, by name.
 
     Raises:
         SettingsError: the Trainer cannot be built; the message names the settings that depend on the machine.
     """
-    accelerator = asked["accelerator"]
+    accelerator = requested["accelerator"]
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise SettingsError(
             f"trainer.accelerator: {accelerator}, but torch finds no GPU on this machine; use cpu, or auto for what "
             "there is"
         )
-    plain = {name: value for name, value in asked.items() if name not in NOT_TRIED}
+    plain = {name: value for name, value in requested.items() if name not in NOT_TRIED}
     if not isinstance(plain["strategy"], str):
         plain["strategy"] = "auto"  # an object, which is built later
     try:
         trainer = Trainer(**{**plain, "logger": False, "enable_checkpointing": False, "fast_dev_run": False})
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        settings = ", ".join(f"{name} {asked[name]}" for name in OF_THE_MACHINE)
+        settings = ", ".join(f"{name} {requested[name]}" for name in OF_THE_MACHINE)
         raise SettingsError(f"trainer ({settings}): {reason} (this machine has {_machine()})") from error
     most = max(8, PROCESSES_A_CORE * (os.cpu_count() or 1))
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:

@@ -23,13 +23,13 @@ def start(argv: Sequence[str]) -> int:
     words = list(argv)
     wants_help = [word for word in words if word in HELP or word.partition("=")[0].endswith(".help")]
     try:
-        asked = Words([word for word in words if word not in wants_help])
+        requested = Words([word for word in words if word not in wants_help])
         if not wants_help:
-            asked.check()
-            words = asked.joined()
+            requested.check()
+            words = requested.joined()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     from experiments.training.command import run
 
-    return run(words, asked.class_paths if set(wants_help) & HELP else None)
+    return run(words, requested.class_paths if set(wants_help) & HELP else None)

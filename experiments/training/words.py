@@ -62,8 +62,8 @@ class Words:
             self.too_early = self.too_early or option
         if name in CLASSES and isinstance(value, str):
             value = {"class_path": value}
-        alone = isinstance(value, Mapping) and "class_path" in value
-        if name == "trainer.callbacks" and (alone or isinstance(value, list | str)):
+        single = isinstance(value, Mapping) and "class_path" in value
+        if name == "trainer.callbacks" and (single or isinstance(value, list | str)):
             self._take_callbacks(value if isinstance(value, list) else [value], where, added=option.name.endswith("+"))
         elif name.startswith("trainer.callbacks.") and self.callbacks:
             self.options.append(option._replace(name=f"trainer.callbacks.{len(self.callbacks) - 1}.{name[18:]}"))
@@ -83,9 +83,9 @@ class Words:
             self.callbacks = []
             self.options = [each for each in self.options if not each.name.startswith("trainer.callbacks.")]
         for item in value:
-            asked = item if isinstance(item, Mapping) else {"class_path": item}
-            self.callbacks.append(str(asked.get("class_path")))
-            for key in asked.get("init_args") or {}:
+            named = item if isinstance(item, Mapping) else {"class_path": item}
+            self.callbacks.append(str(named.get("class_path")))
+            for key in named.get("init_args") or {}:
                 self.options.append(Option(f"trainer.callbacks.{len(self.callbacks) - 1}.{key}", None, where))
 
     def _known(self) -> dict[str, bool]:
