@@ -29,3 +29,7 @@ class SettingsError(AMMRGError):
 
 class ScoringError(AMMRGError):
     """A predictions file that cannot be scored as it stands."""
+
+
+class MissingPackageError(AMMRGError, ImportError):
+    """An optional package is not installed; the message holds the command that installs it."""

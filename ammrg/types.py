@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor  # readers of raw data and parsers of command lines start without it
+
+
+Corners = tuple[float, float, float, float]
+"""x0 y0 x1 y1 of a rectangle, in relative film coordinates: 0 <= x0 < x1 <= 1, y downwards."""
 
 
 class View(NamedTuple):
@@ -81,6 +86,10 @@ class StudyBatch(NamedTuple):
     """All batches that this process takes in the optimizer step, this one among them, without films: what the loss of
     each of them is a share of. No element: this batch is the whole step."""
 
+    def to(self, device: torch.device) -> StudyBatch:
+        """The same batch with its films on a device."""
+        return self._replace(images=self.images.to(device), study_of_view=self.study_of_view.to(device))
+
     def exchanged(self) -> StudyBatch:
         """The same studies, each with the films of its partner, whose boxes are not told.
 
@@ -126,3 +135,31 @@ class Retrieval(NamedTuple):
     """int64 ``[b q k]``: rows of the bank, strongest first."""
     weights: Tensor
     """``[b q k]``: their associations in [0, 1], averaged over heads."""
+
+
+class Attribution(NamedTuple):
+    """A stored pattern that a report was written with, and its weight."""
+
+    study_id: str
+    """Of its (first) owner; empty for a disease query, which is nobody's."""
+    finding: str | None
+    """The finding a region was mined for; None for a report."""
+    box: Corners | None
+    """Where a region lies on its film; None for a report or a disease query."""
+    text: str | None
+    """A report's text."""
+    weight: float
+    """Its association, averaged over the 14 queries, in [0, 1]."""
+
+
+class GeneratedReport(NamedTuple):
+    """A report and its reasons."""
+
+    study_id: str
+    text: str
+    findings: dict[str, float]
+    """Probability of each of the 14 findings, in the order of :data:`ammrg.findings.FINDINGS`."""
+    regions: list[Attribution]
+    """Retrieved regions, strongest first; empty where the visual memory is off."""
+    reports: list[Attribution]
+    """Retrieved reports, strongest first; empty where the report memory is off."""

@@ -35,8 +35,8 @@ from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.language_model import linear_layers
-from ammrg.networks.report_generator import VisualStream
+from ammrg.networks.lora import linear_layers
+from ammrg.networks.visual_prompt import VisualStream
 from benchmarks.mining import SWINS
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"

@@ -1,6 +1,6 @@
 """The training step of stage 2 against the published one: ``python -m benchmarks.stage2 [--quick] [--gpu]``.
 
-ours       :class:`ReportGenerator` as it trains: batches of like length padded to their longest report, logits where
+ours       :class:`ReportNetwork` as it trains: batches of like length padded to their longest report, logits where
            there is a target alone, retrieval that projects no pattern, stage 1 without a graph.
 published  the step as the paper and its released code describe it, written here: reports padded to ``max_length``,
            logits at every position and the loss of transformers, the public hflayers layer
@@ -53,7 +53,8 @@ from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_generator import ReportGenerator, VisualPrompt
+from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.visual_prompt import VisualPrompt
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import Retrieval, StudyBatch
 from benchmarks.agreement import check_gaps, gap
@@ -216,7 +217,7 @@ class Sizes(NamedTuple):
 
 def build(
     language_model: LanguageModel, sizes: Sizes, ingredients: Ingredients = frozenset(), dropout: bool = True
-) -> ReportGenerator:
+) -> ReportNetwork:
     """A generator around this language model. The same sizes give the same weights, whatever the ingredients."""
     torch.manual_seed(0)
     stage1, stage2 = overlay("stage1"), overlay("stage2")
@@ -227,7 +228,7 @@ def build(
     if not dropout:
         network["hopfield"]["dropout"] = 0.0
     classifier = DiseaseClassifier(stage1["encoder"], stage1["qformer"], views=stage1["views"])
-    generator = ReportGenerator(
+    generator = ReportNetwork(
         classifier,
         language_model,
         draw_bank("regions", sizes.regions, classifier.width) if sizes.memories else None,
@@ -295,7 +296,7 @@ def plain_loss(
 class Step:
     """One training step: loss, gradients, clipping, AdamW. Without ingredients it is ours, with all the published."""
 
-    def __init__(self, network: ReportGenerator, ingredients: Ingredients = frozenset()) -> None:
+    def __init__(self, network: ReportNetwork, ingredients: Ingredients = frozenset()) -> None:
         self.network, self.ingredients = network.train(), ingredients
         network.classifier.eval()  # stage 1 is trained on neither side, and reads as it was tested
         stage1 = set(network.classifier.parameters())
@@ -463,7 +464,7 @@ def grown(row: Row, folder: Path, size: int, count: int) -> dict[str, float | No
     return {"step_mib": resident_mib("VmHWM") - before, "process_mib": resident_mib("VmHWM")}
 
 
-def same_texts(network: ReportGenerator, count: int, new_tokens: int) -> float:
+def same_texts(network: ReportNetwork, count: int, new_tokens: int) -> float:
     """Share of studies (one film and two in turn, so that prompts differ in length) that get the same text alone and
     in a batch of ``count``; of random weights, so ids that write nothing, the end among them, are barred."""
     studies, model = draw_studies(count), network.language_model

@@ -26,8 +26,9 @@ from rich.progress import track
 from rich.table import Table
 
 from ammrg.networks.disease_classifier import DiseaseClassifier
-from ammrg.networks.language_model import LanguageModel, Quantization
-from ammrg.networks.report_generator import ReportGenerator
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.quantization import Quantization
+from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import StudyBatch
 from benchmarks import mining
 from benchmarks.stage2 import (
@@ -65,11 +66,11 @@ COMPARED = 8
 
 def build(
     folder: Path, classifier: DiseaseClassifier, sizes: Sizes, device: torch.device, quantization: Quantization
-) -> ReportGenerator:
+) -> ReportNetwork:
     """The published sizes around the language model of ``folder``."""
     torch.manual_seed(0)
     dtype = "bfloat16" if device.type == "cuda" else "float32"
-    return ReportGenerator(
+    return ReportNetwork(
         classifier,
         LanguageModel(str(folder), quantization, dtype, device=str(device)),
         draw_bank("regions", sizes.regions, classifier.width),
@@ -113,7 +114,7 @@ def step_flops(shape: Mapping[str, Any], lengths: Sequence[int], targets: Sequen
     return 4.0 * linear * sum(lengths) + 4.0 * head * sum(targets) + 3.0 * attention
 
 
-def row_lengths(network: ReportGenerator, batch: StudyBatch) -> tuple[list[int], list[int]]:
+def row_lengths(network: ReportNetwork, batch: StudyBatch) -> tuple[list[int], list[int]]:
     """(tokens read, targets) of each study of a training batch."""
     with torch.no_grad():
         shown = network.prompt(batch)
@@ -137,7 +138,7 @@ def peak_gib(device: torch.device) -> float | None:
     return peak
 
 
-def training(network: ReportGenerator, shape: Mapping[str, Any], size: int, peak: float) -> dict[str, Any]:
+def training(network: ReportNetwork, shape: Mapping[str, Any], size: int, peak: float) -> dict[str, Any]:
     """One row: a step at this batch."""
     device = network.device
     batch = on(draw_batches(size, 1)[0][0], device)
@@ -159,7 +160,7 @@ def training(network: ReportGenerator, shape: Mapping[str, Any], size: int, peak
     }
 
 
-def writing(network: ReportGenerator, size: int, beams: int, new_tokens: int) -> dict[str, Any]:
+def writing(network: ReportNetwork, size: int, beams: int, new_tokens: int) -> dict[str, Any]:
     """One row: generation at this batch."""
     device = network.device
     batch = on(batch_of(draw_studies(size)), device)

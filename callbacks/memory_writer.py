@@ -13,7 +13,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.gathering import gather_once
-from ammrg.memory.bank import BankMeta, MemoryBank, bank_paths, load, save
+from ammrg.memory.bank import BankMeta, MemoryBank
+from ammrg.memory.bank_files import bank_paths, load, save
 from ammrg.memory.editing import WITHDRAWN, merge_duplicates
 from ammrg.memory.held_out import Unchecked
 from ammrg.memory.regions import MinedFilm

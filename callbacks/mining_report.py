@@ -12,8 +12,10 @@ from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.imaging.region_sheet import SheetCell, draw_region_sheet
-from ammrg.memory.bank import MemoryBank, load
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import load
 from ammrg.memory.mining_report import mining_report
+from ammrg.notice import NOTICE
 from callbacks.memory_writer import RegionMemoryWriter
 
 HOME = "From restricted data: this page and its films must not leave the machine they are kept on."
@@ -82,5 +84,5 @@ class MiningReport(Callback):
                     f"{counts['stored_studies']} of {counts['positive_studies']} positive studies; {count} shown, the "
                     "surest first"
                 )
-                footnote = HOME if bank.meta.restricted else "Research use only. Not for diagnosis."
+                footnote = HOME if bank.meta.restricted else NOTICE
                 draw_region_sheet(title, cells, footnote, folder / f"{name.lower().replace(' ', '_')}.png")

@@ -56,8 +56,8 @@ class ReportWriter(Callback):
                 "reference": reference,
                 "generated": report.text,
                 "findings": {name: round(value, 5) for name, value in report.findings.items()},
-                "regions": [leaned._asdict() for leaned in report.regions],
-                "reports": [leaned._asdict() for leaned in report.reports],
+                "regions": [pattern._asdict() for pattern in report.regions],
+                "reports": [pattern._asdict() for pattern in report.reports],
                 "reference_in_training": reference in self.training_texts,
             }
             self.rows.append((report.study_id, row))

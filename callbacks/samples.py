@@ -74,7 +74,7 @@ class Samples(Callback):
             thresholds=dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True)),
             report=report,
             reference=example.report,
-            recalled=(),
+            retrieved=(),
             title=f"study {example.study_id}",
             cell_shift=classifier.encoder.cell_shift,
         )

@@ -464,7 +464,7 @@ class StudyDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The place in training. Lightning would keep the loader's itself, but asks for its length before it gives the
-        state back, and then never does."""
+        state back, and then never does (https://github.com/Lightning-AI/pytorch-lightning/issues/20550)."""
         return {"place": self._training.state_dict()} if self._training is not None else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

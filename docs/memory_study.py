@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ammrg.commands.parser import CommandParser
 from ammrg.findings import FINDINGS
-from ammrg.memory import bank as banks
+from ammrg.memory import bank_files as banks
 from ammrg.memory.held_out import Unchecked
 from ammrg.networks.hopfield import HopfieldRetrieval
 
@@ -199,7 +199,7 @@ def sparse_forms(memory: Memory) -> dict[str, dict[str, Any]]:
 
 @torch.no_grad()
 def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
-    """Of each memory and head: beta, how far scores spread over the patterns, and how many patterns a query leans on
+    """Of each memory and head: beta, how far scores spread over the patterns, and how many patterns a query retrieves
     (median of exp(entropy)), over the first 64 test studies."""
     from experiments.runs.run import Run
 
@@ -219,10 +219,10 @@ def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
         )
         logs = found.clamp(min=1e-30).log()
         spread = logs.std(dim=-1).mean(dim=(0, 1))
-        leaned = (-(found * logs).sum(-1)).exp().flatten(0, 1).median(dim=0).values
+        retrieved = (-(found * logs).sum(-1)).exp().flatten(0, 1).median(dim=0).values
         heads[name] = [
             {"beta": float(b), "spread": float(s), "leaned_on": float(n)}
-            for b, s, n in zip(retrieval.beta, spread, leaned, strict=True)
+            for b, s, n in zip(retrieval.beta, spread, retrieved, strict=True)
         ]
     return heads
 
@@ -253,7 +253,7 @@ def recall_panel(memory: Memory, shares: dict[int, list[float]]) -> Callable[[Ax
 
 
 def rest_panel(memory: Memory, found: list[Rest]) -> Callable[[Axes], None]:
-    """Fixed points and patterns leaned on, over beta."""
+    """Fixed points and the patterns in each, over beta."""
 
     def panel(axes: Axes) -> None:
         axes.plot(BETAS, [each.fixed_points for each in found], marker=".", label="distinct fixed points")

@@ -1,4 +1,4 @@
-"""Stage 2: the Lightning shell around :class:`ammrg.networks.report_generator.ReportGenerator`."""
+"""Stage 2: the Lightning shell around :class:`ammrg.networks.report_network.ReportNetwork`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,27 @@ from torch.nn.parallel import DistributedDataParallel
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
 from ammrg.findings import POSITIVE
 from ammrg.gathering import gather_once
-from ammrg.memory import bank
+from ammrg.memory import bank_files
 from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
 from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
+from ammrg.networks.associative_memory import Memories
 from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
-from ammrg.networks.report_generator import GeneratedReport, Memories, ReportGenerator, SeenFilms
+from ammrg.networks.report_network import ReportNetwork, is_same_part
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
+from ammrg.networks.token_budget import token_budget
+from ammrg.networks.trained_parts import PARTS, STAGE1
+from ammrg.networks.visual_prompt import SeenFilms
 from ammrg.partners import SEED
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
-from ammrg.types import StudyBatch
+from ammrg.types import GeneratedReport, StudyBatch
 from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
@@ -78,7 +82,7 @@ class ReportGeneration(LightningModule):
         lora: see :class:`LoraSettings`; None for a wholly frozen LLM.
         gradient_checkpointing: see :class:`LanguageModel`.
         revision: hub revision of the LLM.
-        network: switches of :class:`ReportGenerator` (streams on or off, retrievals, pooling, markers), see
+        network: switches of :class:`ReportNetwork` (streams on or off, retrievals, pooling, markers), see
             :class:`NetworkSettings`.
         exclude_self: whose own patterns a study may not recall, in training and after; see docs/memory.md.
         instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
@@ -103,7 +107,8 @@ class ReportGeneration(LightningModule):
         abnormal_weight: in the training loss, of tokens of sentences that affirm an abnormal finding; others have 1.
         shuffle_loss: weight of a hinge on the loss with another patient's films, which should lie at least
             ``shuffle_margin`` nats a token above that with its own; studies with the same report are left out. 0 = off.
-        association_loss: weight of :meth:`ReportGenerator.association_loss` beside the report's; 0 = off, as published.
+        association_loss: weight of :meth:`AssociativeMemory.association_loss` beside the report's; 0 = off, as
+            published.
         cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): training films are read by the network of their
             patient's fold, which never saw it; give the regions mined so as ``regions_memory``. None = by the one
             trained on all, which may have learnt them by heart (published).
@@ -156,7 +161,7 @@ class ReportGeneration(LightningModule):
         self.unfreeze_at: dict[str, int] = self.hparams["unfreeze_at"] or {}
         self.film_cache = FilmCache(cache_films) if cache_films else None
         self.cross_fit: CrossFit | None = None
-        self.generator: ReportGenerator | None = None
+        self.generator: ReportNetwork | None = None
         self.held_out: HeldOut | Unchecked | None = None
         """Whom its memories were found not to hold, or why they were not looked through; None before they are read."""
         self.memories: Memories = "own"
@@ -192,7 +197,7 @@ class ReportGeneration(LightningModule):
         self.trained_on, self.film_distance = stage1.dataset, stage1.distance
         self.check_data(stage1)
         self.held_out = given() if self.data is None else self.data.prepared.held_out()
-        visual_bank = bank.load(
+        visual_bank = bank_files.load(
             settings["regions_memory"],
             self.held_out,
             encoder_fingerprint=stage1.fingerprint,
@@ -200,8 +205,10 @@ class ReportGeneration(LightningModule):
         )
         if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
             self.cross_fit = load_cross_fit(settings["cross_fit"], stage1, visual_bank)
-        report_bank = bank.load(settings["reports_memory"], self.held_out, data_fingerprint=stage1.data_fingerprint)
-        self.generator = ReportGenerator(
+        report_bank = bank_files.load(
+            settings["reports_memory"], self.held_out, data_fingerprint=stage1.data_fingerprint
+        )
+        self.generator = ReportNetwork(
             stage1.classifier,
             LanguageModel(
                 settings["language_model"],
@@ -252,24 +259,24 @@ class ReportGeneration(LightningModule):
             )
 
     @property
-    def network(self) -> ReportGenerator:
+    def network(self) -> ReportNetwork:
         """The stage-2 network, built."""
         assert self.generator is not None, "configure_model() has not run"
         return self.generator
 
     # --- training ---------------------------------------------------------------------------------------------------
     def on_train_batch_start(self, batch: StudyBatch, batch_idx: int) -> None:
-        """What is not trained yet rests."""
-        resting = frozenset(part for part, step in self.unfreeze_at.items() if self.global_step < step)
-        if resting != self.network.resting:
-            self.network.rest(resting, in_graph=self.trainer.world_size > 1)
+        """Activate the parts whose step has come."""
+        waiting = {part for part, step in self.unfreeze_at.items() if self.global_step < step}
+        if waiting != self.network.parts.inactive:
+            self.network.activate(set(PARTS) - waiting, inactive_in_graph=self.trainer.world_size > 1)
 
     def on_after_backward(self) -> None:
-        """A part that rests moves no weight, gathers no moments and takes no share of the gradient's norm."""
-        for part, parameters in self.network.part_parameters().items() if self.network.resting else ():
-            if part in self.network.resting:
-                for parameter in parameters:
-                    parameter.grad = None
+        """A part that is inactive moves no weight, gathers no moments and takes no share of the gradient's norm."""
+        parts = self.network.parts
+        for part in parts.inactive:
+            for parameter in parts.parameters()[part]:
+                parameter.grad = None
 
     def see_training_films(self, batch: StudyBatch) -> SeenFilms:
         """What stage 1 says of a batch's films, out of fold and from the cache where that is asked for."""
@@ -294,9 +301,7 @@ class ReportGeneration(LightningModule):
         weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
         loss = means.share("weight", (losses.values * weights).sum())
         further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
-        further["association_loss"] = lambda: (
-            self.network.association_loss(batch, shown.states) * self.network.associating(batch)
-        )
+        further["association_loss"] = lambda: self.association_loss(batch, shown.states)
         for name, asked in further.items():
             if self.hparams[name] > 0:
                 total = asked()
@@ -312,12 +317,17 @@ class ReportGeneration(LightningModule):
         if self.hparams["shuffle_loss"] > 0:
             found["train/shuffle_loss"] = sum(reports_differ(batch))
         if self.hparams["association_loss"] > 0:
-            found["train/association_loss"] = self.network.associating(batch)
+            found["train/association_loss"] = self.network.memory("visual").associating(batch)
         return found
 
     def named_in_training(self, batch: StudyBatch) -> Tensor | None:
         """Which findings the instruction names, bool ``[b 14]``; None = those that are predicted."""
         return batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
+
+    def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
+        """Summed over the batch's queries of positive findings that have a region to recall."""
+        regions = self.network.memory("visual")
+        return regions.association_loss(batch, states) * regions.associating(batch)
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
         """Sum over studies of ``max(0, margin - (loss with the partner's films - loss with its own))``; studies with
@@ -338,7 +348,7 @@ class ReportGeneration(LightningModule):
         return adamw_cosine(
             [
                 TrainedPart(module, rates.get(part, settings["lr"]) / settings["lr"], self.unfreeze_at.get(part, 0))
-                for part, module in self.network.part_modules().items()
+                for part, module in self.network.parts.modules.items()
             ],
             settings["lr"],
             settings["weight_decay"],
@@ -364,14 +374,14 @@ class ReportGeneration(LightningModule):
     def on_fit_start(self) -> None:
         """Say what the language model reads, and choose above what a finding is named to it."""
         datamodule = self.data
-        if self.film_cache is not None and (datamodule.augment or not self.network.frozen >= {"encoder", "qformer"}):
+        if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(
                 "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
                 "false and encoder and qformer in model.freeze, not in model.unfreeze_at"
             )
         if self.hparams["naming_thresholds"] == "prevalence":
             self.name_by_prevalence()
-        budget = self.network.token_budget(datamodule.image_size)
+        budget = token_budget(self.network, datamodule.image_size)
         parts = ", ".join(f"{count} {name}" for name, count in budget.items())
         rank_zero_only(print)(
             f"the language model reads {sum(budget.values())} tokens of a study with one film ({parts}) and writes up "
@@ -514,7 +524,7 @@ class ReportGeneration(LightningModule):
                 "this checkpoint is not of stage 2; a stage-1 checkpoint goes into --model.stage1_checkpoint"
             )
         for key, found in self.network.identity.items():
-            if kept.get(key) != found and not self.is_edited_since(key, kept.get(key)):
+            if not is_same_part(kept.get(key), found) and not self.is_edited_since(key, kept.get(key)):
                 raise CheckpointError(
                     f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded: "
                     "give it the memory, stage-1 checkpoint and language model of its own run"

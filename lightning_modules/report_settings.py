@@ -7,7 +7,7 @@ from typing import Any
 
 from ammrg.errors import SettingsError
 from ammrg.networks.decoding import check_decoding
-from ammrg.networks.report_generator import PARTS
+from ammrg.networks.trained_parts import PARTS
 from ammrg.text.prompts import template_fields
 from lightning_modules.ranges import check_ranges
 

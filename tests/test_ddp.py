@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from ammrg.memory.bank import load
+from ammrg.memory.bank_files import load
 from experiments.__main__ import main
 from tests.unchecked import UNCHECKED
 

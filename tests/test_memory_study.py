@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from ammrg.memory.bank import BankMeta, MemoryBank, save
+from ammrg.memory.bank import BankMeta, MemoryBank
+from ammrg.memory.bank_files import save
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "memory_study.py"
 

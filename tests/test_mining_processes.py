@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ammrg.memory.bank import MemoryBank, load
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import load
 from experiments.__main__ import main
 
 ROOT = Path(__file__).parent.parent

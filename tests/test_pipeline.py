@@ -26,10 +26,9 @@ from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.folds import fold_of
-from ammrg.inference import pretrained
-from ammrg.memory import bank as banks
+from ammrg.inference.report_generator import ReportGenerator
+from ammrg.memory import bank_files as banks
 from ammrg.memory.bank import BankEdit
-from ammrg.networks.report_generator import ReportGenerator
 from datamodules.phantom import PhantomDataModule
 from datamodules.prepared import PreparedFolder
 from datamodules.sources.phantom import draw_study
@@ -239,7 +238,7 @@ def test_reports_say_what_the_contract_says(run: Run) -> None:
         assert set(line["findings"]) == set(FINDINGS)
         assert line["reference"]
         assert line["reports"]
-        assert all(0 <= leaned["weight"] <= 1 for leaned in [*line["regions"], *line["reports"]])
+        assert all(0 <= pattern["weight"] <= 1 for pattern in [*line["regions"], *line["reports"]])
 
 
 def test_memories_hold_training_studies_only(run: Run) -> None:
@@ -701,7 +700,7 @@ def test_a_withdrawn_patient_leaves_a_trained_run_usable(run: Run, capsys: pytes
     for bank in ("regions", "reports"):
         assert main(["memory", "prune", str(less.memory / bank), "--patient", patient]) == 0
     assert less.write_reports() == 0
-    named = {leaned["study_id"] for line in less.lines() for kind in ("regions", "reports") for leaned in line[kind]}
+    named = {pattern["study_id"] for line in less.lines() for kind in ("regions", "reports") for pattern in line[kind]}
     assert named
     assert not {study for study in named if patient in owners_of(run, study)}
     capsys.readouterr()
@@ -785,8 +784,9 @@ def exported(run: Run) -> Path:
 
 
 def test_an_exported_run_writes_the_very_reports_of_the_run(run: Run, exported: Path) -> None:
-    network = ReportGenerator.from_pretrained(exported)
-    data = PhantomDataModule(str(run.data), image_size=pretrained.load(exported).processor.image_size, num_workers=0)
+    model = ReportGenerator.from_pretrained(exported)
+    network, image_size = model.network, model.processor.image_size
+    data = PhantomDataModule(str(run.data), image_size=image_size, num_workers=0)
     with torch.inference_mode():
         reports = [report for batch in data.predict_dataloader() for report in network.generate(batch)]
     written = {line["study_id"]: line for line in run.lines()}
@@ -795,9 +795,9 @@ def test_an_exported_run_writes_the_very_reports_of_the_run(run: Run, exported: 
         line = written[report.study_id]
         assert report.text.encode() == str(line["generated"]).encode()
         assert {name: round(value, 5) for name, value in report.findings.items()} == line["findings"]
-        leaned = json.loads(json.dumps([pattern._asdict() for pattern in (*report.regions, *report.reports)]))
+        named = json.loads(json.dumps([pattern._asdict() for pattern in (*report.regions, *report.reports)]))
         kept = [pattern for kind in ("regions", "reports") for pattern in line[kind]]  # type: ignore[attr-defined]
-        assert [pattern["study_id"] for pattern in leaned] == [pattern["study_id"] for pattern in kept]
+        assert [pattern["study_id"] for pattern in named] == [pattern["study_id"] for pattern in kept]
 
 
 def test_an_export_asked_for_again_is_up_to_date(run: Run, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -873,7 +873,7 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
 
 
 def test_an_export_is_checked_against_the_split_it_names(run: Run, exported: Path) -> None:
-    network = pretrained.load(exported).network
+    network = ReportGenerator.from_pretrained(exported).network
     opened = OpenedRun(run.folder)
     split = checked_split(network, str(run.data), opened)
     assert split == json.loads((exported / "config.json").read_text())["provenance"]["split"]
@@ -905,8 +905,9 @@ def test_an_export_of_restricted_data_stays_here(run: Run, capsys: pytest.Captur
     for name in ("regions", "reports"):
         bank = banks.load(folder / "memory" / name, UNCHECKED)
         assert not any((*bank.study_ids, *bank.subject_ids, *bank.texts))
-    network = ReportGenerator.from_pretrained(folder)
-    data = PhantomDataModule(str(run.data), image_size=pretrained.load(folder).processor.image_size, num_workers=0)
+    model = ReportGenerator.from_pretrained(folder)
+    network, image_size = model.network, model.processor.image_size
+    data = PhantomDataModule(str(run.data), image_size=image_size, num_workers=0)
     written = {line["study_id"]: line["generated"] for line in run.lines()}
     for batch in data.predict_dataloader():
         assert all(report.text == written[report.study_id] for report in network.generate(batch))

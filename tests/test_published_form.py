@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from ammrg.findings import FINDINGS, NO_FINDING
-from ammrg.memory.bank import load
+from ammrg.memory.bank_files import load
 from experiments.__main__ import main
 from lightning_modules.stage1_checkpoint import load_stage1
 

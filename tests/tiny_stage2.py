@@ -12,7 +12,7 @@ from ammrg.findings import FINDINGS
 from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_generator import ReportGenerator
+from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import StudyBatch
 from experiments.language_models.tokenizer import train_tokenizer
 from tests.tiny_encoder import ENCODER
@@ -61,14 +61,14 @@ def build(
     lora: dict[str, Any] | None = None,
     gradient_checkpointing: bool = False,
     **settings: Any,
-) -> ReportGenerator:
+) -> ReportNetwork:
     torch.manual_seed(seed)
     classifier = settings.pop("classifier", None) or DiseaseClassifier(ENCODER, QFORMER)
     language_model = LanguageModel(
         str(folder), quantization="nf4", device="cpu", lora=lora, gradient_checkpointing=gradient_checkpointing
     )
     banks = settings.pop("banks", (bank("regions", 32), bank("reports", 24)))
-    return ReportGenerator(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)
+    return ReportNetwork(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)
 
 
 def with_partners(studies: StudyBatch, films_seed: int = 8) -> StudyBatch:

@@ -66,8 +66,6 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     Raises:
         ScoringError: the file cannot be scored as it stands.
     """
-    lines: dict[str, Line] = {}
-    splits, has_patient = set(), set()
     rows = list(study_rows(path))
     if references is not None:
         rows = with_references(path, rows, references)
@@ -77,6 +75,25 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
             f"{rows[0][1].get('study_id')} has an empty reference, and so have all; give the file that holds them with "
             "--references."
         )
+    lines = lines_of(str(path), rows)
+    absent = (references or {}).keys() - {line.study_id for line in lines}
+    if absent:
+        raise ScoringError(f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}).")
+    return lines
+
+
+def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Line]:
+    """Check the fields of studies, and order the studies by id.
+
+    Args:
+        name: of the file they come from, for messages.
+        rows: (place, fields) of each study.
+
+    Raises:
+        ScoringError: they cannot be scored as they stand.
+    """
+    lines: dict[str, Line] = {}
+    splits, has_patient = set(), set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
         generated, reference = (spoken(_text(where, row, field)) for field in ("generated", "reference"))
@@ -102,13 +119,10 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
             _retrieved(where, row.get("reports")),
         )
     if not lines:
-        raise ScoringError(f"{path}: no line; there is nothing to score.")
+        raise ScoringError(f"{name}: no line; there is nothing to score.")
     if len(splits) > 1:
         names = ", ".join(split or "none" for split in sorted(splits))
-        raise ScoringError(f"{path}: studies of several splits ({names}); score one at a time.")
-    if references is not None and references.keys() - lines:
-        absent = references.keys() - lines
-        raise ScoringError(f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}).")
+        raise ScoringError(f"{name}: studies of several splits ({names}); score one at a time.")
     return [lines[study_id] for study_id in sorted(lines)]
 
 

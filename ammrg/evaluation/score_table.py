@@ -13,8 +13,8 @@ from ammrg.evaluation.predictions import GROUPS
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
+from ammrg.notice import NOTICE
 
-NOTICE = "Research use only. Not for diagnosis."
 COLUMNS = {
     "bleu_1": "BLEU-1",
     "bleu_2": "BLEU-2",

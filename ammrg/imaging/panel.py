@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from ammrg.maps import shows_place
+from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PRESENT = "#b5382a"
-NOTICE = "Research use only. Not for diagnosis."
 
 
 class CasePage(NamedTuple):
@@ -34,8 +34,8 @@ class CasePage(NamedTuple):
     """Finding -> the probability above which it counts as present."""
     report: str
     reference: str | None
-    recalled: Sequence[str]
-    """One line a memory leaned on, strongest first."""
+    retrieved: Sequence[str]
+    """One line a stored pattern that the report was written with, strongest first."""
     title: str
     notes: Sequence[str] = ()
     """What is to be known of the model and this film, one line each; a warning is drawn in red."""
@@ -59,7 +59,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
     blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
     text = "\n\n".join(f"{name}\n{textwrap.fill(content, 68)}" for name, content in blocks if content is not None)
     recalled = "\n".join(
-        textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.recalled
+        textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.retrieved
     )
     for left, content in ((0.34, text), (0.70, f"RECALLED (association)\n{recalled}")):
         figure.text(left, 0.455, content, va="top", ha="left", fontsize=9, linespacing=1.3)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ammrg.types import Corners
+
 COLUMNS, CELL, LINE = 6, 224, 15
 REGION, KNOWN = (255, 80, 60), (70, 200, 255)
-
-Rectangle = tuple[float, float, float, float]
 
 
 class SheetCell(NamedTuple):
@@ -21,9 +21,8 @@ class SheetCell(NamedTuple):
 
     film: NDArray[np.uint8]
     """8-bit grey ``[h w]``."""
-    region: Rectangle
-    """x0 y0 x1 y1 relative to the film."""
-    known: Sequence[Rectangle]
+    region: Corners
+    known: Sequence[Corners]
     """Where the finding is known to be; empty where that is not known."""
     caption: str
 

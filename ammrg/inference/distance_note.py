@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ammrg.inference.pretrained import Pretrained
+    from ammrg.networks.disease_classifier import DiseaseClassifier
+    from ammrg.networks.film_distance import FilmDistance
     from ammrg.types import StudyBatch
 
 UNKNOWN = (
@@ -30,22 +31,25 @@ class DistanceNote(NamedTuple):
         return {"distances": self.distances, "unlike_training": self.warns if self.distances else None}
 
 
-def distance_note(model: Pretrained, batch: StudyBatch, names: Sequence[str]) -> DistanceNote:
+def distance_note(
+    distance: FilmDistance | None, classifier: DiseaseClassifier, batch: StudyBatch, names: Sequence[str]
+) -> DistanceNote:
     """Measure the films of a batch of one study.
 
     Args:
-        model: with its distance, or without.
+        distance: from the training films; None where the model does not know it.
+        classifier: whose encoder reads the films.
         batch: of the films.
         names: theirs, for the sentence.
     """
     import torch
 
-    if model.distance is None:
+    if distance is None:
         return DistanceNote(None, UNKNOWN, False)
     with torch.inference_mode():
-        distances = model.distance(*model.network.classifier.encoder(batch.images)).tolist()
+        distances = distance(*classifier.encoder(batch.images)).tolist()
     far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
-    told = f"of {model.distance.validation_films} validation films 99 in 100 lie below 1"
+    told = f"of {distance.validation_films} validation films 99 in 100 lie below 1"
     if far:
         return DistanceNote(
             distances,

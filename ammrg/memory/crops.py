@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Box = tuple[float, float, float, float]
+from ammrg.types import Corners
 
 
-def crop_films(films: Tensor, boxes: Sequence[Box], owners: Sequence[int]) -> Tensor:
+def crop_films(films: Tensor, boxes: Sequence[Corners], owners: Sequence[int]) -> Tensor:
     """Cut boxes out of films and draw each at the films' own size (bilinear).
 
     Args:

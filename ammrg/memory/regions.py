@@ -11,7 +11,7 @@ from torch import Tensor
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
 from ammrg.maps import shows_place
 from ammrg.thresholds import is_predicted
-from ammrg.types import Box
+from ammrg.types import Box, Corners
 
 
 class Region(NamedTuple):
@@ -19,8 +19,8 @@ class Region(NamedTuple):
 
     finding: int
     """Index into :data:`ammrg.findings.FINDINGS`."""
-    box: tuple[float, float, float, float]
-    """x0 y0 x1 y1 relative to the film, y downwards."""
+    box: Corners
+    """Where it lies on its film."""
     score: float
     """In (0, 1]: the finding's probability times the peak's share of the map's maximum."""
     token: Tensor
@@ -115,7 +115,7 @@ def _peaks(heat: Tensor, least: float, window: int) -> list[tuple[int, int]]:
     return kept
 
 
-def _box(strong: Tensor, row: int, column: int, grid: torch.Size, shift: float) -> tuple[float, float, float, float]:
+def _box(strong: Tensor, row: int, column: int, grid: torch.Size, shift: float) -> Corners:
     """Bounds of the True cells of a window that starts at (row, column), moved by ``shift`` cells, relative to the
     grid."""
     height, width = grid

@@ -43,7 +43,7 @@ class AssociationScores(NamedTuple):
 def count_associations(
     associations: Tensor, labels: Tensor, region_findings: Tensor, allowed: Tensor | None = None, k: int = 5
 ) -> AssociationCounts:
-    """What the queries of positive findings lean on.
+    """What the queries of positive findings retrieve.
 
     "No Finding" is asked only where regions of it are stored, which is off by default; a finding that no region was
     mined for is asked, and fails.

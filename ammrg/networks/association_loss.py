@@ -13,7 +13,7 @@ def association_loss(associations: Tensor, wanted: Tensor) -> Tensor:
 
     Args:
         associations: ``[m h n]`` of m states, over n a distribution for each head; heads are averaged, as in what is
-            reported as leaned on. Masked patterns have 0.
+            reported with it. Masked patterns have 0.
         wanted: bool ``[m n]``; a state that wants nothing (no such pattern is stored) is left out.
 
     Returns:

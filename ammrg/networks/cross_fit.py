@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ammrg.findings import NUM_FINDINGS
 from ammrg.folds import fold_of
 from ammrg.networks.disease_classifier import Classification, DiseaseClassifier
-from ammrg.networks.report_generator import SeenFilms
+from ammrg.networks.visual_prompt import SeenFilms
 
 
 class AffineFit:
@@ -145,7 +145,7 @@ class CrossFit(nn.Module):
 
     @torch.no_grad()
     def see(self, images: Tensor, subject_ids: Sequence[str]) -> SeenFilms:
-        """uint8 films ``[v 1 h w]`` and their v patients -> what ReportGenerator.see says of films, in the space of the
+        """uint8 films ``[v 1 h w]`` and their v patients -> what ReportNetwork.see says of films, in the space of the
         network trained on all."""
         folds = torch.tensor([fold_of(subject, len(self.networks)) for subject in subject_ids], device=images.device)
         parts, places = [], []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ammrg.networks.report_generator import SeenFilms
+from ammrg.networks.visual_prompt import SeenFilms
 from ammrg.types import StudyBatch
 
 

@@ -44,8 +44,8 @@ class HopfieldRetrieval(nn.Module):
         dropout: share in [0, 1) of associations dropped in training at the last retrieval (not in update steps),
             after the softmax.
         steps: further update steps of the state before the retrieval.
-        tolerance: a state that moves at most this far (Euclidean, association space) in an update step rests from
-            then on. Decided for each state and head alone: no result depends on the rest of the batch.
+        tolerance: a state that moves at most this far (Euclidean, association space) in an update step stays
+            from then on. Decided for each state and head alone: no result depends on the rest of the batch.
         numbers_at_once: most association scores held at once; a larger memory is read in blocks of patterns, which
             training reads again in the backward pass. The result is the same.
 
@@ -309,7 +309,7 @@ class HopfieldRetrieval(nn.Module):
     def _settle(
         self, queries: Tensor, stored: Stored, mask: Tensor | None, steps: int, candidates: Candidates | None = None
     ) -> Tensor:
-        """Takes the further update steps; a state (and head) that has come to rest is left alone."""
+        """Takes the further update steps; a state (and head) that has settled is left alone."""
         if steps == 0:
             return queries
         moving = torch.ones(queries.shape[:3], dtype=torch.bool, device=queries.device)

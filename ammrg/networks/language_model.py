@@ -7,32 +7,31 @@ head is ever resized or trained.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from ammrg.errors import CheckpointError, SettingsError
-from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from ammrg.errors import SettingsError
+from ammrg.networks.chat_prompt import end_of_turn, prompt_ids, stop_ids, token_ids
 from ammrg.networks.decoding import check_decoding, repetition_penalty
 from ammrg.networks.evaluating import evaluating
-from ammrg.networks.left_over import other_network
+from ammrg.networks.language_model_files import (
+    commit_of,
+    compute_dtype_of,
+    files_fingerprint,
+    load_model,
+    load_tokenizer,
+)
+from ammrg.networks.lora import add_lora
+from ammrg.networks.quantization import Quantization, cure_linear4bit
 from ammrg.networks.seeded_sampling import seeded_sampling
+from ammrg.networks.state_dicts import load_strictly, save_only
 
-Quantization = Literal["nf4", "fp4", "int8", "none"]
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
-WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", *TOKENIZER_FILES)
-IMAGES = "\N{OBJECT REPLACEMENT CHARACTER}images\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands for the visual tokens while the chat template is rendered; no report or template holds it."""
-END = "\N{OBJECT REPLACEMENT CHARACTER}report\N{OBJECT REPLACEMENT CHARACTER}"
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -89,20 +88,20 @@ class LanguageModel(nn.Module):
         self.quantization = quantization
         self.revision = revision
         where = torch.device(device or (f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"))
-        self.compute_dtype = _dtype(compute_dtype, where)
-        self.tokenizer = _load_tokenizer(self.name, revision)
-        self.model = _load_model(self.name, revision, quantization, self.compute_dtype, where)
+        self.compute_dtype = compute_dtype_of(compute_dtype, where)
+        self.tokenizer = load_tokenizer(self.name, revision)
+        self.model = load_model(self.name, revision, quantization, self.compute_dtype, where)
         self.model.requires_grad_(False)
         cure_linear4bit(self.model)
         self.width = int(self.model.get_input_embeddings().weight.shape[1])
         self._check_vocabulary()
-        self.stop_ids = self._stop_ids()
-        self.end_id = self._end_of_turn()
+        self.stop_ids = stop_ids(self.tokenizer, self.model.generation_config, self.name)
+        self.end_id = end_of_turn(self.tokenizer, self.stop_ids)
         self.pad_id = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.end_id
         self._use_own_decoding_defaults()
         self.lora = dict(lora) if lora else None
         if self.lora:
-            _add_lora(self.model, self.lora)
+            add_lora(self.model, self.lora)
         self.model.train()  # as any new module; it comes in eval mode, its adapters' dropout does not
         self.reports_cut = 0
         """How many reports were too long and were cut at a sentence end since the model was built."""
@@ -121,7 +120,7 @@ class LanguageModel(nn.Module):
             "name": self.name,
             "revision": self.revision,
             "quantization": self.quantization,
-            "fingerprint": _files_fingerprint(self.name) or _commit(self.name, self.revision),
+            "fingerprint": files_fingerprint(self.name) or commit_of(self.name, self.revision),
         }
 
     @property
@@ -144,28 +143,6 @@ class LanguageModel(nn.Module):
                 "weights are of different models; put the tokenizer that belongs to the weights beside them."
             )
 
-    def _stop_ids(self) -> list[int]:
-        """Every id that ends a text: the tokenizer's EOS and those the model's generation settings name."""
-        named = getattr(self.model.generation_config, "eos_token_id", None)
-        ids = [self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
-        found = sorted({int(token) for token in ids if token is not None})
-        if not found:
-            raise SettingsError(
-                f"{self.name}: neither tokenizer nor generation_config.json names an EOS token; set it there"
-            )
-        return found
-
-    def _end_of_turn(self) -> int:
-        """The id that the chat template puts after an assistant turn where that id stops decoding, else EOS: chat
-        models end a turn with their own token (Phi, Gemma, Qwen), which is not always the tokenizer's EOS."""
-        if self.tokenizer.chat_template:
-            turns = [{"role": "user", "content": IMAGES}, {"role": "assistant", "content": END}]
-            after = self.tokenizer.apply_chat_template(turns, tokenize=False).split(END)[-1]
-            for token in self.tokenizer.encode(after, add_special_tokens=False):
-                if token in self.stop_ids:
-                    return int(token)
-        return int(self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else self.stop_ids[0])
-
     def _use_own_decoding_defaults(self) -> None:
         """Drop the model's own sampling settings (temperature, penalties): decoding is what the caller says."""
         from transformers import GenerationConfig
@@ -187,24 +164,8 @@ class LanguageModel(nn.Module):
         return float(self.embed(sample).float().square().mean().sqrt())
 
     def prompt_parts(self, instruction: str) -> tuple[list[int], list[int]]:
-        """Token ids before and after the visual tokens, up to where the report begins.
-
-        A tokenizer without a chat template gets BOS (where it has one) before the visual tokens and the bare
-        instruction after them.
-        """
-        if self.tokenizer.chat_template:
-            turn = [{"role": "user", "content": f"{IMAGES}{instruction}"}]
-            text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-            before, found, after = text.partition(IMAGES)
-            if not found:
-                raise SettingsError(f"{self.name}: the chat template drops the user's words, so no image can be shown")
-            return self._ids(before), self._ids(after)
-        bos = [] if self.tokenizer.bos_token_id is None else [int(self.tokenizer.bos_token_id)]
-        return bos, self._ids(f"{instruction}\n")
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
-        return ids
+        """Token ids before and after the visual tokens, up to where the report begins."""
+        return prompt_ids(self.tokenizer, instruction, self.name)
 
     def _prompt(self, instruction: str) -> tuple[Tensor, Tensor]:
         """Embeddings ``[t d]`` before and after the visual tokens; a prompt that returns is embedded once."""
@@ -241,14 +202,14 @@ class LanguageModel(nn.Module):
         A longer report is cut at the last sentence end that fits and counted in :attr:`reports_cut`; where not even
         its first sentence fits, it is cut inside that sentence and not taught to end there.
         """
-        ids = self._ids(report)
+        ids = token_ids(self.tokenizer, report)
         if len(ids) < limit:
             return report, [*ids, self.end_id]
         self.reports_cut += 1
         sentences = SENTENCE_END.split(report)
         for kept in range(len(sentences) - 1, 0, -1):
             text = " ".join(sentences[:kept])
-            ids = self._ids(text)
+            ids = token_ids(self.tokenizer, text)
             if len(ids) < limit:
                 return text, [*ids, self.end_id]
         return sentences[0], ids[:limit]
@@ -423,198 +384,3 @@ class LanguageModel(nn.Module):
             CheckpointError: a key is missing or unexpected.
         """
         load_strictly(self, state, f"language model {self.name}")
-
-
-def save_only(module: nn.Module, saved: Callable[[str], bool]) -> None:
-    """From now on a state dict of ``module``, or of any model that holds it, leaves out the keys (relative to
-    ``module``) for which ``saved`` says no; and loading such a state dict strictly does not miss them."""
-    place = ""
-
-    def drop(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
-        for key in [key for key in state if key.startswith(prefix) and not saved(key[len(prefix) :])]:
-            del state[key]
-
-    def remember(_: nn.Module, __: Mapping[str, Any], prefix: str, *___: Any) -> None:
-        nonlocal place
-        place = prefix
-
-    def forgive(_: nn.Module, incompatible: Any) -> None:
-        incompatible.missing_keys[:] = [
-            key for key in incompatible.missing_keys if not key.startswith(place) or saved(key[len(place) :])
-        ]
-
-    module.register_state_dict_post_hook(drop)  # type: ignore[no-untyped-call]
-    module.register_load_state_dict_pre_hook(remember)  # type: ignore[no-untyped-call]
-    module.register_load_state_dict_post_hook(forgive)  # type: ignore[no-untyped-call]
-
-
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load ``state`` into ``module``; a missing or unexpected key or another shape is a CheckpointError naming it."""
-    try:
-        module.load_state_dict(dict(state), strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"{what}: the saved weights are of other settings. {error}") from error
-
-
-def cure_linear4bit(model: nn.Module) -> None:
-    """Keep bitsandbytes from repacking 4-bit weights on CPUs with AVX512-BF16.
-
-    There a first forward pass in eval mode, on an input without gradient, changes every ``Linear4bit`` in place to a
-    form that only a kernel without autograd reads: from then on no gradient passes, while the loss looks normal.
-    """
-    import bitsandbytes as bnb
-
-    # It says that an optional package for CPUs is missing, which changes nothing here.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    for module in model.modules():
-        if isinstance(module, bnb.nn.Linear4bit):
-            module.support_avx512bf16_for_cpu = False
-
-
-def _dtype(name: str | None, device: torch.device) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name is None:
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    if name not in known:
-        raise SettingsError(f"compute_dtype '{name}' is none of {', '.join(known)}")
-    return known[name]
-
-
-def _load_tokenizer(name: str, revision: str | None) -> Any:
-    from transformers import AutoTokenizer
-
-    folder = Path(name)
-    if not folder.is_dir() and (folder.is_absolute() or (folder.parent != Path() and folder.parent.is_dir())):
-        # The hub would be asked for what was meant as a folder, for as long as it takes.
-        beside = sorted(path.parent.name for path in folder.parent.glob("*/config.json"))
-        raise SettingsError(f"{name}: no such folder; {folder.parent} holds {', '.join(beside) or 'no model'}")
-    if folder.is_dir() and not any((folder / file).exists() for file in TOKENIZER_FILES):
-        raise SettingsError(
-            f"{name}: no tokenizer in this folder (none of {', '.join(TOKENIZER_FILES)}); save it beside the weights"
-        )
-    try:
-        return AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
-        raise SettingsError(_not_found(name, "tokenizer", error)) from error
-
-
-def _load_model(name: str, revision: str | None, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    if quantization in ("nf4", "fp4"):
-        settings = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type=quantization,
-            bnb_4bit_compute_dtype=dtype,
-            bnb_4bit_use_double_quant=True,
-        )
-    elif quantization == "int8":
-        settings = BitsAndBytesConfig(load_in_8bit=True)
-    elif quantization == "none":
-        settings = None
-    else:
-        raise SettingsError(f"quantization '{quantization}' is none of nf4, fp4, int8, none")
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            name,
-            revision=revision,
-            quantization_config=settings,
-            dtype=dtype,
-            device_map={"": device},
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except OSError as error:
-        raise SettingsError(_not_found(name, "model", error)) from error
-    except SafetensorError as error:
-        raise SettingsError(f"{name}: its weights cannot be read ({error}); the copy is broken") from error
-    except (RuntimeError, ValueError, ImportError) as error:
-        raise SettingsError(
-            f"{name}: cannot be loaded with quantization {quantization} on {device} ({error}); "
-            "try quantization none with compute_dtype bfloat16"
-        ) from error
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise SettingsError(
-            f"{name}: {len(missing)} weights are missing from its files, {missing[0]} the first; the copy is broken"
-        )
-    wrong = other_network(model, report)
-    if wrong:
-        raise SettingsError(f"{name}: {wrong}")
-    return model
-
-
-def _not_found(name: str, what: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if Path(name).is_dir():
-        files = "tokenizer.json, tokenizer_config.json" if what == "tokenizer" else "config.json, *.safetensors"
-        return f"{name}: the folder is there, but its {what} cannot be read ({files}): {reason}; copy it again"
-    return (
-        f"'{name}' gave no {what}: it is neither a complete Hugging Face folder nor a model the hub gave ({reason}). "
-        "Name an existing folder (the phantom's and `make models`' stand under models/) or a hub id."
-    )
-
-
-def _files_fingerprint(name: str) -> str | None:
-    """Over the bytes of a folder's weights, settings and tokenizer; None for a hub id."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return None
-    files = sorted({file for pattern in WEIGHT_FILES for file in folder.glob(pattern)})
-    return json_fingerprint({file.name: file_fingerprint(file) for file in files})
-
-
-def _commit(name: str, revision: str | None) -> str | None:
-    """The commit of a hub id whose files were read: the hub's cache names their folder after it."""
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(config).parent.name if isinstance(config, str) else None
-
-
-def linear_layers(model: Any) -> list[str]:
-    """Last name parts of every linear layer but the head: what LoRA adapts unless told otherwise."""
-    from transformers.pytorch_utils import Conv1D
-
-    head = model.get_output_embeddings()
-    return sorted(
-        {
-            name.rpartition(".")[2]
-            for name, module in model.named_modules()
-            if isinstance(module, (nn.Linear, Conv1D)) and module is not head
-        }
-    )
-
-
-def _add_lora(model: Any, settings: Mapping[str, Any]) -> None:
-    from peft import LoraConfig, inject_adapter_in_model
-    from peft.functional import cast_adapter_dtype
-
-    unknown = set(settings) - {"rank", "alpha", "dropout", "targets"}
-    if unknown:
-        raise SettingsError(f"lora: unknown field {', '.join(sorted(unknown))}; known: rank, alpha, dropout, targets")
-    found = linear_layers(model)
-    targets = list(settings.get("targets") or found)
-    names = [name for name, _ in model.named_modules()]
-    for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
-            raise SettingsError(f"lora.targets: '{target}' matches no layer of the model; it has {', '.join(found)}")
-    rank, dropout = settings.get("rank", 8), settings.get("dropout", 0.0)
-    if not rank >= 1 or int(rank) != rank:
-        raise SettingsError(f"lora.rank ({rank}) must be a whole number of at least 1")
-    if not 0 <= dropout < 1:
-        raise SettingsError(f"lora.dropout ({dropout}) must lie in [0, 1)")
-    config = LoraConfig(
-        r=int(rank),
-        lora_alpha=float(settings.get("alpha", 2 * rank)),
-        lora_dropout=float(dropout),
-        target_modules=targets,
-        bias="none",
-    )
-    try:
-        inject_adapter_in_model(config, model)
-    except ValueError as error:  # a layer that is not linear
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"lora.targets {', '.join(targets)}: {reason}; linear are {', '.join(found)}") from error
-    # They come in the dtype of the layer they adapt. In bfloat16 a small step, or an average's, would be rounded away.
-    cast_adapter_dtype(model, adapter_name="default")

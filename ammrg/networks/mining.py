@@ -43,7 +43,7 @@ def mine_regions(
     region_tokens: RegionTokens = "feature",
     **settings: Any,
 ) -> Mined:
-    """The regions of each film of a batch, and what they rest on.
+    """The regions of each film of a batch, and what they are based on.
 
     Args:
         images: uint8 ``[v 1 h w]``.

@@ -23,7 +23,7 @@ class HopfieldSettings:
     steps: int = 0
     """Update steps of the state before the retrieval."""
     tolerance: float = 1e-4
-    """A state that moves at most this far in an update step rests (Euclidean)."""
+    """A state that moves at most this far in an update step stays (Euclidean)."""
     numbers_at_once: int = 2**25
     """Most association scores held at once; a larger memory is read in blocks, with the same result."""
 
@@ -44,7 +44,7 @@ class TwoStepSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Switches of :class:`ammrg.networks.report_generator.ReportGenerator`."""
+    """Switches of :class:`ammrg.networks.report_network.ReportNetwork`."""
 
     image_tokens: bool = True
     """The language model reads the films' tokens."""
@@ -63,7 +63,7 @@ class NetworkSettings:
     finding_tokens: bool = False
     """Add the finding's name to its token of Q_f, times its probability."""
     associations: int = 5
-    """How many stored patterns are named as leaned on, of each memory."""
+    """How many stored patterns of each memory are named with a report."""
 
 
 @dataclass(frozen=True)

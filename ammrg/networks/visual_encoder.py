@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ammrg.errors import SettingsError
+from ammrg.networks.backbone import (
+    backbone_from_scratch,
+    drop_unused,
+    may_lie_channels_last,
+    normalisation_of,
+    pretrained_backbone,
+)
 from ammrg.networks.evaluating import evaluating
-from ammrg.networks.left_over import other_network
+from ammrg.networks.grey_stem import SCRATCH_MEAN, SCRATCH_STD, fold_stem
 from ammrg.networks.token_centres import cell_shift, token_centres
 
-SCRATCH_MEAN, SCRATCH_STD = 0.5, 0.25
-"""Normalisation of a backbone trained from scratch; grey films in [0, 1] have about these moments."""
 _MOST_PREFIX_TOKENS = 16
 """No known backbone puts more class, distillation and register tokens before its patches."""
 
@@ -32,33 +35,6 @@ class VisualTokens(NamedTuple):
     """``[v n e]``: patch tokens only, row by row from the top left."""
     grid: tuple[int, int]
     """``(gh, gw)`` with gh * gw = n."""
-
-
-class GreyStem(nn.Module):
-    """An RGB stem convolution folded for grey films: one channel of work instead of three, the same output.
-
-    A stem sees channel c as ``(x - mean_c) / std_c``; a grey film has the same x in all three. With the common scaling
-    ``z = (x - 0.5) / 0.25`` that is ``(0.25 / std_c) z + (0.5 - mean_c) / std_c``, so the weights sum over c to one
-    kernel for z and one for a plane of ones. The plane is convolved too (one film, not the batch), not summed into the
-    bias: where zeros are padded its part is smaller at the border. Some backbones pad before their stem. No grey of 8
-    bits is half of white, so a zero in what arrives is padding, and the plane is zero there too.
-    """
-
-    def __init__(self, convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = convolution.kernel_size, convolution.stride  # read by stems that pad
-        self.padding, self.dilation = convolution.padding, convolution.dilation
-        kernel = convolution.weight.detach()
-        means, stds = (kernel.new_tensor(list(values)).view(1, -1, 1, 1) for values in (mean, std))
-        self.weight = nn.Parameter((kernel * (SCRATCH_STD / stds)).sum(1, keepdim=True))
-        self.offset = nn.Parameter((kernel * ((SCRATCH_MEAN - means) / stds)).sum(1, keepdim=True))
-        self.bias = convolution.bias
-
-    def forward(self, films: Tensor) -> Tensor:
-        """``[v 1 h w]`` scaled films -> ``[v o h' w']``."""
-        plane = (films[:1] != 0).to(films.dtype)
-        seen = F.conv2d(films, self.weight, self.bias, self.stride, self.padding, self.dilation)
-        return seen + F.conv2d(plane, self.offset, None, self.stride, self.padding, self.dilation)
 
 
 class VisualEncoder(nn.Module):
@@ -104,11 +80,11 @@ class VisualEncoder(nn.Module):
                 f"(a local folder or hub id), found config={config!r} and pretrained={pretrained!r}."
             )
         if pretrained is not None:
-            self.backbone = _pretrained(pretrained, revision)
+            self.backbone = pretrained_backbone(pretrained, revision)
             if mean is None or std is None:
-                mean, std = _normalisation(pretrained, revision)
+                mean, std = normalisation_of(pretrained, revision)
         else:
-            self.backbone = _scratch(config)
+            self.backbone = backbone_from_scratch(config)
         if self.backbone.main_input_name != "pixel_values":
             raise self._no_grid(f"that it reads {self.backbone.main_input_name}, not films")
         settings = self.backbone.config
@@ -123,11 +99,11 @@ class VisualEncoder(nn.Module):
                 f"{len(self.std)}; give one of each per channel."
             )
         if channels > 1:
-            _fold_stem(self.backbone, self.mean, self.std)
+            fold_stem(self.backbone, self.mean, self.std)
             self._scaling = (SCRATCH_MEAN, SCRATCH_STD)  # the folded stem holds the rest
         else:
             self._scaling = (self.mean[0], self.std[0])
-        _drop_unused(self.backbone)
+        drop_unused(self.backbone)
         if gradient_checkpointing:
             if not self.backbone.supports_gradient_checkpointing:
                 raise SettingsError(
@@ -147,7 +123,7 @@ class VisualEncoder(nn.Module):
             ) from error
         self.token_width = int(seen.tokens.shape[2])
         self.cell_shift = self._measured_shift(side)
-        if _may_lie_channels_last(self.backbone):
+        if may_lie_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
 
     @property
@@ -250,117 +226,3 @@ class VisualEncoder(nn.Module):
             f"{self._name} gives no grid of tokens: found {found}. Maps and regions need one: choose a backbone such "
             "as resnet, convnextv2, swin, vit or dinov2."
         )
-
-
-def _may_lie_channels_last(backbone: nn.Module) -> bool:
-    """True for convolutional backbones whose kernels run in that layout. torch 2.13's CPU backward of a strided 1x1
-    convolution with fewer than 16 input channels writes beyond its memory there (seen as a crash with 8 and 12)."""
-    modules = list(backbone.modules())
-    narrow = (
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and max(module.stride) > 1
-        and module.in_channels < 16
-        for module in modules
-    )
-    return any(isinstance(module, nn.BatchNorm2d) for module in modules) and not any(narrow)
-
-
-def _scratch(config: Mapping[str, Any] | None) -> Any:
-    from transformers import AutoConfig, AutoModel
-
-    fields = dict(config or {})
-    model_type = fields.pop("model_type", None)
-    if model_type is None:
-        raise SettingsError("encoder.config: the field 'model_type' is missing; for example {'model_type': 'resnet'}.")
-    try:
-        known = AutoConfig.for_model(model_type)
-        if unknown := [name for name in fields if not hasattr(known, name)]:
-            near = ", ".join(get_close_matches(unknown[0], known.to_dict(), 3))
-            raise SettingsError(
-                f"encoder.config: model_type {model_type!r} has no setting {unknown[0]!r}"
-                + (f"; the nearest: {near}" if near else "")
-            )
-        return AutoModel.from_config(AutoConfig.for_model(model_type, **fields), dtype=torch.float32)
-    except (ValueError, KeyError) as error:
-        raise SettingsError(f"encoder.config: model_type {model_type!r} cannot be built: {error}") from error
-
-
-def _pretrained(name: str, revision: str | None) -> Any:
-    from transformers import AutoModel
-
-    try:
-        backbone, report = AutoModel.from_pretrained(
-            name,
-            revision=revision,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SettingsError(
-            f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
-            f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
-        ) from error
-    # Pooling heads are dropped and mask tokens never used: they may be missing.
-    missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
-    if missing:
-        raise SettingsError(
-            f"encoder.pretrained: the weights of {name!r} do not fill {type(backbone).__name__}: {len(missing)} are "
-            f"missing ({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); they would stay random. Get the "
-            "whole model."
-        )
-    wrong = other_network(backbone, report)
-    if wrong:
-        raise SettingsError(f"encoder.pretrained: {name!r}: {wrong}.")
-    return backbone.train()  # it comes in eval mode: no dropout, no stochastic depth, no batch statistics
-
-
-def _normalisation(name: str, revision: str | None) -> tuple[list[float] | None, list[float] | None]:
-    """Mean and std of preprocessor_config.json, read as data: its classes differ between releases."""
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
-    except OSError as error:
-        raise SettingsError(
-            f"encoder.pretrained: {name!r} has no readable preprocessor_config.json, so how its films were normalised "
-            f"is not known ({error}). Give encoder.mean and encoder.std, one value a channel, for films in [0, 1]."
-        ) from error
-    factor = float(settings.get("rescale_factor") or 1 / 255)
-    if settings.get("do_rescale") is False or not math.isclose(factor, 1 / 255, rel_tol=1e-3):
-        raise SettingsError(
-            f"encoder.pretrained: the preprocessor_config.json of {name!r} does not scale films to [0, 1] (do_rescale "
-            f"{settings.get('do_rescale')}, rescale_factor {factor}). Give encoder.mean and encoder.std for such films."
-        )
-    if settings.get("do_normalize") is False:
-        return [0.0] * 3, [1.0] * 3
-    return settings.get("image_mean"), settings.get("image_std")
-
-
-def _fold_stem(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Replaces the first convolution by its grey fold and tells the modules that check for channels."""
-    name, stem = next(((n, m) for n, m in backbone.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
-    if stem is None or stem.groups != 1 or stem.padding_mode != "zeros":
-        raise SettingsError(
-            f"encoder: the first layer of {type(backbone).__name__} is no plain convolution, so grey films cannot be "
-            "folded into its RGB stem; choose another backbone or set num_channels: 1 in encoder.config."
-        )
-    parent = backbone.get_submodule(name.rpartition(".")[0])
-    setattr(parent, name.rpartition(".")[2], GreyStem(stem, mean, std))
-    for module in backbone.modules():
-        if getattr(module, "num_channels", None) == len(mean):
-            module.num_channels = 1
-
-
-def _drop_unused(backbone: Any) -> None:
-    """No parameter may stay without a gradient: DDP would wait for it. Tokens only, so pooling heads go."""
-    if any(True for _ in getattr(backbone, "pooler", nn.Identity()).parameters()):
-        backbone.pooler = None
-    kind = type(backbone).__name__.lower()
-    pooled_norm = {"convnext": "layernorm.", "clip": "post_layernorm."}  # stand after pooling there
-    prefixes = tuple(norm for family, norm in pooled_norm.items() if family in kind)
-    for name, parameter in backbone.named_parameters():
-        if name.endswith("mask_token") or (prefixes and name.startswith(prefixes)):
-            parameter.requires_grad_(False)

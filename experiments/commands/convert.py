@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
+from ammrg.notice import NOTICE
 from datamodules.sources import SPLITS
 from experiments.data.conversion import WRITERS, convert
 
@@ -17,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m experiments convert",
         description="Export prepared data in a layout that other tools read: R2Gen's annotation.json or ReXrank's "
         "rexrank_SPLIT.json, with the films.",
-        epilog="Research use only.",
+        epilog=NOTICE,
     )
     arguments.add_argument("--data", required=True, help="prepared folder, for instance data/iu_xray")
     arguments.add_argument("--to", required=True, choices=WRITERS, help="the layout")

@@ -1,51 +1,47 @@
-"""``python -m experiments describe``: write the report of one study's films, with its reasons."""
+"""``python -m experiments describe``: like ``ammrg describe``, but also for a run that is not exported."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ammrg.commands.describe import DESCRIPTION, FOLDER, add_arguments, check_films, describe
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
-from experiments.runs.describing import describe_films
+
+if TYPE_CHECKING:
+    from ammrg.inference.report_generator import ReportGenerator
 
 
 def main(argv: Sequence[str]) -> int:
     """Run ``python -m experiments describe film.png --run outputs/phantom/default`` (or ``--model FOLDER``)."""
-    parser = CommandParser(
-        prog="python -m experiments describe",
-        description="Write the report of one examination, with its reasons. Research use only. Not for diagnosis.",
-    )
-    parser.add_argument("films", nargs="+", type=Path, help="films of one study: PNG or JPEG")
+    parser = CommandParser(prog="python -m experiments describe", description=DESCRIPTION)
+    add_arguments(parser)
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--run", type=Path, help="a finished run: outputs/<dataset>/<run>")
     whose.add_argument("--model", help="an exported folder (python -m experiments export), or its hub id")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder for panel.png and report.json (default: a folder named after the first film, in RUN/described "
-        "or, with --model, in ./described)",
-    )
-    parser.add_argument(
-        "--lateral", type=int, nargs="*", default=[], metavar="N", help="numbers of the lateral films (1, 2, ...)"
-    )
     parser.add_argument(
         "--data",
         metavar="FOLDER",
         help="with --run: prepared data whose validation and test studies the memories must not hold (default: the "
         "data that the run was trained on)",
     )
-    parser.add_argument("--indication", default="", help="why the study was made, for models whose prompt contains it")
     options = parser.parse_args(argv)
     if options.model and options.data:
         raise SettingsError("--data is for --run: the memories of an exported model were checked when it was exported")
-    describe_films(
-        options.films,
-        run=options.run,
-        model=options.model,
-        out=options.out,
-        lateral=options.lateral,
-        indication=options.indication,
-        data=options.data,
-    )
+    check_films(options.films)
+    from experiments.runs.run import Run
+
+    if options.run:
+        Run(options.run).checkpoint  # noqa: B018  # a missing one is an error before seconds of imports
+
+    def open_model() -> ReportGenerator:
+        from ammrg.inference.report_generator import ReportGenerator
+
+        if options.model:
+            return ReportGenerator.from_pretrained(options.model)
+        return Run(options.run).generator(options.data)
+
+    describe(options, open_model, options.run / FOLDER if options.run else FOLDER)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
+from ammrg.notice import NOTICE
 from experiments.runs.export import export_and_print, push_and_print
 
 
@@ -19,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     parser = CommandParser(
         prog="python -m experiments export",
         description="Write a finished run as one self-contained folder (Hugging Face layout) with its model card; on "
-        "request, put it on the hub. Research use only. Not for diagnosis.",
+        f"request, put it on the hub. {NOTICE}",
     )
     parser.add_argument(
         "run", type=Path, help="a finished and scored run: outputs/<dataset>/<run>; without --out: an exported folder"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
-from ammrg.evaluation.score_table import NOTICE
+from ammrg.notice import NOTICE
 from experiments.commands import score
 from experiments.runs.guards import GUARDS, write_guards_of_run
 

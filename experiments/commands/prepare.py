@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ammrg.commands.argument_types import positive
 from ammrg.commands.parser import CommandParser
+from ammrg.notice import NOTICE
 from datamodules.sources import DATASETS, SECTIONS, SPLITS
 from experiments.data.card_table import print_card
 from experiments.data.preparation import DEFAULT_SIZE, prepare
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     arguments = CommandParser(
         prog="python -m experiments prepare",
         description="Prepare a raw data set as Parquet shards with a card. The same command continues a stopped one.",
-        epilog="Research use only.",
+        epilog=NOTICE,
     )
     arguments.add_argument("--dataset", required=True, choices=DATASETS)
     arguments.add_argument(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from datamodules.sources import Section, read_source
 from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES
+from experiments.runs.lock import locked
 from experiments.runs.settings import differences
 
 DEFAULT_SIZE = 512
@@ -120,19 +120,13 @@ def prepare(
         ) from error
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder for one process: two that prepare the same would take each other's files away.
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """Hold a folder for one process.
 
     Raises:
-        DataError: another process holds it. A killed one holds nothing.
+        DataError: another process holds it; says which. A killed one holds nothing.
     """
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{folder} is being prepared by another process; wait for it, or stop it first") from None
-        yield
+    return locked(folder, "prepares data", "wait for it, or stop it first", DataError)
 
 
 def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from rich.console import Console
 
 from ammrg.errors import CheckpointError, DataError, MemoryBankError
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import MemoryBank, bank_paths, owners_mask
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank, owners_mask
+from ammrg.memory.bank_files import bank_paths
 from ammrg.memory.editing import extend
 from ammrg.memory.held_out import HeldOut, Unchecked
 from datamodules.prepared import PreparedFolder
@@ -20,7 +21,7 @@ from experiments.runs.stage import Stage
 
 
 class Guards(NamedTuple):
-    """What a bank is checked against; the fields are arguments of :func:`ammrg.memory.bank.load`."""
+    """What a bank is checked against; the fields are arguments of :func:`ammrg.memory.bank_files.load`."""
 
     held_out: HeldOut | Unchecked
     encoder_fingerprint: str | None
@@ -61,7 +62,7 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
         The bank.
 
     Raises:
-        MemoryBankError: :func:`ammrg.memory.bank.load` refuses the bank.
+        MemoryBankError: :func:`ammrg.memory.bank_files.load` refuses the bank.
     """
     kind = banks.load(path, TO_LOOK_AT).meta.kind
     given = guards(data, stage1, kind)
@@ -129,8 +130,8 @@ def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: P
         The extended bank.
 
     Raises:
-        MemoryBankError: the banks do not fit, :func:`ammrg.memory.bank.load` refuses one, an evaluation study owns a
-            pattern, or there are no prepared data to check this; nothing is written then.
+        MemoryBankError: the banks do not fit, :func:`ammrg.memory.bank_files.load` refuses one, an evaluation study
+            owns a pattern, or there are no prepared data to check this; nothing is written then.
     """
     before = banks.load(path, TO_LOOK_AT)
     given = guards(data or data_of_bank(path, before), stage1, before.meta.kind)

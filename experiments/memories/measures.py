@@ -46,12 +46,13 @@ def associations(run: Path, split: str = "test", k: int = 5) -> dict[str, Any]:
         raise SettingsError(
             f"{run}: its visual memory is off, so it retrieves no regions; name a run with a visual memory"
         )
+    regions = network.memory("visual")
     datamodule.predict_split = split
     counts = []
     with torch.inference_mode():
         for batch in datamodule.predict_dataloader():
             states = network.prompt(batch).states
-            found, allowed = network.visual_associations(batch, states)
+            found, allowed = regions.associations(batch, states)
             counts.append(count_associations(found, batch.labels, bank.region_findings, allowed, k))
     total, each = association_scores(added(counts))
     if total.queries == 0:

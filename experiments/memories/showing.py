@@ -13,9 +13,10 @@ from rich.table import Table
 from ammrg.errors import MemoryBankError
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
 from ammrg.imaging.pattern_map import draw_pattern_map
-from ammrg.memory import bank as banks
+from ammrg.memory import bank_files as banks
 from ammrg.memory import neighbours
-from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import bank_paths, banks_in
 from ammrg.memory.held_out import Unchecked
 from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label

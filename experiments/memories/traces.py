@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import torch
 
-from ammrg.memory.bank import MemoryBank, bank_paths
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import bank_paths
 
 
 class Traces(NamedTuple):

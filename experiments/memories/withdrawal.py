@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import MemoryBank, bank_paths, banks_in
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import bank_paths, banks_in
 from ammrg.memory.editing import withdraw
 from ammrg.memory.held_out import Unchecked
-from experiments.memories.bank_files import banks_around, bare, pages, remove_pages
+from experiments.memories.memory_folder import banks_around, bare, pages, remove_pages
 from experiments.memories.traces import Traces, find_traces, studies_of
 from experiments.memories.withdrawal_report import print_what_is_left, print_withdrawal
 

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import MemoryBank, bank_paths
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank_files import bank_paths
 from ammrg.memory.held_out import Unchecked
-from experiments.memories.bank_files import pages
+from experiments.memories.memory_folder import pages
 from experiments.memories.traces import Traces, studies_of
 
 TO_SEARCH = Unchecked("it is only searched for withdrawn studies")
@@ -89,6 +90,6 @@ def print_what_is_left(
         else ""
     )
     print(
-        f"gone{but}. This command does not reach copies elsewhere: exports, backups, reports that quote them, weights "
-        "trained with the old bank"
+        f"gone{but}. This command does not reach copies elsewhere: exports, backups, reports written with them, "
+        "weights trained with the old bank"
     )

@@ -11,12 +11,12 @@ from ammrg.findings import ABNORMAL
 from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_page import case_page
 from ammrg.networks.class_activation import MapMethod
-from ammrg.networks.report_generator import ReportGenerator
+from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import StudyBatch
 from datamodules.studies import StudyDataModule
 
 
-def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:
+def write_case_picture(network: ReportNetwork, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:
     """Draw ``folder/case.png``: the first study with at least two positive findings, or else the first study.
 
     The choice depends on the labels only, never on how good the report is.
@@ -31,8 +31,7 @@ def write_case_picture(network: ReportGenerator, datamodule: StudyDataModule, fo
         The picture's path.
     """
     batch, dataset = first_case(datamodule), str(datamodule.card["dataset"])
-    device = next(network.parameters()).device
-    batch = batch._replace(images=batch.images.to(device), study_of_view=batch.study_of_view.to(device))
+    batch = batch.to(network.device)
     with torch.inference_mode():
         report = network.generate(batch)[0]
     page = case_page(network, batch, report, batch.reports[0], method, [f"This model was {trained_on(dataset)}."])

@@ -13,7 +13,7 @@ from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from experiments.runs.run import Run
 
 if TYPE_CHECKING:
-    from ammrg.networks.report_generator import ReportGenerator
+    from ammrg.networks.report_network import ReportNetwork
 
 VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
 
@@ -42,20 +42,20 @@ def push_and_print(folder: Path, repository: str, *, private: bool, let_restrict
     """
     from rich.console import Console
 
-    from ammrg.inference.pretrained import push_to_hub
+    from ammrg.inference.hub import push_to_hub
 
     address = push_to_hub(folder, repository, private=private, let_restricted_data_leave=let_restricted_data_leave)
     Console().print(address, soft_wrap=True)
 
 
 def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data_leave: bool = False) -> Path:
-    """Write the folder of a run; :mod:`ammrg.inference.pretrained` describes its files.
+    """Write the folder of a run; :mod:`ammrg.inference.model_folder` describes its files.
 
     Args:
         run: a finished run with its scores.
         out: a new or empty folder, or an earlier export of the same content.
         data: the prepared data; None takes those that the run was trained on.
-        let_restricted_data_leave: see :func:`ammrg.inference.pretrained.save`.
+        let_restricted_data_leave: see :func:`ammrg.inference.saving.save`.
 
     Returns:
         ``out``.
@@ -69,10 +69,10 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     opened = Run(run)
     checkpoint = opened.checkpoint
     meta, scores = _read(opened.reports_meta), _read(opened.scores)
-    from ammrg.inference import pretrained  # takes seconds to import: missing files are an error before
+    from ammrg.inference import saving  # takes seconds to import: missing files are an error before
     from experiments.runs.model_card import model_card
 
-    pretrained.check_place(out)
+    saving.check_place(out)
     saved = opened.kept
     kept, settings = saved["provenance"], saved["hyper_parameters"]
     stage1_scores = _read(opened.stage1_checkpoint.parent / "scores.json")
@@ -109,7 +109,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         bank.meta.restricted for bank in (model.network.visual_bank, model.network.report_bank) if bank is not None
     )
     bare = restricted and not let_restricted_data_leave
-    return pretrained.save(
+    return saving.save(
         out,
         model,
         card=model_card(model, scores, stage1_scores, provenance, restricted=restricted, bare=bare),
@@ -119,7 +119,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     )
 
 
-def checked_split(network: ReportGenerator, folder: str, run: Run) -> dict[str, Any]:
+def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, Any]:
     """Check that neither memory holds a validation or test study of the prepared data, or one of their patients.
 
     Args:
@@ -133,7 +133,7 @@ def checked_split(network: ReportGenerator, folder: str, run: Run) -> dict[str, 
     Raises:
         DataError, MemoryBankError: see :func:`export`.
     """
-    from ammrg.memory.bank import check_leaks
+    from ammrg.memory.bank_checks import check_leaks
     from datamodules.prepared import PreparedFolder
 
     prepared = PreparedFolder(folder)

@@ -44,7 +44,7 @@ def join_folds(checkpoint: Path, folder: Path, data_folder: str, memory: Path, r
         CheckpointError: a checkpoint is missing, does not fit the others, or was trained on other data.
         MemoryBankError: a fold's region memory is missing or refused.
     """
-    from ammrg.memory import bank as banks
+    from ammrg.memory import bank_files as banks
     from experiments.runs.stage import data_of_stage1
     from lightning_modules.cross_fitting import load_folds, save_cross_fit
     from lightning_modules.stage1_checkpoint import load_stage1

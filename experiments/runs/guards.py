@@ -16,7 +16,7 @@ from experiments.runs.run import Run
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-    from ammrg.networks.report_generator import Memories
+    from ammrg.networks.associative_memory import Memories
     from datamodules.studies import Films, StudyDataModule
     from lightning_modules.report_generation import ReportGeneration
 

@@ -8,7 +8,7 @@ from typing import Any
 from ammrg.data_sets import Source, source_of, trained_on
 from ammrg.evaluation.figures import told
 from ammrg.findings import FINDINGS
-from ammrg.inference.pretrained import Pretrained
+from ammrg.inference.report_generator import ReportGenerator
 
 METRICS = {
     "bleu_4": "BLEU-4",
@@ -31,7 +31,7 @@ LIMITS = """\
 
 
 def model_card(
-    model: Pretrained,
+    model: ReportGenerator,
     scores: Mapping[str, Any],
     stage1: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -88,18 +88,19 @@ def _head(data: str, trained: str) -> str:
 From one or more films of a study it writes the findings section of a report. It also gives the probabilities of 14
 findings, maps of where it saw them, and the training regions and reports that its two associative memories retrieved.
 
-**Intended use:** research on report generation and on what such models rely on, by people who know its limits.
+**Intended use:** research on report generation and on what such models retrieve from their memories, by people
+who know its limits.
 **Not intended:** diagnosis, triage, or any text that reaches a patient or a medical record."""
 
 
 def _use() -> str:
     return """\
 ```python
-from ammrg.inference.pretrained import load
+from ammrg.inference.report_generator import ReportGenerator
 
-model = load("this/folder")
-batch = model.processor(["frontal.png", "lateral.png"], ["frontal", "lateral"])
-report = model.network.generate(batch)[0]  # text, findings, regions, reports
+generator = ReportGenerator.from_pretrained("this/folder")
+description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
+print(description.report, description.findings, description.regions, description.reports)
 ```
 
 `python -m experiments describe frontal.png --model this/folder` prints the report and draws the maps."""
@@ -153,7 +154,7 @@ Measured on {scores["studies"]} {split} studies. By chance, AUROC is 0.5 and AP 
 {_table(["finding", "positive", "AUROC", "AP", "F1", "threshold"], by_finding)}"""
 
 
-def _distance(model: Pretrained) -> str:
+def _distance(model: ReportGenerator) -> str:
     if model.distance is None:
         return (
             "- It cannot tell how far a film is from those: its stage 1 is of an earlier version, or had too few films."
@@ -181,7 +182,7 @@ def _data(source: Source, restricted: bool, bare: bool) -> str:
     return "\n\n".join(sentences)
 
 
-def _fingerprints(model: Pretrained, provenance: Mapping[str, Any]) -> str:
+def _fingerprints(model: ReportGenerator, provenance: Mapping[str, Any]) -> str:
     network, named, split = model.network, provenance["language_model"], provenance["split"]
     sizes = ", ".join(f"{count} {name}" for name, count in split.items() if name != "fingerprint")
     rows = [

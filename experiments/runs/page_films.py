@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.evaluation.page.writing import Films
-from ammrg.findings import ABNORMAL, FINDINGS
-from ammrg.thresholds import is_predicted
+from ammrg.findings import FINDINGS
+from ammrg.inference.shown_maps import shown_findings, shown_view
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,8 +63,7 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
         known = [study_id for study_id in study_ids if study_id in place]
         for study_id in track(known, "films", transient=True, console=Console(stderr=True)):
             example = dataset.example((place[study_id], 0, 0))
-            view = example.projections.index("frontal") if "frontal" in example.projections else 0
-            film = example.films[view]
+            film = example.films[shown_view(example.projections)]
             maps = _shown_maps(stage1.classifier, torch.from_numpy(film)[None, None], stage1.cam)
             encoded = io.BytesIO()
             Image.fromarray(film).resize((SIDE, SIDE)).save(encoded, "JPEG", quality=QUALITY)
@@ -86,14 +85,9 @@ def _hundredths(grid: Tensor) -> list[list[int]]:
 
 def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) -> dict[str, Tensor]:
     """Maps of one film ``[1 1 h w]``: finding with its probability -> map ``[gh gw]``, the most probable first."""
-    import torch
-
     from ammrg.networks.class_activation import activation_maps
 
-    with torch.enable_grad():
-        found = activation_maps(classifier, film, method)
+    found = activation_maps(classifier, film, method)
     probabilities = found.classification.logits[0].sigmoid().tolist()
-    thresholds = classifier.thresholds.tolist()
-    likeliest = sorted(ABNORMAL, key=lambda i: -probabilities[i])
-    shown = [i for i in likeliest if is_predicted(probabilities[i], thresholds[i])] or likeliest[:1]
+    shown = shown_findings(probabilities, classifier.thresholds.tolist())
     return {f"{FINDINGS[i]} (p = {probabilities[i]:.2f})": found.maps[0, i].detach() for i in shown}

@@ -13,7 +13,7 @@ from ammrg.memory.held_out import HeldOut, Unchecked
 from experiments.runs.stage import Stage
 
 if TYPE_CHECKING:
-    from ammrg.inference.pretrained import Pretrained
+    from ammrg.inference.report_generator import ReportGenerator
     from datamodules.prepared import PreparedFolder
     from datamodules.studies import StudyDataModule
     from lightning_modules.report_generation import ReportGeneration
@@ -177,7 +177,7 @@ class Run:
         """
         recorded = self.kept.get("hyper_parameters", {})
         refused = self.data.prepared.held_out() if held_out is None else held_out
-        from ammrg.memory.bank import bank_paths
+        from ammrg.memory.bank_files import bank_paths
         from experiments.runs.setting_errors import sentence
         from lightning_modules.memory_guard import memories_without
         from lightning_modules.report_generation import ReportGeneration
@@ -210,7 +210,7 @@ class Run:
                 print(f"{name.replace('_', ' ')}: {bank_paths(path)[0]}, fingerprint {bank.fingerprint}")
         return model
 
-    def generator(self, folder: str | None = None) -> Pretrained:
+    def generator(self, folder: str | None = None) -> ReportGenerator:
         """Load the run in the same form as an exported folder.
 
         That is the network with its decoding, how films are read, the map method, the data set, and the measure of how
@@ -225,10 +225,10 @@ class Run:
             MemoryBankError: see :meth:`model`.
         """
         from ammrg.imaging.processor import FilmProcessor
-        from ammrg.inference.pretrained import Pretrained
+        from ammrg.inference.report_generator import ReportGenerator
 
         model = self.model(self.held_out(folder))
         data = self.kept.get("datamodule_hyper_parameters", {})
         model.network.decoding = dict(model.hparams["decoding"] or {})
         processor = FilmProcessor(model.image_size, data.get("views", "all"))
-        return Pretrained(model.network, processor, model.cam, model.trained_on, model.film_distance)
+        return ReportGenerator(model.network, processor, model.cam, model.trained_on, model.film_distance)

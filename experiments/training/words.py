@@ -157,7 +157,8 @@ class Words:
         """The command line for the parser, with some options rewritten as pieces of YAML.
 
         jsonargparse turns a null, list or mapping two levels below a class into Python's text of it, and drops the
-        other entries of a free mapping when one of them is set. A piece of YAML is joined with the files before it.
+        other entries of a free mapping when one of them is set (https://github.com/mauvilsa/jsonargparse/issues/387). A
+        piece of YAML is joined with the files before it.
         """
         words = [self.command]
         for option in self.given:

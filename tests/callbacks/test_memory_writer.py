@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory.bank import load, owners_mask, save
+from ammrg.memory.bank import owners_mask
+from ammrg.memory.bank_files import load, save
 from ammrg.memory.editing import withdraw
 from ammrg.memory.regions import Region
 from callbacks.memory_writer import RegionMemoryWriter, ReportMemoryWriter

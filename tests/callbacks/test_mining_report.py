@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ammrg.errors import SettingsError
-from ammrg.memory.bank import load
+from ammrg.memory.bank_files import load
 from ammrg.memory.held_out import HeldOut
 from ammrg.memory.regions import MinedFilm, Region
 from ammrg.types import Box

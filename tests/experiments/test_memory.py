@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 
 from ammrg.findings import FINDINGS
-from ammrg.memory import bank as banks
-from ammrg.memory.bank import BankMeta, MemoryBank, load, save
+from ammrg.memory.bank import FORMAT, BankMeta, MemoryBank
+from ammrg.memory.bank_files import load, save
 from ammrg.memory.editing import withdraw
 from ammrg.metrics.associations import AssociationScores
 from datamodules.prepared import PreparedFolder
@@ -525,4 +525,4 @@ def test_files_can_be_read_without_this_project(path: Path) -> None:
     sidecar = json.loads(path.with_suffix(".json").read_text())
     assert tensors["patterns"].shape == (sidecar["count"], sidecar["width"])
     assert len(sidecar["study_ids"]) == sidecar["count"]
-    assert sidecar["format"] == banks.FORMAT
+    assert sidecar["format"] == FORMAT

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ammrg import evaluate
 from ammrg.commands.score import main
 from ammrg.errors import CheckpointError, ScoringError
 from ammrg.evaluation.predictions import read_lines, read_systems
-from ammrg.evaluation.scored_file import score
 from ammrg.evaluation.scoring import Extra, score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
+from ammrg.notice import NOTICE
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
@@ -114,7 +115,7 @@ def test_the_table_shows_rows_intervals_and_the_notice(run: Path, capsys: pytest
         "METEOR absent",
         "25% of the references stand verbatim",
         "films shuffled among studies",
-        "Research use only. Not for diagnosis.",
+        NOTICE,
         "scores.json",
     ):
         assert words in shown, words
@@ -163,12 +164,12 @@ def test_names_of_files_are_text_in_the_terminal(run: Path, capsys: pytest.Captu
 
 def test_alarms_are_the_sentences_in_capitals(run: Path) -> None:
     write(run.parent / "guards/memory_off.jsonl", [json.loads(line) for line in run.read_text().splitlines()])
-    found = score(run, resamples=200, with_meteor=False)
+    found = evaluate(run, resamples=200, with_meteor=False)
     memories = next(said for said in found["sentences"] if "both memories off" in said)
     assert "NO CLEAR USE OF THE MEMORIES" in memories
     assert found["alarms"] == [memories]
     write(run.parent / "a/reports.jsonl", lines([""] * 40))
-    empty = score(run.parent / "a/reports.jsonl", resamples=0, with_meteor=False)
+    empty = evaluate(run.parent / "a/reports.jsonl", resamples=0, with_meteor=False)
     assert [said.partition(":")[0] for said in empty["alarms"]] == [
         "ONE TEXT FOR ALL",
         "EMPTY REPORTS",
@@ -178,7 +179,7 @@ def test_alarms_are_the_sentences_in_capitals(run: Path) -> None:
 
 def test_a_planted_collapse_is_called_out(tmp_path: Path) -> None:
     path = write(tmp_path / "reports.jsonl", lines(["The lungs are clear."] * 40))
-    said = " ".join(score(path, resamples=20, with_meteor=False)["sentences"])
+    said = " ".join(evaluate(path, resamples=20, with_meteor=False)["sentences"])
     assert "ONE TEXT FOR ALL: all 40 reports are the same." in said
 
 
@@ -186,19 +187,19 @@ def test_a_planted_shuffle_is_called_out(run: Path) -> None:
     rows = [json.loads(line) for line in run.read_text().splitlines()]
     texts = [row["generated"] for row in rows]
     write(run, lines(texts[9:] + texts[:9]))
-    said = score(run, resamples=200, with_meteor=False)["sentences"]
+    said = evaluate(run, resamples=200, with_meteor=False)["sentences"]
     assert any("NO CLEAR USE OF THE FILMS by clinical micro F1 (13) and CIDEr." in sentence for sentence in said)
 
 
 def test_good_reports_are_seen_to_use_the_films(run: Path) -> None:
-    said = [line for line in score(run, resamples=200, with_meteor=False)["sentences"] if "films" in line]
+    said = [line for line in evaluate(run, resamples=200, with_meteor=False)["sentences"] if "films" in line]
     assert len(said) == 1
     assert not any("NO CLEAR" in sentence for sentence in said)
 
 
 def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
     rows = [{key: row[key] for key in ("study_id", "subject_id", "reference", "generated")} for row in lines(["x"] * 3)]
-    found = score(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, with_meteor=False)
+    found = evaluate(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, with_meteor=False)
     assert found["baselines"] == found["against"] == {}
     assert set(found["guards"]) == {"reports_exchanged"}
     assert "r2gen" not in found
@@ -217,7 +218,7 @@ def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
 def test_refuses_a_sibling_of_other_studies(run: Path, rows: list[Any], message: str) -> None:
     write(run.parent / "baselines/random_training.jsonl", rows)
     with pytest.raises(ScoringError, match=message):
-        score(run, resamples=0, with_meteor=False)
+        evaluate(run, resamples=0, with_meteor=False)
 
 
 def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_pat
             table = csv.writer(file)
             table.writerow(["study_id", "reference", "generated"])
             table.writerows([f"s{i}", report(i), text] for i, text in enumerate(texts))
-        said = " ".join(score(path, resamples=200, with_meteor=False)["sentences"])
+        said = " ".join(evaluate(path, resamples=200, with_meteor=False)["sentences"])
         assert ("NO CLEAR TIE" in said) == (name != "good")
         assert ("ONE TEXT FOR ALL: all 40 reports are the same." in said) == (name == "collapse")
 
@@ -266,20 +267,20 @@ def test_the_other_way_round_is_below(run: Path) -> None:
 
 
 def test_what_fixing_the_idf_changes_is_told(run: Path) -> None:
-    found = score(run, resamples=150, with_meteor=False)
+    found = evaluate(run, resamples=150, with_meteor=False)
     for protocol in ("full", "r2gen"):
         row = found["cider_idf"][protocol]
         assert row["resamples"] == 100
         assert 0 < row["largest_difference"] < 1
         assert row["fixed_sd"] > 0
-    assert score(run, resamples=0, with_meteor=False)["cider_idf"] == {}
+    assert evaluate(run, resamples=0, with_meteor=False)["cider_idf"] == {}
 
 
 def test_copying_from_memory_is_called_out(run: Path) -> None:
     rows = [json.loads(line) for line in run.read_text().splitlines()]
     for row in rows:
         row["reports"] = [{"text": row["generated"], "weight": 1.0}, {"text": "Other.", "weight": 0.1}]
-    found = score(write(run, rows), resamples=0, with_meteor=False)
+    found = evaluate(write(run, rows), resamples=0, with_meteor=False)
     assert found["copying"]["whole"] == found["copying"]["share"] == 1.0
     assert any("MUCH IS COPIED FROM MEMORY: 100%" in said for said in found["sentences"])
 
@@ -382,12 +383,12 @@ def test_too_few_patients_have_no_interval_and_no_alarm_of_chance(
 
 
 def test_few_patients_have_an_interval_that_is_said_to_be_narrow(tmp_path: Path) -> None:
-    found = score(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
+    found = evaluate(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
     assert found["full"]["rouge_l"]["low"] < found["full"]["rouge_l"]["high"]
     assert "Few patients: intervals over 6 patients are narrower than they should be." in found["sentences"]
-    many = score(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
+    many = evaluate(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
     assert not [said for said in many["sentences"] if "patients" in said.lower()]
-    assert score(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
+    assert evaluate(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
 
 
 def test_whose_cuts_were_taken_is_said_and_never_assumed(run: Path, tmp_path: Path) -> None:

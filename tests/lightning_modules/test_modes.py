@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from ammrg.networks.token_budget import token_budget
 from callbacks.provenance import Provenance
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1
@@ -23,11 +24,11 @@ class Modes(Callback):
     """Modules in eval mode at each training step, and what batch norm counted."""
 
     def __init__(self) -> None:
-        self.resting: list[list[str]] = []
+        self.in_eval: list[list[str]] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         network = pl_module.classifier
-        self.resting.append([name for name, module in network.named_modules() if not module.training])
+        self.in_eval.append([name for name, module in network.named_modules() if not module.training])
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +47,11 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[DiseaseClassificat
 def test_a_pretrained_encoder_is_fine_tuned_in_training_mode(fitted: tuple[DiseaseClassification, Modes, Path]) -> None:
     """With batch statistics; before and after a validation, which looks at films in eval mode."""
     module, modes, _ = fitted
-    assert len(modes.resting) >= 2
-    assert all(resting == [] for resting in modes.resting)
+    assert len(modes.in_eval) >= 2
+    assert all(names == [] for names in modes.in_eval)
     counted = {name: int(n) for name, n in module.state_dict().items() if name.endswith("num_batches_tracked")}
     assert counted
-    assert set(counted.values()) == {len(modes.resting)}
+    assert set(counted.values()) == {len(modes.in_eval)}
 
 
 @pytest.mark.parametrize("frozen", [("encoder", "qformer"), ("encoder",), ("qformer",), ()])
@@ -67,7 +68,7 @@ def test_stage_2_trains_what_it_does_not_freeze(
     assert load_stage1(fitted[2]).classifier.encoder.backbone.training is False
     assert not any(p.requires_grad for p in load_stage1(fitted[2]).classifier.parameters())
     with torch.no_grad():
-        network.token_budget(64)  # looks at a film in eval mode
+        token_budget(network, 64)  # looks at a film in eval mode
     assert {m.training for m in classifier.encoder.modules()} == {"encoder" not in frozen}
 
 

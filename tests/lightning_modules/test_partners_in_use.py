@@ -146,9 +146,9 @@ def test_guards_are_the_same_at_any_batch_size(folder: str, llm_folder: Path, tm
     for row, other in enumerate(partners):
         partner, own = (module.network.generate(films[names_[place]])[0] for place in (other, row))
         for kind in ("regions", "reports"):
-            found = [leaned["weight"] for leaned in lines[names_[row]][kind]]
-            assert found == pytest.approx([leaned.weight for leaned in getattr(partner, kind)], abs=1e-5)
-            differing += found != pytest.approx([leaned.weight for leaned in getattr(own, kind)], abs=1e-5)
+            found = [pattern["weight"] for pattern in lines[names_[row]][kind]]
+            assert found == pytest.approx([pattern.weight for pattern in getattr(partner, kind)], abs=1e-5)
+            differing += found != pytest.approx([pattern.weight for pattern in getattr(own, kind)], abs=1e-5)
     assert differing > 11
     assert module.memories == "own"
 

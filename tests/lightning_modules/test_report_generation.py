@@ -13,7 +13,7 @@ import yaml
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.memory.bank import BankEdit, BankMeta, MemoryBank
-from ammrg.networks.report_generator import ReportGenerator
+from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import Box, StudyBatch
 from lightning_modules.report_generation import ReportGeneration
 
@@ -74,7 +74,7 @@ def with_memory(visual: MemoryBank, trained: MemoryBank) -> tuple[ReportGenerati
     stage2 = module()
     identity = {"classifier": "c", "visual_memory": visual.fingerprint, "report_memory": None}
     network = SimpleNamespace(visual_bank=visual, report_bank=None, identity=identity)
-    stage2.generator = cast(ReportGenerator, network)
+    stage2.generator = cast(ReportNetwork, network)
     return stage2, {"identity": identity | {"visual_memory": trained.fingerprint}}
 
 

@@ -1,4 +1,4 @@
-"""How stage 2 is trained: parts that rest, weights of sentences, further losses, a cache of films."""
+"""How stage 2 is trained: inactive parts, weights of sentences, further losses, a cache of films."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from torch.utils.data import DataLoader
 
 from ammrg.errors import SettingsError
 from ammrg.networks.cross_fit import CrossFit
-from ammrg.networks.report_generator import PARTS, ReportGenerator, SeenFilms
+from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.token_budget import token_budget
+from ammrg.networks.trained_parts import PARTS
+from ammrg.networks.visual_prompt import SeenFilms
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.types import StudyBatch
 from callbacks.averaged_weights import AveragedWeights
@@ -28,7 +31,7 @@ from tests.tiny_stage2 import batch, build, with_partners
 Parts = dict[str, list[torch.Tensor]]
 
 
-def module(network: ReportGenerator | None = None, **settings: Any) -> ReportGeneration:
+def module(network: ReportNetwork | None = None, **settings: Any) -> ReportGeneration:
     """Around a network that is given, where nothing of the run has to be read."""
     stage2 = ReportGeneration("stage1.ckpt", "regions", "reports", "llm", warmup_steps=0, **settings)
     stage2.generator = network
@@ -45,10 +48,10 @@ def abnormal() -> StudyBatch:
     return batch()._replace(reports=["No effusion.", "The heart is large. Large right effusion.", "No effusion."])
 
 
-def parts(network: ReportGenerator) -> Parts:
+def parts(network: ReportNetwork) -> Parts:
     return {
         part: [parameter.detach().clone() for parameter in parameters]
-        for part, parameters in network.part_parameters().items()
+        for part, parameters in network.parts.parameters().items()
     }
 
 
@@ -75,10 +78,10 @@ def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None], *ca
 
 def test_parts_hold_every_parameter_that_can_be_trained_once(llm_folder: Path) -> None:
     network = build(llm_folder, lora={"rank": 2}, finding_tokens=True, freeze=())
-    found = [id(parameter) for parameters in network.part_parameters().values() for parameter in parameters]
+    found = [id(parameter) for parameters in network.parts.parameters().values() for parameter in parameters]
     assert len(found) == len(set(found))
     assert set(found) == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
-    assert all(network.part_parameters().values())
+    assert all(network.parts.parameters().values())
 
 
 @pytest.mark.parametrize("frozen", [["encoder", "qformer"], ["lora", "memories"], []])
@@ -107,10 +110,10 @@ def test_a_part_is_trained_from_its_step_on(llm_folder: Path) -> None:
     always = {"projections", "memories", "qformer"}
     assert moved == [always] * 2 + [always | {"lora"}] * 2 + [set(PARTS)] * 2
     still = [torch.equal(one, other) for one, other in itertools.pairwise(buffers)]
-    assert still == [True] * 4 + [False] * 2  # statistics of a resting encoder do not drift
+    assert still == [True] * 4 + [False] * 2  # statistics of an inactive encoder do not drift
 
 
-def test_a_part_that_rests_takes_no_share_of_the_clipped_gradient(llm_folder: Path) -> None:
+def test_an_inactive_part_takes_no_share_of_the_clipped_gradient(llm_folder: Path) -> None:
     """As if it had been frozen: the steps before are those of a run without it, and so are the norms logged."""
     weights, norms = [], []
     for settings in ({"freeze": ["encoder", "qformer", "lora"]}, {"freeze": ["lora", "encoder", "qformer"]}):
@@ -167,7 +170,7 @@ def test_each_part_has_its_rate(llm_folder: Path) -> None:
     groups = cast(Any, stage2.configure_optimizers())["optimizer"].param_groups
     found = {id(parameter): group["initial_lr"] for group in groups for parameter in group["params"]}
     expected = {"encoder": 1e-5, "qformer": 1e-3, "memories": 2e-3, "lora": 5e-4, "projections": 1e-3}
-    for part, parameters in network.part_parameters().items():
+    for part, parameters in network.parts.parameters().items():
         assert all(found[id(parameter)] == pytest.approx(expected[part]) for parameter in parameters)
 
 
@@ -271,7 +274,7 @@ def test_a_training_step_adds_the_association_loss_by_its_weight(llm_folder: Pat
     labels[0, 2] = 1.0
     given = batch()._replace(labels=labels)
     loss = float(module(network, association_loss=weight).training_step(given, 0))
-    expected = float(network.association_loss(given, network.prompt(given).states))
+    expected = float(network.memory("visual").association_loss(given, network.prompt(given).states))
     assert loss == pytest.approx(logged["train/loss"] + weight * expected, rel=1e-5)
     assert ("train/association_loss" in logged) is (weight > 0)
 
@@ -300,7 +303,7 @@ def test_weights_can_be_averaged_over_a_quantised_model(llm_folder: Path) -> Non
         decay = min(0.5, step / (9 + step)) if step > 1 else 0.0  # the first average is the first step's weights
         expected = torch.lerp(weights["projections"][0], expected, decay)
     torch.testing.assert_close(parts(network)["projections"][0], expected)
-    for parameter in network.part_parameters()["lora"]:
+    for parameter in network.parts.parameters()["lora"]:
         parameter.data.zero_()
     assert network.language_model.loss([torch.zeros(1, 64)], ["No effusion."], "Go.").item() == before
 
@@ -357,7 +360,7 @@ def test_gradient_checkpointing_leaves_every_gradient_as_it_is(llm_folder: Path)
 
 def test_the_budget_is_what_the_language_model_reads(llm_folder: Path) -> None:
     network = build(llm_folder, pool_image_tokens=3)
-    budget = network.token_budget(48)
+    budget = token_budget(network, 48)
     assert budget == {"image": 9, "query": 14, "visual": 14, "report": 14, "instruction": budget["instruction"]}
     before, after = network.language_model.prompt_parts(network.instruction)
     assert budget["instruction"] == len(before) + len(after)

@@ -14,10 +14,11 @@ from ammrg.errors import SettingsError
 from ammrg.memory.candidates import FaissSearch
 from ammrg.memory.patches import pick_patches
 from ammrg.memory.regions import pick_regions
+from ammrg.networks.associative_memory import CANDIDATES
 from ammrg.networks.decoding import check_decoding
 from ammrg.networks.disease_qformer import DiseaseQFormer
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.report_generator import CANDIDATES, PARTS, ReportGenerator
+from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage1_settings import EncoderSettings, QFormerSettings, RegionSettings
 from ammrg.networks.stage2_settings import (
     DecodingSettings,
@@ -27,6 +28,7 @@ from ammrg.networks.stage2_settings import (
     TwoStepSettings,
     UnfreezeSteps,
 )
+from ammrg.networks.trained_parts import PARTS
 from ammrg.networks.visual_encoder import VisualEncoder
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.report_generation import ReportGeneration
@@ -61,7 +63,7 @@ def test_groups_have_the_networks_names_and_defaults() -> None:
     assert own(TwoStepSettings) == {"candidates": CANDIDATES, **theirs(FaissSearch)}
     assert own(EncoderSettings) == theirs(VisualEncoder)
     assert own(QFormerSettings) == {key: value for key, value in theirs(DiseaseQFormer).items() if key != "query_scale"}
-    network = {key: value for key, value in theirs(ReportGenerator).items() if key not in ELSEWHERE}
+    network = {key: value for key, value in theirs(ReportNetwork).items() if key not in ELSEWHERE}
     assert own(NetworkSettings) == {**network, "hopfield": theirs(HopfieldRetrieval)}
     assert set(own(UnfreezeSteps)) == set(PARTS)
     assert set(own(RegionSettings)) == {*theirs(pick_regions), *theirs(pick_patches)} - {"cell_shift"}

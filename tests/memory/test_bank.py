@@ -13,8 +13,10 @@ from safetensors import safe_open
 
 from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS
-from ammrg.memory import bank as bank_module
-from ammrg.memory.bank import FORMAT_VERSION, BankEdit, MemoryBank, bank_paths, check_leaks, load, save
+from ammrg.memory import bank_files
+from ammrg.memory.bank import FORMAT_VERSION, BankEdit, MemoryBank
+from ammrg.memory.bank_checks import check_leaks
+from ammrg.memory.bank_files import bank_paths, load, save
 from ammrg.memory.editing import without_identities
 from ammrg.memory.held_out import HeldOut, Unchecked
 from tests.unchecked import UNCHECKED
@@ -149,7 +151,7 @@ def test_an_empty_bank_and_broken_patterns_are_refused_both_ways(tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
     for name, bank in (("empty", bank_of([])), ("broken", broken)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bank_module, "_check_content", lambda *_: None)
+            patch.setattr(bank_files, "check_content", lambda *_: None)
             save(bank, tmp_path / name)
         with pytest.raises(MemoryBankError, match="empty memory bank" if name == "empty" else "2 of 9"):
             load(tmp_path / name, UNCHECKED)
@@ -200,7 +202,7 @@ def test_a_save_killed_at_any_step_leaves_one_whole_bank(
     left = sorted(file.name for file in tmp_path.iterdir())
     if killed_at == ".safetensors":
         assert load(path, UNCHECKED).fingerprint == after.fingerprint
-        assert bank_module.banks_in(tmp_path) == [path]
+        assert bank_files.banks_in(tmp_path) == [path]
     elif old:
         assert load(path, UNCHECKED).fingerprint == before.fingerprint
     else:
@@ -336,7 +338,7 @@ def test_content_out_of_range_is_refused_both_ways(
     with pytest.raises(MemoryBankError, match=message):
         save(bank, tmp_path / "regions")
     with monkeypatch.context() as patch:
-        patch.setattr(bank_module, "_check_content", lambda *_: None)
+        patch.setattr(bank_files, "check_content", lambda *_: None)
         save(bank, tmp_path / "regions")
     with pytest.raises(MemoryBankError, match=message):
         load(tmp_path / "regions", UNCHECKED)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ammrg.networks.language_model import LanguageModel, Quantization
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.quantization import Quantization
 from callbacks.averaged_weights import AveragedWeights
 
 REPORTS = ["The heart is large.", "No effusion.", "The lungs are clear."]

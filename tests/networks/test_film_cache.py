@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ammrg.networks.film_cache import FilmCache
-from ammrg.networks.report_generator import SeenFilms
+from ammrg.networks.visual_prompt import SeenFilms
 from ammrg.types import StudyBatch
 
 

@@ -14,7 +14,8 @@ import transformers
 from torch import Tensor, nn
 
 from ammrg.errors import CheckpointError, SettingsError
-from ammrg.networks.language_model import LanguageModel, linear_layers
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.lora import linear_layers
 from experiments.language_models.tokenizer import train_tokenizer
 
 REPORTS = ["The heart is large.", "No effusion. The lungs are clear. No pneumothorax is seen.", "Normal."]

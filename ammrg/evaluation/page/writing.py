@@ -19,9 +19,10 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
 from ammrg.evaluation.predictions import GROUPS, Line, id_text, study_rows
-from ammrg.evaluation.score_table import COLUMNS, NOTICE, figures
+from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
+from ammrg.notice import NOTICE
 from ammrg.text import labeler
 
 PARTS = Path(__file__).parent
@@ -52,7 +53,7 @@ def write_page(
 
     Args:
         path: where to.
-        reports: the predictions file, for the memories each study leaned on and its data set's restriction.
+        reports: the predictions file, for what was retrieved for each study and its data set's restriction.
         lines: its studies.
         scores: what scores.json holds.
         films: of the studies to show.
@@ -88,10 +89,10 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
     restricted = written_with is not None and written_with.get("restricted", True)
     trained = f"; the model was {trained_on(written_with.get('dataset', ''))}" if written_with else ""
     texts: dict[str, int] = {}
-    leaned = _leaned(reports)
+    rows = _rows(reports)
     place = {study_id: i for i, study_id in enumerate(scores["studies"]["study_id"])}
     studies = [
-        _study(line, {key: values[place[line.study_id]] for key, values in scores["studies"].items()}, leaned, texts)
+        _study(line, {key: values[place[line.study_id]] for key, values in scores["studies"].items()}, rows, texts)
         for line in track(lines, "report.html", transient=True, console=Console(stderr=True), disable=len(lines) < 1000)
     ]
     return {
@@ -149,7 +150,7 @@ def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[lis
     }
 
 
-def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:
+def _rows(reports: Path) -> dict[str, Mapping[str, Any]]:
     """Study id -> its line of a reports.jsonl, for what only that layout holds."""
     if reports.suffix != ".jsonl":
         return {}
@@ -157,9 +158,9 @@ def _leaned(reports: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _study(
-    line: Line, scored: Mapping[str, Any], leaned: Mapping[str, Mapping[str, Any]], texts: dict[str, int]
+    line: Line, scored: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], texts: dict[str, int]
 ) -> dict[str, Any]:
-    row = leaned.get(line.study_id, {})
+    row = rows.get(line.study_id, {})
     retrieved = [
         [each.get("weight"), each.get("study_id"), texts.setdefault(each["text"], len(texts))]
         for each in row.get("reports") or ()

@@ -11,27 +11,23 @@ from ammrg.data_sets import trained_on
 from ammrg.inference.distance_note import distance_note
 
 
-def model(*distances: float) -> Any:
-    measured: Any = None
-    if distances:
+def measure(*distances: float) -> Any:
+    class Measured:
+        validation_films = 120
 
-        class Measured:
-            validation_films = 120
+        def __call__(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+            assert grid == (1, 1)
+            return torch.tensor(distances)
 
-            def __call__(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-                assert grid == (1, 1)
-                return torch.tensor(distances)
-
-        measured = Measured()
-    encoder = SimpleNamespace(encoder=lambda images: (torch.zeros(len(images), 1, 4), (1, 1)))
-    return SimpleNamespace(distance=measured, network=SimpleNamespace(classifier=encoder))
+    return Measured()
 
 
+CLASSIFIER: Any = SimpleNamespace(encoder=lambda images: (torch.zeros(len(images), 1, 4), (1, 1)))
 BATCH: Any = SimpleNamespace(images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
 
 
 def test_a_film_beyond_one_is_warned_of_by_name():
-    note = distance_note(model(0.5, 3.21), BATCH, ["near.png", "far.png"])
+    note = distance_note(measure(0.5, 3.21), CLASSIFIER, BATCH, ["near.png", "far.png"])
     assert note.warns
     assert note.sentence.startswith("WARNING: unlike the films this model was trained on: far.png (3.2); of 120 ")
     assert "near.png" not in note.sentence
@@ -39,7 +35,7 @@ def test_a_film_beyond_one_is_warned_of_by_name():
 
 
 def test_films_within_are_told_their_distances():
-    note = distance_note(model(0.5, 0.75), BATCH, ["a.png", "b.png"])
+    note = distance_note(measure(0.5, 0.75), CLASSIFIER, BATCH, ["a.png", "b.png"])
     assert not note.warns
     assert (
         note.sentence == "Distance from the training films: 0.50, 0.75 (of 120 validation films 99 in 100 lie below 1)."
@@ -48,7 +44,7 @@ def test_films_within_are_told_their_distances():
 
 
 def test_what_is_not_known_is_said():
-    note = distance_note(model(), BATCH, ["a.png", "b.png"])
+    note = distance_note(None, CLASSIFIER, BATCH, ["a.png", "b.png"])
     assert not note.warns
     assert "is not known: the model was trained by an earlier version" in note.sentence
     assert note.as_json() == {"distances": None, "unlike_training": None}

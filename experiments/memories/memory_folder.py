@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ammrg.errors import MemoryBankError
-from ammrg.memory.bank import bank_paths, banks_in
+from ammrg.memory.bank_files import bank_paths, banks_in
 
 
 def banks_of_folds(folder: Path) -> list[Path]:

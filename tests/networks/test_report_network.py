@@ -1,4 +1,4 @@
-"""ReportGenerator with a real (tiny, random) classifier, language model and banks."""
+"""ReportNetwork with a real (tiny, random) classifier, language model and banks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from torch import Tensor
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING
 from ammrg.memory.candidates import ExactSearch
-from ammrg.networks import report_generator
+from ammrg.networks import associative_memory
+from ammrg.networks.associative_memory import Memories
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.report_generator import Memories, ReportGenerator
+from ammrg.networks.report_network import ReportNetwork, is_same_part
 from ammrg.types import StudyBatch
 from tests.tiny_stage2 import REPORTS, STUDIES, bank, batch, build, with_partners
 
 
-def loss(network: ReportGenerator) -> float:
+def loss(network: ReportNetwork) -> float:
     return float(network(batch()).detach())
 
 
@@ -201,7 +202,7 @@ def test_no_training_step_gives_weight_to_its_own_study(llm_folder: Path, exclud
             own = (found.detach() * owned[name][:, None, None]).sum()
             assert bool(own == 0) is (exclude != "none"), name
         optimizer.zero_grad()
-        (network(examples, shown) + network.association_loss(examples, shown.states)).backward()
+        (network(examples, shown) + network.memory("visual").association_loss(examples, shown.states)).backward()
         optimizer.step()
 
 
@@ -213,22 +214,22 @@ def test_the_association_loss_teaches_queries_to_recall_their_own_finding(llm_fo
     # finding 2 has a region of study 1 alone: for study 1 itself there is none to recall
     examples = labelled((0, 2), (0, 5), (1, 2), (2, 1))
     states = network.prompt(examples).states
-    found, may_recall = network.visual_associations(examples, states)
+    found, may_recall = network.memory("visual").associations(examples, states)
     assert may_recall is not None
     assert bool((found.sum(1) > 0).logical_or(~may_recall).all())
     assert bool((found.sum(1)[~may_recall] == 0).all())
     expected = -torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).log().mean()
-    torch.testing.assert_close(network.association_loss(examples, states), expected)
+    torch.testing.assert_close(network.memory("visual").association_loss(examples, states), expected)
     optimizer = torch.optim.AdamW(network.retrievals["visual"].parameters(), lr=1e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        network.association_loss(examples, states).backward()
+        network.memory("visual").association_loss(examples, states).backward()
         optimizer.step()
-    found, _ = network.visual_associations(examples, states)
+    found, _ = network.memory("visual").associations(examples, states)
     for study, finding in ((0, 2), (0, 5), (2, 1)):
         assert int(found[study, finding].argmax()) == finding
     with pytest.raises(SettingsError, match="visual_memory is off"):
-        build(llm_folder, visual_memory=False).association_loss(examples, states)
+        build(llm_folder, visual_memory=False).memory("visual").association_loss(examples, states)
 
 
 def test_retrieval_in_two_steps_masks_and_explains_as_the_whole_does(
@@ -245,7 +246,7 @@ def test_retrieval_in_two_steps_masks_and_explains_as_the_whole_does(
             asked.append(count)
             return super().__call__(probes, count)
 
-    monkeypatch.setattr(report_generator, "FaissSearch", Exact)
+    monkeypatch.setattr(associative_memory, "FaissSearch", Exact)
     whole, two_steps = build(llm_folder).eval(), build(llm_folder, two_step={"candidates": 7, "visited": 3}).eval()
     for ours, theirs in zip(two_steps.prompt(batch()).tokens, whole.prompt(batch()).tokens, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -265,18 +266,18 @@ def test_what_is_measured_and_trained_of_associations_is_what_two_steps_recall(
         def __init__(self, patterns: Tensor) -> None:
             super().__init__(patterns)
 
-    monkeypatch.setattr(report_generator, "FaissSearch", Exact)
+    monkeypatch.setattr(associative_memory, "FaissSearch", Exact)
     network = build(llm_folder, two_step={"candidates": 3}).eval()
     examples = labelled((0, 2), (0, 5), (1, 2), (2, 1))
     shown = network.prompt(examples, associations=7)
     assert shown.regions is not None
-    found, _ = network.visual_associations(examples, shown.states)
+    found, _ = network.memory("visual").associations(examples, shown.states)
     expected = torch.zeros(3, 14, 7).scatter_add(-1, shown.regions.indices, shown.regions.weights)
     torch.testing.assert_close(found, expected.detach())
     assert int((found == 0).sum()) > 3 * 14  # three candidates for each of two heads, of five to seven
     tiny = torch.finfo(torch.float32).tiny
     mass = torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).clamp(min=tiny)
-    loss = network.association_loss(examples, shown.states)
+    loss = network.memory("visual").association_loss(examples, shown.states)
     torch.testing.assert_close(loss, -mass.log().mean())
 
 
@@ -290,11 +291,11 @@ def test_generated_reports_carry_their_reasons(llm_folder: Path) -> None:
     for row, report in enumerate(reports):
         assert list(report.findings) == list(FINDINGS)
         assert list(report.findings.values()) == pytest.approx(logits[row].sigmoid().tolist())
-        for leaned in (report.regions, report.reports):
-            weights = [pattern.weight for pattern in leaned]
+        for retrieved in (report.regions, report.reports):
+            weights = [pattern.weight for pattern in retrieved]
             assert weights == sorted(weights, reverse=True)
             assert 0 < sum(weights) <= 1 + 1e-5
-            assert report.study_id not in {pattern.study_id for pattern in leaned}
+            assert report.study_id not in {pattern.study_id for pattern in retrieved}
         assert all(pattern.text and pattern.box is None and pattern.finding is None for pattern in report.reports)
         for pattern in report.regions:
             assert pattern.finding in FINDINGS
@@ -432,3 +433,13 @@ def test_it_learns_to_write_what_its_films_show(llm_folder: Path) -> None:
     swapped = films._replace(images=films.images.flip(0))
     texts = [report.text for report in network.generate(swapped)]
     assert (texts[0], texts[2]) == (REPORTS[2], REPORTS[0])  # the films decide, not the place in the batch
+
+
+def test_a_language_model_is_the_same_wherever_its_files_lie() -> None:
+    kept = {"name": "models/llm", "revision": None, "quantization": "nf4", "fingerprint": "01"}
+    assert is_same_part(kept, {**kept, "name": "/elsewhere/llm"})
+    assert not is_same_part(kept, {**kept, "fingerprint": "02"})
+    assert not is_same_part(kept, {**kept, "quantization": "none"})
+    assert not is_same_part({**kept, "fingerprint": None}, {**kept, "name": "other/llm", "fingerprint": None})
+    assert is_same_part("ab", "ab")
+    assert not is_same_part(None, "ab")

@@ -1,0 +1,120 @@
+"""The parts of a report generator, read from its folder (:mod:`ammrg.inference.model_folder`) and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ammrg.errors import CheckpointError, MemoryBankError
+from ammrg.imaging.processor import FilmProcessor
+from ammrg.inference.model_folder import (
+    AGAIN,
+    CLASSIFIER,
+    CONFIG,
+    DECODING,
+    DISTANCE,
+    LANGUAGE_MODEL,
+    MEMORIES,
+    MODEL,
+    PROCESSOR,
+    read_json,
+    read_tensors,
+    verified,
+)
+from ammrg.memory import bank_files as banks
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.held_out import Unchecked
+from ammrg.networks.class_activation import MapMethod
+from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.state_dicts import load_strictly
+
+Parts = tuple[ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None]
+"""The fields of :class:`ammrg.inference.report_generator.ReportGenerator`, in its order."""
+
+
+def load_parts(folder: Path, device: str | None = None) -> Parts:
+    """Read a folder that :func:`ammrg.inference.saving.save` wrote, and check all of it.
+
+    Args:
+        folder: its path.
+        device: where the networks go; default the current CUDA device where there is one, else the CPU.
+
+    Raises:
+        CheckpointError: no such folder, another format or version, a file that is missing or changed, weights that do
+            not fit, or a language model with other files.
+        SettingsError: the language model cannot be had or run here.
+        MemoryBankError: a memory of another stage 1.
+    """
+    config = verified(folder)
+    processor = FilmProcessor(**read_json(folder / PROCESSOR))
+    classifier = DiseaseClassifier.from_config(config["classifier"])
+    classifier.encoder.check_films(processor.image_size)
+    weights = read_tensors(folder / CLASSIFIER)
+    load_strictly(classifier, weights, str(folder / CLASSIFIER))
+    language_model = _load_language_model(folder, config["language_model"], device)
+    known = ReportNetwork.__init__.__kwdefaults__ or {}
+    unknown = sorted(set(config["generator"]) - set(known))
+    if unknown:
+        raise CheckpointError(
+            f"{folder / CONFIG}: generator: the setting {unknown[0]!r} is not known to this release; read the folder "
+            "with the release that wrote it (provenance.versions), or export the run again with this one"
+        )
+    network = ReportNetwork(
+        classifier,
+        language_model,
+        *(_load_bank(folder, config, name) for name in MEMORIES),
+        **config["generator"],
+    )
+    trained = read_tensors(folder / MODEL) | {f"classifier.{key}": tensor for key, tensor in weights.items()}
+    load_strictly(network, trained, str(folder / MODEL))
+    network.decoding = read_json(folder / DECODING)
+    network.requires_grad_(False).eval()
+    if language_model.device.type != "cpu":
+        network.to(language_model.device)
+    dataset = str(config["provenance"].get("dataset", ""))
+    return network, processor, config["map_method"], dataset, _load_distance(folder, config)
+
+
+def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | None) -> LanguageModel:
+    settings = {key: value for key, value in named.items() if key not in ("name", "revision")}
+    if named["name"] is None:
+        return LanguageModel(str(folder / LANGUAGE_MODEL), device=device, **settings)
+    model = LanguageModel(named["name"], revision=named["revision"], device=device, **settings)
+    found = model.identity["fingerprint"]
+    if found != named["revision"]:
+        raise CheckpointError(
+            f"{folder / CONFIG}: language_model: {named['name']} has fingerprint {found}, but the network was trained "
+            f"with {named['revision']}: these are other files; let the hub give that commit, or {AGAIN}"
+        )
+    return model
+
+
+def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank | None:
+    if not config["generator"][f"{name}_memory"]:
+        return None
+    split = config["provenance"].get("split", {}).get("fingerprint")
+    if not split:
+        raise CheckpointError(
+            f"{folder / CONFIG}: provenance.split: does not say against which validation and test studies the memories "
+            f"were checked; {AGAIN}"
+        )
+    bank = banks.load(folder / MEMORIES[name], Unchecked(f"checked against split {split} when it was exported"))
+    wanted = config["memories_trained_with"].get(name, "")
+    if not bank.descends_from(wanted):
+        raise MemoryBankError(
+            f"{folder / MEMORIES[name]}.json: is bank {bank.fingerprint}, but the network was exported with {wanted}; "
+            f"{AGAIN}"
+        )
+    return bank
+
+
+def _load_distance(folder: Path, config: Mapping[str, Any]) -> FilmDistance | None:
+    """None of a folder of an earlier release, or whose stage 1 has none."""
+    numbers = config.get("film_distance")
+    if numbers is None:
+        return None
+    return FilmDistance.from_state({**numbers, **read_tensors(folder / DISTANCE)}, str(folder / CONFIG))

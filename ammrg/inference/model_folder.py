@@ -1,0 +1,133 @@
+"""The format of a report generator's folder: self-contained, as Hugging Face's are.
+
+    config.json               what rebuilds the network, where it comes from, and a fingerprint of every other file
+    model.safetensors         what stage 2 trained
+    classifier.safetensors    stage 1's network with its thresholds
+    film_distance.safetensors how far a film lies from the training's; not of a stage 1 that does not say
+    memory/                   both memory banks (regions, reports)
+    preprocessor_config.json  how films are read
+    generation_config.json    how reports are decoded
+    language_model/           the language model's files; none where it is named by hub id and commit
+    README.md                 the model card, the one file that may be edited
+
+Tensors are safetensors, all else is JSON: nothing in it is code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ammrg.errors import CheckpointError
+from ammrg.fingerprints import file_fingerprint, json_fingerprint
+
+FORMAT = "ammrg-report-generator"
+FORMAT_VERSION = 2
+"""1: heads with weights of their own, which no code reads any more."""
+CONFIG, CARD = "config.json", "README.md"
+MODEL, CLASSIFIER = "model.safetensors", "classifier.safetensors"
+DISTANCE = "film_distance.safetensors"
+PROCESSOR, DECODING = "preprocessor_config.json", "generation_config.json"
+LANGUAGE_MODEL = "language_model"
+MEMORIES = {"visual": "memory/regions", "report": "memory/reports"}
+AGAIN = "export the run again"
+"""The cure of every folder that is not as it was written."""
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder was written by :func:`ammrg.inference.saving.save`, whole or not."""
+    try:
+        return bool(json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("format") == FORMAT)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def seal(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write config.json with the fingerprint of all it says."""
+    said = json.loads(json.dumps({key: value for key, value in config.items() if key != "fingerprint"}))
+    write_json(folder / CONFIG, {**said, "fingerprint": json_fingerprint(said)})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, from whatever device."""
+    save_file({key: t.detach().cpu().contiguous().clone() for key, t in tensors.items()}, path, {"format": "pt"})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys: the same value gives the same bytes."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def verified(folder: str | Path) -> dict[str, Any]:
+    """What config.json says, once it and every file it lists is found as it was written.
+
+    Raises:
+        CheckpointError: no such folder, another format or version, or a file that is missing or changed.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder}: holds no exported report generator (no {CONFIG}); write one of a finished run with "
+            "python -m experiments export RUN --out FOLDER"
+        )
+    config = read_json(path)
+    found = config.get("format"), config.get("version")
+    if found[0] != FORMAT:
+        raise CheckpointError(f"{path}: format is {found[0]!r}, not {FORMAT!r}: this is another kind of model's folder")
+    if found[1] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {found[1]}, but this code reads version {FORMAT_VERSION}; {AGAIN}, or use the "
+            "release that wrote it"
+        )
+    said = {key: value for key, value in config.items() if key != "fingerprint"}
+    if json_fingerprint(said) != config.get("fingerprint"):
+        raise CheckpointError(f"{path}: was changed since it was written; put it back, or {AGAIN}")
+    for name, wanted in config["files"].items():
+        file = Path(folder) / name
+        if not file.is_file():
+            raise CheckpointError(f"{file}: missing, though {CONFIG} lists it; copy the whole folder, or {AGAIN}")
+        content = file_fingerprint(file)
+        if content != wanted:
+            raise CheckpointError(
+                f"{file}: content {content}, but {CONFIG} says {wanted}: it was changed or is damaged; copy the folder "
+                f"again, or {AGAIN}"
+            )
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({first_line(error)}); {AGAIN}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds {type(value).__name__}, not an object; {AGAIN}")
+    return value
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({first_line(error)}); {AGAIN}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, else its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

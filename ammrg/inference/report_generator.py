@@ -1,0 +1,92 @@
+"""A trained model as its user holds it: from the films of one study to a report with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ammrg.data_sets import trained_on
+from ammrg.imaging.processor import FilmProcessor
+from ammrg.inference.case_page import case_page
+from ammrg.inference.description import Description
+from ammrg.inference.distance_note import distance_note
+from ammrg.inference.hub import local_folder
+from ammrg.inference.loading import load_parts
+from ammrg.networks.class_activation import MapMethod
+from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.report_network import ReportNetwork
+
+
+class ReportGenerator(NamedTuple):
+    """A trained model, ready to describe films::
+
+    generator = ReportGenerator.from_pretrained("exported/phantom")
+    description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
+    print(description.report)
+    """
+
+    network: ReportNetwork
+    """In eval mode, nothing trainable; decodes as its run did."""
+    processor: FilmProcessor
+    """Reads films as the evaluation of its run read them."""
+    map_method: MapMethod
+    """How its findings' maps are made."""
+    dataset: str = ""
+    """Name of the data set it was trained on."""
+    distance: FilmDistance | None = None
+    """How far a film lies from those; None where its stage 1 does not say."""
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, revision: str | None = None, device: str | None = None
+    ) -> ReportGenerator:
+        """Open an exported folder, and check all of it.
+
+        Args:
+            folder: its path, or the hub id of a repository that holds one.
+            revision: commit, branch or tag of a hub id.
+            device: where the networks go; default the current CUDA device where there is one, else the CPU.
+
+        Raises:
+            CheckpointError, SettingsError, MemoryBankError: see :func:`ammrg.inference.loading.load_parts`.
+        """
+        return cls(*load_parts(local_folder(folder, revision), device))
+
+    def describe(self, films: Sequence[Path | str], lateral: Sequence[int] = (), indication: str = "") -> Description:
+        """Write the report of one study and say why. Nothing is written to the disk.
+
+        Args:
+            films: 1 to n image files of the study.
+            lateral: which of them (1, 2, ...) are lateral; the others are frontal.
+            indication: why the study was made, for a model whose prompt names it.
+
+        Raises:
+            ReadError: a film that cannot be read, by name.
+            ValueError: no film.
+        """
+        paths = [Path(film) for film in films]
+        projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(paths) + 1)]
+        name = paths[0].stem if paths else ""
+        batch = self.processor(paths, projections, study_id=name, indication=indication).to(self.network.device)
+        with torch.inference_mode():
+            report = self.network.generate(batch)[0]
+        # The processor leaves laterals out where the network reads frontal films alone.
+        kept = [path.name for path, view in zip(paths, projections, strict=True) if view in batch.projections]
+        note = distance_note(self.distance, self.network.classifier, batch, kept)
+        origin = f"This model was {trained_on(self.dataset)}."
+        page = case_page(self.network, batch, report, None, self.map_method, [origin, note.sentence])
+        return Description(
+            films=[str(path) for path in paths],
+            report=report.text,
+            findings=report.findings,
+            thresholds=dict(page.thresholds),
+            regions=report.regions,
+            reports=report.reports,
+            dataset=self.dataset,
+            trained_on=origin,
+            distance=note,
+            page=page,
+        )

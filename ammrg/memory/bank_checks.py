@@ -1,0 +1,119 @@
+"""What every memory bank must obey: no evaluation study among its owners, and content within its ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ammrg.errors import MemoryBankError
+from ammrg.findings import NUM_FINDINGS
+from ammrg.memory.bank import MemoryBank
+from ammrg.memory.held_out import HeldOut
+
+NAMED_IN_ERRORS = 5
+"""How many ids an error names before it counts the rest."""
+
+
+def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory bank") -> None:
+    """Refuses a bank that holds a pattern of an evaluation study or of its patient, or that does not say whose its
+    patterns are.
+
+    Args:
+        bank: the bank; every owner of a merged pattern counts.
+        held_out: the validation and test studies and their patients.
+        where: what to call the bank in the message.
+
+    Raises:
+        MemoryBankError: with the first ids and how many there are.
+    """
+    for noun, owned, forbidden in (
+        ("studies", bank.study_ids, held_out.studies),
+        ("patients", bank.subject_ids, held_out.subjects),
+    ):
+        leaked = sorted(({name for ids in owned for name in ids} & forbidden) - {""})
+        if leaked:
+            raise MemoryBankError(
+                f"{where}: holds patterns of {len(leaked)} {noun} of the validation or test split: "
+                f"{first_names(leaked)}. A memory may only hold training studies: build it again from the training "
+                "split (or, where a split was changed since, prepare the data and build everything after it again)"
+            )
+    nobodys = len(bank) - int(bank.is_owned.sum())
+    if nobodys > (NUM_FINDINGS if bank.meta.kind == "regions" else 0):
+        raise MemoryBankError(
+            f"{where}: does not say whose {nobodys} of its {len(bank)} patterns are (ids were left out of it), so that "
+            "nobody can tell whether evaluation studies are among them; use the bank of the run it was exported from"
+        )
+
+
+def check_content(bank: MemoryBank, where: str) -> None:
+    """Refuses a bank whose patterns no retrieval could use, or that breaks a rule of its kind.
+
+    Args:
+        bank: the bank.
+        where: what to call it in the message.
+
+    Raises:
+        MemoryBankError: another split than ``train``, no pattern, values that are not finite or out of range, with
+            the first rows.
+    """
+    if bank.meta.split != "train":
+        raise MemoryBankError(
+            f"{where}: its patterns come from the split {bank.meta.split!r}; a memory may only hold training studies: "
+            "build it again from the training split"
+        )
+    if len(bank) == 0:
+        raise MemoryBankError(
+            f"{where}: an empty memory bank (0 patterns): nothing was kept. Check that the split has positive studies "
+            "and that stage 1 predicts them above their thresholds"
+        )
+    broken = (~bank.patterns.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    if broken:
+        first = first_names(map(str, broken))
+        raise MemoryBankError(
+            f"{where}: {len(broken)} of {len(bank)} patterns hold NaN or infinity (rows {first}). "
+            "The encoder that made them is broken: train it again, then build the memory again"
+        )
+    if bank.width < 2:
+        raise MemoryBankError(f"{where}: patterns of width {bank.width}; layer-normed, nothing is left of them")
+    for rule, allowed in _rules(bank).items():
+        if not allowed.all():
+            rows = (~allowed).nonzero().flatten().tolist()
+            raise MemoryBankError(
+                f"{where}: {rule}, but not in {len(rows)} of {len(bank)} patterns "
+                f"(rows {first_names(map(str, rows))}); build the memory again"
+            )
+
+
+def _rules(bank: MemoryBank) -> dict[str, Tensor]:
+    """What each pattern of a bank of its kind obeys, in words -> where it does, bool ``[n]``."""
+    boxes = bank.boxes
+    on_film = ((boxes >= 0) & (boxes <= 1)).all(dim=1) & (boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
+    has_text = torch.tensor([bool(text) for text in bank.texts])
+    rules = {
+        "scores lie in [0, 1]": (bank.scores >= 0) & (bank.scores <= 1),  # NaN does not
+        "views count from 0, or are -1": bank.views >= -1,
+        "boxes are x0 <= x1, y0 <= y1 in [0, 1], or all NaN": on_film | boxes.isnan().all(dim=1),
+        "owning studies have an id": torch.tensor(["" not in studies for studies in bank.study_ids]),
+    }
+    if bank.meta.kind == "regions":
+        rules |= {
+            "a region has no text": ~has_text,
+            "a region or a disease query has a finding": bank.findings >= 0,
+        }
+    else:
+        bare = not bool((has_text | bank.is_owned).any())  # exported without identities
+        rules |= {
+            "a report has a text": has_text | bare,
+            "a report has no finding of its own": bank.findings == -1,
+            "a report has an owner": bank.is_owned | bare,
+        }
+    return rules
+
+
+def first_names(ids: Iterable[str]) -> str:
+    """The first ids, and how many more there are."""
+    names = list(ids)
+    more = len(names) - NAMED_IN_ERRORS
+    return ", ".join(names[:NAMED_IN_ERRORS]) + (f" and {more} more" if more > 0 else "")

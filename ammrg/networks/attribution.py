@@ -1,0 +1,43 @@
+"""Which stored patterns a report was written with."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ammrg.findings import FINDINGS, NUM_FINDINGS
+from ammrg.memory.bank import MemoryBank
+from ammrg.types import Attribution, Retrieval
+
+
+def attributions(bank: MemoryBank, found: Retrieval, most: int) -> list[list[Attribution]]:
+    """Of each study, the stored patterns with the highest association averaged over the 14 queries.
+
+    Args:
+        bank: what was retrieved from.
+        found: of b studies, with the k strongest associations of each query.
+        most: patterns named of each study, at most.
+
+    Returns:
+        b lists, strongest first; patterns of no weight are left out.
+    """
+    result = []
+    for indices, weights in zip(found.indices.cpu(), found.weights.float().cpu(), strict=True):
+        rows, place = indices.flatten().unique(return_inverse=True)
+        total = torch.zeros(len(rows)).index_add(0, place, weights.flatten()) / NUM_FINDINGS
+        best = total.topk(min(most, len(rows)))
+        named = zip(rows[best.indices].tolist(), best.values.tolist(), strict=True)
+        result.append([_attribution(bank, row, weight) for row, weight in named if weight > 0])
+    return result
+
+
+def _attribution(bank: MemoryBank, row: int, weight: float) -> Attribution:
+    finding, box = int(bank.findings[row]), bank.boxes[row].tolist()
+    return Attribution(
+        study_id=bank.study_ids[row][0] if bank.study_ids[row] else "",
+        finding=FINDINGS[finding] if finding >= 0 else None,
+        box=None if any(math.isnan(value) for value in box) else (box[0], box[1], box[2], box[3]),
+        text=bank.texts[row] or None,
+        weight=weight,
+    )

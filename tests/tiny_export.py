@@ -1,0 +1,56 @@
+"""A report generator with tiny, random networks, and its exported folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ammrg.fingerprints import file_fingerprint
+from ammrg.imaging.processor import FilmProcessor
+from ammrg.inference.model_folder import seal
+from ammrg.inference.report_generator import ReportGenerator
+from ammrg.inference.saving import save
+from ammrg.types import GeneratedReport
+from tests.tiny_stage2 import bank, build
+
+OTHERS = ("x0", "x1", "x2")
+"""Studies that no memory holds."""
+
+
+def random_model(llm: Path | str, restricted: bool = False, **settings: Any) -> ReportGenerator:
+    """A network whose trained parts, thresholds and LoRA are not as they start."""
+    memories = bank("regions", 32), bank("reports", 24)
+    if restricted:
+        memories = tuple(replace(each, meta=replace(each.meta, restricted=True)) for each in memories)
+    network = build(Path(llm), lora={"rank": 2}, banks=memories, **settings)
+    network.classifier.thresholds.copy_(torch.linspace(0.3, 0.7, 14))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    network.decoding = {"max_new_tokens": 12, "num_beams": 2}
+    return ReportGenerator(network.eval(), FilmProcessor(48), "hirescam")
+
+
+def write(folder: Path, model: ReportGenerator, restricted: bool = False, leave: bool = False) -> Path:
+    said = {"dataset": "iu_xray" if restricted else "phantom", "split": {"fingerprint": "5" * 16}}
+    return save(
+        folder, model, card="# A card\n", provenance=said, restricted=restricted, let_restricted_data_leave=leave
+    )
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda config: None) -> None:
+    """A folder made by other means: all its fingerprints are right, whatever it holds."""
+    config = json.loads((folder / "config.json").read_text())
+    config["files"] = {name: file_fingerprint(folder / name) for name in config["files"]}
+    change(config)
+    seal(folder, config)
+
+
+def texts(reports: list[GeneratedReport]) -> list[str]:
+    return [report.text for report in reports]
