@@ -157,7 +157,7 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
     if changed:
         raise SettingsError(
             f"{path} keeps other settings than those asked for:\n  " + "\n  ".join(changed) + "\n"
-            f"Prepare into another folder (--out), take the change back, or remove {path.parent} yourself."
+            f"Prepare into another folder (--out), undo the change, or remove {path.parent} yourself."
         )
 
 

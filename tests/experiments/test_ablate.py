@@ -13,7 +13,8 @@ from ammrg.errors import SettingsError
 from ammrg.evaluation.figures import told
 from experiments.__main__ import main as command
 from experiments.commands.ablate import main
-from experiments.launching.ablation import Variant, numbers, read_ablation
+from experiments.launching.ablation import numbers
+from experiments.launching.ablation_file import Variant, read_ablation
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "configs" / "ablations"
 
