@@ -136,7 +136,7 @@ OVERLAYS := $(filter-out default sharded,$(basename $(notdir $(wildcard $(CONFIG
 STAGES_ablation := 1 2
 STAGES_sweep    := 1 memory 2
 STAGES_slurm    := 1 2 all agents
-one_of = one of $(2)$(if $(call nearest,$(1),$(2)),; $(call meant,$(1),$(2)))
+one_of = $(strip $(call meant,$(1),$(2)) one of $(2))
 ifneq ($(filter data $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; $(call one_of,$(DATASET),$(DATASETS)))

@@ -301,8 +301,8 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    said = sentences(result, gaps)
-    result["sentences"] = [*notes(result["meta"]), *(each.text for each in said)]
+    said = [*notes(result["meta"]), *sentences(result, gaps)]
+    result["sentences"] = [each.text for each in said]
     result["alarms"] = [each.text for each in said if each.alarm]
     return result
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ammrg.atomic import write_json
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
 from ammrg.evaluation.figures import told
@@ -90,7 +91,7 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
     reports = folder / "reports.jsonl"
     if reports.is_file() and not succeeds(lambda: score.main([str(reports), "--quiet"], films_of_run)):
         return False
-    done.write_text(json.dumps(settings, indent=1) + "\n")
+    write_json(done, settings)
     return True
 
 

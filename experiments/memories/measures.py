@@ -11,9 +11,9 @@ from rich.table import Table
 
 from ammrg.atomic import write_json
 from ammrg.errors import SettingsError
+from ammrg.evaluation.evaluate import evaluate
 from ammrg.evaluation.figures import told
 from ammrg.evaluation.score_table import COLUMNS
-from ammrg.evaluation.scored_file import score
 from ammrg.findings import FINDINGS
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
 from experiments.runs.guards import GUARDS, write_guards_of_run
@@ -101,7 +101,7 @@ def compare(run: Path) -> dict[str, Any]:
         ScoringError: the run has no reports yet.
     """
     write_guards_of_run(run, MEMORY_GUARDS)
-    scores = score(run / "reports.jsonl")
+    scores = evaluate(run / "reports.jsonl")
     write_json(run / "scores.json", scores)
     console = Console()
     console.print(memory_table(scores))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from ammrg.networks.associative_memory import Memories
-    from datamodules.studies import Films, StudyDataModule
+    from datamodules.dataset import Films
+    from datamodules.studies import StudyDataModule
     from lightning_modules.report_generation import ReportGeneration
 
 

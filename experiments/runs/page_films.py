@@ -48,7 +48,7 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
 
     from ammrg.errors import AMMRGError
     from ammrg.imaging.transforms import eval_transform
-    from datamodules.studies import StudyDataset
+    from datamodules.dataset import StudyDataset
     from experiments.runs.run import Run
     from lightning_modules.stage1_checkpoint import load_stage1
 

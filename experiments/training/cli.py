@@ -20,8 +20,8 @@ from ammrg.atomic import write_json
 from ammrg.errors import CheckpointError, SettingsError
 from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole
 from callbacks.gathered_weights import GatheredWeights
+from callbacks.gpu_memory import GpuMemory
 from callbacks.gradient_watch import GradientWatch
-from callbacks.memory_watch import MemoryWatch
 from callbacks.provenance import Provenance
 from callbacks.samples import Samples
 from callbacks.throughput import Throughput
@@ -276,7 +276,7 @@ class ExperimentCLI(LightningCLI):
             )
         if self.config.fit.force_resume and trainer.is_global_zero:
             callbacks.append(ForcedSettings(self.resolved(), self.folder))
-        callbacks[:0] = [GatheredWeights(), GradientWatch(), MemoryWatch(), Throughput(), Samples(), rates]
+        callbacks[:0] = [GatheredWeights(), GradientWatch(), GpuMemory(), Throughput(), Samples(), rates]
         for part in (*callbacks, self.datamodule):
             if isinstance(part, Provenance | StudyDataModule):
                 part.forced = bool(self.config.fit.force_resume)
