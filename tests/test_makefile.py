@@ -239,7 +239,7 @@ def test_paths_of_films_and_raw_data_may_hold_spaces(tmp_path: Path) -> None:
     assert f"describe {quoted} --run" in make("-n", "predict", f"IMAGE={film}").stdout
     assert f"describe {other} {other} --run" in make("-n", "predict", f"IMAGE={other} {other}").stdout
     gone = make("-n", "predict", f"IMAGE={tmp_path}/no film.png")
-    assert f"make describe IMAGE=film.png ({tmp_path}/no film.png is not)" in gone.stderr
+    assert f"make describe IMAGE=film.png ({tmp_path}/no film.png does not)" in gone.stderr
     place = (f"DATA={tmp_path}/data", "DATASET=iu_xray")
     assert f"--raw '{tmp_path}/my raw' " in make("-n", "data", f"RAW={tmp_path}/my raw", *place).stdout
 
@@ -260,4 +260,4 @@ def test_prepared_data_in_object_storage_are_read_from_there() -> None:
     assert "experiments prepare" not in shown
     refused = make("-n", "data", "DATA=s3://bucket/prepared")
     assert refused.returncode != 0
-    assert "lies in object storage: prepare into a folder of this machine" in refused.stderr
+    assert "is in object storage: prepare the data in a local folder" in refused.stderr

@@ -19,7 +19,8 @@ from ammrg.ids import plain_id
 from datamodules.sources import SourceReading, chexpert_plus, iu_xray, mimic_cxr, r2gen
 from datamodules.sources.iu_xray_csv import uid_of
 from datamodules.sources.phantom import generate, layouts
-from experiments.data.preparation import prepare, print_card
+from experiments.data.card_table import print_card
+from experiments.data.preparation import prepare
 from tests.datamodules.conftest import write_film, write_rows
 
 EDEMA = FINDINGS.index("Edema")
