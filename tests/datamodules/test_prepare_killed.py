@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.runs.lock import LOCK
+
 ROOT = Path(__file__).parents[2]
 PREPARE = """
 import sys
@@ -26,9 +28,12 @@ if __name__ == "__main__":
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file by its hash."""
+    """Every file by its hash; the lock by its name alone, for it notes the process that held it and was killed."""
     files = (path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts)
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): "" if path.name == LOCK else hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:
