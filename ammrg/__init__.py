@@ -2,6 +2,40 @@
 
 This package holds the science of the project: tensors, text and numbers go in and come out. Nothing in it knows
 Lightning or W&B, reads a global path, or uses the network when it is imported. Research use only: not a medical device.
+
+Other programs use two names: ``from ammrg import ReportGenerator, evaluate``. Each is imported when it is first used,
+so ``import ammrg`` itself loads neither numpy nor PyTorch.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ammrg.evaluation.evaluate import evaluate
+    from ammrg.inference.report_generator import ReportGenerator
+
 __version__ = "0.1.0"
+__all__ = ["ReportGenerator", "__version__", "evaluate"]
+
+_MODULES = {"ReportGenerator": "ammrg.inference.report_generator", "evaluate": "ammrg.evaluation.evaluate"}
+"""Public name -> the module that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used.
+
+    Raises:
+        AttributeError: there is no such name.
+        MissingPackageError: the name needs a package that is not installed; the message says how to install it.
+    """
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    from ammrg.extras import needs_extra
+
+    with needs_extra("models"):
+        value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value

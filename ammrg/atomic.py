@@ -11,11 +11,25 @@ from pathlib import Path
 from typing import Any
 
 
+@contextmanager
+def partial_file(path: Path) -> Iterator[Path]:
+    """Give a hidden path to write, which is renamed to ``path`` at the end.
+
+    After an error the hidden file is removed, and ``path`` is unchanged.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a small file so that a reader sees either all of the new content or none of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with partial_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -29,3 +29,7 @@ class SettingsError(AMMRGError):
 
 class ScoringError(AMMRGError):
     """A predictions file cannot be scored."""
+
+
+class MissingPackageError(AMMRGError, ImportError):
+    """An optional package is not installed; the message gives the command that installs it."""

@@ -16,6 +16,8 @@ TABLE = ROOT / "docs" / "architecture.md"
 DRAWN = ROOT / "docs" / "architecture.svg"
 GROUND = "ammrg"
 """The loose modules of ``ammrg``, which any room may import: their arrows are not drawn."""
+DOORS = ("ammrg", "ammrg.__main__")
+"""``from ammrg import ...`` and the command ``ammrg``: they name what others may use, and belong to no room."""
 
 
 def sources() -> dict[str, Path]:
@@ -68,6 +70,8 @@ def arrows() -> dict[str, set[str]]:
     rooms = table()
     found: dict[str, set[str]] = {room: set() for room in rooms}
     for module, imported in module_graph().items():
+        if module in DOORS:
+            continue
         room = room_of(module, rooms)
         found[room] |= {room_of(name, rooms) for name in imported} - {room}
     return found
@@ -107,7 +111,7 @@ def draw(path: Path) -> None:
         for number, room in enumerate(rooms)
     }
     top = max(floors)
-    figure, axes = plt.subplots(figsize=(11, 1.05 * (top + 1)))
+    figure, axes = plt.subplots(figsize=(13.5, 1.0 * (top + 1)))
     axes.set(xlim=(0, 1), ylim=(-0.5, top + 0.5))
     axes.axis("off")
     for room, below in without_shortcuts(graph).items():

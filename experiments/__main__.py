@@ -1,102 +1,85 @@
-"""``python -m experiments COMMAND ...``: the one command of the project.
+"""``python -m experiments COMMAND ...``: all commands of the project.
 
-Light commands (scores, settings) start without Lightning; the Trainer's own (fit, validate, test, predict) go to
-LightningCLI, so that a hand, a sweep and a Slurm job speak one grammar.
+Light commands, such as ``score``, start without importing Lightning. ``fit``, ``validate``, ``test`` and ``predict`` go
+to LightningCLI. People, sweeps and Slurm jobs all use these commands.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from ammrg.notice import NOTICE
+from ammrg.commands.program import Command, Program
 
-# albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
+# Without these, albumentations looks for a newer version online at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-COMMANDS = {
-    "prepare": "raw data set -> validated Parquet shards and card.json",
-    "convert": "prepared data -> R2Gen annotation or ReXrank JSON, with films",
-    "models": "train the phantom's tiny language model, or fetch the small pretrained models",
-    "fit": "train a stage (LightningCLI)",
-    "validate": "validate a checkpoint (LightningCLI)",
-    "test": "test a checkpoint (LightningCLI)",
-    "predict": "mine regions, encode reports, or write reports (LightningCLI)",
-    "crossfit": "stage 1 by folds, joined for stage 2",
-    "queries": "does disease query i mean finding i: each in each other's place",
-    "ablate": "variants of a stage, run in turn, as one table with intervals",
-    "score": "any system's reports -> scores.json, tables with baselines, report.html",
-    "guards": "a run's reports without its films, and without its memories, scored",
-    "describe": "one film -> report, 14 findings with maps, what was retrieved for it",
-    "export": "a finished run -> one folder with all it needs and its model card",
-    "runs": "runs in a table, and what differs between some of them",
-    "sweep": "settings of a stage tried by W&B's agents, or a few here without its server",
-    "slurm": "stages as Slurm jobs: one script in the run's folder, chained, queued again",
-    "memory": "look into a memory bank, extend it, withdraw a study from it",
-}
-"""Command -> what it does; its module in ``experiments/commands`` has its name."""
-TRAINERS = ("fit", "validate", "test", "predict")
-"""Commands of the Trainer, which are one module."""
-HAND_ON = (*TRAINERS, "ablate", "sweep")
-"""Commands that take the Trainer's options too."""
 GOES_ON = "; the same command goes on from the last checkpoint"
-RESUMED = ("fit", "ablate")
-"""Commands that go on where they were stopped."""
+"""What the message after Ctrl-C adds for a command that can continue."""
 
 
-def module_of(command: str) -> str:
-    """The module of a command."""
-    return f"experiments.commands.{'trainer' if command in TRAINERS else command}"
+def _command(name: str, summary: str, *, goes_on: str = "", has_more_options: bool = False) -> Command:
+    """A command with a module of the same name."""
+    return Command(f"experiments.commands.{name}", summary, "train", goes_on, has_more_options)
 
 
-def usage() -> str:
-    """The text of ``python -m experiments --help``."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: python -m experiments COMMAND [options]    (COMMAND --help tells its options)",
-            "",
-            *lines,
-            "",
-            NOTICE,
-        ]
-    )
+def _trainer(summary: str, goes_on: str = "") -> Command:
+    """A command of the Trainer; one module runs them all, and gets the command's name as its first word."""
+    return Command("experiments.commands.trainer", summary, "train", goes_on, has_more_options=True, is_named=True)
+
+
+PROGRAM = Program(
+    "python -m experiments",
+    {
+        "prepare": _command("prepare", "prepare a raw data set: validated Parquet shards and card.json"),
+        "convert": _command("convert", "export prepared data as R2Gen or ReXrank JSON, with the films"),
+        "models": _command("models", "train the phantom's tiny language model, or fetch the small pretrained models"),
+        "fit": _trainer("train a stage (LightningCLI)", GOES_ON),
+        "validate": _trainer("validate a checkpoint (LightningCLI)"),
+        "test": _trainer("test a checkpoint (LightningCLI)"),
+        "predict": _trainer("mine regions, encode reports or write reports (LightningCLI)"),
+        "crossfit": _command("crossfit", "join stage 1 trained by folds, for stage 2"),
+        "queries": _command("queries", "test whether disease query i stands for finding i"),
+        "ablate": _command(
+            "ablate",
+            "run variants of a stage and show them in one table with intervals",
+            goes_on=GOES_ON,
+            has_more_options=True,
+        ),
+        "score": _command("score", "score any system's reports: scores.json, tables with baselines, report.html"),
+        "guards": _command("guards", "write and score a run's reports again without its films or its memories"),
+        "describe": _command("describe", "describe one study: report, findings with maps, what the memories retrieved"),
+        "export": _command("export", "write a finished run as one folder with all it needs and its model card"),
+        "runs": _command("runs", "list the runs in a table, and what differs between some of them"),
+        "sweep": _command(
+            "sweep",
+            "try settings of a stage with W&B's agents, or a few here without its server",
+            has_more_options=True,
+        ),
+        "slurm": _command("slurm", "run stages as Slurm jobs, with one script in the run's folder"),
+        "memory": _command("memory", "show, check and extend memory banks, and withdraw studies from them"),
+    },
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command of :data:`PROGRAM`.
+
+    Args:
+        argv: the words after ``python -m experiments``; None takes those of this process.
 
     Returns:
-        0 on success, 1 where the user can cure what went wrong (the message says how), 2 for a wrong call,
-        130 after Ctrl-C.
+        The exit status, see :meth:`ammrg.commands.program.Program.run`.
     """
-    from ammrg.commands.exit_status import exit_status
-    from ammrg.commands.parser import unknown_option
-
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if arguments else 2
-    command, *rest = arguments
-    if command not in COMMANDS:
-        print(f"error: unknown command '{command}'; one of: {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    name = module_of(command)
-    if command not in HAND_ON and (wrong := unknown_option(name, rest)):
-        print(f"error: {wrong} (python -m experiments {command} --help lists all)", file=sys.stderr)
-        return 2
-    words = arguments if command in TRAINERS else rest
-    return exit_status(lambda: importlib.import_module(name).main(words), goes_on=GOES_ON if command in RESUMED else "")
+    return PROGRAM.run(sys.argv[1:] if argv is None else argv)
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """A cluster's signals end a command as Ctrl-C does; a training saves first (callbacks/run_checkpoint.py)."""
+    """Treat a cluster's signals like Ctrl-C; a training saves a checkpoint first (callbacks/run_checkpoint.py)."""
     raise KeyboardInterrupt
 
 

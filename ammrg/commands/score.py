@@ -18,14 +18,13 @@ from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
-    chosen_dataset,
     chosen_extras,
     chosen_labeler,
     default_protocols,
     kept_scores,
     split_of,
 )
-from ammrg.evaluation.scoring import score_systems
+from ammrg.evaluation.scoring import dataset_beside, score_systems
 from ammrg.metrics import bootstrap
 from ammrg.metrics.protocols import CUT_FOR, PROTOCOLS, SCORED
 from ammrg.notice import NOTICE
@@ -94,7 +93,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
             raise ScoringError(f"{reports}: in ReXrank's layout already; give it to ReXrank's own tool as it is.")
         predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, split_of(reports))
     train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
-    dataset, dataset_from = chosen_dataset(options.dataset, reports)
+    dataset, dataset_from = (options.dataset, "as --dataset says") if options.dataset else dataset_beside(reports)
     settings = {
         "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),
         "dataset": dataset,

@@ -66,17 +66,32 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     Raises:
         ScoringError: the file cannot be scored as it stands.
     """
-    lines: dict[str, Line] = {}
-    splits, has_patient = set(), set()
     rows = list(study_rows(path))
     if references is not None:
         rows = with_references(path, rows, references)
     elif rows and not any(row.get("reference") for _, row in rows):
         raise ScoringError(
-            f"{rows[0][0]}: field 'reference' is {rows[0][1].get('reference')!r}, so study "
-            f"{rows[0][1].get('study_id')} has an empty reference, and so have all; give the file that holds them with "
-            "--references."
+            f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
         )
+    lines = lines_of(str(path), rows)
+    absent = (references or {}).keys() - {line.study_id for line in lines}
+    if absent:
+        raise ScoringError(f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}).")
+    return lines
+
+
+def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Line]:
+    """Check the fields of studies, and order the studies by id.
+
+    Args:
+        name: of the file they come from, for messages.
+        rows: (place, fields) of each study.
+
+    Raises:
+        ScoringError: they cannot be scored as they stand.
+    """
+    lines: dict[str, Line] = {}
+    splits, has_patient = set(), set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
         generated, reference = (spoken(_text(where, row, field)) for field in ("generated", "reference"))
@@ -102,13 +117,10 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
             _retrieved(where, row.get("reports")),
         )
     if not lines:
-        raise ScoringError(f"{path}: no line; there is nothing to score.")
+        raise ScoringError(f"{name}: no line; there is nothing to score.")
     if len(splits) > 1:
         names = ", ".join(split or "none" for split in sorted(splits))
-        raise ScoringError(f"{path}: studies of several splits ({names}); score one at a time.")
-    if references is not None and references.keys() - lines:
-        absent = references.keys() - lines
-        raise ScoringError(f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}).")
+        raise ScoringError(f"{name}: studies of several splits ({names}); score one at a time.")
     return [lines[study_id] for study_id in sorted(lines)]
 
 
@@ -233,7 +245,7 @@ def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         told = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
         raise ScoringError(f"{path}: predictions are read from {told}.")
     if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}.")
+        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
     read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
     yield from read(path, _file_text(path))
 
@@ -388,7 +400,7 @@ def read_train_texts(path: Path) -> list[str]:
         ScoringError: no such file, or a line without text.
     """
     if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path)}.")
+        raise ScoringError(f"{path}: {advice(path)}")
     text = _file_text(path)
     if path.suffix != ".jsonl":
         return [line for line in text.split("\n") if line.strip()]

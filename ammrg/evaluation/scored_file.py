@@ -1,4 +1,4 @@
-"""A predictions file and what lies beside it, scored."""
+"""What scoring a file takes from the command's options, and from what lies beside the file."""
 
 from __future__ import annotations
 
@@ -12,34 +12,10 @@ from typing import Any
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation import outside_metrics, predictions
-from ammrg.evaluation.scoring import META, Extra, dataset_of, fingerprint, score_systems
+from ammrg.evaluation.scoring import META, Extra, fingerprint
 from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
 from ammrg.text.labelers import Labeler, rule_based
-
-
-def score(reports_jsonl: Path, *, dataset: str | None = None, **settings: Any) -> dict[str, Any]:
-    """Score a predictions file, and ``baselines/*.jsonl`` and ``guards/*.jsonl`` beside it.
-
-    Args:
-        reports_jsonl: the file.
-        dataset: None reads it from ``reports.meta.json``.
-        settings: of :func:`ammrg.evaluation.scoring.score_systems`; protocols: else as known.
-
-    Raises:
-        ScoringError: a file that cannot be scored as it stands.
-    """
-    reports = Path(reports_jsonl)
-    whose, whence = chosen_dataset(dataset, reports)
-    chosen = {"protocols": default_protocols(whose), **settings}
-    return score_systems(predictions.read_systems(reports), dataset=whose, dataset_from=whence, **chosen)
-
-
-def chosen_dataset(named: str | None, reports: Path) -> tuple[str | None, str | None]:
-    """The data set whose cleaner and cut are taken, and who says so."""
-    if named is not None:
-        return named, "as --dataset says"
-    return dataset_of(reports), f"as {META} says"
 
 
 def default_protocols(dataset: str | None) -> list[str]:

@@ -301,8 +301,8 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    said = sentences(result, gaps)
-    result["sentences"] = [*notes(result["meta"]), *(each.text for each in said)]
+    said = [*notes(result["meta"]), *sentences(result, gaps)]
+    result["sentences"] = [each.text for each in said]
     result["alarms"] = [each.text for each in said if each.alarm]
     return result
 
@@ -325,13 +325,11 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
     }
 
 
-def dataset_of(reports: Path) -> str | None:
-    """The data set that ``reports.meta.json`` beside the reports names; None where nothing does."""
+def dataset_beside(reports: Path) -> tuple[str | None, str]:
+    """(the data set that ``reports.meta.json`` beside the reports names, None where nothing does; who says so)."""
     path = reports.parent / META
-    if not path.is_file():
-        return None
-    named = json.loads(path.read_text(encoding="utf-8")).get("dataset")
-    return None if named is None else str(named)
+    named = json.loads(path.read_text(encoding="utf-8")).get("dataset") if path.is_file() else None
+    return None if named is None else str(named), f"as {META} says"
 
 
 def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:

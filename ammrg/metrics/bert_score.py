@@ -1,7 +1,8 @@
 """BERTScore (Zhang et al. 2020) through torchmetrics, one pair at a time.
 
 Torchmetrics 1.9 sorts a batch by length and does not put it back in order, so that scores of a batch belong to other
-pairs than they seem to; of one pair there is only one order.
+pairs than they seem to; of one pair there is only one order. (A batch could be scored at once when
+https://github.com/Lightning-AI/torchmetrics/issues/2728 is closed and a test of many pairs agrees.)
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ class GatheredMetric(Metric):
     """Rows of a split from all processes, any of which may have seen none.
 
     A process gathers with the others whatever it has seen, and what is gathered must have one dtype and one number of
-    dimensions everywhere; torchmetrics sends an empty float32 vector from a process without rows. So each list of rows
-    begins with no rows of its own kind.
+    dimensions everywhere; torchmetrics sends an empty float32 vector from a process without rows (its cure of
+    https://github.com/Lightning-AI/torchmetrics/issues/2463). So each list of rows begins with no rows of its own kind.
     """
 
     full_state_update = False

@@ -18,7 +18,8 @@ def may_use_channels_last(backbone: nn.Module) -> bool:
     """Tell whether a backbone may use the memory format channels_last: convolutional ones, except those that crash.
 
     In this format, torch 2.13's CPU backward pass of a strided 1x1 convolution with fewer than 16 input channels writes
-    beyond its memory (seen as a crash with 8 and 12 channels).
+    beyond its memory (seen as a crash with 8 and 12 channels; no report of exactly this was found, a similar one is
+    https://github.com/pytorch/pytorch/issues/136348).
     """
     modules = list(backbone.modules())
     narrow = (

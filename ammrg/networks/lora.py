@@ -67,4 +67,5 @@ def add_lora(model: Any, settings: Mapping[str, Any]) -> None:
             f"lora.targets {', '.join(targets)}: {reason}; the linear layers are {', '.join(found)}"
         ) from error
     # peft makes adapters in the dtype of their layer. In bfloat16, rounding would lose small steps, also of an average.
+    # get_peft_model casts them itself (https://github.com/huggingface/peft/pull/1706), but injection does not.
     cast_adapter_dtype(model, adapter_name="default")

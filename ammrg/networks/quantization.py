@@ -47,7 +47,8 @@ def prevent_repacking(model: nn.Module) -> None:
 
     On these CPUs, the first forward pass in eval mode on an input without gradient changes every ``Linear4bit`` in
     place to a form that only a kernel without autograd reads. From then on no gradient passes, although the loss looks
-    normal.
+    normal. (This came with https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1804; another fault of the same
+    repacking is open as https://github.com/bitsandbytes-foundation/bitsandbytes/issues/2078.)
     """
     import bitsandbytes as bnb
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -184,7 +185,8 @@ def test_nothing_of_others_is_touched(write_iu, tmp_path):
 def test_two_preparations_of_one_folder_do_not_meet(write_iu, tmp_path):
     raw, out = write_iu(10, ANNOTATED), tmp_path / "out"
     out.mkdir()
-    with alone(out), pytest.raises(DataError, match="another process"), alone(out):
+    held = rf"another process prepares data here \(process {os.getpid()} on"
+    with alone(out), pytest.raises(DataError, match=held), alone(out):
         pass
     (out / ".lock").unlink()
     prepare("iu_xray", raw, out, workers=1)

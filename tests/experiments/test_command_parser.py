@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from ammrg.commands.parser import CommandParser, unknown_option
-from experiments.__main__ import COMMANDS, HAND_ON, main, module_of
+from experiments.__main__ import PROGRAM, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_a_cut_option_is_refused_and_the_whole_one_named(
     assert re.fullmatch(rf"error: --\w+: no such option(; the nearest: .*{near}.*)? \(.* --help lists all\)\n", said)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in HAND_ON])
+@pytest.mark.parametrize("command", [name for name, one in PROGRAM.commands.items() if not one.has_more_options])
 def test_the_source_holds_every_option_of_the_parser(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that none that there is can be refused before the parser sees it."""
     made: list[CommandParser] = []
@@ -60,8 +60,8 @@ def test_the_source_holds_every_option_of_the_parser(command: str, monkeypatch: 
     parsers = [*made, *made[0]._below()]
     options = [option for parser in parsers for option in parser._option_string_actions if option.startswith("--")]
     assert len(options) > 1
-    assert unknown_option(module_of(command), options) is None
-    assert "--never: no such option" in str(unknown_option(module_of(command), [*options, "--never=3"]))
+    assert unknown_option(PROGRAM.commands[command].module, options) is None
+    assert "--never: no such option" in str(unknown_option(PROGRAM.commands[command].module, [*options, "--never=3"]))
 
 
 def test_nothing_heavy_is_loaded_for_a_cut_option() -> None:

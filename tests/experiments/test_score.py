@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ammrg import evaluate
 from ammrg.commands.score import main
 from ammrg.errors import CheckpointError, ScoringError
 from ammrg.evaluation.predictions import read_lines, read_systems
-from ammrg.evaluation.scored_file import score
 from ammrg.evaluation.scoring import Extra, score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
+from ammrg.notice import NOTICE
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from experiments.__main__ import main as command
@@ -114,7 +115,7 @@ def test_the_table_shows_rows_intervals_and_the_notice(run: Path, capsys: pytest
         "METEOR absent",
         "25% of the references stand verbatim",
         "films shuffled among studies",
-        "Research use only. Not for diagnosis.",
+        NOTICE,
         "scores.json",
     ):
         assert words in shown, words
@@ -163,12 +164,12 @@ def test_names_of_files_are_text_in_the_terminal(run: Path, capsys: pytest.Captu
 
 def test_alarms_are_the_sentences_in_capitals(run: Path) -> None:
     write(run.parent / "guards/memory_off.jsonl", [json.loads(line) for line in run.read_text().splitlines()])
-    found = score(run, resamples=200, with_meteor=False)
+    found = evaluate(run, resamples=200, with_meteor=False)
     memories = next(said for said in found["sentences"] if "both memories off" in said)
     assert "NO CLEAR USE OF THE MEMORIES" in memories
     assert found["alarms"] == [memories]
     write(run.parent / "a/reports.jsonl", lines([""] * 40))
-    empty = score(run.parent / "a/reports.jsonl", resamples=0, with_meteor=False)
+    empty = evaluate(run.parent / "a/reports.jsonl", resamples=0, with_meteor=False)
     assert [said.partition(":")[0] for said in empty["alarms"]] == [
         "ONE TEXT FOR ALL",
         "EMPTY REPORTS",
@@ -178,7 +179,7 @@ def test_alarms_are_the_sentences_in_capitals(run: Path) -> None:
 
 def test_a_planted_collapse_is_called_out(tmp_path: Path) -> None:
     path = write(tmp_path / "reports.jsonl", lines(["The lungs are clear."] * 40))
-    said = " ".join(score(path, resamples=20, with_meteor=False)["sentences"])
+    said = " ".join(evaluate(path, resamples=20, with_meteor=False)["sentences"])
     assert "ONE TEXT FOR ALL: all 40 reports are the same." in said
 
 
@@ -186,19 +187,19 @@ def test_a_planted_shuffle_is_called_out(run: Path) -> None:
     rows = [json.loads(line) for line in run.read_text().splitlines()]
     texts = [row["generated"] for row in rows]
     write(run, lines(texts[9:] + texts[:9]))
-    said = score(run, resamples=200, with_meteor=False)["sentences"]
+    said = evaluate(run, resamples=200, with_meteor=False)["sentences"]
     assert any("NO CLEAR USE OF THE FILMS by clinical micro F1 (13) and CIDEr." in sentence for sentence in said)
 
 
 def test_good_reports_are_seen_to_use_the_films(run: Path) -> None:
-    said = [line for line in score(run, resamples=200, with_meteor=False)["sentences"] if "films" in line]
+    said = [line for line in evaluate(run, resamples=200, with_meteor=False)["sentences"] if "films" in line]
     assert len(said) == 1
     assert not any("NO CLEAR" in sentence for sentence in said)
 
 
 def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
     rows = [{key: row[key] for key in ("study_id", "subject_id", "reference", "generated")} for row in lines(["x"] * 3)]
-    found = score(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, with_meteor=False)
+    found = evaluate(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, with_meteor=False)
     assert found["baselines"] == found["against"] == {}
     assert set(found["guards"]) == {"reports_exchanged"}
     assert "r2gen" not in found
@@ -217,7 +218,7 @@ def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
 def test_refuses_a_sibling_of_other_studies(run: Path, rows: list[Any], message: str) -> None:
     write(run.parent / "baselines/random_training.jsonl", rows)
     with pytest.raises(ScoringError, match=message):
-        score(run, resamples=0, with_meteor=False)
+        evaluate(run, resamples=0, with_meteor=False)
 
 
 def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_pat
             table = csv.writer(file)
             table.writerow(["study_id", "reference", "generated"])
             table.writerows([f"s{i}", report(i), text] for i, text in enumerate(texts))
-        said = " ".join(score(path, resamples=200, with_meteor=False)["sentences"])
+        said = " ".join(evaluate(path, resamples=200, with_meteor=False)["sentences"])
         assert ("NO CLEAR TIE" in said) == (name != "good")
         assert ("ONE TEXT FOR ALL: all 40 reports are the same." in said) == (name == "collapse")
 
@@ -266,20 +267,20 @@ def test_the_other_way_round_is_below(run: Path) -> None:
 
 
 def test_what_fixing_the_idf_changes_is_told(run: Path) -> None:
-    found = score(run, resamples=150, with_meteor=False)
+    found = evaluate(run, resamples=150, with_meteor=False)
     for protocol in ("full", "r2gen"):
         row = found["cider_idf"][protocol]
         assert row["resamples"] == 100
         assert 0 < row["largest_difference"] < 1
         assert row["fixed_sd"] > 0
-    assert score(run, resamples=0, with_meteor=False)["cider_idf"] == {}
+    assert evaluate(run, resamples=0, with_meteor=False)["cider_idf"] == {}
 
 
 def test_copying_from_memory_is_called_out(run: Path) -> None:
     rows = [json.loads(line) for line in run.read_text().splitlines()]
     for row in rows:
         row["reports"] = [{"text": row["generated"], "weight": 1.0}, {"text": "Other.", "weight": 0.1}]
-    found = score(write(run, rows), resamples=0, with_meteor=False)
+    found = evaluate(write(run, rows), resamples=0, with_meteor=False)
     assert found["copying"]["whole"] == found["copying"]["share"] == 1.0
     assert any("MUCH IS COPIED FROM MEMORY: 100%" in said for said in found["sentences"])
 
@@ -363,7 +364,7 @@ def of_patients(patients: int, studies: int = 12) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("patients", [1, 4])
-def test_too_few_patients_have_no_interval_and_no_alarm_of_chance(
+def test_too_few_patients_have_no_interval_and_are_the_one_alarm(
     tmp_path: Path, patients: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "baselines/best_constant_cider.jsonl", of_patients(patients))
@@ -373,21 +374,22 @@ def test_too_few_patients_have_no_interval_and_no_alarm_of_chance(
     found = json.loads((tmp_path / "scores.json").read_text())
     assert {(row["low"], row["high"]) for row in found["full"].values()} == {(None, None)}
     assert found["comparisons"] == found["cider_idf"] == {}
-    assert found["alarms"] == []
-    told = f"Too few patients for an interval: {patients} patient{'s' if patients > 1 else ''}, at least 5 are needed."
+    told = f"TOO FEW PATIENTS FOR AN INTERVAL: {patients} patient{'s' if patients > 1 else ''}, at least 5 are needed."
     assert found["sentences"][0].startswith(told)
+    assert found["alarms"] == found["sentences"][:1]
     shown = capsys.readouterr().out
     assert told in " ".join(shown.split())
     assert "95% from" not in shown
 
 
 def test_few_patients_have_an_interval_that_is_said_to_be_narrow(tmp_path: Path) -> None:
-    found = score(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
+    found = evaluate(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
     assert found["full"]["rouge_l"]["low"] < found["full"]["rouge_l"]["high"]
     assert "Few patients: intervals over 6 patients are narrower than they should be." in found["sentences"]
-    many = score(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
+    assert not [said for said in found["alarms"] if "patients" in said.lower()]
+    many = evaluate(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
     assert not [said for said in many["sentences"] if "patients" in said.lower()]
-    assert score(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
+    assert evaluate(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
 
 
 def test_whose_cuts_were_taken_is_said_and_never_assumed(run: Path, tmp_path: Path) -> None:
@@ -435,12 +437,11 @@ def test_a_file_that_is_not_there_gets_advice_that_fits(
         return " ".join(capsys.readouterr().err.split())
 
     folder = run.parent
-    assert f"{folder}/report.jsonl: no such file; did you mean {folder}/reports.jsonl?" in said(
-        f"{folder}/report.jsonl"
-    )
+    meant = said(f"{folder}/report.jsonl")
+    assert meant.endswith(f"{folder}/report.jsonl: no such file; did you mean {folder}/reports.jsonl?")
     assert f"there is no folder {folder}/gaurds; did you mean {folder}/guards?" in said(f"{folder}/gaurds/a.jsonl")
-    assert f"{folder}: a folder, not a file; name a file in it: reports.jsonl, reports.meta.json." in said(str(folder))
-    assert f"in {folder} there is reports.jsonl, reports.meta.json." in said(str(run), "--against", f"{folder}/xyz.csv")
+    assert f"{folder}: a folder, not a file; name a file in it: reports.jsonl, reports.meta.json" in said(str(folder))
+    assert f"in {folder} there is reports.jsonl, reports.meta.json" in said(str(run), "--against", f"{folder}/xyz.csv")
     assert "make reports" not in said(str(run), "--references", f"{folder}/xyz.csv")
     assert f"{folder}/reports.txt: no such file; did you mean" in said(
         str(run), "--train-texts", f"{folder}/reports.txt"
@@ -454,7 +455,12 @@ def test_reports_alone_point_to_the_references(tmp_path: Path, capsys: pytest.Ca
     bare = [{field: row[field] for field in ("study_id", "generated")} for row in rows]
     path = write(tmp_path / "mine.jsonl", bare)
     assert command(["score", str(path), *FAST]) == 1
-    assert "give the file that holds them with --references" in capsys.readouterr().err
+    told = f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
+    assert told in capsys.readouterr().err
+    write(path, [row | {"reference": None} for row in bare])
+    assert command(["score", str(path), *FAST]) == 1
+    assert told in capsys.readouterr().err
+    write(path, bare)
     write(tmp_path / "baselines/random_training.jsonl", bare)
     references = write(tmp_path / "references.jsonl", rows)
     assert command(["score", str(path), *FAST, "--references", str(references)]) == 0

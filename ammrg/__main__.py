@@ -1,0 +1,36 @@
+"""``ammrg COMMAND ...``, or ``python -m ammrg COMMAND ...``: the commands that need no checkout and no training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ammrg.commands.program import Command, Program
+
+PROGRAM = Program(
+    "ammrg",
+    {
+        "score": Command(
+            "ammrg.commands.score", "any system's reports -> scores.json, tables with baselines, report.html", "models"
+        ),
+        "describe": Command(
+            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, what was retrieved", "models"
+        ),
+    },
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command of :data:`PROGRAM`.
+
+    Args:
+        argv: the words after ``ammrg``; None takes those of this process.
+
+    Returns:
+        The exit status, see :meth:`ammrg.commands.program.Program.run`.
+    """
+    return PROGRAM.run(sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
