@@ -1,4 +1,4 @@
-"""``ammrg COMMAND ...``, or ``python -m ammrg COMMAND ...``: the commands that need no checkout and no training."""
+"""The program ``ammrg COMMAND ...`` (or ``python -m ammrg``): commands that need neither a checkout nor training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command of :data:`PROGRAM`.
 
     Args:
-        argv: the words after ``ammrg``; None takes those of this process.
+        argv: the words after ``ammrg``; None: those of this process.
 
     Returns:
         The exit status, see :meth:`ammrg.commands.program.Program.run`.

@@ -17,7 +17,7 @@ NAMED_IN_ERRORS = 5
 
 
 def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory bank") -> None:
-    """Refuse a bank that holds a pattern of an evaluation study or its patient, or that lacks the owners to tell.
+    """Refuse a bank that holds a pattern of an evaluation study or its patient, or patterns without owners.
 
     Args:
         bank: the bank; every owner of a merged pattern counts.

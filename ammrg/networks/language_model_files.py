@@ -27,7 +27,7 @@ def compute_dtype_of(name: str | None, device: torch.device) -> torch.dtype:
     if name is None:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     if name not in known:
-        raise SettingsError(f"compute_dtype '{name}' is none of {', '.join(known)}")
+        raise SettingsError(f"compute_dtype '{name}' must be one of {', '.join(known)}")
     return known[name]
 
 

@@ -177,7 +177,7 @@ def test_a_folder_without_a_tokenizer_is_refused(bert: Path, tmp_path: Path) -> 
     large = json.loads((tmp_path / "bare" / "tokenizer.json").read_text())
     large["model"]["vocab"]["zzzz"] = 400
     (tmp_path / "bare" / "tokenizer.json").write_text(json.dumps(large))
-    with pytest.raises(SettingsError, match="tokens for a model that has 400"):
+    with pytest.raises(SettingsError, match="tokens, but the model has 400"):
         TextEncoder(str(tmp_path / "bare"))
 
 
@@ -220,7 +220,7 @@ def test_weights_of_a_deeper_encoder_or_another_shape_are_refused(tmp_path: Path
     said = json.loads((tmp_path / "config.json").read_text())
     for change, message in (
         ({"num_hidden_layers": 1}, r"16 of its weights have no place in BertModel \(bert\.encoder\.layer\.1\."),
-        ({"intermediate_size": 48}, r"another shape, encoder\.layer\.0.* where it should be \[48"),
+        ({"intermediate_size": 48}, r"another shape \(encoder\.layer\.0.*, expected \[48"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({**said, **change}))
         with pytest.raises(SettingsError, match=message):
