@@ -1,6 +1,6 @@
 """Score the reports of any system: scores.json, tables and report.html, with intervals and baselines.
 
-It needs only predictions files: no GPU and no PyTorch. METEOR is added if Java is installed.
+It needs only predictions files: no GPU, and by default no PyTorch. METEOR is added if Java is installed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
     words.add_argument("--bertscore", help="also BERTScore, with the encoder in this folder (or hub id)")
     words.add_argument("--bertscore-layer", type=int, help="encoder layer that BERTScore compares; default: the last")
-    words.add_argument("--radeval", nargs="+", default=[], metavar="NAME", help="also radgraph, radcliq, green")
+    words.add_argument(
+        "--radeval", nargs="+", default=[], metavar="NAME", help="also radeval's radgraph, radcliq, green"
+    )
     words.add_argument("--radeval-python", type=Path, help="the python of an environment that has radeval")
     words.add_argument("--out", type=Path, help="scores file; default: scores.json beside the reports")
     words.add_argument(

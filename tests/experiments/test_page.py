@@ -109,7 +109,7 @@ def test_a_restricted_data_set_is_named(tmp_path: Path) -> None:
     scores = scored(rows, reports)
     assert "has reports under their data set's terms" in page_data(reports, rows, scores, NO_FILMS)["restricted"]
     films = Films({"s0000": {"image": PIXEL, "maps": {}, "shift": 0.0}}, "")
-    assert "holds reports and films whose" in page_data(reports, rows, scores, films)["restricted"]
+    assert "has reports and films under their data set's terms" in page_data(reports, rows, scores, films)["restricted"]
 
 
 def test_a_folder_that_is_no_run_has_no_films_and_says_so(tmp_path: Path) -> None:
