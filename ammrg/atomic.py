@@ -11,11 +11,23 @@ from pathlib import Path
 from typing import Any
 
 
+@contextmanager
+def partial_file(path: Path) -> Iterator[Path]:
+    """A hidden path to be written, which takes the name ``path`` at the end. After an error it is removed, and ``path``
+    is as it was."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a small file so that a reader sees all of it or none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with partial_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

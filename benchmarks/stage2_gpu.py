@@ -31,19 +31,9 @@ from ammrg.networks.quantization import Quantization
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import StudyBatch
 from benchmarks import mining
-from benchmarks.stage2 import (
-    PUBLISHED_ASSOCIATION,
-    REPORT_WIDTH,
-    Sizes,
-    Step,
-    batch_of,
-    draw_bank,
-    draw_batches,
-    draw_studies,
-    on,
-    same_texts,
-    save_llama,
-)
+from benchmarks._same_texts import same_texts
+from benchmarks._stage2_inputs import REPORT_WIDTH, batch_of, draw_bank, draw_batches, draw_studies, on, save_llama
+from benchmarks._stage2_step import PUBLISHED_ASSOCIATION, Sizes, Step
 
 LLAMA7B = {
     "vocab_size": 32_000,

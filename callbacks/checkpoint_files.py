@@ -29,6 +29,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             CheckpointError: the disk is full, or the folder cannot be written to.
         """
         target = Path(path)
+        # Always the same name: what a kill leaves is large, and the next one takes its place.
         partial = target.with_name(f"{target.name}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

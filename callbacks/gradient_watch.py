@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from ammrg.atomic import write_json
 from ammrg.errors import AMMRGError
 
 
@@ -52,7 +52,7 @@ class GradientWatch(Callback):
             "study_ids": self.studies,
             "parameters": broken,
         }
-        path.write_text(json.dumps(facts, indent=1) + "\n")
+        write_json(path, facts)
         last = folder / "last.ckpt"
         good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
         raise AMMRGError(

@@ -24,7 +24,7 @@ NO_BOX = (float("nan"),) * 4
 
 
 class MemoryWriter(Callback):
-    """What both banks share: predictions gathered, written by the first process, told in a few lines.
+    """What the writers of both banks share: predictions are gathered, and the first process writes them.
 
     Args:
         folder: where the banks go; None = the run's ``memory`` folder.
@@ -52,10 +52,10 @@ class MemoryWriter(Callback):
         self.collected = []
 
     def check_no_withdrawal(self, path: Path) -> None:
-        """Who was withdrawn from a memory must not come back with the next one.
+        """Refuse to replace a memory from which someone was withdrawn, for the new one would hold them again.
 
         Raises:
-            MemoryBankError: the memory that would be replaced is one.
+            MemoryBankError: the memory that would be replaced is such a one.
         """
         try:
             edits = load(path, Unchecked("it is only asked what was withdrawn from it")).meta.edits
@@ -160,8 +160,10 @@ class RegionMemoryWriter(MemoryWriter):
 
 
 class ReportMemoryWriter(MemoryWriter):
-    """Report memory: one pattern per distinct training report, owned by every study that has it, chosen or not: who
-    else wrote the same decides whether a study may recall it, and what a withdrawal leaves.
+    """Report memory: one pattern for each distinct training report.
+
+    Its owners are all studies with that report, those that were not chosen too. Owners decide whether a study may
+    recall the pattern, and whether it stays when a study is withdrawn.
 
     Args:
         reports_num: at most so many studies (published: 6,000).

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ammrg.atomic import write_atomically
+from ammrg.atomic import write_json
 from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.imaging.region_sheet import SheetCell, draw_region_sheet
@@ -16,6 +15,7 @@ from ammrg.memory.bank import MemoryBank
 from ammrg.memory.bank_files import load
 from ammrg.memory.mining_report import mining_report
 from ammrg.notice import NOTICE
+from ammrg.ranges import check_ranges
 from callbacks.memory_writer import RegionMemoryWriter
 
 HOME = "From restricted data: this page and its films must not leave the machine they are kept on."
@@ -33,8 +33,7 @@ class MiningReport(Callback):
     """
 
     def __init__(self, shown: int = 24) -> None:
-        if shown < 1:
-            raise SettingsError(f"MiningReport.shown ({shown}) must be at least 1 region")
+        check_ranges({"shown": shown}, root="MiningReport", counts={"shown": "region"})
         self.shown = shown
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -54,8 +53,8 @@ class MiningReport(Callback):
             "cam": pl_module.cam,
         }
         self.draw(trainer, bank, writer, report, folder)
-        # last: who finds it finds the pages too
-        write_atomically(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+        # Last: who finds it finds the pages too.
+        write_json(folder / "report.json", report)
         print(f"{folder}: what was mined, in numbers and a page for each finding")
 
     def draw(

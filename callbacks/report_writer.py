@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ammrg.atomic import partial_file
 from ammrg.gathering import gather_once
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write JSON Lines atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with partial_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
     return path
 
 

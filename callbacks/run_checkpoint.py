@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from ammrg.errors import SettingsError
+from ammrg.ranges import check_ranges
 from callbacks.checkpoint_files import LAST, rotate
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -37,10 +37,8 @@ class RunCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, monitor: str, mode: str = "max", every_n_steps: int | None = None, keep: int = 2) -> None:
-        if every_n_steps is not None and every_n_steps < 1:
-            raise SettingsError(f"RunCheckpoint.every_n_steps ({every_n_steps}) must be at least 1 step")
-        if keep < 1:
-            raise SettingsError(f"RunCheckpoint.keep ({keep}) must be at least 1 checkpoint")
+        numbers = {"every_n_steps": every_n_steps, "keep": keep}
+        check_ranges(numbers, root="RunCheckpoint", counts={"every_n_steps": "step", "keep": "checkpoint"})
         super().__init__(
             monitor=monitor,
             mode=mode,

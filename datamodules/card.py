@@ -121,6 +121,7 @@ def write_card(
         "settings": dict(settings),
     }
     write_index(folder / INDEX, tables)
+    # Not sorted: the order of the splits is that of the folder.
     write_atomically(folder / CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ammrg.errors import CheckpointError, DataError
 from ammrg.types import StudyBatch
+from datamodules.collate import Example, collate
 from datamodules.ordering import shares
 
 Key = tuple[int, int, int]
@@ -168,3 +172,32 @@ def in_order(rows: NDArray[np.int64]) -> Callable[[int], NDArray[np.int64]]:
     """Every epoch the same: these rows, once, as they stand."""
     keys = np.stack([rows, np.zeros(len(rows), np.int64)], axis=1)
     return lambda epoch: keys
+
+
+def start_loader_worker(worker: int) -> None:
+    """Keep OpenCV to one thread: a worker is one process on one core."""
+    cv2.setNumThreads(0)
+
+
+def study_loader(dataset: Dataset[list[Example]], sampler: StudySampler, workers: int, timeout: int) -> StudyLoader:
+    """A loader of the sampler's batches.
+
+    Args:
+        dataset: of a split.
+        sampler: of its batches.
+        workers: loader processes; 0 loads in this one.
+        timeout: seconds to wait for a batch of a worker.
+    """
+    return StudyLoader(
+        dataset,
+        batch_size=None,  # the sampler's items are whole batches
+        sampler=sampler,
+        collate_fn=collate,
+        num_workers=workers,
+        # All batches of a step are handed out together.
+        prefetch_factor=max(2, 1 + math.ceil(sampler.gathered / workers)) if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=start_loader_worker,
+        timeout=timeout if workers else 0,
+    )

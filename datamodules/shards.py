@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from ammrg.atomic import partial_file
 from ammrg.errors import DataError, ReadError
 from ammrg.findings import NUM_FINDINGS
 from ammrg.imaging.reading import read_film, shrink
@@ -235,11 +236,10 @@ def make_shard(job: Job) -> None:
     }
     schema = SCHEMA.with_metadata({"ammrg": json.dumps(notes)})
     table = pa.Table.from_pylist([study.row for study in encoded if study.row is not None], schema=schema)
-    partial = job.path.with_name(f".{job.path.name}.{os.getpid()}.partial")
-    pq.write_table(
-        table, partial, compression="snappy", use_dictionary=["split", "source"], row_group_size=ROWS_PER_GROUP
-    )
-    os.replace(partial, job.path)
+    with partial_file(job.path) as partial:
+        pq.write_table(
+            table, partial, compression="snappy", use_dictionary=["split", "source"], row_group_size=ROWS_PER_GROUP
+        )
 
 
 def encode_study(study: Study, size: int, section: Section) -> Encoded:

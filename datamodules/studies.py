@@ -2,133 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_info
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
-from ammrg.errors import CheckpointError, DataError, ReadError, SettingsError
-from ammrg.folds import fold_of
-from ammrg.imaging.reading import read_film
-from ammrg.imaging.transforms import FilmTransform, eval_transform, train_transform
-from ammrg.partners import SEED, partners
-from ammrg.types import Box
-from datamodules.collate import Example, collate
-from datamodules.loading import Key, StudyLoader, StudySampler, in_order
-from datamodules.ordering import GROUPS_IN_BUFFER, epoch_keys, lanes_read, repeat_factors
+from ammrg.errors import DataError, SettingsError
+from ammrg.imaging.transforms import eval_transform, train_transform
+from datamodules.data_settings import check_settings
+from datamodules.dataset import Films, StudyDataset
+from datamodules.loading import StudyLoader, StudySampler, in_order, study_loader
+from datamodules.ordering import GROUPS_IN_BUFFER, lanes_read
 from datamodules.prepared import PreparedFolder, Rows
+from datamodules.training_place import TrainingPlace
+from datamodules.training_studies import TrainingStudies
 
-SMALLEST_IMAGE, LARGEST_IMAGE = 16, 2048
-
-Films = Literal["own", "shuffled", "noise"]
 MOST_WORKERS = 8
-"""More loader processes than this bring nothing at the sizes films are prepared in."""
-
-
-class StudyDataset(Dataset[list[Example]]):
-    """Rows of a prepared split as examples; an item is a batch of studies."""
-
-    def __init__(
-        self,
-        rows: Rows,
-        transform: FilmTransform,
-        *,
-        frontal_only: bool = False,
-        films: Films = "own",
-        seed: int = 0,
-        partners: NDArray[np.int64] | None = None,
-    ) -> None:
-        """
-        Args:
-            rows: of a prepared split.
-            transform: what happens to each film.
-            frontal_only: leave out other projections, except where a study has no frontal film.
-            films: ``own``; ``shuffled`` gives each study the films of its partner; ``noise`` gives it none that mean
-                anything.
-            seed: of the augmentation.
-            partners: ``[n]``, of each row another patient's; an example then brings its partner along, unless it shows
-                the partner's films already.
-        """
-        self.rows, self.transform, self.frontal_only, self.films, self.seed = rows, transform, frontal_only, films, seed
-        self.partners = partners
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, keys: Sequence[Key] | int) -> list[Example]:
-        """The studies of a batch; of a single row where a sampler of Lightning's asks for one (``overfit_batches``)."""
-        return [self.example(key) for key in ([(keys, 0, 0)] if isinstance(keys, int) else keys)]
-
-    def example(self, key: Key) -> Example:
-        """One study, with its films or, where they are shuffled, its partner's."""
-        if self.partners is None:
-            return self._example(key, key[0])
-        partner = int(self.partners[key[0]])
-        if self.films == "shuffled":
-            return self._example(key, partner)
-        return self._example(key, key[0])._replace(partner=self._example((partner, *key[1:]), partner))
-
-    def _example(self, key: Key, films_of: int) -> Example:
-        index, epoch, copy = key
-        row = self.rows[index]
-        shown = row if films_of == index else self.rows[films_of]
-        kept = self.views(shown["projections"])
-        known = [Box(**box) for box in shown["boxes"]] if self.films != "noise" else []
-        films: list[NDArray[np.uint8]] = []
-        boxes: list[Box] = []
-        for place, view in enumerate(kept):
-            if self.films == "noise":
-                draw = np.random.default_rng((SEED, index, place))
-                film = draw.integers(0, 256, (self.transform.size, self.transform.size), dtype=np.uint8)
-            else:
-                film = self.film(shown, view)
-            on_film = [box._replace(view=place) for box in known if box.view == view]
-            film, on_film_now = self.transform.with_boxes(film, on_film, (self.seed, epoch, index, copy, place))
-            films.append(film)
-            boxes += on_film_now
-        return Example(
-            study_id=row["study_id"],
-            subject_id=row["subject_id"],
-            films=np.stack(films),
-            projections=[shown["projections"][view] for view in kept],
-            labels=np.asarray(row["labels"], np.float32),
-            report=row["report"],
-            boxes=boxes,
-            indication=row["indication"] or "",
-        )
-
-    def film(self, row: Mapping[str, Any], view: int) -> NDArray[np.uint8]:
-        """One stored film, decoded.
-
-        Raises:
-            DataError: it was readable when it was prepared and is not now.
-        """
-        try:
-            return read_film(row["images"][view], at_least=self.transform.size)
-        except ReadError as error:
-            raise DataError(
-                f"film {view + 1} of study {row['study_id']} in the prepared data is damaged ({error}); the shards "
-                "were whole when they were written: copy or prepare them again"
-            ) from error
-
-    def views(self, projections: list[str]) -> list[int]:
-        """Which films of a study are used."""
-        frontal = [view for view, name in enumerate(projections) if name == "frontal"]
-        return frontal if self.frontal_only and frontal else list(range(len(projections)))
-
-
-def start_loader_worker(worker: int) -> None:
-    """A worker is one process on one core: OpenCV's own threads would only get in each other's way."""
-    cv2.setNumThreads(0)
+"""More loader processes bring nothing at the sizes films are prepared in."""
 
 
 class StudyDataModule(LightningDataModule):
@@ -192,39 +85,8 @@ class StudyDataModule(LightningDataModule):
             loader_timeout: seconds after which a batch that no worker has brought ends the run, by name.
         """
         super().__init__()
-        if loader_timeout < 1:
-            raise SettingsError(f"data.loader_timeout ({loader_timeout}) must be at least 1 second")
-        if not SMALLEST_IMAGE <= image_size <= LARGEST_IMAGE:
-            raise SettingsError(
-                f"data.image_size ({image_size}) must lie between {SMALLEST_IMAGE} and {LARGEST_IMAGE} pixels"
-            )
-        for name, value in (
-            ("batch_size", batch_size),
-            ("micro_batch_size", micro_batch_size),
-            ("eval_batch_size", eval_batch_size),
-        ):
-            if value is not None and value < 1:
-                raise SettingsError(f"data.{name} ({value}) must be at least 1 study")
-        if num_workers is not None and num_workers < 0:
-            raise SettingsError(f"data.num_workers ({num_workers}) must be 0 or more")
-        if left_out_fold is not None and not 0 <= left_out_fold < folds:
-            raise SettingsError(f"data.left_out_fold ({left_out_fold}) must be one of data.folds ({folds}), from 0")
-        if not 0 <= repeat_threshold <= 1:
-            raise SettingsError(f"data.repeat_threshold ({repeat_threshold}) must be a share between 0 and 1")
-        for name, value_, allowed in (
-            ("films", films, ("own", "shuffled", "noise")),
-            ("views", views, ("all", "frontal")),
-            *(
-                (name, split, ("train", "val", "test"))
-                for name, split in (
-                    ("predict_split", predict_split),
-                    *(("test_splits", split) for split in test_splits),
-                )
-            ),
-        ):
-            if value_ not in allowed:
-                raise SettingsError(f"data.{name} ({value_}) must be one of {', '.join(allowed)}")
         self.save_hyperparameters(logger=False)
+        check_settings(self.hparams)
         self.prepared = PreparedFolder(folder)
         self.image_size, self.batch_size, self.num_workers = image_size, batch_size, num_workers
         self.micro_batch_size = micro_batch_size
@@ -234,14 +96,19 @@ class StudyDataModule(LightningDataModule):
         self.test_splits = tuple(test_splits)
         self.labelled_only, self.seed = labelled_only, seed
         self.partnered: set[str] = set()
-        """Splits whose batches bring their studies' partners along."""
-        self.left_out: dict[str, int] = {}
-        """Studies kept out of training, by reason; filled when the train loader is made."""
+        """Splits whose batches bring the partners of their studies along."""
+        self.training_studies = TrainingStudies(self.prepared, labelled_only, self.fold)
+        self.training_place = TrainingPlace()
         self._rows: dict[str, Rows] = {}
-        self._training: StudyLoader | None = None
-        self._place: dict[str, Any] | None = None
-        self.forced = False
+
+    @property
+    def forced(self) -> bool:
         """Whether a training goes on although its checkpoint stands among other batches."""
+        return self.training_place.forced
+
+    @forced.setter
+    def forced(self, forced: bool) -> None:
+        self.training_place.forced = forced
 
     @property
     def card(self) -> dict[str, Any]:
@@ -265,7 +132,7 @@ class StudyDataModule(LightningDataModule):
 
     @property
     def training_shares(self) -> tuple[int, int]:
-        """(studies a process takes at a time, such batches an optimizer step): together with the number of processes
+        """(studies a process takes at a time, batches it takes in an optimizer step): times the number of processes
         they make ``batch_size``.
 
         Raises:
@@ -296,13 +163,13 @@ class StudyDataModule(LightningDataModule):
         return max(1, min(MOST_WORKERS, cores // max(1, beside)))
 
     def prepare_data(self) -> None:
-        """On one process of a machine: check the folder and, unless it is streamed, map its splits once, so that other
-        processes find them mapped."""
+        """Check the folder and, unless it is streamed, map its splits. One process of a machine does so, and the others
+        find them mapped."""
         for split in self.card["counts"]:
             self.rows(split)
 
     def setup(self, stage: str | None = None) -> None:
-        """On every process: check that the folder is prepared, from the data set that is meant.
+        """Check that the folder is prepared, and holds the data set that is meant. Every process does so.
 
         Raises:
             DataError: it is not.
@@ -348,82 +215,28 @@ class StudyDataModule(LightningDataModule):
         left_out = self.hparams["left_out_fold"]
         return None if left_out is None else (left_out, self.hparams["folds"])
 
-    def in_left_out_fold(self) -> NDArray[np.bool_]:
-        """Of each study of the train split, whether its patient is left out."""
-        subjects = self.prepared.index("train").subject_ids
-        if self.fold is None:
-            return np.zeros(len(subjects), bool)
-        left_out, folds = self.fold
-        return np.asarray([fold_of(subject, folds) == left_out for subject in subjects], bool)
-
-    def training_rows(self) -> NDArray[np.int64]:
-        """Places in the train split of the studies to train on: not those of the left-out fold, nor those that have no
-        report or, with ``labelled_only``, no label.
-
-        Raises:
-            DataError: nothing is left.
-        """
-        index = self.prepared.index("train")
-        silent = np.asarray([not report.strip() for report in index.reports], bool)
-        unlabelled = np.isnan(index.labels).all(axis=1) & self.labelled_only
-        other_fold = self.in_left_out_fold()
-        kept = np.flatnonzero(~(silent | unlabelled | other_fold))
-        self.left_out = {"without_report": int(silent.sum()), "without_label": int(unlabelled.sum())}
-        if self.fold is not None:
-            self.left_out["of_left_out_fold"] = int(other_fold.sum())
-        if not len(kept):
-            raise DataError(
-                f"{self.prepared.location}: no study of the train split is left to train on: {self.left_out}"
-            )
-        if len(kept) < len(silent):
-            rank_zero_info(f"training on {len(kept)} of {len(silent)} studies; left out: {self.left_out}")
-        return kept
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Studies kept out of training, by reason; filled when the train loader is made."""
+        return self.training_studies.left_out
 
     def training_labels(self) -> NDArray[np.float32]:
         """Labels of the studies to train on: ``[m 14]``, 1, 0, -1, NaN."""
-        return self.prepared.index("train").labels[self.training_rows()]
+        return self.training_studies.labels()
 
     def training_patients(self) -> set[str]:
-        """Subject ids of the train split, but those of the left-out fold; nobody, where films show no patient."""
-        if not self.card["restricted"]:
-            return set()
-        subjects = self.prepared.index("train").subject_ids
-        return {one for one, left_out in zip(subjects, self.in_left_out_fold(), strict=True) if not left_out}
+        """Subject ids of the train split without those of the left-out fold; nobody, where films show no patient."""
+        return self.training_studies.patients() if self.card["restricted"] else set()
+
+    def partners(self, split: str) -> NDArray[np.int64]:
+        """Of each study of a split, the place of its partner; see :meth:`TrainingStudies.partners`."""
+        return self.training_studies.partners(split, by_group=self.is_streamed)
 
     def held_out_patients(self) -> set[str]:
-        """Subject ids of the validation and test splits that there are; nobody, where films show no patient."""
+        """Subject ids of the validation and test splits, if there are such; nobody, where films show no patient."""
         if not self.card["restricted"]:
             return set()
         return {one for split in ("val", "test") if split in self.card["counts"] for one in self.ids(split)[1]}
-
-    def training_order(self, seed: int) -> Callable[[int], NDArray[np.int64]]:
-        """Epoch -> the keys of its studies, in order: ``[m 2]`` (row, copy)."""
-        kept, index = self.training_rows(), self.prepared.index("train")
-        factors = repeat_factors(index.labels[kept], self.hparams["repeat_threshold"])
-        groups = index.groups if self.is_streamed else None
-        bucket = self.hparams["bucket_by_length"]
-        lengths = np.asarray([len(report) for report in index.reports], np.int64) if bucket else None
-        # Read a group at a time, studies that are read together go to one process: the order is then of their number.
-        together = self.training_shares[0] if self.is_streamed else self.batch_size
-        return lambda epoch: epoch_keys(kept, factors, groups, together, seed, epoch, lengths)
-
-    def partners(self, split: str) -> NDArray[np.int64]:
-        """Of each study of a split, the place of its partner, another patient's; see :mod:`ammrg.partners`. In training
-        only studies that are trained on are partners, and where rows are fetched a group at a time one of the same
-        group, which is fetched already; a study that is not trained on has itself.
-
-        Raises:
-            DataError: they are all of one patient.
-        """
-        index = self.prepared.index(split)
-        what = f"{self.prepared.location}: the studies of the {split} split"
-        if split != "train":
-            return partners(index.subject_ids, what=what)
-        kept = self.training_rows()
-        groups = index.groups[kept] if self.is_streamed else None
-        found = np.arange(len(index.subject_ids))
-        found[kept] = kept[partners([index.subject_ids[row] for row in kept], groups=groups, what=what)]
-        return found
 
     def train_dataloader(self) -> StudyLoader:
         """Shuffled anew each epoch; the last batch may be smaller."""
@@ -435,54 +248,47 @@ class StudyDataModule(LightningDataModule):
         )
         rank, world = self.process
         size, gathered = self.training_shares
-        self._training = self.loader(
-            dataset,
-            StudySampler(
-                self.training_order(seed),
-                batch_size=size,
-                rank=rank,
-                world=world,
-                whole=False,
-                gathered=gathered,
-                most=None if self.trainer is None else self.trainer.limit_train_batches,
-                made_of={
-                    "data": self.card["fingerprint"],
-                    "seed": seed,
-                    "processes": world,
-                    "data.batch_size": self.batch_size,
-                    "data.micro_batch_size": size,
-                    "data.labelled_only": self.labelled_only,
-                    **({} if self.fold is None else {"data.left_out_fold": "{} of {}".format(*self.fold)}),
-                    "data.repeat_threshold": self.hparams["repeat_threshold"],
-                    "data.bucket_by_length": self.hparams["bucket_by_length"],
-                    "data.streamed": self.is_streamed,
-                },
-            ),
+        order = self.training_studies.order(
+            seed,
+            repeat_threshold=self.hparams["repeat_threshold"],
+            by_length=self.hparams["bucket_by_length"],
+            by_group=self.is_streamed,
+            # A row group is read by one process: studies that are read together are all in its share of a step.
+            together=size if self.is_streamed else self.batch_size,
         )
-        self._go_on()
-        return self._training
+        sampler = StudySampler(
+            order,
+            batch_size=size,
+            rank=rank,
+            world=world,
+            whole=False,
+            gathered=gathered,
+            most=None if self.trainer is None else self.trainer.limit_train_batches,
+            made_of={
+                "data": self.card["fingerprint"],
+                "seed": seed,
+                "processes": world,
+                "data.batch_size": self.batch_size,
+                "data.micro_batch_size": size,
+                "data.labelled_only": self.labelled_only,
+                **({} if self.fold is None else {"data.left_out_fold": "{} of {}".format(*self.fold)}),
+                "data.repeat_threshold": self.hparams["repeat_threshold"],
+                "data.bucket_by_length": self.hparams["bucket_by_length"],
+                "data.streamed": self.is_streamed,
+            },
+        )
+        loader = study_loader(dataset, sampler, self.workers, self.hparams["loader_timeout"])
+        self.training_place.begin(loader)
+        return loader
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in training. Lightning would keep the loader's itself, but asks for its length before it gives the
-        state back, and then never does (https://github.com/Lightning-AI/pytorch-lightning/issues/20550)."""
-        return {"place": self._training.state_dict()} if self._training is not None else {}
+        """The place in training."""
+        return self.training_place.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """A training goes on where the state was taken, whether its loader is made already or not."""
         if self.trainer is not None and self.trainer.state.fn == "fit":
-            self._place = state_dict.get("place")
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._training is None or self._place is None:
-            return
-        try:
-            self._training.load_state_dict(self._place)
-        except CheckpointError as error:
-            if not self.forced:
-                raise
-            rank_zero_only(print)(f"warning: --force-resume: the epoch's order begins anew; {error}")
-        self._place = None
+            self.training_place.restore(state_dict)
 
     def val_dataloader(self) -> StudyLoader:
         """The whole validation split, in order."""
@@ -493,13 +299,22 @@ class StudyDataModule(LightningDataModule):
         return [self.evaluation_loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> StudyLoader:
-        """The whole of ``predict_split``, in order; of the train split the left-out fold, where there is one."""
-        rows = np.flatnonzero(self.in_left_out_fold()) if self.predict_split == "train" and self.fold else None
+        """The whole of ``predict_split``, in order; of the train split only the left-out fold, if there is one."""
+        rows = (
+            np.flatnonzero(self.training_studies.in_left_out_fold())
+            if self.predict_split == "train" and self.fold
+            else None
+        )
         return self.evaluation_loader(self.predict_split, rows=rows)
 
     def evaluation_loader(self, split: str, alone: bool = False, rows: NDArray[np.int64] | None = None) -> StudyLoader:
-        """Every study of a split, or those at ``rows``, in order, not varied, with the films that ``films`` names; each
-        on one process, or, for what one process does ``alone``, all on this one."""
+        """The studies of a split in order, not varied, with the films that ``films`` names.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+            alone: this process reads all of them, not its share.
+            rows: places of those to read; None reads all.
+        """
         transform = eval_transform(self.image_size)
         others = self.partners(split) if split in self.partnered or self.films == "shuffled" else None
         dataset = StudyDataset(
@@ -508,7 +323,7 @@ class StudyDataModule(LightningDataModule):
         rank, world = (0, 1) if alone else self.process
         order = in_order(np.arange(len(dataset)) if rows is None else rows)
         sampler = StudySampler(order, batch_size=self.eval_batch_size, rank=rank, world=world)
-        return self.loader(dataset, sampler)
+        return study_loader(dataset, sampler, self.workers, self.hparams["loader_timeout"])
 
     def typical_films(self, split: str, most: int, alone: bool = False) -> torch.Tensor:
         """Films of evenly spaced studies of a split (of the train split, of those to train on), as they are: uint8
@@ -519,7 +334,7 @@ class StudyDataModule(LightningDataModule):
             most: studies, over all processes.
             alone: all of them here, not this process's share.
         """
-        rows = self.training_rows() if split == "train" else np.arange(len(self.rows(split)))
+        rows = self.training_studies.rows() if split == "train" else np.arange(len(self.rows(split)))
         rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)]
         rank, world = (0, 1) if alone else self.process
         dataset = StudyDataset(self.rows(split), eval_transform(self.image_size), frontal_only=self.frontal_only)
@@ -527,19 +342,3 @@ class StudyDataModule(LightningDataModule):
         films = [views[row % len(views)] for row, views in shown]
         side = self.image_size
         return torch.from_numpy(np.stack(films)[:, None]) if films else torch.zeros(0, 1, side, side, dtype=torch.uint8)
-
-    def loader(self, dataset: StudyDataset, sampler: StudySampler) -> StudyLoader:
-        """A loader of the sampler's batches."""
-        return StudyLoader(
-            dataset,
-            batch_size=None,  # the sampler's items are whole batches
-            sampler=sampler,
-            collate_fn=collate,
-            num_workers=self.workers,
-            # All batches of a step are handed out together.
-            prefetch_factor=max(2, 1 + math.ceil(sampler.gathered / self.workers)) if self.workers else None,
-            persistent_workers=self.workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=start_loader_worker,
-            timeout=self.hparams["loader_timeout"] if self.workers else 0,
-        )

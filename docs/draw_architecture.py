@@ -111,7 +111,7 @@ def draw(path: Path) -> None:
         for number, room in enumerate(rooms)
     }
     top = max(floors)
-    figure, axes = plt.subplots(figsize=(11, 1.05 * (top + 1)))
+    figure, axes = plt.subplots(figsize=(13.5, 1.0 * (top + 1)))
     axes.set(xlim=(0, 1), ylim=(-0.5, top + 0.5))
     axes.axis("off")
     for room, below in without_shortcuts(graph).items():

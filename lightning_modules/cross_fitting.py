@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ammrg.atomic import as_new_files, write_atomically
+from ammrg.atomic import as_new_files, write_json
 from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank
@@ -81,7 +81,7 @@ def save_cross_fit(
         "maps": tensors_fingerprint(tensors),
         **measured,
     }
-    write_atomically(folder / CARD, (json.dumps(card, indent=2, sort_keys=True) + "\n").encode())
+    write_json(folder / CARD, card)
 
 
 def load_cross_fit(folder: str | Path, stage1: Stage1, memory: MemoryBank) -> CrossFit:

@@ -1,25 +1,25 @@
-"""Stage 1: train, score and mine the disease classifier."""
+"""Stage 1: train, score and mine the disease classifier.
+
+The file is long for its settings: each stands in the signature, where the command line finds it, and in the docstring,
+which is its help.
+"""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from ammrg.errors import AMMRGError, SettingsError
-from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE, UncertainPolicy
+from ammrg.findings import NUM_FINDINGS, UncertainPolicy
 from ammrg.fingerprints import id_codes, tensors_fingerprint
 from ammrg.gathering import gather_all
 from ammrg.memory.regions import MinedFilm
-from ammrg.metrics.classification import choose_thresholds, finding_scores
+from ammrg.metrics.classification import choose_thresholds
 from ammrg.metrics.epoch_ranking import rank
-from ammrg.metrics.pointing import PointingGame, pointing_scores
 from ammrg.metrics.study_predictions import StudyPredictions
 from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_maps, methods_of
 from ammrg.networks.disease_classifier import (
@@ -27,27 +27,30 @@ from ammrg.networks.disease_classifier import (
     HeadKind,
     PerQueryHead,
     StudyViews,
-    log_odds,
     token_evidence,
 )
 from ammrg.networks.film_distance import FilmDistance
-from ammrg.networks.finding_loss import LossKind, finding_loss, prevalence, training_targets
-from ammrg.networks.mining import RegionForm, RegionTokens, check_settings, mine_regions
+from ammrg.networks.finding_loss import LossKind, prevalence, training_targets
+from ammrg.networks.mining import RegionForm, RegionTokens, mine_regions
 from ammrg.networks.stage1_settings import EncoderSettings, QFormerSettings, RegionSettings
 from ammrg.sharding import shard
-from ammrg.text.report_terms import NUM_TERMS, affirmed_terms
+from ammrg.text.report_terms import NUM_TERMS
 from ammrg.thresholds import is_predicted
 from ammrg.types import StudyBatch
+from lightning_modules import not_finite
+from lightning_modules.classification_settings import check_maps, check_numbers, check_token_loss, named_splits
+from lightning_modules.first_weights import read_first_weights, start_heads
+from lightning_modules.mined_films import mined_films
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
-from lightning_modules.ranges import check_ranges
+from lightning_modules.pointing_games import PointingGames
 from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
-from lightning_modules.stage1_start import Start, check_unseen, fitting, read_start
+from lightning_modules.stage1_losses import FindingLoss, report_terms_loss
+from lightning_modules.stage1_scores import classification_scores, map_scores
+from lightning_modules.stage1_start import Start, check_unseen
 from lightning_modules.step_mean import StepMeans
 from lightning_modules.typical_films import TypicalFilms
 
-ABOVE_ZERO = ("lr", "bootstrap")
-NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
 RARE_LOGIT = -3.0
 """First bias of the report terms: most are affirmed in about one report of twenty."""
 
@@ -132,7 +135,7 @@ class DiseaseClassification(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.hparams.update(groups_as_primitives(DiseaseClassification, self.hparams))
-        check_ranges(self.hparams, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
+        check_numbers(self.hparams)
         self.scores: dict[str, dict[str, Any]] = {}
         self.means = StepMeans(self)
         self.configure_models()
@@ -152,16 +155,12 @@ class DiseaseClassification(LightningModule):
     """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
     def configure_models(self) -> None:
-        """Builds the network from primitives; beside it, what the choice of its thresholds rests on."""
+        """Build the network, the heads of training alone, and the buffers that tell what its thresholds rest on."""
         self.classifier = DiseaseClassifier(
             self.hparams["encoder"], self.hparams["qformer"], self.hparams["head"], self.hparams["views"]
         )
+        check_token_loss(self.hparams, self.classifier)
         self.token_bias = torch.nn.Parameter(torch.zeros(NUM_FINDINGS)) if self.hparams["token_loss"] else None
-        if self.token_bias is not None and not isinstance(self.classifier.head, PerQueryHead):
-            raise SettingsError(
-                f"model.token_loss: found {self.hparams['token_loss']} with head {self.hparams['head']!r}; it reads "
-                "tokens with the weights of a head per query. Set model.token_loss to 0, or another head."
-            )
         self.terms_head: torch.nn.Linear | None = None
         if self.hparams["report_terms"]:
             self.terms_head = torch.nn.Linear(self.classifier.encoder.token_width, NUM_TERMS)
@@ -175,41 +174,21 @@ class DiseaseClassification(LightningModule):
             shard(self, self.classifier.layers, self.device_mesh)
 
     def configure_losses(self) -> None:
-        """Keeps the class weights as a buffer, and tries the loss's settings."""
-        weights = self.hparams["pos_weight"]
-        if weights is not None:
-            if len(weights) != NUM_FINDINGS:
-                raise SettingsError(f"model.pos_weight: found {len(weights)} values, must be {NUM_FINDINGS}.")
-            named = {f"pos_weight of {name}": weight for name, weight in zip(FINDINGS, weights, strict=True)}
-            check_ranges(named, above_zero=named)
-        kept = None if weights is None else torch.tensor(weights, dtype=torch.float32)
-        self.register_buffer("pos_weight", kept, persistent=False)
-        self._finding_loss(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, NUM_FINDINGS), torch.ones(1, NUM_FINDINGS))
+        """Build the loss of the findings; its settings are tried now."""
+        self.finding_loss = FindingLoss(self.hparams)
 
     def configure_maps(self) -> None:
-        """Tries the settings of maps and regions, which are first needed after training."""
-        allowed = methods_of(self.classifier)
-        if self.hparams["cam"] not in (*allowed, "auto"):
-            raise SettingsError(
-                f"model.cam: found {self.hparams['cam']!r} with head {self.hparams['head']!r}, must be one of "
-                f"{', '.join(allowed)} or auto."
-            )
-        check_settings(self.hparams["region_form"], self.hparams["region_tokens"], self.hparams["regions"] or {})
+        """Check the settings of maps and regions now, though they are first needed after training."""
+        check_maps(self.hparams, self.classifier)
         self.register_buffer("chosen_cam", torch.tensor(MAP_METHODS.index(self.default_cam)))
 
     def configure_metrics(self) -> None:
-        """Predictions of train and validation; of each test split; the pointing games of all map methods."""
-        self.test_splits: list[str] = self.hparams["test_splits"] or ["test"]
-        if len(set(self.test_splits)) < len(self.test_splits) or any("." in split for split in self.test_splits):
-            raise SettingsError(f"model.test_splits: found {self.test_splits}; names must differ and hold no dot.")
+        """Keep predictions of each split, and the pointing games of all map methods on validation and test."""
+        self.test_splits = named_splits(self.hparams["test_splits"])
         tests = [f"test_{split}" for split in self.test_splits]
-        shift = self.classifier.encoder.cell_shift
         self.predictions = torch.nn.ModuleDict({name: StudyPredictions() for name in ("fit", "validation", *tests)})
-        self.pointing = torch.nn.ModuleDict(
-            {
-                name: torch.nn.ModuleDict({method: PointingGame(shift) for method in methods_of(self.classifier)})
-                for name in ("validation", *tests)
-            }
+        self.pointing = PointingGames(
+            ("validation", *tests), methods_of(self.classifier), self.classifier.encoder.cell_shift
         )
 
     @property
@@ -233,56 +212,34 @@ class DiseaseClassification(LightningModule):
         return MAP_METHODS[int(self.chosen_cam)] if asked == "auto" else cast(MapMethod, asked)
 
     def setup(self, stage: str) -> None:
-        """Films that do not fit the backbone are an error before any is loaded. A training begins with the weights of
-        ``start_from`` and heads at the prevalence; one that goes on gets its own weights after this."""
+        """Check the size of the films before any is loaded. Then give a new training its first weights: those of
+        ``start_from``, and heads at the prevalence. A training that goes on gets its own weights after this."""
         data = getattr(self.trainer, "datamodule", None)
         side = getattr(data, "image_size", None)
         if side is not None:
             self.classifier.encoder.check_films(side)
-            for game in self.pointing.modules():
-                if isinstance(game, PointingGame):
-                    game.cell_shift = self.classifier.encoder.cell_shift
+            self.pointing.shift_cells(self.classifier.encoder.cell_shift)
         if stage == "fit":
             patients = getattr(data, "training_patients", None)
             self.seen_patients = id_codes(patients() if patients else ())
             path = self.hparams["start_from"]
-            start = None if path is None else self._start(path, data)
-            self._start_heads(data, start)
+            start = None if path is None else self.start_from(path, data)
+            labels = getattr(data, "training_labels", None)
+            if labels is not None and isinstance(self.classifier.head, PerQueryHead):
+                told = torch.as_tensor(labels())
+                start_heads(self.classifier.head, self.token_bias, told, self.hparams["uncertain"], start)
 
-    def _start(self, path: str, data: Any) -> Start:
-        """Takes the weights of another stage 1."""
-        if getattr(data, "fold", None) is not None:
-            raise SettingsError(
-                f"model.start_from {path}: may have seen the patients of fold {data.fold[0]}, whom this network must "
-                "not see; train folds (FOLDS=) of a stage 1 that starts from scratch, or from pretrained parts"
-            )
-        held_out = getattr(data, "held_out_patients", None)
-        start = read_start(path, self.classifier.config, held_out() if held_out else ())
+    def start_from(self, path: str, data: Any) -> Start:
+        """Take the weights of another stage 1, and with them whom it has seen."""
         own = self.state_dict()
-        self.load_state_dict({**own, **fitting(start.weights, own, path)})
+        start = read_first_weights(path, self.classifier.config, own, data)
+        self.load_state_dict({**own, **start.weights})
         self.started_from = start.origin
         self._have_seen(start.seen_patients)
-        size = start.origin["image_size"]
-        rank_zero_only(print)(
-            f"stage 1 starts from {path} (network {start.origin['network']}, {start.origin['dataset']}, films of "
-            f"{size} pixels{'' if size == data.image_size else f', here {data.image_size}'})"
-        )
         return start
 
     def _have_seen(self, patients: Tensor) -> None:
         self.seen_patients = torch.cat([self.seen_patients, patients]).unique()
-
-    def _start_heads(self, data: Any, start: Start | None) -> None:
-        labels = getattr(data, "training_labels", None)
-        if labels is None or not isinstance(self.classifier.head, PerQueryHead):
-            return
-        # What a head from elsewhere learnt among is counted without uncertain labels: so is ours then.
-        share = prevalence(torch.as_tensor(labels()), self.hparams["uncertain"] if start is None else "ignore")
-        learnt = None if start is None else start.prevalence.where(start.prevalence.isfinite(), share)
-        moved = self.classifier.head.start_at(share, learnt)
-        if self.token_bias is not None:
-            brought = start is not None and "token_bias" in start.weights
-            self.token_bias.data.copy_(self.token_bias + moved if brought else log_odds(share))
 
     @property
     def restricted_origin(self) -> bool:
@@ -296,77 +253,37 @@ class DiseaseClassification(LightningModule):
     def _study_logits(self, logits: Tensor, batch: StudyBatch) -> Tensor:
         return self.classifier.study_logits(logits.float(), batch.study_of_view, len(batch.labels))
 
-    def _loss(self, logits: Tensor, batch: StudyBatch) -> Tensor:
-        targets, mask = training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)
-        return self._finding_loss(logits, targets, mask)
-
-    def _known(self, batch: StudyBatch) -> Tensor:
-        """Labels of a batch that its loss is the mean of."""
-        return training_targets(batch.labels, self.hparams["uncertain"], batch.study_ids)[1].sum()
-
-    def _finding_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        settings = {name: self.hparams[name] for name in ("gamma_positive", "gamma_negative", "margin")}
-        weights = cast("Tensor | None", self.pos_weight)
-        return finding_loss(logits, targets, mask, kind=self.hparams["loss"], pos_weight=weights, **settings)
-
     def training_step(self, batch: StudyBatch, index: int) -> Tensor:
-        """Mean loss over known labels, this batch's share of the optimizer step's; stops, with the ids of the batch,
-        where it is not finite."""
+        """The batch's share of the optimizer step's mean loss over known labels. A loss that is not finite ends the
+        training and names the studies."""
         self.means.begin(batch, index, self.terms)
         counts = self.terms(batch)
         seen = self.classifier(batch.images)
         self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
-        loss = self._share("train/loss", self._loss(logits, batch), counts, batch)
+        loss = self._share("train/loss", self.finding_loss(logits, batch), counts, batch)
         if self.token_bias is not None:
             evidence = token_evidence(seen.tokens.float(), self.classifier.finding_weights, self.token_bias)
-            token_loss = self._loss(self._study_logits(evidence, batch), batch)
+            token_loss = self.finding_loss(self._study_logits(evidence, batch), batch)
             loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, counts, batch)
         if self.terms_head is not None:
-            terms_loss = self._terms_loss(seen.raw_tokens, batch)
+            terms_loss = report_terms_loss(self.terms_head, seen.raw_tokens, batch)
             loss = loss + self.hparams["report_terms"] * self._share("train/terms_loss", terms_loss, counts, batch)
         if not loss.isfinite():
-            self._stop(batch, logits, loss)
+            not_finite.stop(self, batch, logits, loss)
         self.predictions["fit"].update(logits, batch)
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
-        """What a batch's losses are means over: known labels, and films. The films are not looked at."""
-        known = float(self._known(batch))
+        """How many terms each loss of the batch averages over: known labels, or films. It needs no films."""
+        known = float(self.finding_loss.known(batch))
         return {"train/loss": known, "train/token_loss": known, "train/terms_loss": len(batch.study_of_view)}
 
     def _share(self, name: str, loss: Tensor, counts: dict[str, float], batch: StudyBatch) -> Tensor:
-        """A batch's mean over ``counts[name]`` terms as its part of the whole step's, which is logged."""
+        """Turn a batch's mean over ``counts[name]`` terms into its share of the whole step's mean, which is logged."""
         total = loss * counts[name]
         self.means.log(name, total, batch, prog_bar=name == "train/loss")
         return self.means.share(name, total)
-
-    def _terms_loss(self, tokens: Tensor, batch: StudyBatch) -> Tensor:
-        """Every film ``[v n e]`` answers for the report of its study."""
-        said = torch.tensor([affirmed_terms(report) for report in batch.reports], device=tokens.device)
-        logits = cast(torch.nn.Linear, self.terms_head)(tokens.mean(dim=1)).float()
-        return F.binary_cross_entropy_with_logits(logits, said[batch.study_of_view])
-
-    def _stop(self, batch: StudyBatch, logits: Tensor, loss: Tensor) -> NoReturn:
-        """Writes the batch's study ids into the run's folder and ends the training."""
-        broken = (~logits.isfinite()).any(dim=1).tolist()
-        facts = {
-            "epoch": self.current_epoch,
-            "step": self.global_step,
-            "loss": str(loss.item()),
-            "study_ids": batch.study_ids,
-            "of_them_with_logits_that_are_not_finite": [
-                study for study, bad in zip(batch.study_ids, broken, strict=True) if bad
-            ],
-        }
-        path = Path(self.trainer.default_root_dir) / f"not_finite-{self.global_rank}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(facts, indent=1) + "\n")
-        raise AMMRGError(
-            f"stage 1: the loss of step {self.global_step} is {loss.item()}, for studies {', '.join(batch.study_ids)} "
-            f"(written down in {path}). Look at these films, or lower model.lr; the same command goes on from the last "
-            "checkpoint."
-        )
 
     def on_train_epoch_end(self) -> None:
         """AUROC on the (augmented) training films, to stand beside validation's."""
@@ -378,17 +295,15 @@ class DiseaseClassification(LightningModule):
         """Collects predictions and the loss and, with ``cam: auto``, plays the pointing games."""
         logits = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
         # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
-        known = max(1, int(self._known(batch))) * self.trainer.world_size
-        self.log("val/loss", self._loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
+        known = max(1, int(self.finding_loss.known(batch))) * self.trainer.world_size
+        self.log("val/loss", self.finding_loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
     def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:
-        """Logits of a batch ``[b 14]``, kept with, where it has boxes and is to ``play``, the maps of every method."""
+        """Predict a batch and keep its logits ``[b 14]``; with ``play`` every map method plays where it has boxes."""
         if play and batch.boxes:
-            games = cast(torch.nn.ModuleDict, self.pointing[name])
             with torch.autocast(self.device.type, enabled=False):
                 maps, seen = compared_maps(self.classifier, batch.images, methods_of(self.classifier))
-            for method, heat in maps.items():
-                cast(PointingGame, games[method]).update(heat, batch)
+            self.pointing.update(name, maps, batch)
             logits = self._study_logits(seen.logits, batch)
         else:
             logits = self(batch)
@@ -413,7 +328,7 @@ class DiseaseClassification(LightningModule):
         self._log_ranking("val", *found[:2])
 
     def _fit_distance(self) -> None:
-        """For the weights that were validated."""
+        """Fit the distance of films to the weights that were validated."""
         data = getattr(self.trainer, "datamodule", None)
         if self._typical_films is None and hasattr(data, "typical_films"):
             self._typical_films = TypicalFilms(data, alone=self.device_mesh is not None)
@@ -421,29 +336,25 @@ class DiseaseClassification(LightningModule):
             self.film_distance = self._typical_films.fit(self.classifier.encoder, self.device)
 
     def _count_training(self) -> None:
-        """Prevalence of each finding in training, from the epoch so far: validation comes before the epoch's end."""
+        """Count each finding's prevalence in training from the epoch so far, since validation comes before its end."""
         seen = cast(StudyPredictions, self.predictions["fit"]).compute()
         if seen is not None:
             self.train_prevalence.copy_(prevalence(seen[1]))
 
     def choose_thresholds(self, probabilities: Tensor, labels: Tensor) -> None:
-        """See :func:`ammrg.metrics.classification.choose_thresholds`; a fallback is flagged in
-        ``threshold_fallback``. ``[n 14]`` each, labels as in a study."""
+        """Set thresholds as :func:`ammrg.metrics.classification.choose_thresholds` does, and flag its fallbacks in
+        ``threshold_fallback``. Both arguments are ``[n 14]``, labels as in a study."""
         thresholds, fallback = choose_thresholds(probabilities, *training_targets(labels), self.train_prevalence.cpu())
         self.classifier.thresholds.copy_(thresholds)
         self.threshold_fallback.copy_(fallback)
 
     def choose_cam(self) -> None:
-        """Where validation had boxes and ``cam`` is auto: the method with most hits (the first of equals)."""
-        hits = {}
-        for method, game in cast(torch.nn.ModuleDict, self.pointing["validation"]).items():
-            cases = cast(PointingGame, game).compute()
-            cast(PointingGame, game).reset()
-            if cases is not None:
-                hits[method] = float(cases.hits.mean())
-                self.log(f"val/pointing_game/{method}", hits[method])
+        """Take the map method with most hits (the first of equals), if validation had boxes and ``cam`` is auto."""
+        hits = self.pointing.hits("validation")
+        for method, share in hits.items():
+            self.log(f"val/pointing_game/{method}", share)
         if hits:
-            self.chosen_cam.fill_(MAP_METHODS.index(cast(MapMethod, max(hits, key=lambda method: hits[method]))))
+            self.chosen_cam.fill_(MAP_METHODS.index(max(hits, key=lambda method: hits[method])))
 
     def _log_ranking(self, stage: str, probabilities: Tensor, labels: Tensor) -> None:
         found = rank(probabilities, *training_targets(labels), self.classifier.thresholds.cpu())
@@ -478,38 +389,17 @@ class DiseaseClassification(LightningModule):
 
         Names of their own: ``val/auroc_macro``, by which epochs and runs are compared, leaves rare findings out.
         """
-        self.scores = {}
+        self.scores, resamples = {}, self.hparams["bootstrap"]
         for split in self.test_splits:
             found = self._gather(f"test_{split}")
             if found is None:
                 continue
-            self.scores[split] = self._classification_scores(*found) | self._pointing_scores(f"test_{split}")
+            self.scores[split] = classification_scores(
+                *found, self.classifier.thresholds.cpu(), self.threshold_fallback, resamples
+            ) | map_scores(self.pointing.scores(f"test_{split}", resamples), self.cam)
             for key, value in self.scores[split].items():
                 if isinstance(value, dict) and value.get("value") is not None:
                     self.log(f"scores/{split}/{key}", float(value["value"]))
-
-    def _classification_scores(self, probabilities: Tensor, labels: Tensor, subjects: Tensor) -> dict[str, Any]:
-        thresholds = self.classifier.thresholds.cpu()
-        targets, mask = training_targets(labels)
-        scores = finding_scores(probabilities, targets, mask, subjects, thresholds, self.hparams["bootstrap"])
-        scores["thresholds"] = {
-            name: {"value": float(thresholds[i]), "fallback": bool(self.threshold_fallback[i])}
-            for i, name in enumerate(FINDINGS)
-        }
-        return scores
-
-    def _pointing_scores(self, name: str) -> dict[str, Any]:
-        """Empty where the split has no box."""
-        found = {}
-        for method, game in cast(torch.nn.ModuleDict, self.pointing[name]).items():
-            cases = cast(PointingGame, game).compute()
-            cast(PointingGame, game).reset()
-            if cases is not None:
-                found[method] = pointing_scores(cases, self.hparams["bootstrap"])
-        if not found:
-            return {}
-        every = {method: scores["pointing_game"] for method, scores in found.items()}
-        return {**found[self.cam], "cam": self.cam, "pointing_game_by_method": every}
 
     def predict_step(self, batch: StudyBatch, index: int) -> list[MinedFilm]:
         """The regions of every film of the batch, tokens on the CPU in float32."""
@@ -524,24 +414,7 @@ class DiseaseClassification(LightningModule):
                 **(self.hparams["regions"] or {}),
             )
         above = is_predicted(probabilities, self.classifier.thresholds.cpu())
-        films: list[MinedFilm] = []
-        for film, study in enumerate(batch.study_of_view.tolist()):
-            same_study = film > 0 and int(batch.study_of_view[film - 1]) == study
-            view = films[-1].view + 1 if same_study else 0
-            positive = tuple(i for i in ABNORMAL if batch.labels[study, i] == POSITIVE)
-            films.append(
-                MinedFilm(
-                    batch.study_ids[study],
-                    batch.subject_ids[study],
-                    view,
-                    mined[film],
-                    positive,
-                    tuple(i for i in positive if above[film, i]),
-                    tuple(box._replace(view=view) for box in batch.boxes if box.view == film),
-                    tuple(i for i in positive if above[film, i] and not shows[film, i]),
-                )
-            )
-        return films
+        return mined_films(batch, mined, above, shows)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what stage 2 needs to rebuild the network without a hub, its fingerprint and its map method.
@@ -561,7 +434,7 @@ class DiseaseClassification(LightningModule):
         checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Where the weights came from; a training that goes on within an epoch takes up its predictions so far.
+        """Restore where the weights came from and, within an epoch of training, the predictions so far.
 
         Raises:
             CheckpointError: weights of an earlier version.

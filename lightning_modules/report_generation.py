@@ -1,10 +1,15 @@
-"""Stage 2: the Lightning shell around :class:`ammrg.networks.report_network.ReportNetwork`."""
+"""Stage 2: the Lightning shell around :class:`ammrg.networks.report_network.ReportNetwork`.
+
+The file is long for its settings: each stands in the signature, where the command line finds it, and in the docstring,
+which is its help.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -14,56 +19,35 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
+from ammrg.errors import SettingsError
 from ammrg.findings import POSITIVE
 from ammrg.gathering import gather_once
 from ammrg.memory import bank_files
 from ammrg.memory.held_out import HeldOut, Unchecked
-from ammrg.metrics.clinical import clinical_scores
-from ammrg.metrics.guards import best_constant
-from ammrg.metrics.language import language_scores
 from ammrg.metrics.report_metrics import ClinicalMetric, LanguageMetric
 from ammrg.networks.associative_memory import Memories
 from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
-from ammrg.networks.report_network import ReportNetwork, is_same_part
+from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
 from ammrg.networks.visual_prompt import SeenFilms
 from ammrg.partners import SEED
-from ammrg.text.cleaning import normalise
-from ammrg.text.labeler import label
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import GeneratedReport, StudyBatch
 from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
-from lightning_modules.report_settings import check_settings, frozen_parts
+from lightning_modules.report_settings import check_same_data, check_settings, frozen_parts
+from lightning_modules.report_validation import Judged, Yardstick, loss_numbers, report_numbers
 from lightning_modules.setting_groups import groups_as_primitives
-from lightning_modules.stage1_checkpoint import Stage1, load_stage1
+from lightning_modules.stage1_checkpoint import load_stage1
+from lightning_modules.stage2_identity import check_identity
 from lightning_modules.step_mean import StepMeans
-
-CLINICAL = "clinical_micro_f1_13_neg"
-CONSTANT_FLOOR = 0.1
-"""A constant report may score next to nothing clinically; dividing by less than this would let noise choose."""
-
-
-class Judged(NamedTuple):
-    """What validation found of a study."""
-
-    loss: float
-    """Sum over the report's tokens."""
-    exchanged_loss: float
-    """The same with its partner's films."""
-    tokens: int
-    reference: str
-    text: str | None
-    """The report that was written; None where none was."""
-    exchanged: str | None
-    """The text from the partner's films; None where none was written."""
+from lightning_modules.study_losses import reports_differ, shuffle_hinge, sums_by_study
 
 
 class ReportGeneration(LightningModule):
@@ -168,13 +152,13 @@ class ReportGeneration(LightningModule):
         """Guard: write reports with another patient's memories, or with one or both silenced."""
         self.judged: list[tuple[str, Judged]] = []
         self.means = StepMeans(self)
+        self.yardstick = Yardstick()
 
     tokens = 0
     """Report tokens of the last training step."""
-    _yardstick: tuple[tuple[str, ...], dict[str, float]] | None = None
 
     def setup(self, stage: str) -> None:
-        """Ask the data for partners where films or memories are exchanged."""
+        """Ask the data module for partners, where films or memories are to be exchanged."""
         if hasattr(self.data, "partnered"):
             wanted = {"val": stage in ("fit", "validate"), "train": stage == "fit" and self.hparams["shuffle_loss"] > 0}
             if stage == "predict" and self.memories == "shuffled":
@@ -195,7 +179,8 @@ class ReportGeneration(LightningModule):
         stage1 = load_stage1(settings["stage1_checkpoint"], trainable=True)
         self.image_size, self.cam, self.restricted_origin = stage1.image_size, stage1.cam, stage1.restricted
         self.trained_on, self.film_distance = stage1.dataset, stage1.distance
-        self.check_data(stage1)
+        if self.data is not None and self.trainer.state.fn == "fit" and not self.data.forced:
+            check_same_data(stage1, settings["stage1_checkpoint"], self.data.card["fingerprint"])
         self.held_out = given() if self.data is None else self.data.prepared.held_out()
         visual_bank = bank_files.load(
             settings["regions_memory"],
@@ -237,27 +222,6 @@ class ReportGeneration(LightningModule):
         """The trainer's data module; None without one."""
         return None if self._trainer is None else getattr(self._trainer, "datamodule", None)
 
-    def check_data(self, stage1: Stage1) -> None:
-        """Training goes on from a stage 1 of the same data: of others it may have seen what is now a test study.
-
-        Raises:
-            CheckpointError: other data, or a network that is one of several folds', and no ``--force-resume``.
-        """
-        if self.data is None or self.trainer.state.fn != "fit" or self.data.forced:
-            return
-        if stage1.fold is not None:
-            raise CheckpointError(
-                f"model.stage1_checkpoint {self.hparams['stage1_checkpoint']} was trained without a fold; name the one "
-                "trained on all (the folds' go into model.cross_fit)"
-            )
-        found = self.data.card["fingerprint"]
-        if stage1.data_fingerprint != found:
-            raise CheckpointError(
-                f"model.stage1_checkpoint {self.hparams['stage1_checkpoint']} was trained on data "
-                f"{stage1.data_fingerprint}, but the prepared data have fingerprint {found}; train stage 1 on them, or "
-                "prepare its data again"
-            )
-
     @property
     def network(self) -> ReportNetwork:
         """The stage-2 network, built."""
@@ -290,8 +254,8 @@ class ReportGeneration(LightningModule):
         return see(slice(None)) if self.film_cache is None else self.film_cache(batch, see)
 
     def training_step(self, batch: StudyBatch, batch_idx: int) -> Tensor:
-        """Next-token loss on the report tokens of one batch, and what else is asked of the visual tokens: this batch's
-        share of means over the whole optimizer step."""
+        """The batch's share of the optimizer step's mean loss: next-token loss on the report tokens, and the further
+        losses that the settings ask for."""
         means = self.means
         means.begin(batch, batch_idx, self.terms)
         shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=self.named_in_training(batch))
@@ -310,8 +274,8 @@ class ReportGeneration(LightningModule):
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
-        """What a batch's losses are sums over: report tokens and their weights, studies, queries. Films are not looked
-        at."""
+        """How many terms each loss of the batch sums over: report tokens, their weights, studies, queries. It needs no
+        films."""
         tokens, emphasised = self.network.target_counts(batch.reports)
         found = {"train/loss": tokens, "weight": tokens + (self.hparams["abnormal_weight"] - 1) * emphasised}
         if self.hparams["shuffle_loss"] > 0:
@@ -330,15 +294,13 @@ class ReportGeneration(LightningModule):
         return regions.association_loss(batch, states) * regions.associating(batch)
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
-        """Sum over studies of ``max(0, margin - (loss with the partner's films - loss with its own))``; studies with
-        their partner's very report are left out. Neither's memories are open to what its partner's films ask."""
-        partner, exchanged, count = batch.partner, batch.exchanged(), len(batch.study_ids)
+        """:func:`lightning_modules.study_losses.shuffle_hinge` of a training batch. Neither study's memories are open
+        to what its partner's films ask."""
+        partner, exchanged = batch.partner, batch.exchanged()
         assert partner is not None
         seen, named = self.see_training_films(partner), self.named_in_training(partner)
         shown = self.network.prompt(exchanged, seen=seen, named=named, hidden_from=partner)
-        gaps = _means(self.network.target_losses(exchanged, shown), count) - _means(own, count)
-        short = (self.hparams["shuffle_margin"] - gaps).clamp(min=0)
-        return (short * torch.tensor(reports_differ(batch), device=short.device)).sum()
+        return shuffle_hinge(batch, own, self.network.target_losses(exchanged, shown), self.hparams["shuffle_margin"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and cosine per step; each part has a learning rate, and a first step, of its own."""
@@ -360,7 +322,10 @@ class ReportGeneration(LightningModule):
     # --- validation -------------------------------------------------------------------------------------------------
     @torch.no_grad()
     def name_by_prevalence(self) -> None:
-        """Look at all validation films once, all processes together."""
+        """Set the naming thresholds so that each finding is named in as many validation studies as have it in training.
+
+        Reads all validation films once, all processes together.
+        """
         network, found = self.network, []
         quiet = not (self.trainer.is_global_zero and self.trainer.progress_bar_callback)
         with evaluating(network):
@@ -372,7 +337,7 @@ class ReportGeneration(LightningModule):
         network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
 
     def on_fit_start(self) -> None:
-        """Say what the language model reads, and choose above what a finding is named to it."""
+        """Say how many tokens the language model reads, and set the naming thresholds if they follow the prevalence."""
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(
@@ -387,30 +352,6 @@ class ReportGeneration(LightningModule):
             f"the language model reads {sum(budget.values())} tokens of a study with one film ({parts}) and writes up "
             f"to {self.hparams['max_report_tokens']}, of the {self.network.language_model.context:,} it can hold"
         )
-
-    def yardstick(self, references: list[str]) -> dict[str, float]:
-        """What the best constant training report reaches on these references, at least :data:`CONSTANT_FLOOR`: the
-        yardstick of ``val/score``."""
-        key = tuple(references)
-        if self._yardstick is None or self._yardstick[0] != key:
-            labels, count = [label(text) for text in references], len(references)
-            scores = [
-                self.report_scores(references, [text] * count, labels, [label(text)] * count)
-                for text in best_constant(self.data.texts("train"), references).values()
-            ]
-            best = {name: max(CONSTANT_FLOOR, *(score[name] for score in scores)) for name in ("cider", CLINICAL)}
-            self._yardstick = (key, best)
-        return self._yardstick[1]
-
-    @staticmethod
-    def report_scores(
-        references: list[str], texts: list[str], labels: list[list[float]], said: list[list[float]]
-    ) -> dict[str, float]:
-        """CIDEr and the clinical score of generated texts against references (whole, lightly normalised), both with
-        what the labeler reads in them: ``labels`` of the references, ``said`` of the texts."""
-        clinical = clinical_scores(labels, said)
-        words = ([normalise(text) for text in column] for column in (references, texts))
-        return {"cider": language_scores(*words)["cider"], CLINICAL: clinical[CLINICAL]}
 
     def on_validation_epoch_start(self) -> None:
         """Choose the studies whose reports are written, the same on every process and in every epoch."""
@@ -432,13 +373,19 @@ class ReportGeneration(LightningModule):
         rows = [row for row, study in enumerate(batch.study_ids) if self.writes is None or study in self.writes]
         texts = self.written(batch, seen, rows)
         others = self.written(exchanged, seen_exchanged, rows) if self.hparams["generate_shuffled"] else {}
-        for row, (study, *sums) in enumerate(
-            zip(batch.study_ids, _sums(own, size).tolist(), _sums(other, size).tolist(), tokens, strict=True)
+        for row, (study, *losses) in enumerate(
+            zip(
+                batch.study_ids,
+                sums_by_study(own, size).tolist(),
+                sums_by_study(other, size).tolist(),
+                tokens,
+                strict=True,
+            )
         ):
-            self.judged.append((study, Judged(*sums, batch.reports[row], texts.get(row), others.get(row))))
+            self.judged.append((study, Judged(*losses, batch.reports[row], texts.get(row), others.get(row))))
 
     def written(self, batch: StudyBatch, seen: SeenFilms, rows: list[int]) -> dict[int, str]:
-        """The reports of some of a batch's studies, by their place in it."""
+        """Write the reports of the studies at these places of a batch, by place."""
         if not rows:
             return {}
         films = torch.isin(batch.study_of_view, torch.tensor(rows, device=batch.study_of_view.device)).nonzero()[:, 0]
@@ -451,28 +398,12 @@ class ReportGeneration(LightningModule):
         self.judged = []
         if not judged:
             return
-        tokens = sum(study.tokens for study in judged)
-        loss = sum(study.loss for study in judged) / tokens
-        self.log("val/loss", loss, prog_bar=True)
-        gap = sum(study.exchanged_loss for study in judged) / tokens - loss
-        self.log("val/shuffle_gap", gap, prog_bar=True)
-        written = [study for study in judged if study.text is not None]
-        if not written:
-            return
-        texts, references = [str(study.text) for study in written], [study.reference for study in written]
-        labels, said = [label(text) for text in references], [label(text) for text in texts]
-        scores = self.report_scores(references, texts, labels, said)
-        self.log("val/distinct", len(set(texts)) / len(texts))
-        if self.hparams["generate_shuffled"]:
-            other = [label(str(study.exchanged)) for study in written]
-            gap = clinical_scores(labels, said)[CLINICAL] - clinical_scores(labels, other)[CLINICAL]
-            self.log("val/shuffle_gap_f1", gap, prog_bar=True)
-        for name, value in scores.items():
-            self.log(f"val/{name}", value)
-        if self.data is not None and not self.trainer.sanity_checking:
-            yardstick = self.yardstick(references)
-            score = sum(scores[key] / yardstick[key] for key in scores) / len(scores)
-            self.log("val/score", score, prog_bar=True)
+        for name, value in loss_numbers(judged).items():
+            self.log(f"val/{name}", value, prog_bar=True)
+        compared = self.data is not None and not self.trainer.sanity_checking
+        yardstick = partial(self.yardstick, self.data.texts) if compared else None
+        for name, value in report_numbers(judged, self.hparams["generate_shuffled"], yardstick).items():
+            self.log(f"val/{name}", value, prog_bar=name in ("shuffle_gap_f1", "score"))
 
     # --- test -------------------------------------------------------------------------------------------------------
     def on_test_epoch_start(self) -> None:
@@ -513,52 +444,9 @@ class ReportGeneration(LightningModule):
         return self.network.load_trained_state_dict(state_dict)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note what the trained parts belong to."""
+        """Keep what the trained parts belong to: memories, stage 1 and language model."""
         checkpoint["identity"] = self.network.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another stage, memory, encoder or LLM."""
-        kept = checkpoint.get("identity")
-        if kept is None:
-            raise CheckpointError(
-                "this checkpoint is not of stage 2; a stage-1 checkpoint goes into --model.stage1_checkpoint"
-            )
-        for key, found in self.network.identity.items():
-            if not is_same_part(kept.get(key), found) and not self.is_edited_since(key, kept.get(key)):
-                raise CheckpointError(
-                    f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded: "
-                    "give it the memory, stage-1 checkpoint and language model of its own run"
-                )
-
-    def is_edited_since(self, memory: str, fingerprint: str | None) -> bool:
-        """Whether a memory is the one of that fingerprint with studies withdrawn or taken in since (and says so): a
-        trained network goes on with it, a patient who withdraws need not wait for the next training."""
-        bank = {"visual_memory": self.network.visual_bank, "report_memory": self.network.report_bank}.get(memory)
-        if bank is None or fingerprint is None or not bank.descends_from(fingerprint):
-            return False
-        if isinstance(self.held_out, Unchecked):  # what came in since has been seen by no guard
-            raise MemoryBankError(
-                f"{memory} was edited since this checkpoint was trained, and cannot be checked ({self.held_out.why}); "
-                "name the prepared data with --data FOLDER"
-            )
-        edit = bank.meta.edits[-1].what
-        rank_zero_only(print)(
-            f"{memory} was edited since this checkpoint was trained ({edit}); going on with it as it is"
-        )
-        return True
-
-
-def _sums(losses: TargetLosses, studies: int) -> Tensor:
-    """The sum of each study's losses over its tokens ``[b]``."""
-    return losses.values.new_zeros(studies).index_add(0, losses.report_of_token, losses.values)
-
-
-def _means(losses: TargetLosses, studies: int) -> Tensor:
-    """Each study's mean loss over its tokens ``[b]``."""
-    return _sums(losses, studies) / torch.bincount(losses.report_of_token, minlength=studies)
-
-
-def reports_differ(batch: StudyBatch) -> list[bool]:
-    """Of each study, whether its partner has another report."""
-    assert batch.partner is not None
-    return [own != other for own, other in zip(batch.reports, batch.partner.reports, strict=True)]
+        """Refuse a checkpoint of other parts; see :func:`lightning_modules.stage2_identity.check_identity`."""
+        check_identity(checkpoint.get("identity"), self.network, self.held_out)

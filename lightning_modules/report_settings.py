@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ammrg.errors import SettingsError
+from ammrg.errors import CheckpointError, SettingsError
 from ammrg.networks.decoding import check_decoding
 from ammrg.networks.trained_parts import PARTS
+from ammrg.ranges import check_ranges
 from ammrg.text.prompts import template_fields
-from lightning_modules.ranges import check_ranges
+from lightning_modules.stage1_checkpoint import Stage1
 
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
 NOT_NEGATIVE = (
@@ -27,7 +28,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: the first that is out of range, unknown, or does not go with the others.
     """
-    check_ranges(settings, ABOVE_ZERO, NOT_NEGATIVE, shares=("final_lr_fraction",))
+    check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
     if settings["named_findings"] == "labels" and "findings" not in template_fields(settings["instruction"]):
         raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
     check_parts(settings)
@@ -68,3 +69,26 @@ def check_parts(settings: Mapping[str, Any]) -> None:
 def frozen_parts(settings: Mapping[str, Any]) -> set[str]:
     """Parts that are not trained from the start."""
     return {"encoder", "qformer"} if settings["freeze"] is None else set(settings["freeze"])
+
+
+def check_same_data(stage1: Stage1, path: str, fingerprint: str) -> None:
+    """Refuse a stage 1 of other data: it may have seen what is a test study now.
+
+    Args:
+        stage1: the network that stage 2 would be trained on.
+        path: of its checkpoint.
+        fingerprint: of the prepared data.
+
+    Raises:
+        CheckpointError: other data, or a network that is one of several folds'.
+    """
+    if stage1.fold is not None:
+        raise CheckpointError(
+            f"model.stage1_checkpoint {path} was trained without a fold; name the one trained on all (the folds' go "
+            "into model.cross_fit)"
+        )
+    if stage1.data_fingerprint != fingerprint:
+        raise CheckpointError(
+            f"model.stage1_checkpoint {path} was trained on data {stage1.data_fingerprint}, but the prepared data have "
+            f"fingerprint {fingerprint}; train stage 1 on them, or prepare its data again"
+        )

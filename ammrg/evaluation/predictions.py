@@ -71,9 +71,7 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
         rows = with_references(path, rows, references)
     elif rows and not any(row.get("reference") for _, row in rows):
         raise ScoringError(
-            f"{rows[0][0]}: field 'reference' is {rows[0][1].get('reference')!r}, so study "
-            f"{rows[0][1].get('study_id')} has an empty reference, like all other studies; give the file that has the "
-            "references with --references."
+            f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
         )
     lines = lines_of(str(path), rows)
     absent = (references or {}).keys() - {line.study_id for line in lines}
@@ -251,7 +249,7 @@ def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         layouts = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
         raise ScoringError(f"{path}: predictions are read from {layouts}.")
     if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}.")
+        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
     read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
     yield from read(path, _file_text(path))
 
@@ -410,7 +408,7 @@ def read_train_texts(path: Path) -> list[str]:
         ScoringError: if there is no such file, or a line has no text.
     """
     if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path)}.")
+        raise ScoringError(f"{path}: {advice(path)}")
     text = _file_text(path)
     if path.suffix != ".jsonl":
         return [line for line in text.split("\n") if line.strip()]

@@ -302,8 +302,8 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    verdicts = sentences(result, gaps)
-    result["sentences"] = [*notes(result["meta"]), *(each.text for each in verdicts)]
+    verdicts = [*notes(result["meta"]), *sentences(result, gaps)]
+    result["sentences"] = [each.text for each in verdicts]
     result["alarms"] = [each.text for each in verdicts if each.alarm]
     return result
 

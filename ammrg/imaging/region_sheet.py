@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ammrg.atomic import partial_file
 from ammrg.types import Corners
 
 COLUMNS, CELL, LINE = 6, 224, 15
@@ -46,7 +47,6 @@ def draw_region_sheet(title: str, cells: Sequence[SheetCell], footnote: str, pat
         pen.text((left + 2, top + CELL - 1), cell.caption[:38], fill=(200, 200, 200))
     pen.text((4, page.height - LINE), footnote, fill=REGION)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    page.save(partial, format="PNG")
-    partial.replace(path)
+    with partial_file(path) as partial:
+        page.save(partial, format="PNG")
     return path

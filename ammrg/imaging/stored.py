@@ -137,10 +137,10 @@ def check_frame(tags: Any, decoder: Any, name: str) -> None:
     check_tiles(frame, name)
     check_scans(frame, name)
     # Of pydicom's plugins for it, Pillow's and GDCM's read 8 bits and no more.
-    deep = max(found.bits, whole(tags, "BitsStored", 8)) > 8
-    if decoder.UID == JPEG_EXTENDED and deep and "pylibjpeg" not in decoder.available_plugins:
+    bits = max(found.bits, whole(tags, "BitsStored", 8))
+    if decoder.UID == JPEG_EXTENDED and bits > 8 and "pylibjpeg" not in decoder.available_plugins:
         raise ReadError(
-            f"{name}: no decoder is installed for JPEG Extended of {found.bits} bits: pip install pylibjpeg "
+            f"{name}: no decoder is installed for JPEG Extended of {bits} bits: pip install pylibjpeg "
             "pylibjpeg-libjpeg, or store it uncompressed"
         )
 

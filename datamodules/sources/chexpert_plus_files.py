@@ -173,7 +173,7 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
         section: the target text.
 
     Raises:
-        DataError: not an annotation, or a patient in two splits.
+        DataError: not an annotation, or a patient or a film in two splits.
     """
     records: dict[str, Record] = {}
     splits: dict[str, str] = {}
@@ -188,5 +188,10 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
             check_patient(splits, study.subject_id, entry.split, f"{path}: {entry.split}, id {entry.id}")
             study = study._replace(split=entry.split, source="r2gen")
             study = study._replace(impression=text) if section == "impression" else study._replace(findings=text)
-            records.setdefault(stem(film), Record(film, projection, study))
+            record = records.setdefault(stem(film), Record(film, projection, study))
+            if record.study.split != entry.split:
+                raise DataError(
+                    f"{path}: film {film} stands in {record.study.split} and in {entry.split} (id {entry.id}), which "
+                    "would leak it; leave one of them out"
+                )
     return list(records.values())

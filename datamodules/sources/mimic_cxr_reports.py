@@ -57,7 +57,7 @@ class Reports:
         Raises:
             DataError: the report cannot be read, or is not UTF-8; names its file.
         """
-        name = f"p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
+        name = report_name(subject_id, study_id)
         for folder in self.folders:
             try:
                 return decoded((folder / name).read_bytes(), str(folder / name))
@@ -70,6 +70,11 @@ class Reports:
             return decoded(self.archive.read(member), f"{self.path}: {member}")
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(f"{self.path}: {member} cannot be read: {error}; download the archive again") from error
+
+
+def report_name(subject_id: str, study_id: str) -> str:
+    """Where a study's report lies in the tree."""
+    return f"p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
 
 
 class Texts(NamedTuple):

@@ -16,7 +16,7 @@ from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
 from ammrg.text.spoken import said
 from datamodules.sources.r2gen import read_annotation
-from datamodules.sources.tables import finding_labels, read_csv
+from datamodules.sources.tables import add_labels, finding_labels, read_csv
 
 TABLE = re.compile(r"mimic-cxr-(?P<version>[0-9.]+)-(?P<kind>split|metadata|chexpert|negbio)\.csv(?:\.gz)?")
 """The official tables, of any version, plain or packed."""
@@ -126,7 +126,7 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
 
     Raises:
         DataError: a column is missing, an id is not as documented, a cell is none of 1, 0, -1 and empty, or a study
-            stands twice.
+            has two rows that differ.
     """
     labels: dict[str, tuple[float, ...]] = {}
     for number, line in read_csv(path, ("study_id", *FINDINGS)):
@@ -134,9 +134,7 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
         # Labels are made again and merged by programs, which write 50414267.0, or take the name from a path.
         line["study_id"] = NAMED.sub(r"\1", plain_id(line["study_id"]))
         check_ids(line, where)
-        if line["study_id"] in labels:
-            raise DataError(f"{where}: study {line['study_id']} stands twice; keep one row a study")
-        labels[line["study_id"]] = finding_labels(line, where)
+        add_labels(labels, line["study_id"], finding_labels(line, where), where)
     return labels
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ammrg.errors import DataError
+from ammrg.ids import plain_id
 from ammrg.text.labeler import label
 from ammrg.text.spoken import said
 from ammrg.types import Study, View
@@ -161,26 +162,28 @@ def entry(example: Any, split: str, where: str) -> Entry:
         if field not in example:
             name = f" (id {example['id']})" if "id" in example else ""
             raise DataError(f"{where}{name} has no field '{field}'; it has {', '.join(map(str, example)) or 'none'}")
-    for field in ("id", "study_id", "subject_id"):
-        value = example.get(field, 0)
+    ids = {}
+    for field in (field for field in ("id", "study_id", "subject_id") if field in example):
+        value = example[field]
         if isinstance(value, float) and value.is_integer():
-            example = {**example, field: (value := int(value))}  # as programs write a column with a gap
+            value = int(value)  # as programs write a column with a gap
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise DataError(f"{where}: {field} must be a name or a number, is {value!r}")
+        ids[field] = plain_id(str(value))
     films = example["image_path"]
     films = [films] if isinstance(films, str) else films
     if not isinstance(films, list) or not films or not all(isinstance(film, str) for film in films):
         raise DataError(f"{where} (id {example['id']}): image_path must be one path or a list of paths, is {films!r}")
     if not isinstance(example["report"], str):
         raise DataError(f"{where} (id {example['id']}): report must be text, is {type(example['report']).__name__}")
-    study_id = str(example.get("study_id", example["id"]))
+    study_id = ids.get("study_id", ids["id"])
     return Entry(
-        id=str(example["id"]),
+        id=ids["id"],
         split=split,
         report=example["report"],
         films=tuple(inside(film, f"{where} (id {example['id']})") for film in films),
         study_id=study_id,
-        subject_id=str(example.get("subject_id", study_id)),
+        subject_id=ids.get("subject_id", study_id),
     )
 
 

@@ -16,26 +16,12 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
-from benchmarks import stage2, stage2_gpu
-from benchmarks.stage2 import (
-    ALL,
-    SMOLLM2,
-    TINY,
-    Row,
-    Sizes,
-    Step,
-    agreement,
-    batch_of,
-    build,
-    draw_batches,
-    draw_studies,
-    grown,
-    load,
-    rows_of,
-    same_texts,
-    save_llama,
-    targets,
-)
+from benchmarks import _stage2_inputs, _stage2_step, stage2, stage2_gpu
+from benchmarks._same_texts import same_texts
+from benchmarks._stage2_inputs import SMOLLM2, TINY, batch_of, draw_batches, draw_studies, overlay, save_llama
+from benchmarks._stage2_rows import Row, grown, load, memory_of, rows_of
+from benchmarks._stage2_step import ALL, Sizes, Step, build
+from benchmarks.stage2 import agreement, targets
 
 SIZES = Sizes(70, 60)
 PLAIN = ALL - {"hflayers"}
@@ -60,8 +46,10 @@ def test_loss_and_gradients_of_both_steps_are_equal(
     gaps = agreement(language_model, peer=False)
     assert set(gaps) == {"padded to max_length", "logits at every position", "stage 1 in the graph", "published"}
     assert max(gaps.values()) < 1e-5
-    whole = stage2.plain_loss
-    monkeypatch.setattr(stage2, "plain_loss", lambda *given: whole(given[0], given[1], given[2][::-1], *given[3:]))
+    whole = _stage2_step.plain_loss
+    monkeypatch.setattr(
+        _stage2_step, "plain_loss", lambda *given: whole(given[0], given[1], given[2][::-1], *given[3:])
+    )
     assert agreement(language_model, peer=False)["published"] > 1e-3  # another study's report is seen
 
 
@@ -106,7 +94,9 @@ def test_reports_have_as_many_tokens_as_those_of_iu_x_ray(folder: Path) -> None:
 
 
 def test_both_sides_read_the_same_studies_and_ours_pads_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage2, "draw_films", lambda count, _: (torch.zeros(count, 1, 8, 8, dtype=torch.uint8), None))
+    monkeypatch.setattr(
+        _stage2_inputs, "draw_films", lambda count, _: (torch.zeros(count, 1, 8, 8, dtype=torch.uint8), None)
+    )
     alike, mixed = draw_batches(8, 4)
     assert [len(batch.reports) for batch in (*alike, *mixed)] == [8] * 8
     assert sorted(name for batch in alike for name in batch.study_ids) == sorted(
@@ -150,7 +140,7 @@ def test_memory_is_of_one_step_in_a_process_of_its_own(
             "Done", (), {"returncode": stage2.main(command[3:]), "stdout": capsys.readouterr().out, "stderr": ""}
         ),
     )
-    assert stage2.memory_of(row, folder, 2, 1) == {"step_mib": 1.0, "process_mib": 2.0}
+    assert memory_of(row, folder, 2, 1) == {"step_mib": 1.0, "process_mib": 2.0}
     assert given == [row]  # what a child process is asked for is what was meant
     found = grown(row, folder, 2, 1)
     if found["step_mib"] is not None:
@@ -206,7 +196,7 @@ def test_flops_of_a_step_are_those_counted() -> None:
 def test_the_gpu_part_runs_through_on_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage2_gpu, "COMPARED", 2)
     monkeypatch.setattr(stage2_gpu, "STEPS", 3)
-    stage1 = stage2.overlay("stage1")
+    stage1 = overlay("stage1")
     classifier = DiseaseClassifier(stage1["encoder"], stage1["qformer"])
     console = Console(width=100, record=True)
     found = stage2_gpu.measure(

@@ -25,10 +25,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ammrg.errors import CheckpointError, DataError, SettingsError
 from ammrg.types import Study, StudyBatch, View
+from datamodules.dataset import StudyDataset
 from datamodules.format import ROWS_PER_GROUP
 from datamodules.shards import to_jpeg, write_shards
 from datamodules.sources import SourceReading
-from datamodules.studies import StudyDataModule, StudyDataset
+from datamodules.studies import StudyDataModule
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 150, "val": 37, "test": 21}
@@ -351,7 +352,8 @@ import json, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import lightning, torch
 from test_loading import Recorder
-from datamodules.studies import StudyDataModule, StudyDataset
+from datamodules.dataset import StudyDataset
+from datamodules.studies import StudyDataModule
 
 class Ranked(Recorder):
     def validation_step(self, batch, index):

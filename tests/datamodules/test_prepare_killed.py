@@ -17,7 +17,7 @@ PREPARE = """
 import sys
 sys.path.insert(0, {root!r})
 from datamodules import shards
-from experiments.data.preparation import main
+from experiments.commands.prepare import main
 shards.STUDIES_PER_SHARD, shards.FEW_STUDIES = 2, 0
 if __name__ == "__main__":
     main(["--dataset", "phantom", "--out", sys.argv[1], "--size", "128", "--workers", "2",

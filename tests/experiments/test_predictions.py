@@ -166,7 +166,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),
         ("a.csv", b"study_id,generated,reference\ns0,a, b,c\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
-        ("a.csv", b"study_id,generated\ns0,a\n", "'reference' is None"),
+        ("a.csv", b"study_id,generated\ns0,a\n", "none of its 1 studies has a reference"),
         ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: not CSV"),
         ("a.csv", b"study_id,generated,reference,generated\ns0,a,b,c\n", "column 'generated' occurs twice"),
         ("a.csv", b'study_id,"generated"x,reference\n', "line 1: not CSV"),
@@ -174,7 +174,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.json", b'{"s": {"model_prediction": "x"}, "s": {}}', "a.json: 's' occurs twice"),
         ("a.json", b"[]", "must be ReXrank's"),
         ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
-        ("a.json", b'{"s": {"model_prediction": "x"}}', "study s has an empty reference"),
+        ("a.json", b'{"s": {"model_prediction": "x"}}', "none of its 1 studies has a reference"),
     ],
 )
 def test_refuses_another_layout(tmp_path: Path, name: str, content: bytes, message: str) -> None:

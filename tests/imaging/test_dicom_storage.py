@@ -119,6 +119,8 @@ def test_twelve_bits_of_jpeg_name_a_decoder_that_can(dicom, monkeypatch):
     monkeypatch.setattr(get_decoder(JPEGExtended12Bit), "_available", {"pillow": cannot, "gdcm": cannot})
     with pytest.raises(ReadError, match="JPEG Extended of 12 bits: pip install pylibjpeg pylibjpeg-libjpeg, or store"):
         read_film(extended(dicom(RAMP)))
+    with pytest.raises(ReadError, match="JPEG Extended of 12 bits: pip install pylibjpeg pylibjpeg-libjpeg, or store"):
+        read_film(extended(dicom(RAMP), bits=8))  # its tags say 12
 
 
 def test_twelve_bits_of_jpeg_go_to_the_decoder_that_can(dicom, monkeypatch):

@@ -26,6 +26,7 @@ from ammrg.text.report_terms import NUM_TERMS, TERMS
 from ammrg.types import Box, StudyBatch
 from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.disease_classification import DiseaseClassification
+from lightning_modules.stage1_losses import report_terms_loss
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_encoder import ENCODER
 
@@ -172,7 +173,7 @@ def test_unlabelled_studies_and_uncertain_labels_move_nothing() -> None:
     batch.labels[1] = math.nan
     batch.labels[2, 3] = -1.0
     logits = torch.randn(3, NUM_FINDINGS, requires_grad=True)
-    module._loss(logits, batch).backward()
+    module.finding_loss(logits, batch).backward()
     assert logits.grad is not None
     assert logits.grad[1].abs().sum() == 0
     assert logits.grad[2, 3] == 0
@@ -295,7 +296,7 @@ def test_report_terms_teach_the_encoder_and_are_no_part_of_the_network(tmp_path:
     batch = collate([Blobs(3, 0)[i] for i in range(3)])._replace(reports=["Mild cardiomegaly.", "No edema.", ""])
     films = batch._replace(images=batch.images[[0, 1, 2, 0]], study_of_view=torch.tensor([0, 1, 2, 2]))
     tokens = module.classifier(films.images).raw_tokens
-    loss = module._terms_loss(tokens, films)
+    loss = report_terms_loss(module.terms_head, tokens, films)
     said = torch.zeros(4, NUM_TERMS)
     for term in ("mild*", "cardiomegaly"):
         said[0, TERMS.index(term)] = 1.0
@@ -391,8 +392,10 @@ def test_the_loss_is_the_one_asked_for() -> None:
         gamma_negative=2.0,
         margin=0.1,
     )
-    torch.testing.assert_close(module._loss(logits, batch), expected)
-    assert not torch.isclose(module._loss(logits, batch), DiseaseClassification(**SETTINGS)._loss(logits, batch))
+    torch.testing.assert_close(module.finding_loss(logits, batch), expected)
+    assert not torch.isclose(
+        module.finding_loss(logits, batch), DiseaseClassification(**SETTINGS).finding_loss(logits, batch)
+    )
 
 
 def test_auto_takes_the_map_that_points_best_and_the_checkpoint_names_it(tmp_path: Path) -> None:

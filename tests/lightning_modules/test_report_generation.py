@@ -1,4 +1,4 @@
-"""The Lightning shell of stage 2: what needs no trained network. The whole of it runs in tests/test_pipeline.py."""
+"""The Lightning shell of stage 2: what needs no trained network. The whole of it runs in tests/pipeline."""
 
 from __future__ import annotations
 

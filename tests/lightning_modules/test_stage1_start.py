@@ -240,14 +240,14 @@ def test_weights_that_do_not_fit_are_named(source: Path, tmp_path: Path, change:
     torch.save(checkpoint, tmp_path / "other.ckpt")
     module = DiseaseClassification(**{**SETTINGS, "token_loss": 1.0, "report_terms": 1.0})
     with pytest.raises(CheckpointError, match=message):
-        module._start(str(tmp_path / "other.ckpt"), Data(0.5, restricted=False))
+        module.start_from(str(tmp_path / "other.ckpt"), Data(0.5, restricted=False))
 
 
 @pytest.mark.parametrize("left", ["token_loss", "report_terms"])
 def test_a_head_whose_loss_is_not_asked_for_is_left_behind(source: Path, left: str) -> None:
     module = DiseaseClassification(**{**SETTINGS, "token_loss": 1.0, "report_terms": 1.0, left: 0.0})
     kept = torch.load(source, weights_only=True)["state_dict"]
-    module._start(str(source), Data(0.5, restricted=False))
+    module.start_from(str(source), Data(0.5, restricted=False))
     state = module.state_dict()
     taken = [name for name in kept if name.startswith(("classifier.", "token_bias", "terms_head.")) and name in state]
     assert len(taken) > 20

@@ -1,4 +1,4 @@
-"""Out of memory: the largest batch that fits, found by trying."""
+"""Finds the largest batch that fits where a GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ammrg.types import StudyBatch
 
 
-class MemoryWatch(Callback):
-    """Where a training step runs out of the GPU's memory, tries halves of its batch and says which one fits."""
+class GpuMemory(Callback):
+    """Adds the cure to an out-of-memory error of a training step: halves the batch until a step fits, and says which
+    size did."""
 
     def __init__(self) -> None:
         self.batch: StudyBatch | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """The batch that may not fit."""
+        """Keep the batch, in case it does not fit."""
         self.batch = batch
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """It did."""
+        """The batch fitted: let it go."""
         self.batch = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Try, and put what was found in the exception's place."""
+        """Replace the message of an out-of-memory error by one that names the size that fits."""
         if not isinstance(exception, torch.OutOfMemoryError) or self.batch is None:
             return
         asked, films = len(self.batch.study_ids), len(self.batch.images)
@@ -46,9 +47,9 @@ class MemoryWatch(Callback):
         exception.args = (f"out of memory at step {trainer.global_step} with {asked} studies ({films} films); {cure}",)
 
     def largest(self, pl_module: LightningModule, batch: StudyBatch) -> int:
-        """Studies of the batch that a step has room for; 0 where it has for none."""
+        """How many studies of the batch fit in a step; 0 if not even one does."""
         count = len(batch.study_ids) // 2
-        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # no step of the run
+        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # only trials
         while count:
             pl_module.zero_grad(set_to_none=True)
             gc.collect()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ammrg.types import StudyBatch
-from callbacks.memory_watch import MemoryWatch
+from callbacks.gpu_memory import GpuMemory
 from tests.quiet_trainer import quiet_trainer
 
 ROOM = 5
@@ -61,7 +61,7 @@ class Hungry(LightningModule):
     ],
 )
 def test_the_largest_half_that_fits_is_named(tmp_path: Path, room: int, message: str) -> None:
-    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[MemoryWatch()])
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[GpuMemory()])
     with pytest.raises(torch.OutOfMemoryError, match=message):
         trainer.fit(Hungry(room))
 

@@ -1,0 +1,40 @@
+"""What the settings of a data module must be, checked before a folder is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ammrg.errors import SettingsError
+from ammrg.ranges import check_ranges
+
+SMALLEST_IMAGE, LARGEST_IMAGE = 16, 2048
+COUNTS = {"loader_timeout": "second", "batch_size": "study", "micro_batch_size": "study", "eval_batch_size": "study"}
+CHOICES = {
+    "films": ("own", "shuffled", "noise"),
+    "views": ("all", "frontal"),
+    "predict_split": ("train", "val", "test"),
+    "test_splits": ("train", "val", "test"),
+}
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that are out of range or unknown.
+
+    Args:
+        settings: the arguments of :class:`datamodules.studies.StudyDataModule`, by name.
+
+    Raises:
+        SettingsError: names the first of them.
+    """
+    check_ranges(settings, root="data", not_negative=("num_workers",), shares=("repeat_threshold",), counts=COUNTS)
+    side, fold, folds = settings["image_size"], settings["left_out_fold"], settings["folds"]
+    if not SMALLEST_IMAGE <= side <= LARGEST_IMAGE:
+        raise SettingsError(f"data.image_size ({side}) must lie between {SMALLEST_IMAGE} and {LARGEST_IMAGE} pixels")
+    if fold is not None and not 0 <= fold < folds:
+        raise SettingsError(f"data.left_out_fold ({fold}) must be one of data.folds ({folds}), from 0")
+    for name, allowed in CHOICES.items():
+        given = settings[name]
+        for value in (given,) if isinstance(given, str) else given:
+            if value not in allowed:
+                raise SettingsError(f"data.{name} ({value}) must be one of {', '.join(allowed)}")

@@ -1,0 +1,114 @@
+"""The studies of a split as a torch data set: rows of a prepared folder in, examples with decoded films out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ammrg.errors import DataError, ReadError
+from ammrg.imaging.reading import read_film
+from ammrg.imaging.transforms import FilmTransform
+from ammrg.partners import SEED
+from ammrg.types import Box
+from datamodules.collate import Example
+from datamodules.loading import Key
+from datamodules.prepared import Rows
+
+Films = Literal["own", "shuffled", "noise"]
+"""Which films a study is shown with: its own, its partner's, or noise."""
+
+
+class StudyDataset(Dataset[list[Example]]):
+    """Rows of a prepared split as examples; an item is a batch of studies."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        transform: FilmTransform,
+        *,
+        frontal_only: bool = False,
+        films: Films = "own",
+        seed: int = 0,
+        partners: NDArray[np.int64] | None = None,
+    ) -> None:
+        """
+        Args:
+            rows: of a prepared split.
+            transform: what happens to each film.
+            frontal_only: leave out other projections, except where a study has no frontal film.
+            films: ``own``; ``shuffled`` gives each study the films of its partner; ``noise`` gives it none that mean
+                anything.
+            seed: of the augmentation.
+            partners: ``[n]``, of each row another patient's; an example then brings its partner along, unless it shows
+                the partner's films already.
+        """
+        self.rows, self.transform, self.frontal_only, self.films, self.seed = rows, transform, frontal_only, films, seed
+        self.partners = partners
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, keys: Sequence[Key] | int) -> list[Example]:
+        """The studies of a batch; of a single row where a sampler of Lightning's asks for one (``overfit_batches``)."""
+        return [self.example(key) for key in ([(keys, 0, 0)] if isinstance(keys, int) else keys)]
+
+    def example(self, key: Key) -> Example:
+        """One study, with its films or, where they are shuffled, its partner's."""
+        if self.partners is None:
+            return self._example(key, key[0])
+        partner = int(self.partners[key[0]])
+        if self.films == "shuffled":
+            return self._example(key, partner)
+        return self._example(key, key[0])._replace(partner=self._example((partner, *key[1:]), partner))
+
+    def _example(self, key: Key, films_of: int) -> Example:
+        index, epoch, copy = key
+        row = self.rows[index]
+        shown = row if films_of == index else self.rows[films_of]
+        kept = self.views(shown["projections"])
+        known = [Box(**box) for box in shown["boxes"]] if self.films != "noise" else []
+        films: list[NDArray[np.uint8]] = []
+        boxes: list[Box] = []
+        for place, view in enumerate(kept):
+            if self.films == "noise":
+                draw = np.random.default_rng((SEED, index, place))
+                film = draw.integers(0, 256, (self.transform.size, self.transform.size), dtype=np.uint8)
+            else:
+                film = self.film(shown, view)
+            on_film = [box._replace(view=place) for box in known if box.view == view]
+            film, on_film_now = self.transform.with_boxes(film, on_film, (self.seed, epoch, index, copy, place))
+            films.append(film)
+            boxes += on_film_now
+        return Example(
+            study_id=row["study_id"],
+            subject_id=row["subject_id"],
+            films=np.stack(films),
+            projections=[shown["projections"][view] for view in kept],
+            labels=np.asarray(row["labels"], np.float32),
+            report=row["report"],
+            boxes=boxes,
+            indication=row["indication"] or "",
+        )
+
+    def film(self, row: Mapping[str, Any], view: int) -> NDArray[np.uint8]:
+        """One stored film, decoded.
+
+        Raises:
+            DataError: it was readable when it was prepared and is not now.
+        """
+        try:
+            return read_film(row["images"][view], at_least=self.transform.size)
+        except ReadError as error:
+            raise DataError(
+                f"film {view + 1} of study {row['study_id']} in the prepared data is damaged ({error}); the shards "
+                "were whole when they were written: copy or prepare them again"
+            ) from error
+
+    def views(self, projections: list[str]) -> list[int]:
+        """Which films of a study are used."""
+        frontal = [view for view, name in enumerate(projections) if name == "frontal"]
+        return frontal if self.frontal_only and frontal else list(range(len(projections)))

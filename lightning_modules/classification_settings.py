@@ -1,0 +1,67 @@
+"""What the settings of stage 1 must be; all are checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ammrg.errors import SettingsError
+from ammrg.networks.class_activation import methods_of
+from ammrg.networks.disease_classifier import DiseaseClassifier, PerQueryHead
+from ammrg.networks.mining import check_settings as check_mining
+from ammrg.ranges import check_ranges
+
+ABOVE_ZERO = ("lr", "bootstrap")
+NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
+
+
+def check_numbers(settings: Mapping[str, Any]) -> None:
+    """Refuse numbers out of range.
+
+    Args:
+        settings: the arguments of DiseaseClassification, by name.
+
+    Raises:
+        SettingsError: names the first of them.
+    """
+    check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
+
+
+def check_token_loss(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> None:
+    """Refuse a token loss where the network has no head per query.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if settings["token_loss"] and not isinstance(classifier.head, PerQueryHead):
+        raise SettingsError(
+            f"model.token_loss: found {settings['token_loss']} with head {settings['head']!r}; it reads tokens with "
+            "the weights of a head per query. Set model.token_loss to 0, or another head."
+        )
+
+
+def check_maps(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> None:
+    """Refuse settings of maps and regions that the network cannot follow. They are first needed after training.
+
+    Raises:
+        SettingsError: an unknown map method or one that the head does not allow, or a setting of the regions.
+    """
+    allowed = methods_of(classifier)
+    if settings["cam"] not in (*allowed, "auto"):
+        raise SettingsError(
+            f"model.cam: found {settings['cam']!r} with head {settings['head']!r}, must be one of "
+            f"{', '.join(allowed)} or auto."
+        )
+    check_mining(settings["region_form"], settings["region_tokens"], settings["regions"] or {})
+
+
+def named_splits(names: list[str] | None) -> list[str]:
+    """The names of the test dataloaders; ``test`` where none is given.
+
+    Raises:
+        SettingsError: a name stands twice, or holds a dot, which no submodule's name may.
+    """
+    splits = names or ["test"]
+    if len(set(splits)) < len(splits) or any("." in split for split in splits):
+        raise SettingsError(f"model.test_splits: found {splits}; names must differ and hold no dot.")
+    return splits

@@ -1,0 +1,42 @@
+"""What mining found in a batch, film by film, as the writer of the region memory takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ammrg.findings import ABNORMAL, POSITIVE
+from ammrg.memory.regions import MinedFilm, Region
+from ammrg.types import StudyBatch
+
+
+def mined_films(
+    batch: StudyBatch, regions: Sequence[list[Region]], predicted: Tensor, shows: Tensor
+) -> list[MinedFilm]:
+    """The films of a batch with their regions, in order.
+
+    Args:
+        batch: of v films.
+        regions: of each film.
+        predicted: bool ``[v 14]``, which findings lie above their threshold.
+        shows: bool ``[v 14]``, whether the finding's map shows a place.
+    """
+    films: list[MinedFilm] = []
+    for film, study in enumerate(batch.study_of_view.tolist()):
+        same_study = film > 0 and int(batch.study_of_view[film - 1]) == study
+        view = films[-1].view + 1 if same_study else 0
+        positive = tuple(i for i in ABNORMAL if batch.labels[study, i] == POSITIVE)
+        films.append(
+            MinedFilm(
+                batch.study_ids[study],
+                batch.subject_ids[study],
+                view,
+                regions[film],
+                positive,
+                tuple(i for i in positive if predicted[film, i]),
+                tuple(box._replace(view=view) for box in batch.boxes if box.view == film),
+                tuple(i for i in positive if predicted[film, i] and not shows[film, i]),
+            )
+        )
+    return films

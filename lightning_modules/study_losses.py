@@ -1,0 +1,41 @@
+"""Token losses gathered by study, and the hinge that asks for a study's own films."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ammrg.networks.language_model import TargetLosses
+from ammrg.types import StudyBatch
+
+
+def sums_by_study(losses: TargetLosses, studies: int) -> Tensor:
+    """The sum of each study's losses over its tokens ``[b]``."""
+    return losses.values.new_zeros(studies).index_add(0, losses.report_of_token, losses.values)
+
+
+def means_by_study(losses: TargetLosses, studies: int) -> Tensor:
+    """Each study's mean loss over its tokens ``[b]``."""
+    return sums_by_study(losses, studies) / torch.bincount(losses.report_of_token, minlength=studies)
+
+
+def reports_differ(batch: StudyBatch) -> list[bool]:
+    """Of each study, whether its partner has another report."""
+    assert batch.partner is not None
+    return [own != other for own, other in zip(batch.reports, batch.partner.reports, strict=True)]
+
+
+def shuffle_hinge(batch: StudyBatch, own: TargetLosses, exchanged: TargetLosses, margin: float) -> Tensor:
+    """Sum over studies of ``max(0, margin - (loss with the partner's films - loss with its own))``, a scalar; studies
+    whose partner has the very same report are left out.
+
+    Args:
+        batch: with its partners.
+        own: losses with each study's own films.
+        exchanged: losses with its partner's.
+        margin: nats a token.
+    """
+    studies = len(batch.study_ids)
+    gaps = means_by_study(exchanged, studies) - means_by_study(own, studies)
+    short = (margin - gaps).clamp(min=0)
+    return (short * torch.tensor(reports_differ(batch), device=short.device)).sum()

@@ -1,0 +1,81 @@
+"""The reports of a run: their file, their scores, baselines and guards, and their page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ammrg.findings import FINDINGS
+from experiments.__main__ import main
+from tests.pipeline.nano_run import CONFIGS, Run
+
+
+def test_reports_say_what_the_contract_says(run: Run) -> None:
+    lines = run.lines()
+    assert len({line["study_id"] for line in lines}) == len(lines) == 16
+    for line in lines:
+        assert set(line["findings"]) == set(FINDINGS)
+        assert line["reference"]
+        assert line["reports"]
+        assert all(0 <= pattern["weight"] <= 1 for pattern in [*line["regions"], *line["reports"]])
+
+
+def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert {"random_training", "nearest_image", "nearest_findings"} <= set(scores["baselines"])
+    assert {"images_shuffled", "memory_off"} <= set(scores["guards"])
+    bleu = scores["full"]["bleu_4"]
+    assert bleu["low"] <= bleu["value"] <= bleu["high"]
+    stage1 = json.loads((run.stage1 / "scores.json").read_text())
+    assert {"val", "test"} <= set(stage1)
+    assert 0 <= stage1["test"]["pointing_game"]["value"] <= 1
+
+
+def test_guards_by_one_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["guards", str(run.folder), "--only", "images_noise"]) == 0
+    assert "images noise" in capsys.readouterr().out
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert "cider" in scores["guards"]["images_noise"]["full"]
+    own, noise = (run.lines(name) for name in ("reports.jsonl", "guards/images_noise.jsonl"))
+    assert [line["study_id"] for line in own] == [line["study_id"] for line in noise]
+    assert [line["findings"] for line in own] != [line["findings"] for line in noise]
+
+
+def test_the_page_of_a_run_shows_films_and_maps(run: Run) -> None:
+    page = (run.folder / "report.html").read_text()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert len(data["films"]) == len(data["studies"]) == 16
+    for kept in data["films"].values():
+        assert kept["image"].startswith("data:image/jpeg;base64,")
+        assert kept["maps"]
+        for grid in kept["maps"].values():
+            assert max(map(max, grid)) in (0, 100)
+    assert all(study["retrieved"] for study in data["studies"])
+
+
+@pytest.mark.slow
+def test_two_processes_test_stage_2_as_one_does(run: Run) -> None:
+    """Batches of 5 of the 16 studies, so that one process has 10 and the other 6; figures equal to the last digit."""
+    measured = []
+    for devices in (1, 2):
+        folder = run.root / f"tested_{devices}"
+        words = ["test", "-c", f"{run.stage2}/config.yaml", f"--ckpt_path={run.stage2}/best.ckpt"]
+        words += [f"--trainer.default_root_dir={folder}", "--data.eval_batch_size=5"]
+        words += [f"--trainer.devices={devices}", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments", *words],
+            cwd=CONFIGS.parents[1],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        measured.append(dict(re.findall(r"(test/\w+)\W+([\d.e-]+)", done.stdout)))
+    assert len(measured[0]) == 6 + 54
+    assert measured[0] == measured[1]
