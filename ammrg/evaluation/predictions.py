@@ -20,7 +20,7 @@ from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
 from ammrg.ids import plain_id
 from ammrg.missing_file import advice
-from ammrg.text.spoken import said, spoken
+from ammrg.text.blank import scored_text, text_or_empty
 
 GROUPS = ("baselines", "guards")
 """Folders beside reports.jsonl with files that are scored too."""
@@ -97,7 +97,7 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
     splits, has_patient = set(), set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
-        generated, reference = (spoken(_text(where, row, field)) for field in ("generated", "reference"))
+        generated, reference = (scored_text(_text(where, row, field)) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if not reference:
@@ -305,8 +305,8 @@ def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
         sections = []
         for name in ("findings", "impression"):
             section = fields.get(f"section_{name}", fields.get(name))
-            if isinstance(section, str) and said(section):
-                sections.append(f"{name.capitalize()}: {said(section)}")
+            if isinstance(section, str) and text_or_empty(section):
+                sections.append(f"{name.capitalize()}: {text_or_empty(section)}")
         row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
         # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
         given = {field: fields.get(field) for field in ("subject_id", "split")}

@@ -14,8 +14,8 @@ from ammrg.errors import ScoringError
 from ammrg.findings import NO_FINDING
 from ammrg.metrics.constant import ConstantScorer
 from ammrg.partners import partners
+from ammrg.text.blank import is_blank
 from ammrg.text.cleaning import normalise
-from ammrg.text.spoken import says_nothing
 
 CANDIDATES = 200
 """How many of the most frequent training reports are tried as the constant report."""
@@ -133,7 +133,7 @@ def collapse(
         no_finding=shares[0],
         no_finding_reference=shares[1],
         length_ratio=words[0] / max(1, words[1]),
-        empty=sum(map(says_nothing, generated)),
+        empty=sum(map(is_blank, generated)),
     )
 
 

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import ScoringError
+from ammrg.text.blank import scored_text
 from ammrg.text.cleaning import normalise, r2gen, r2gengpt
-from ammrg.text.spoken import spoken
 
 SCORED = ("full", "r2gen", "r2gengpt")
 PROTOCOLS = (*SCORED, "rexrank")
@@ -77,8 +77,8 @@ def protocol(
         raise ScoringError(f"protocol {name!r} is unknown; choose among {', '.join(SCORED)}.")
     found = _named(name, dataset, train_texts, tokenizer)
     return found._replace(
-        reference=lambda text: found.reference(words) if (words := spoken(text)) else "",
-        hypothesis=lambda text: found.hypothesis(words) if (words := spoken(text)) else "",
+        reference=lambda text: found.reference(words) if (words := scored_text(text)) else "",
+        hypothesis=lambda text: found.hypothesis(words) if (words := scored_text(text)) else "",
     )
 
 

@@ -17,9 +17,9 @@ from ammrg.errors import ScoringError
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.gathered import GatheredMetric
 from ammrg.metrics.language import language_scores
+from ammrg.text.blank import scored_text
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
-from ammrg.text.spoken import spoken
 
 
 class Texts(NamedTuple):
@@ -59,7 +59,7 @@ class ReportMetric(GatheredMetric):
         self.lines.append(torch.tensor(list(written), dtype=torch.uint8, device=self.device))
 
     def studies(self) -> list[Texts]:
-        """All texts added so far, sorted by id, after :func:`ammrg.text.spoken.spoken`.
+        """All texts added so far, sorted by id, after :func:`ammrg.text.blank.scored_text`.
 
         Raises:
             ScoringError: if there are none.
@@ -68,7 +68,7 @@ class ReportMetric(GatheredMetric):
         if not rows:
             raise ScoringError("no reports to score.")
         kept = {row.study_id: row for row in reversed(rows)}
-        return [Texts(study_id, *map(spoken, kept[study_id][1:])) for study_id in sorted(kept)]
+        return [Texts(study_id, *map(scored_text, kept[study_id][1:])) for study_id in sorted(kept)]
 
 
 class LanguageMetric(ReportMetric):
@@ -85,8 +85,8 @@ class LanguageMetric(ReportMetric):
     def compute(self) -> dict[str, float]:
         """Scores over the studies of all processes; a reference without a word is left out."""
         pairs = [(self.view(row.reference), self.view(row.generated)) for row in self.studies()]
-        spoken = [pair for pair in pairs if pair[0]]
-        return language_scores([reference for reference, _ in spoken], [generated for _, generated in spoken])
+        scored = [pair for pair in pairs if pair[0]]
+        return language_scores([reference for reference, _ in scored], [generated for _, generated in scored])
 
 
 class ClinicalMetric(ReportMetric):

@@ -7,8 +7,8 @@ import unicodedata
 from typing import Literal
 
 from ammrg.errors import SettingsError
+from ammrg.text.blank import visible
 from ammrg.text.lines import ENDING_LINE
-from ammrg.text.spoken import visible
 
 R2GenDataset = Literal["iu_xray", "mimic_cxr"]
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
 from ammrg.text import cues
 from ammrg.text import findings_phrases as phrases
+from ammrg.text.blank import is_blank
 from ammrg.text.fields import fields, value_label
 from ammrg.text.lines import ENDING_LINE
 from ammrg.text.patterns import pattern
 from ammrg.text.scope import denied, doubted, unresolved
-from ammrg.text.spoken import says_nothing
 
 NAME = "rule-based (CheXpert-style)"
 """This labeler's name in tables."""
@@ -241,7 +241,7 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
         no other finding except Support Devices is present or uncertain, and no abnormality outside the 14 either: as
         in CheXpert's labels, a "calcified granuloma" rules it out. A blank text (empty, "nan", "---") is all NaN.
     """
-    if says_nothing(text):
+    if is_blank(text):
         return [BLANK] * len(FINDINGS)
     found = [(mention.finding, mention.label) for mention in mentions(text)]
     if as_chexpert:

@@ -29,7 +29,7 @@ def visible(text: str) -> str:
     return text.translate(_INVISIBLE)
 
 
-def says_nothing(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Whether a text has no word of a report.
 
     Such a text is empty, or has only punctuation, single digits or masks of de-identification (``XXXX``, ``___``), or
@@ -46,11 +46,11 @@ def _is_empty(section: str) -> bool:
     return words in PLACEHOLDERS or all(word in PLACEHOLDERS for word in words.split())
 
 
-def said(text: str) -> str:
-    """The text without white space at its ends; empty if it says nothing (:func:`says_nothing`)."""
-    return "" if says_nothing(text) else text.strip()
+def text_or_empty(text: str) -> str:
+    """The text without white space at its ends; empty if it says nothing (:func:`is_blank`)."""
+    return "" if is_blank(text) else text.strip()
 
 
-def spoken(text: str) -> str:
+def scored_text(text: str) -> str:
     """The text as scoring reads it: empty if it says nothing, with single spaces and no invisible characters."""
-    return " ".join(visible(said(text)).split())
+    return " ".join(visible(text_or_empty(text)).split())
