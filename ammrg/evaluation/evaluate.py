@@ -64,7 +64,7 @@ def evaluate(
     """
     if resamples < 0:
         raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
-    whose, whence = dataset, "as the caller says"
+    name, source = dataset, "as the caller says"
     if isinstance(reports, str | Path):
         if patients is not None or not (references is None or isinstance(references, str | Path)):
             raise ScoringError(
@@ -74,7 +74,7 @@ def evaluate(
         known = read_references(Path(references)) if references is not None else None
         systems = read_systems(Path(reports), [Path(path) for path in against], known)
         if dataset is None:
-            whose, whence = dataset_beside(Path(reports))
+            name, source = dataset_beside(Path(reports))
     else:
         if references is None or isinstance(references, str | Path) or against:
             raise ScoringError(
@@ -84,9 +84,9 @@ def evaluate(
         systems = [_system(reports, references, patients)]
     return score_systems(
         systems,
-        protocols=default_protocols(whose) if protocols is None else protocols,
-        dataset=whose,
-        dataset_from=whence,
+        protocols=default_protocols(name) if protocols is None else protocols,
+        dataset=name,
+        dataset_from=source,
         train_texts=train_texts,
         tokenizer=tokenizer,
         labeler=labeler,
