@@ -1,4 +1,4 @@
-"""The program ``ammrg COMMAND ...`` (or ``python -m ammrg``): commands that need neither a checkout nor training."""
+"""``ammrg COMMAND ...``, or ``python -m ammrg COMMAND ...``: the commands of the installed package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAM = Program(
             "ammrg.commands.score", "any system's reports -> scores.json, tables with baselines, report.html", "models"
         ),
         "describe": Command(
-            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, what was retrieved", "models"
+            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, retrieved reports", "models"
         ),
     },
 )

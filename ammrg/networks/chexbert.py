@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ammrg.errors import CheckpointError
 from ammrg.findings import BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN
+from ammrg.text.blank import is_blank
 from ammrg.text.labelers import Labeler
-from ammrg.text.spoken import says_nothing
 
 if TYPE_CHECKING:
     from transformers import BertConfig
@@ -120,7 +120,7 @@ def _label_all(network: CheXbert, tokenizer: Any, texts: Sequence[str], device: 
 
     labels = [[BLANK] * len(FINDINGS) for _ in texts]
     # Texts of similar length share a batch, for little padding. The longest come first: a lack of memory shows at once.
-    order = sorted((i for i, text in enumerate(texts) if not says_nothing(text)), key=lambda i: -len(texts[i]))
+    order = sorted((i for i, text in enumerate(texts) if not is_blank(text)), key=lambda i: -len(texts[i]))
     starts = range(0, len(order), BATCH)
     shown = track(starts, description="CheXbert", transient=True, console=Console(stderr=True), disable=len(starts) < 4)
     for start in shown:

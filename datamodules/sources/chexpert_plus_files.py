@@ -12,7 +12,7 @@ from rich.progress import track
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from ammrg.types import Study
 from datamodules.sources import Section, section_text
 from datamodules.sources.r2gen import inside, read_annotation, stem
@@ -56,7 +56,7 @@ def study_name(key: str) -> str:
 def folded(text: str) -> str:
     """Single spaces within a line, and no empty line. Lines stay: their numbers ("1. ...") are known by them. Empty
     where the text says nothing."""
-    return "\n".join(" ".join(line.split()) for line in said(text).splitlines() if line.strip())
+    return "\n".join(" ".join(line.split()) for line in text_or_empty(text).splitlines() if line.strip())
 
 
 def check_patient(splits: dict[str, str], patient: str, split: str, where: str) -> None:

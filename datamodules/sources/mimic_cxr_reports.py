@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ammrg.errors import DataError
+from ammrg.text.blank import text_or_empty
 from ammrg.text.sections import PARAGRAPH, labelled_section, sections
-from ammrg.text.spoken import said
 
 ARCHIVE = "mimic-cxr-reports.zip"
 FOLDERS = ("mimic-cxr-reports/files", "mimic-cxr-reports", "reports/files", "reports", "files")
@@ -129,4 +129,4 @@ def texts_of(report: str, study_id: str) -> Texts:
 
 def folded(text: str) -> str:
     """The text on one line; empty where it says nothing."""
-    return " ".join(said(text).split())
+    return " ".join(text_or_empty(text).split())

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from datamodules.sources.r2gen import read_annotation
 from datamodules.sources.tables import add_labels, finding_labels, read_csv
 
@@ -90,7 +90,7 @@ def read_examples(path: Path) -> tuple[list[Film], dict[str, str]]:
                     "groups of eight hex digits"
                 )
             films.append(Film(match["subject_id"], match["study_id"], match["dicom_id"], entry.split, where))
-            written.setdefault(match["study_id"], said(entry.report))
+            written.setdefault(match["study_id"], text_or_empty(entry.report))
     return films, written
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from ammrg.errors import DataError
 from ammrg.ids import plain_id
+from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
-from ammrg.text.spoken import said
 from ammrg.types import Study, View
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, with_section
 
@@ -250,7 +250,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         if not views:
             without_film += 1
             continue
-        text = said(first.report)
+        text = text_or_empty(first.report)
         texts = ("", text) if section == "impression" else (text, "")
         studies[first.split].append(
             Study(study_id, first.subject_id, first.split, views, *texts, "", tuple(label(text)), "r2gen")

@@ -10,7 +10,7 @@ from typing import Any
 from ammrg.atomic import write_json
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from experiments.launching.ablation_file import CONFIGS, Ablation, Variant, overlay, read_ablation
 from experiments.runs.stage import Stage
 
@@ -117,7 +117,7 @@ def show(rows: Mapping[str, Mapping[str, Any]], headings: Sequence[str], title: 
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, values in rows.items():
-        table.add_row(name, *(told(values[heading]) for heading in headings))
+        table.add_row(name, *(formatted(values[heading]) for heading in headings))
     console = Console()
     console.width = max(console.width, 200)  # a narrow window would break the columns
     console.print(table)

@@ -12,7 +12,7 @@ from rich.table import Table
 from ammrg.atomic import write_json
 from ammrg.errors import SettingsError
 from ammrg.evaluation.evaluate import evaluate
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from ammrg.evaluation.score_table import COLUMNS
 from ammrg.findings import FINDINGS
 from ammrg.metrics.associations import AssociationScores, added, association_scores, count_associations
@@ -120,5 +120,5 @@ def memory_table(scores: dict[str, Any]) -> Table:
         table.add_column(COLUMNS[key], justify="right")
     rows = {"own": scores[first]} | {name: scores["guards"][name][first] for name in MEMORY_GUARDS}
     for name, values in rows.items():
-        table.add_row(name.removeprefix("memory_").replace("_", " "), *(told(values[key]) for key in SHOWN))
+        table.add_row(name.removeprefix("memory_").replace("_", " "), *(formatted(values[key]) for key in SHOWN))
     return table

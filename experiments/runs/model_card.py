@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ammrg.data_sets import Source, source_of, trained_on
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 
@@ -114,7 +114,7 @@ def _measured(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         rows += [(f"{group[:-1]}: {_words(name)}", values[protocol]) for name, values in scores[group].items()]
     table = _table(
         ["reports", *METRICS.values()],
-        [[name, *(told(values.get(metric)) for metric in METRICS)] for name, values in rows],
+        [[name, *(formatted(values.get(metric)) for metric in METRICS)] for name, values in rows],
     )
     verdicts = "\n".join(f"- {sentence}" for sentence in scores["sentences"])
     return f"""\
@@ -133,16 +133,16 @@ def _findings(stage1: Mapping[str, Any]) -> str:
     split, scores = next(((name, stage1[name]) for name in ("test", "val") if name in stage1), (None, None))
     if scores is None:
         return "Not measured."
-    summary = [[title, told(scores.get(key))] for key, title in RANKING.items()]
+    summary = [[title, formatted(scores.get(key))] for key, title in RANKING.items()]
     if "pointing_game" in scores:
-        summary.append([f"pointing game ({scores['cam']} maps)", told(scores["pointing_game"])])
-        summary.append(["pointing game, the finding's mean map instead", told(scores["pointing_game_mean_map"])])
+        summary.append([f"pointing game ({scores['cam']} maps)", formatted(scores["pointing_game"])])
+        summary.append(["pointing game, the finding's mean map instead", formatted(scores["pointing_game_mean_map"])])
     by_finding = [
         [
             name,
-            told(scores["positives"].get(name)),
-            *(told(scores[key].get(name)) for key in ("auroc", "ap", "f1")),
-            told(scores["thresholds"][name]["value"]),
+            formatted(scores["positives"].get(name)),
+            *(formatted(scores[key].get(name)) for key in ("auroc", "ap", "f1")),
+            formatted(scores["thresholds"][name]["value"]),
         ]
         for name in FINDINGS
     ]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ammrg.errors import SettingsError
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from experiments.__main__ import main as command
 from experiments.commands.ablate import main
 from experiments.launching.ablation import numbers
@@ -123,9 +123,9 @@ def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
     (folder / "memory" / "r.json").write_text('{"stored": 1204}')
     found = numbers(variant, ablation, tmp_path)
     assert found == {"AUROC": None, "stored": 1204}
-    assert [told(value) for value in found.values()] == ["-", "1,204"]
-    assert told({"value": None, "low": None, "high": None}) == "-"
-    assert told(0.5) == "0.500"
+    assert [formatted(value) for value in found.values()] == ["-", "1,204"]
+    assert formatted({"value": None, "low": None, "high": None}) == "-"
+    assert formatted(0.5) == "0.500"
 
 
 @pytest.mark.slow
