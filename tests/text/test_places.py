@@ -1,0 +1,58 @@
+"""Which words of place belong to which mention, and the places of whole reports."""
+
+from __future__ import annotations
+
+import pytest
+
+from ammrg.findings import FINDINGS
+from ammrg.text.labeler import explain, sentences
+from ammrg.text.places import Place, finding_places, mention_places
+from datamodules.sources.phantom.plan import plan_study
+from datamodules.sources.phantom.sentences import write_report
+
+
+def place(side: str = "", level: str = "") -> Place:
+    return Place(frozenset(side.split()), frozenset(level.split()))
+
+
+def test_a_finding_has_the_places_of_all_its_affirmed_mentions() -> None:
+    text = (
+        "Left basilar opacity. There is another opacity in the right apex. Possible right pneumonia. "
+        "No left pneumothorax. The heart is enlarged."
+    )
+    assert finding_places(text) == {"Cardiomegaly": place(), "Lung Opacity": place("left right", "upper lower")}
+    assert list(finding_places(text)) == [name for name in FINDINGS if name in finding_places(text)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nan", "---", "The lungs are clear.", "left right upper lower", "\x00, ; and with"]
+)
+def test_texts_without_a_finding_have_no_places(text: str) -> None:
+    assert finding_places(text) == {}
+
+
+def test_mentions_are_those_of_the_labeler_each_once() -> None:
+    for index in range(60):
+        text = write_report(plan_study("train", index)).findings
+        for sentence in sentences(text):
+            read = [mention for mention, _ in mention_places(sentence) if mention.finding in FINDINGS]
+            assert sorted(read) == sorted(explain(sentence)), sentence
+
+
+def test_the_phantoms_reports_say_what_their_plans_say() -> None:
+    sided = unsided = 0
+    for index in range(200):
+        plan = plan_study("train", index)
+        found = finding_places(write_report(plan).findings)
+        for sign in plan.signs:
+            if sign.uncertain or sign.finding in ("Cardiomegaly", "Edema"):
+                continue
+            side = found[sign.finding].side
+            assert side <= {sign.side}
+            sided, unsided = sided + bool(side), unsided + (not side)
+    assert sided > 3 * unsided
+
+
+def test_a_long_sentence_takes_no_time() -> None:
+    sentence = "left effusion and right opacity, " * 60
+    assert len(mention_places(sentence)) == 120
