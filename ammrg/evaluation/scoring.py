@@ -16,16 +16,18 @@ from rich.progress import Progress
 
 from ammrg import __version__
 from ammrg.errors import ScoringError
+from ammrg.evaluation.location_verdicts import location_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.verdicts import WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
-from ammrg.metrics import bootstrap, clinical, comparison, language, meteor
+from ammrg.metrics import bootstrap, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
 from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
 from ammrg.metrics.resampled_idf import idf_difference
 from ammrg.text.labelers import Labeler, rule_based
+from ammrg.text.places import finding_places
 
 Floats = NDArray[np.float64]
 Scores = dict[str, dict[str, float | None]]
@@ -37,6 +39,7 @@ META = "reports.meta.json"
 """File beside a run's reports that says how they were made."""
 EXCHANGED = "reports_exchanged"
 """The guard that needs no network: each study gets another patient's generated report."""
+UNDEFINED: dict[str, float | None] = {"value": None, "low": None, "high": None}
 
 
 class Extra(NamedTuple):
@@ -57,6 +60,7 @@ class Statistics(NamedTuple):
     """Protocol -> statistics; empty without METEOR."""
     clinical: dict[str, clinical.ClinicalStatistics]
     """How "uncertain" counts (neg, pos) -> statistics."""
+    location: location.LocationStatistics
     extra: dict[str, Floats]
     """Metric -> ``[n]``."""
 
@@ -65,6 +69,10 @@ class Statistics(NamedTuple):
         return self._replace(
             language={name: self.language[name]}, meteor={name: self.meteor[name]} if self.meteor else {}
         )
+
+    def without_chance(self) -> Statistics:
+        """The statistics without the chance of location, which says nothing about a difference of two systems."""
+        return self._replace(location=self.location._replace(chance={}))
 
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
@@ -77,6 +85,7 @@ def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats
     return {
         **scores,
         **clinical.weighted_scores(statistics.clinical, weights),
+        **location.weighted_scores(statistics.location, weights),
         **{key: weights @ values / total for key, values in statistics.extra.items()},
     }
 
@@ -105,6 +114,7 @@ class Scorer:
         self.protocols, self.labeler, self.extras = protocols, labeler, extras
         self.resamples, self.seed, self.java = resamples, seed, java
         self.known_labels: dict[str, list[float]] = {}
+        self.known_places: dict[str, location.Places] = {}
         self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
         self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
 
@@ -114,6 +124,14 @@ class Scorer:
         new = list(dict.fromkeys(text for text in wanted if text not in self.known_labels))
         self.known_labels.update(zip(new, self.labeler.label_all(new), strict=True) if new else ())
         return [self.known_labels[text] for text in wanted]
+
+    def places(self, texts: Iterable[str]) -> list[location.Places]:
+        """Where each text puts the findings that it affirms, by the rule-based labeler; equal texts are read once."""
+        wanted = list(texts)
+        for text in wanted:
+            if text not in self.known_places:
+                self.known_places[text] = finding_places(text)
+        return [self.known_places[text] for text in wanted]
 
     def draws(self, lines: Sequence[Line]) -> int:
         """The number of resamples for these patients; 0 if they are too few."""
@@ -146,14 +164,36 @@ class Scorer:
             if self.java is not None:
                 aligned[each.name] = self.java.statistics(*words)
         found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        return Statistics(counted, aligned, found, {})
+        placed = location.location_statistics(self.places(references), self.places(generated), seed=self.seed)
+        return Statistics(counted, aligned, found, placed, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
-        """Protocol -> metric -> {value, low, high}."""
+        """Protocol -> metric -> {value, low, high}; all three None for a measure of location with n = 0."""
         weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
+        without = dict.fromkeys(location.undefined(statistics.location), UNDEFINED)
         return {
             each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
+            | without
             for each in self.protocols
+        }
+
+    def location(self, lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
+        """Aspect -> {pairs, same, placed, covered, varies, above_chance: {part: {value, low, high, error}}}.
+
+        ``above_chance`` is empty without resamples; it lacks a measure with n = 0.
+        """
+        weights, statistics = self.weights(lines), self.statistics(lines).location
+        references = self.places(line.reference for line in lines)
+        gaps = location.above_chance(statistics, weights) if len(weights) else {}
+        return {
+            aspect: {
+                **counts,
+                "varies": location.varies(references, aspect),
+                "above_chance": {
+                    part: gaps[key] for part in location.PARTS if (key := f"location_{aspect}_{part}") in gaps
+                },
+            }
+            for aspect, counts in location.pair_counts(statistics).items()
         }
 
     def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
@@ -164,20 +204,25 @@ class Scorer:
             everything = weighted_scores(statistics, rows)
             return {key: everything[key] for key in WATCHED}
 
-        sides = [partial(watched, self.statistics(lines).under(name)) for lines in (first, second)]
+        sides = [partial(watched, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
         return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
-        """First minus second: protocol -> metric -> {value, low, high, p_value, effect}."""
+        """First minus second: protocol -> metric -> {value, low, high, p_value, effect}.
+
+        A measure of location for which either has n = 0 is left out.
+        """
         weights = self.weights(first)
         swaps = comparison.swaps([line.subject_id for line in first], self.resamples, self.seed)
-        both = [self.statistics(lines, with_extras=True) for lines in (first, second)]
+        both = [self.statistics(lines, with_extras=True).without_chance() for lines in (first, second)]
+        without = location.undefined(both[0].location) | location.undefined(both[1].location)
         return {
             each.name: {
                 metric: difference._asdict()
                 for metric, difference in comparison.compare(
                     both[0].under(each.name), both[1].under(each.name), weighted_scores, weights, swaps
                 ).items()
+                if metric not in without
             }
             for each in self.protocols
         }
@@ -228,8 +273,8 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. ``alarms`` are the
-        sentences that report a problem. Equal inputs give equal values.
+        effect}}}}, findings, location, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. ``alarms``
+        are the sentences that report a problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -258,7 +303,7 @@ def _scored(
         others = [line._replace(generated=text, retrieved=()) for line, text in zip(ours, texts, strict=True)]
         systems = [*systems, System("guards", EXCHANGED, systems[0].path, others)]
     result: dict[str, Any] = {group: {} for group in (*GROUPS, "against")}
-    result |= {"findings": {}, "collapse": {}, "comparisons": {}}
+    result |= {"findings": {}, "location": {}, "collapse": {}, "comparisons": {}}
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
@@ -276,6 +321,7 @@ def _scored(
             result["findings"][name] = {
                 uncertain: clinical.finding_table(*labels, uncertain) for uncertain in clinical.UNCERTAIN_AS
             }
+            result["location"][name] = scorer.location(system.lines)
             result["collapse"][name] = collapse(references, generated, *labels)._asdict()
             progress.advance(task)
         result["cider_idf"] = scorer.idf(ours)
@@ -302,7 +348,7 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    verdicts = [*notes(result["meta"]), *sentences(result, gaps)]
+    verdicts = [*notes(result["meta"]), *location_sentences(result), *sentences(result, gaps)]
     result["sentences"] = [each.text for each in verdicts]
     result["alarms"] = [each.text for each in verdicts if each.alarm]
     return result

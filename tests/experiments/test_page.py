@@ -75,6 +75,24 @@ def test_phrases_are_marked_by_how_the_other_text_agrees() -> None:
     ]
 
 
+def test_a_right_finding_on_the_wrong_side_is_marked() -> None:
+    def kinds(first: str, second: str) -> tuple[list[str], list[str]]:
+        of_first, of_second = ([mark[2] for _, marks in text for mark in marks] for text in marked_pair(first, second))
+        return of_first, of_second
+
+    assert kinds("Left effusion.", "Small right effusion.") == (["astray"], ["astray"])
+    assert kinds("Left effusion.", "Bilateral effusions.") == (["same"], ["astray"])
+    assert kinds("Left effusion. Right effusion.", "Right effusion.") == (["astray", "same"], ["same"])
+    for second in ("Left effusion.", "There is an effusion.", "Left lower zone effusion."):
+        assert kinds("Left effusion.", second) == (["same"], ["same"])
+    assert kinds("Left effusion.", "Possible right effusion.") == (["contrary"], ["contrary"])
+    assert kinds("No left effusion.", "No right effusion.") == (["same"], ["same"])
+    (first, *_), _ = marked_pair("Left effusion.", "Bilateral effusions and a right effusion.")
+    assert first[1][0][4] == "present; other report: present"
+    (first, *_), _ = marked_pair("Left effusion.", "Right effusion.")
+    assert first[1][0][4] == "present; other report: present on the right"
+
+
 def test_cases_are_the_worst_and_the_best() -> None:
     studies = {"f1": [0.5, 0.0, 1.0, 0.0, 1.0], "cider": [1.0, 2.0, 3.0, 1.0, 9.0], "study_id": list("abcde")}
     assert cases({"studies": studies}, 2) == ["d", "b", "c", "e"]

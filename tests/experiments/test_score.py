@@ -18,9 +18,11 @@ from ammrg.evaluation.predictions import read_lines, read_systems
 from ammrg.evaluation.scoring import Extra, score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
+from ammrg.metrics.location import location_scores
 from ammrg.notice import NOTICE
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
+from ammrg.text.places import finding_places
 from experiments.__main__ import main as command
 from experiments.language_models.tokenizer import train_tokenizer
 
@@ -77,11 +79,14 @@ def test_scores_are_those_of_the_metrics(run: Path) -> None:
     references, generated = [row["reference"] for row in rows], [row["generated"] for row in rows]
     views = {"full": normalise, "r2gen": lambda text: r2gen(text, "phantom")}
     found = clinical.clinical_scores([label(text) for text in references], [label(text) for text in generated])
+    places = ([finding_places(text) for text in texts] for texts in (references, generated))
+    found |= {key: value for key, value in location_scores(*places).items() if value is not None}
     for name, view in views.items():
         expected = language_scores([view(text) for text in references], [view(text) for text in generated]) | found
         assert {key: row["value"] for key, row in scores[name].items()} == pytest.approx(expected, abs=1e-12)
         for row in scores[name].values():
             assert row["low"] <= row["high"]
+        assert "location_side_f1_chance" in expected
     assert set(scores["baselines"]) == {"best_constant_cider"}
     assert set(scores["guards"]["images_shuffled"]) == {"full", "r2gen"}
     meta = scores["meta"]
@@ -113,6 +118,7 @@ def test_the_table_shows_rows_intervals_and_the_notice(run: Path, capsys: pytest
         "95% from",
         "rule-based",
         "METEOR absent",
+        "location, by the rule-based labeler",
         "25% of the references are also training reports, word for word",
         "films shuffled among studies",
         NOTICE,

@@ -230,6 +230,7 @@ function showStudy(study) {
       make("div", {}, make("h3", {}, "generated"), marked(study.generated, study.reference)),
       make("div", {}, make("h3", {}, "reference"), marked(study.reference, study.generated))),
     make("p", { class: "note" }, make("span", { class: "same" }, "finding: both reports agree"), " ",
+      make("span", { class: "astray" }, "they agree, but this side is wrong"), " ",
       make("span", { class: "contrary" }, "the other report differs"), " ",
       make("span", { class: "alone" }, "denied here, not mentioned in the other report"), " ",
       make("span", { class: "run" }, `${RUN} or more words in a row in both`)),

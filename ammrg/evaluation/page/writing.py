@@ -18,13 +18,17 @@ from rich.progress import track
 
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
+from ammrg.evaluation.location_table import LOCATION_COLUMNS
 from ammrg.evaluation.predictions import GROUPS, Line, id_text, study_rows
 from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
 from ammrg.notice import NOTICE
 from ammrg.text import labeler
+from ammrg.text.places import Place, finding_places, mention_places
 
+SHOWN = {**COLUMNS, **LOCATION_COLUMNS}
+"""The metrics on the page."""
 PARTS = Path(__file__).parent
 CASES = 30
 """Number of the worst studies, and of the best, that are shown with their films."""
@@ -109,7 +113,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients{trained}",
         "names": list(FINDINGS),
         "protocols": protocols_of(scores),
-        "columns": [{"key": key, "label": label} for key, label in COLUMNS.items()],
+        "columns": [{"key": key, "label": label} for key, label in SHOWN.items()],
         "systems": [
             _system(group, name, scores, values)
             for group, named in {
@@ -133,7 +137,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
 
 def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     shown = {
-        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in COLUMNS}
+        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in SHOWN}
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
     return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
@@ -146,7 +150,7 @@ def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[lis
         name: [
             [label, scores[protocol][key]["value"], scores["against"][name][protocol][key]["value"]]
             + [compared[protocol][key][part] for part in parts]
-            for key, label in COLUMNS.items()
+            for key, label in SHOWN.items()
             if key in compared[protocol]
         ]
         for name, compared in scores["comparisons"].items()
@@ -192,12 +196,14 @@ class _Read(NamedTuple):
     text: str
     mentions: list[labeler.Mention]
     labels: dict[str, float]
+    places: dict[str, Place]
+    """The place of each finding that it affirms."""
 
 
 def _read(text: str) -> _Read:
     found = labeler.explain(text)
     labels = labeler.labels_of((mention.finding, mention.label) for mention in found)
-    return _Read(text, found, dict(zip(FINDINGS, labels, strict=True)))
+    return _Read(text, found, dict(zip(FINDINGS, labels, strict=True)), finding_places(text))
 
 
 def marked_pair(first: str, second: str) -> tuple[list[list[Any]], list[list[Any]]]:
@@ -205,28 +211,39 @@ def marked_pair(first: str, second: str) -> tuple[list[list[Any]], list[list[Any
 
     Returns:
         For each text, ``[sentence, [[start, end, kind, finding, words], ...]]`` for each sentence. kind is ``same`` if
-        both texts have the same label for the finding, ``alone`` if this text denies a finding that the other does not
-        mention, else ``contrary``.
+        both texts have the same label for the finding; ``astray`` if both affirm it and this phrase names a side that
+        the other text, which names one, does not; ``alone`` if this text denies a finding that the other does not
+        mention; else ``contrary``.
     """
     sides = _read(first), _read(second)
-    return _marked(sides[0], sides[1].labels), _marked(sides[1], sides[0].labels)
+    return _marked(sides[0], sides[1]), _marked(sides[1], sides[0])
 
 
-def _marked(read: _Read, elsewhere: Mapping[str, float]) -> list[list[Any]]:
+def _marked(read: _Read, other: _Read) -> list[list[Any]]:
     marks: dict[str, list[list[Any]]] = {}
     for mention in read.mentions:
-        theirs = elsewhere[mention.finding]
-        kind = "contrary"
+        theirs = other.labels[mention.finding]
+        kind, named = "contrary", STATES.get(theirs, "unmentioned")
         if read.labels[mention.finding] == theirs:
             kind = "same"
+            if wrong_side := _wrong_side(mention, other):
+                kind, named = "astray", f"{named} on the {wrong_side}"
         elif theirs not in STATES and mention.label == 0.0:
             kind = "alone"
-        words = f"{STATES[mention.label]}; other report: {STATES.get(theirs, 'unmentioned')}"
+        words = f"{STATES[mention.label]}; other report: {named}"
         end = mention.start + len(mention.phrase)
         mark = [mention.start, end, kind, FINDINGS.index(mention.finding), words]
         if mark not in marks.setdefault(mention.sentence, []):
             marks[mention.sentence].append(mark)
     return [[sentence, marks.get(sentence, [])] for sentence in labeler.sentences(read.text)]
+
+
+def _wrong_side(mention: labeler.Mention, other: _Read) -> str:
+    """The other text's side of an affirmed finding, if the mention names a side which that text lacks; else empty."""
+    theirs = other.places.get(mention.finding, Place()).side
+    ours = dict(mention_places(mention.sentence))[mention].side
+    is_wrong = mention.label == 1.0 and theirs and not ours <= theirs
+    return " and ".join(sorted(theirs)) if is_wrong else ""
 
 
 def cases(scores: Mapping[str, Any], count: int = CASES) -> list[str]:

@@ -1,0 +1,245 @@
+"""Location: do generated and reference reports put the same findings in the same place?
+
+Clinical efficacy asks whether a finding is named; these measures ask where. For each of two aspects, side and level,
+they count over pairs (study, finding) that both texts affirm:
+
+- agreement: among the pairs that both texts place, the share with the same set of sides (or levels);
+- F1: micro F1 over triples (study, finding, element of the set). A place that the reference names and the report does
+  not costs recall, so silence does not pay.
+
+The chance of each is its mean where the generated places of each finding are exchanged at random among the studies
+whose reports affirm this finding. All are computed from per-study counts, so every bootstrap resample is a weighting of
+the studies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammrg.errors import ScoringError
+from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.metrics import bootstrap
+from ammrg.text.place_words import LEVELS, SIDES
+from ammrg.text.places import Place
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Places = Mapping[str, Place]
+"""The place of each finding that a text affirms, see :func:`ammrg.text.places.finding_places`."""
+
+ASPECTS: dict[str, tuple[str, ...]] = {"side": SIDES, "level": LEVELS}
+"""The elements that the set of each aspect may have."""
+PARTS = ("agreement", "f1")
+KEYS: tuple[str, ...] = tuple(f"location_{aspect}_{part}" for aspect in ASPECTS for part in PARTS)
+CHANCE = "_chance"
+"""Ending of the chance of a measure."""
+DRAWS = 100
+"""Number of random exchanges whose mean is the chance."""
+FEWEST_PAIRS = 40
+"""With fewer pairs (for F1: placed references) there is no verdict."""
+
+
+class Counts(NamedTuple):
+    """What each study adds to the measures of one aspect; each ``[n]``, or ``[n d]`` for d random exchanges."""
+
+    pairs: Floats
+    """Findings that both texts affirm and place."""
+    same: Floats
+    """Those of them with the same set."""
+    true: Floats
+    """Elements that both texts name for a finding."""
+    predicted: Floats
+    """Elements that the generated report names."""
+    support: Floats
+    """Elements that the reference names."""
+    placed: Floats
+    """Findings that the reference affirms and places."""
+
+
+class LocationStatistics(NamedTuple):
+    """Each study's counts, by aspect."""
+
+    found: dict[str, Counts]
+    chance: dict[str, Counts]
+    """The same after random exchanges; empty if the chance is not wanted."""
+
+
+class _Sets(NamedTuple):
+    affirmed: Bools
+    """``[n 13]``."""
+    elements: dict[str, Bools]
+    """Aspect -> ``[n 13 k]``."""
+
+
+def location_statistics(
+    reference: Sequence[Places], generated: Sequence[Places], draws: int = DRAWS, seed: int = 0
+) -> LocationStatistics:
+    """Per-study counts, and the same after ``draws`` random exchanges of the generated places.
+
+    Args:
+        reference: the places of n reference reports.
+        generated: the places of the n generated reports.
+        draws: number of random exchanges; 0: no chance.
+        seed: of the exchanges. Equal arguments give equal counts.
+
+    Raises:
+        ScoringError: if the lengths differ, or there are no studies.
+    """
+    if len(reference) != len(generated):
+        raise ScoringError(f"location: {len(reference)} references, but {len(generated)} generated reports.")
+    if not reference:
+        raise ScoringError("location: no studies to score.")
+    theirs, ours = _sets(reference), _sets(generated)
+    found = {aspect: _counts(theirs.elements[aspect], ours.elements[aspect]) for aspect in ASPECTS}
+    generator = np.random.default_rng(seed)
+    drawn = [_exchanged(ours, generator) for _ in range(draws)]
+    chance = {
+        aspect: Counts(
+            *(
+                np.stack(parts, axis=1)
+                for parts in zip(*(_counts(theirs.elements[aspect], each[aspect]) for each in drawn), strict=True)
+            )
+        )
+        for aspect in (ASPECTS if draws else ())
+    }
+    return LocationStatistics(found, chance)
+
+
+def _sets(places: Sequence[Places]) -> _Sets:
+    names = [FINDINGS[i] for i in ABNORMAL]
+    affirmed = np.array([[name in each for name in names] for each in places])
+    nowhere = Place()
+    return _Sets(
+        affirmed,
+        {
+            aspect: np.array(
+                [
+                    [[word in getattr(each.get(name, nowhere), aspect) for word in words] for name in names]
+                    for each in places
+                ]
+            )
+            for aspect, words in ASPECTS.items()
+        },
+    )
+
+
+def _exchanged(sets: _Sets, generator: np.random.Generator) -> dict[str, Bools]:
+    """The sets of each finding in random order among the studies that affirm it; side and level stay together."""
+    order = np.tile(np.arange(len(sets.affirmed))[:, None], sets.affirmed.shape[1])
+    for finding, affirmed in enumerate(sets.affirmed.T):
+        rows = np.flatnonzero(affirmed)
+        order[rows, finding] = generator.permutation(rows)
+    return {aspect: np.take_along_axis(table, order[..., None], axis=0) for aspect, table in sets.elements.items()}
+
+
+def _counts(reference: Bools, generated: Bools) -> Counts:
+    """Counts of ``[n 13 k]`` sets; a finding that a text does not affirm has an empty set there."""
+    placed, both = reference.any(axis=2), reference.any(axis=2) & generated.any(axis=2)
+    same = both & (reference == generated).all(axis=2)
+    sums = [table.sum(axis=1) for table in (both, same)]
+    sums += [table.sum(axis=(1, 2)) for table in (reference & generated, generated, reference)]
+    return Counts(*(table.astype(np.float64) for table in (*sums, placed.sum(axis=1))))
+
+
+def weighted_scores(statistics: LocationStatistics, weights: Floats) -> dict[str, Floats]:
+    """All measures and, if the statistics have it, their chance under study weights.
+
+    Args:
+        statistics: from :func:`location_statistics`, n studies.
+        weights: float64 ``[r n]``, >= 0; a row of ones gives the plain score, a row of bootstrap counts a resample.
+
+    Returns:
+        key -> ``[r]`` in [0, 1], for each of :data:`KEYS`, and with ``_chance`` at its end the mean over the exchanges.
+        A measure without anything to count is 0 here; :func:`undefined` names it.
+    """
+    scores = _measures(statistics.found, weights)
+    chance = {f"{key}{CHANCE}": values.mean(axis=1) for key, values in _measures(statistics.chance, weights).items()}
+    return scores | chance
+
+
+def _measures(counts: Mapping[str, Counts], weights: Floats) -> dict[str, Floats]:
+    scores = {}
+    for aspect, each in counts.items():
+        pairs, same, true, predicted, support = (weights @ table for table in each[:5])
+        scores[f"location_{aspect}_agreement"] = _over(same, pairs)
+        scores[f"location_{aspect}_f1"] = _over(2 * true, predicted + support)
+    return scores
+
+
+def _over(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def undefined(statistics: LocationStatistics) -> set[str]:
+    """The keys of the measures that have nothing to count (n = 0), with those of their chance."""
+    keys = set()
+    for aspect, each in statistics.found.items():
+        if not each.pairs.any():
+            keys.add(f"location_{aspect}_agreement")
+        if not (each.predicted.any() or each.support.any()):
+            keys.add(f"location_{aspect}_f1")
+    return keys | {f"{key}{CHANCE}" for key in keys}
+
+
+def pair_counts(statistics: LocationStatistics) -> dict[str, dict[str, float | None]]:
+    """What stands behind the measures of each aspect.
+
+    Returns:
+        aspect -> ``pairs``: findings placed by both texts (the n of the agreement); ``same``: those with the same set;
+        ``placed``: findings placed by the reference; ``covered``: pairs divided by placed, None if nothing is placed.
+    """
+    table: dict[str, dict[str, float | None]] = {}
+    for aspect, each in statistics.found.items():
+        pairs, same, placed = (int(values.sum()) for values in (each.pairs, each.same, each.placed))
+        table[aspect] = {"pairs": pairs, "same": same, "placed": placed, "covered": pairs / placed if placed else None}
+    return table
+
+
+def varies(reference: Sequence[Places], aspect: str) -> bool:
+    """Whether the references place any finding in more than one way.
+
+    If not, a report that always says the same is right, and no report can be better than chance.
+    """
+    sets: dict[str, set[frozenset[str]]] = {}
+    for each in reference:
+        for name, place in each.items():
+            if elements := getattr(place, aspect):
+                sets.setdefault(name, set()).add(elements)
+    return any(len(found) > 1 for found in sets.values())
+
+
+def above_chance(statistics: LocationStatistics, weights: Floats) -> dict[str, dict[str, float]]:
+    """Each measure minus its chance on the same resamples: ``key -> {value, low, high, error}``.
+
+    Args:
+        statistics: with the chance.
+        weights: ``[r n]`` of :func:`ammrg.metrics.bootstrap.patient_weights`, r > 0.
+
+    Measures that are :func:`undefined` are left out.
+    """
+    plain = partial(weighted_scores, statistics._replace(chance={}))
+
+    def chance(rows: Floats) -> dict[str, Floats]:
+        return {key: values.mean(axis=1) for key, values in _measures(statistics.chance, rows).items()}
+
+    gaps = bootstrap.paired_difference(plain, chance, weights)
+    return {key: gap for key, gap in gaps.items() if key not in undefined(statistics)}
+
+
+def location_scores(
+    reference: Sequence[Places], generated: Sequence[Places], draws: int = DRAWS, seed: int = 0
+) -> dict[str, float | None]:
+    """Every measure and its chance; None where there is nothing to count. Arguments as in :func:`location_statistics`.
+
+    Returns:
+        ``location_{side,level}_{agreement,f1}`` and the same with ``_chance`` at the end, in [0, 1].
+    """
+    statistics = location_statistics(reference, generated, draws, seed)
+    scores, without = weighted_scores(statistics, np.ones((1, len(reference)))), undefined(statistics)
+    return {key: None if key in without else float(value[0]) for key, value in scores.items()}
