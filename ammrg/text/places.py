@@ -27,6 +27,7 @@ _WORD_JOINT = pattern(place_words.JOINTS).pattern
 _JOINT = re.compile(rf" ?[,;:()/&][,;:()/& ]*(?:{_WORD_JOINT})?|{_WORD_JOINT}")
 _PART_LAST = re.compile(rf"{pattern(place_words.PARTS).pattern} ?$")
 _BESIDE, _PLAIN = pattern(place_words.BESIDE), pattern(place_words.PLAIN)
+_FIRST_CUT = re.compile(rf"(?:{_CLAUSE_END.pattern}|{_WORD_JOINT}) ")
 _NONE: frozenset[str] = frozenset()
 
 
@@ -75,7 +76,7 @@ class _Piece(NamedTuple):
     @property
     def lead(self) -> str:
         """The text before its first mention."""
-        return self.text[: self.mentions[0].start - self.start]
+        return self.text[: _start(self.mentions[0]) - self.start]
 
 
 def finding_places(text: str) -> dict[str, Place]:
@@ -111,6 +112,12 @@ def mention_places(sentence: str) -> tuple[tuple[Mention, Place], ...]:
     )
 
 
+def _start(mention: Mention) -> int:
+    """Where a mention starts, without a word of another piece before it: the labeler's phrase may be "and port"."""
+    before = _FIRST_CUT.match(mention.phrase.lower())
+    return mention.start + (before.end() if before else 0)
+
+
 def _words(lowered: str) -> Iterable[_Word]:
     readable = _NO_PLACE.sub(lambda found: "~" * len(found.group()), lowered)
     for sides, regex in _SIDES:
@@ -132,7 +139,7 @@ def _between(cuts: Iterable[tuple[int, int]], start: int, stop: int) -> Iterable
 
 def _pieces(lowered: str, start: int, stop: int, mentions: Iterable[Mention], words: Iterable[_Word]) -> list[_Piece]:
     """The pieces of the clause ``lowered[start:stop]``, with the mentions and words of place that start in them."""
-    inside = [(each.start, each.start + len(each.phrase)) for each in mentions]
+    inside = [(_start(each), each.start + len(each.phrase)) for each in mentions]
     cuts = [
         found.span()
         for found in _JOINT.finditer(lowered, start, stop)
@@ -144,7 +151,7 @@ def _pieces(lowered: str, start: int, stop: int, mentions: Iterable[Mention], wo
             joint,
             first,
             lowered[first:last],
-            sorted((each for each in mentions if first <= each.start < last), key=lambda each: each.start),
+            sorted((each for each in mentions if first <= _start(each) < last), key=_start),
             [each for each in words if first <= each.start < last],
         )
         for joint, (first, last) in zip(joints, _between(cuts, start, stop), strict=True)
@@ -181,7 +188,7 @@ def _owner(pieces: list[_Piece], named: list[int], i: int) -> int:
         # "an effusion and left basilar and lingular opacities": two adjectives of the later noun
         piece, after = pieces[i], pieces[i + 1]
         rest = piece.text[max(word.stop for word in piece.words) - piece.start :].strip()
-        has_own = any(word.start < after.mentions[0].start for word in after.words)
+        has_own = any(word.start < _start(after.mentions[0]) for word in after.words)
         if not _PART_LAST.search(piece.text) and (rest or has_own):
             return i + 1
     return earlier[-1]
@@ -207,8 +214,8 @@ def _shares(first: _Piece, second: _Piece, distance: int, *, before: bool) -> bo
     if distance > 1 or second.joint.strip(" ,") not in place_words.LISTS or (lead and not _PLAIN.fullmatch(lead)):
         return False
     if before:
-        return any(word.start < first.mentions[0].start for word in first.words)
-    return any(word.start > second.mentions[-1].start for word in second.words)
+        return any(word.start < _start(first.mentions[0]) for word in first.words)
+    return any(word.start > _start(second.mentions[-1]) for word in second.words)
 
 
 def _own(mention: Mention, place: Place) -> Place:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from ammrg.findings import FINDINGS
-from ammrg.text.labeler import explain, sentences
+from ammrg.text.labeler import explain, sentence_mentions, sentences
 from ammrg.text.places import Place, finding_places, mention_places
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
@@ -37,6 +39,21 @@ def test_mentions_are_those_of_the_labeler_each_once() -> None:
         for sentence in sentences(text):
             read = [mention for mention, _ in mention_places(sentence) if mention.finding in FINDINGS]
             assert sorted(read) == sorted(explain(sentence)), sentence
+
+
+def test_no_mention_is_lost_among_any_words() -> None:
+    words = "left right both bases upper lobe lung and or with but while which there is no , : ( port effusion edema"
+    draw = random.Random(0)
+    for _ in range(400):
+        sentence = " ".join(draw.choices(words.split(), k=draw.randint(1, 12)))
+        assert sorted(mention for mention, _ in mention_places(sentence)) == sorted(sentence_mentions(sentence)), (
+            sentence
+        )
+
+
+def test_a_phrase_that_begins_with_a_cut_belongs_behind_it() -> None:
+    for sentence in ("Left effusion and port on the right.", "Left effusion but port on the right."):
+        assert finding_places(sentence) == {"Pleural Effusion": place("left"), "Support Devices": place("right")}
 
 
 def test_the_phantoms_reports_say_what_their_plans_say() -> None:
