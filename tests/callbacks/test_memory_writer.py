@@ -80,7 +80,7 @@ def test_a_memory_that_somebody_was_withdrawn_from_is_not_made_anew(tmp_path: Pa
         writer.on_predict_batch_end(trainer(), module(), [film("a", 1), film("b", 1)], None, 0)
         writer.on_predict_epoch_end(trainer(), module())
     save(withdraw(load(tmp_path / "regions", UNCHECKED), ["a"]), tmp_path / "regions")
-    with pytest.raises(MemoryBankError, match=r"regions\.json: studies were taken out .* would hold them again"):
+    with pytest.raises(MemoryBankError, match=r"regions\.json: studies were withdrawn .* would contain them again"):
         writer.on_predict_start(trainer(), module())
 
 

@@ -232,7 +232,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"cannot be written .* Earlier checkpoints are as they were"):
+        with pytest.raises(CheckpointError, match=r"cannot be written .* Earlier checkpoints are unchanged"):
             files.save_checkpoint({"weights": torch.zeros(100_000)}, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -205,7 +205,7 @@ def test_a_label_that_is_none_stops_by_study_and_finding(tmp_path: Path) -> None
 def test_findings_without_a_positive_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 1})
     trainer(tmp_path, max_epochs=2, enable_checkpointing=False).fit(module, loader(32, 1), loader(16, 2))
-    told = [line for line in capsys.readouterr().out.splitlines() if "validation holds no positive" in line]
+    told = [line for line in capsys.readouterr().out.splitlines() if "validation has no positive" in line]
     assert len(told) == 1
     assert "Fracture" in told[0]
     assert "Cardiomegaly" not in told[0]

@@ -85,7 +85,7 @@ def edited(before: MemoryBank) -> MemoryBank:
 
 def test_a_memory_edited_since_training_is_taken_and_another_refused(capsys: pytest.CaptureFixture[str]) -> None:
     first = bank()
-    for now, said in ((first, ""), (edited(first), "visual_memory was edited since this checkpoint was trained")):
+    for now, said in ((first, ""), (edited(first), "visual_memory was edited after this checkpoint was trained")):
         stage2, checkpoint = with_memory(now, first)
         stage2.on_load_checkpoint(checkpoint)
         assert capsys.readouterr().out.startswith(said)

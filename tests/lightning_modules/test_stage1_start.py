@@ -195,7 +195,7 @@ def test_another_film_size_is_said(source: Path, tmp_path: Path, capsys: pytest.
 def test_refusals(source: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.start_from: .*none.ckpt: no such checkpoint"):
         fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / "none.ckpt"))
-    with pytest.raises(CheckpointError, match=r"model\.start_from: .*: is a folder; name the checkpoint in it"):
+    with pytest.raises(CheckpointError, match=r"model\.start_from: .*: is a folder; name a checkpoint in it"):
         fit(tmp_path, Data(0.2, False), start_from=str(source.parent))
     with pytest.raises(CheckpointError, match=r"model\.start_from: : no such checkpoint"):
         fit(tmp_path, Data(0.2, False), start_from="")  # a shell's variable that was not set
@@ -207,16 +207,16 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     silent = torch.load(source, weights_only=True)
     del silent["seen_patients"]
     torch.save(silent, tmp_path / "silent.ckpt")
-    with pytest.raises(CheckpointError, match="does not say which patients it has seen"):
+    with pytest.raises(CheckpointError, match="does not record the patients it was trained on"):
         fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / "silent.ckpt"))
     torch.save([1, 2], tmp_path / "list.ckpt")
     torch.save({"state_dict": {}, "classifier_config": {}}, tmp_path / "bare.ckpt")
-    for name, message in (("list", "holds no checkpoint of a training"), ("bare", "name a checkpoint of stage 1")):
+    for name, message in (("list", "is not the checkpoint of a training"), ("bare", "name a checkpoint of stage 1")):
         with pytest.raises(CheckpointError, match=rf"model\.start_from: .*{name}\.ckpt: .*{message}"):
             fit(tmp_path, Data(0.2, False), start_from=str(tmp_path / f"{name}.ckpt"))
     data = Data(0.2, False)
     data.fold = (1, 5)  # type: ignore[assignment]
-    with pytest.raises(SettingsError, match=r"may have seen the patients of fold 1"):
+    with pytest.raises(SettingsError, match=r"may have been trained on patients of fold 1"):
         fit(tmp_path, data, start_from=str(source))
 
 

@@ -170,7 +170,7 @@ def test_batches_that_do_not_know_of_each_other_are_refused(llm_folder: Path) ->
     module, whole = stage2(str(llm_folder))
     with pytest.raises(SettingsError, match=r"accumulate_grad_batches \(3\): .*data\.micro_batch_size"):
         trained_on(module, [whole.take([row]) for row in range(3)], 3)
-    with pytest.raises(SettingsError, match=r"belong to steps of 3"):
+    with pytest.raises(SettingsError, match=r"makes steps of 3 batches"):
         trained_on(module, in_step(whole, SPLITS[0]), 2)
 
 

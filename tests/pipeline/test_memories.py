@@ -139,6 +139,6 @@ def test_new_studies_come_into_the_memories_of_a_trained_run(run: Run, capsys: p
     capsys.readouterr()
     assert main(["memory", "associations", str(grown.folder), "--split", "train", "--top", "1"]) == 0
     shown = capsys.readouterr().out  # stage 2 loads what it was not trained with, and says so
-    assert shown.count("was edited since this checkpoint was trained (merged with") == 2
+    assert shown.count("was edited after this checkpoint was trained (merged with") == 2
     assert main(["predict", "-c", f"{grown.stage2}/config.yaml", "--new_studies=true"]) == 1
     assert "stage 2 makes none" in capsys.readouterr().err
