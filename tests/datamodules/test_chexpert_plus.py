@@ -314,7 +314,7 @@ def test_a_patient_in_two_splits_of_the_annotation_is_named(raw, studies):
     write_table(raw, [*rows, other])
     patient = f"patient{studies[0].subject_id}"
     annotate(raw, {f"{patient}_study1": "train", f"{patient}_study2": "test"})
-    with pytest.raises(DataError, match=rf"annotation\.json: test, id e\d+: patient {patient} stands in train and in"):
+    with pytest.raises(DataError, match=rf"annotation\.json: test, id e\d+: patient {patient} is in train and in"):
         chexpert_plus.read(raw)
 
 
@@ -346,12 +346,10 @@ def test_wrong_rows_are_named(raw, studies):
     write_table(
         raw, [*rows, {**rows[0], "path_to_image": f"valid/{patient}/study2/view1_frontal.jpg", "split": "valid"}]
     )
-    with pytest.raises(
-        DataError, match=rf"row {len(rows) + 2}: deid_patient_id: patient {patient} stands in train and"
-    ):
+    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: deid_patient_id: patient {patient} is in train and"):
         chexpert_plus.read(raw)
     write_table(raw, [*rows, rows[0]])
-    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: path_to_image {films(raw)[0]} stands twice"):
+    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: path_to_image {films(raw)[0]} occurs twice"):
         chexpert_plus.read(raw)
     write_table(
         raw, [*rows, {**rows[0], "path_to_image": films(raw)[0].replace("view1", "view2"), "deid_patient_id": "z"}]
@@ -406,7 +404,7 @@ def test_missing_layouts_and_films_say_what_was_looked_for(raw, tmp_path):
         read_source("chexpert_plus", tmp_path / "empty")
     shutil.rmtree(raw / "PNG")
     with pytest.raises(
-        DataError, match=rf"none of {len(films(raw))} films is there; looked for .*\.jpg, as \.png too, in"
+        DataError, match=rf"none of {len(films(raw))} films was found; looked for .*\.jpg, also as \.png, in"
     ):
         chexpert_plus.read(raw)
 

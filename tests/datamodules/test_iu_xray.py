@@ -68,7 +68,7 @@ def test_annotation_comes_first_and_the_others_join_train(write_iu):
 def test_the_layout_can_be_chosen(write_iu):
     raw = write_iu(9, ANNOTATED)
     assert iu_xray.read(raw, source="csv").source == "csv"
-    with pytest.raises(SettingsError, match="pickle: not known for iu_xray; one of r2gen, csv, xml"):
+    with pytest.raises(SettingsError, match="pickle: not known for iu_xray; give one of r2gen, csv, xml"):
         iu_xray.read(raw, source="pickle")
     with pytest.raises(DataError, match=r"looked for ecgen-radiology/\*\.xml; found annotation\.json, images"):
         iu_xray.read(raw, source="xml")
@@ -157,7 +157,7 @@ def test_wrong_files_say_what_is_wrong(write_iu, tmp_path):
     with pytest.raises(DataError, match="looked for annotation"):
         iu_xray.read(write_iu(3, folder="csv_only"), source="r2gen")
     edit_annotation(raw, lambda content: content["val"].append(content["train"][0]))
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         iu_xray.read(raw)
     (raw / "annotation.json").write_text("{not json")
     with pytest.raises(DataError, match="JSON"):
@@ -309,7 +309,7 @@ def test_a_wrong_xml_is_named_with_its_field(xml_raw, old, new, message):
 def test_two_xml_of_one_study_are_refused(xml_raw):
     xml = an_xml(xml_raw)
     xml.with_name(f"{xml.stem}9.xml").write_bytes(xml.read_bytes())
-    with pytest.raises(DataError, match=rf"{xml.stem}9\.xml: uId: study {xml.stem} stands twice"):
+    with pytest.raises(DataError, match=rf"{xml.stem}9\.xml: uId: study {xml.stem} occurs twice"):
         iu_xray.read(xml_raw)
     xml.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=rf"{xml.stem}\.xml: cannot be read as XML in UTF-8"):

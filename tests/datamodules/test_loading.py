@@ -208,12 +208,12 @@ def test_shards_that_are_not_those_of_the_index_are_refused_when_mapped(folder, 
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".cache"))
     table = pq.read_table(copy / "index.parquet")
     pq.write_table(table.take(pa.array(range(table.num_rows))[::-1]), copy / "index.parquet")
-    with pytest.raises(DataError, match="hold other studies than index"):
+    with pytest.raises(DataError, match="contain other studies than index"):
         list(module(str(copy), streamed=False).val_dataloader())
     (copy / "test-00000.parquet").write_bytes(b"PAR1 half a file")
     with pytest.raises(DataError, match=r"test-00000\.parquet: not a whole shard"):
         list(module(str(copy), streamed=False, predict_split="test").predict_dataloader())
-    with pytest.raises(DataError, match="only a folder of this machine can be mapped"):
+    with pytest.raises(DataError, match="only a folder on this machine can be mapped"):
         list(module("memory://nowhere", streamed=False).val_dataloader())
 
 
@@ -414,7 +414,7 @@ class Stuck(StudyDataset):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("stall", r"no loader worker brought batch 2 of epoch 0 within data.loader_timeout \(6 s\)"),
+        ("stall", r"no loader worker delivered batch 2 of epoch 0 within data.loader_timeout \(6 s\)"),
         ("kill", "a loader worker died before batch 2 of epoch 0"),
     ],
 )

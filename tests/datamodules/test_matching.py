@@ -90,7 +90,7 @@ def test_a_doubled_row_is_one_and_a_contradiction_is_refused(write_iu: Callable[
     assert iu_xray.read(raw).notes["matched"]["chexpert_labels.csv"] == "2 of 2 rows match a study"
     with (raw / "chexpert_labels.csv").open("a") as file:
         file.write("01" + ",0" * len(FINDINGS) + "\n")
-    with pytest.raises(DataError, match=r"chexpert_labels.csv: row 5: study 1 stands twice, with other labels"):
+    with pytest.raises(DataError, match=r"chexpert_labels.csv: row 5: study 1 occurs twice, with other labels"):
         iu_xray.read(raw)
     labels_of(raw, "")
     with pytest.raises(DataError, match=r"chexpert_labels.csv: row 2: uid is empty"):
@@ -146,7 +146,7 @@ def test_a_film_of_two_splits_is_refused_and_one_of_two_studies_is_counted(write
     assert iu_xray.read(raw).notes["films_of_two_studies"] == 1
     content["test"][0]["image_path"].append("2_IM-1.dcm.jpg")
     (raw / "annotation.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"film 2_IM-1.dcm.jpg stands in study CXR2 \(train\) and in CXR3 \(test\)"):
+    with pytest.raises(DataError, match=r"film 2_IM-1.dcm.jpg is in study CXR2 \(train\) and in CXR3 \(test\)"):
         iu_xray.read(raw)
 
 
@@ -155,7 +155,7 @@ def test_films_that_lie_elsewhere_are_said_to(write_iu: Callable[..., Path]) -> 
     shutil.rmtree(raw / "images")
     (raw / "images").mkdir()
     with pytest.raises(
-        DataError, match=r"none of 8 films is there; looked for 1_IM-0.dcm.png and the like in .*images"
+        DataError, match=r"none of 8 films was found; looked for films such as 1_IM-0.dcm.png in .*images"
     ):
         iu_xray.read(raw)
 
@@ -194,7 +194,7 @@ def test_an_annotation_names_a_film_twice_and_its_ids_as_floats(tmp_path: Path) 
     assert (reading.films, reading.notes["films_named_twice"]) == (2, 2)
     content["train"][0]["id"] = math.nan
     (tmp_path / "annotation.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"train\[0\]: id must be a name or a number, is nan"):
+    with pytest.raises(DataError, match=r"train\[0\]: id is nan; it must be a name or a whole number"):
         r2gen.read(tmp_path)
 
 
@@ -204,12 +204,10 @@ def test_an_annotation_whose_film_stands_in_two_splits_is_refused(tmp_path: Path
     (tmp_path / "annotation.json").write_text(
         json.dumps({"train": [{**entry, "id": "one"}], "test": [{**entry, "id": "two"}]})
     )
-    with pytest.raises(
-        DataError, match=r"annotation.json: film a.png stands in study one \(train\) and in two \(test\)"
-    ):
+    with pytest.raises(DataError, match=r"annotation.json: film a.png is in study one \(train\) and in two \(test\)"):
         r2gen.read(tmp_path)
     (tmp_path / "images" / "a.png").unlink()
-    with pytest.raises(DataError, match=r"none of 2 films is there; looked for a.png and the like in .*images"):
+    with pytest.raises(DataError, match=r"none of 2 films was found; looked for films such as a.png in .*images"):
         r2gen.read(tmp_path)
 
 
@@ -271,7 +269,9 @@ def test_a_film_twice_in_the_split_table_is_counted_and_films_elsewhere_are_said
     assert reading.films == sum(len(study.views) for study in drawn)
     for film in (tmp_path / "files").rglob("*.jpg"):
         film.unlink()
-    with pytest.raises(DataError, match=rf"none of {reading.films} films is there; looked for p.*/s.*jpg and the like"):
+    with pytest.raises(
+        DataError, match=rf"none of {reading.films} films was found; looked for films such as p.*/s.*jpg"
+    ):
         mimic_cxr.read(tmp_path)
 
 
@@ -294,7 +294,7 @@ def test_chexberts_lines_of_other_films_are_refused(drawn: list, tmp_path: Path)
         chexpert_plus.read(tmp_path).notes["matched"]["findings_fixed.json"].startswith(f"{len(rows)} of {len(rows)}")
     )
     write([*rows, {**rows[0], "Edema": 0 if rows[0]["Edema"] == 1 else 1}])
-    with pytest.raises(DataError, match=rf"line {len(rows) + 1}: film .* stands twice, with other labels than before"):
+    with pytest.raises(DataError, match=rf"line {len(rows) + 1}: film .* occurs twice, with other labels than before"):
         chexpert_plus.read(tmp_path)
     write([{**row, "path_to_image": row["path_to_image"].replace("/patient", "/patient9")} for row in rows])
     with pytest.raises(DataError, match=rf"findings_fixed.json: none of its {len(rows)} rows belongs to a film of df_"):

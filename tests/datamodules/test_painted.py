@@ -347,9 +347,9 @@ def test_a_folder_of_an_earlier_painter_is_not_what_would_be_painted_now(phantom
 
 
 def test_wrong_folders_and_settings(phantom, painted, tmp_path):
-    with pytest.raises(SettingsError, match="painted already; name the folder"):
+    with pytest.raises(SettingsError, match="already painted; name the folder"):
         read(painted)
-    with pytest.raises(SettingsError, match=r"--section impression: .* was prepared for findings"):
+    with pytest.raises(SettingsError, match=r"--section impression: .* was prepared with --section findings"):
         read(phantom, section="impression")
     with pytest.raises(SettingsError, match="--source csv: not known for painted"):
         read(phantom, source="csv")

@@ -81,7 +81,7 @@ def test_an_undecodable_film_is_set_aside_and_counted(write_iu, tmp_path, capsys
     command = ["prepare", "--dataset", "iu_xray", "--raw", str(raw), "--out", str(out), "--workers", "1"]
     assert main(command) == 1
     message = capsys.readouterr().err
-    assert "1 of 20 films were set aside" in message
+    assert "1 of 20 films were rejected" in message
     assert "3_IM-0.dcm.jpg" in message
     assert not (out / "card.json").exists()
     assert main([*command, "--max-rejected", "0.1"]) == 0
@@ -129,7 +129,7 @@ def test_a_cured_film_is_read_by_the_same_command(write_iu, tmp_path):
     film = raw / "images" / "3_IM-0.dcm.jpg"
     whole = film.read_bytes()
     film.write_bytes(whole[:200])
-    with pytest.raises(DataError, match="1 of 20 films were set aside"):
+    with pytest.raises(DataError, match="1 of 20 films were rejected"):
         prepare("iu_xray", raw, out, workers=1)
     film.write_bytes(whole)
     assert prepare("iu_xray", raw, out, workers=1)["rejected"] == 0

@@ -228,7 +228,7 @@ def test_settings_that_cannot_be_are_refused_by_name(folder, options, message):
 
 def test_a_folder_of_another_data_set_is_refused(folder):
     PhantomDataModule(folder).setup()
-    with pytest.raises(DataError, match="holds phantom, but IUXRayDataModule reads iu_xray"):
+    with pytest.raises(DataError, match="contains phantom, but IUXRayDataModule reads iu_xray"):
         IUXRayDataModule(folder).setup()
 
 

@@ -136,14 +136,14 @@ def test_no_study_id_leaves_the_folder(tmp_path, name):
 def test_nothing_is_written_over_and_wrong_data_are_named(phantom, tmp_path, write):
     export = write(phantom, tmp_path / "out", ["test"])
     before = export.files[0].read_bytes()
-    with pytest.raises(SettingsError, match=rf"{export.files[0].name} is there already; name another folder"):
+    with pytest.raises(SettingsError, match=rf"{export.files[0].name} exists already; name another folder"):
         write(phantom, tmp_path / "out", ["test"])
     assert export.files[0].read_bytes() == before
     with pytest.raises(SettingsError, match=r"annotation\.json is a file|rexrank_test\.json is a file"):
         write(phantom, export.files[0], ["test"])
-    with pytest.raises(DataError, match="holds no split 'other'; it has train, val, test"):
+    with pytest.raises(DataError, match="has no split 'other'; it has train, val, test"):
         write(phantom, tmp_path / "new", ["other"])
-    with pytest.raises(DataError, match="holds no prepared data"):
+    with pytest.raises(DataError, match="contains no prepared data"):
         write(tmp_path, tmp_path / "new", ["test"])
     assert not (tmp_path / "new").exists()
 

@@ -72,7 +72,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="this checkpoint of stage 1: was trained by an earlier version"):
         module.on_load_checkpoint(torch.load(path, weights_only=True))
     torch.save({"state_dict": {}, "provenance": {"module": "ReportGeneration"}}, path)
-    with pytest.raises(CheckpointError, match="holds ReportGeneration, not DiseaseClassification"):
+    with pytest.raises(CheckpointError, match="contains ReportGeneration, not DiseaseClassification"):
         load_stage1(path)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):

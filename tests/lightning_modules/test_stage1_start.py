@@ -189,7 +189,7 @@ def test_another_film_size_is_said(source: Path, tmp_path: Path, capsys: pytest.
     fit(tmp_path, Data(0.2, False), start_from=str(source))
     assert "films of 48 pixels)" in capsys.readouterr().out
     fit(tmp_path / "larger", Data(0.2, False, image_size=64), start_from=str(source))
-    assert "films of 48 pixels, here 64)" in capsys.readouterr().out
+    assert "films of 48 pixels; here 64)" in capsys.readouterr().out
 
 
 def test_refusals(source: Path, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
         fit(tmp_path, Data(0.2, False), start_from="")  # a shell's variable that was not set
     wider = {"qformer": {"width": 32, "layers": 1, "heads": 4, "dropout": 0.3}}
     with pytest.raises(
-        SettingsError, match=r"another form \(qformer\.heads: 2 there, 4 here; qformer\.width: 16 there"
+        SettingsError, match=r"another architecture \(qformer\.heads: 2 there, 4 here; qformer\.width: 16 there"
     ):
         fit(tmp_path, Data(0.2, False), start_from=str(source), **wider)
     silent = torch.load(source, weights_only=True)
@@ -223,8 +223,8 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.update(second_head=torch.zeros(2)), r"too much: second_head; missing: nothing"),
-        (lambda state: state.pop("chosen_cam"), r"too much: nothing; missing: chosen_cam"),
+        (lambda state: state.update(second_head=torch.zeros(2)), r"unknown: second_head; missing: nothing"),
+        (lambda state: state.pop("chosen_cam"), r"unknown: nothing; missing: chosen_cam"),
         (lambda state: state.pop("terms_head.bias"), r"1 weights do not fit \(terms_head\.bias is missing there\)"),
         (lambda state: state.update({"terms_head.scale": torch.ones(1)}), r"terms_head\.scale is not known here"),
         (
