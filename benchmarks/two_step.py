@@ -1,10 +1,11 @@
-"""Retrieval in two steps against the exact one: ``python -m benchmarks.two_step [--patterns 1000000] [--quick]``.
+"""Compares two-step retrieval with the exact one: ``python -m benchmarks.two_step [--patterns 1000000] [--quick]``.
 
-How much of what an exact retrieval associates with does an approximate search find, and how much sooner? A million
-stored patterns of width 768 (a mixture of 5,000 appearances that vary in 64 directions, and noise), 4 studies of 14
-states and 6 heads. ``near`` probes are stored patterns with noise, as a trained retrieval asks; ``far`` probes are of
-random directions, as an untrained one asks, and no search can help there: the weight lies on thousands of patterns.
-Needs faiss (the extra ``scale``); skipped with a word where it is absent. Prints a table, then one JSON line.
+It measures how much of an exact retrieval's associations an approximate search finds, and how much faster. There are a
+million stored patterns of width 768 (a mixture of 5,000 appearances that vary in 64 directions, and noise), and 4
+studies of 14 states and 6 heads. ``near`` probes are stored patterns with noise, like those of a trained retrieval.
+``far`` probes have random directions, like those of an untrained one; there no search can help, because thousands of
+patterns share the weight. Needs faiss (the extra ``scale``); without it the benchmark is skipped with a note. Prints a
+table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ APPEARANCES, DIRECTIONS = 5_000, 64
 LISTS = 1024
 BLOCK = 2**16
 NEAR = 28.0
-"""A near probe's score with the pattern it was made from, before noise."""
+"""Score of a near probe with the pattern that it was made from, before noise is added."""
 
 
 class Probes(NamedTuple):
-    """What is asked of the memory."""
+    """A kind of probes, with which the memory is searched."""
 
     name: str
     tensor: Tensor
@@ -69,7 +70,7 @@ def probes_of(patterns: Tensor) -> list[Probes]:
     rows = torch.randint(len(patterns), shape[:3], generator=generator)
     near = F.layer_norm(patterns[rows], shape[3:]) + torch.randn(shape, generator=generator)
     far = torch.randn(shape, generator=generator)
-    # the length of a probe is the spread of its scores with strangers; 2 is where an untrained layer starts
+    # the length of a probe is the spread of its scores with unrelated patterns; an untrained layer starts at 2
     return [
         Probes("near", NEAR / shape[3] ** 0.5 * F.normalize(near, dim=-1)),
         Probes("far", 2 * F.normalize(far, dim=-1)),
@@ -77,14 +78,14 @@ def probes_of(patterns: Tensor) -> list[Probes]:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    """(result, seconds)."""
+    """Result and seconds of a call."""
     start = time.perf_counter()
     result = call()
     return result, time.perf_counter() - start
 
 
 def effective(probes: Tensor, stored: Stored) -> float:
-    """Median over states and heads of exp(entropy): how many patterns an exact association leans on."""
+    """Effective number of patterns of an exact association: exp(entropy), median over states and heads."""
     total = probes.new_zeros(probes.shape[:3])
     weighted = total.clone()
     top = None
@@ -105,7 +106,7 @@ def effective(probes: Tensor, stored: Stored) -> float:
 def compare(
     probes: Probes, exact: Recalled, best: Tensor, stored: Stored, search: FaissSearch, visited: int, count: int
 ) -> dict[str, Any]:
-    """One row: what is found of the best patterns and of the pooled result."""
+    """Measure one row: how much of the best patterns and of the pooled result the search finds."""
     search.index.nprobe = visited
     with torch.no_grad():
         rows = search(probes.tensor.flatten(0, 2), count)
