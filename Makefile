@@ -1,11 +1,11 @@
-# AM-MRG: from raw films to scored reports. `make help` lists the targets; each builds what it needs, once.
+# AM-MRG: from raw films to scored reports. `make help` lists the targets; each one first builds what it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# --- variables a user sets: make stage2 DATASET=iu_xray RAW=/data/iu MODEL=small RUN=first ---------------------------
+# --- variables to set: make stage2 DATASET=iu_xray RAW=/data/iu MODEL=small RUN=first ---------------------------------
 DATASET     ?= phantom
 RAW         ?=
 RUN         ?= default
@@ -22,9 +22,9 @@ TORCH       ?= torch==2.13.0
 IMAGE       ?=
 PREPARE     ?=
 STAGE       ?= 1
-# of `make stage2`: training films are read by networks that never saw their patients (docs/stage2.md)
+# for `make stage2`: training films are read by networks that never saw their patients (docs/stage2.md)
 FOLDS       ?=
-# of `make slurm` (docs/clusters.md); RUN_ALL and RUN_ONE stand before the commands of all processes and of one
+# for `make slurm` (docs/clusters.md); RUN_ALL and RUN_ONE are put before commands of all processes and of one process
 NODES       ?=
 GPUS        ?=
 CPUS        ?=
@@ -41,7 +41,7 @@ DRY         ?=
 RUN_ALL     ?=
 RUN_ONE     ?=
 
-# A name that looks like one of these, or of a list, is a slip: $(call meant,NAME,NAMES) names the right one.
+# A mistyped name of a variable, or of a list, is an error: $(call meant,NAME,NAMES) suggests the right one.
 quoted  = '$(subst ','\'',$(1))'
 path    = $(call quoted,$(if $(filter ~/%,$(firstword $(1))),$(HOME)$(patsubst ~%,%,$(1)),$(1)))
 nearest = $(shell $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -IS experiments/nearest_name.py $(call quoted,$(1)) $(2) 2>/dev/null)
@@ -54,7 +54,7 @@ $(foreach name,$(filter-out $(SETTABLE),$(GIVEN)),$(if $(call nearest,$(name),$(
 
 $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))
 
-# A finished run knows its data set, its model and its folds: what is made from it need not be told them again.
+# A finished run knows its data set, model and folds; targets that only use the run need not be given them again.
 AFTER    := reports scores guards describe predict export
 SETTLED  := $(if $(MAKECMDGOALS),$(if $(filter-out $(AFTER),$(MAKECMDGOALS)),,yes))
 default   = $(filter file,$(origin $(1)))
@@ -66,14 +66,14 @@ endif
 DATASET  := $(or $(HOMES),$(DATASET))
 endif
 
-# --- where things lie -------------------------------------------------------------------------------------------------
+# --- places -----------------------------------------------------------------------------------------------------------
 ENV      := $(VENV)/.stamp
 AMMRG    := $(strip $(RUN_ONE) $(VENV)/bin/python -m experiments)
 TRAINER  := $(strip $(RUN_ALL) $(VENV)/bin/python -m experiments)
-# Of the phantom, nano has a few studies; other data sets have those they have.
+# With MODEL=nano the phantom has only a few studies; the size of other data sets is given.
 PART     := $(if $(filter phantom-nano,$(DATASET)-$(MODEL)),nano)
 FOLDER   := $(DATA)/$(DATASET)$(if $(PART),-nano)
-# Prepared data in object storage (DATA=s3://bucket/prepared) are read from there; there is nothing to make.
+# Prepared data in object storage (DATA=s3://bucket/prepared) are read there and never made here.
 CARD     := $(if $(findstring ://,$(DATA)),,$(FOLDER)/card.json)
 RUN_DIR  := $(OUT)/$(DATASET)/$(RUN)
 STAGE1   := $(RUN_DIR)/stage1
@@ -81,14 +81,14 @@ MEMORY   := $(RUN_DIR)/memory
 STAGE2   := $(RUN_DIR)/stage2
 MINED    := $(MEMORY)/regions_report/report.json
 REPORTS  := $(RUN_DIR)/reports.jsonl
-# A command that writes several files is done with its last one: a kill between two of them leaves nothing out.
+# The target is the last file that `predict` writes: if it is killed earlier, make runs it again.
 REPORTED := $(RUN_DIR)/reports.meta.json
 SCORES   := $(RUN_DIR)/scores.json
 CONFIGS  := experiments/configs
 NANO     := train=64,val=16,test=16
 LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR)) $(if $(filter-out 1,$(NODES)),--trainer.num_nodes=$(NODES))
 
-# The language model that an overlay names: the phantom's own is trained from its training reports, the others fetched.
+# The language model that an overlay names: the phantom's own is trained on its training reports, the others are fetched.
 LLM_nano  := $(MODELS)/phantom-llm-nano
 LLM_tiny  := $(MODELS)/phantom-llm
 LLM_small := $(MODELS)/smollm2-135m-instruct
@@ -98,16 +98,16 @@ TEXT_small := $(MODELS)/all-minilm-l6-v2
 LLM_FOLDER := $(LLM_$(MODEL))
 LLM       := $(if $(LLM_FOLDER),$(LLM_FOLDER)/config.json)
 
-# An overlay is the configuration of one stage for one model; one made for a data set goes before the general one.
+# An overlay is the configuration of one stage for one model; an overlay for the data set is preferred to the general one.
 overlay = $(firstword $(wildcard $(CONFIGS)/$(1)/$(DATASET)_$(MODEL).yaml $(CONFIGS)/$(1)/$(MODEL).yaml))
 config  = -c $(CONFIGS)/$(1)/default.yaml -c $(CONFIGS)/data/$(DATASET).yaml -c $(call overlay,$(1)) --data.folder=$(FOLDER)
 configs = $(CONFIGS)/$(1)/default.yaml $(CONFIGS)/data/$(DATASET).yaml $(call overlay,$(1))
 
-# A finished stage is left alone while it is asked for with the settings it was made with (kept in .settings). Other
-# settings run the stage's command again, which compares the whole configuration and refuses by name. ARGS belong to
-# the target named on the command line, never to the stages before it.
+# A finished stage stays as it is while its settings are those it was made with (kept in .settings). With other settings,
+# the stage's command runs again: it compares the whole configuration and refuses by name what differs. ARGS are for the
+# target named on the command line, never for the stages before it.
 SETTINGS := DATASET=$(DATASET) MODEL=$(MODEL) $(LAUNCH)
-# FOLDS are stage 2's alone. A finished run has its own, so that what follows need not be told.
+# FOLDS concern stage 2 only. A finished run keeps its FOLDS, so that later targets need not be given them.
 KEPT_FOLDS := $(shell head -n1 $(STAGE2)/.settings 2>/dev/null | sed -n 's/.* FOLDS=//p')
 ifeq ($(FOLDS),)
 FOLDS := $(KEPT_FOLDS)
@@ -129,14 +129,14 @@ changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              sed -n 2p $(2)/.settings | grep -qxF -- '$(strip $(subst ','\'',$(ARGS)))' || echo 1)),FORCE))
 settle   = printf '%s\n%s\n' '$(call settings,$(1))' '$(subst ','\'',$(strip $(call args,$(1))))' > $(2)/.settings
 
-# What is named and is not there stops make before anything is built.
+# A data set, model or stage that does not exist stops make before anything is built.
 STAGED   := stage1 memories stage2 $(AFTER) ablation sweep slurm
 DATASETS := $(basename $(notdir $(wildcard $(CONFIGS)/data/*.yaml)))
 OVERLAYS := $(filter-out default sharded,$(basename $(notdir $(wildcard $(CONFIGS)/stage1/*.yaml))))
 STAGES_ablation := 1 2
 STAGES_sweep    := 1 memory 2
 STAGES_slurm    := 1 2 all agents
-one_of = one of $(2)$(if $(call nearest,$(1),$(2)),; $(call meant,$(1),$(2)))
+one_of = $(strip $(call meant,$(1),$(2)) one of $(2))
 ifneq ($(filter data $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; $(call one_of,$(DATASET),$(DATASETS)))
@@ -155,11 +155,23 @@ $(error COUNT=$(COUNT): must be a whole number of at least 1)
 endif
 endif
 
-# One film whose name may hold spaces, or several films' names.
+# ARGS are looked at before what their target needs is built, which may take an hour.
+COMMAND_stage1   = fit $(call config,stage1)
+COMMAND_memories = predict $(call config,memory)
+COMMAND_stage2   = fit $(call config,stage2)
+TRAINED := $(firstword $(filter stage1 memories stage2,$(MAKECMDGOALS)))
+ifneq ($(and $(ARGS),$(TRAINED),$(wildcard $(VENV)/bin/python)),)
+UNKNOWN := $(shell $(VENV)/bin/python -m experiments.training.check_words $(COMMAND_$(TRAINED)) $(ARGS) 2>/dev/null)
+ifneq ($(UNKNOWN),)
+$(error ARGS: $(UNKNOWN))
+endif
+endif
+
+# One film, whose name may contain spaces, or the names of several films.
 FILMS := $(if $(IMAGE),$(if $(shell [ -f $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
 ifneq ($(filter describe predict,$(MAKECMDGOALS)),)
 ifeq ($(FILMS),)
-$(error name a film that is there: make describe IMAGE=film.png$(if $(IMAGE), ($(IMAGE) is not)))
+$(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(IMAGE) does not)))
 endif
 endif
 
@@ -176,9 +188,9 @@ help: ## show this list
 	@echo "Example:   make stage2 DATASET=iu_xray RAW=/data/iu_xray MODEL=small RUN=first"
 
 # --- environment ------------------------------------------------------------------------------------------------------
-env: $(ENV) ## build the virtual environment (any other target does it too)
+env: $(ENV) ## build the virtual environment (other targets do this too)
 
-# torch goes first and alone: a plain install would take the index's default build, often several GB of CUDA.
+# torch is installed first, by itself: otherwise pip would take the default build, often with several GB of CUDA.
 $(ENV): constraints.txt setup.cfg pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; set PYTHON= to a Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version 2>&1) is too old; set PYTHON= to a Python 3.11 or newer" >&2; exit 1; }
@@ -191,11 +203,11 @@ $(ENV): constraints.txt setup.cfg pyproject.toml
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[dev]'
 	@touch $@
 
-# --- the way of the data ----------------------------------------------------------------------------------------------
+# --- from data to scores ----------------------------------------------------------------------------------------------
 data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
 
 ifeq ($(findstring ://,$(DATA)),)
-# Asked with a RAW or other settings, prepare compares them with those the folder was made with.
+# If RAW or other settings are given, prepare runs, and compares them with those the folder was made with.
 $(CARD): $(if $(or $(RAW),$(PREPARE),$(call args,data)),FORCE) | $(ENV)
 	@$(AMMRG) prepare --dataset $(DATASET) $(if $(RAW),--raw $(call path,$(RAW))) --out $(FOLDER) $(if $(PART),--studies $(NANO)) $(PREPARE) $(call args,data)
 
@@ -208,7 +220,7 @@ endif
 $(LLM_nano)/config.json $(LLM_tiny)/config.json: $(PHANTOM) | $(ENV)
 	@$(AMMRG) models phantom --data $(dir $<) --out $(@D) --size $(MODEL)
 else ifneq ($(filter data,$(MAKECMDGOALS)),)
-$(error DATA=$(DATA) lies in object storage: prepare into a folder of this machine and copy it there)
+$(error DATA=$(DATA) is in object storage: prepare the data in a local folder and copy it there)
 endif
 
 models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
@@ -225,7 +237,7 @@ $(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(
 
 memories: $(MINED) $(MEMORY)/reports.json ## mine the region memory and encode the report memory
 
-# A checkpoint's time stands still where a finished stage was only looked at again: what follows is not made anew.
+# If a finished stage was only checked again, its checkpoint keeps its time, so that make does not repeat what follows.
 $(STAGE1)/best.ckpt: $(STAGE1)/manifest.json ;
 $(STAGE2)/best.ckpt: $(STAGE2)/manifest.json ;
 
@@ -236,8 +248,8 @@ $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,mem
 	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
 	@$(call settle,memories,$(MEMORY))
 
-# Stage 1 again for each fold of the patients, with the settings of the one of all; each number of folds has a place of
-# its own, and is read in stage 2's training only.
+# Stage 1 is trained again for each fold of the patients, with the settings of the stage 1 trained on all. Each number of
+# folds has its own folder. Only the training of stage 2 reads the folds.
 CROSS_FIT := $(RUN_DIR)/cross_fit_$(FOLDS)
 FOLDED := $(if $(FOLDS),$(if $(wildcard $(STAGE2)/.settings),,$(CROSS_FIT)/cross_fit.json))
 FOLD_MINED := $(foreach fold,$(if $(FOLDS),$(shell seq 0 $$(($(FOLDS) - 1)))),$(CROSS_FIT)/fold-$(fold)/memory/regions_report/report.json)
@@ -253,13 +265,13 @@ $(CROSS_FIT)/fold-%/memory/regions_report/report.json: $(CROSS_FIT)/fold-%/stage
 $(CROSS_FIT)/cross_fit.json: $(FOLD_MINED)
 	@$(AMMRG) crossfit $(STAGE1)/best.ckpt $(CROSS_FIT) --data $(FOLDER) --memory $(MEMORY)/regions_cross_fit_$(FOLDS)
 
-# What stage 2 stands on.
+# What stage 2 is built on.
 STAGE2_NEEDS := $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM)
 stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
   --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit_$(FOLDS)) --model.reports_memory=$(MEMORY)/reports \
   $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
 
-stage2: scores ## train the report generator, write its reports and score them (all that is missing before it, too; FOLDS=5: docs/stage2.md)
+stage2: scores ## train the report generator, write its reports and score them, after all earlier steps (FOLDS=5: docs/stage2.md)
 
 ifneq ($(and $(SETTLED),$(wildcard $(STAGE2)/manifest.json),$(call default,MODEL)),)
 $(STAGE2)/manifest.json: ;
@@ -269,7 +281,7 @@ $(STAGE2)/manifest.json: $(STAGE2_NEEDS) $(call configs,stage2) $(call changed,s
 	@$(call settle,stage2,$(STAGE2)); touch $@
 endif
 
-reports: $(REPORTED) ## write the test reports, with baselines and guards beside them
+reports: $(REPORTED) ## write the test reports, with baselines and guards
 
 $(REPORTED): $(STAGE2)/best.ckpt
 	@$(TRAINER) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
@@ -280,19 +292,19 @@ scores: $(SCORES) ## score the reports, print the tables and write report.html
 $(SCORES): $(REPORTED)
 	@$(AMMRG) score $(REPORTS) --quiet
 
-guards: $(REPORTED) ## write the reports again without films and without memories, and score them
+guards: $(REPORTED) ## write and score the reports again, without the films or the memories
 	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
 
-describe: $(STAGE2)/manifest.json ## one film -> report, findings, panel picture: make describe IMAGE=film.png
+describe: $(STAGE2)/manifest.json ## describe one film, with report, findings and maps: make describe IMAGE=film.png
 	@$(AMMRG) describe $(FILMS) --run $(RUN_DIR) $(or $(call args,describe),$(call args,predict))
 
 predict: describe
 
-export: $(SCORES) ## a finished run as one folder with its model card, in RUN's export/ (ARGS="--push ORG/NAME": to the hub)
+export: $(SCORES) ## write a finished run as one folder with its model card, to RUN's export/ (ARGS="--push ORG/NAME": to the hub)
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
 
-# Variants of stage 2 stand on one stage 1 and its memories: those of RUN.
-ablation: $(if $(filter 2,$(STAGE)),$(STAGE2_NEEDS),$(CARD)) | $(ENV) ## variants of a stage as one table with intervals: make ablation STAGE=1
+# All variants of stage 2 use the stage 1 and the memories of RUN.
+ablation: $(if $(filter 2,$(STAGE)),$(STAGE2_NEEDS),$(CARD)) | $(ENV) ## compare variants of a stage in one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
 	  $(if $(filter 2,$(STAGE)),$(stage2_parts)) $(ARGS)
 
@@ -313,7 +325,7 @@ agent: | $(ENV)
 	@$(RUN_ONE) $(VENV)/bin/wandb agent --count $(COUNT) $(SWEEP)
 
 # --- clusters ---------------------------------------------------------------------------------------------------------
-slurm: $(ENV) ## stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1
+slurm: $(ENV) ## run stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES= GPUS= TIME= PARTITION= ACCOUNT= SEEDS= SITE= DRY=1
 	@$(VENV)/bin/python -m experiments slurm --stage '$(STAGE)' --folder '$(RUN_DIR)' --run '$(RUN)' \
 	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
 	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' --agents '$(AGENTS)' \
@@ -328,5 +340,5 @@ check: $(ENV) ## ruff, mypy (strict on ammrg) and the tests
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
-bench: $(ENV) ## run every benchmark: ours against the public peer
+bench: $(ENV) ## run every benchmark, each against a public peer
 	@for script in benchmarks/[a-z]*.py; do $(VENV)/bin/python -m benchmarks.$$(basename $$script .py) $(ARGS); done

@@ -1,10 +1,10 @@
-"""AM-MRG: chest X-ray report generation with an associative memory that can say what it remembered.
+"""AM-MRG: chest X-ray report generation with an associative memory that shows what it retrieved.
 
-The science of the project: tensors, text and numbers in and out. Nothing here knows Lightning or
-W&B, reads a global path or reaches the network at import. Research use only: not a medical device.
+This package is the science of the project: tensors, text and numbers in and out. Nothing here depends on Lightning or
+W&B, reads a global path, or uses the network at import. Research use only: not a medical device.
 
-Other programs use two names: ``from ammrg import ReportGenerator, evaluate``. Each is imported when it is first asked
-for, so that ``import ammrg`` itself loads neither numpy nor PyTorch.
+Other programs use two names: ``from ammrg import ReportGenerator, evaluate``. Each is imported at its first use, so
+``import ammrg`` itself loads neither numpy nor PyTorch.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __version__ = "0.1.0"
 __all__ = ["ReportGenerator", "__version__", "evaluate"]
 
 _MODULES = {"ReportGenerator": "ammrg.inference.report_generator", "evaluate": "ammrg.evaluation.evaluate"}
-"""Public name -> the module that holds it."""
+"""Public name -> its module."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for.
+    """Import a public name at its first use.
 
     Raises:
-        AttributeError: there is no such name.
-        MissingPackageError: the name needs a package that is not installed; the message says how to install it.
+        AttributeError: if there is no such name.
+        MissingPackageError: if the name needs a package that is not installed; the message says how to install it.
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""``ammrg COMMAND ...``, or ``python -m ammrg COMMAND ...``: the commands that need no checkout and no training."""
+"""``ammrg COMMAND ...``, or ``python -m ammrg COMMAND ...``: the commands of the installed package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAM = Program(
             "ammrg.commands.score", "any system's reports -> scores.json, tables with baselines, report.html", "models"
         ),
         "describe": Command(
-            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, what was retrieved", "models"
+            "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, retrieved reports", "models"
         ),
     },
 )
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command of :data:`PROGRAM`.
 
     Args:
-        argv: the words after ``ammrg``; None takes those of this process.
+        argv: the words after ``ammrg``; None: those of this process.
 
     Returns:
         The exit status, see :meth:`ammrg.commands.program.Program.run`.

@@ -1,4 +1,4 @@
-"""Small files that are whole or not there, and files that those may read who may read any other."""
+"""Atomic writes of files and folders, and ordinary permissions for files that were written through temporary ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import Any
 
 @contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
-    """A hidden path to be written, which takes the name ``path`` at the end. After an error it is removed, and ``path``
-    is as it was."""
+    """Give a hidden path to write, which is renamed to ``path`` at the end.
+
+    After an error the hidden file is removed, and ``path`` is unchanged.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -25,21 +27,24 @@ def partial_file(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader sees all of it or none."""
+    """Write a small file so that a reader sees either all of the new content or none of it."""
     with partial_file(path) as partial:
         partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: a reader sees the old file or the new one, never half of one."""
+    """Write JSON atomically: a reader sees either the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder beside ``folder``, to be filled and put in its place (``os.replace``); what is left of it at the
-    end, or of a process that was killed, goes."""
+    """Make an empty folder beside ``folder``, which the caller fills and moves into place with ``os.replace``.
+
+    If the caller does not move it, it is removed at the end. Leftovers of an earlier process with the same number are
+    removed at the start.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -51,12 +56,12 @@ def partial_folder(folder: Path) -> Iterator[Path]:
 
 
 def as_new_files(paths: Iterable[Path]) -> None:
-    """Give files the permissions that any new file of their folder gets: by the umask, 0022 lets a group read.
+    """Give files the permissions that a new file in their folder gets from the umask.
 
-    safetensors writes through a temporary file that is its owner's alone, and so does what writes through it.
+    safetensors writes through a temporary file that only its owner may read, and the result keeps that restriction.
 
     Args:
-        paths: files; folders among them are passed over.
+        paths: files; folders among them are skipped.
     """
     modes: dict[Path, int] = {}
     for path in paths:

@@ -1,6 +1,6 @@
-"""Packages that are optional, and the sentence for one that is not installed.
+"""Optional packages, and the error if one is not installed.
 
-``pip install am-mrg`` alone brings what scoring needs; each extra of ``setup.cfg`` adds what other work needs.
+``pip install am-mrg`` alone installs what scoring needs; each extra in ``setup.cfg`` adds what other work needs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ammrg.errors import MissingPackageError
 
 OURS = ("ammrg", "benchmarks", "callbacks", "datamodules", "experiments", "lightning_modules")
-"""Packages of this project: that one of their modules is missing is a fault of the code, not of the environment."""
+"""Packages of this project: if one of their modules is missing, the code is wrong, not the environment."""
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def needs_extra(extra: str) -> Iterator[None]:
         extra: a name under ``options.extras_require`` in ``setup.cfg``, e.g. ``models``.
 
     Raises:
-        MissingPackageError: a package is not installed; names it and the command that installs it.
+        MissingPackageError: if a package is not installed; names it and the command that installs it.
     """
     try:
         yield

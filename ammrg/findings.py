@@ -1,4 +1,4 @@
-"""The 14 CheXpert findings in the order of the paper, and what "uncertain" becomes."""
+"""The 14 CheXpert findings in the order of the paper, and the values that a label may have."""
 
 from __future__ import annotations
 
@@ -44,10 +44,14 @@ UncertainPolicy = Literal["ignore", "ones", "zeros", "smooth"]
 
 
 def check_labels(labels: Tensor, study_ids: Sequence[str] = ()) -> None:
-    """Refuse a label outside {1, 0, -1, NaN}; labels ``[b 14]``.
+    """Refuse labels outside {1, 0, -1, NaN}.
+
+    Args:
+        labels: ``[b 14]``.
+        study_ids: the b studies, for the message; none given, the message names the row.
 
     Raises:
-        DataError: names its study (one of ``study_ids``, where given) and finding.
+        DataError: a label has another value; the message names its study and finding.
     """
     known = labels.isnan() | (labels == POSITIVE) | (labels == 0) | (labels == UNCERTAIN)
     if not known.all():
@@ -60,12 +64,15 @@ def check_labels(labels: Tensor, study_ids: Sequence[str] = ()) -> None:
 
 
 def is_unlabelled(labels: Sequence[float]) -> bool:
-    """True where all 14 labels are NaN: the labelled section was empty, so the study teaches nothing."""
+    """Tell whether all 14 labels are NaN: the labelled section was empty, so the study teaches nothing."""
     return all(math.isnan(value) for value in labels)
 
 
 def no_finding_label(labels: Sequence[float]) -> float:
-    """CheXpert's "No Finding" from the other 13 labels: 1.0 where no finding but Support Devices is
-    positive or uncertain, NaN (blank) otherwise."""
+    """Derive CheXpert's "No Finding" from the other 13 labels.
+
+    Returns:
+        1.0 where no finding other than Support Devices is positive or uncertain, else NaN (blank).
+    """
     others = (labels[i] for i in ABNORMAL if i != SUPPORT_DEVICES)
     return BLANK if any(value in (POSITIVE, UNCERTAIN) for value in others) else POSITIVE

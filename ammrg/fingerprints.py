@@ -1,4 +1,4 @@
-"""Fingerprints: short content hashes that travel with every artifact."""
+"""Fingerprints: short hashes of content that every artifact carries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor  # imported where tensors are made: commands that only read files start without it
+    from torch import Tensor  # torch is imported inside the functions: commands that only read files start without it
 
 
 def tensors_fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 (first 16 hex digits) over names, dtypes, shapes and bytes, independent of device and order."""
+    """Return the sha256 (first 16 hex digits) of names, dtypes, shapes and bytes, whatever their device and order."""
     import torch
 
     digest = hashlib.sha256()
@@ -25,13 +25,19 @@ def tensors_fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 
 def json_fingerprint(value: Any) -> str:
-    """sha256 (first 16 hex digits) of the canonical JSON form of a value."""
+    """Return the sha256 (first 16 hex digits) of a value's canonical JSON form."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def id_codes(ids: Iterable[str]) -> Tensor:
-    """Each different id as 64 bits of its blake2b hash: int64 ``[n]``, ascending; an empty id, of nobody known, is left
-    out. Two sets of ids meet where their codes do."""
+    """Hash ids to 64-bit codes, so that two sets of ids can be compared without their names.
+
+    Args:
+        ids: any strings; repeated ids count once, and empty ones (unknown) are left out.
+
+    Returns:
+        int64 ``[n]``, ascending: the first 64 bits of each id's blake2b hash.
+    """
     import torch
 
     codes = {int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), signed=True) for one in ids if one}
@@ -39,6 +45,6 @@ def id_codes(ids: Iterable[str]) -> Tensor:
 
 
 def file_fingerprint(path: Path) -> str:
-    """sha256 (first 16 hex digits) of a file's bytes."""
+    """Return the sha256 (first 16 hex digits) of a file's bytes."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

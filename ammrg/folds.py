@@ -1,4 +1,4 @@
-"""Folds of the training patients: every process and every run puts a patient into the same one."""
+"""Folds of the training patients: a patient is in the same fold in every process and every run."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import zlib
 
 
 def fold_of(subject_id: str, folds: int) -> int:
-    """The fold of a patient, in ``0 .. folds - 1``, by a checksum of the id: films of one patient are never in two."""
+    """Return a patient's fold, ``0 .. folds - 1``, from a checksum of the id: all films of a patient share one fold."""
     return zlib.crc32(subject_id.encode()) % folds

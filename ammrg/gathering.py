@@ -1,4 +1,4 @@
-"""What the ranks of a run hold, on each of them."""
+"""Values gathered from all processes of a run, so that every process has them all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def gather_all(item: Item) -> list[Item]:
-    """What every rank holds, in their order; the same list on each."""
+    """Gather one item from every rank: a list in the order of the ranks, the same on each rank."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return [item]
     parts: list[Item | None] = [None] * distributed.get_world_size()
@@ -22,7 +22,15 @@ def gather_all(item: Item) -> list[Item]:
 
 
 def sum_over_processes(values: Sequence[float], device: torch.device) -> Tensor:
-    """The sums of these numbers over all processes, float32 ``[n]``; every process calls it with as many."""
+    """Sum numbers over all processes, element by element.
+
+    Args:
+        values: n numbers; every process must give the same n.
+        device: where the sum is computed.
+
+    Returns:
+        float32 ``[n]``.
+    """
     sums = torch.tensor(values, dtype=torch.float32, device=device)
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(sums)
@@ -30,7 +38,9 @@ def sum_over_processes(values: Sequence[float], device: torch.device) -> Tensor:
 
 
 def gather_once(items: Iterable[tuple[str, Item]]) -> dict[str, Item]:
-    """Merge (id, item) pairs over all ranks; a distributed sampler may pad with repeats, which fall together here.
+    """Merge (id, item) pairs of all ranks.
+
+    A distributed sampler may repeat studies to give every rank the same number; each id is kept once here.
 
     Returns:
         id -> item, ordered by id, the same on every rank.

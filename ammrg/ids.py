@@ -1,4 +1,4 @@
-"""Ids of studies and patients as texts."""
+"""Ids of studies and patients, which are text everywhere in the project."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _WHOLE = re.compile(r"(\d+)\.0*")
 
 
 def plain_id(text: str) -> str:
-    """An id without the space around it, and a whole number without its decimals: ``1.0`` -> ``1``.
+    """Strip the space around an id, and the decimals of a whole number: ``1.0`` -> ``1``.
 
-    So write programs that took a column of numbers with a gap in it for one of fractions.
+    Programs write ``1.0`` when they read a column of whole numbers that had a missing value.
     """
     match = _WHOLE.fullmatch(text.strip())
     return match.group(1) if match else text.strip()

@@ -1,4 +1,4 @@
-"""Whether a map of a finding says where it is."""
+"""A test of whether a finding's map shows a place."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FLAT = 1e-5
-"""A map whose values differ by less than this share of the largest is the same everywhere, but for rounding."""
+"""A map whose values differ by at most this share of its largest absolute value is constant, up to rounding."""
 
 
 def shows_place(maps: Tensor) -> Tensor:
-    """Which of maps ``[.. gh gw]`` say where something is, bool ``[..]``: not those that are zero or the same
-    everywhere but for rounding (:data:`FLAT`), whose peaks would be the first cells in reading order, nor those with
-    NaN or infinity."""
+    """Tell which maps show a place.
+
+    A map that is zero, or constant up to rounding (:data:`FLAT`), does not: its peak would be the first cell in reading
+    order. Nor does a map with NaN or infinity.
+
+    Args:
+        maps: ``[.. gh gw]``.
+
+    Returns:
+        bool ``[..]``.
+    """
     values = maps.flatten(-2)
     low, high = values.aminmax(dim=-1)
     return low.isfinite() & high.isfinite() & (high - low > FLAT * values.abs().amax(dim=-1))

@@ -1,4 +1,4 @@
-"""What to do about a file that is not there: what lies in its place, and which name is nearest."""
+"""Advice about a missing file: what is there instead, and which name is closest."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 from ammrg.errors import CheckpointError
 
 SHOWN = 6
-"""Names that a message lists at most."""
+"""Most names that a message lists."""
 
 
 def check_there(path: Path) -> None:
-    """Refuse a checkpoint that is not there before anything that takes seconds is imported.
+    """Refuse a checkpoint that does not exist. This is quick: torch is not imported yet.
 
     Raises:
-        CheckpointError: says what lies there instead.
+        CheckpointError: no such file; the message says what is there instead.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: {advice(path, ('.ckpt',))}")
 
 
 def advice(path: Path, suffixes: Collection[str] = ()) -> str:
-    """The end of a message that begins with the path.
+    """Say what is there instead of a file: the rest of a message that begins with the path.
 
     Args:
-        path: is no file.
-        suffixes: what such a file's name may end in; none given, any.
+        path: where no file was found.
+        suffixes: the endings that the file's name may have; empty = any.
     """
     if path.is_dir():
         fitting = _fitting(path, suffixes)
@@ -42,7 +42,7 @@ def advice(path: Path, suffixes: Collection[str] = ()) -> str:
 
 
 def _near(path: Path, suffixes: Collection[str] = ()) -> str:
-    """The nearest name beside a path that is not there, or what lies there instead."""
+    """Name the closest file in the path's folder, or else list the files there."""
     folder = path.parent
     there = _fitting(folder, suffixes)
     if close := difflib.get_close_matches(path.name, there, n=1):

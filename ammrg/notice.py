@@ -1,3 +1,3 @@
-"""The one sentence that stands on every output."""
+"""The notice that every output shows."""
 
 NOTICE = "Research use only. Not for diagnosis."

@@ -1,4 +1,4 @@
-"""The one check of numbers among settings: each must lie in its range before anything is built."""
+"""The check of numbers in settings: each must be in its range before anything is built."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def check_ranges(
     shares: Iterable[str] = (),
     counts: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse a number out of range. None passes: it stands for a part that is off.
+    """Refuse numbers out of range. None passes: it means that a part is off.
 
     Args:
         settings: values by name.
-        root: what the settings belong to, for the message.
+        root: name of the group that the settings belong to, for the message.
         above_zero: names of values that must be > 0 and finite.
         not_negative: names of values that must be >= 0 and finite.
-        shares: names of values that must lie in [0, 1].
+        shares: names of values that must be in [0, 1].
         counts: names of values that must be >= 1, each with its unit in the singular.
 
     Raises:
-        SettingsError: names the first value that is out of range.
+        SettingsError: a value is out of range; the message names the first one.
     """
     for name in above_zero:
         if settings[name] is not None and not 0 < settings[name] < math.inf:

@@ -1,4 +1,4 @@
-"""Fully sharded training (FSDP2): each process holds a part of the weights, their gradients and their moments."""
+"""Fully sharded training (FSDP2): each process holds a part of the weights, gradients and optimizer moments."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 
 
 def shard(module: nn.Module, layers: Iterable[nn.Module], mesh: DeviceMesh) -> None:
-    """Shard a module's parameters over the second dimension of ``mesh`` (the devices of a node) and repeat them over
-    the first (the nodes). Does nothing to a module that is sharded already.
+    """Shard a module's parameters over the devices of a node, with a copy on each node.
+
+    A module that is already sharded is left as it is.
 
     Args:
-        layers: gathered, used and let go one at a time; all else stays gathered through a ``training_step``.
+        module: what to shard.
+        layers: parts of it whose weights are gathered, used and freed one at a time; all other weights stay gathered
+            through a ``training_step``.
+        mesh: two dimensions: nodes (copies), devices of a node (shards).
     """
     if isinstance(module, FSDPModule):
         return
@@ -25,13 +29,15 @@ def shard(module: nn.Module, layers: Iterable[nn.Module], mesh: DeviceMesh) -> N
 
 
 def gather(module: nn.Module) -> None:
-    """Hold all weights on every process, which then exchanges nothing until :func:`scatter`. Does nothing to a module
-    that is not sharded."""
+    """Hold all weights on every process, so that processes exchange nothing until :func:`scatter`.
+
+    A module that is not sharded is left as it is.
+    """
     _hold(module, True)
 
 
 def scatter(module: nn.Module) -> None:
-    """Undo :func:`gather`: training goes on with parts."""
+    """Undo :func:`gather`: each process holds only its part again."""
     _hold(module, False)
 
 

@@ -1,4 +1,4 @@
-"""When a finding counts as predicted: the one rule that prompts, mining, scores, maps and pages share."""
+"""The rule for when a finding counts as predicted, shared by prompts, mining, scores, maps and pages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def is_predicted(probabilities: float, thresholds: float) -> bool: ...
 
 
 def is_predicted(probabilities: Tensor | float, thresholds: Tensor | float) -> Tensor | bool:
-    """True where a probability lies above its threshold; one that lies on it does not count, nor does NaN.
+    """Tell whether a probability is above its threshold. One that equals its threshold is not, nor is NaN.
 
     Args:
-        probabilities: in [0, 1], float32 (a probability rounded to fewer bits may fall on the other side).
-        thresholds: in [0, 1], or inf for what is never predicted; broadcast against the probabilities.
+        probabilities: in [0, 1], float32 (rounded to fewer bits, a probability may cross its threshold).
+        thresholds: in [0, 1], or inf for a finding that is never predicted; broadcast against the probabilities.
     """
     return probabilities > thresholds

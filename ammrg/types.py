@@ -1,6 +1,6 @@
-"""What crosses rooms, and the legend of shape letters.
+"""The types that several rooms share, and the meaning of shape letters.
 
-Shape letters, used in every docstring:
+Shape letters in every docstring:
     b studies in a batch      v films (views) packed over a batch     q queries (14 findings)
     n stored patterns         s state patterns per study              d a width
     h, w film height, width   t text tokens                           k strongest associations kept
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor  # readers of raw data and parsers of command lines start without it
+    from torch import Tensor  # not needed at run time: commands that only read data start without torch
 
 
 Corners = tuple[float, float, float, float]
@@ -25,13 +25,13 @@ class View(NamedTuple):
     """One film of a study."""
 
     image: Path | bytes
-    """Where the film lies, or its encoded bytes (PNG or JPEG)."""
+    """Path of the film's file, or its encoded bytes (PNG or JPEG)."""
     projection: str
     """``frontal``, ``lateral`` or ``unknown``."""
 
 
 class Box(NamedTuple):
-    """Where a finding shows on a film, in relative film coordinates: 0 <= x0 < x1 <= 1, y downwards."""
+    """The place of a finding on a film, in relative film coordinates: 0 <= x0 < x1 <= 1, y downwards."""
 
     view: int
     """Index into the study's views."""
@@ -44,7 +44,7 @@ class Box(NamedTuple):
 
 
 class Study(NamedTuple):
-    """One examination: all its films and texts. What a source yields and a shard stores."""
+    """One examination with all its films and texts, as a source yields it and a shard stores it."""
 
     study_id: str
     subject_id: str
@@ -55,14 +55,14 @@ class Study(NamedTuple):
     impression: str
     indication: str
     labels: tuple[float, ...]
-    """14 values: 1 positive, 0 negative, -1 uncertain, NaN unmentioned; all NaN = unlabelled."""
+    """14 values: 1 positive, 0 negative, -1 uncertain, NaN not mentioned; all NaN = unlabelled."""
     source: str
     boxes: tuple[Box, ...] = ()
     """Known places of findings; empty where the data set has none."""
 
 
 class StudyBatch(NamedTuple):
-    """Studies of a batch; films are packed, never padded: a study has 1 to n of them."""
+    """A batch of studies. Films are packed, never padded: a study has one or more."""
 
     images: Tensor
     """uint8 ``[v 1 h w]``, 8-bit grey; the encoder scales and normalises."""
@@ -77,21 +77,21 @@ class StudyBatch(NamedTuple):
     projections: list[str]
     """Length v."""
     boxes: list[Box]
-    """Known places over the batch; ``Box.view`` counts films of the batch (0 .. v-1)."""
+    """Known places of findings; here ``Box.view`` is an index into the batch's films (0 .. v-1)."""
     indications: Sequence[str] = ()
     """Why each study was made, in the words of its request (empty where unknown); no element: unknown for all."""
     partner: StudyBatch | None = None
-    """For each study, in this order, another patient's (see :mod:`ammrg.partners`), where one is asked for."""
+    """A study of another patient for each study, in the same order (:mod:`ammrg.partners`); None: not requested."""
     step: Sequence[StudyBatch] = ()
-    """All batches that this process takes in the optimizer step, this one among them, without films: what the loss of
-    each of them is a share of. No element: this batch is the whole step."""
+    """All batches of this process in the optimizer step, including this one, without films. The loss of each batch is
+    a share of the step's loss. No element: this batch is the whole step."""
 
     def to(self, device: torch.device) -> StudyBatch:
-        """The same batch with its films on a device."""
+        """Return the same batch with its films on a device."""
         return self._replace(images=self.images.to(device), study_of_view=self.study_of_view.to(device))
 
     def exchanged(self) -> StudyBatch:
-        """The same studies, each with the films of its partner, whose boxes are not told.
+        """Return the same studies, each with the films of its partner, and without boxes.
 
         Raises:
             ValueError: the batch came without partners.
@@ -102,12 +102,12 @@ class StudyBatch(NamedTuple):
         return self._replace(**films, boxes=[], partner=None)
 
     def without_films(self) -> StudyBatch:
-        """All but pixels: what the weights of a loss depend on."""
+        """Return the batch without its pixels: the rest decides the weights of a loss."""
         partner = None if self.partner is None else self.partner.without_films()
         return self._replace(images=self.images[:, :, :0, :0].clone(), partner=partner, step=())
 
     def take(self, rows: Sequence[int]) -> StudyBatch:
-        """The batch that holds only these of its studies (ascending), with their films."""
+        """Return a batch of some of its studies (rows, ascending) with their films."""
         place = {row: new for new, row in enumerate(rows)}
         owners = self.study_of_view.tolist()
         films = [film for film, row in enumerate(owners) if row in place]
@@ -127,7 +127,7 @@ class StudyBatch(NamedTuple):
 
 
 class Retrieval(NamedTuple):
-    """What an associative memory gave back."""
+    """What each query retrieved from an associative memory."""
 
     tokens: Tensor
     """``[b q d]``."""
@@ -138,16 +138,16 @@ class Retrieval(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """A stored pattern that a report was written with, and its weight."""
+    """A stored pattern that was retrieved for a report, and its weight."""
 
     study_id: str
-    """Of its (first) owner; empty for a disease query, which is nobody's."""
+    """Study of its (first) owner; empty for a disease query, which has no owner."""
     finding: str | None
     """The finding a region was mined for; None for a report."""
     box: Corners | None
-    """Where a region lies on its film; None for a report or a disease query."""
+    """The region's place on its film; None for a report or a disease query."""
     text: str | None
-    """A report's text."""
+    """The report's text; None for a region."""
     weight: float
     """Its association, averaged over the 14 queries, in [0, 1]."""
 

@@ -1,10 +1,10 @@
 """Compares two-step retrieval with the exact one: ``python -m benchmarks.two_step [--patterns 1000000] [--quick]``.
 
-It measures how much of an exact retrieval's associations an approximate search finds, and how much faster. There are a
-million stored patterns of width 768 (a mixture of 5,000 appearances that vary in 64 directions, and noise), and 4
-studies of 14 states and 6 heads. ``near`` probes are stored patterns with noise, like those of a trained retrieval.
-``far`` probes have random directions, like those of an untrained one; there no search can help, because thousands of
-patterns share the weight. Needs faiss (the extra ``scale``); without it the benchmark is skipped with a note. Prints a
+It measures how much of the exact retrieval's result an approximate search finds, and how much faster. There are a
+million stored patterns of width 768 (a mixture of 5,000 appearances that vary in 64 directions, with noise), and 4
+studies with 14 states and 6 heads. ``near`` probes are stored patterns with noise, like those of a trained retrieval.
+``far`` probes are random directions, like those of an untrained one: no search can help there, because thousands of
+patterns share the weight. It needs faiss (the extra ``scale``); without it, it says so and does nothing. It prints a
 table, then one JSON line.
 """
 
@@ -37,11 +37,11 @@ APPEARANCES, DIRECTIONS = 5_000, 64
 LISTS = 1024
 BLOCK = 2**16
 NEAR = 28.0
-"""Score of a near probe with the pattern that it was made from, before noise is added."""
+"""Score of a near probe with the pattern that it was made from, before noise."""
 
 
 class Probes(NamedTuple):
-    """A kind of probes, with which the memory is searched."""
+    """A set of probes of the memory."""
 
     name: str
     tensor: Tensor
@@ -49,7 +49,7 @@ class Probes(NamedTuple):
 
 
 def mixture(n: int, p: int) -> Tensor:
-    """n patterns around appearances that span a few directions."""
+    """Make n patterns around appearances that span a few directions."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(APPEARANCES, DIRECTIONS, generator=generator) @ torch.randn(
         DIRECTIONS, p, generator=generator
@@ -64,7 +64,7 @@ def mixture(n: int, p: int) -> Tensor:
 
 
 def probes_of(patterns: Tensor) -> list[Probes]:
-    """Near and far probes."""
+    """Make the near and the far probes."""
     generator = torch.Generator().manual_seed(1)
     shape = (STUDIES, STATES, HEADS, patterns.shape[1])
     rows = torch.randint(len(patterns), shape[:3], generator=generator)
@@ -78,14 +78,14 @@ def probes_of(patterns: Tensor) -> list[Probes]:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    """Result and seconds of a call."""
+    """Call a function: (result, seconds)."""
     start = time.perf_counter()
     result = call()
     return result, time.perf_counter() - start
 
 
-def effective(probes: Tensor, stored: Stored) -> float:
-    """Effective number of patterns of an exact association: exp(entropy), median over states and heads."""
+def effective_patterns(probes: Tensor, stored: Stored) -> float:
+    """Compute how many patterns an exact association retrieves: median over states and heads of exp(entropy)."""
     total = probes.new_zeros(probes.shape[:3])
     weighted = total.clone()
     top = None
@@ -106,7 +106,7 @@ def effective(probes: Tensor, stored: Stored) -> float:
 def compare(
     probes: Probes, exact: Recalled, best: Tensor, stored: Stored, search: FaissSearch, visited: int, count: int
 ) -> dict[str, Any]:
-    """Measure one row: how much of the best patterns and of the pooled result the search finds."""
+    """Measure one row of the table: the share of the best patterns found, and the error of the pooled result."""
     search.index.nprobe = visited
     with torch.no_grad():
         rows = search(probes.tensor.flatten(0, 2), count)
@@ -126,10 +126,10 @@ def compare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure and print the table."""
     parser = CommandParser(prog="python -m benchmarks.two_step", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--patterns", type=int, default=1_000_000, help="default %(default)s")
-    parser.add_argument("--quick", action="store_true", help="50,000 narrow patterns, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="50,000 narrow patterns, as a quick check that it runs")
     arguments = parser.parse_args(argv)
     n, p = (50_000, 64) if arguments.quick else (arguments.patterns, 768)
     console = Console(width=120)
@@ -150,12 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             with torch.no_grad():
                 exact, seconds = timed(lambda tensor=probes.tensor: recall(tensor, stored, None, k=5))  # type: ignore[misc]
                 best = ExactSearch(patterns)(probes.tensor.flatten(0, 2), TOP)
-                leaned_on = effective(probes.tensor, stored)
+                facts[f"effective_patterns_{probes.name}"] = effective_patterns(probes.tensor, stored)
             for visited in (4, 16, 64):
                 for count in (64, 256):
                     row = compare(probes, exact, best, stored, search, visited, count)
                     cases.append({"n": n, **row, "peer_s": seconds, "ratio": seconds / row["ours_s"]})
-            facts[f"patterns_leaned_on_{probes.name}"] = leaned_on
         facts["grown_mib"] = resident_mib("VmRSS") - before
     table = Table(title=f"{n:,} patterns of width {p}, {STUDIES * STATES * HEADS} probes", pad_edge=False)
     heads = (

@@ -1,8 +1,8 @@
 """Plots and figures of docs/memory.md: ``python docs/memory_study.py [--run outputs/phantom/default]``.
 
-Without a run: random patterns only. With a run that has a region memory: its patterns too. With a run whose stage 2 is
-trained: also what became of each head's beta. Writes ``recall.png``, ``metastable.png``, ``capacity.png``,
-``betas.png`` and ``study.json``. Everything is seeded; minutes on two cores.
+Without a run, it studies random patterns only; with a run that has a region memory, its regions too; with a run whose
+stage 2 is trained, also the beta of each trained head. It writes ``recall.png``, ``metastable.png``, ``capacity.png``,
+``betas.png`` and ``study.json``. Everything is seeded; it takes minutes on two cores.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from ammrg.networks.hopfield import HopfieldRetrieval
 BETAS = tuple(float(value) for value in torch.logspace(-2, 1, 19))
 STEPS = (0, 1, 2, 5)
 NOISE = 0.5
-"""Standard deviation of the noise on a stored pattern whose own is 1."""
+"""Standard deviation of the noise that is added to stored patterns, whose own is 1."""
 WITHIN = 0.05
 """A pattern counts as recalled where the squared error is at most this share of its squared length, and no other stored
-pattern lies nearer."""
+pattern is nearer."""
 SETTLED = 40
-"""Most update steps to a fixed point."""
+"""Most update steps towards a fixed point."""
 
 
 class Memory(NamedTuple):
-    """Patterns to be studied."""
+    """A set of patterns to study."""
 
     name: str
     patterns: Tensor
     """float32 ``[n p]``, layer-normed: squared length p."""
     findings: Tensor | None
-    """int64 ``[n]`` of region patterns."""
+    """int64 ``[n]`` for region patterns; None for random ones."""
 
 
 def tied(width: int, beta: float, steps: int) -> HopfieldRetrieval:
-    """One head whose association space is the pattern space: the plain Hopfield network."""
+    """Build one head whose association space is the pattern space: the plain Hopfield network."""
     module = HopfieldRetrieval(width, width, width, width, heads=1, beta=beta, dropout=0.0, steps=steps, tolerance=0.0)
     with torch.no_grad():
         for weight in (module.query_weight, module.key_weight, module.value_weight):
@@ -59,7 +59,7 @@ def tied(width: int, beta: float, steps: int) -> HopfieldRetrieval:
 
 
 def memories(run: Path | None) -> list[Memory]:
-    """Random patterns, and a run's regions where there are any."""
+    """Make random patterns, and load a run's regions where it has some."""
     generator = torch.Generator().manual_seed(0)
     regions: list[Memory] = []
     path = run / "memory" / "regions" if run else None
@@ -74,13 +74,13 @@ def memories(run: Path | None) -> list[Memory]:
 
 
 def noisy(patterns: Tensor, noise: float, seed: int = 1) -> Tensor:
-    """Patterns with noise."""
+    """Add noise to patterns."""
     generator = torch.Generator().manual_seed(seed)
     return patterns + noise * torch.randn(patterns.shape, generator=generator)
 
 
 def recalled(found: Tensor, patterns: Tensor) -> float:
-    """Share of results ``[n p]`` that are their pattern again."""
+    """Compute the share of results ``[n p]`` that are their stored pattern again."""
     close = (found - patterns).square().sum(1) <= WITHIN * patterns.square().sum(1)
     nearest = torch.cat([torch.cdist(part, patterns).argmin(1) for part in torch.split(found, 1024)])
     return float((close & (nearest == torch.arange(len(patterns)))).float().mean())
@@ -88,7 +88,7 @@ def recalled(found: Tensor, patterns: Tensor) -> float:
 
 @torch.no_grad()
 def recall_by_beta(memory: Memory) -> dict[int, list[float]]:
-    """Update steps -> share of noisy patterns recalled, for each beta."""
+    """Compute the share of noisy patterns recalled: update steps -> one share for each beta."""
     states = noisy(memory.patterns, NOISE)[None]
     width = memory.patterns.shape[1]
     return {
@@ -100,28 +100,30 @@ def recall_by_beta(memory: Memory) -> dict[int, list[float]]:
     }
 
 
-class Rest(NamedTuple):
-    """Where states that start at the stored patterns come to rest."""
+class FixedPoints(NamedTuple):
+    """The fixed points of states that start at the stored patterns."""
 
     fixed_points: int
-    leaned_on: float
-    """Median number of patterns a fixed point is made of: exp(entropy) of its associations."""
+    """Number of distinct fixed points."""
+    effective_patterns: float
+    """Median number of patterns that make up a fixed point: exp(entropy) of its associations."""
     alike: float | None
-    """Mean weight on patterns of the starting pattern's own finding."""
+    """Mean weight of patterns with the same finding as the starting pattern; None for random patterns."""
     chance: float | None
+    """The same weight if all patterns had equal weights."""
 
 
 @torch.no_grad()
-def rest(memory: Memory, beta: float) -> Rest:
+def fixed_points(memory: Memory, beta: float) -> FixedPoints:
     """Follow every stored pattern to its fixed point."""
     layer = tied(memory.patterns.shape[1], beta, SETTLED)
     layer.tolerance = 1e-3
     ends = layer(memory.patterns[None], memory.patterns, k=0).tokens[0]
     near = torch.cdist(ends, ends).square() <= 0.01 * memory.patterns.shape[1]
     waiting = torch.ones(len(ends), dtype=torch.bool)
-    fixed_points = 0
+    distinct = 0
     while waiting.any():
-        fixed_points += 1
+        distinct += 1
         waiting &= ~near[int(waiting.nonzero()[0])]
     weights = (beta * ends @ memory.patterns.T).softmax(1)
     entropy = -(weights * weights.clamp(min=1e-30).log()).sum(1)
@@ -129,28 +131,28 @@ def rest(memory: Memory, beta: float) -> Rest:
     if memory.findings is not None:
         same = memory.findings[:, None] == memory.findings
         alike, chance = float((weights * same).sum(1).mean()), float(same.float().mean())
-    return Rest(fixed_points, float(entropy.exp().median()), alike, chance)
+    return FixedPoints(distinct, float(entropy.exp().median()), alike, chance)
 
 
 @torch.no_grad()
 def capacity(width: int, counts: Sequence[int], beta: float) -> list[float]:
-    """Share recalled of random patterns, by how many are stored; 500 of them are asked."""
+    """Compute the share of random patterns recalled, for each number stored; at most 500 of them are tried."""
     generator = torch.Generator().manual_seed(2)
     result = []
     for count in counts:
         patterns = F.layer_norm(torch.randn(count, width, generator=generator), (width,))
-        asked = patterns[:500]
-        found = tied(width, beta, 2)(noisy(asked, NOISE)[None], patterns, k=0).tokens[0]
-        close = (found - asked).square().sum(1) <= WITHIN * width
+        tried = patterns[:500]
+        found = tied(width, beta, 2)(noisy(tried, NOISE)[None], patterns, k=0).tokens[0]
+        close = (found - tried).square().sum(1) <= WITHIN * width
         result.append(float(close.float().mean()))
     return result
 
 
-# --- does a sparse association earn its place? ------------------------------------------------------------------------
+# --- is a sparse association better? ----------------------------------------------------------------------------------
 
 
 def sparsemax(scores: Tensor) -> Tensor:
-    """The projection of scores onto the simplex (Martins and Astudillo 2016): most associations are exactly 0."""
+    """Project scores onto the simplex (Martins and Astudillo 2016): most associations become exactly 0."""
     ordered = scores.sort(dim=-1, descending=True).values
     sums = ordered.cumsum(-1) - 1
     places = torch.arange(1, scores.shape[-1] + 1)
@@ -159,7 +161,7 @@ def sparsemax(scores: Tensor) -> Tensor:
 
 
 def strongest_only(scores: Tensor, k: int = 8) -> Tensor:
-    """Softmax over the k highest scores."""
+    """Apply a softmax to the k highest scores; the other associations are 0."""
     values, rows = scores.topk(k, dim=-1)
     return torch.zeros_like(scores).scatter(-1, rows, values.softmax(-1))
 
@@ -173,7 +175,7 @@ FORMS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @torch.no_grad()
 def sparse_forms(memory: Memory) -> dict[str, dict[str, Any]]:
-    """For each form: the best share recalled over beta, the range of beta within 1% of it, and seconds a call."""
+    """Measure each form: the best share recalled over beta, the range of beta within 1% of it, and ms per call."""
     states = noisy(memory.patterns, NOISE)
     scores = torch.randn(224, 7014) * 2
     table = {}
@@ -194,13 +196,17 @@ def sparse_forms(memory: Memory) -> dict[str, dict[str, Any]]:
     return table
 
 
-# --- what training made of beta ---------------------------------------------------------------------------------------
+# --- beta after training ----------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
 def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
-    """Of each memory and head: beta, how far scores spread over the patterns, and how many patterns a query retrieves
-    (median of exp(entropy)), over the first 64 test studies."""
+    """Measure each head of each memory on the first 64 test studies.
+
+    Returns:
+        Memory -> for each head: beta, the spread of the scores over patterns, and the number of patterns that a query
+        retrieves (median of exp(entropy)).
+    """
     from experiments.runs.run import Run
 
     opened = Run(run)
@@ -221,7 +227,7 @@ def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
         spread = logs.std(dim=-1).mean(dim=(0, 1))
         retrieved = (-(found * logs).sum(-1)).exp().flatten(0, 1).median(dim=0).values
         heads[name] = [
-            {"beta": float(b), "spread": float(s), "leaned_on": float(n)}
+            {"beta": float(b), "spread": float(s), "effective_patterns": float(n)}
             for b, s, n in zip(retrieval.beta, spread, retrieved, strict=True)
         ]
     return heads
@@ -231,7 +237,7 @@ def trained_heads(run: Path) -> dict[str, list[dict[str, float]]]:
 
 
 def draw(path: Path, panels: Sequence[Callable[[Axes], None]]) -> None:
-    """Panels side by side, as PNG."""
+    """Draw panels side by side, as PNG."""
     figure = Figure(figsize=(5.2 * len(panels), 3.7), dpi=90, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for place, panel in enumerate(panels):
@@ -240,7 +246,7 @@ def draw(path: Path, panels: Sequence[Callable[[Axes], None]]) -> None:
 
 
 def recall_panel(memory: Memory, shares: dict[int, list[float]]) -> Callable[[Axes], None]:
-    """Share recalled over beta, a line for each number of steps."""
+    """Plot the share recalled over beta, with a line for each number of steps."""
 
     def panel(axes: Axes) -> None:
         for steps, values in shares.items():
@@ -252,12 +258,12 @@ def recall_panel(memory: Memory, shares: dict[int, list[float]]) -> Callable[[Ax
     return panel
 
 
-def rest_panel(memory: Memory, found: list[Rest]) -> Callable[[Axes], None]:
-    """Fixed points and the patterns in each, over beta."""
+def fixed_point_panel(memory: Memory, found: list[FixedPoints]) -> Callable[[Axes], None]:
+    """Plot the number of fixed points and the patterns in each over beta."""
 
     def panel(axes: Axes) -> None:
         axes.plot(BETAS, [each.fixed_points for each in found], marker=".", label="distinct fixed points")
-        axes.plot(BETAS, [each.leaned_on for each in found], marker=".", label="patterns in one (median)")
+        axes.plot(BETAS, [each.effective_patterns for each in found], marker=".", label="patterns in one (median)")
         axes.set(xscale="log", yscale="log", xlabel="beta", title=memory.name)
         axes.legend(fontsize=8, loc="center left")
         if memory.findings is not None:
@@ -271,7 +277,7 @@ def rest_panel(memory: Memory, found: list[Rest]) -> Callable[[Axes], None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compute, draw and print."""
+    """Compute, draw and print the study."""
     parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, help="a run folder, e.g. outputs/phantom/default")
     parser.add_argument("--out", type=Path, default=Path("docs/memory"), help="default %(default)s")
@@ -279,23 +285,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     study: dict[str, Any] = {"betas": BETAS}
     studied = memories(arguments.run)
-    recall_panels, rest_panels = [], []
+    recall_panels, fixed_point_panels = [], []
     for memory in studied:
         shares = recall_by_beta(memory)
-        resting = [rest(memory, beta) for beta in BETAS]
+        found = [fixed_points(memory, beta) for beta in BETAS]
         recall_panels.append(recall_panel(memory, shares))
-        rest_panels.append(rest_panel(memory, resting))
+        fixed_point_panels.append(fixed_point_panel(memory, found))
         study[memory.name] = {
             "patterns": list(memory.patterns.shape),
             "recalled": shares,
-            "rest": [each._asdict() for each in resting],
+            "fixed_points": [each._asdict() for each in found],
             "forms": sparse_forms(memory),
         }
         if memory.findings is not None:
             counts = torch.bincount(memory.findings, minlength=len(FINDINGS)).tolist()
             study[memory.name]["findings"] = dict(zip(FINDINGS, counts, strict=True))
     draw(arguments.out / "recall.png", recall_panels)
-    draw(arguments.out / "metastable.png", rest_panels)
+    draw(arguments.out / "metastable.png", fixed_point_panels)
 
     counts = [int(value) for value in torch.logspace(1, 5, 9)]
     by_width = {width: capacity(width, counts, beta=1.0) for width in (8, 16, 32, 64)}
@@ -320,8 +326,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                     [place + 0.2 for place in places], [head["spread"] for head in heads], 0.4, label="spread of scores"
                 )
                 for place, head in zip(places, heads, strict=True):
-                    axes.annotate(f"{head['leaned_on']:.0f}", (place, 0.1), ha="center", color="white", fontsize=9)
-                axes.set(xlabel="head (white: patterns leaned on)", title=f"{name} memory", xticks=list(places))
+                    axes.annotate(
+                        f"{head['effective_patterns']:.0f}", (place, 0.1), ha="center", color="white", fontsize=9
+                    )
+                axes.set(xlabel="head (white: patterns retrieved)", title=f"{name} memory", xticks=list(places))
                 axes.legend(fontsize=8)
 
             return panel

@@ -1,1 +1,1 @@
-"""What is run: the commands, their configurations, and the notes of what came out."""
+"""Running the project: the commands, their configurations, and the log of what was tried."""

@@ -1,7 +1,7 @@
-"""``python -m experiments COMMAND ...``: the one command of the project.
+"""``python -m experiments COMMAND ...``: all commands of the project.
 
-Light commands (scores, settings) start without Lightning; the Trainer's own (fit, validate, test, predict) go to
-LightningCLI, so that a hand, a sweep and a Slurm job speak one grammar.
+Light commands, such as ``score``, start without importing Lightning. ``fit``, ``validate``, ``test`` and ``predict`` go
+to LightningCLI. People, sweeps and Slurm jobs all use these commands.
 """
 
 from __future__ import annotations
@@ -14,53 +14,54 @@ from types import FrameType
 
 from ammrg.commands.program import Command, Program
 
-# albumentations asks the network for a newer version at import, and tokenizers warns when a loader forks.
+# Without these, albumentations looks for a newer version online at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 GOES_ON = "; the same command goes on from the last checkpoint"
+"""What the message after Ctrl-C adds for a command that can continue."""
 
 
 def _command(name: str, summary: str, *, goes_on: str = "", has_more_options: bool = False) -> Command:
-    """A command whose module has its name."""
+    """A command with a module of the same name."""
     return Command(f"experiments.commands.{name}", summary, "train", goes_on, has_more_options)
 
 
 def _trainer(summary: str, goes_on: str = "") -> Command:
-    """A command of the Trainer, which are one module that is told which."""
+    """A command of the Trainer; one module runs them all, and gets the command's name as its first word."""
     return Command("experiments.commands.trainer", summary, "train", goes_on, has_more_options=True, is_named=True)
 
 
 PROGRAM = Program(
     "python -m experiments",
     {
-        "prepare": _command("prepare", "raw data set -> validated Parquet shards and card.json"),
-        "convert": _command("convert", "prepared data -> R2Gen annotation or ReXrank JSON, with films"),
+        "prepare": _command("prepare", "prepare a raw data set: validated Parquet shards and card.json"),
+        "convert": _command("convert", "export prepared data as R2Gen or ReXrank JSON, with the films"),
         "models": _command("models", "train the phantom's tiny language model, or fetch the small pretrained models"),
         "fit": _trainer("train a stage (LightningCLI)", GOES_ON),
         "validate": _trainer("validate a checkpoint (LightningCLI)"),
         "test": _trainer("test a checkpoint (LightningCLI)"),
-        "predict": _trainer("mine regions, encode reports, or write reports (LightningCLI)"),
-        "crossfit": _command("crossfit", "stage 1 by folds, joined for stage 2"),
-        "queries": _command("queries", "does disease query i mean finding i: each in each other's place"),
+        "predict": _trainer("mine regions, encode reports or write reports (LightningCLI)"),
+        "crossfit": _command("crossfit", "join stage 1 trained by folds, for stage 2"),
+        "queries": _command("queries", "test whether disease query i stands for finding i"),
         "ablate": _command(
             "ablate",
-            "variants of a stage, run in turn, as one table with intervals",
+            "run variants of a stage and show them in one table with intervals",
             goes_on=GOES_ON,
             has_more_options=True,
         ),
-        "score": _command("score", "any system's reports -> scores.json, tables with baselines, report.html"),
-        "guards": _command("guards", "a run's reports without its films, and without its memories, scored"),
-        "describe": _command("describe", "one film -> report, 14 findings with maps, what was retrieved for it"),
-        "export": _command("export", "a finished run -> one folder with all it needs and its model card"),
-        "runs": _command("runs", "runs in a table, and what differs between some of them"),
+        "score": _command("score", "score any system's reports: scores.json, tables with baselines, report.html"),
+        "guards": _command("guards", "write and score a run's reports again without its films or its memories"),
+        "describe": _command("describe", "describe one study: report, findings with maps, what the memories retrieved"),
+        "export": _command("export", "write a finished run as one folder with all it needs and its model card"),
+        "runs": _command("runs", "list the runs in a table, and what differs between some of them"),
         "sweep": _command(
             "sweep",
-            "settings of a stage tried by W&B's agents, or a few here without its server",
+            "try settings of a stage with W&B's agents, or a few here without its server",
             has_more_options=True,
         ),
-        "slurm": _command("slurm", "stages as Slurm jobs: one script in the run's folder, chained, queued again"),
-        "memory": _command("memory", "look into a memory bank, extend it, withdraw a study from it"),
+        "slurm": _command("slurm", "run stages as Slurm jobs, with one script in the run's folder"),
+        "memory": _command("memory", "show, check and extend memory banks, and withdraw studies from them"),
     },
 )
 
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """A cluster's signals end a command as Ctrl-C does; a training saves first (callbacks/run_checkpoint.py)."""
+    """Treat a cluster's signals like Ctrl-C; a training saves a checkpoint first (callbacks/run_checkpoint.py)."""
     raise KeyboardInterrupt
 
 

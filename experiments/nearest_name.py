@@ -1,17 +1,17 @@
-"""``python -IS experiments/nearest_name.py NAME CANDIDATE ...``: the candidate that was meant, or nothing; for make.
+"""``python -IS experiments/nearest_name.py NAME CANDIDATE ...``: print the candidate that NAME was meant to be, if any.
 
-Of the standard library alone, and by path: it answers before there is an environment.
+The Makefile calls this file by its path, before there is an environment, so it needs only the standard library.
 """
 
 import difflib
 import sys
 
 ALIKE = 0.75
-"""Share of common letters from which a name looks like a slip of another: ``DATSET``, but not ``WANDB_MODE``."""
+"""Least similarity, from 0 to 1, of a mistyped name: ``DATSET`` passes for ``DATASET``, ``WANDB_MODE`` for nothing."""
 
 
 def nearest(name: str, candidates: list) -> str:
-    """The candidate nearest to a name, whatever its capitals; empty where none is near."""
+    """The most similar candidate, ignoring case; empty if none is similar enough."""
     there = {candidate.lower(): candidate for candidate in candidates}
     return next((there[close] for close in difflib.get_close_matches(name.lower(), there, 1, ALIKE)), "")
 

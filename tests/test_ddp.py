@@ -192,7 +192,7 @@ def test_ddp_sharded_learns_and_goes_on_as_one_process(runs: tuple[Path, Path]) 
 
     last.unlink()  # what is left is of a step before
     (run / "stage1" / "manifest.json").unlink()
-    assert "going on from" in experiments(*words)
+    assert "continuing from" in experiments(*words)
     again = torch.load(last, weights_only=True)
     for kept, found in ((two["state_dict"], again["state_dict"]), *zip(*moments(two, again), strict=True)):
         assert kept.keys() == found.keys()

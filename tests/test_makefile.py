@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,23 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
     assert "RUN=mine: there is one of iu_xray r2gen; name its DATASET=" in make("-n", "scores", *place).stderr
 
 
+def test_args_are_looked_at_before_anything_is_built(tmp_path: Path) -> None:
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    (tmp_path / "venv" / ".stamp").touch()
+    place = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    wrong = make("-n", "stage2", "ARGS=--model.network.hopfield.bta=8 --model.lr=1e-3", *place)
+    assert "ARGS: " in wrong.stderr
+    assert "model.network.hopfield.bta" in wrong.stderr
+    assert "beta" in wrong.stderr
+    assert " fit " not in wrong.stdout
+    right = make("-n", "stage2", "ARGS=--model.network.hopfield.beta=8 --trainer.max_epochs=2", *place)
+    assert "--model.network.hopfield.beta=8" in right.stdout
+    assert "ARGS: " in make("-n", "stage1", "ARGS=--model.networks=3", *place).stderr
+    assert "ARGS: " in make("-n", "memories", "ARGS=--model.pool=mean", *place).stderr
+    assert not make("-n", "memories", "ARGS=--model.pooling=mean", *place).stderr
+
+
 def test_missing_python_is_named(tmp_path: Path) -> None:
     done = make("env", f"VENV={tmp_path}/venv", "PYTHON=no-such-python")
     assert done.returncode != 0
@@ -186,12 +204,12 @@ def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> No
         (("stage2", "ARG=--x"), "ARG=: no such variable; did you mean ARGS?"),
         (("stage2", "model=nano"), "model=: no such variable; did you mean MODEL?"),
         (("slurm", "GPU=2"), "GPU=: no such variable; did you mean GPUS?"),
-        (("data", "DATASET=iuxray"), "DATASET=iuxray: no such configuration; one of chexpert_plus iu_xray "),
-        (("data", "DATASET=iuxray"), " r2gen; did you mean iu_xray?"),
+        (("data", "DATASET=iuxray"), "DATASET=iuxray: no such configuration; did you mean iu_xray? one of "),
+        (("data", "DATASET=iuxray"), " one of chexpert_plus iu_xray mimic_cxr painted phantom r2gen."),
         (("ablation", "DATASET=mimic-cxr"), "; did you mean mimic_cxr?"),
         (
             ("stage1", "MODEL=smal"),
-            "MODEL=smal: no such overlay; one of modern nano paper small tiny; did you mean small?",
+            "MODEL=smal: no such overlay; did you mean small? one of modern nano paper small tiny.",
         ),
         (("stage1", "MODEL=huge"), "MODEL=huge: no such overlay; one of modern nano paper small tiny."),
         (("ablation", "STAGE=3"), "STAGE=3: make ablation knows no such stage; one of 1 2"),
@@ -204,6 +222,7 @@ def test_a_slip_is_named_with_what_was_meant_before_anything_runs(words: tuple[s
     done = make("-n", *words)
     assert done.returncode != 0
     assert message in done.stderr
+    assert "?." not in done.stderr
     assert "experiments" not in done.stdout  # nothing would be run
 
 
@@ -220,7 +239,7 @@ def test_paths_of_films_and_raw_data_may_hold_spaces(tmp_path: Path) -> None:
     assert f"describe {quoted} --run" in make("-n", "predict", f"IMAGE={film}").stdout
     assert f"describe {other} {other} --run" in make("-n", "predict", f"IMAGE={other} {other}").stdout
     gone = make("-n", "predict", f"IMAGE={tmp_path}/no film.png")
-    assert f"make describe IMAGE=film.png ({tmp_path}/no film.png is not)" in gone.stderr
+    assert f"make describe IMAGE=film.png ({tmp_path}/no film.png does not)" in gone.stderr
     place = (f"DATA={tmp_path}/data", "DATASET=iu_xray")
     assert f"--raw '{tmp_path}/my raw' " in make("-n", "data", f"RAW={tmp_path}/my raw", *place).stdout
 
@@ -241,4 +260,4 @@ def test_prepared_data_in_object_storage_are_read_from_there() -> None:
     assert "experiments prepare" not in shown
     refused = make("-n", "data", "DATA=s3://bucket/prepared")
     assert refused.returncode != 0
-    assert "lies in object storage: prepare into a folder of this machine" in refused.stderr
+    assert "is in object storage: prepare the data in a local folder" in refused.stderr

@@ -56,14 +56,14 @@ def test_it_draws_and_tells(study: ModuleType, tmp_path: Path, monkeypatch: pyte
         *("recall.png", "metastable.png", "capacity.png", "study.json")
     }
     told = json.loads((tmp_path / "out" / "study.json").read_text())
-    soft, sharp = told["random"]["rest"]
+    soft, sharp = told["random"]["fixed_points"]
     assert soft["fixed_points"] == 1
     assert sharp["fixed_points"] > 1
-    assert soft["leaned_on"] > sharp["leaned_on"]
+    assert soft["effective_patterns"] > sharp["effective_patterns"]
     regions = told["regions of a run"]
     assert regions["patterns"] == [60, 16]  # disease queries are no regions
-    assert regions["rest"][0]["alike"] == pytest.approx(regions["rest"][0]["chance"], abs=0.02)
-    assert regions["rest"][1]["alike"] > 0.9
+    assert regions["fixed_points"][0]["alike"] == pytest.approx(regions["fixed_points"][0]["chance"], abs=0.02)
+    assert regions["fixed_points"][1]["alike"] > 0.9
 
 
 def test_recall_is_of_the_pattern_itself(study: ModuleType) -> None:

@@ -61,5 +61,5 @@ def test_partners_lie_in_their_group_or_beside_it() -> None:
 
 @pytest.mark.parametrize("subjects", [[], ["a"], ["a", "a", "a"]])
 def test_one_patient_has_no_partner(subjects: list[str]) -> None:
-    with pytest.raises(DataError, match=rf"the val split are {len(subjects)} of . patients?: exchanging"):
+    with pytest.raises(DataError, match=rf"the val split: {len(subjects)} of . patients?, but exchanging"):
         partners(subjects, what="the studies of the val split")

@@ -75,10 +75,10 @@ def test_slurm_agents_of_a_sweep_are_an_array(tmp_path: Path, capsys: pytest.Cap
     ("word", "message"),
     [
         ("--time=soon", "TIME=soon: must be a Slurm time"),
-        ("--time=2", "TIME=2: a job is told to save 120 s before its limit"),
-        ("--time=0-00:05", "TIME=0-00:05: a job is told"),
+        ("--time=2", "TIME=2: too short. A job is told to save 120 s before its limit"),
+        ("--time=0-00:05", "TIME=0-00:05: too short. A job is told"),
         ("--site=/no/file.sh", "SITE=/no/file.sh: no such file"),
-        ("--site=/bin/ls", "SITE=/bin/ls: is no text"),
+        ("--site=/bin/ls", "SITE=/bin/ls: not a text file"),
         ("--run=my run", "RUN=my run: must be one word"),
         ("--account=a'b", "ACCOUNT=a'b: must be one word"),
         ("--mem=64 GB", "MEM=64 GB: must be one word"),
@@ -257,7 +257,7 @@ def test_slurm_job_requeued_within_stage_2_ends_with_the_weights_of_an_undisturb
     told = log.read_text()
     assert "saving a checkpoint after this step" in told
     assert "the job queues again" in told
-    assert "going on from" in told
+    assert "continuing from" in told
     for stage in ("stage1", "stage2"):
         one, two = (torch.load(out / run / stage / "last.ckpt", weights_only=True) for run in jobs)
         assert one["global_step"] == two["global_step"] > 0
@@ -286,7 +286,7 @@ def test_slurm_job_that_is_preempted_queues_again_and_goes_on(cluster: Path, pla
         f"running again: {asked('scontrol', 'show', 'job', job)}",
     )
     log = out / "slurm" / f"ammrg-preempted-{job}.out"
-    until(lambda: "going on from" in log.read_text(), 200, "going on")
+    until(lambda: "continuing from" in log.read_text(), 200, "going on")
     asked("scancel", job)
     assert "SIGTERM: saving a checkpoint after this step" in log.read_text()
     assert "the job queues again" in log.read_text()

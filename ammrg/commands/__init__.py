@@ -1,1 +1,1 @@
-"""The commands of the package: arguments in, one call."""
+"""The commands of the package; each turns its arguments into one call."""

@@ -1,4 +1,4 @@
-"""What a command line's numbers may be, for argparse."""
+"""Types of command-line arguments for argparse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ammrg describe``: the films of one study -> report, 14 findings with maps, and what was retrieved for it."""
+"""``ammrg describe``: the films of one study -> report, 14 findings with maps, retrieved reports and regions."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 DESCRIPTION = f"Write the report of one examination, with its reasons. {NOTICE}"
 FOLDER = Path("described")
-"""Where descriptions go unless told otherwise."""
+"""Folder of descriptions by default, in the working directory."""
 
 
-def add_arguments(words: argparse.ArgumentParser) -> None:
-    """The study's arguments; those that name the model are the caller's."""
-    words.add_argument("films", nargs="+", type=Path, help="film(s) of one study: PNG or JPEG")
-    words.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the study's arguments; the caller adds those that name the model."""
+    parser.add_argument("films", nargs="+", type=Path, help="film(s) of one study: PNG or JPEG")
+    parser.add_argument(
         "--out",
         type=Path,
-        help="where panel.png and report.json go (default: a folder of the first film's name in described/ here; of a "
-        "run, in RUN/described)",
+        help="folder for panel.png and report.json (default: described/FIRST_FILM here, or RUN/described/FIRST_FILM "
+        "for a run)",
     )
-    words.add_argument(
+    parser.add_argument(
         "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
     )
-    words.add_argument("--indication", default="", help="why the study was made, for a prompt that names it")
+    parser.add_argument("--indication", default="", help="reason for the study, for a prompt that includes it")
 
 
 def check_films(films: Sequence[Path]) -> None:
-    """Read every film: one that cannot be read is an error before any weights load.
+    """Read every film, so that one that cannot be read is an error before any weights are loaded.
 
     Raises:
-        ReadError: the first, by name.
+        ReadError: if a film cannot be read; names the first.
     """
     from ammrg.imaging.reading import read_film
 
@@ -46,12 +46,12 @@ def check_films(films: Sequence[Path]) -> None:
 
 
 def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerator], folder: Path = FOLDER) -> None:
-    """Open the model, describe the study, write report.json and panel.png, print.
+    """Open the model, describe the study, write report.json and panel.png, and print the description.
 
     Args:
-        options: of :func:`add_arguments`.
-        open_model: gives the model.
-        folder: where a folder of the first film's name is made, without ``--out``.
+        options: the arguments of :func:`add_arguments`.
+        open_model: opens the model.
+        folder: without ``--out``, the files go into a folder here that has the first film's name.
     """
     from rich.console import Console
 
@@ -71,13 +71,13 @@ def main(argv: Sequence[str]) -> int:
         0.
 
     Raises:
-        ReadError: a film that cannot be read.
-        CheckpointError, SettingsError, MemoryBankError: a model that cannot be opened.
+        ReadError: if a film cannot be read.
+        CheckpointError, SettingsError, MemoryBankError: if the model cannot be opened.
     """
-    words = CommandParser(prog="ammrg describe", description=DESCRIPTION)
-    add_arguments(words)
-    words.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
-    options = words.parse_args(argv)
+    parser = CommandParser(prog="ammrg describe", description=DESCRIPTION)
+    add_arguments(parser)
+    parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
+    options = parser.parse_args(argv)
     check_films(options.films)
 
     def open_model() -> ReportGenerator:

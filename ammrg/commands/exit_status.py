@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one sentence on stderr where something went wrong."""
+"""The end of a command: its exit status, and one sentence on stderr after an error."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def exit_status(command: Callable[[], int | None], *, goes_on: str = "") -> int:
 
     Args:
         command: the call.
-        goes_on: what is said after "stopped" of a command that can go on.
+        goes_on: text printed after "stopped", for a command that a later call can continue.
 
     Returns:
-        0 on success, or what the command returns; 1 where the user can cure what went wrong (the sentence says how);
-        130 after Ctrl-C.
+        0 on success, or what the command returns; 1 after an error of this project (the sentence says what to do); 130
+        after Ctrl-C.
     """
     try:
         return int(command() or 0)
@@ -33,13 +33,13 @@ def exit_status(command: Callable[[], int | None], *, goes_on: str = "") -> int:
 
 
 def succeeds(command: Callable[[], int | None]) -> bool:
-    """Run one command within another; Ctrl-C ends both.
+    """Run one command inside another; Ctrl-C ends both.
 
     Returns:
-        Whether it went well; a command that failed has said why.
+        Whether it succeeded; if not, its error is already printed.
 
     Raises:
-        KeyboardInterrupt: it was stopped.
+        KeyboardInterrupt: if the command was stopped.
     """
     status = exit_status(command)
     if status == STOPPED:

@@ -1,4 +1,4 @@
-"""The parser of all commands but the Trainer's: options by their whole names, errors in one sentence."""
+"""The parser of all commands except the Trainer's: options have their full names, errors are one sentence."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 SHOWN = 3
-"""Most options that are proposed in place of a wrong one."""
+"""Most options that are proposed instead of a wrong one."""
 
 
 class CommandParser(argparse.ArgumentParser):
-    """argparse's, which would take ``--pub`` for ``--public``, and answer a wrong word with the whole usage."""
+    """An ArgumentParser that accepts no abbreviations (``--pub``), and does not print the usage after an error."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
-        """End with one sentence and exit status 2."""
+        """Exit with one sentence and status 2."""
         if wrong := re.match(r"unrecognized arguments: (-\S*)", message):
             known = [option for action in self._actions for option in action.option_strings]
             known += [option for parser in self._below() for option in parser._option_string_actions]
@@ -29,13 +29,13 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} ({self.prog} --help lists all)\n")
 
     def _below(self) -> list[argparse.ArgumentParser]:
-        """The parsers of commands within this one."""
+        """The parsers of this parser's subcommands."""
         choices = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         return [parser for each in choices for parser in (each or {}).values()]
 
 
 def no_such_option(word: str, known: Iterable[str]) -> str:
-    """What is said of a wrong option, with the nearest there are."""
+    """The message about a wrong option, with the nearest known ones."""
     name, options = word.partition("=")[0], sorted(set(known))
     begun = [option for option in options if option.startswith(name) and name.strip("-")]
     near = list(dict.fromkeys([*begun, *difflib.get_close_matches(name, options, SHOWN)]))[:SHOWN]
@@ -43,15 +43,15 @@ def no_such_option(word: str, known: Iterable[str]) -> str:
 
 
 def unknown_option(module: str, words: Sequence[str]) -> str | None:
-    """Look for options that a command's source does not hold, before it is imported with all it needs.
+    """Find an option that is not in a command's source, before the slow import of the command.
 
     Args:
-        module: of the command, e.g. ``experiments.commands.export``; options of ``ammrg.commands``' module of that
-            name count too.
-        words: its arguments.
+        module: the command's module, e.g. ``experiments.commands.export``. Options of the module with the same name in
+            ``ammrg.commands`` count too.
+        words: the command's arguments.
 
     Returns:
-        What to say of the first; None where each is there (whether it fits is the parser's to say).
+        The message about the first unknown option, or None. Only the command's parser checks the options' values.
     """
     here, name = Path(__file__).parent, f"{module.rpartition('.')[2]}.py"
     sources = (here.parents[1].joinpath(*module.split(".")).with_suffix(".py"), here / name)

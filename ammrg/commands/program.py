@@ -1,6 +1,6 @@
-"""A program of several commands, as ``ammrg`` and ``python -m experiments`` are: one word chooses which.
+"""A program of several commands, such as ``ammrg`` and ``python -m experiments``: its first word names the command.
 
-A command's module is imported only when it is called, so that ``--help`` and a wrong word are answered at once.
+A command's module is imported only when the command is called, so ``--help`` and an unknown command take no time.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ class Command(NamedTuple):
     """One command of a program."""
 
     module: str
-    """Holds ``main(argv) -> int``; imported when the command is called."""
+    """The module with ``main(argv) -> int``; it is imported when the command is called."""
     summary: str
-    """What it does, in one line of ``--help``."""
+    """Its line in ``--help``."""
     extra: str
-    """The extra that installs the packages it may need beyond those of the light install."""
+    """The extra with the packages that it may need beyond the light install."""
     goes_on: str = ""
-    """What is said after "stopped" of a command that can go on."""
+    """Text printed after "stopped", for a command that a later call can continue."""
     has_more_options: bool = False
-    """Whether it takes options that its own source does not name."""
+    """Whether it has options that its own source does not name."""
     is_named: bool = False
-    """Whether ``main`` is given the command's name as the first word."""
+    """Whether the command's name is the first word of ``main``'s ``argv``."""
 
 
 class Program(NamedTuple):
-    """The table of commands."""
+    """A program: its name and its commands."""
 
     name: str
-    """How it is called: ``ammrg``, or ``python -m experiments``."""
+    """The words that call it: ``ammrg``, or ``python -m experiments``."""
     commands: Mapping[str, Command]
 
     def usage(self) -> str:
@@ -46,7 +46,7 @@ class Program(NamedTuple):
         width = max(map(len, self.commands))
         return "\n".join(
             [
-                f"usage: {self.name} COMMAND [options]    (COMMAND --help tells its options)",
+                f"usage: {self.name} COMMAND [options]    (COMMAND --help lists its options)",
                 "",
                 *(f"  {name:<{width}}  {command.summary}" for name, command in self.commands.items()),
                 "",
@@ -58,11 +58,11 @@ class Program(NamedTuple):
         """Run one command.
 
         Args:
-            argv: the command's name, then its own words; or ``--help``, or ``--version``.
+            argv: the command's name and its arguments; or ``--help``, or ``--version``.
 
         Returns:
-            0 on success, 1 where the user can cure what went wrong (the message says how), 2 for a wrong call,
-            130 after Ctrl-C.
+            0 on success, 1 after an error of this project (the message says what to do), 2 for a wrong call, 130 after
+            Ctrl-C.
         """
         if not argv or argv[0] in ("-h", "--help"):
             print(self.usage())

@@ -1,6 +1,6 @@
-"""``ammrg score reports.jsonl``: scores.json, tables and report.html, with baselines and intervals.
+"""Score the reports of any system: scores.json, tables and report.html, with intervals and baselines.
 
-Made from predictions files alone, of any system: no GPU, no Lightning; Java only adds METEOR.
+It needs only predictions files: no GPU, and by default no PyTorch. METEOR is added if Java is installed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
+from ammrg.evaluation.prediction_files import LAYOUTS
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
     chosen_extras,
@@ -31,55 +32,63 @@ from ammrg.notice import NOTICE
 
 
 def parser(program: str) -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The parser of the command's arguments."""
     words = CommandParser(prog=program, description=f"{__doc__} {NOTICE}")
-    layouts = ", ".join(predictions.LAYOUTS)
-    words.add_argument("reports", type=Path, help=f"predictions: {layouts} (reports.jsonl, a table, or ReXrank's)")
-    words.add_argument("--against", nargs="+", type=Path, default=[], help="other systems' files, compared in pairs")
-    words.add_argument("--references", type=Path, help="references, where the predictions hold generated texts alone")
+    layouts = ", ".join(LAYOUTS)
+    words.add_argument("reports", type=Path, help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's)")
+    words.add_argument(
+        "--against", nargs="+", type=Path, default=[], help="predictions files of other systems, to compare"
+    )
+    words.add_argument("--references", type=Path, help="file with the references, if the predictions have none")
     words.add_argument(
         "--protocol",
         nargs="+",
         default=[],
         choices=PROTOCOLS,
-        help="default: full, and r2gen where the data set is known",
+        help="how texts are cleaned and cut; default: full, and r2gen if the data set is known",
     )
     words.add_argument(
         "--dataset",
         choices=CUT_FOR,
-        help="whose cleaner and cut r2gen and r2gengpt take; default: as reports.meta.json",
+        help="data set whose cleaner and cut r2gen and r2gengpt use; default: as reports.meta.json says",
     )
     words.add_argument("--train-texts", type=Path, help="training reports, for r2gen's vocabulary (.jsonl or plain)")
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
-    words.add_argument("--bertscore", help="also BERTScore, by the encoder in this folder (or hub id)")
-    words.add_argument("--bertscore-layer", type=int, help="whose states BERTScore compares; default: the last")
-    words.add_argument("--radeval", nargs="+", default=[], metavar="NAME", help="also radgraph, radcliq, green")
-    words.add_argument("--radeval-python", type=Path, help="the python of an environment that holds radeval")
-    words.add_argument("--out", type=Path, help="default: scores.json beside the reports")
-    words.add_argument("--bootstrap", type=int, default=bootstrap.RESAMPLES, help="resamples; default %(default)s")
-    words.add_argument("--seed", type=int, default=0, help="of the resamples; default %(default)s")
-    words.add_argument("--no-meteor", action="store_true", help="leave METEOR out even where Java is")
+    words.add_argument("--bertscore", help="also BERTScore, with the encoder in this folder (or hub id)")
+    words.add_argument("--bertscore-layer", type=int, help="encoder layer that BERTScore compares; default: the last")
+    words.add_argument(
+        "--radeval", nargs="+", default=[], metavar="NAME", help="also radeval's radgraph, radcliq, green"
+    )
+    words.add_argument("--radeval-python", type=Path, help="the python of an environment that has radeval")
+    words.add_argument("--out", type=Path, help="scores file; default: scores.json beside the reports")
+    words.add_argument(
+        "--bootstrap", type=int, default=bootstrap.RESAMPLES, help="number of resamples; default %(default)s"
+    )
+    words.add_argument("--seed", type=int, default=0, help="seed of the resamples; default %(default)s")
+    words.add_argument("--no-meteor", action="store_true", help="leave METEOR out, even if Java is installed")
     words.add_argument("--no-page", action="store_true", help="write no report.html")
     words.add_argument("--no-films", action="store_true", help="report.html without films and maps")
     words.add_argument("--quiet", action="store_true", help="write the files, print nothing")
-    words.add_argument("--show", action="store_true", help="print kept scores where they still hold, else score anew")
+    words.add_argument(
+        "--show", action="store_true", help="print the scores in --out if they are up to date, else score"
+    )
     return words
 
 
 def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "ammrg score") -> int:
-    """Score, write scores.json and report.html, print.
+    """Run ``ammrg score``: score, write scores.json and report.html, and print the tables.
 
     Args:
         argv: the words after ``score``.
-        films_of: gives the page the films of a run folder's studies; None shows none.
-        program: what ``--help`` calls the command.
+        films_of: gives the page the films of a run folder's studies; None: the page has no films.
+        program: the command's name in ``--help``.
 
     Returns:
         0.
 
     Raises:
-        ScoringError: a file that cannot be scored as it stands.
+        ScoringError: if a file cannot be scored.
     """
     options = parser(program).parse_args(argv)
     if options.bootstrap < 0:
@@ -90,7 +99,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     systems = predictions.read_systems(reports, options.against, references)
     if "rexrank" in options.protocol:
         if reports.suffix == ".json":
-            raise ScoringError(f"{reports}: in ReXrank's layout already; give it to ReXrank's own tool as it is.")
+            raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
         predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, split_of(reports))
     train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
     dataset, dataset_from = (options.dataset, "as --dataset says") if options.dataset else dataset_beside(reports)
@@ -114,7 +123,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         write_page(page, reports, systems[0].lines, scores, films)
     if not options.quiet:
         console = Console()
-        # A pipe or a narrow window would break the columns; the table has one width.
+        # In a pipe or a narrow window the columns would break.
         console.width = max(console.width, 150)
         print_scores(scores, console)
         case = reports.parent / "case.png"

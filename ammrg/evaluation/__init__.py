@@ -1,1 +1,1 @@
-"""Reports of any system scored honestly: predictions files in, scores, tables and a page out."""
+"""Scoring of any system's reports: predictions files in; scores, tables and a page out."""

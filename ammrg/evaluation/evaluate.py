@@ -1,4 +1,4 @@
-"""``from ammrg import evaluate``: scores of generated reports in one call, without a command line or a file."""
+"""``from ammrg import evaluate``: scores of generated reports in one call from Python."""
 
 from __future__ import annotations
 
@@ -34,51 +34,59 @@ def evaluate(
 
     Args:
         reports: n generated texts; or the path of a predictions file (``.jsonl``, ``.csv`` or ``.json``, see
-            :mod:`ammrg.evaluation.predictions`), with which ``baselines/*.jsonl`` and ``guards/*.jsonl`` beside it are
-            scored.
-        references: for a file that holds generated texts alone, the path of a file that holds the references; for n
-            texts, their n references, none empty.
-        patients: for n texts, whose they are (n ids), since intervals are over patients; None: each is another's.
+            :mod:`ammrg.evaluation.predictions`). The files ``baselines/*.jsonl`` and ``guards/*.jsonl`` beside it are
+            scored with it.
+        references: for n texts, their n references, none empty; for a file that has only generated texts, the path of
+            a file with the references.
+        patients: for n texts, the patient of each (n ids), because intervals are over patients; None: each text has a
+            patient of its own.
         against: for a file, the files of other systems on the same studies, which are compared with it in pairs.
-        dataset: whose cleaner and cut ``r2gen`` and ``r2gengpt`` take (``phantom``, ``iu_xray``, ``mimic_cxr`` or
-            ``chexpert_plus``); None: what ``reports.meta.json`` beside the file names.
+        dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use (``phantom``, ``iu_xray``,
+            ``mimic_cxr`` or ``chexpert_plus``); None: as ``reports.meta.json`` beside the file says.
         protocols: ``full``, ``r2gen`` or ``r2gengpt``, see :mod:`ammrg.metrics.protocols`; None: ``full``, and
-            ``r2gen`` where the data set is known.
+            ``r2gen`` if the data set is known.
         train_texts: training reports, for ``r2gen``'s vocabulary.
-        tokenizer: of a language model, for ``r2gengpt``: its folder or ``tokenizer.json``.
-        labeler: who reads the findings; None: the rule-based labeler.
+        tokenizer: the folder or ``tokenizer.json`` of a language model, for ``r2gengpt``.
+        labeler: labels the findings; None: the rule-based labeler.
         extras: further metrics.
         resamples: bootstrap resamples of patients, 0 or more; 0 gives no intervals.
-        seed: of the resamples.
-        with_meteor: also METEOR, where a ``java`` command is.
+        seed: seed of the resamples.
+        with_meteor: also compute METEOR, if there is a ``java`` command.
 
     Returns:
-        What ``scores.json`` holds, e.g. ``scores["full"]["cider"]["value"]``; all of it is described at
-        :func:`ammrg.evaluation.scoring.score_systems`. Of texts, study i is called by its place, with leading zeros.
+        The contents of ``scores.json``, e.g. ``scores["full"]["cider"]["value"]``; see
+        :func:`ammrg.evaluation.scoring.score_systems`. If texts are given, the id of a study is its position among
+        them, with leading zeros.
 
     Raises:
-        ScoringError: what cannot be scored as it stands, e.g. unequal numbers of texts and references, or an empty
-            reference; the message says which and what to do.
+        ScoringError: if the reports cannot be scored, e.g. because the numbers of texts and references differ, or a
+            reference is empty. The message says what is wrong and what to do.
     """
     if resamples < 0:
         raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
-    whose, whence = dataset, "as the caller says"
+    name, source = dataset, "as the caller says"
     if isinstance(reports, str | Path):
         if patients is not None or not (references is None or isinstance(references, str | Path)):
-            raise ScoringError(f"{reports}: patients and a list of references go with a list of reports, not a file.")
+            raise ScoringError(
+                f"{reports}: patients and a list of references go with a list of reports, not with a file; give the "
+                "path of a references file, and patients as its column subject_id."
+            )
         known = read_references(Path(references)) if references is not None else None
         systems = read_systems(Path(reports), [Path(path) for path in against], known)
         if dataset is None:
-            whose, whence = dataset_beside(Path(reports))
+            name, source = dataset_beside(Path(reports))
     else:
         if references is None or isinstance(references, str | Path) or against:
-            raise ScoringError("a list of reports takes a list of references, and no files to compare with.")
+            raise ScoringError(
+                "a list of reports takes a list of references, and no files to compare with; to compare systems, give "
+                "the path of a predictions file."
+            )
         systems = [_system(reports, references, patients)]
     return score_systems(
         systems,
-        protocols=default_protocols(whose) if protocols is None else protocols,
-        dataset=whose,
-        dataset_from=whence,
+        protocols=default_protocols(name) if protocols is None else protocols,
+        dataset=name,
+        dataset_from=source,
         train_texts=train_texts,
         tokenizer=tokenizer,
         labeler=labeler,
@@ -90,11 +98,13 @@ def evaluate(
 
 
 def _system(reports: Sequence[str], references: Sequence[str], patients: Sequence[str] | None) -> System:
-    """Texts as a predictions file would give them, in their order."""
+    """Texts in the form of a predictions file's studies, in the same order."""
     count = len(reports)
     if len(references) != count or (patients is not None and len(patients) != count):
         of_patients = "" if patients is None else f" and {len(patients)} patients"
-        raise ScoringError(f"{count} reports, {len(references)} references{of_patients}: give one of each for a study.")
+        raise ScoringError(
+            f"{count} reports, {len(references)} references{of_patients}: give one of each for every study."
+        )
     width = len(str(count - 1))
     rows = [
         (

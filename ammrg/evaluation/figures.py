@@ -1,4 +1,4 @@
-"""A figure with its interval, as tables show it."""
+"""The form of a figure and its interval in tables."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def told(value: Any) -> str:
-    """A number as the table shows it: ``.846 [.812, .880]``, ``.61``, ``1,204`` or ``-``."""
+def formatted(value: Any) -> str:
+    """A number, or {value, low, high}, as text: ``0.846 [0.812, 0.880]``, ``0.610``, ``1,204``; ``-`` for None."""
     if isinstance(value, Mapping):
         if value.get("low") is None:
-            return told(value.get("value"))
+            return formatted(value.get("value"))
         return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
     if value is None:
         return "-"

@@ -1,7 +1,7 @@
 """RadGraph F1, RadCliQ-v1 and GREEN through the package radeval, in an environment of its own.
 
-Its torchvision, medspacy and stanza do not go together with what is pinned here, and its weights come from a hub
-(GREEN's language model has 7 billion): so it is installed apart, named by its python, and run as a process.
+Its torchvision, medspacy and stanza conflict with the versions pinned here, and its weights come from a hub (GREEN's
+language model has 7 billion parameters). So radeval has its own environment, and its python runs as a process.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ from ammrg.errors import ScoringError
 
 SCRIPT = Path(__file__).with_name("outside_script.py")
 INSTALL = (
-    "Install it apart: python3.11 -m venv radeval; radeval/bin/pip install radeval==2.2.1; then give "
-    "--radeval-python radeval/bin/python"
+    "Install it in an environment of its own: python3.11 -m venv radeval; radeval/bin/pip install radeval==2.2.1; then "
+    "give --radeval-python radeval/bin/python"
 )
 CURES = {
     "package": INSTALL,
-    "weights": "Its weights are not here, and the Hugging Face hub did not give them: run it once where that can be "
-    "reached, and bring the caches (~/.cache/huggingface, radgraph and chexbert) here",
-    "other": "With --radeval name metrics that it has and texts that they can read",
+    "weights": "Its weights are not here, and could not be fetched from the Hugging Face hub: run it once on a machine "
+    "that can reach the hub, and bring the caches (~/.cache/huggingface, radgraph and chexbert) here",
+    "other": "With --radeval name metrics that radeval has, and check that they can read these texts",
 }
-"""What to do about each kind of failure that the script tells."""
+"""What to do about each kind of failure that the script reports."""
 
 
 def per_study(
     python: Path, names: Sequence[str], references: Sequence[str], hypotheses: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
-    """What radeval says of each pair: metric -> ``[n]``.
+    """Scores by radeval for each pair: metric -> float64 ``[n]``.
 
     Args:
-        python: of the environment that holds radeval.
+        python: the python of the environment that has radeval.
         names: radeval's names of metrics (``radgraph``, ``radcliq``, ``radgraph_radcliq``, ``green``).
-        references, hypotheses: n whole texts each.
+        references: n whole texts.
+        hypotheses: n whole texts.
 
     Raises:
-        ScoringError: no such python, radeval is not there, its weights cannot be had, it failed otherwise, or its
-            answer does not fit the studies.
+        ScoringError: if there is no such python, it has no radeval, the weights cannot be fetched, radeval fails
+            otherwise, or its answer does not fit the studies.
     """
     if not python.is_file():
         raise ScoringError(f"--radeval-python {python}: no such file. {INSTALL}.")
@@ -57,15 +58,18 @@ def per_study(
         command = [str(python.absolute()), "-P", str(SCRIPT), str(pairs), str(scores), *names]
         done = subprocess.run(command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         if not scores.is_file():
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it gave no message"]
             answer: dict[str, Any] = {"error": last[0], "kind": "package"}
         else:
             answer = json.loads(scores.read_text(encoding="utf-8"))
     if "error" in answer:
-        said = answer["error"].rstrip(".")
-        raise ScoringError(f"radeval ({', '.join(names)}) failed in {python}: {said}. {CURES[answer['kind']]}.")
+        reason = answer["error"].rstrip(".")
+        raise ScoringError(f"radeval ({', '.join(names)}) failed in {python}: {reason}. {CURES[answer['kind']]}.")
     table = {key: np.asarray(values, dtype=np.float64) for key, values in answer["per_study"].items()}
     for key, values in table.items():
         if values.shape != (len(references),) or not np.isfinite(values).all():
-            raise ScoringError(f"radeval: {key} has {values.shape} finite numbers for {len(references)} studies.")
+            raise ScoringError(
+                f"radeval: {key} must have one finite number for each of {len(references)} studies, got an array of "
+                f"shape {values.shape}."
+            )
     return {f"radeval_{key}": values for key, values in table.items()}

@@ -1,52 +1,43 @@
-"""Predictions files of any system: reports.jsonl, a CSV, or ReXrank's JSON -> what is scored of each study.
+"""Predictions files of any system (reports.jsonl, a CSV, or ReXrank's JSON) -> the texts and ids of each study.
 
-What cannot be scored as it stands is refused, with the place and the cure: ids missing, doubled or unknown, fields or
-columns named twice, empty references, studies of several splits, patients named for some studies only. Space around an
-id is no part of it. A text that says nothing ("nan", "---") is empty, and white space of any kind is one space.
+A file that cannot be scored is an error, which names the place and what to do: missing, repeated or unknown ids, fields
+or columns named twice, empty references, studies of several splits, patients given for some studies only. White space
+around an id is ignored. A text that says nothing ("nan", "---") is empty, and white space of any kind is one space.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
-from ammrg.ids import plain_id
+from ammrg.evaluation.prediction_fields import id_text, in_training, plain_text, retrieved_texts
+from ammrg.evaluation.prediction_files import file_text, json_lines, study_rows
 from ammrg.missing_file import advice
-from ammrg.text.spoken import said, spoken
+from ammrg.text.blank import scored_text
 
 GROUPS = ("baselines", "guards")
-"""Folders beside reports.jsonl whose files are scored with it."""
-LAYOUTS = {
-    ".jsonl": "one JSON object a line",
-    ".csv": "columns study_id, generated, reference",
-    ".json": "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
-}
+"""Folders beside reports.jsonl with files that are scored too."""
 
 
 class Line(NamedTuple):
-    """What is scored of one study."""
+    """One study to score."""
 
     study_id: str
     subject_id: str
-    """The study's own id where a file names no patients."""
+    """The study's own id if the file names no patients."""
     reference: str
     generated: str
     reference_in_training: bool | None = None
-    """None where a file does not say."""
+    """Whether the reference is also a training report, word for word; None if the file does not say."""
     retrieved: tuple[str, ...] = ()
-    """Texts of the reports that the study's memory brought back."""
+    """Texts of the reports that the memory retrieved for the study."""
 
 
 class System(NamedTuple):
-    """One predictions file, ordered by study id."""
+    """One predictions file; its studies are sorted by id."""
 
     group: str
     """Empty for the reports themselves, else ``baselines``, ``guards`` or ``against``."""
@@ -56,47 +47,48 @@ class System(NamedTuple):
 
 
 def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = None) -> list[Line]:
-    """Read one predictions file, ordered by study id.
+    """Read one predictions file; the studies are sorted by id.
 
     Args:
         path: ``.jsonl``, ``.csv`` or ``.json``, see :data:`LAYOUTS`.
-        references: of :func:`read_references`, for a file that holds generated reports alone; then each of them must
-            be there, and no others.
+        references: from :func:`read_references`, for a file that has only generated reports; both must have the same
+            studies.
 
     Raises:
-        ScoringError: the file cannot be scored as it stands.
+        ScoringError: if the file cannot be scored.
     """
     rows = list(study_rows(path))
     if references is not None:
         rows = with_references(path, rows, references)
     elif rows and not any(row.get("reference") for _, row in rows):
         raise ScoringError(
-            f"{rows[0][0]}: field 'reference' is {rows[0][1].get('reference')!r}, so study "
-            f"{rows[0][1].get('study_id')} has an empty reference, and so have all; give the file that holds them with "
-            "--references."
+            f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
         )
     lines = lines_of(str(path), rows)
     absent = (references or {}).keys() - {line.study_id for line in lines}
     if absent:
-        raise ScoringError(f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}).")
+        raise ScoringError(
+            f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}); both must have the "
+            "same studies."
+        )
     return lines
 
 
 def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Line]:
-    """Check the fields of studies, and order the studies by id.
+    """Check the fields of studies, and sort the studies by id.
 
     Args:
-        name: of the file they come from, for messages.
+        name: the name of their file, for messages.
         rows: (place, fields) of each study.
 
     Raises:
-        ScoringError: they cannot be scored as they stand.
+        ScoringError: if the studies cannot be scored.
     """
     lines: dict[str, Line] = {}
     splits, has_patient = set(), set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
-        generated, reference = (spoken(_text(where, row, field)) for field in ("generated", "reference"))
+        generated, reference = (scored_text(plain_text(where, row, field)) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if not reference:
@@ -104,8 +96,8 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
             empty = f"the reference {written!r}, which says nothing" if written else "an empty reference"
             raise ScoringError(f"{where}: study {study_id} has {empty}; leave such studies out.")
         if study_id in lines:
-            raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
-        splits.add(_text(where, row, "split") if row.get("split") is not None else "")
+            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+        splits.add(plain_text(where, row, "split") if row.get("split") is not None else "")
         subject_id = id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
         has_patient.add(bool(subject_id))
         if len(has_patient) > 1:
@@ -115,11 +107,11 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
             subject_id or study_id,
             reference,
             generated,
-            _truth(where, row.get("reference_in_training")),
-            _retrieved(where, row.get("reports")),
+            in_training(where, row.get("reference_in_training")),
+            retrieved_texts(where, row.get("reports")),
         )
     if not lines:
-        raise ScoringError(f"{name}: no line; there is nothing to score.")
+        raise ScoringError(f"{name}: no studies; there is nothing to score.")
     if len(splits) > 1:
         names = ", ".join(split or "none" for split in sorted(splits))
         raise ScoringError(f"{name}: studies of several splits ({names}); score one at a time.")
@@ -129,20 +121,20 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
 def with_references(
     path: Path, rows: Sequence[tuple[str, dict[str, Any]]], references: Mapping[str, Mapping[str, Any]]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Rows of predictions with the references of another file; their own are passed over.
+    """Rows of predictions with the references of another file in place of their own.
 
     Raises:
-        ScoringError: a study that the references file does not know; says how many, and names the first.
+        ScoringError: if studies are not in the references file; says how many, and names the first.
     """
     ids = [id_text(where, row, "study_id") for where, row in rows]
     unknown = [place for place, study_id in enumerate(ids) if study_id not in references]
     if unknown:
         first = rows[unknown[0]]
-        told = f"{first[0]}: study {ids[unknown[0]]!r} is unknown to the references file"
+        start = f"{first[0]}: study {ids[unknown[0]]!r} is not in the references file"
         if len(unknown) == len(rows):
-            there = f"; there the first is called {next(iter(references))!r}" if references else ", which is empty"
-            raise ScoringError(f"{told}, and so are all {len(rows)} studies of {path.name}{there}.")
-        raise ScoringError(f"{told}; {len(rows) - len(unknown)} of {len(rows)} studies are known to it.")
+            there = f"the first id there is {next(iter(references))!r}" if references else "that file is empty"
+            raise ScoringError(f"{start}, and neither is any of the {len(rows)} studies of {path.name}; {there}.")
+        raise ScoringError(f"{start}; {len(rows) - len(unknown)} of {len(rows)} studies are in it.")
     return [
         (where, {**references[study_id], **{field: value for field, value in row.items() if field != "reference"}})
         for study_id, (where, row) in zip(ids, rows, strict=True)
@@ -150,17 +142,17 @@ def with_references(
 
 
 def read_references(path: Path) -> dict[str, dict[str, Any]]:
-    """References (with patients and split, where named) by study id, in any of the layouts; other fields are left out.
+    """References by study id, with patients and split if the file names them; other fields are left out.
 
     Raises:
-        ScoringError: no such file, another layout, an id twice.
+        ScoringError: if there is no such file, its layout is not one of :data:`LAYOUTS`, or an id occurs twice.
     """
     found: dict[str, dict[str, Any]] = {}
     for where, row in study_rows(path):
         study_id = id_text(where, row, "study_id")
         if study_id in found:
-            raise ScoringError(f"{where}: study {study_id} stands twice; each study is scored once.")
-        _text(where, row, "reference")
+            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+        plain_text(where, row, "reference")
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training")
         found[study_id] = {field: row[field] for field in kept if field in row}
     return found
@@ -169,12 +161,13 @@ def read_references(path: Path) -> dict[str, dict[str, Any]]:
 def read_systems(
     reports: Path, against: Iterable[Path] = (), references: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[System]:
-    """The reports, where they exist their sibling baselines and guards, and other systems' files, all on the very same
-    studies; a file that names no patients takes those of the first that does.
+    """The reports, the baselines and guards beside them, and other systems' files, all on the same studies.
+
+    A file that names no patients takes those of the first file that does.
 
     Raises:
-        ScoringError: see :func:`read_lines`; or a file that lacks a study, holds an unknown one, or has another
-            reference or patient for it.
+        ScoringError: see :func:`read_lines`; or if a file lacks a study, has an extra one, or has another reference or
+            patient for it.
     """
     ours = System("", "ours", reports, read_lines(reports, references))
     systems = [ours]
@@ -216,13 +209,13 @@ def _check_same_studies(ours: System, other: System) -> None:
     expected, found = ({line.study_id for line in system.lines} for system in (ours, other))
     if not expected & found:
         raise ScoringError(
-            f"{other.path}: lacks {len(expected)} studies (first: {min(expected)}), all of {ours.path}: its first is "
-            f"called {min(found)}; write both from the same split, with the same ids."
+            f"{other.path}: lacks all {len(expected)} studies of {ours.path}: the first ids are {min(found)} here and "
+            f"{min(expected)} there; write both from the same split, with the same ids."
         )
-    for what, ids in (("lacks", expected - found), ("holds unknown", found - expected)):
+    for what, ids in (("lacks", expected - found), ("has extra", found - expected)):
         if ids:
             raise ScoringError(
-                f"{other.path}: {what} {len(ids)} studies (first: {min(ids)}), compared with {ours.path}; "
+                f"{other.path}: {what} studies, compared with {ours.path}: {len(ids)} (first: {min(ids)}); "
                 "write both from the same split."
             )
 
@@ -236,150 +229,10 @@ def _check_same_texts(ours: System, other: System) -> None:
             )
 
 
-# --- layouts ----------------------------------------------------------------------------------------------------------
-def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, fields) of each study in a file, as they stand there.
-
-    Raises:
-        ScoringError: no such file, or not one of the layouts.
-    """
-    if path.suffix not in LAYOUTS and not path.is_dir():
-        told = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
-        raise ScoringError(f"{path}: predictions are read from {told}.")
-    if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}.")
-    read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
-    yield from read(path, _file_text(path))
-
-
-def _file_text(path: Path) -> str:
-    """A UTF-8 file, with the mark that some programs put before it or without."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScoringError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from error
-
-
-def _json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, raw in enumerate(text.split("\n"), start=1):
-        if raw.strip():
-            where = f"{path}, line {number}"
-            row = _json(where, raw)
-            if not isinstance(row, dict):
-                raise ScoringError(f"{where}: found {type(row).__name__}; each line must be one JSON object.")
-            yield where, row
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        names = reader.fieldnames or []
-        if "study_id" not in names:
-            raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
-        if twice := _twice(names):
-            raise ScoringError(f"{path}: column '{twice}' stands twice in the header; keep one of them.")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in row or None in row.values():
-                raise ScoringError(f"{where}: not {len(names)} cells, as the header has; quote texts that hold commas.")
-            yield where, dict(row)
-    except csv.Error as error:
-        raise ScoringError(
-            f"{path}, line {reader.reader.line_num}: no CSV ({error}); quote texts that hold quotes."
-        ) from error
-
-
-def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """ReXrank reads a study's reference as "Findings: ... Impression: ..." of its two sections."""
-    table = _json(str(path), text)
-    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
-        raise ScoringError(f"{path}: must be {LAYOUTS['.json']}.")
-    for study_id, fields in table.items():
-        sections = []
-        for name in ("findings", "impression"):
-            section = fields.get(f"section_{name}", fields.get(name))
-            if isinstance(section, str) and said(section):
-                sections.append(f"{name.capitalize()}: {said(section)}")
-        row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
-        # Their files write NaN for what is absent; it alone is unequal to itself.
-        told = {field: fields.get(field) for field in ("subject_id", "split")}
-        row |= {field: value for field, value in told.items() if value == value}
-        yield f"{path}, study {study_id}", row
-
-
-def _json(where: str, text: str) -> Any:
-    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if twice := _twice([name for name, _ in pairs]):
-            raise ScoringError(f"{where}: {twice!a} stands twice in one object; keep one of them.")
-        return dict(pairs)
-
-    try:
-        value = json.loads(text, object_pairs_hook=fields)
-    except json.JSONDecodeError as error:
-        raise ScoringError(f"{where}: not JSON ({error}); write it whole, as JSON.") from error
-    if _SURROGATE.search(text):
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            found = f"{error.object[error.start]!a}"
-            raise ScoringError(f"{where}: {found} is half of a character; write the text whole.") from error
-    return value
-
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""The escape of half a character beyond the first 65,536: legal JSON, but alone no text."""
-
-
-def _twice(names: Iterable[str]) -> str | None:
-    """A name that stands there more than once."""
-    return next((name for name, times in Counter(names).most_common(1) if times > 1), None)
-
-
-# --- fields -----------------------------------------------------------------------------------------------------------
-def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
-    """An id, without the space around it; whole numbers are ids too, also as programs write them (``7.0``).
-
-    Raises:
-        ScoringError: neither.
-    """
-    value = row.get(field)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
-        return str(int(value))
-    return plain_id(_text(where, row, field))
-
-
-def _text(where: str, row: Mapping[str, Any], field: str) -> str:
-    value = row.get(field)
-    if not isinstance(value, str):
-        raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be a text.")
-    return value
-
-
-def _truth(where: str, value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    # As programs write it into a table.
-    known = {"": None, "true": True, "1": True, "false": False, "0": False}
-    if not isinstance(value, str) or value.lower() not in known:
-        raise ScoringError(f"{where}: field 'reference_in_training' is {value!r}; it must be true or false.")
-    return known[value.lower()]
-
-
-def _retrieved(where: str, value: Any) -> tuple[str, ...]:
-    if not value:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ScoringError(f"{where}: field 'reports' must be a list of objects with a 'text'.")
-    return tuple(each["text"] for each in value if isinstance(each.get("text"), str))
-
-
 def write_rexrank(path: Path, lines: Iterable[Line], split: str | None) -> Path:
-    """The predictions as ReXrank's evaluation reads them: what its tool scores, to be compared with its leaderboard.
+    """Write the predictions in the layout of ReXrank's tool, whose scores can be compared with its leaderboard.
 
-    A reference is written as the findings section; there is no impression.
+    A reference becomes the findings section; there is no impression.
     """
     table = {
         line.study_id: {
@@ -399,17 +252,17 @@ def read_train_texts(path: Path) -> list[str]:
     """Training reports: JSON Lines with a field ``report`` (or ``reference``), or one report a line.
 
     Raises:
-        ScoringError: no such file, or a line without text.
+        ScoringError: if there is no such file, or a line has no text.
     """
     if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path)}.")
-    text = _file_text(path)
+        raise ScoringError(f"{path}: {advice(path)}")
+    text = file_text(path)
     if path.suffix != ".jsonl":
         return [line for line in text.split("\n") if line.strip()]
     texts = []
-    for where, row in _json_lines(path, text):
+    for where, row in json_lines(path, text):
         found = row.get("report", row.get("reference"))
         if not isinstance(found, str):
-            raise ScoringError(f"{where}: no text under 'report' or 'reference'.")
+            raise ScoringError(f"{where}: no text under 'report' or 'reference'; give one of these fields.")
         texts.append(found)
     return texts

@@ -1,4 +1,4 @@
-"""Scores in the terminal: tables of systems, of clinical averages and of findings, and the guards' sentences."""
+"""Scores in the terminal: tables of systems, clinical averages and findings, and the guards' sentences."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ COLUMNS = {
 }
 
 ABSENT = {"value": None}
-"""Metrics from outside are asked for the reports and the files they are compared with, not for guards."""
+"""Value of a metric of another package for baselines and guards, which such metrics do not score."""
 
 
 def score_table(scores: Mapping[str, Any]) -> Table:
-    """Rows: the reports (with the 95% interval under each value), baselines, guards, other files; a section a
-    protocol."""
+    """The table of systems, with one section for each protocol.
+
+    Rows: the reports (with the 95% interval under each value), baselines, guards, other files.
+    """
     names = protocols_of(scores)
     columns = [key for key in COLUMNS if key in scores[names[0]]]
     meta = scores["meta"]
@@ -77,8 +79,10 @@ def score_table(scores: Mapping[str, Any]) -> Table:
 
 
 def clinical_table(scores: Mapping[str, Any]) -> Table:
-    """Rows: average and part; columns: 14, 13 and 5 findings, uncertain as negative and as positive, each with its
-    interval."""
+    """The table of clinical averages, each with its interval.
+
+    Rows: average and part. Columns: 14, 13 and 5 findings, with uncertain as negative and as positive.
+    """
     ours = scores[protocols_of(scores)[0]]
     columns = [(selection, uncertain) for uncertain in UNCERTAIN_AS for selection in SELECTIONS]
     table = Table(
@@ -99,11 +103,11 @@ def clinical_table(scores: Mapping[str, Any]) -> Table:
 
 
 def findings_table(scores: Mapping[str, Any]) -> Table:
-    """Rows: findings; precision, recall, F1, support and predictions, uncertain as negative and as positive."""
+    """The table of findings: precision, recall, F1, support and predictions; uncertain as negative and as positive."""
     table = Table(title=f"findings; labeler: {escape(scores['meta']['labeler'])}", pad_edge=False)
     table.add_column("finding", no_wrap=True)
     for uncertain in UNCERTAIN_AS:
-        for column in ("P", "R", "F1", "support", "said"):
+        for column in ("P", "R", "F1", "support", "predicted"):
             table.add_column(f"-1 {uncertain}\n{column}", justify="right")
     for name in FINDINGS:
         cells = []
@@ -115,7 +119,7 @@ def findings_table(scores: Mapping[str, Any]) -> Table:
 
 
 def differences_table(scores: Mapping[str, Any], name: str) -> Table:
-    """Rows: metrics; ours minus another file's: difference, 95% interval, p-value, difference over standard error."""
+    """The table of ours minus another file: difference, 95% interval, p-value, difference over standard error."""
     first = protocols_of(scores)[0]
     table = Table(title=f"ours minus {escape(name)}, protocol {first}", pad_edge=False)
     for column in ("metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"):
@@ -123,49 +127,49 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
     for key, label in COLUMNS.items():
         row = scores["comparisons"][name][first].get(key)
         if row is not None:
-            told = [scores[first][key]["value"], scores["against"][name][first][key]["value"]]
-            cells = [short(value) for value in told] + [f"{row[part]:+.3f}" for part in ("value", "low", "high")]
+            pair = [scores[first][key]["value"], scores["against"][name][first][key]["value"]]
+            cells = [short(value) for value in pair] + [f"{row[part]:+.3f}" for part in ("value", "low", "high")]
             table.add_row(label, *cells, f"{row['p_value']:.3f}", f"{row['effect']:+.1f}")
     return table
 
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
-    """The tables, what the guards say, and the notice."""
+    """Print the tables, the figures and the sentences."""
     for table in (score_table(scores), clinical_table(scores), findings_table(scores)):
         console.print(table)
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
-    for sentence in (*figures(scores), *(f"- {said}" for said in scores["sentences"])):
+    for sentence in (*figures(scores), *(f"- {text}" for text in scores["sentences"])):
         console.print(sentence, highlight=False, markup=False)
 
 
 def figures(scores: Mapping[str, Any]) -> list[str]:
-    """The figures of the guards, a line each."""
-    said, first = [], protocols_of(scores)[0]
+    """The figures of the guards, one sentence each."""
+    found, first = [], protocols_of(scores)[0]
     shape = scores["collapse"]["ours"]
-    said.append(
+    found.append(
         f"{shape['distinct']} of {shape['reports']} reports are different texts; No Finding in "
         f"{shape['no_finding']:.0%} (references {shape['no_finding_reference']:.0%}); length "
         f"{shape['length_ratio']:.2f} of the references'."
     )
     copied = scores["copying"]
     if copied:
-        said.append(
-            f"{copied['share']:.0%} of the words stand verbatim in a retrieved report"
-            f"{others_share(copied, 'in another patient')}, {copied['whole']:.0%} of the reports wholly."
+        found.append(
+            f"{copied['share']:.0%} of the words are copied from a retrieved report{others_share(copied)}; "
+            f"{copied['whole']:.0%} of the reports are whole copies."
         )
     known = scores["meta"]["reference_in_training"]
     if known["share"] is not None:
-        line = f"{known['share']:.0%} of the references stand verbatim in training"
+        line = f"{known['share']:.0%} of the references are also training reports, word for word"
         for name, values in known["scores_on_others"].items():
-            told = ", ".join(f"{COLUMNS[key]} {short(values[key]['value'])}" for key in ("bleu_4", "cider"))
-            line += f"; on the other {known['others']} {name}: {told}"
-        said.append(line + ".")
+            parts = ", ".join(f"{COLUMNS[key]} {short(values[key]['value'])}" for key in ("bleu_4", "cider"))
+            line += f"; on the other {known['others']}, {name}: {parts}"
+        found.append(line + ".")
     idf = scores["cider_idf"].get(first)
     if idf:
-        said.append(
-            f"CIDEr's intervals keep the idf of all references; counted anew on {idf['resamples']} resamples it "
-            f"differs by {idf['mean_difference']:+.4f} on average, {idf['largest_difference']:.4f} at most (standard "
-            f"error {idf['recomputed_sd']:.4f} instead of {idf['fixed_sd']:.4f})."
+        found.append(
+            f"CIDEr's intervals use the idf of all references; with the idf of each resample ({idf['resamples']} "
+            f"tried) CIDEr differs by {idf['mean_difference']:+.4f} on average, {idf['largest_difference']:.4f} at "
+            f"most (standard error {idf['recomputed_sd']:.4f} instead of {idf['fixed_sd']:.4f})."
         )
-    return said
+    return found

@@ -1,4 +1,4 @@
-"""What scoring a file takes from the command's options, and from what lies beside the file."""
+"""The inputs of scoring a file that come from the command's options, or from the files beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ammrg.text.labelers import Labeler, rule_based
 
 
 def default_protocols(dataset: str | None) -> list[str]:
-    """What is scored unless asked otherwise: R2Gen's view only where it is known whose."""
+    """The protocols that are scored by default: ``full``, and ``r2gen`` if its data set is known."""
     return [name for name in DEFAULT if name == "full" or dataset in CUT_FOR]
 
 
@@ -30,7 +30,7 @@ def kept_scores(
     train_texts: Sequence[str] | None,
     tokenizer: Path | None,
 ) -> Any:
-    """The kept scores if they are whole and were made from these very inputs and settings, else None."""
+    """The scores in ``out`` if they are complete and were made from the same inputs and settings, else None."""
     try:
         kept = json.loads(out.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -55,7 +55,7 @@ def kept_scores(
 
 
 def split_of(reports: Path) -> str | None:
-    """The split that ``reports.meta.json`` names; None where it does not say."""
+    """The split that ``reports.meta.json`` beside the reports names; None if it names none."""
     path = reports.parent / META
     split = json.loads(path.read_text(encoding="utf-8")).get("split") if path.is_file() else None
     return None if split is None else str(split)
@@ -71,10 +71,10 @@ def chosen_labeler(chexbert: str | None) -> Labeler:
 
 
 def chosen_extras(options: argparse.Namespace) -> list[Extra]:
-    """The metrics from outside that were asked for; none is imported unless it is.
+    """The metrics of other packages that the options name; no other package is imported.
 
     Raises:
-        ScoringError: radeval's metrics without its python, or an encoder that is not there.
+        ScoringError: if radeval's metrics are named without its python, or there is no such encoder.
     """
     extras = []
     if options.bertscore:
@@ -85,7 +85,7 @@ def chosen_extras(options: argparse.Namespace) -> list[Extra]:
     if options.radeval:
         if options.radeval_python is None:
             raise ScoringError(
-                f"--radeval: name the python of an environment that holds it. {outside_metrics.INSTALL}."
+                f"--radeval: also name the python of an environment that has radeval. {outside_metrics.INSTALL}."
             )
         names = ", ".join(options.radeval)
         extras.append(

@@ -1,4 +1,4 @@
-"""Scores of predictions files on the same studies: values, intervals, differences, and what the guards say."""
+"""Scores of predictions files on the same studies: values, intervals, differences, and the guards' sentences."""
 
 from __future__ import annotations
 
@@ -32,45 +32,46 @@ Scores = dict[str, dict[str, float | None]]
 """metric -> {value, low, high}."""
 
 IDF_RESAMPLES = 100
-"""On how many resamples the idf is counted anew, to show what fixing it changes."""
+"""Number of resamples for which the idf is computed again, to show the effect of a fixed idf."""
 META = "reports.meta.json"
-"""Beside a run's reports: what they were written from."""
+"""File beside a run's reports that says how they were made."""
 EXCHANGED = "reports_exchanged"
-"""The guard that needs no network: each study with the generated report of another."""
+"""The guard that needs no network: each study gets another patient's generated report."""
 
 
 class Extra(NamedTuple):
-    """A metric from outside: a mean over studies of what its own package says of each pair of whole texts."""
+    """A metric of another package, which scores each pair of whole texts; the score is the mean over studies."""
 
     name: str
-    """With version, for the table."""
+    """Name and version, for the table."""
     per_study: Callable[[Sequence[str], Sequence[str]], Mapping[str, Floats]]
     """References and generated reports -> metric -> ``[n]``."""
 
 
 class Statistics(NamedTuple):
-    """What each study of a system contributes to every score."""
+    """Each study's contribution to every score of a system."""
 
     language: dict[str, language.LanguageStatistics]
-    """By protocol."""
+    """Protocol -> statistics."""
     meteor: dict[str, meteor.MeteorStatistics]
-    """By protocol; empty where METEOR is left out."""
+    """Protocol -> statistics; empty without METEOR."""
     clinical: dict[str, clinical.ClinicalStatistics]
+    """How "uncertain" counts (neg, pos) -> statistics."""
     extra: dict[str, Floats]
     """Metric -> ``[n]``."""
 
     def under(self, name: str) -> Statistics:
-        """The part that one protocol needs."""
+        """The statistics with this protocol only."""
         return self._replace(
             language={name: self.language[name]}, meteor={name: self.meteor[name]} if self.meteor else {}
         )
 
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
-    """Every metric of the one protocol that the statistics hold, under study weights ``[r n]``: metric -> ``[r]``."""
-    (spoken,) = statistics.language.values()
+    """Every metric under study weights ``[r n]``: metric -> ``[r]``. The statistics must be of one protocol."""
+    (words,) = statistics.language.values()
     total = weights.sum(axis=1)
-    scores = language.weighted_scores(spoken, weights)
+    scores = language.weighted_scores(words, weights)
     for aligned in statistics.meteor.values():
         scores |= meteor.weighted_scores(aligned, weights)
     return {
@@ -84,12 +85,12 @@ class Scorer:
     """Scores systems on the same studies, with the same resamples.
 
     Args:
-        protocols: how texts are read for word metrics.
-        labeler: who reads the findings.
-        extras: metrics from outside, for the reports and the files they are compared with.
-        resamples: of the bootstrap, and draws of approximate randomisation.
-        seed: of both.
-        java: a started METEOR scorer, or None.
+        protocols: the protocols of the word metrics.
+        labeler: labels the findings.
+        extras: metrics of other packages, for the reports and the files they are compared with.
+        resamples: number of bootstrap resamples, and of draws of approximate randomisation.
+        seed: seed of both.
+        java: a started METEOR scorer; None: no METEOR.
     """
 
     def __init__(
@@ -108,22 +109,22 @@ class Scorer:
         self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
 
     def labels(self, texts: Iterable[str]) -> list[list[float]]:
-        """Labels of texts; equal texts are labelled once."""
-        asked = list(texts)
-        new = list(dict.fromkeys(text for text in asked if text not in self.known_labels))
+        """The 14 labels of each text; equal texts are labelled once."""
+        wanted = list(texts)
+        new = list(dict.fromkeys(text for text in wanted if text not in self.known_labels))
         self.known_labels.update(zip(new, self.labeler.label_all(new), strict=True) if new else ())
-        return [self.known_labels[text] for text in asked]
+        return [self.known_labels[text] for text in wanted]
 
     def draws(self, lines: Sequence[Line]) -> int:
-        """How many resamples these patients allow; 0 where they are too few."""
+        """The number of resamples for these patients; 0 if they are too few."""
         return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
 
     def weights(self, lines: Sequence[Line]) -> Floats:
-        """Resamples of the patients."""
+        """Resamples of the patients, as weights of the n studies ``[draws n]``."""
         return bootstrap.patient_weights([line.subject_id for line in lines], self.draws(lines), self.seed)
 
     def statistics(self, lines: Sequence[Line], with_extras: bool = False) -> Statistics:
-        """Per-study statistics; measured once for the same lines."""
+        """Per-study statistics; computed once for the same lines."""
         key = tuple(lines)
         if key not in self.known_statistics:
             self.known_statistics[key] = self._measure(lines)
@@ -138,17 +139,17 @@ class Scorer:
 
     def _measure(self, lines: Sequence[Line]) -> Statistics:
         references, generated = [line.reference for line in lines], [line.generated for line in lines]
-        spoken, aligned = {}, {}
+        counted, aligned = {}, {}
         for each in self.protocols:
             words = [each.reference(text) for text in references], [each.hypothesis(text) for text in generated]
-            spoken[each.name] = language.language_statistics(*words)
+            counted[each.name] = language.language_statistics(*words)
             if self.java is not None:
                 aligned[each.name] = self.java.statistics(*words)
         found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        return Statistics(spoken, aligned, found, {})
+        return Statistics(counted, aligned, found, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
-        """protocol -> metric -> {value, low, high}."""
+        """Protocol -> metric -> {value, low, high}."""
         weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
         return {
             each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
@@ -156,7 +157,7 @@ class Scorer:
         }
 
     def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """The watched metrics of first minus second under the first protocol, over paired resamples."""
+        """First minus second in the watched metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
 
         def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
@@ -167,7 +168,7 @@ class Scorer:
         return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
-        """protocol -> metric -> {value, low, high, p_value, effect} of first minus second."""
+        """First minus second: protocol -> metric -> {value, low, high, p_value, effect}."""
         weights = self.weights(first)
         swaps = comparison.swaps([line.subject_id for line in first], self.resamples, self.seed)
         both = [self.statistics(lines, with_extras=True) for lines in (first, second)]
@@ -182,7 +183,7 @@ class Scorer:
         }
 
     def idf(self, lines: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """protocol -> what fixing CIDEr's idf changes, on the first resamples."""
+        """The effect of CIDEr's fixed idf on the first resamples, for each protocol; empty without resamples."""
         weights = self.weights(lines)[:IDF_RESAMPLES]
         return {
             each.name: idf_difference(
@@ -209,33 +210,33 @@ def score_systems(
     seed: int = 0,
     with_meteor: bool = True,
 ) -> dict[str, Any]:
-    """Score systems on the same studies; the first is the one that matters.
+    """Score systems on the same studies. The first system is compared with all others.
 
     Args:
-        systems: of :func:`ammrg.evaluation.predictions.read_systems`.
+        systems: from :func:`ammrg.evaluation.predictions.read_systems`.
         protocols: see :mod:`ammrg.metrics.protocols`.
-        dataset: which cleaner and cut ``r2gen`` and ``r2gengpt`` take; None is enough for ``full``.
-        dataset_from: who says so, for the sentences.
+        dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use; ``full`` needs none.
+        dataset_from: where the data set's name comes from, for the sentences.
         train_texts: training reports for ``r2gen``'s vocabulary.
-        tokenizer: of the language model, for ``r2gengpt``.
-        labeler: who reads the findings; None takes the rule-based one.
-        extras: metrics from outside.
-        resamples: bootstrap resamples of patients, and draws of approximate randomisation; 0 gives neither.
-        seed: of both.
-        with_meteor: also METEOR, where a ``java`` command is.
+        tokenizer: the language model's folder or ``tokenizer.json``, for ``r2gengpt``.
+        labeler: labels the findings; None: the rule-based labeler.
+        extras: metrics of other packages.
+        resamples: number of bootstrap resamples of patients, and of draws of approximate randomisation; 0: neither.
+        seed: seed of both.
+        with_meteor: also compute METEOR, if there is a ``java`` command.
 
     Returns:
-        What scores.json holds: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards: {name:
-        the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, alarms, meta}``; alarms are those
-        of the sentences that say that something is wrong. Equal inputs give equal values.
+        The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
+        {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
+        effect}}}}, findings, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. ``alarms`` are the
+        sentences that report a problem. Equal inputs give equal values.
 
     Raises:
-        ScoringError: a protocol that is unknown or lacks what it needs.
+        ScoringError: if a protocol is unknown, or something it needs is missing.
     """
     chosen = [protocol(name, dataset, train_texts, tokenizer) for name in dict.fromkeys(protocols)]
     if not chosen:
-        raise ScoringError(f"no protocol; choose among {', '.join(SCORED)}.")
+        raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
         return _scored(systems, make(), (dataset, dataset_from), train_texts)
@@ -301,39 +302,41 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    said = sentences(result, gaps)
-    result["sentences"] = [*notes(result["meta"]), *(each.text for each in said)]
-    result["alarms"] = [each.text for each in said if each.alarm]
+    verdicts = [*notes(result["meta"]), *sentences(result, gaps)]
+    result["sentences"] = [each.text for each in verdicts]
+    result["alarms"] = [each.text for each in verdicts if each.alarm]
     return result
 
 
 def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
-    """Of each study under the first protocol: ROUGE-L, CIDEr, F1 over the 14 findings, and which findings both texts
-    name (finding i is bit i)."""
+    """Each study's ROUGE-L and CIDEr under the first protocol, F1 over the 14 findings, and the findings of its texts.
+
+    The positive findings of a text are one integer: bit i is finding i.
+    """
     statistics = scorer.statistics(lines, with_extras=True)
-    spoken = statistics.language[scorer.protocols[0].name]
-    truth, said = statistics.clinical["neg"]
-    both, named = (truth & said).sum(axis=1), truth.sum(axis=1) + said.sum(axis=1)
+    words = statistics.language[scorer.protocols[0].name]
+    truth, predicted = statistics.clinical["neg"]
+    both, named = (truth & predicted).sum(axis=1), truth.sum(axis=1) + predicted.sum(axis=1)
     bits = 2 ** np.arange(truth.shape[1])
     return {
         "study_id": [line.study_id for line in lines],
-        "rouge_l": spoken.rouge_l.tolist(),
-        "cider": spoken.cider.tolist(),
+        "rouge_l": words.rouge_l.tolist(),
+        "cider": words.cider.tolist(),
         "f1": (2 * both / np.maximum(1, named)).tolist(),
         "reference": (truth @ bits).tolist(),
-        "generated": (said @ bits).tolist(),
+        "generated": (predicted @ bits).tolist(),
     }
 
 
 def dataset_beside(reports: Path) -> tuple[str | None, str]:
-    """(the data set that ``reports.meta.json`` beside the reports names, None where nothing does; who says so)."""
+    """(the data set that ``reports.meta.json`` beside the reports names, or None; where its name comes from)."""
     path = reports.parent / META
     named = json.loads(path.read_text(encoding="utf-8")).get("dataset") if path.is_file() else None
     return None if named is None else str(named), f"as {META} says"
 
 
 def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
-    """Of everything the scores depend on but the settings, whatever the order of lines and the folder."""
+    """A fingerprint of all inputs of the scores except settings; it ignores the order of lines and the folder."""
     return json_fingerprint(
         [[system.group, system.name, system.lines] for system in systems]
         + [None if train_texts is None else list(train_texts)]
@@ -341,7 +344,7 @@ def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) ->
 
 
 def _on_unseen(lines: Sequence[Line], scorer: Scorer) -> dict[str, Any]:
-    """Share of references that stand verbatim in training, and the scores on the other studies."""
+    """The share of references that are also training reports, word for word, and the scores on the other studies."""
     if any(line.reference_in_training is None for line in lines):
         return {"share": None, "others": 0, "scores_on_others": {}}
     others = [line for line in lines if not line.reference_in_training]

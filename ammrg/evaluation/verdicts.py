@@ -1,4 +1,4 @@
-"""What the guards say of a system, in plain words: printed under every table, written into scores.json."""
+"""The guards' verdicts on a system as sentences, which are printed under the tables and written into scores.json."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ammrg.metrics.clinical import silent_findings
 from ammrg.metrics.guards import Collapse, warnings
 
 WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr"}
-"""The two figures that the guard sentences speak of."""
+"""The two metrics of the guards' sentences."""
 NAMES = {
     "images_shuffled": "films shuffled among studies",
-    "images_noise": "noise in the films' place",
+    "images_noise": "noise in place of the films",
     "memory_off": "both memories off",
     "memory_visual_off": "the visual memory off",
     "memory_report_off": "the report memory off",
@@ -20,8 +20,9 @@ NAMES = {
     "reports_exchanged": "reports exchanged among studies",
 }
 COPIED = 0.5
-"""A share of words copied from retrieved reports that is worth a sentence."""
+"""The share of words copied from retrieved reports that raises an alarm."""
 ALPHA = 0.05
+"""A p-value below this is significant."""
 
 
 Gap = Mapping[str, Mapping[str, float]]
@@ -29,42 +30,41 @@ Gap = Mapping[str, Mapping[str, float]]
 
 
 class Sentence(NamedTuple):
-    """What is said of a system."""
+    """One sentence about a system."""
 
     text: str
     alarm: bool
-    """Whether something is wrong; then the text says what in capitals."""
+    """Whether it reports a problem, which the text names in capitals."""
 
 
-def others_share(copied: Mapping[str, Any], whose: str) -> str:
-    """In brackets, the share of words that stand in what was retrieved for others; nothing where nobody else is."""
+def others_share(copied: Mapping[str, Any]) -> str:
+    """The share of words copied from reports retrieved for another patient, in brackets; empty if there is none."""
     share = copied["share_of_others"]
-    return "" if share is None else f" ({share:.0%} {whose}'s)"
+    return "" if share is None else f" ({share:.0%} from one retrieved for another patient)"
 
 
 def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) -> list[Sentence]:
     """The sentences of a result.
 
     Args:
-        scores: what scores.json holds.
+        scores: the contents of scores.json.
         gaps: (group, name) -> watched metric -> {value, low, high} of the reports minus a baseline's or guard's.
     """
-    said = [Sentence(text, True) for text in warnings(Collapse(**scores["collapse"]["ours"]))]
+    found = [Sentence(text, True) for text in warnings(Collapse(**scores["collapse"]["ours"]))]
     silent = silent_findings(scores["findings"]["ours"]["neg"])
     if silent:
         text = f"With neither support nor predictions, so counted 0 in macro averages: {', '.join(silent)}."
-        said.append(Sentence(text, False))
+        found.append(Sentence(text, False))
     copied = scores["copying"]
     if copied and copied["share"] >= COPIED:
         text = (
-            f"MUCH IS COPIED FROM MEMORY: {copied['share']:.0%} of the words stand verbatim in a report that the "
-            f"study's memory brought back{others_share(copied, 'in what another patient')}; "
-            f"{copied['whole']:.0%} of the reports are such a report word for word."
+            f"MUCH IS COPIED FROM MEMORY: {copied['share']:.0%} of the words are copied from a report that the memory "
+            f"retrieved{others_share(copied)}; {copied['whole']:.0%} of the reports are whole copies."
         )
-        said.append(Sentence(text, True))
-    said += [_beside(scores, group, name, gap) for (group, name), gap in gaps.items()]
-    said += [_against(scores, name, protocols) for name, protocols in scores["comparisons"].items()]
-    return said
+        found.append(Sentence(text, True))
+    found += [_beside(scores, group, name, gap) for (group, name), gap in gaps.items()]
+    found += [_against(scores, name, protocols) for name, protocols in scores["comparisons"].items()]
+    return found
 
 
 def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> Sentence:
@@ -76,7 +76,7 @@ def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> Sente
         if between["low"] <= 0:
             unclear.append(WATCHED[metric])
     verdict = f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
-    return Sentence(f"Beside {called(name)}: {'; '.join(parts)}.{verdict}", bool(unclear))
+    return Sentence(f"Compared with {called(name)}: {'; '.join(parts)}.{verdict}", bool(unclear))
 
 
 def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap]) -> Sentence:
@@ -94,12 +94,12 @@ def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap])
 
 
 def protocols_of(scores: Mapping[str, Any]) -> list[str]:
-    """The protocols of a result, first the one that sentences speak of."""
+    """The protocols of a result; the sentences use the first."""
     return list(scores["meta"]["protocols"])
 
 
 def called(name: str) -> str:
-    """A baseline or guard in words."""
+    """The name of a baseline or guard in words."""
     return NAMES.get(name, name.replace("_", " "))
 
 
@@ -107,18 +107,18 @@ def _doubt(group: str, name: str) -> str:
     if group == "baselines":
         return "NOT CLEARLY ABOVE THIS BASELINE"
     if name == "reports_exchanged":
-        return "REPORTS DO NOT BELONG TO THEIR STUDIES: NO CLEAR TIE"
+        return "NO CLEAR LINK BETWEEN REPORTS AND THEIR STUDIES"
     if name.startswith("images"):
         return "NO CLEAR USE OF THE FILMS"
     return "NO CLEAR USE OF THE MEMORIES" if name.startswith("memory") else "NO CLEAR DIFFERENCE"
 
 
 def short(value: float | None) -> str:
-    """Three digits without the leading zero; a dash for nothing."""
+    """A score with three digits and without the leading zero; a dash for None."""
     return "-" if value is None else f"{value:.3f}".removeprefix("0") if value >= 0 else f"{value:.3f}"
 
 
 def spread(between: Mapping[str, float]) -> str:
-    """A difference and its interval."""
+    """A difference and its 95% interval as text."""
     value, low, high = (f"{between[key]:+.3f}".replace("0.", ".") for key in ("value", "low", "high"))
     return f"{value}, 95% {low} to {high}"

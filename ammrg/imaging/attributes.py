@@ -1,4 +1,4 @@
-"""Attributes of a DICOM data set as numbers: one that is absent, empty or blank says nothing, nonsense is named."""
+"""Attributes of a DICOM data set as numbers. Absent and empty ones give no value; invalid ones raise an error."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 
 def numbers(tags: Any, keyword: str) -> list[float | None]:
-    """All values of an attribute; blank ones are None.
+    """Read all values of an attribute as numbers; blank ones are None.
 
     Args:
         tags: a pydicom ``Dataset``.
-        keyword: of the attribute, whatever value representation the file gives it (text is split at backslashes).
+        keyword: of the attribute. Its value representation does not matter (text is split at backslashes).
 
     Returns:
         Finite numbers; empty where the attribute is absent or empty.
 
     Raises:
-        ValueError: names attribute and value: no number, not finite, or a sequence.
+        ValueError: a value is not a number or not finite, or the attribute is a sequence; the message names attribute
+            and value.
     """
     found = value_of(tags, keyword)
     if isinstance(found, bytes):
@@ -35,19 +36,19 @@ def numbers(tags: Any, keyword: str) -> list[float | None]:
 
 
 def number(tags: Any, keyword: str) -> float | None:
-    """The first value that an attribute has, None where it has none.
+    """Read the first value of an attribute that is not blank; None where there is none.
 
     Raises:
-        ValueError: as :func:`numbers`.
+        ValueError: as in :func:`numbers`.
     """
     return next((value for value in numbers(tags, keyword) if value is not None), None)
 
 
 def whole(tags: Any, keyword: str, default: int) -> int:
-    """The first value of an attribute as an integer.
+    """Read the first value of an attribute as an integer; ``default`` where it has none.
 
     Raises:
-        ValueError: as :func:`numbers`, or a fraction.
+        ValueError: as in :func:`numbers`, or the value is a fraction.
     """
     value = number(tags, keyword)
     if value is not None and not value.is_integer():
@@ -56,10 +57,10 @@ def whole(tags: Any, keyword: str, default: int) -> int:
 
 
 def items(tags: Any, keyword: str) -> list[Any]:
-    """The items of a sequence that hold anything; none where it is absent or empty.
+    """Return the items of a sequence that are not empty; no items where it is absent or empty.
 
     Raises:
-        ValueError: the attribute is no sequence.
+        ValueError: the attribute is not a sequence.
     """
     found = value_of(tags, keyword)
     if found is None or len(found) == 0:
@@ -70,29 +71,29 @@ def items(tags: Any, keyword: str) -> list[Any]:
 
 
 def named(tags: Any, keyword: str) -> str:
-    """An attribute with its tag and value, for a message: ``(0028,1053) RescaleSlope is 0``."""
+    """Name an attribute with its tag and value, for a message: ``(0028,1053) RescaleSlope is 0``."""
     found = value_of(tags, keyword)
     listed = isinstance(found, Iterable) and not isinstance(found, str | bytes)
     return f"{with_tag(keyword)} is {text(chr(92).join(map(str, found)) if listed else found) or 'empty'}"
 
 
 def with_tag(keyword: str) -> str:
-    """A keyword and its tag: ``(0028,1053) RescaleSlope``."""
+    """Name a keyword with its tag: ``(0028,1053) RescaleSlope``."""
     tag = importlib.import_module("pydicom.datadict").tag_for_keyword(keyword)
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword}"
 
 
 def value_of(tags: Any, keyword: str) -> Any:
-    """What pydicom makes of an attribute, or its bytes as text where it can make nothing of them; None = absent."""
+    """Return an attribute's value as pydicom converts it, its bytes as text where that fails; None = absent."""
     if keyword not in tags:
         return None
     try:
         return tags[keyword].value
-    except Exception:  # its converters raise as many kinds as there are ways to write nonsense
+    except Exception:  # pydicom's converters raise many types of exception on invalid values
         found = tags.get_item(keyword).value
         return found.decode("ascii", "replace").strip("\0 ") if isinstance(found, bytes) else str(found)
 
 
 def text(value: Any) -> str:
-    """A tag's value for a message, of whatever a broken file put there: printable, and not long."""
+    """Turn any value into at most 40 printable characters, for a message."""
     return "".join(letter for letter in str("" if value is None else value) if letter.isprintable())[:40].strip()

@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, read before a decoder sees it."""
+"""Headers of compressed frames, read before a decoder sees them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 
 
 class Codestream(NamedTuple):
-    """Size in pixels and bits of a sample."""
+    """A frame's size in pixels and the bits of each sample."""
 
     columns: int
     rows: int
@@ -20,10 +20,10 @@ class Codestream(NamedTuple):
 
 
 def read_codestream(frame: bytes) -> Codestream:
-    """Header of a JPEG, JPEG-LS or JPEG 2000 codestream, one in a JP2 file included.
+    """Read the header of a JPEG, JPEG-LS or JPEG 2000 codestream, also inside a JP2 file.
 
     Raises:
-        ValueError: there is no whole header.
+        ValueError: there is no complete header.
     """
     try:
         if frame.startswith(b"\xff\xd8"):
@@ -45,6 +45,6 @@ def _jpeg(frame: bytes) -> Codestream:
             return Codestream(columns, rows, bits)
         if marker == 0xDA:
             raise ValueError("a scan before its frame")
-        # A fill byte is followed by another; RSTn, TEM and SOI stand alone; all others tell their length.
+        # After a fill byte comes another marker; RSTn, TEM and SOI have no data; all others are followed by a length.
         alone = marker == 0xFF or marker in range(0xD0, 0xDA) or marker == 0x01
         at += (1 if marker == 0xFF else 2) if alone else 2 + struct.unpack_from(">H", frame, at + 2)[0]

@@ -1,4 +1,7 @@
-"""Pictures in colour are no films; films stored as colour are grey, but for a marker or the noise of JPEG."""
+"""A check that refuses colour pictures.
+
+A film that was stored in colour mode passes: it is grey except for a marker or the noise of JPEG.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,24 @@ from PIL import Image
 from ammrg.errors import ReadError
 
 SPREAD = 32
-"""Levels of 255 between the greatest and the least of red, green and blue, above which a pixel is in colour. Noise of
-JPEG and the tint of a scanned film lie below."""
+"""A pixel is in colour where its red, green and blue differ by more than this, in levels of 255. Noise of JPEG and the
+tint of a scanned film differ by less."""
 SHARE = 0.05
-"""Of a picture's pixels that may be in colour: letters, arrows and a border are less."""
+"""The largest share of pixels in colour that a film may have; letters, arrows and a border have less."""
 SIDE = 256
-"""The longer side at which colour is looked at, in pixels: noise of single ones is averaged away."""
+"""Pictures are shrunk to about this longer side, in pixels, before the check: this averages out the noise of single
+pixels."""
 
 
 def check_grey(image: Image.Image, name: str) -> None:
     """Refuse a picture in colour.
 
     Args:
-        image: of any 8-bit mode, loaded. What is transparent counts as black.
-        name: opens the message.
+        image: loaded, in any 8-bit mode. Transparent pixels count as black.
+        name: of the film, at the start of the message.
 
     Raises:
-        ReadError: more than :data:`SHARE` of it is in colour.
+        ReadError: more than :data:`SHARE` of its pixels are in colour.
     """
     if image.mode in ("1", "L", "LA", "La"):
         return

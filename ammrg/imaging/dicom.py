@@ -1,4 +1,4 @@
-"""DICOM radiographs to 8-bit grey, as a viewer shows them: rescale, window or lookup table, polarity.
+"""DICOM radiographs as 8-bit grey films, as a viewer shows them: rescaled, windowed or looked up, with bright bone.
 
 The tags decide (PS3.3 C.7.6.3, C.11.1, C.11.2); nothing is guessed from the pixels.
 """
@@ -20,33 +20,35 @@ from ammrg.imaging.headers import check_pixels
 from ammrg.imaging.stored import check_stored, layout_of, padded, stored_words
 
 MODALITIES = ("CR", "DX", "DR", "RG")
-"""Projection radiography, digital or scanned. A file that names no modality is taken as one of these."""
+"""Projection radiography, digital or scanned. A file without a modality is read too."""
 
 ELSEWHERE = re.compile(
     "(?<![A-Z])(ABDOMEN|ABDOMENPELVIS|ANKLE|ARM|BREAST|CALCANEUS|COCCYX|CSPINE|ELBOW|EXTREMITY|FACE|FEMUR|FIBULA|FINGER|"
     "FOOT|FOREARM|HAND|HEAD|HIP|HUMERUS|JAW|KNEE|LEG|LSPINE|LSSPINE|MANDIBLE|MAXILLA|ORBIT|PATELLA|PELVIS|SKULL|SSPINE|"
     "THIGH|THUMB|TIBIA|TOE|WRIST|ZYGOMA)S?(?![A-Z])"
 )
-"""BodyPartExamined (PS3.16 annex L) of films that show no chest. The tag is often empty, free text or a neighbour of
-the chest (RIB, SHOULDER, TSPINE): only a word from here refuses a film, and none does beside :data:`CHEST`."""
+"""Words of BodyPartExamined (PS3.16 annex L) for films that do not show the chest.
+
+The tag is often empty, free text, or names a part next to the chest (RIB, SHOULDER, TSPINE). So a film is refused only
+for one of these words, and not where a word of :data:`CHEST` is there too."""
 CHEST = re.compile("CHEST|THORA|LUNG")
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 MAX_READS = 50_000
-"""Calls to ``read`` while a file is parsed: some thousand in a film, an unbounded number in a broken or hostile one."""
+"""Most calls to ``read`` while a file is parsed. A film takes a few thousand; a broken or hostile file, any number."""
 
 
 class CountedReads(io.BytesIO):
-    """Bytes as a file that cannot be read for ever."""
+    """Bytes as a file that allows a limited number of reads."""
 
     reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Next bytes.
+        """Read the next bytes.
 
         Raises:
-            ValueError: after :data:`MAX_READS` calls.
+            ValueError: it was called more than :data:`MAX_READS` times.
         """
         self.reads += 1
         if self.reads > MAX_READS:
@@ -55,11 +57,11 @@ class CountedReads(io.BytesIO):
 
 
 def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Decode one chest radiograph (uncompressed, JPEG, JPEG 2000, RLE; others where a decoder is installed).
+    """Decode one chest radiograph (uncompressed, JPEG, JPEG 2000, RLE; other syntaxes where a decoder is installed).
 
     Args:
         data: a whole DICOM file.
-        name: opens every message.
+        name: of the film, at the start of every message.
 
     Returns:
         uint8 ``[h w]``; MONOCHROME1 is inverted, so that bone is bright.
@@ -76,7 +78,7 @@ def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
     file.seek(132)
     meta = pydicom.filereader.read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
     if meta.get("TransferSyntaxUID") == DEFLATED:
-        # pydicom would inflate and parse whatever is in it, without a limit; films are not stored so.
+        # pydicom would inflate and parse any amount of data, without a limit; films are not stored this way.
         raise ReadError(f"{name}: a deflated DICOM file; store it uncompressed, for instance with dcmconv +te")
     file.seek(0)
     tags = pydicom.dcmread(file)
@@ -86,7 +88,7 @@ def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
     stored = stored_words(tags, layout)
     if stored.ndim != 2:
         raise ReadError(f"{name}: pixels of shape {stored.shape}; expected one film [h w]")
-    # Whatever the tags do, they do to a level and not to a place: at most 65,536 levels are mapped, then looked up.
+    # The tags act on values, not on places: at most 65,536 levels are converted, then each pixel looks its level up.
     low, high = int(stored.min()), int(stored.max())
     words = np.arange(low, high + 1)
     places = np.subtract(stored, low)
@@ -94,7 +96,7 @@ def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
     padding = padded(words, layout, tags)
     used = (np.bincount(places.ravel(), minlength=len(words)) > 0) & ~padding
     if not used.any():
-        raise ReadError(f"{name}: {named(tags, 'PixelPaddingValue')}, and every pixel is such padding")
+        raise ReadError(f"{name}: {named(tags, 'PixelPaddingValue')}, and every pixel has this value: no film is left")
     shown = displayed(levels, tags, used, stored=(layout.lowest, layout.highest), bits=layout.stored)
     grey = np.asarray(np.rint(shown * 255), dtype=np.uint8)
     if text(tags.PhotometricInterpretation) == "MONOCHROME1":
@@ -104,10 +106,10 @@ def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def check_kind(tags: Any, name: str) -> None:
-    """Refuse what is no single grey radiograph of a chest.
+    """Refuse a file that is not a single grey radiograph of a chest.
 
     Raises:
-        ReadError: says which tag holds what.
+        ReadError: names the tag and its value.
     """
     modality = text(tags.get("Modality"))
     if modality and modality not in MODALITIES:

@@ -1,4 +1,4 @@
-"""Where a DICOM data set starts, in files that lack the 128 bytes and the prefix before it (PS3.10, 7.1)."""
+"""The start of a DICOM file: completes files without the preamble of 128 bytes or the prefix DICM (PS3.10, 7.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EXPLICIT = re.compile(b"(AE|AS|CS|DA|DT|IS|LO|LT|OB|OW|PN|SH|SQ|ST|TM|UI|UL|UN|
 
 
 def whole_file(data: bytes) -> bytes | None:
-    """A DICOM file with its preamble and prefix, added where they are missing; None = this is no DICOM file."""
+    """Return a DICOM file with its preamble and prefix, added where they are missing; None: not a DICOM file."""
     if data[128:132] == b"DICM":
         return data
     if data.startswith(b"DICM"):
@@ -20,10 +20,10 @@ def whole_file(data: bytes) -> bytes | None:
 
 
 def _is_element(data: bytes) -> bool:
-    """Whether bytes are an element of group 2 or 8, with which every data set starts.
+    """Tell whether bytes are an element of group 2 or 8: every data set starts with one.
 
-    Explicit representations are two known letters. An implicit one has a length instead: it must be short, and an
-    element of group 8 or one soon after follow.
+    An element with an explicit representation is known by its two letters. One with an implicit representation has a
+    length there instead: the length must be short, and an element of a group from 8 to 0x20 must follow.
     """
     if len(data) < 16:
         return False

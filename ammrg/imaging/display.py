@@ -1,4 +1,7 @@
-"""Stored values to what a viewer shows (PS3.3 C.11.1, C.11.2): modality first, then the values of interest."""
+"""Stored values converted to display values, as a viewer does (PS3.3 C.11.1, C.11.2).
+
+The modality's rescaling comes first, then the window or table of the values of interest (VOI).
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,23 @@ Values = NDArray[np.float64]
 def displayed(
     levels: NDArray[np.int64], tags: Any, used: NDArray[np.bool_], *, stored: tuple[int, int], bits: int
 ) -> Values:
-    """Levels to display values: the first lookup table or window of the file; without either, 8-bit levels as they
-    are, deeper ones by the range of those that the film uses. Attributes that are empty count as absent.
+    """Convert levels to display values by the file's first VOI lookup table, or else its first window.
+
+    Without either, 8-bit levels stay as they are, and deeper ones are scaled from the range that the film uses.
+    Empty attributes count as absent.
 
     Args:
-        levels: int64 ``[n]``, values that are stored.
+        levels: int64 ``[n]``, stored values.
         tags: a pydicom ``Dataset``.
-        used: bool ``[n]``, which of them the film has; at least one.
-        stored: the least and the greatest value that can be stored.
+        used: bool ``[n]``, True for the levels that occur in the film; at least one.
+        stored: the smallest and the largest value that can be stored.
         bits: of a value.
 
     Returns:
         float64 ``[n]`` in [0, 1].
 
     Raises:
-        ValueError: an attribute makes no sense (named with its tag), or shows the whole film in one grey.
+        ValueError: an attribute is invalid (named with its tag), or the whole film has one grey.
     """
     values, reach = modality(levels.astype(np.float64), tags, used, stored)
     table = first_table(tags, "VOILUTSequence", reach)
@@ -55,10 +60,13 @@ def displayed(
 def modality(
     values: Values, tags: Any, used: NDArray[np.bool_], stored: tuple[int, int]
 ) -> tuple[Values, tuple[float, float]]:
-    """Stored values to those of the modality, by table or slope and intercept; with what they can reach at all.
+    """Convert stored values to the modality's, by its table or by slope and intercept.
+
+    Returns:
+        The values, and the smallest and largest that could occur.
 
     Raises:
-        ValueError: as :func:`displayed`.
+        ValueError: as in :func:`displayed`.
     """
     table = first_table(tags, "ModalityLUTSequence", stored)
     if table is not None:
@@ -72,10 +80,10 @@ def modality(
 
 
 def first_table(tags: Any, sequence: str, reach: tuple[float, float]) -> LookupTable | None:
-    """The first table of a sequence that has data.
+    """Read the first table with data from a sequence; None where there is none.
 
     Raises:
-        ValueError: as :func:`ammrg.imaging.lookup_table.read_table`.
+        ValueError: as in :func:`ammrg.imaging.lookup_table.read_table`.
     """
     little_endian = tags.original_encoding[1] is not False
     tables = (
@@ -86,13 +94,19 @@ def first_table(tags: Any, sequence: str, reach: tuple[float, float]) -> LookupT
 
 
 def first_window(tags: Any) -> tuple[float, float] | None:
-    """Center and width of the first window that has both."""
+    """Read center and width of the first window that has both; None where there is none."""
     pairs = zip(numbers(tags, "WindowCenter"), numbers(tags, "WindowWidth"), strict=False)
     return next(((center, width) for center, width in pairs if center is not None and width is not None), None)
 
 
 def windowed(values: Values, center: float, width: float, function: str) -> Values:
-    """A window of the VOI functions LINEAR (the default), LINEAR_EXACT and SIGMOID (PS3.3 C.11.2.1), to [0, 1].
+    """Apply a window: map values to [0, 1] by the VOI function (PS3.3 C.11.2.1).
+
+    Args:
+        values: of the modality.
+        center: of the window.
+        width: of the window.
+        function: LINEAR (also when empty), LINEAR_EXACT or SIGMOID.
 
     Raises:
         ValueError: another function, or a width that the function does not allow.

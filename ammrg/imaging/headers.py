@@ -1,4 +1,7 @@
-"""What a header may claim: checked before a pixel is decoded, so that no small file asks for gigabytes or minutes."""
+"""Limits on what an image header may claim.
+
+They are checked before any pixel is decoded, so that a small hostile file cannot take gigabytes or minutes.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from ammrg.errors import ReadError
 
 MAX_BYTES = 256 * 2**20
-"""Of one file. An uncompressed 16-bit film of :data:`MAX_PIXELS` has half of it."""
+"""Largest file in bytes. An uncompressed 16-bit film of :data:`MAX_PIXELS` has half as many."""
 
 MAX_PIXELS = 64_000_000
-"""A film has at most some 20 million pixels; a header that claims more than this is refused."""
+"""Most pixels of a film. Real films have at most about 20 million."""
 
 MAX_SCANS = 32
-"""Of a progressive JPEG. It has about ten; each is a few bytes for the sender and a pass over all pixels here."""
+"""Most scans of a progressive JPEG, which usually has about ten. A scan can be a few bytes in the file, but costs the
+decoder a pass over all pixels."""
 
 MAX_TILES = 1024
-"""Of a JPEG 2000. Its decoder sets up some 9 KB for each before it looks for pixels."""
+"""Most tiles of a JPEG 2000. The decoder allocates about 9 KB for each before it reads any pixel."""
 
 SIZ = b"\xff\x4f\xff\x51"
 """Start of a JPEG 2000 codestream: SOC and SIZ (ISO/IEC 15444-1, A.4.1 and A.5.1)."""
@@ -30,16 +34,16 @@ def open_image(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.Im
 
     Args:
         data: a whole file, or a codestream.
-        name: opens every message.
-        formats: PIL's names of those that are allowed.
+        name: of the film, at the start of every message.
+        formats: PIL's names of the formats allowed.
 
     Raises:
-        ReadError: none of these formats, or beyond the limits.
+        ReadError: another format, or beyond a limit of this module.
     """
     check_tiles(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError:  # its own words hold an address, and so differ from run to run
+    except UnidentifiedImageError:  # PIL's own message holds a memory address, which differs from run to run
         raise ReadError(f"{name}: cannot be decoded: no whole header of {', '.join(formats)}") from None
     check_pixels(*image.size, name)
     if "progressive" in image.info:
@@ -48,12 +52,12 @@ def open_image(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.Im
 
 
 def check_scans(data: bytes, name: str) -> None:
-    """Refuse a JPEG of very many scans.
+    """Refuse a JPEG with too many scans.
 
     Raises:
         ReadError: more than :data:`MAX_SCANS`.
     """
-    scans = data.count(b"\xff\xda")  # in compressed data 00 follows each ff: this is always the marker
+    scans = data.count(b"\xff\xda")  # inside compressed data, ff is always followed by 00: this is always the marker
     if scans > MAX_SCANS:
         raise ReadError(f"{name}: a JPEG of {scans} scans, more than the {MAX_SCANS} a film may have")
 
@@ -69,7 +73,7 @@ def check_pixels(width: int, height: int, name: str) -> None:
 
 
 def check_tiles(data: bytes, name: str) -> None:
-    """Refuse a JPEG 2000 of very many tiles; other formats pass.
+    """Refuse a JPEG 2000 with too many tiles; other formats pass.
 
     Raises:
         ReadError: more than :data:`MAX_TILES`.

@@ -1,4 +1,4 @@
-"""A case on one page: the film, its strongest maps, the report, and what was recalled."""
+"""A case on one page: the film, its strongest maps, the report, and the patterns it was written with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRESENT = "#b5382a"
 
 
 class CasePage(NamedTuple):
-    """What one page shows."""
+    """The content of one page."""
 
     film: NDArray[np.uint8]
     """8-bit grey ``[h w]``."""
@@ -35,16 +35,16 @@ class CasePage(NamedTuple):
     report: str
     reference: str | None
     retrieved: Sequence[str]
-    """One line a stored pattern that the report was written with, strongest first."""
+    """One line for each stored pattern that was retrieved for the report, strongest first."""
     title: str
     notes: Sequence[str] = ()
-    """What is to be known of the model and this film, one line each; a warning is drawn in red."""
+    """Remarks about the model and this film, one line each; those that start with WARNING are drawn in red."""
     cell_shift: float = 0.0
-    """How far the maps' tokens are centred from the middle of their cells, right and down, in cells."""
+    """Distance from the middle of a map's cell to the point that its token is centred on, right and down, in cells."""
 
 
 def draw_case(page: CasePage, path: Path) -> Path:
-    """Draw the page as PNG and return its path (matplotlib without a window system)."""
+    """Draw the page as PNG and return its path (matplotlib without a window system needed)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -73,7 +73,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
 
 
 def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None, shift: float) -> None:
-    """The film, with a map that shows a place laid over it (scaled to its own maximum) and a cross at its peak."""
+    """Draw the film and, where the map shows a place, its map (scaled to its maximum) with a cross at its peak."""
     height, width = film.shape
     whole = (0, width, height, 0)
     axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=whole)
@@ -91,7 +91,7 @@ def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | 
 
 
 def _draw_findings(axes: Axes, page: CasePage) -> None:
-    """A bar a finding; its threshold as a tick, red where it is passed."""
+    """Draw one bar for each finding, with its threshold as a tick; the bar is red where the threshold is passed."""
     names = list(page.probabilities)[::-1]
     values = [page.probabilities[name] for name in names]
     limits = [page.thresholds[name] for name in names]

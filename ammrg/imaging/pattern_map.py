@@ -1,4 +1,4 @@
-"""A memory on the plane: its patterns as points, coloured by finding."""
+"""A picture of a memory: its patterns as points in the plane, coloured by finding."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def draw_pattern_map(
     title: str,
     path: Path,
 ) -> Path:
-    """Draw the points as PNG and return its path (matplotlib without a window system).
+    """Draw the points as PNG and return its path (matplotlib without a window system needed).
 
     Args:
         points: ``[n 2]``.
-        names: what each pattern is of (a finding); equal names share a colour, in the order of ``sorted``.
-        queries: True for a disease query, drawn as a cross in its finding's colour.
-        shares: of the variance, that each axis holds, in [0, 1].
+        names: the finding of each pattern; equal names share a colour, in the order of ``sorted``.
+        queries: True for a disease query, which is drawn as a cross in its finding's colour.
+        shares: the share of the variance along each of the two axes, in [0, 1].
         title: of the picture.
         path: of the PNG.
     """

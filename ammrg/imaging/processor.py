@@ -1,4 +1,4 @@
-"""Film files of one study -> what the networks read of it."""
+"""The film processor: film files of one study -> the batch that the networks read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ammrg.types import StudyBatch
 
 
 class FilmProcessor(NamedTuple):
-    """How the films of a study are read: as the evaluation of the run read them."""
+    """Reads the films of a study in the same way as the evaluation of the run did."""
 
     image_size: int
-    """Side in pixels of the square a film is squashed to."""
+    """Side in pixels of the square that a film is resized to."""
     views: Literal["all", "frontal"] = "all"
-    """``all`` films of a study, or ``frontal`` ones only (all, where it has no frontal)."""
+    """``all`` films of a study, or ``frontal`` ones only (all where it has no frontal film)."""
 
     def __call__(
         self,
@@ -30,22 +30,23 @@ class FilmProcessor(NamedTuple):
         subject_id: str = "",
         indication: str = "",
     ) -> StudyBatch:
-        """A batch of one study, without labels and report.
+        """Make a batch of one study, without labels and report.
 
         Args:
             films: files or their encoded bytes, 1 to n.
-            projections: ``frontal``, ``lateral`` or ``unknown`` of each film; None: all frontal.
-            study_id, subject_id: of the study, where known: what a memory holds of itself is not recalled.
-            indication: why the study was made, where it is known and the network's prompt names it.
+            projections: ``frontal``, ``lateral`` or ``unknown`` for each film; None: all frontal.
+            study_id: of the study, where known: it then does not retrieve its own patterns from a memory.
+            subject_id: its patient, where known, for the same reason.
+            indication: why the study was made, where known; used where the network's prompt names it.
 
         Raises:
-            ReadError: a film that cannot be read, by name.
-            ValueError: no film, or another number of projections.
+            ReadError: a film cannot be read; the message names it.
+            ValueError: there is no film, or the numbers of films and projections differ.
         """
         known = ["frontal"] * len(films) if projections is None else list(projections)
         if not films or len(known) != len(films):
             raise ValueError(
-                f"{len(films)} films and {len(known)} projections; give one or more films, and one for each"
+                f"{len(films)} films and {len(known)} projections; give one or more films, and one projection for each"
             )
         frontal = [place for place, name in enumerate(known) if name == "frontal"]
         kept = frontal if self.views == "frontal" and frontal else list(range(len(films)))

@@ -1,5 +1,8 @@
-"""Any film file to 8-bit grey: PNG (8, 16 bit), JPEG (grey, RGB, CMYK), JPEG 2000, TIFF, BMP, DICOM; palette, alpha,
-EXIF too."""
+"""Film files read as 8-bit grey.
+
+Formats: PNG (8, 16 bit), JPEG (grey, RGB, CMYK), JPEG 2000, TIFF, BMP and DICOM. Palettes, transparency and EXIF
+orientation are handled.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ from ammrg.imaging.dicom_start import whole_file
 from ammrg.imaging.headers import MAX_BYTES, open_image
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP")
-"""What is decoded; the content decides, never the suffix. Formats with interpreters behind them (EPS, PDF) are out."""
+"""PIL's names of the formats that are decoded. The content decides, never the file's suffix. Formats that run an
+interpreter (EPS, PDF) are not allowed."""
 
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-"""PIL modes with more than 8 bits a pixel."""
+"""PIL modes with more than 8 bits per pixel."""
 
 ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
 """Tags of EXIF and TIFF."""
@@ -32,23 +36,23 @@ ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
 def read_film(
     source: Path | str | bytes, *, max_side: int | None = None, at_least: int | None = None
 ) -> NDArray[np.uint8]:
-    """Decode one film to 8-bit grey, upright, aspect kept, never enlarged.
+    """Decode one film to 8-bit grey, upright, with its aspect ratio kept, never enlarged.
 
-    More than 8 bits are windowed: the least used value becomes 0, the greatest 255. What little colour a film may have
-    (:mod:`ammrg.imaging.colour`) becomes luma (ITU-R 601), transparency black.
+    Deeper images are scaled to 8 bits: the smallest value in use becomes 0, the largest 255. The little colour that a
+    film may have (:mod:`ammrg.imaging.colour`) becomes luma (ITU-R 601); transparent pixels become black.
 
     Args:
         source: a file, or its encoded bytes.
         max_side: the longer side of the result is at most this many pixels.
-        at_least: a large JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side stays at least
-            this long; saves most of the decoding time. Other formats ignore it.
+        at_least: a large JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many
+            pixels; this saves most of the decoding time. Other formats ignore it.
 
     Returns:
         uint8 ``[h w]``, contiguous.
 
     Raises:
-        ReadError: no such file, not an image, truncated, in colour, no chest radiograph (DICOM), or beyond the limits
-            in :mod:`ammrg.imaging.headers`; names file and reason.
+        ReadError: the file is missing, truncated, not an image, in colour, not a chest radiograph (DICOM), or beyond
+            the limits in :mod:`ammrg.imaging.headers`; the message names file and reason.
     """
     name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
     try:
@@ -56,24 +60,24 @@ def read_film(
         if not data:
             raise ReadError(f"{name}: the file is empty")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes, EXIF, palettes, odd tags: ours are errors or nothing
+            warnings.simplefilter("ignore")  # decoders warn of sizes, EXIF, palettes and tags; we raise or say nothing
             if (dicom := whole_file(data)) is not None:
                 film = read_dicom(dicom, name)
             else:
                 film = decode(data, name, at_least if at_least is not None else max_side)
     except ReadError:
         raise
-    except Exception as error:  # decoders raise whatever a broken file makes them stumble over
+    except Exception as error:  # on a broken file, decoders may raise any exception
         reason = textwrap.shorten(str(error) or type(error).__name__, 300)
         raise ReadError(f"{name}: cannot be decoded: {reason}") from error
     return film if max_side is None else resized(film, max_side / max(film.shape))
 
 
 def contents(path: Path, name: str) -> bytes:
-    """The bytes of a file.
+    """Read the bytes of a file.
 
     Raises:
-        ReadError: no such file, a folder, a pipe or a device, or more than :data:`MAX_BYTES`.
+        ReadError: the file is missing, is a folder, a pipe or a device, or has more than :data:`MAX_BYTES`.
     """
     if not path.exists():
         raise ReadError(f"{name}: no such file")
@@ -86,37 +90,37 @@ def contents(path: Path, name: str) -> bytes:
 
 
 def decode(data: bytes, name: str, at_least: int | None) -> NDArray[np.uint8]:
-    """Pixels of an image file as 8-bit grey ``[h w]``; raises whatever its decoder raises."""
+    """Decode an image file to 8-bit grey ``[h w]``; any exception of its decoder is passed on."""
     with open_image(data, name, FORMATS) as image:
         if image.format == "JPEG":
             if image.mode == "RGB":
                 with open_image(data, name, FORMATS) as coloured:
                     coloured.draft("RGB", (SIDE, SIDE))
                     check_grey(coloured, name)
-            # Luma without chroma where the file is in colour, and a fraction of the pixels where that is enough.
+            # The decoder gives luma alone where the file is in colour, and a smaller image where that is enough.
             image.draft("L", None if at_least is None else (at_least, at_least))
         deep_colour = image.mode not in DEEP_MODES and ";16" in str(image.tile[:1])
         white_is_zero = image.format == "TIFF" and image.getexif().get(PHOTOMETRIC) == 0
         image.load()
-        if image.mode not in DEEP_MODES:  # of 16 bits a channel the high ones
+        if image.mode not in DEEP_MODES:  # of 16 bits per channel, PIL keeps the high 8
             check_grey(image, name)
         upright = deep_luma(data, image) if deep_colour else image
         turn_upright(upright)
         if upright.mode in DEEP_MODES:
             film = window(np.asarray(upright))
-            return 255 - film if white_is_zero else film  # PIL inverts such a TIFF of 8 bits, but none of 16
+            return 255 - film if white_is_zero else film  # PIL inverts such a TIFF with 8 bits, but not with 16
         return np.array(to_grey(upright), dtype=np.uint8)
 
 
 def turn_upright(image: Image.Image) -> None:
-    """Undo, in place, what the orientation tag says; a table of tags that cannot be read says nothing."""
-    with suppress(Exception):  # as many kinds as there are ways to break one
+    """Turn an image upright in place, by its orientation tag; tags that cannot be read are ignored."""
+    with suppress(Exception):  # broken tags raise many types of exception
         ImageOps.exif_transpose(image, in_place=True)
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """8-bit luma of an image of any 8-bit mode; transparent pixels become black."""
-    if image.mode == "L":  # a level that a grey PNG calls transparent (tRNS) is one of the film's like any other
+    """Convert an image of any 8-bit mode to 8-bit luma; transparent pixels become black."""
+    if image.mode == "L":  # a grey PNG may call one level transparent (tRNS): in a film it is a level like the others
         return image
     if image.has_transparency_data:
         coloured = image.convert("RGBA")
@@ -125,15 +129,20 @@ def to_grey(image: Image.Image) -> Image.Image:
 
 
 def deep_luma(data: bytes, image: Image.Image) -> Image.Image:
-    """Luma of a colour image of 16 bits a channel, of which PIL keeps eight; transparent pixels become black.
+    """Convert a colour image with 16 bits per channel to luma; transparent pixels become black.
+
+    OpenCV decodes it, because PIL keeps only 8 bits per channel.
 
     Args:
-        data: its file.
-        image: the same, loaded (so it is whole) and not yet turned.
+        data: the bytes of its file.
+        image: the same image in PIL, loaded (so the file is whole) and not yet turned.
+
+    Raises:
+        ValueError: OpenCV cannot decode it.
     """
     deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.ndim != 3 or deep.dtype != np.uint16:
-        raise ValueError("colour of 16 bits a channel, which OpenCV cannot decode")
+        raise ValueError("colour with 16 bits per channel, which OpenCV cannot decode")
     luma = cv2.cvtColor(deep[..., :3], cv2.COLOR_BGR2GRAY)
     if deep.shape[2] == 4:
         luma = cv2.multiply(luma, deep[..., 3], scale=1 / 65535)
@@ -143,24 +152,28 @@ def deep_luma(data: bytes, image: Image.Image) -> Image.Image:
 
 
 def window(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Deep pixels ``[h w]`` to 8 bits by their own least and greatest value; a constant film becomes black."""
+    """Scale deep pixels ``[h w]`` to 8 bits by their smallest and largest value; a constant film becomes black.
+
+    Raises:
+        ValueError: a pixel is NaN or infinite.
+    """
     low, high = float(deep.min()), float(deep.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("holds values that are not finite")
     if high == low:
         return np.zeros(deep.shape, np.uint8)
-    # OpenCV scales and rounds in one pass, but in single precision: the offset goes first, and exactly.
+    # OpenCV scales and rounds in one pass, but in single precision: so the offset is subtracted first, exactly.
     above = deep.astype(np.uint16) - np.uint16(low) if deep.dtype.itemsize == 2 else deep.astype(np.float64) - low
     return np.asarray(cv2.convertScaleAbs(above, alpha=255 / (high - low)), dtype=np.uint8)
 
 
 def shrink(film: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """``[h w]`` with its shorter side at most ``short_side`` pixels, aspect kept, never enlarged."""
+    """Shrink a film ``[h w]`` to a shorter side of at most ``short_side`` pixels, aspect ratio kept."""
     return resized(film, short_side / min(film.shape))
 
 
 def resized(film: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """``[h w]`` times a scale, by pixel area; a scale of 1 or more gives the film back as it is."""
+    """Scale a film ``[h w]`` down by averaging over pixel areas; a scale of 1 or more returns it unchanged."""
     if scale >= 1:
         return film
     height, width = (max(1, round(side * scale)) for side in film.shape)

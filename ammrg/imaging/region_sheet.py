@@ -1,4 +1,4 @@
-"""A page of films with one region drawn on each: what a memory holds of a finding."""
+"""A page of films with one stored region drawn on each: the regions that a memory holds for a finding."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SheetCell(NamedTuple):
     """8-bit grey ``[h w]``."""
     region: Corners
     known: Sequence[Corners]
-    """Where the finding is known to be; empty where that is not known."""
+    """Known places of the finding; empty where they are not known."""
     caption: str
 
 
 def draw_region_sheet(title: str, cells: Sequence[SheetCell], footnote: str, path: Path) -> Path:
-    """Draw the page as PNG, red the region and blue the known places, and return its path."""
+    """Draw the page as PNG, the region in red and known places in blue, and return its path."""
     rows = max(1, -(-len(cells) // COLUMNS))
     page = Image.new("RGB", (COLUMNS * CELL, rows * (CELL + LINE) + 2 * LINE + 6), (24, 24, 24))
     pen = ImageDraw.Draw(page)

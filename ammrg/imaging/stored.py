@@ -1,4 +1,4 @@
-"""Stored pixels of a DICOM file: their decoder, the bits that are the film's, and those that are filling."""
+"""Stored pixels of a DICOM file: checks before they are decoded, which bits are the film's, and which are padding."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 @dataclass(frozen=True)
 class Layout:
-    """Which bits of a word are the film's (PS3.5, 8.1.1).
+    """The bits of a word that hold the film's value (PS3.5, 8.1.1).
 
     Attributes:
         allocated: bits of a word, 8 or 16.
         stored: bits of a value.
-        shift: bits below it.
-        signed: whether values are two's complement.
+        shift: unused bits below the value.
+        signed: whether values are in two's complement.
     """
 
     allocated: int
@@ -36,70 +36,71 @@ class Layout:
 
     @property
     def lowest(self) -> int:
-        """The least value that can be stored."""
+        """The smallest value that can be stored."""
         return -(2 ** (self.stored - 1)) if self.signed else 0
 
     @property
     def highest(self) -> int:
-        """The greatest."""
+        """The largest value that can be stored."""
         return int(2 ** (self.stored - self.signed) - 1)
 
     def values(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Values of words: bits beside the value (overlays of old files, filling) are left out."""
+        """Extract the values from words, without the bits beside them (overlays in old files, padding)."""
         return wrapped(words >> self.shift, self.stored, self.signed)
 
 
 def wrapped(words: NDArray[np.int64], bits: int, signed: bool) -> NDArray[np.int64]:
-    """The lowest bits of integers as an unsigned or two's complement number."""
+    """Read the lowest bits of integers as unsigned or two's complement numbers."""
     span = 1 << bits
     values = words & (span - 1)
     return np.where(values >= span // 2, values - span, values) if signed else values
 
 
 def layout_of(tags: Any) -> Layout:
-    """BitsAllocated, BitsStored, HighBit and PixelRepresentation, put together.
+    """Read the layout from BitsAllocated, BitsStored, HighBit and PixelRepresentation.
 
     Raises:
-        ValueError: they contradict each other, or a codestream.
+        ValueError: they contradict each other or the compression.
     """
     allocated = whole(tags, "BitsAllocated", 0)
     if allocated not in (8, 16):
         raise ValueError(f"{named(tags, 'BitsAllocated')}; a film has 8 or 16")
     stored = whole(tags, "BitsStored", allocated)
     if not 1 <= stored <= allocated:
-        raise ValueError(f"{named(tags, 'BitsStored')}, expected 1 to {allocated}, which BitsAllocated is")
+        raise ValueError(f"{named(tags, 'BitsStored')}, expected 1 to {allocated} (BitsAllocated)")
     signed = whole(tags, "PixelRepresentation", 0)
     if signed not in (0, 1):
         raise ValueError(f"{named(tags, 'PixelRepresentation')}, expected 0 or 1")
     shift = whole(tags, "HighBit", stored - 1) - (stored - 1)
     if not 0 <= shift <= allocated - stored:
         raise ValueError(
-            f"{named(tags, 'HighBit')}, which {stored} stored bits of {allocated} allocated ones do not allow"
+            f"{named(tags, 'HighBit')}, which does not fit {stored} stored bits of {allocated} allocated ones"
         )
     if shift and not in_words(tags):
-        raise ValueError(f"{named(tags, 'HighBit')}, expected {stored - 1} beside compressed pixels")
+        raise ValueError(f"{named(tags, 'HighBit')}, expected {stored - 1} with compressed pixels")
     return Layout(allocated, stored, shift, bool(signed))
 
 
 def in_words(tags: Any) -> bool:
-    """Whether pixels are stored as words of BitsAllocated bits: uncompressed, or by run lengths."""
+    """Tell whether pixels are stored as words of BitsAllocated bits: uncompressed or run-length encoded."""
     syntax = tags.file_meta.TransferSyntaxUID
     return not syntax.is_compressed or syntax == RLE
 
 
 def check_stored(tags: Any, name: str) -> None:
-    """Refuse pixels that nothing decodes, or that would become another film than the tags say; a missing transfer
-    syntax is filled in where the pixels are not compressed.
+    """Refuse pixels that no installed decoder reads, or that contradict the tags.
+
+    Fills in a missing transfer syntax where the pixels are not compressed.
 
     Raises:
-        ReadError: says how the pixels are stored.
+        ReadError: the message says how the pixels are stored.
     """
     encapsulated = tags["PixelData"].is_undefined_length
     if not tags.file_meta.get("TransferSyntaxUID"):
         if encapsulated:
             raise ReadError(
                 f"{name}: {with_tag('TransferSyntaxUID')} is missing and the pixels are compressed, in an unknown way; "
-                "store them uncompressed, or write how they are stored"
+                "store them uncompressed, or add the transfer syntax"
             )
         uid: Any = importlib.import_module("pydicom.uid")
         implicit, little = tags.original_encoding
@@ -121,26 +122,25 @@ def check_stored(tags: Any, name: str) -> None:
 
 
 def check_frame(tags: Any, decoder: Any, name: str) -> None:
-    """Refuse a codestream that is another film than the tags say, would be decoded for ever, or has bits that the
-    installed decoders do not read.
+    """Refuse a codestream that contradicts the tags, takes too long to decode, or is too deep for the decoders.
 
     Raises:
-        ReadError: what it holds.
+        ReadError: the message says what the codestream holds.
     """
     frame = importlib.import_module("pydicom.encaps").get_frame(tags.PixelData, 0, number_of_frames=1)
     found = read_codestream(frame)
     if (found.columns, found.rows) != (tags.Columns, tags.Rows):
-        sizes = f"{tags.Columns} x {tags.Rows}, its pixels {found.columns} x {found.rows}"
+        sizes = f"{tags.Columns} x {tags.Rows}, but its pixels are {found.columns} x {found.rows}"
         raise ReadError(f"{name}: Columns x Rows are {sizes}")
     if found.bits > whole(tags, "BitsAllocated", 0):
-        raise ReadError(f"{name}: {named(tags, 'BitsAllocated')}, its pixels have {found.bits} bits")
+        raise ReadError(f"{name}: {named(tags, 'BitsAllocated')}, but its pixels have {found.bits} bits")
     check_tiles(frame, name)
     check_scans(frame, name)
-    # Of pydicom's plugins for it, Pillow's and GDCM's read 8 bits and no more.
-    deep = max(found.bits, whole(tags, "BitsStored", 8)) > 8
-    if decoder.UID == JPEG_EXTENDED and deep and "pylibjpeg" not in decoder.available_plugins:
+    # Of pydicom's plugins for JPEG Extended, Pillow's and GDCM's read at most 8 bits.
+    bits = max(found.bits, whole(tags, "BitsStored", 8))
+    if decoder.UID == JPEG_EXTENDED and bits > 8 and "pylibjpeg" not in decoder.available_plugins:
         raise ReadError(
-            f"{name}: no decoder is installed for JPEG Extended of {found.bits} bits: pip install pylibjpeg "
+            f"{name}: no decoder is installed for JPEG Extended of {bits} bits: pip install pylibjpeg "
             "pylibjpeg-libjpeg, or store it uncompressed"
         )
 
@@ -149,10 +149,10 @@ def stored_words(tags: Any, layout: Layout) -> NDArray[np.int64 | np.int32]:
     """Decode the pixels.
 
     Returns:
-        int32 ``[h w]``: words as they stand in the file, unsigned; what a codestream holds, with its sign.
+        int32 ``[h w]``: unsigned words as they are in the file, or, from a codestream, its values with their sign.
     """
     words = in_words(tags)
-    # What a file may leave out, and its decoders ask for.
+    # A file may leave these out, but decoders need them.
     tags.BitsStored, tags.PixelRepresentation = layout.stored, int(layout.signed)
     tags.SamplesPerPixel = whole(tags, "SamplesPerPixel", 1)
     if "NumberOfFrames" in tags:
@@ -164,13 +164,19 @@ def stored_words(tags: Any, layout: Layout) -> NDArray[np.int64 | np.int32]:
 
 
 def padded(words: NDArray[np.int64], layout: Layout, tags: Any) -> NDArray[np.bool_]:
-    """Which words are filling, not film (PixelPaddingValue, up to PixelPaddingRangeLimit; PS3.3 C.7.5.1.1.2).
+    """Find the words that are padding, not film (PS3.3 C.7.5.1.1.2).
 
-    Both numbers are taken as PixelRepresentation says, whatever sign their value representation gives them. A number
-    that no value can have stands for words whose other bits are set.
+    Padding goes from PixelPaddingValue to PixelPaddingRangeLimit. PixelRepresentation decides their sign, whatever
+    their value representation says. Where they are out of the range of values, whole words (with the unused bits) are
+    compared as well.
 
     Args:
         words: ``[n]``, see :func:`stored_words`.
+        layout: of the words.
+        tags: a pydicom ``Dataset``.
+
+    Returns:
+        bool ``[n]``.
     """
     value = number(tags, "PixelPaddingValue")
     if value is None:

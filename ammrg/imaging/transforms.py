@@ -1,4 +1,7 @@
-"""What happens to a film between disk and batch. Never a flip: a heart on the right side is another finding."""
+"""Transforms of a film on its way into a batch: resizing and augmentation.
+
+Films are never flipped: a heart on the right side is a finding of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,41 +16,44 @@ from numpy.typing import NDArray
 
 from ammrg.types import Box
 
-# albumentations asks the network for a newer version when it is imported; it is imported in `augmentation` only.
+# When imported, albumentations looks for a newer version online; it is imported in `augmentation` only.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 SMALLEST_SIDE = 2 / 256
-"""A box with a side shorter than this share of the film has left it, and is dropped."""
+"""A box with a side at most this share of the film is dropped: most of it has left the film."""
 
 PATCH_CHANCE, MOST_PATCHES = 0.15, 3
 PATCH_SIDES = (0.04, 0.12)
-"""Shortest and longest side of a dropped patch, as a share of the film's."""
+"""Shortest and longest side of a hidden patch, as a share of the film's side."""
 BORDER = 0.1
-"""No patch comes nearer to the border than this share of the film: what lies there is collimation, not patient."""
+"""Patches keep at least this distance from the border, as a share of the film: the border shows collimation, not the
+patient."""
 MOSTLY = 0.5
-"""A box of which patches hide a greater share than this marks nothing any more."""
+"""A box is dropped where patches hide more than this share of it."""
 
 
 class FilmTransform:
-    """Squash a whole film to a square, then perhaps vary it as films vary: place, exposure, sharpness, noise; now and
-    then a few small patches of it are dropped.
+    """Resizes a whole film to a square and, in training, varies it as real films vary.
 
-    The film is squashed, not cropped, so a relative box is the same before and after.
+    Augmentation varies place, exposure, sharpness and noise, and sometimes hides a few small patches. The film is
+    resized without regard to its aspect ratio, not cropped, so a relative box is the same before and after resizing.
+
+    Args:
+        size: side of the result in pixels.
+        augment: whether to vary the film at random.
+
+    Raises:
+        ValueError: a size below 1.
     """
 
     def __init__(self, size: int, augment: bool) -> None:
-        """
-        Args:
-            size: side of the result in pixels.
-            augment: vary it at random.
-        """
         if size < 1:
             raise ValueError(f"size ({size}) must be at least 1 pixel")
         self.size = size
         self.augment = augmentation() if augment else None
 
     def __call__(self, film: NDArray[np.uint8], seed: int | Sequence[int] | None = None) -> NDArray[np.uint8]:
-        """uint8 ``[h w]`` -> uint8 ``[size size]``; see :meth:`with_boxes`."""
+        """Transform a film: uint8 ``[h w]`` -> uint8 ``[size size]``; see :meth:`with_boxes`."""
         return self.with_boxes(film, (), seed)[0]
 
     def with_boxes(
@@ -58,12 +64,12 @@ class FilmTransform:
         Args:
             film: uint8 ``[h w]``.
             boxes: relative boxes of this film.
-            seed: same seed, same variation, whatever the worker. None draws one from numpy's global generator,
-                which Lightning seeds per worker.
+            seed: the same seed gives the same variation in every worker. None draws one from numpy's global
+                generator, which Lightning seeds for each worker.
 
         Returns:
-            uint8 ``[size size]``, which depends on the film and the seed alone, and the boxes that are still on it
-            and not mostly dropped, clipped to it.
+            The film, uint8 ``[size size]``, which depends on the given film and seed only; and its boxes, clipped to
+            the film, without those that left it or are mostly hidden.
         """
         shrinks = film.shape[0] > self.size and film.shape[1] > self.size
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -71,7 +77,7 @@ class FilmTransform:
         if self.augment is None:
             return squashed, tuple(boxes)
         words = np.random.randint(0, 2**31) if seed is None else seed
-        # One generator for the whole chain: albumentations' own seeding gives every transform the same draws.
+        # One generator for the whole chain, because albumentations' own seeding gives every transform the same draws.
         generator = np.random.default_rng(words)
         self.augment.set_random_state(generator, random.Random(int(generator.integers(2**62))))
         corners = np.asarray([box[2:] for box in boxes], np.float32).reshape(-1, 4)
@@ -88,26 +94,26 @@ class FilmTransform:
 def drop_patches(
     film: NDArray[np.uint8], boxes: tuple[Box, ...], generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
-    """Hide one to :data:`MOST_PATCHES` small rectangles of the inner film under its own mean.
+    """Hide one to :data:`MOST_PATCHES` small rectangles inside the film, filled with the film's mean.
 
-    The patches ask no box where to lie, so a film is the same whether its boxes are known or not; a box that they
-    mostly hide goes. Its label stays, as it does in the many films without boxes: of the phantom's signs a film shown
-    in training hides one in 2,000 so, of its smallest (fractures, lesions) one in 600.
+    The patches do not depend on the boxes, so a film looks the same whether its boxes are known or not. A box that they
+    mostly hide is dropped. Its label stays, as it does for the many films without boxes: in training on the phantom,
+    patches hide one sign in 2,000 and, of the smallest (fractures, lesions), one in 600.
 
     Args:
-        film: uint8 ``[h w]``; left as it is.
+        film: uint8 ``[h w]``; not changed.
         boxes: relative boxes of this film.
-        generator: decides number, sizes and places.
+        generator: decides number, sizes and places of the patches.
 
     Returns:
-        uint8 ``[h w]`` and the boxes that still show what they mark.
+        The film, uint8 ``[h w]``, and the boxes that are not mostly hidden.
     """
     sides = np.array(film.shape)
     hidden = np.zeros(film.shape, np.bool_)
     for _ in range(generator.integers(1, MOST_PATCHES, endpoint=True)):
         patch = np.maximum(1, np.rint(generator.uniform(*PATCH_SIDES, 2) * sides)).astype(int)
         room = sides - 2 * np.ceil(BORDER * sides).astype(int) - patch
-        if room.min() < 0:  # a film of a few pixels has no inside
+        if room.min() < 0:  # a film of a few pixels has no room for a patch
             continue
         top, left = np.ceil(BORDER * sides).astype(int) + generator.integers(0, room, endpoint=True)
         hidden[top : top + patch[0], left : left + patch[1]] = True
@@ -116,7 +122,7 @@ def drop_patches(
 
 
 def share_inside(mask: NDArray[np.bool_], box: Box) -> float:
-    """Share of a relative box's pixels that a mask ``[h w]`` covers."""
+    """Return the share of a relative box's pixels that a mask ``[h w]`` covers."""
     height, width = mask.shape
     rows = slice(int(box.y0 * height), max(int(box.y0 * height) + 1, round(box.y1 * height)))
     columns = slice(int(box.x0 * width), max(int(box.x0 * width) + 1, round(box.x1 * width)))
@@ -124,10 +130,12 @@ def share_inside(mask: NDArray[np.bool_], box: Box) -> float:
 
 
 def augmentation() -> Any:
-    """Variation of place, exposure, sharpness and noise: an albumentations ``Compose`` over ``image [h w 1]``,
-    ``bboxes`` and ``rows``.
+    """Build the random variation of place, exposure, sharpness and noise.
 
-    Ranges are those in which two films of one person differ: a few degrees, a few per cent, an exposure.
+    The ranges are those in which two films of one person differ: a few degrees, a few per cent, another exposure.
+
+    Returns:
+        An albumentations ``Compose`` over ``image [h w 1]``, ``bboxes`` and ``rows``.
     """
     import albumentations as A
 
@@ -157,16 +165,16 @@ def augmentation() -> Any:
             label_fields=["rows"],
             clip=True,
             filter_invalid_bboxes=True,
-            check_each_transform=False,  # only the first moves boxes; a check after each costs more than all of them
+            check_each_transform=False,  # only the first one moves boxes; a check after each costs more than them all
         ),
     )
 
 
 def train_transform(size: int) -> FilmTransform:
-    """Squash to ``[size size]`` and vary (small affine, brightness, contrast, gamma, mild noise or blur, patches)."""
+    """Resize to ``[size size]`` and vary (small affine, brightness, contrast, gamma, mild noise or blur, patches)."""
     return FilmTransform(size, augment=True)
 
 
 def eval_transform(size: int) -> FilmTransform:
-    """Squash to ``[size size]``, nothing else."""
+    """Resize to ``[size size]``, nothing else."""
     return FilmTransform(size, augment=False)

@@ -1,1 +1,1 @@
-"""From a film to its report with reasons: a trained model in one folder, opened and used."""
+"""A trained model in one folder: saved, loaded, and used to describe films."""

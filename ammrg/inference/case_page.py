@@ -1,4 +1,4 @@
-"""The page of one case: film, maps, findings, report, and the memories it was written with."""
+"""The page of one case: film, maps, findings, report, and the patterns retrieved for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,18 @@ def case_page(
     method: MapMethod,
     notes: Sequence[str] = (),
 ) -> CasePage:
-    """The page of a batch of one study; the film shown is its first frontal, else its first.
+    """Make the page of a batch of one study.
 
-    Maps are of the findings that :func:`ammrg.inference.shown_maps.shown_findings` chooses.
+    The page shows the first frontal film, or the first film where none is frontal, and the maps of the findings that
+    :func:`ammrg.inference.shown_maps.shown_findings` chooses.
+
+    Args:
+        network: that wrote the report.
+        batch: of one study.
+        report: of the study.
+        reference: the radiologist's report; None where there is none.
+        method: how the maps are made.
+        notes: remarks about the model and the film, one line each.
     """
     view, classifier = shown_view(batch.projections), network.classifier
     maps = activation_maps(classifier, batch.images[view : view + 1], method).maps[0]
@@ -45,14 +54,17 @@ def case_page(
 
 
 def retrieved_lines(report: GeneratedReport) -> list[str]:
-    """The patterns a report was mostly written with, one line each."""
+    """List the patterns with the largest weights in a report: 6 regions and 3 reports at most, one line each."""
     regions = [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
     reports = [f"{r.weight:.2f} report of {_owner(r)}: {r.text or '(left out)'}" for r in report.reports[:3]]
     return regions + reports
 
 
 def _owner(pattern: Attribution) -> str:
-    """A disease query has neither owner nor place; a memory of restricted data may have lost its ids."""
+    """Name the owner of a retrieved pattern.
+
+    Without an id, it is a disease query where it has neither place nor text, else a training study of restricted data.
+    """
     if pattern.study_id:
         return pattern.study_id
     return "a training study" if pattern.box or pattern.finding is None else "disease query"

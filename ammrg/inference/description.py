@@ -1,4 +1,4 @@
-"""What a model says of one study: its report, 14 findings with maps, and the memories it was written with."""
+"""The description of one study: its report, 14 findings with maps, and the patterns retrieved for it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Description(NamedTuple):
     dataset: str
     """Name of the data set the model was trained on."""
     trained_on: str
-    """The same as a sentence, for whoever reads the report."""
+    """The same as a sentence, for the reader of the report."""
     distance: DistanceNote
-    """How far the films lie from those of the training."""
+    """How unlike the training films these films are."""
     page: CasePage
-    """The film that is shown and its maps: what the panel is drawn from."""
+    """Content of the panel: the film shown and its maps."""
     notice: str = NOTICE
 
     def as_json(self) -> dict[str, Any]:
-        """The content of report.json: all but the pictures."""
+        """Return the content of report.json: everything except the pictures."""
         return {
             "films": self.films,
             "report": self.report,

@@ -1,4 +1,4 @@
-"""A description for people: report.json and panel.png in a folder, and a table on the screen."""
+"""Output of a description: report.json and panel.png in a folder, and a table on the screen."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ammrg.thresholds import is_predicted
 
 
 def write_description(description: Description, folder: Path) -> tuple[Path, Path]:
-    """Write ``folder/panel.png`` and ``folder/report.json``; return their paths."""
+    """Write ``folder/panel.png`` and ``folder/report.json``, and return their paths."""
     report = folder / "report.json"
     write_json(report, description.as_json())
     return draw_case(description.page, folder / "panel.png"), report
 
 
 def print_description(description: Description, *files: Path) -> None:
-    """Print it, with the files that were written of it."""
+    """Print a description and the paths of its files."""
     console = Console()
     console.print(_findings_table(description))
-    # Texts of models and memories are printed as they are: brackets in them are no markup.
+    # Texts from models and memories are printed as they are: brackets in them are not markup.
     console.print("\nreport", style="bold")
     console.print(description.report, markup=False, highlight=False)
     console.print("\nretrieved", style="bold")

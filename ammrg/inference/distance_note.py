@@ -1,4 +1,4 @@
-"""What a user is told of how far films lie from those of the training."""
+"""The note that tells a user how unlike the training films their films are."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from ammrg.types import StudyBatch
 
 UNKNOWN = (
-    "How far this film lies from the training films is not known: the model was trained by an earlier version, or on "
-    "few films; train stage 1 again to have it measured."
+    "The distance of this film from the training films is not known: the model was trained by an earlier version, or "
+    "on few films; train stage 1 again to have it measured."
 )
 
 
 class DistanceNote(NamedTuple):
-    """Of the films of a study."""
+    """The distances of a study's films from the training films, and what they mean."""
 
     distances: list[float] | None
-    """One a film; 99 of 100 validation films lie below 1. None = not known."""
+    """One for each film; 99 in 100 validation films are below 1. None = not known."""
     sentence: str
-    """What it means."""
+    """The meaning in words."""
     warns: bool
-    """Whether a film lies beyond 1."""
+    """Whether the distance of a film is above 1."""
 
     def as_json(self) -> dict[str, object]:
-        """For report.json."""
+        """Return the part that report.json holds."""
         return {"distances": self.distances, "unlike_training": self.warns if self.distances else None}
 
 
@@ -37,10 +37,10 @@ def distance_note(
     """Measure the films of a batch of one study.
 
     Args:
-        distance: from the training films; None where the model does not know it.
-        classifier: whose encoder reads the films.
-        batch: of the films.
-        names: theirs, for the sentence.
+        distance: measures the distance from the training films; None where the model has none.
+        classifier: its encoder reads the films.
+        batch: v films of one study.
+        names: of the v films, for the sentence.
     """
     import torch
 
@@ -49,13 +49,13 @@ def distance_note(
     with torch.inference_mode():
         distances = distance(*classifier.encoder(batch.images)).tolist()
     far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
-    told = f"of {distance.validation_films} validation films 99 in 100 lie below 1"
+    scale = f"99 in 100 of the {distance.validation_films} validation films are below 1"
     if far:
         return DistanceNote(
             distances,
-            f"WARNING: unlike the films this model was trained on: {', '.join(far)}; {told}. Findings and report may "
-            "mean nothing here.",
+            f"WARNING: unlike the films this model was trained on: {', '.join(far)}; {scale}. Findings and report may "
+            "be meaningless here.",
             True,
         )
     listed = ", ".join(f"{value:.2f}" for value in distances)
-    return DistanceNote(distances, f"Distance from the training films: {listed} ({told}).", False)
+    return DistanceNote(distances, f"Distance from the training films: {listed} ({scale}).", False)

@@ -1,4 +1,4 @@
-"""A report generator's folder on the Hugging Face hub: fetched from there, and put there."""
+"""Exported folders on the Hugging Face hub: download and upload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from ammrg.inference.model_folder import CARD, CONFIG, FORMAT, first_line, verif
 
 
 def local_folder(folder: str | Path, revision: str | None) -> Path:
-    """The folder itself or, of a hub id, its copy in the hub's cache."""
+    """Return the folder itself or, for a hub id, its copy in the hub's cache.
+
+    Raises:
+        CheckpointError: it is neither a folder nor a model that the hub has or allows.
+    """
     if Path(folder).is_dir():
         return Path(folder)
     from httpx2 import HTTPError
@@ -19,31 +23,37 @@ def local_folder(folder: str | Path, revision: str | None) -> Path:
         return Path(snapshot_download(str(folder), revision=revision))
     except (OSError, ValueError, HTTPError) as error:
         raise CheckpointError(
-            f"{folder}: neither a folder nor a model the hub gave ({first_line(error)}); name an exported folder, or "
-            "a hub id such as organisation/name"
+            f"{folder}: not a folder, and the hub gave no model of this name ({first_line(error)}); name an exported "
+            "folder, or a hub id such as organisation/name"
         ) from error
 
 
 def push_to_hub(
     folder: str | Path, repo_id: str, *, private: bool = True, let_restricted_data_leave: bool = False
 ) -> str:
-    """Put an exported folder on the Hugging Face hub, under the account that is logged in (``hf auth login``).
+    """Upload an exported folder to the Hugging Face hub, with the account that is logged in (``hf auth login``).
 
-    Only the files that the folder was written with go, in one commit.
+    Only the files of the export are uploaded, in one commit; other files in the folder stay.
+
+    Args:
+        folder: the exported folder.
+        repo_id: the hub's repository; created where it does not exist.
+        private: whether a new repository is private.
+        let_restricted_data_leave: upload a model of restricted data too.
 
     Returns:
         The address of the commit.
 
     Raises:
-        SettingsError: the data are restricted and nobody said that they may leave, or the hub did not take it.
-        CheckpointError: the folder is not whole.
+        SettingsError: the data are restricted and may not leave, or the hub refused the folder.
+        CheckpointError: the folder is not complete.
     """
     config = verified(folder)
     if config["restricted"] and not let_restricted_data_leave:
         raise SettingsError(
-            f"{folder}: was trained on {config['provenance'].get('dataset', 'data')}, which is restricted: its weights "
-            "and memories stay where the data may be kept, and are not pushed. Whoever may decide otherwise says so "
-            "with let_restricted_data_leave (--let-restricted-data-leave)"
+            f"{folder}: was trained on {config['provenance'].get('dataset', 'data')}, which is restricted, so its "
+            "weights and memories may not be uploaded. If you are allowed to share them, set "
+            "let_restricted_data_leave (--let-restricted-data-leave)"
         )
     from httpx2 import HTTPError
     from huggingface_hub import HfApi
@@ -59,7 +69,7 @@ def push_to_hub(
         )
     except (OSError, ValueError, HTTPError) as error:
         raise SettingsError(
-            f"{repo_id}: the hub did not take the folder ({first_line(error)}); log in with hf auth login, and name a "
-            "repository you may write to, such as organisation/name"
+            f"{repo_id}: the hub refused the folder ({first_line(error)}); log in with hf auth login, and name a "
+            "repository that you may write to, such as organisation/name"
         ) from error
     return str(commit.commit_url)

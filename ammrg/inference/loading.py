@@ -1,4 +1,4 @@
-"""The parts of a report generator, read from its folder (:mod:`ammrg.inference.model_folder`) and checked."""
+"""Loading of a report generator: its parts are read from a folder (:mod:`ammrg.inference.model_folder`) and checked."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
 
     Args:
         folder: its path.
-        device: where the networks go; default the current CUDA device where there is one, else the CPU.
+        device: for the networks; default: the current CUDA device where there is one, else the CPU.
 
     Raises:
-        CheckpointError: no such folder, another format or version, a file that is missing or changed, weights that do
-            not fit, or a language model with other files.
-        SettingsError: the language model cannot be had or run here.
-        MemoryBankError: a memory of another stage 1.
+        CheckpointError: the folder is missing or has another format or version, a file is missing or was changed,
+            weights do not fit, or the hub's language model has other files.
+        SettingsError: the language model cannot be loaded or run here.
+        MemoryBankError: a memory belongs to another model.
     """
     config = verified(folder)
     processor = FilmProcessor(**read_json(folder / PROCESSOR))
@@ -60,7 +60,7 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     unknown = sorted(set(config["generator"]) - set(known))
     if unknown:
         raise CheckpointError(
-            f"{folder / CONFIG}: generator: the setting {unknown[0]!r} is not known to this release; read the folder "
+            f"{folder / CONFIG}: generator: this release does not know the setting {unknown[0]!r}; read the folder "
             "with the release that wrote it (provenance.versions), or export the run again with this one"
         )
     network = ReportNetwork(
@@ -88,7 +88,7 @@ def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | N
     if found != named["revision"]:
         raise CheckpointError(
             f"{folder / CONFIG}: language_model: {named['name']} has fingerprint {found}, but the network was trained "
-            f"with {named['revision']}: these are other files; let the hub give that commit, or {AGAIN}"
+            f"with {named['revision']}: the files differ; get that commit from the hub, or {AGAIN}"
         )
     return model
 
@@ -99,21 +99,21 @@ def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank
     split = config["provenance"].get("split", {}).get("fingerprint")
     if not split:
         raise CheckpointError(
-            f"{folder / CONFIG}: provenance.split: does not say against which validation and test studies the memories "
-            f"were checked; {AGAIN}"
+            f"{folder / CONFIG}: provenance.split: has no fingerprint of the validation and test studies that the "
+            f"memories were checked against; {AGAIN}"
         )
     bank = banks.load(folder / MEMORIES[name], Unchecked(f"checked against split {split} when it was exported"))
     wanted = config["memories_trained_with"].get(name, "")
     if not bank.descends_from(wanted):
         raise MemoryBankError(
-            f"{folder / MEMORIES[name]}.json: is bank {bank.fingerprint}, but the network was exported with {wanted}; "
-            f"{AGAIN}"
+            f"{folder / MEMORIES[name]}.json: is bank {bank.fingerprint}, but the network was exported with bank "
+            f"{wanted}; {AGAIN}"
         )
     return bank
 
 
 def _load_distance(folder: Path, config: Mapping[str, Any]) -> FilmDistance | None:
-    """None of a folder of an earlier release, or whose stage 1 has none."""
+    """Load the measure of distance; None where an earlier release wrote the folder or its stage 1 has none."""
     numbers = config.get("film_distance")
     if numbers is None:
         return None

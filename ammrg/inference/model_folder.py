@@ -1,16 +1,16 @@
-"""The format of a report generator's folder: self-contained, as Hugging Face's are.
+"""The format of an exported report generator: one self-contained folder, like those of Hugging Face.
 
-    config.json               what rebuilds the network, where it comes from, and a fingerprint of every other file
-    model.safetensors         what stage 2 trained
+    config.json               settings that rebuild the network, its origin, and a fingerprint of every other file
+    model.safetensors         weights that stage 2 trained
     classifier.safetensors    stage 1's network with its thresholds
-    film_distance.safetensors how far a film lies from the training's; not of a stage 1 that does not say
+    film_distance.safetensors measure of a film's distance from the training films, where stage 1 has one
     memory/                   both memory banks (regions, reports)
     preprocessor_config.json  how films are read
     generation_config.json    how reports are decoded
-    language_model/           the language model's files; none where it is named by hub id and commit
-    README.md                 the model card, the one file that may be edited
+    language_model/           the language model's files; absent where it is named by hub id and commit
+    README.md                 the model card, the only file that may be edited
 
-Tensors are safetensors, all else is JSON: nothing in it is code.
+Tensors are safetensors, everything else is JSON or text: no file holds code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ammrg.fingerprints import file_fingerprint, json_fingerprint
 
 FORMAT = "ammrg-report-generator"
 FORMAT_VERSION = 2
-"""1: heads with weights of their own, which no code reads any more."""
+"""Version 1 had separate weights for each head; no code reads it any more."""
 CONFIG, CARD = "config.json", "README.md"
 MODEL, CLASSIFIER = "model.safetensors", "classifier.safetensors"
 DISTANCE = "film_distance.safetensors"
@@ -37,11 +37,11 @@ PROCESSOR, DECODING = "preprocessor_config.json", "generation_config.json"
 LANGUAGE_MODEL = "language_model"
 MEMORIES = {"visual": "memory/regions", "report": "memory/reports"}
 AGAIN = "export the run again"
-"""The cure of every folder that is not as it was written."""
+"""The advice for every folder that is damaged or was changed."""
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder was written by :func:`ammrg.inference.saving.save`, whole or not."""
+    """Tell whether :func:`ammrg.inference.saving.save` wrote a folder, even if files are missing now."""
     try:
         return bool(json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("format") == FORMAT)
     except (OSError, ValueError, AttributeError):
@@ -49,13 +49,13 @@ def is_export(folder: Path) -> bool:
 
 
 def seal(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write config.json with the fingerprint of all it says."""
-    said = json.loads(json.dumps({key: value for key, value in config.items() if key != "fingerprint"}))
-    write_json(folder / CONFIG, {**said, "fingerprint": json_fingerprint(said)})
+    """Write config.json with the fingerprint of its content."""
+    content = json.loads(json.dumps({key: value for key, value in config.items() if key != "fingerprint"}))
+    write_json(folder / CONFIG, {**content, "fingerprint": json_fingerprint(content)})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, from whatever device."""
+    """Write tensors, on any device, to a safetensors file."""
     save_file({key: t.detach().cpu().contiguous().clone() for key, t in tensors.items()}, path, {"format": "pt"})
 
 
@@ -65,10 +65,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def verified(folder: str | Path) -> dict[str, Any]:
-    """What config.json says, once it and every file it lists is found as it was written.
+    """Check that config.json and every file it lists are unchanged, and return its content.
 
     Raises:
-        CheckpointError: no such folder, another format or version, or a file that is missing or changed.
+        CheckpointError: the folder is missing or has another format or version, or a file is missing or was changed.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
@@ -79,33 +79,33 @@ def verified(folder: str | Path) -> dict[str, Any]:
     config = read_json(path)
     found = config.get("format"), config.get("version")
     if found[0] != FORMAT:
-        raise CheckpointError(f"{path}: format is {found[0]!r}, not {FORMAT!r}: this is another kind of model's folder")
+        raise CheckpointError(f"{path}: format is {found[0]!r}, not {FORMAT!r}: this is another kind of folder")
     if found[1] != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: format version {found[1]}, but this code reads version {FORMAT_VERSION}; {AGAIN}, or use the "
             "release that wrote it"
         )
-    said = {key: value for key, value in config.items() if key != "fingerprint"}
-    if json_fingerprint(said) != config.get("fingerprint"):
-        raise CheckpointError(f"{path}: was changed since it was written; put it back, or {AGAIN}")
+    content = {key: value for key, value in config.items() if key != "fingerprint"}
+    if json_fingerprint(content) != config.get("fingerprint"):
+        raise CheckpointError(f"{path}: was changed since it was written; restore the original, or {AGAIN}")
     for name, wanted in config["files"].items():
         file = Path(folder) / name
         if not file.is_file():
             raise CheckpointError(f"{file}: missing, though {CONFIG} lists it; copy the whole folder, or {AGAIN}")
-        content = file_fingerprint(file)
-        if content != wanted:
+        held = file_fingerprint(file)
+        if held != wanted:
             raise CheckpointError(
-                f"{file}: content {content}, but {CONFIG} says {wanted}: it was changed or is damaged; copy the folder "
-                f"again, or {AGAIN}"
+                f"{file}: has fingerprint {held}, but {CONFIG} says {wanted}: it was changed or is damaged; copy the "
+                f"folder again, or {AGAIN}"
             )
     return config
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
-        CheckpointError: it cannot be read, or holds something else.
+        CheckpointError: the file cannot be read or does not hold an object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -117,17 +117,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+    """Read the tensors of a safetensors file, on the CPU.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the file cannot be read.
     """
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({first_line(error)}); {AGAIN}") from error
+        raise CheckpointError(f"{path}: not a complete safetensors file ({first_line(error)}); {AGAIN}") from error
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, else its type."""
+    """Return the first line of an error's message, or its type where the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

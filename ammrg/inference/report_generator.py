@@ -1,4 +1,4 @@
-"""A trained model as its user holds it: from the films of one study to a report with its reasons."""
+"""The report generator: a trained model that turns the films of one study into a report with its reasons."""
 
 from __future__ import annotations
 
@@ -21,34 +21,36 @@ from ammrg.networks.report_network import ReportNetwork
 
 
 class ReportGenerator(NamedTuple):
-    """A trained model, ready to describe films::
+    """A trained model, ready to describe films.
 
-    generator = ReportGenerator.from_pretrained("exported/phantom")
-    description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
-    print(description.report)
+    For example::
+
+        generator = ReportGenerator.from_pretrained("exported/phantom")
+        description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
+        print(description.report)
     """
 
     network: ReportNetwork
-    """In eval mode, nothing trainable; decodes as its run did."""
+    """In eval mode, with no trainable weights; it decodes as its run did."""
     processor: FilmProcessor
-    """Reads films as the evaluation of its run read them."""
+    """Reads films as the evaluation of its run did."""
     map_method: MapMethod
-    """How its findings' maps are made."""
+    """How the maps of findings are made."""
     dataset: str = ""
     """Name of the data set it was trained on."""
     distance: FilmDistance | None = None
-    """How far a film lies from those; None where its stage 1 does not say."""
+    """Measures a film's distance from the training films; None where its stage 1 has no such measure."""
 
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, *, revision: str | None = None, device: str | None = None
     ) -> ReportGenerator:
-        """Open an exported folder, and check all of it.
+        """Open an exported folder and check all of it.
 
         Args:
             folder: its path, or the hub id of a repository that holds one.
-            revision: commit, branch or tag of a hub id.
-            device: where the networks go; default the current CUDA device where there is one, else the CPU.
+            revision: commit, branch or tag, for a hub id.
+            device: for the networks; default: the current CUDA device where there is one, else the CPU.
 
         Raises:
             CheckpointError, SettingsError, MemoryBankError: see :func:`ammrg.inference.loading.load_parts`.
@@ -56,16 +58,16 @@ class ReportGenerator(NamedTuple):
         return cls(*load_parts(local_folder(folder, revision), device))
 
     def describe(self, films: Sequence[Path | str], lateral: Sequence[int] = (), indication: str = "") -> Description:
-        """Write the report of one study and say why. Nothing is written to the disk.
+        """Generate the report of one study with its reasons. No file is written.
 
         Args:
             films: 1 to n image files of the study.
-            lateral: which of them (1, 2, ...) are lateral; the others are frontal.
-            indication: why the study was made, for a model whose prompt names it.
+            lateral: the numbers (1, 2, ...) of the lateral films; the others are frontal.
+            indication: why the study was made, for a model whose prompt uses it.
 
         Raises:
-            ReadError: a film that cannot be read, by name.
-            ValueError: no film.
+            ReadError: a film cannot be read; the message names it.
+            ValueError: there is no film.
         """
         paths = [Path(film) for film in films]
         projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(paths) + 1)]
@@ -73,7 +75,7 @@ class ReportGenerator(NamedTuple):
         batch = self.processor(paths, projections, study_id=name, indication=indication).to(self.network.device)
         with torch.inference_mode():
             report = self.network.generate(batch)[0]
-        # The processor leaves laterals out where the network reads frontal films alone.
+        # The processor leaves lateral films out where the network reads only frontal ones.
         kept = [path.name for path, view in zip(paths, projections, strict=True) if view in batch.projections]
         note = distance_note(self.distance, self.network.classifier, batch, kept)
         origin = f"This model was {trained_on(self.dataset)}."

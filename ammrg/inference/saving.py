@@ -1,4 +1,4 @@
-"""A report generator written as one self-contained folder (:mod:`ammrg.inference.model_folder`)."""
+"""Saving of a report generator as one self-contained folder (:mod:`ammrg.inference.model_folder`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ammrg.memory.editing import without_identities
 from ammrg.networks.language_model import LanguageModel
 
 COPIED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "LICENSE*", "NOTICE*")
-"""Files of a language model's folder: weights, settings, tokenizer, terms. Never a pickle, never code."""
+"""Files copied from a language model's folder: weights, settings, tokenizer, terms of use. Never pickles or code."""
 
 
 def save(
@@ -49,17 +49,20 @@ def save(
     restricted: bool,
     let_restricted_data_leave: bool = False,
 ) -> Path:
-    """Write the folder, whole or not at all. The same model gives the same bytes.
+    """Write the whole folder, or nothing. The same model gives the same bytes.
 
     Args:
-        folder: where it goes; new, empty, or an export of this very content, which stays (what is damaged or missing
-            there is put right; an edited README.md stays as it is).
+        folder: a new or empty folder, or an export with the same content. The latter is repaired: files that are
+            missing or damaged are written again, and an edited README.md is kept.
         model: the network with its language model, banks and decoding, and how films are read.
         card: the text of README.md.
-        provenance: JSON of what the model comes from (data, checkpoint, the split its memory was checked against,
-            versions), kept as it is.
-        restricted: the data must not leave; ids and texts are then left out of the memories.
-        let_restricted_data_leave: keep ids and texts even so.
+        provenance: JSON about the model's origin (data, checkpoint, versions, and the split that its memory was checked
+            against); written unchanged.
+        restricted: whether the data may not leave; then ids and texts are left out of the memories.
+        let_restricted_data_leave: keep ids and texts although the data are restricted.
+
+    Returns:
+        The folder.
 
     Raises:
         SettingsError: the folder holds something else, or the language model's folder has no safetensors.
@@ -111,38 +114,38 @@ def save(
 
 
 def check_place(folder: Path) -> None:
-    """Refuse to write over what is no export.
+    """Refuse to overwrite anything that is not an export.
 
     Raises:
-        SettingsError: a file, or a folder that holds something else.
+        SettingsError: the place is a file, or a folder that holds something else.
     """
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_export(folder))):
         raise SettingsError(
-            f"{folder}: is there already, not empty and no export; name another with --out, or remove it yourself"
+            f"{folder}: already exists and is not an export; name another folder with --out, or remove it yourself"
         )
 
 
 def _put_right(folder: Path, fresh: Path) -> None:
-    """Leave an export of the same content as it is; what is missing or damaged there comes from ``fresh``.
+    """Repair an export of the same content: missing and damaged files come from ``fresh``.
 
     Raises:
-        SettingsError: an export of other content, or other files lie among its own.
+        SettingsError: the export has another content, or holds other files too.
     """
     there, here = read_json(folder / CONFIG), read_json(fresh / CONFIG)
     if there != here:
         keys = [key for key in here if there.get(key) != here[key]] or sorted(there.keys() - here.keys())
         differs = next((key for key in keys if key not in ("files", "fingerprint")), keys[0])
-        checkpoints = [said.get("provenance", {}).get("checkpoint") for said in (there, here)]
-        told = f"checkpoint {checkpoints[0]}, not {checkpoints[1]}" if len({*checkpoints}) > 1 else f"another {differs}"
+        ours, theirs = (config.get("provenance", {}).get("checkpoint") for config in (here, there))
+        difference = f"checkpoint {theirs}, not {ours}" if theirs != ours else f"another {differs}"
         raise SettingsError(
-            f"{folder}: holds an export of other content ({told}); name another folder with --out, or remove it "
-            "yourself"
+            f"{folder}: holds an export with other content ({difference}); name another folder with --out, or remove "
+            "it yourself"
         )
     files = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
     strangers = sorted({path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} - files)
     if strangers:
         raise SettingsError(
-            f"{folder}: {strangers[0]} is not of the export; take it away, or name another folder with --out"
+            f"{folder}: {strangers[0]} does not belong to the export; remove it, or name another folder with --out"
         )
     for name in sorted(files):
         kept = folder / name
@@ -156,7 +159,7 @@ def _is_stage1(key: str) -> bool:
 
 
 def _named_language_model(model: LanguageModel) -> dict[str, Any]:
-    """A folder's copy goes by its files; a model of the hub by its id and commit."""
+    """Return the settings of a language model: a copied folder needs no name, a hub model has its id and commit."""
     if Path(model.name).is_dir():
         return {"name": None, "revision": None, **model.config}
     return {"name": model.name, "revision": model.identity["fingerprint"] or model.revision, **model.config}
@@ -175,7 +178,7 @@ def _copy_language_model(source: Path, target: Path) -> None:
 
 
 def _without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Where an index of the memories is kept is a matter of the machine."""
+    """Leave out the folder of the search index: it differs between machines."""
     kept = dict(settings)
     if kept.get("two_step"):
         kept["two_step"] = {name: value for name, value in kept["two_step"].items() if name != "folder"}

@@ -1,1 +1,1 @@
-"""Memory banks: stored patterns with their provenance, what goes in, and what may be recalled."""
+"""Memory banks: stored patterns with their provenance, which patterns go in, and which a study may retrieve."""

@@ -1,4 +1,4 @@
-"""The memory bank: stored patterns, and where each one comes from."""
+"""The memory bank: stored patterns and where each one comes from."""
 
 from __future__ import annotations
 
@@ -22,62 +22,63 @@ BankKind = Literal["regions", "reports"]
 
 @dataclasses.dataclass(frozen=True)
 class BankEdit:
-    """What was done to a bank after it was built. It never names an id: a withdrawn one must not live on here."""
+    """One change that was made to a bank after it was built. It names no id, because a withdrawn id must not stay."""
 
     before: str
-    """Fingerprint of the bank as it was."""
+    """Fingerprint of the bank before the change."""
     what: str
-    """In words and counts."""
+    """The change in words and counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BankMeta:
-    """What a bank is, and what it belongs to."""
+    """The kind of a bank, how it was made, and the encoder and data that it belongs to."""
 
     kind: BankKind
     version: int = FORMAT_VERSION
     encoder_fingerprint: str
-    """Of the stage-1 checkpoint (regions) or the text encoder (reports) whose space the patterns live in."""
+    """Fingerprint of the encoder that made the patterns: the stage-1 checkpoint (regions) or text encoder (reports)."""
     data_fingerprint: str
-    """Of the prepared data set the patterns were drawn from."""
+    """Fingerprint of the prepared data set that the patterns were made from."""
     split: str
-    """The split all patterns come from: ``train``."""
+    """The split that all patterns come from: ``train``."""
     seed: int
     selection: str
     """How patterns were chosen, e.g. ``coreset``, ``random``, ``proportional``, ``balanced``."""
     restricted: bool
-    """True where ids, texts and crops must not leave the machine (every source but the phantom)."""
+    """True where ids, texts and crops must not leave the machine (every source except the phantom)."""
     edits: tuple[BankEdit, ...] = ()
-    """Oldest first; empty for a bank as it was built."""
+    """Changes since the bank was built, oldest first."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemoryBank:
     """n stored patterns with their provenance.
 
-    A region pattern has a finding, a box on a film and a score; a report pattern has its text. A disease query stored
-    as a pattern has no owner (``()``), view -1 and a box of NaN. A pattern merged from duplicates keeps all owners.
+    A region pattern has a finding, a box on a film and a score; a report pattern has its text. A disease query that is
+    stored as a pattern has no owner (``()``), view -1 and a box of NaN. A pattern merged from duplicates has all their
+    owners.
 
     Raises:
-        MemoryBankError: fields of different lengths or of another dtype or shape.
+        MemoryBankError: fields have different lengths or another dtype or shape, or a finding is out of range.
     """
 
     patterns: Tensor
     """float32 ``[n d]``, not normalised."""
     study_ids: tuple[tuple[str, ...], ...]
-    """Length n: the studies that own each pattern."""
+    """Length n: the studies that own each pattern (from which it was made)."""
     subject_ids: tuple[tuple[str, ...], ...]
     """Length n: the patients of those studies, in the same order."""
     findings: Tensor
-    """int64 ``[n]``: index into :data:`ammrg.findings.FINDINGS`, -1 none."""
+    """int64 ``[n]``: index into :data:`ammrg.findings.FINDINGS`; -1 = none."""
     boxes: Tensor
-    """float32 ``[n 4]``: x0 y0 x1 y1 relative to the film, NaN none."""
+    """float32 ``[n 4]``: x0 y0 x1 y1 relative to the film; NaN = none."""
     views: Tensor
-    """int64 ``[n]``: the film of the (first) owning study, -1 none."""
+    """int64 ``[n]``: index of the film in the (first) owning study; -1 = none."""
     texts: tuple[str, ...]
-    """Length n: the report's text, empty where none."""
+    """Length n: the report's text; empty = none."""
     scores: Tensor
-    """float32 ``[n]`` in [0, 1]: how sure the pattern is (regions), 1 otherwise."""
+    """float32 ``[n]`` in [0, 1]: confidence in a region (:attr:`ammrg.memory.regions.Region.score`); 1 otherwise."""
     meta: BankMeta
 
     def __post_init__(self) -> None:
@@ -121,36 +122,36 @@ class MemoryBank:
 
     @property
     def width(self) -> int:
-        """d, width of the patterns."""
+        """d, the width of the patterns."""
         return self.patterns.shape[1]
 
     @cached_property
     def owner_index(self) -> OwnerIndex:
-        """Owners, ready for masks."""
+        """The owners as an index that makes masks quickly."""
         return OwnerIndex(self.study_ids, self.subject_ids)
 
     @cached_property
     def is_owned(self) -> Tensor:
-        """bool ``[n]``: False for a disease query."""
+        """Which patterns have an owner, bool ``[n]``: False for a disease query."""
         return torch.tensor([bool(studies) for studies in self.study_ids], dtype=torch.bool)
 
     @cached_property
     def region_findings(self) -> Tensor:
-        """int64 ``[n]``: the finding of each region; -1 for what has no owner (a disease query) and for reports."""
+        """int64 ``[n]``: the finding of each region; -1 for disease queries (which have no owner) and reports."""
         return torch.where(self.is_owned, self.findings, -1)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all it holds: patterns, provenance and meta. What a stage-2 checkpoint records."""
+        """Fingerprint of patterns, provenance and meta; a stage-2 checkpoint records it."""
         provenance = [self.study_ids, self.subject_ids, self.texts, dataclasses.asdict(self.meta)]
         return json_fingerprint([tensors_fingerprint(self.tensors()), provenance])
 
     def descends_from(self, fingerprint: str) -> bool:
-        """True for the bank of this fingerprint and for every bank edited from it."""
+        """Tell whether this bank has the given fingerprint or was edited from a bank that had it."""
         return fingerprint in (self.fingerprint, *(edit.before for edit in self.meta.edits))
 
     def take(self, rows: Tensor) -> MemoryBank:
-        """The bank of the given rows (int64 ``[m]``), in their order."""
+        """Return a bank of the given rows (int64 ``[m]``), in their order."""
         order = rows.tolist()
         return MemoryBank(
             study_ids=tuple(self.study_ids[i] for i in order),
@@ -161,7 +162,7 @@ class MemoryBank:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """The fields that are tensors, by name."""
+        """Return the fields that are tensors, by name."""
         return {
             "patterns": self.patterns,
             "findings": self.findings,
@@ -172,7 +173,7 @@ class MemoryBank:
 
 
 def owners_mask(bank: MemoryBank, study_ids: Sequence[str], subject_ids: Sequence[str], exclude: Exclude) -> Tensor:
-    """Which patterns each of b studies may recall, bool ``[b n]`` on the CPU, True = may be recalled.
+    """Return the patterns that each of b studies may retrieve: bool ``[b n]`` on the CPU, True = may be retrieved.
 
     See :meth:`ammrg.memory.owners.OwnerIndex.mask`.
     """

@@ -1,4 +1,4 @@
-"""What every memory bank must obey: no evaluation study among its owners, and content within its ranges."""
+"""Checks of memory banks: no evaluation study owns a pattern, and every field is within its range."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from ammrg.memory.bank import MemoryBank
 from ammrg.memory.held_out import HeldOut
 
 NAMED_IN_ERRORS = 5
-"""How many ids an error names before it counts the rest."""
+"""Most ids that an error names; the others are counted."""
 
 
 def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory bank") -> None:
-    """Refuses a bank that holds a pattern of an evaluation study or of its patient, or that does not say whose its
-    patterns are.
+    """Refuse a bank that holds a pattern of an evaluation study or its patient, or patterns without owners.
 
     Args:
         bank: the bank; every owner of a merged pattern counts.
@@ -26,7 +25,7 @@ def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory ban
         where: what to call the bank in the message.
 
     Raises:
-        MemoryBankError: with the first ids and how many there are.
+        MemoryBankError: the message names the first ids and says how many there are.
     """
     for noun, owned, forbidden in (
         ("studies", bank.study_ids, held_out.studies),
@@ -37,26 +36,26 @@ def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory ban
             raise MemoryBankError(
                 f"{where}: holds patterns of {len(leaked)} {noun} of the validation or test split: "
                 f"{first_names(leaked)}. A memory may only hold training studies: build it again from the training "
-                "split (or, where a split was changed since, prepare the data and build everything after it again)"
+                "split. If the split was changed, first prepare the data again"
             )
     nobodys = len(bank) - int(bank.is_owned.sum())
     if nobodys > (NUM_FINDINGS if bank.meta.kind == "regions" else 0):
         raise MemoryBankError(
-            f"{where}: does not say whose {nobodys} of its {len(bank)} patterns are (ids were left out of it), so that "
-            "nobody can tell whether evaluation studies are among them; use the bank of the run it was exported from"
+            f"{where}: {nobodys} of its {len(bank)} patterns have no owner (their ids were left out), so nobody can "
+            "tell whether evaluation studies are among them; use the bank of the run that it was exported from"
         )
 
 
 def check_content(bank: MemoryBank, where: str) -> None:
-    """Refuses a bank whose patterns no retrieval could use, or that breaks a rule of its kind.
+    """Refuse a bank whose patterns cannot be used for retrieval, or that breaks a rule of its kind.
 
     Args:
         bank: the bank.
         where: what to call it in the message.
 
     Raises:
-        MemoryBankError: another split than ``train``, no pattern, values that are not finite or out of range, with
-            the first rows.
+        MemoryBankError: the split is not ``train``, there is no pattern, or values are not finite or out of range; the
+            message names the first rows.
     """
     if bank.meta.split != "train":
         raise MemoryBankError(
@@ -76,7 +75,10 @@ def check_content(bank: MemoryBank, where: str) -> None:
             "The encoder that made them is broken: train it again, then build the memory again"
         )
     if bank.width < 2:
-        raise MemoryBankError(f"{where}: patterns of width {bank.width}; layer-normed, nothing is left of them")
+        raise MemoryBankError(
+            f"{where}: patterns of width {bank.width}; layer normalisation makes them zero. Retrieval needs a width "
+            "of at least 2: build the memory again with another encoder"
+        )
     for rule, allowed in _rules(bank).items():
         if not allowed.all():
             rows = (~allowed).nonzero().flatten().tolist()
@@ -87,12 +89,12 @@ def check_content(bank: MemoryBank, where: str) -> None:
 
 
 def _rules(bank: MemoryBank) -> dict[str, Tensor]:
-    """What each pattern of a bank of its kind obeys, in words -> where it does, bool ``[n]``."""
+    """Map each rule for a bank of its kind, in words, to the patterns that keep it, bool ``[n]``."""
     boxes = bank.boxes
     on_film = ((boxes >= 0) & (boxes <= 1)).all(dim=1) & (boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
     has_text = torch.tensor([bool(text) for text in bank.texts])
     rules = {
-        "scores lie in [0, 1]": (bank.scores >= 0) & (bank.scores <= 1),  # NaN does not
+        "scores lie in [0, 1]": (bank.scores >= 0) & (bank.scores <= 1),  # False for NaN
         "views count from 0, or are -1": bank.views >= -1,
         "boxes are x0 <= x1, y0 <= y1 in [0, 1], or all NaN": on_film | boxes.isnan().all(dim=1),
         "owning studies have an id": torch.tensor(["" not in studies for studies in bank.study_ids]),
@@ -113,7 +115,7 @@ def _rules(bank: MemoryBank) -> dict[str, Tensor]:
 
 
 def first_names(ids: Iterable[str]) -> str:
-    """The first ids, and how many more there are."""
+    """List the first ids and say how many more there are."""
     names = list(ids)
     more = len(names) - NAMED_IN_ERRORS
     return ", ".join(names[:NAMED_IN_ERRORS]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""The two files of a memory bank, written whole and read with every check: ``.safetensors`` and ``.json``."""
+"""The two files of a memory bank, ``.safetensors`` and ``.json``: written atomically and checked when read."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from ammrg.memory.held_out import HeldOut, Unchecked
 
 
 def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
-    """Writes ``path.safetensors`` (tensors) and ``path.json`` (meta, owners, texts).
+    """Write ``path.safetensors`` (tensors) and ``path.json`` (meta, owners, texts).
 
-    A reader finds the old bank or the new one, never half of each: the new tensors lie whole beside the old ones,
-    named by their content, before the one step that counts, the JSON's, makes them the bank's; only then do they take
-    the old ones' place. What earlier saves that were killed left behind (ids and texts, perhaps withdrawn) is removed.
+    A reader finds either the old bank or the new one, never a mixture. The new tensors are first written beside the old
+    ones, under a name made from their content. Then the new JSON file replaces the old one: from this step on, the bank
+    is the new one. Last, the new tensors replace the old ones. Files that killed saves left behind are removed, because
+    they may hold ids and texts that were withdrawn.
 
     Raises:
-        MemoryBankError: an empty bank, content out of range, another split than ``train``, or a place that cannot be
-            written (what could be read there still can).
+        MemoryBankError: the bank is empty, its content is out of range, its split is not ``train``, or the files cannot
+            be written (a bank that was there can still be read).
     """
     tensors_path, json_path = bank_paths(path)
     check_content(bank, str(tensors_path))
@@ -37,7 +38,7 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
     try:
         tensors_path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bank.tensors().items()}
-        # one entry only: safetensors writes several in random order, and equal banks must be equal files
+        # only one metadata entry: safetensors writes several in random order, and equal banks must give equal files
         save_file(tensors, parts[0], metadata={"format": FORMAT})
         as_new_files(parts[:1])
         content = file_fingerprint(parts[0])
@@ -48,7 +49,7 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
         arriving = _arriving(tensors_path, content)
-        if not arriving.exists():  # else the bank's own tensors, where an earlier save was killed
+        if not arriving.exists():  # it exists where an earlier save of the same content was killed
             os.replace(parts[0], arriving)
             parts[0] = arriving
         os.replace(parts[1], json_path)
@@ -63,7 +64,7 @@ def save(bank: MemoryBank, path: str | os.PathLike[str]) -> None:
         ) from error
     finally:
         for part in parts:
-            with suppress(OSError):  # nothing there, or no folder even
+            with suppress(OSError):  # the file or even its folder may not exist
                 part.unlink()
 
 
@@ -74,27 +75,26 @@ def load(
     encoder_fingerprint: str | None = None,
     data_fingerprint: str | None = None,
 ) -> MemoryBank:
-    """Reads a bank and checks all of it.
+    """Read a bank and check all of it.
 
     Args:
-        path: the bank's path, without suffix or with either file's.
-        held_out: whom the bank must not hold; where nobody can be named, why. Whoever writes or scores reports with
-            the bank names them.
-        encoder_fingerprint: of the encoder in use; None: not checked (where reports are recalled, no text encoder is
-            in use).
+        path: the bank's path, without suffix or with the suffix of either file.
+        held_out: the studies and patients that the bank must not hold; where they cannot be named, the reason. Code
+            that writes or scores reports with the bank must name them.
+        encoder_fingerprint: of the encoder in use; None: not checked (retrieval of reports uses no text encoder).
         data_fingerprint: of the prepared data in use; None: not checked.
 
     Raises:
-        MemoryBankError: a file missing or broken, another format version, encoder or data set, another split than
-            ``train``, an empty bank, content out of range or not of its kind, or, with ``held_out``, an evaluation
-            study among the owners or no owners at all.
+        MemoryBankError: a file is missing or broken; the format version, encoder or data set is another; the split is
+            not ``train``; the bank is empty, or its content is out of range or of another kind; or, with a
+            :class:`HeldOut`, an evaluation study owns a pattern or owners were left out.
     """
     tensors_path, json_path = bank_paths(path)
     where = str(json_path)
     sidecar = read_sidecar(json_path)
     arriving = _arriving(tensors_path, sidecar["tensors"])
     if arriving.is_file():
-        tensors_path = arriving  # of a save that was killed before its last step
+        tensors_path = arriving  # a save was killed before its last step
     if not tensors_path.is_file():
         raise MemoryBankError(f"{tensors_path}: missing beside {json_path.name}; build the memory again")
     try:
@@ -103,7 +103,7 @@ def load(
         raise MemoryBankError(f"{tensors_path}: cannot be read ({error})") from error
     if sidecar["tensors"] != found:
         raise MemoryBankError(
-            f"{tensors_path}: content {found}, but {json_path.name} belongs to {sidecar['tensors']}: "
+            f"{tensors_path}: has fingerprint {found}, but {json_path.name} belongs to {sidecar['tensors']}: "
             "an interrupted copy or a changed file; build the memory again"
         )
     try:
@@ -111,9 +111,9 @@ def load(
     except (SafetensorError, OSError, TypeError, MemoryBankError) as error:
         raise MemoryBankError(f"{tensors_path}: not a whole memory bank ({error}); build the memory again") from error
     check_content(bank, where)
-    for name, said, held in (("count", sidecar["count"], len(bank)), ("width", sidecar["width"], bank.width)):
-        if said != held:
-            raise MemoryBankError(f"{where}: {name} is {said}, but its tensors hold {held}; build the memory again")
+    for name, declared, held in (("count", sidecar["count"], len(bank)), ("width", sidecar["width"], bank.width)):
+        if declared != held:
+            raise MemoryBankError(f"{where}: {name} is {declared}, but its tensors hold {held}; build the memory again")
     for field, found, wanted in (
         ("encoder", bank.meta.encoder_fingerprint, encoder_fingerprint),
         ("data", bank.meta.data_fingerprint, data_fingerprint),
@@ -129,10 +129,10 @@ def load(
 
 
 def bank_paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """The two files of a bank: (``.safetensors``, ``.json``).
+    """Return the paths of a bank's two files: (``.safetensors``, ``.json``).
 
     Raises:
-        MemoryBankError: a path that ends in no name.
+        MemoryBankError: the path does not end in a name.
     """
     path = Path(path)
     if path.name in ("", ".."):
@@ -143,10 +143,10 @@ def bank_paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
 
 
 def banks_in(folder: Path) -> list[Path]:
-    """The banks of a folder (paths without suffix), by name.
+    """List the banks of a folder, as paths without suffix, by name.
 
     Raises:
-        MemoryBankError: there is none.
+        MemoryBankError: there is no bank.
     """
     named = [(path, path.with_suffix(".safetensors")) for path in sorted(folder.glob("*.json"))]
     found = [path.with_suffix("") for path, tensors in named if tensors.exists() or _arrived(tensors)]
@@ -156,18 +156,18 @@ def banks_in(folder: Path) -> list[Path]:
 
 
 def _arriving(tensors_path: Path, content: str) -> Path:
-    """Where tensors lie between being the bank's, by its JSON, and having its name."""
+    """Return the temporary path of new tensors: they belong to the bank once its JSON file names their content."""
     return tensors_path.with_suffix(f".{content}.safetensors")
 
 
 def _arrived(tensors_path: Path) -> list[Path]:
-    """All of :func:`_arriving` that are there, of whatever content."""
+    """List the bank's files with a name from :func:`_arriving`, whatever their content."""
     name = re.compile(rf"{re.escape(tensors_path.stem)}\.{FINGERPRINT.pattern}\.safetensors")
     there = [file for file in tensors_path.parent.iterdir() if name.fullmatch(file.name)]
     return [file for file in there if not file.with_suffix(".json").exists()]  # that would be another bank's
 
 
 def _leftovers(tensors_path: Path) -> list[Path]:
-    """What is there of saves of this bank that did not end."""
+    """List the files that unfinished saves of this bank left behind."""
     name = re.compile(rf"\.{re.escape(tensors_path.stem)}\.(safetensors|json)\.\d+\.part")
     return [file for file in tensors_path.parent.iterdir() if name.fullmatch(file.name)] + _arrived(tensors_path)

@@ -1,4 +1,4 @@
-"""The JSON file of a memory bank: what it must hold, and what is read from it."""
+"""The sidecar of a memory bank: the JSON file beside its tensors, its fields, and the bank made from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,12 @@ _FIELDS = {
 
 
 def sidecar_of(bank: MemoryBank, tensors: str) -> dict[str, Any]:
-    """What is written of a bank beside its tensors; ``tensors``: the fingerprint of their file."""
+    """Collect the content of a bank's JSON file.
+
+    Args:
+        bank: the bank.
+        tensors: fingerprint of its file of tensors.
+    """
     return {
         "format": FORMAT,
         **dataclasses.asdict(bank.meta),
@@ -51,11 +56,11 @@ def sidecar_of(bank: MemoryBank, tensors: str) -> dict[str, Any]:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The sidecar in a file, every field there and of its type.
+    """Read a sidecar and check that every field is there and has its type.
 
     Raises:
-        MemoryBankError: no file, no bank's sidecar, another format version, a field that is missing or wrong, or
-            another list of findings.
+        MemoryBankError: the file is missing or not a bank's sidecar, the format version is another, a field is missing
+            or wrong, or the list of findings is another.
     """
     if not path.is_file():
         raise MemoryBankError(f"{path}: no memory bank there; build it first (make memories), or check the path")
@@ -83,17 +88,17 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise MemoryBankError(f"{path}: tensors is {sidecar['tensors']!r}, not 16 hex digits; build the memory again")
     if sidecar["finding_names"] != list(FINDINGS):
         raise MemoryBankError(
-            f"{path}: finding_names are {', '.join(map(str, sidecar['finding_names']))}; its findings count by another "
-            f"list than this code's ({', '.join(FINDINGS)}): build the memory again"
+            f"{path}: finding_names are {', '.join(map(str, sidecar['finding_names']))}, but this code's findings are "
+            f"{', '.join(FINDINGS)}: build the memory again"
         )
     return sidecar
 
 
 def bank_of(sidecar: dict[str, Any], tensors: Mapping[str, Tensor]) -> MemoryBank:
-    """The bank that a checked sidecar and its tensors hold.
+    """Make the bank from a checked sidecar and its tensors.
 
     Raises:
-        MemoryBankError, TypeError: fields that are not as a bank needs them.
+        MemoryBankError, TypeError: a field does not have the form that a bank needs.
     """
     return MemoryBank(
         study_ids=_owners(sidecar, "study_ids"),

@@ -1,8 +1,8 @@
-"""The few stored patterns worth comparing with: search in a memory of a million, exact or through faiss.
+"""Search for candidates: the few stored patterns, of up to millions, that a probe is compared with; exact or by faiss.
 
-Scores are inner products with layer-normed patterns, which all have the same length: the largest score is the smallest
-angle, what such indices are made for. The patterns are searched as they are stored, before any trained projection, so
-an index stays true while a network trains.
+Scores are inner products with layer-normed patterns. These all have the same length, so the largest score is the
+smallest angle, which is what such indices search for. Patterns are searched as they are stored, before any trained
+projection, so an index stays valid while a network trains.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ammrg.errors import SettingsError
 from ammrg.fingerprints import json_fingerprint, tensors_fingerprint
 
 ROWS_AT_ONCE = 2**16
-"""Patterns normalised and added, or compared, at once."""
+"""Patterns that are normalised and added, or compared, at once."""
 SMALL = 20_000
-"""Memories up to this size are searched exactly: nothing is gained by an index of lists."""
+"""Memories with at most this many patterns are searched exactly: lists would gain nothing."""
 SAMPLES_PER_LIST = 40
-"""Patterns that the centres of the lists are learned from, for each list."""
+"""Patterns per list from which the centres of the lists are learned."""
 
 
 class Search(Protocol):
     """Finds, for each probe, the stored patterns with the largest inner products."""
 
     def __call__(self, probes: Tensor, count: int) -> Tensor:
-        """Probes float32 ``[m p]`` -> int64 ``[m count]`` rows, best first; -1 where fewer were found."""
+        """Search for probes: float32 ``[m p]`` -> rows int64 ``[m count]``, best first; -1 where fewer were found."""
         ...
 
 
 class Candidates(NamedTuple):
-    """How a retrieval in two steps finds what it compares with."""
+    """The first step of a retrieval in two steps: the search, and how many candidates it gives."""
 
     search: Search
     per_state: int
@@ -43,13 +43,13 @@ class Candidates(NamedTuple):
 
 
 class ExactSearch:
-    """Every pattern is compared, a block at a time: the measure of any other search."""
+    """Compares every pattern, one block at a time: the reference for any other search.
+
+    Args:
+        patterns: ``[n p]``, not normalised.
+    """
 
     def __init__(self, patterns: Tensor) -> None:
-        """
-        Args:
-            patterns: ``[n p]``, not normalised.
-        """
         self.patterns = patterns
 
     def __call__(self, probes: Tensor, count: int) -> Tensor:
@@ -66,10 +66,21 @@ class ExactSearch:
 
 
 class FaissSearch:
-    """Approximate search through faiss: patterns in lists around learned centres, 8 bits a number.
+    """Approximate search by faiss: patterns in lists around learned centres, stored with 8 bits per number.
 
-    An index costs about p bytes a pattern in RAM. With a folder it is written there once, under a name that says which
-    patterns and settings it is of, and read as a memory map ever after: on disk, paged in where it is visited.
+    An index takes about p bytes of RAM per pattern. With a folder it is written there once, under a name made from the
+    patterns and settings, and from then on read as a memory map: it stays on disk, and only the parts visited are
+    loaded.
+
+    Args:
+        patterns: ``[n p]``, not normalised.
+        visited: lists searched for each probe; more lists find more and take longer.
+        lists: number of lists. None takes 4 sqrt(n), or no lists for at most :data:`SMALL` patterns, which are then
+            all compared.
+        folder: where the index is kept; None keeps it in RAM.
+
+    Raises:
+        SettingsError: faiss is not installed, or a setting is out of range.
     """
 
     def __init__(
@@ -80,17 +91,6 @@ class FaissSearch:
         lists: int | None = None,
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
-        """
-        Args:
-            patterns: ``[n p]``, not normalised.
-            visited: lists looked into for each probe; more find more and take longer.
-            lists: how many there are; None takes 4 sqrt(n), and none at all for at most :data:`SMALL` patterns, which
-                are compared one and all.
-            folder: where the index is kept; None keeps it in RAM.
-
-        Raises:
-            SettingsError: faiss is not installed, or a setting is out of range.
-        """
         try:
             import faiss
         except ImportError as error:

@@ -1,4 +1,4 @@
-"""Banks from banks: duplicates merged, new studies taken in, studies withdrawn, ids and texts left out."""
+"""Banks made from banks: with duplicates merged, new studies added, studies withdrawn, or ids and texts left out."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ammrg.errors import MemoryBankError
 from ammrg.memory.bank import BankEdit, MemoryBank
 
 WITHDRAWN = "withdrawn"
-"""How an edit that took studies out begins."""
+"""First word of an edit that withdrew studies."""
 Owners = Mapping[int, Mapping[str, str]]
-"""Row of a bank -> {study: patient}."""
+"""Row of a bank -> its owners, {study: patient}."""
 
 
 def merge_duplicates(bank: MemoryBank) -> MemoryBank:
-    """Merges patterns that say the same; the first one stays and takes over all owners (each study once).
+    """Merge equal patterns: the first one stays and gets the owners of all (each study once).
 
-    The same = equal text, for patterns with a text; otherwise equal finding and equal pattern, number for number.
-    Patterns without an owner (disease queries) are never merged.
+    Patterns with a text are equal where finding and text are; the others, where finding and all numbers are. Patterns
+    without an owner (disease queries) are never merged.
     """
     first: dict[tuple[object, ...], int] = {}
     owners: dict[int, dict[str, str]] = {}
@@ -38,24 +38,27 @@ def merge_duplicates(bank: MemoryBank) -> MemoryBank:
 
 
 def extend(bank: MemoryBank, other: MemoryBank) -> MemoryBank:
-    """The bank with another's patterns after its own: new studies are taken in, doubled patterns merged.
+    """Append another bank's patterns, and merge equal ones.
 
-    Patterns without an owner (disease queries) of the other bank are those of this one already. What the bank belongs
-    to (data, seed, selection) stays that of ``bank``; where either is restricted, so is the whole.
+    The patterns without an owner (disease queries) must be the same in both, and are kept once. The result has the
+    data, seed and selection of ``bank``; it is restricted where one of the two is.
 
     Raises:
-        MemoryBankError: banks of different kinds, encoders or widths, queries that differ, or a study that the two
-            give to different patients.
+        MemoryBankError: the banks differ in kind, encoder, width or disease queries, or a study has another patient in
+            each.
     """
     for field in ("kind", "encoder_fingerprint"):
         mine, theirs = getattr(bank.meta, field), getattr(other.meta, field)
         if mine != theirs:
             raise MemoryBankError(
                 f"merge: the first bank's {field} is {mine}, the second's {theirs}; patterns of different "
-                "spaces cannot stand in one memory: build the second with the first one's encoder"
+                "spaces cannot be in one memory: build the second with the first one's encoder"
             )
     if bank.width != other.width:
-        raise MemoryBankError(f"merge: patterns of width {bank.width} and {other.width} cannot stand in one memory")
+        raise MemoryBankError(
+            f"merge: patterns of width {bank.width} and {other.width} cannot be in one memory: build the second with "
+            "the first one's encoder"
+        )
     ours, theirs_ = _unowned(bank), _unowned(other)
     if not torch.equal(bank.patterns[ours], other.patterns[theirs_]):
         raise MemoryBankError(
@@ -81,10 +84,19 @@ def extend(bank: MemoryBank, other: MemoryBank) -> MemoryBank:
 
 
 def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Collection[str] = ()) -> MemoryBank:
-    """The bank without the given studies and patients: they are struck from every merged pattern, and a pattern with
-    no owner left goes. Patterns that never had an owner (disease queries) stay. May come out empty.
+    """Remove the given studies and patients from a bank.
 
-    A region that others still own no longer tells its place where that was on a withdrawn film.
+    They are removed from the owners of every pattern; a pattern without any owner left is removed. Patterns that never
+    had an owner (disease queries) stay. A region with other owners left loses box and view where its place was on a
+    withdrawn film.
+
+    Args:
+        bank: not changed.
+        study_ids: studies to remove.
+        subject_ids: patients to remove, with all their studies.
+
+    Returns:
+        The new bank, perhaps empty; the same bank where nothing was removed.
     """
     gone_studies, gone_subjects = set(study_ids), set(subject_ids)
     owners: dict[int, dict[str, str]] = {}
@@ -111,8 +123,10 @@ def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Col
 
 
 def without_identities(bank: MemoryBank) -> MemoryBank:
-    """The bank without ids and texts, as one of restricted data may be handed on: patterns, findings and boxes stay,
-    but nothing says whose they are, so that no study's own are masked any more."""
+    """Remove ids and texts from a bank, so that it may be shared although its data are restricted.
+
+    Patterns, findings and boxes stay. Since no owners are left, a study's own patterns can no longer be masked.
+    """
     nobody = ((),) * len(bank)
     bare = dataclasses.replace(
         bank, study_ids=nobody, subject_ids=nobody, texts=("",) * len(bank), views=torch.full_like(bank.views, -1)
@@ -132,7 +146,7 @@ def _check_patients(bank: MemoryBank, other: MemoryBank) -> None:
                 if patients.setdefault(study, subject) != subject:
                     raise MemoryBankError(
                         f"merge: study {study} belongs to patient {patients[study]} in one place and to {subject} in "
-                        "another; two data sets that number their studies alike cannot stand in one memory"
+                        "another; two data sets with the same study ids cannot be in one memory"
                     )
 
 
@@ -142,7 +156,7 @@ def _edited(bank: MemoryBank, before: MemoryBank, what: str) -> MemoryBank:
 
 
 def _with_owners(bank: MemoryBank, owners: Owners) -> MemoryBank:
-    """The bank of the rows in ``owners``, each with its {study: patient}."""
+    """Return a bank of the rows in ``owners``, each with these owners."""
     return dataclasses.replace(
         bank.take(torch.tensor(list(owners), dtype=torch.int64)),
         study_ids=tuple(tuple(mine) for mine in owners.values()),

@@ -1,4 +1,4 @@
-"""Whom a memory must not hold, or why nobody can be named: what every reading of a bank has to say."""
+"""The studies that a memory must not hold, or the reason why they are not named. Every reader of a bank gives one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ class HeldOut(NamedTuple):
 
     studies: frozenset[str]
     subjects: frozenset[str]
-    """Their patients; an empty id is an unknown patient and matches nothing."""
+    """Patients of those studies; an empty id is an unknown patient and matches nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Unchecked:
-    """A bank is read without :class:`HeldOut`.
+    """The reason for reading a bank without a check against :class:`HeldOut`.
 
     Raises:
         ValueError: no reason is given.
     """
 
     why: str
-    """In words: what it is read for, or who checked it."""
+    """What the bank is read for, or when it was checked, in words."""
 
     def __post_init__(self) -> None:
         if not self.why.strip():
-            raise ValueError("a memory bank is read unchecked: say why")
+            raise ValueError("a memory bank is read unchecked: give the reason why")

@@ -1,4 +1,4 @@
-"""What was mined, in numbers: how much of what training shows is in a region memory, and how well it lies."""
+"""The mining report: how well a region memory covers the findings of the training films, in numbers."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ _SHARES = ("coverage", "farthest", "mean_distance", "on_known_place")
 
 
 def mining_report(films: Sequence[MinedFilm], bank: MemoryBank) -> dict[str, Any]:
-    """Numbers of a mining and of the region memory it ended in.
+    """Count mined and stored regions for each finding, and measure how well the stored ones represent them.
 
     Args:
         films: all films that were mined.
-        bank: the memory that was chosen from them.
+        bank: the region memory that was chosen from them.
 
     Returns:
-        ``{films, studies, mined_regions, stored_regions, findings: {finding: ...}, macro: {...}}``; macro averages the
-        last four over the findings that have them. Of each finding:
+        ``{films, studies, mined_regions, stored_regions, findings: {finding: ...}, macro: {...}}``. Each finding has
 
-        - ``positive_studies``, ``positive_films``: labelled with it; ``predicted_films``: and predicted on the film;
-          ``flat_films``: and predicted, but with a map that shows no place, so that it gave no region;
-        - ``mined_studies``, ``mined_regions``; ``coverage``: mined_studies / positive_studies, None without any;
+        - ``positive_studies``, ``positive_films``: studies labelled positive, and their films; of these films,
+          ``predicted_films`` have the finding predicted, and ``flat_films`` gave no region although it was predicted,
+          because the map shows no place;
+        - ``mined_studies``, ``mined_regions``;
+        - ``coverage``: the share of positive studies that were mined; None without positive studies;
         - ``stored_studies``, ``stored_regions``;
-        - ``farthest``, ``mean_distance``: of the mined regions to the nearest stored one, as retrieval sees them
-          (layer-normed, Euclidean, divided by the square root of the width: 1.41 between strangers); None without any;
-        - ``on_known_place``: share of the stored regions whose centre lies in a known box of the finding on the film
-          (the boxes widened by :data:`ammrg.metrics.pointing.TOLERANCE`), None where no such film has one.
+        - ``farthest``, ``mean_distance``: distance from a mined region to the nearest stored one, maximum and mean
+          (Euclidean, layer-normed as retrieval sees them, divided by the square root of the width: unrelated patterns
+          are 1.41 apart); None without any;
+        - ``on_known_place``: share of the stored regions whose centre is in a known box of the finding on its film
+          (widened by :data:`ammrg.metrics.pointing.TOLERANCE`); None where no film has such a box.
+
+        ``macro`` averages ``coverage``, ``farthest``, ``mean_distance`` and ``on_known_place`` over the findings that
+        have them.
     """
     by_place = {(film.study_id, film.view): film for film in films}
     report: dict[str, Any] = {
@@ -82,7 +87,10 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _distances(mined: Sequence[Region], stored: Tensor) -> Tensor:
-    """Of each mined region's token to the nearest stored pattern, ``[m]``; empty where either is."""
+    """Measure the distance from each mined region's token to the nearest stored pattern, ``[m]``.
+
+    The result is empty where there are no regions or no stored patterns.
+    """
     if not mined or not len(stored):
         return torch.empty(0)
     centres = F.layer_norm(stored, stored.shape[1:])

@@ -1,4 +1,4 @@
-"""What lies near what in a memory: nearest patterns of other patients, and the patterns on a plane."""
+"""Neighbours in a memory: the nearest patterns of other patients, and a projection of the patterns to a plane."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ammrg.memory.bank import MemoryBank, owners_mask
 
 ROWS_AT_ONCE = 1024
-"""Patterns compared with all others at once."""
+"""Patterns that are compared with all others at once."""
 
 
 class Neighbours(NamedTuple):
@@ -24,21 +24,22 @@ class Neighbours(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How often the nearest pattern of another patient is of the same finding."""
+    """How often the nearest pattern of another patient has the same finding."""
 
     found: float
     """Share in [0, 1]; NaN where there is no pattern of another patient."""
     chance: float
-    """The same for a pattern of another patient drawn at random."""
+    """The same share for a random pattern of another patient."""
     patterns: int
-    """How many were asked."""
+    """Number of patterns that have a pattern of another patient to compare with."""
 
 
 def nearest(bank: MemoryBank, rows: Tensor, k: int) -> Neighbours:
-    """The k nearest patterns of other patients, for each of the rows ``[m]``.
+    """Find the k nearest patterns of other patients for each of the rows ``[m]``.
 
-    Near = cosine of the affine-free layer-norms, what a retrieval sees before its projections. Disease queries are
-    neighbours of none; a pattern of several owners is another's to each of them, and has no neighbour of any of them.
+    Nearness is the cosine of affine-free layer-norms, which a retrieval sees before its projections. Disease queries
+    are no neighbours. A pattern that several patients own may be a neighbour of a pattern of each of them; itself, it
+    has no neighbour that one of them alone owns.
     """
     points, k = _directions(bank), min(k, len(bank))
     found = [
@@ -49,19 +50,26 @@ def nearest(bank: MemoryBank, rows: Tensor, k: int) -> Neighbours:
 
 
 def agreement(bank: MemoryBank, groups: Tensor) -> dict[int, Agreement]:
-    """For each group (finding) that the bank's patterns ``[n]`` belong to: does like lie near like? Patterns of groups
-    < 0, without an owner, or of the only patient are left out."""
+    """Measure how often a pattern and its nearest neighbour of another patient belong to the same group.
+
+    Args:
+        bank: n patterns.
+        groups: int ``[n]``: the group (finding) of each pattern; patterns with a group < 0 or no owner are left out.
+
+    Returns:
+        Group -> its agreement, over the patterns that have a pattern of another patient to compare with.
+    """
     points = _directions(bank)
     rows = (bank.is_owned & (groups >= 0)).nonzero().flatten()
-    hits, chances, asked = [torch.empty(0)], [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
+    hits, chances, compared = [torch.empty(0)], [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
     for part in torch.split(rows, ROWS_AT_ONCE):
         others = _others(bank, part) & (groups >= 0)
         near = (points[part] @ points.T).masked_fill(~others, -torch.inf).argmax(dim=1)
         same = groups[part][:, None] == groups
         hits.append(same.gather(1, near[:, None])[:, 0].float())
         chances.append((same & others).sum(dim=1) / others.sum(dim=1).clamp(min=1))
-        asked.append(others.any(dim=1))
-    hit, chance, known = torch.cat(hits), torch.cat(chances), torch.cat(asked)
+        compared.append(others.any(dim=1))
+    hit, chance, known = torch.cat(hits), torch.cat(chances), torch.cat(compared)
     result = {}
     for group in sorted(set(groups[rows].tolist())):
         mine = (groups[rows] == group) & known
@@ -70,11 +78,11 @@ def agreement(bank: MemoryBank, groups: Tensor) -> dict[int, Agreement]:
 
 
 def plane(patterns: Tensor) -> tuple[Tensor, Tensor]:
-    """Patterns ``[n d]`` on the plane of their two principal components (of the affine-free layer-norms).
+    """Project patterns ``[n d]`` to the plane of their two principal components (of the affine-free layer-norms).
 
     Returns:
-        (float32 points ``[n 2]``, the share of the variance that each axis holds ``[2]``). The sign of an axis is such
-        that its largest loading is positive, so that equal banks give equal pictures.
+        (points float32 ``[n 2]``, share of the variance along each axis ``[2]``). The largest loading of an axis is
+        positive, so that equal banks give equal pictures.
     """
     points = F.layer_norm(patterns.double(), patterns.shape[1:])
     points = points - points.mean(dim=0)
@@ -91,10 +99,13 @@ def _directions(bank: MemoryBank) -> Tensor:
 
 
 def _others(bank: MemoryBank, rows: Tensor) -> Tensor:
-    """Which patterns are of none of the rows' own patients (own studies, where a patient is unknown) alone, bool
-    ``[m n]``."""
+    """Find the patterns that count as other patients' for each row, bool ``[m n]``.
+
+    These are the owned patterns, except the row itself and those that one of its patients (or studies, where the
+    patient is unknown) alone owns.
+    """
     others = bank.is_owned.repeat(len(rows), 1)
     for place, row in enumerate(rows.tolist()):
         others[place] &= owners_mask(bank, bank.study_ids[row], bank.subject_ids[row], "patient").all(dim=0)
-        others[place, row] = False  # a shared pattern is nobody's alone, and so not masked
+        others[place, row] = False  # the mask leaves a shared pattern in, because nobody owns it alone
     return others

@@ -1,4 +1,4 @@
-"""Who owns a stored pattern, and so which patterns a study may recall."""
+"""Owners of stored patterns, and the patterns that a study may therefore retrieve."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 Exclude = Literal["study", "patient", "shared", "none"]
 
 _SHARED = -1
-"""Code of a pattern with several owners, or with none: nobody's alone."""
+"""Code of a pattern with several owners or none: nobody owns it alone."""
 _UNKNOWN = -2
 """Code of a study or patient that owns no pattern alone."""
 
 
 class OwnerIndex:
-    """The owners of n patterns as integer codes, so that a batch's mask is one comparison.
+    """The owners of n patterns as integer codes, so that the mask of a batch is one comparison.
 
     Args:
         study_ids: for each pattern, the studies that own it (none for a disease query).
@@ -31,12 +31,18 @@ class OwnerIndex:
         self._rows_of_study, self._rows_of_subject = _shared_rows(study_ids), _shared_rows(subject_ids)
 
     def mask(self, study_ids: Sequence[str], subject_ids: Sequence[str], exclude: Exclude) -> Tensor:
-        """Which patterns each of b studies may recall, bool ``[b n]``, True = may be recalled.
+        """Return the patterns that each of b studies may retrieve: bool ``[b n]``, True = may be retrieved.
 
-        ``study`` masks a pattern for the study that owns it alone, ``patient`` also for every study of the patient who
-        owns it alone. A pattern that others own too stays for each of them: it would be in the memory without this
-        patient as well, as it is for a new patient with the same report. ``shared`` masks it for every patient among
-        its owners, ``none`` masks nothing.
+        Args:
+            study_ids: the b studies.
+            subject_ids: their patients.
+            exclude: which patterns are masked. ``study``: those that the study alone owns. ``patient``: also those that
+                its patient alone owns. A pattern with several owners stays for each of them, because it would be in the
+                memory without this patient too, as it is for a new patient with the same report. ``shared``: every
+                pattern that the patient owns, alone or not. ``none``: no pattern.
+
+        Raises:
+            ValueError: the numbers of ids differ, or ``exclude`` is another word.
         """
         if len(study_ids) != len(subject_ids):
             raise ValueError(f"{len(study_ids)} study ids, but {len(subject_ids)} subject ids")
@@ -58,14 +64,14 @@ def _sole_owners(owners: Iterable[Sequence[str]]) -> tuple[dict[str, int], Tenso
     sole = []
     for ids in owners:
         distinct = set(ids)
-        # an empty id is an unknown owner, not one that all unknown studies share
+        # an empty id is an unknown owner: two empty ids are not the same owner
         single = distinct.pop() if len(distinct) == 1 else ""
         sole.append(codes.setdefault(single, len(codes)) if single else _SHARED)
     return codes, torch.tensor(sole, dtype=torch.int64)
 
 
 def _shared_rows(owners: Iterable[Sequence[str]]) -> dict[str, list[int]]:
-    """Owner -> the patterns that it owns with others."""
+    """Map each owner to the patterns that it owns together with others."""
     rows: dict[str, list[int]] = {}
     for row, ids in enumerate(owners):
         distinct = set(ids)

@@ -1,4 +1,4 @@
-"""Activation maps -> square patches of a film, the published way, so that its worth can be measured."""
+"""Square patches picked from activation maps, as published, to compare with our regions."""
 
 from __future__ import annotations
 
@@ -27,27 +27,32 @@ def pick_patches(
     no_finding: bool = True,
     cell_shift: float = 0.0,
 ) -> list[Region]:
-    """The patches of one film, by finding and then strongest first (Wang et al. 2026).
+    """Pick the patches of one film, ordered by finding and then strongest first (Wang et al. 2026).
 
-    The map of every finding that is labelled positive is scaled to [0, 1] by its minimum and maximum and drawn at
-    ``side`` x ``side`` pixels; of its ``patch`` x ``patch`` squares those with a mean above ``least`` are kept, the
-    strongest first (ties: first in reading order). A map that shows no place
-    (:func:`ammrg.maps.shows_place`) gives none. Scaling gives every other a peak, also where the finding was
-    not predicted, and neighbouring squares are kept beside each other:
-    :func:`ammrg.memory.regions.pick_regions` does neither.
+    The map of each finding that is labelled positive is scaled to [0, 1] by its minimum and maximum and enlarged to
+    ``side`` x ``side`` pixels. It is divided into squares of ``patch`` x ``patch``; those with a mean above ``least``
+    are kept, strongest first (ties: first in reading order). A map that shows no place
+    (:func:`ammrg.maps.shows_place`) gives no patch.
+
+    Two things differ from :func:`ammrg.memory.regions.pick_regions`: scaling gives every other map a peak, even where
+    the finding was not predicted, and neighbouring squares are all kept.
 
     Args:
         maps: ``[14 gh gw]``, any scale.
-        tokens: ``[gh*gw q]``; a patch's token is that of the cell its centre lies in.
-        labels, probabilities, thresholds: ``[14]``, as for :func:`ammrg.memory.regions.pick_regions`.
-        side: must be a multiple of ``patch``, in pixels.
-        least: in (0, 1). per_finding: at most so many patches of a finding.
+        tokens: ``[gh*gw q]``; a patch gets the token of the cell that holds its centre.
+        labels: ``[14]``, as for :func:`ammrg.memory.regions.pick_regions`.
+        probabilities: ``[14]``, as there.
+        thresholds: ``[14]``, as there.
+        side: of the enlarged map, in pixels; a multiple of ``patch``.
+        patch: side of a square, in pixels.
+        least: in (0, 1).
+        per_finding: most patches of a finding.
         predicted_only: take a finding only where its probability is above its threshold.
         no_finding: also take patches of "No Finding".
         cell_shift: as for :func:`ammrg.memory.regions.pick_regions`.
 
     Raises:
-        ValueError: settings out of range.
+        ValueError: a setting is out of range.
     """
     if patch < 1 or side % patch or not 0.0 < least < 1.0 or per_finding < 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Activation maps -> the regions of a film that are worth remembering."""
+"""Regions picked from activation maps: the parts of a film that a region memory may store."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Region(NamedTuple):
     finding: int
     """Index into :data:`ammrg.findings.FINDINGS`."""
     box: Corners
-    """Where it lies on its film."""
+    """Its place on the film."""
     score: float
-    """In (0, 1]: the finding's probability times the peak's share of the map's maximum."""
+    """In (0, 1]: the finding's probability times the peak's height, as a share of the map's maximum."""
     token: Tensor
-    """``[q]``, dtype of the tokens."""
+    """``[q]``, in the dtype of the film's tokens."""
 
 
 class MinedFilm(NamedTuple):
-    """What one film had to give."""
+    """The regions of one film, with what is known about the film."""
 
     study_id: str
     subject_id: str
@@ -36,13 +36,13 @@ class MinedFilm(NamedTuple):
     """Index of the film in its study."""
     regions: list[Region]
     positive: tuple[int, ...] = ()
-    """Abnormal findings that the film's study is labelled with."""
+    """Abnormal findings for which the film's study is labelled positive."""
     predicted: tuple[int, ...] = ()
-    """Those of them that are predicted above their threshold on this film."""
+    """The findings of ``positive`` that are predicted on this film."""
     boxes: tuple[Box, ...] = ()
     """Known places on the film, where the data set has them."""
     flat: tuple[int, ...] = ()
-    """Those of the predicted whose map shows no place (:func:`ammrg.maps.shows_place`), and so gave no region."""
+    """The findings of ``predicted`` without a region, because their map shows no place."""
 
 
 def pick_regions(
@@ -58,14 +58,16 @@ def pick_regions(
     no_finding: bool = False,
     cell_shift: float = 0.0,
 ) -> list[Region]:
-    """The regions of one film, by finding and then strongest first.
+    """Pick the regions of one film, ordered by finding and then strongest first.
 
-    A finding counts only where it is labelled positive *and* predicted above its threshold, and where its map shows a
-    place (:func:`ammrg.maps.shows_place`). Its peaks are the local maxima of its map (3x3 cells) with at least
-    ``share`` of the map's maximum. Around each, strongest first (ties: first in reading order), lies a window of
-    ``window`` x ``window`` cells (cut off at the film's edge); a peak whose window would overlap one already taken is a
-    near-duplicate and dropped. The region's token is the mean of the window's tokens weighted by the map; its box
-    bounds the window's cells that reach ``share`` of the maximum, so it is as tight as the map is.
+    A finding gives regions only where it is labelled positive, is predicted above its threshold, and has a map that
+    shows a place (:func:`ammrg.maps.shows_place`). Its peaks are the local maxima of the map (3x3 cells) that reach
+    ``share`` of the map's maximum. They are taken strongest first (ties: first in reading order), each with a window of
+    ``window`` x ``window`` cells around it (cut off at the film's edge). A peak whose window would overlap one already
+    taken is a near-duplicate and is dropped.
+
+    A region's token is the mean of the window's tokens, weighted by the map. Its box encloses the cells of the window
+    that reach ``share`` of the maximum, so a narrow peak gives a small box.
 
     Args:
         maps: ``[14 gh gw]``, >= 0 or not finite, any scale.
@@ -73,15 +75,15 @@ def pick_regions(
         labels: ``[14]`` of the film's study: 1 positive, 0 negative, -1 uncertain, NaN blank.
         probabilities: ``[14]`` in [0, 1], predicted for this film.
         thresholds: ``[14]`` in [0, 1].
-        per_finding: at most so many regions of a finding.
+        per_finding: most regions of a finding.
         share: in (0, 1].
-        window: cells to a side, odd; 1 takes the peak's token alone.
+        window: side in cells, odd; 1 takes only the peak's token.
         no_finding: also take regions of "No Finding".
-        cell_shift: how far tokens are centred from the middle of their cells, in cells (see
-            :class:`ammrg.networks.visual_encoder.VisualEncoder`); boxes are moved there, within the film.
+        cell_shift: distance from the middle of a cell to the point that its token is centred on, in cells (see
+            :class:`ammrg.networks.visual_encoder.VisualEncoder`). Boxes are moved by it, but stay on the film.
 
     Raises:
-        ValueError: shapes that do not fit, settings out of range, or a map with a negative value.
+        ValueError: shapes do not fit, a setting is out of range, or a map has a negative value.
     """
     _check(maps, tokens, (labels, probabilities, thresholds), per_finding, share, window)
     reach = window // 2
@@ -103,8 +105,10 @@ def pick_regions(
 
 
 def _peaks(heat: Tensor, least: float, window: int) -> list[tuple[int, int]]:
-    """Cells (row, column) of local maxima >= least, strongest first (ties: first in reading order), whose windows do
-    not overlap."""
+    """Find the cells (row, column) of local maxima >= least whose windows do not overlap.
+
+    They are ordered strongest first (ties: first in reading order).
+    """
     around = F.max_pool2d(heat[None, None], kernel_size=3, stride=1, padding=1)[0, 0]
     cells = ((heat >= around) & (heat >= least)).nonzero()
     strength = heat[cells[:, 0], cells[:, 1]]
@@ -116,8 +120,11 @@ def _peaks(heat: Tensor, least: float, window: int) -> list[tuple[int, int]]:
 
 
 def _box(strong: Tensor, row: int, column: int, grid: torch.Size, shift: float) -> Corners:
-    """Bounds of the True cells of a window that starts at (row, column), moved by ``shift`` cells, relative to the
-    grid."""
+    """Enclose the True cells of a window that starts at (row, column); move the box by ``shift`` cells.
+
+    Returns:
+        The corners relative to the grid.
+    """
     height, width = grid
     ys, xs = strong.nonzero().T
     return (
@@ -129,7 +136,7 @@ def _box(strong: Tensor, row: int, column: int, grid: torch.Size, shift: float) 
 
 
 def inside(place: float) -> float:
-    """A relative coordinate, kept on the film."""
+    """Limit a relative coordinate to the film, [0, 1]."""
     return min(1.0, max(0.0, place))
 
 

@@ -1,4 +1,4 @@
-"""Which of many candidates a memory keeps: seeded, by finding."""
+"""Selection of the candidates that a memory keeps, by finding and with a seed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ ReportMethod = Literal["balanced", "proportional"]
 def select(
     features: Tensor, findings: Tensor, *, per_finding: int, method: Method = "coreset", seed: int = 0
 ) -> Tensor:
-    """Chooses patterns for a region memory.
+    """Choose patterns for a region memory.
 
-    * ``coreset``: up to ``per_finding`` of each finding by greedy k-centre, so that rare appearances survive;
-    * ``random``: up to ``per_finding`` of each finding at random (the published way);
-    * ``proportional``: ``per_finding`` times the number of findings present, shared out in proportion to how many
-      candidates each has, at random within a finding.
+    * ``coreset``: up to ``per_finding`` of each finding by greedy k-centre, so that rare appearances are kept;
+    * ``random``: up to ``per_finding`` of each finding at random (as published);
+    * ``proportional``: ``per_finding`` times the number of findings in total, divided among the findings in proportion
+      to their candidates, at random within a finding.
 
     Args:
-        features: ``[n d]``; distances are taken after the affine-free layer-norm that retrieval sees.
+        features: ``[n d]``; distances are measured after the affine-free layer-norm, as retrieval sees them.
         findings: int ``[n]``, the finding of each candidate.
         per_finding: at least 1.
         method: see above.
-        seed: equal seeds and candidates give equal choices, whatever the other findings hold.
+        seed: with the same seed, the choice for a finding depends on its own candidates only (and, for
+            ``proportional``, on how many each finding has).
 
     Returns:
         int64 ``[m]``: rows chosen, ascending.
 
     Raises:
-        ValueError: sizes that do not fit or an unknown method.
+        ValueError: sizes do not fit, or the method is unknown.
     """
     if features.dim() != 2 or findings.shape != features.shape[:1]:
         raise ValueError(f"features must be [n d] and findings [n], not {list(features.shape)}, {list(findings.shape)}")
@@ -51,7 +52,7 @@ def select(
         raise ValueError(f"method must be 'coreset', 'random' or 'proportional', not {method!r}")
     chosen = [torch.empty(0, dtype=torch.int64)]
     for (finding, rows), quota in zip(groups.items(), quotas, strict=True):
-        generator = torch.Generator().manual_seed(seed * 1009 + finding)  # one finding's draw is not another's
+        generator = torch.Generator().manual_seed(seed * 1009 + finding)  # each finding has draws of its own
         if method == "coreset":
             chosen.append(rows[k_centres(features[rows], quota, generator)])
         else:
@@ -60,22 +61,24 @@ def select(
 
 
 def k_centres(features: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Greedy k-centre (farthest-first traversal; Gonzalez 1985: covers within twice the best possible radius).
+    """Choose centres by greedy k-centre: always the point farthest from the centres so far.
+
+    The points are covered within twice the best possible radius (Gonzalez 1985).
 
     Args:
         features: ``[n d]``.
-        count: how many centres, at most n; fewer come back only where all the others are duplicates of centres.
+        count: number of centres, at most n. Fewer are returned only where all other points equal a centre.
         generator: draws the first centre.
 
     Returns:
-        int64 ``[count]``: rows in the order they were taken.
+        int64 ``[count]``: rows in the order they were chosen.
     """
     points = F.layer_norm(features.float(), features.shape[1:])
     n = len(points)
     if count <= 0 or n == 0:
         return torch.empty(0, dtype=torch.int64)
-    # |p - c|^2 = |p|^2 + |c|^2 - 2 p.c reads the points once a centre and writes no difference; what rounding leaves
-    # of the distance between equal points counts as nothing.
+    # |p - c|^2 = |p|^2 + |c|^2 - 2 p.c reads the points once per centre and stores no differences. Rounding leaves a
+    # small distance between equal points: up to `nothing` it counts as zero.
     norms = points.square().sum(dim=1)
     nothing = 1e-5 * float(norms.max())
     centre = int(torch.randint(n, (1,), generator=generator))
@@ -92,14 +95,14 @@ def k_centres(features: Tensor, count: int, generator: torch.Generator) -> Tenso
 
 
 def select_reports(labels: Tensor, *, total: int, method: ReportMethod = "balanced", seed: int = 0) -> Tensor:
-    """Chooses studies for a report memory; each is chosen once, however many findings it has.
+    """Choose studies for a report memory; each is chosen at most once, however many findings it has.
 
-    * ``balanced``: always the finding that the choice so far shows least often gets its next study;
-    * ``proportional``: findings get their turns in proportion to how often they are positive (the published way,
-      which stored a report once for each positive finding).
+    * ``balanced``: the next study always comes from the finding that is least frequent among those chosen so far;
+    * ``proportional``: findings get their turns in proportion to how often they are positive (as published, except that
+      the publication stores a report once for each of its positive findings).
 
-    Studies without a positive finding form a class of their own. Findings whose studies are used up pass their turns
-    on, so that ``min(total, n)`` studies are chosen.
+    Studies without a positive finding form a class of their own. A finding with no studies left is passed over, so that
+    ``min(total, n)`` studies are chosen.
 
     Args:
         labels: ``[n 14]``: 1 positive, 0 negative, -1 uncertain, NaN blank.
@@ -109,6 +112,9 @@ def select_reports(labels: Tensor, *, total: int, method: ReportMethod = "balanc
 
     Returns:
         int64 ``[min(total, n)]``: rows chosen, ascending.
+
+    Raises:
+        ValueError: the shape of the labels does not fit, ``total`` is out of range, or the method is unknown.
     """
     if labels.dim() != 2 or labels.shape[1] != NUM_FINDINGS:
         raise ValueError(f"labels must be [n {NUM_FINDINGS}], not {list(labels.shape)}")
@@ -137,7 +143,7 @@ def select_reports(labels: Tensor, *, total: int, method: ReportMethod = "balanc
 
 
 def _shares(sizes: list[int], total: int) -> list[int]:
-    """Shares a total out in proportion to sizes (largest remainder), never more than a size."""
+    """Divide a total in proportion to sizes (largest remainder); no share exceeds its size."""
     everything = sum(sizes)
     if total >= everything:
         return list(sizes)

@@ -1,5 +1,5 @@
 """Scores of generated reports and of classifiers: pure functions on texts and arrays.
 
-What scores texts uses numpy and imports no PyTorch: reports are scored without it. What training gathers over processes
-is ``gathered.py`` and the torchmetrics that are built on it.
+The scores of texts use numpy and never import PyTorch, so reports can be scored without it. The torchmetrics of
+training, which gather over processes, build on ``gathered.py``.
 """

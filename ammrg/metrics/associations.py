@@ -1,4 +1,4 @@
-"""Does a positive finding's query recall regions of that finding? Counted beside chance."""
+"""Whether the query of a positive finding retrieves regions of that finding, compared with chance."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from ammrg.findings import NO_FINDING, NUM_FINDINGS, POSITIVE
 
 
 class AssociationCounts(NamedTuple):
-    """Sums over the positive findings of studies; add those of batches together."""
+    """Sums over the queries of positive findings, float64 ``[14]`` each; the counts of batches can be added.
 
-    asked: Tensor
-    """``[14]``: queries of positive findings that may recall any region."""
+    A query's own regions are those of its finding.
+    """
+
+    queries: Tensor
+    """Number of queries of positive findings that may retrieve a region."""
     top: Tensor
-    """``[14]``: of those, how many have a region of their own finding as their strongest association."""
+    """Number of these queries whose strongest association is an own region."""
     top_k: Tensor
-    """``[14]``: sum of the shares of the k strongest regions that are of their own finding."""
+    """Sum over queries: share of own regions among the k strongest regions."""
     weight: Tensor
-    """``[14]``: sum of the shares of the weight on regions that lies on those of their own finding."""
+    """Sum over queries: share of the weight on regions that falls on own regions."""
     chance: Tensor
-    """``[14]``: sum of the shares of the regions they may recall that are of their own finding."""
+    """Sum over queries: share of own regions among all regions that the query may retrieve."""
     on_regions: Tensor
-    """``[14]``: sum of the weight on regions at all; the rest lies on disease queries."""
+    """Sum over queries: weight on all regions; the remaining weight is on disease queries."""
 
 
 class AssociationScores(NamedTuple):
-    """Means, each in [0, 1]."""
+    """Means over queries, each in [0, 1]; NaN without a query. For the fields see :class:`AssociationCounts`."""
 
     top: float
     top_k: float
@@ -37,23 +40,23 @@ class AssociationScores(NamedTuple):
     chance: float
     on_regions: float
     queries: int
-    """How many they are means of."""
+    """Number of queries."""
 
 
 def count_associations(
     associations: Tensor, labels: Tensor, region_findings: Tensor, allowed: Tensor | None = None, k: int = 5
 ) -> AssociationCounts:
-    """What the queries of positive findings retrieve.
+    """Count what the queries of positive findings retrieve.
 
-    "No Finding" is asked only where regions of it are stored, which is off by default; a finding that no region was
-    mined for is asked, and fails.
+    "No Finding" counts only if regions of it are stored, which is off by default. A finding without any mined region
+    counts too, as a failure.
 
     Args:
-        associations: ``[b 14 n]``, averaged over heads, 0 where a pattern may not be recalled.
-        labels: ``[b 14]``: 1 positive; anything else is not asked.
-        region_findings: int ``[n]``: the finding of each region, -1 for patterns that are no region (disease queries).
-        allowed: bool ``[b n]``, True where a study may recall a pattern; None: all may.
-        k: how many of the strongest regions are looked at; fewer where fewer may be recalled.
+        associations: ``[b 14 n]``, averaged over heads, 0 where a pattern may not be retrieved.
+        labels: ``[b 14]``: 1 positive; queries with any other value are not counted.
+        region_findings: int ``[n]``: the finding of each region, -1 for other patterns (disease queries).
+        allowed: bool ``[b n]``, True where a study may retrieve a pattern; None: everywhere.
+        k: how many of the strongest regions are compared; fewer if fewer may be retrieved.
     """
     positive = labels == POSITIVE
     positive[:, NO_FINDING] &= (region_findings == NO_FINDING).any()
@@ -71,7 +74,7 @@ def count_associations(
     is_region = region.gather(1, strongest)
     is_own = own.gather(1, strongest)
     values = {
-        "asked": torch.ones(len(study)),
+        "queries": torch.ones(len(study)),
         "top": is_own[:, 0],
         "top_k": is_own.sum(dim=1) / is_region.sum(dim=1).clamp(min=1),
         "weight": (found * own).sum(dim=1) / on_regions.clamp(min=torch.finfo(torch.float32).tiny),
@@ -86,22 +89,23 @@ def count_associations(
 
 
 def added(counts: Sequence[AssociationCounts]) -> AssociationCounts:
-    """The counts of several batches as one's."""
+    """The sum of the counts of several batches."""
     return AssociationCounts(*(torch.stack(parts).sum(dim=0) for parts in zip(*counts, strict=True)))
 
 
 def association_scores(counts: AssociationCounts) -> tuple[AssociationScores, dict[int, AssociationScores]]:
-    """(means over all queries asked, the same for each finding that has any)."""
+    """(means over all queries, finding -> means over its queries; findings without a query are left out)."""
     each = {
         finding: _means(AssociationCounts(*(part[finding] for part in counts)))
-        for finding in counts.asked.nonzero().flatten().tolist()
+        for finding in counts.queries.nonzero().flatten().tolist()
     }
     return _means(AssociationCounts(*(part.sum() for part in counts))), each
 
 
 def _means(sums: AssociationCounts) -> AssociationScores:
-    asked = float(sums.asked)
+    queries = float(sums.queries)
     parts = {
-        name: float(getattr(sums, name)) / asked if asked else float("nan") for name in AssociationScores._fields[:-1]
+        name: float(getattr(sums, name)) / queries if queries else float("nan")
+        for name in AssociationScores._fields[:-1]
     }
-    return AssociationScores(**parts, queries=int(asked))
+    return AssociationScores(**parts, queries=int(queries))

@@ -1,7 +1,7 @@
 """BERTScore (Zhang et al. 2020) through torchmetrics, one pair at a time.
 
-Torchmetrics 1.9 sorts a batch by length and does not put it back in order, so that scores of a batch belong to other
-pairs than they seem to; of one pair there is only one order. (A batch could be scored at once when
+Torchmetrics 1.9 sorts a batch by length and does not restore the order, so the scores of a batch belong to the wrong
+pairs. A single pair has only one order. (Batches can be scored at once when
 https://github.com/Lightning-AI/torchmetrics/issues/2728 is closed and a test of many pairs agrees.)
 """
 
@@ -21,14 +21,14 @@ PARTS = ("precision", "recall", "f1")
 
 
 class BertScorer:
-    """An encoder, ready to compare texts.
+    """BERTScore with one encoder.
 
     Args:
         encoder: a local folder or hub id of a BERT-like encoder (``distilroberta-base``).
-        layer: whose hidden states are compared, from 1; None takes the last.
+        layer: the layer whose hidden states are compared, from 1; None: the last.
 
     Raises:
-        ScoringError: no such encoder, one whose weights are not whole, or no such layer.
+        ScoringError: if there is no such encoder or layer, or the encoder's weights are incomplete.
     """
 
     def __init__(self, encoder: str, layer: int | None = None) -> None:
@@ -40,11 +40,11 @@ class BertScorer:
         except (OSError, ValueError) as error:
             raise ScoringError(f"BERTScore: no encoder {encoder!r} ({error}); name a folder or a hub id.") from error
         random = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
-        random = {name for name in random if "pooler" not in name}  # on top of the tokens: not used
+        random = {name for name in random if "pooler" not in name}  # the pooler is not used
         if random:
             raise ScoringError(
-                f"BERTScore: {len(random)} weights of {encoder!r} are missing or of another shape, {min(random)} the "
-                "first, and would be random; copy the whole model."
+                f"BERTScore: {len(random)} weights of {encoder!r} are missing or have another shape, the first is "
+                f"{min(random)}; they would be random. Copy the whole model."
             )
         self.model: Any = model.eval()
         layers = self.model.config.num_hidden_layers
@@ -56,8 +56,10 @@ class BertScorer:
         self.name = f"BERTScore ({folder} {weights}, layer {layer or layers}, not rescaled)"
 
     def per_study(self, references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        """``bertscore_{precision,recall,f1}`` -> ``[n]``, in [-1, 1]; 0 where a text is empty. Equal pairs are compared
-        once."""
+        """``bertscore_{precision,recall,f1}`` -> ``[n]``, in [-1, 1]; 0 if a text is empty.
+
+        Equal pairs are compared once.
+        """
         from rich.console import Console
         from rich.progress import track
         from torchmetrics.functional.text.bert import bert_score

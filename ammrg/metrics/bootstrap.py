@@ -1,7 +1,7 @@
-"""Percentile bootstrap over patients, all resamples at once.
+"""Percentile bootstrap over patients, with all resamples computed at once.
 
-A resample is a row of weights: how often each study was drawn. A metric that can be computed from per-study
-sufficient statistics under such weights gets all its resamples from one matrix product.
+A resample is a row of weights: how often each study was drawn. If a metric can be computed from weighted per-study
+sufficient statistics, one matrix product gives all its resamples.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ WeightedScores = Callable[[Floats], Mapping[str, Floats]]
 RESAMPLES = 1000
 LEVEL = 95.0
 FEWEST_PATIENTS = 5
-"""With fewer there are at most 35 different resamples: an interval whose tails are a fortieth each needs more."""
+"""With fewer patients there are at most 35 different resamples, too few for an interval with tails of 2.5% each."""
 FEW_PATIENTS = 20
-"""With fewer the interval is too narrow: over 10 normal values it holds the mean in 90% of the cases, not in 95%."""
+"""With fewer patients the interval is too narrow: with 10 normal values it covers the mean in 90% of cases, not 95%."""
 CHUNK = 250
-"""Resamples computed together: bounds the memory at MIMIC's size."""
+"""Resamples computed together; this limits the memory for a data set as large as MIMIC-CXR."""
 
 
 def patient_weights(subject_ids: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Floats:
     """How often each study is drawn, float64 ``[resamples n]``.
 
-    Patients are drawn with replacement, as many as there are, each with all its studies: studies of one patient are
-    alike, and drawing them apart would make the interval too narrow. Equal arguments give equal weights, so that two
-    systems scored on the same studies are compared pair by pair.
+    As many patients as there are are drawn with replacement, each with all its studies. Studies of one patient are
+    alike, and drawing them apart would make the interval too narrow. Equal arguments give equal weights, so two systems
+    scored on the same studies are compared in pairs.
 
     Raises:
-        ScoringError: no studies.
+        ScoringError: if there are no studies.
     """
     if not len(subject_ids):
         raise ScoringError("bootstrap: no studies.")
@@ -49,8 +49,10 @@ def patient_weights(subject_ids: Sequence[str], resamples: int = RESAMPLES, seed
 
 
 def drawable(patients: int, resamples: int) -> int:
-    """How many resamples to draw: none where there are fewer than :data:`FEWEST_PATIENTS`, whose interval would have no
-    width, or hardly any, and look sure."""
+    """The number of resamples to draw: 0 with fewer than :data:`FEWEST_PATIENTS` patients, else ``resamples``.
+
+    With so few patients the interval has almost no width, and would look certain.
+    """
     return resamples if patients >= FEWEST_PATIENTS else 0
 
 
@@ -84,8 +86,10 @@ def with_intervals(scores: WeightedScores, weights: Floats) -> dict[str, dict[st
 
 
 def paired_difference(first: WeightedScores, second: WeightedScores, weights: Floats) -> dict[str, dict[str, float]]:
-    """``metric -> {value, low, high, error}`` of first minus second over the same resamples of the same studies;
-    ``error`` is the standard error."""
+    """First minus second on the same resamples of the same studies: ``metric -> {value, low, high, error}``.
+
+    ``low`` and ``high`` are the 95% interval, ``error`` is the standard error.
+    """
     ones = np.ones((1, weights.shape[1]))
     plain = [{key: float(value[0]) for key, value in scores(ones).items()} for scores in (first, second)]
     spread = [resampled(scores, weights) for scores in (first, second)]

@@ -1,7 +1,7 @@
 """Scores of a classifier with bootstrap intervals over patients, vectorised over the resamples.
 
-Every score takes weights ``[r n]``: row 0 all ones gives the plain score, the further rows count how often each study
-was drawn. A resample is thus a weighting, and all resamples share one sort. ``r`` = resamples + 1, ``n`` = studies.
+Every score takes weights ``[r n]``, with ``r`` = resamples + 1 and ``n`` = studies. Row 0 is all ones and gives the
+plain score. The other rows are resamples: how often each study was drawn. All resamples share one sort.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ammrg.metrics.bootstrap import drawable
 from ammrg.thresholds import is_predicted
 
 MIN_POSITIVES = 10
-"""With fewer positives on validation a finding's threshold is its training-prevalence quantile."""
+"""With fewer positives in validation, a finding's threshold is the quantile of its prevalence in training."""
 
 
 def patient_weights(subjects: Tensor, resamples: int, seed: int = 0) -> Tensor:
     """Weights float64 ``[1 + resamples, n]``: ones, then bootstrap counts; a patient's studies are drawn together.
 
-    ``subjects``: int64 ``[n]``, any key of the patient.
+    ``subjects``: int64 ``[n]``, a key for each patient.
     """
     patients, index = torch.unique(subjects.cpu(), return_inverse=True)
     generator = torch.Generator().manual_seed(seed)
@@ -33,7 +33,7 @@ def patient_weights(subjects: Tensor, resamples: int, seed: int = 0) -> Tensor:
 
 
 def _by_score(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight of positives and of negatives at each distinct score, ascending: two ``[r g]``."""
+    """Weight of positives and of negatives at each distinct score, in ascending order: two ``[r g]``."""
     values, group = torch.unique(scores, return_inverse=True)
     empty = weights.new_zeros(len(weights), len(values))
     positives = empty.index_add(1, group, weights * target)
@@ -41,7 +41,7 @@ def _by_score(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, 
 
 
 def auroc(scores: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Area under the ROC curve ``[r]`` (ties count half); NaN where a class is missing.
+    """Area under the ROC curve ``[r]`` (ties count half); NaN if a class is missing.
 
     ``scores`` ``[n]`` any reals, ``target`` ``[n]`` 0 or 1, ``weights`` ``[r n]``.
     """
@@ -60,7 +60,7 @@ def average_precision(scores: Tensor, target: Tensor, weights: Tensor) -> Tensor
 
 
 def f1(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """2 TP / (2 TP + FP + FN) ``[r]``; 0 where there is neither support nor prediction."""
+    """2 TP / (2 TP + FP + FN) ``[r]``; 0 if there is neither a positive target nor a positive prediction."""
     predicted, target = predicted.to(weights.dtype), target.to(weights.dtype)
     hits = (weights * predicted * target).sum(1)
     total = (weights * (predicted + target)).sum(1)
@@ -68,26 +68,28 @@ def f1(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 def calibration_error(probabilities: Tensor, target: Tensor, weights: Tensor, bins: int = 15) -> Tensor:
-    """Expected calibration error ``[r]`` in [0, 1]: mean over equal bins of \\|mean probability - frequency\\|
-    (Naeini et al. 2015, for one binary finding)."""
+    """Expected calibration error ``[r]`` in [0, 1] of one binary finding (Naeini et al. 2015).
+
+    The weighted mean, over bins of equal width, of the absolute difference between mean probability and frequency.
+    """
     place = (probabilities * bins).long().clamp(0, bins - 1)
     gaps = weights * (probabilities.to(weights.dtype) - target.to(weights.dtype))
     return weights.new_zeros(len(weights), bins).index_add(1, place, gaps).abs().sum(1) / weights.sum(1)
 
 
 def best_f1_threshold(probabilities: Tensor, target: Tensor) -> float:
-    """The probability above which ``p > threshold`` has the best F1: midway between two neighbours.
+    """The threshold for which ``p > threshold`` has the best F1: midway between two neighbouring probabilities.
 
-    Needs at least one positive.
+    There must be at least one positive.
     """
     positives, negatives = _by_score(probabilities, target.double(), torch.ones(1, len(target), dtype=torch.float64))
     values = torch.unique(probabilities).double()
-    true = positives[0].flip(0).cumsum(0).flip(0)  # called positive from this value upwards
+    true = positives[0].flip(0).cumsum(0).flip(0)  # true positives if this value and all above are called positive
     called = true + negatives[0].flip(0).cumsum(0).flip(0)
     best = int((2 * true / (called + positives.sum())).argmax())
     below = values[best - 1] if best else torch.zeros((), dtype=torch.float64)
-    middle = ((values[best] + below) / 2).float()  # as thresholds are kept
-    return float(middle if middle < values[best] else below)  # between neighbouring floats there is nothing
+    middle = ((values[best] + below) / 2).float()  # thresholds are stored as float32
+    return float(middle if middle < values[best] else below)  # neighbouring floats have no middle
 
 
 def interval(values: Tensor, level: float = 0.95) -> dict[str, float | None]:
@@ -104,14 +106,17 @@ def interval(values: Tensor, level: float = 0.95) -> dict[str, float | None]:
 def choose_thresholds(
     probabilities: Tensor, targets: Tensor, mask: Tensor, prevalence: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Per finding the probability above which it counts as predicted, and whether that is a fallback; ``[14]`` each.
+    """Each finding's threshold, and whether it is a fallback: float32 and bool, ``[14]`` each.
 
-    The best F1's, or, with fewer than :data:`MIN_POSITIVES` positives, the quantile that calls as many studies positive
-    as were in training (0.5 where that is unknown).
+    A finding counts as predicted if its probability is above the threshold. The threshold has the best F1. With fewer
+    than :data:`MIN_POSITIVES` positives it is instead the quantile that calls the same share of studies positive as in
+    training (0.5 if that share is unknown).
 
     Args:
-        probabilities, targets, mask: ``[n 14]`` of the validation split; targets 0 or 1, mask 1 where known.
-        prevalence: ``[14]``, share of positives in training, NaN unknown.
+        probabilities: ``[n 14]`` of the validation split, in [0, 1].
+        targets: ``[n 14]``, 0 or 1.
+        mask: ``[n 14]``, 1 where the target is known.
+        prevalence: ``[14]``, share of positives in training, NaN if unknown.
     """
     thresholds, fallback = torch.full((NUM_FINDINGS,), 0.5), torch.zeros(NUM_FINDINGS, dtype=torch.bool)
     for finding in range(NUM_FINDINGS):
@@ -128,20 +133,22 @@ def choose_thresholds(
 def finding_scores(
     probabilities: Tensor, targets: Tensor, mask: Tensor, subjects: Tensor, thresholds: Tensor, resamples: int
 ) -> dict[str, Any]:
-    """All scores of a split, each {value, low, high} with a 95% interval over patients, None where undefined.
+    """All scores of a split, each {value, low, high} with a 95% interval over patients; None if undefined.
 
     Args:
-        probabilities, targets, mask: ``[n 14]``; targets 0 or 1, mask 1 where known.
+        probabilities: ``[n 14]``, in [0, 1].
+        targets: ``[n 14]``, 0 or 1.
+        mask: ``[n 14]``, 1 where the target is known.
         subjects: int64 ``[n]``, keys of the patients.
         thresholds: ``[14]``, for F1.
-        resamples: of patients; too few patients have no interval.
+        resamples: number of bootstrap resamples of the patients; with too few patients there is no interval.
 
     Returns:
         ``{auroc_macro, auroc: {finding}, ap_macro, ap, f1_macro, f1, ece, ece_by_finding, positives: {finding},
-        undefined: [finding], studies}``. ``undefined`` names the findings of which the split holds no positive (or no
-        negative) study: they have no AUROC and stand in no average of it.
+        undefined: [finding], studies}``. ``undefined`` names the findings without a positive or without a negative
+        study in the split: they have no AUROC, and the macro AUROC leaves them out.
     """
-    keys = subjects.reshape(-1)  # torchmetrics makes a number of a single study
+    keys = subjects.reshape(-1)  # torchmetrics turns a single study into a scalar
     weights = patient_weights(keys, drawable(len(torch.unique(keys)), resamples))
     columns: dict[str, list[Tensor]] = {"auroc": [], "ap": [], "f1": [], "ece": []}
     for finding in range(NUM_FINDINGS):

@@ -1,7 +1,7 @@
 """Clinical efficacy: do generated and reference reports name the same findings?
 
-Both texts are labelled by the same labeler; blank is negative; uncertain counts as negative (``neg``) or positive
-(``pos``). All averages come from per-study counts, so that every bootstrap resample is a weighting of the studies.
+The same labeler labels both texts. Blank is negative; uncertain counts as negative (``neg``) or positive (``pos``). All
+averages come from per-study counts, so every bootstrap resample is a weighting of the studies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 SELECTIONS: dict[str, tuple[int, ...]] = {"14": tuple(range(NUM_FINDINGS)), "13": ABNORMAL, "5": FIVE}
-"""Which findings are averaged: all, all but No Finding, CheXpert's five."""
+"""Findings in an average: all 14, the 13 without No Finding, CheXpert's five."""
 AVERAGES = ("micro", "macro", "example")
 PARTS = ("precision", "recall", "f1")
 UNCERTAIN_AS = ("neg", "pos")
@@ -33,7 +33,7 @@ KEYS: tuple[str, ...] = tuple(
 
 
 class ClinicalStatistics(NamedTuple):
-    """What both label tables say positive, for one reading of "uncertain"."""
+    """The positive labels of both sides, with "uncertain" counted in one way."""
 
     reference: Bools
     """``[n 14]``."""
@@ -42,10 +42,10 @@ class ClinicalStatistics(NamedTuple):
 
 
 def positives(labels: ArrayLike, uncertain: str) -> Bools:
-    """Positive or not, bool ``[n 14]``: 1 is positive, 0 and NaN are not, -1 is what ``uncertain`` (neg, pos) says.
+    """Whether each label is positive, bool ``[n 14]``: 1 is, 0 and NaN are not, -1 is if ``uncertain`` is "pos".
 
     Raises:
-        ScoringError: where the labels are not ``[n 14]`` of 1, 0, -1, NaN.
+        ScoringError: if the labels are not ``[n 14]`` of 1, 0, -1, NaN.
     """
     table = np.asarray(labels, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != NUM_FINDINGS:
@@ -57,7 +57,7 @@ def positives(labels: ArrayLike, uncertain: str) -> Bools:
 
 
 def clinical_statistics(reference_labels: ArrayLike, generated_labels: ArrayLike) -> dict[str, ClinicalStatistics]:
-    """Per-study positives, keyed by what uncertain counts as; see :func:`clinical_scores` for the arguments."""
+    """Per-study positives for each way to count "uncertain" (neg, pos); arguments as in :func:`clinical_scores`."""
     found = {
         name: ClinicalStatistics(positives(reference_labels, name), positives(generated_labels, name))
         for name in UNCERTAIN_AS
@@ -83,11 +83,11 @@ def weighted_scores(statistics: dict[str, ClinicalStatistics], weights: Floats) 
     """All averages under study weights.
 
     Args:
-        statistics: of :func:`clinical_statistics`, n studies.
-        weights: float64 ``[r n]``, >= 0; a row of ones is the plain score, a row of bootstrap counts a resample.
+        statistics: from :func:`clinical_statistics`, n studies.
+        weights: float64 ``[r n]``, >= 0; a row of ones gives the plain score, a row of bootstrap counts a resample.
 
     Returns:
-        key -> ``[r]``; keys are :data:`KEYS`.
+        key -> ``[r]``, for each of :data:`KEYS`.
     """
     scores: dict[str, Floats] = {}
     total = weights.sum(axis=1)
@@ -119,10 +119,10 @@ def clinical_scores(reference_labels: ArrayLike, generated_labels: ArrayLike) ->
 
     Returns:
         ``clinical_{micro,macro,example}_{precision,recall,f1}_{14,13,5}_{neg,pos}`` in [0, 1]. A finding (macro) or
-        a study (example) with neither support nor predictions counts 0, as in scikit-learn's ``zero_division=0``.
+        a study (example) with neither support nor predictions counts as 0, as in scikit-learn's ``zero_division=0``.
 
     Raises:
-        ScoringError: unequal lengths, no studies, other values.
+        ScoringError: if the lengths differ, there are no studies, or a label has another value.
     """
     statistics = clinical_statistics(reference_labels, generated_labels)
     ones = np.ones((1, len(statistics["neg"].reference)))
@@ -132,7 +132,7 @@ def clinical_scores(reference_labels: ArrayLike, generated_labels: ArrayLike) ->
 def finding_table(
     reference_labels: ArrayLike, generated_labels: ArrayLike, uncertain: str = "neg"
 ) -> dict[str, dict[str, float]]:
-    """Per finding: precision, recall, F1 (0 where undefined), support and the number of predictions."""
+    """Each finding's precision, recall, F1 (0 if undefined), support and number of predictions."""
     reference, generated = clinical_statistics(reference_labels, generated_labels)[uncertain]
     true, predicted, support = (
         table.sum(axis=0).astype(np.float64) for table in (reference & generated, generated, reference)
@@ -151,5 +151,5 @@ def finding_table(
 
 
 def silent_findings(table: dict[str, dict[str, float]]) -> Sequence[str]:
-    """Findings with neither support nor predictions: they count 0 in the macro average."""
+    """Findings with neither support nor predictions, which count as 0 in the macro average."""
     return [name for name, row in table.items() if row["support"] == 0 and row["predicted"] == 0]

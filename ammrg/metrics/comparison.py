@@ -1,9 +1,9 @@
-"""Two systems on the same studies: how far apart, how surely, and could the difference be chance.
+"""Comparison of two systems on the same studies: the difference, its interval, and its p-value.
 
-The paired bootstrap says how the difference would vary with other patients; approximate randomisation (Noreen 1989;
-Riezler and Maxwell 2005) says how often a difference as large comes about when, patient by patient, a coin decides
-which system a report came from. Both work on the sufficient statistics of :mod:`ammrg.metrics.language` and
-:mod:`ammrg.metrics.clinical`: nothing is scored again.
+The paired bootstrap estimates how the difference varies with the patients drawn. Approximate randomisation (Noreen
+1989; Riezler and Maxwell 2005) exchanges the two systems' reports patient by patient, at random, and counts how often
+the difference is at least as large. Both work on the sufficient statistics of :mod:`ammrg.metrics.language` and
+:mod:`ammrg.metrics.clinical`: no text is scored again.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ Floats = NDArray[np.float64]
 
 
 class Difference(NamedTuple):
-    """First minus second, in the units of the metric."""
+    """First system minus second, in the units of the metric."""
 
     value: float
     low: float
     high: float
     """The 95% interval of the paired bootstrap."""
     p_value: float
-    """Of approximate randomisation, two-sided: in [1 / (draws + 1), 1]."""
+    """From approximate randomisation, two-sided, in [1 / (draws + 1), 1]."""
     effect: float
-    """The difference over its standard error (the bootstrap's); 0 where both are alike in every resample."""
+    """The difference divided by its bootstrap standard error; 0 if the standard error is 0."""
 
 
 def stacked(first: Any, second: Any) -> Any:
-    """Statistics of two systems below each other: rows 0..n-1 are the first's, n..2n-1 the second's.
+    """The statistics of two systems, one below the other: rows 0..n-1 are the first's, n..2n-1 the second's.
 
     Args:
-        first, second: arrays ``[n ..]``, or named tuples or dicts of such.
+        first: arrays ``[n ..]``, or named tuples or dicts of such arrays.
+        second: the same for the second system.
     """
     if isinstance(first, dict):
         return {key: stacked(first[key], second[key]) for key in first}
@@ -47,7 +48,7 @@ def stacked(first: Any, second: Any) -> Any:
 
 
 def swaps(subject_ids: Sequence[str], draws: int, seed: int = 0) -> NDArray[np.bool_]:
-    """For each draw, which studies have their two reports exchanged: bool ``[draws n]``, all of a patient or none."""
+    """The studies whose two reports each draw exchanges: bool ``[draws n]``, all studies of a patient or none."""
     _, patient_of_study = np.unique(np.asarray(subject_ids, dtype=object).astype(str), return_inverse=True)
     coins = np.random.default_rng(seed).integers(2, size=(draws, int(patient_of_study.max()) + 1))
     exchanged: NDArray[np.bool_] = coins[:, patient_of_study] == 1
@@ -55,11 +56,11 @@ def swaps(subject_ids: Sequence[str], draws: int, seed: int = 0) -> NDArray[np.b
 
 
 def randomisation_p_values(both: WeightedScores, exchanged: NDArray[np.bool_]) -> dict[str, float]:
-    """How often chance makes a difference at least as large, two-sided, for every metric.
+    """Two-sided p-values of approximate randomisation for every metric.
 
     Args:
-        both: metric values under weights ``[r 2n]`` of :func:`stacked` statistics.
-        exchanged: ``[draws n]`` of :func:`swaps`.
+        both: metric values of :func:`stacked` statistics under weights ``[r 2n]``.
+        exchanged: ``[draws n]`` from :func:`swaps`.
 
     Returns:
         metric -> (1 + draws with a difference at least as large) / (1 + draws).
@@ -74,7 +75,7 @@ def randomisation_p_values(both: WeightedScores, exchanged: NDArray[np.bool_]) -
     counts = dict.fromkeys(observed, 0)
     for start in range(0, len(exchanged), CHUNK):
         for key, values in differences(exchanged[start : start + CHUNK]).items():
-            # Rounding must not turn a draw that exchanges nothing into a smaller difference.
+            # A draw that exchanges nothing must count, despite rounding.
             counts[key] += int((np.abs(values) >= abs(observed[key][0]) - 1e-12).sum())
     return {key: (1 + count) / (1 + len(exchanged)) for key, count in counts.items()}
 
@@ -86,13 +87,14 @@ def compare(
     weights: Floats,
     exchanged: NDArray[np.bool_],
 ) -> dict[str, Difference]:
-    """Every metric of two systems on the same studies.
+    """Compare two systems on the same studies, by every metric.
 
     Args:
-        first, second: per-study statistics, n studies each, in the same order; see :func:`stacked`.
+        first: per-study statistics of n studies; see :func:`stacked`.
+        second: the same of the second system, with the studies in the same order.
         scores: statistics and weights ``[r n]`` -> metric -> ``[r]``.
-        weights: of :func:`ammrg.metrics.bootstrap.patient_weights`, ``[resamples n]``.
-        exchanged: of :func:`swaps`, ``[draws n]``.
+        weights: ``[resamples n]`` from :func:`ammrg.metrics.bootstrap.patient_weights`.
+        exchanged: ``[draws n]`` from :func:`swaps`.
     """
     gaps = paired_difference(partial(scores, first), partial(scores, second), weights)
     chance = randomisation_p_values(partial(scores, stacked(first, second)), exchanged)

@@ -1,7 +1,7 @@
-"""BLEU and CIDEr of one text given for every study, fast enough to try hundreds of texts.
+"""BLEU and CIDEr of one text used as the report of every study, fast enough to try hundreds of texts.
 
-The reference n-grams are indexed once; a candidate then costs one pass over flat arrays. Values equal those of
-:mod:`ammrg.metrics.language` to rounding.
+The n-grams of the references are indexed once; each candidate then needs one pass over flat arrays. Values equal those
+of :mod:`ammrg.metrics.language` up to rounding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ammrg.metrics.resampled_idf import SIGMA
 
 
 class ConstantScorer:
-    """The references of n studies, ready to score any one text as the report of all.
+    """Scores any one text as the report of all n studies.
 
     Args:
         references: n texts, words separated by spaces, none empty.
@@ -41,7 +41,7 @@ class ConstantScorer:
         self.norm = np.sqrt(np.bincount(self.slot, self.weight**2, minlength=self.size * ORDERS)).reshape(-1, ORDERS)
 
     def score(self, text: str) -> tuple[float, float]:
-        """(BLEU-4, CIDEr) of this text as the report of every study."""
+        """(BLEU-4, CIDEr) of this text as the report of every study; in [0, 1] and [0, 10]."""
         counts = ngrams(text)
         length = len(text.split())
         dense = np.zeros(len(self.ids))

@@ -1,4 +1,4 @@
-"""How much of a report stands verbatim in a report that its memory brought back."""
+"""How much of a report is copied word for word from the reports that its memory retrieved."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from ammrg.partners import partners
 from ammrg.text.cleaning import normalise
 
 RUN = 8
-"""Words in a row that count as copied: longer than what any two reports share by habit ("no pleural effusion or")."""
+"""Fewest words in a row that count as copied; stock phrases ("no pleural effusion or") are shorter."""
 
 
 class Copying(NamedTuple):
-    """Means over the studies with retrieved reports; shares in [0, 1]."""
+    """Means over the studies with retrieved reports; shares are in [0, 1]."""
 
     studies: int
+    """Number of studies with retrieved reports."""
     share: float
-    """Of a report's words, those that stand within a run of :data:`RUN` words of one retrieved report."""
+    """Share of a report's words inside a run of at least :data:`RUN` words of one retrieved report."""
     whole: float
-    """Of the reports, those that are one of their retrieved reports word for word."""
+    """Share of reports that equal one of their retrieved reports."""
     share_of_others: float | None
-    """The same share with what another patient's study retrieved: how much two strangers share by habit; None where
-    there is one patient only."""
+    """``share``, but with the reports retrieved for another patient's study: the overlap of unrelated reports. None if
+    there is only one patient."""
 
 
 def copied_share(text: str, sources: Sequence[str], run: int = RUN) -> float:
-    """The largest share of a text's words that stands in runs of one of the sources; both as words and spaces.
+    """The share of a text's words that is copied in runs from one source; the largest over all sources, in [0, 1].
 
-    A text shorter than a run counts as one run.
+    Texts are words separated by spaces. A text shorter than a run is searched as a whole.
     """
     words = text.split()
     if not words:
@@ -51,16 +52,16 @@ def copied_share(text: str, sources: Sequence[str], run: int = RUN) -> float:
 def copying(
     generated: Sequence[str], retrieved: Sequence[Sequence[str]], subject_ids: Sequence[str], run: int = RUN
 ) -> Copying | None:
-    """Measure how far reports are copies of what was retrieved for them.
+    """Measure how much of the reports is copied from the reports retrieved for them.
 
     Args:
         generated: n reports.
-        retrieved: the texts retrieved for each of them; empty where none were.
-        subject_ids: their patients.
-        run: words in a row that count as copied.
+        retrieved: the texts retrieved for each report; may be empty.
+        subject_ids: the patient of each report.
+        run: fewest words in a row that count as copied.
 
     Returns:
-        None where no study has retrieved reports.
+        None if no study has retrieved reports.
     """
     pairs = [
         (normalise(text), [normalise(each) for each in texts])

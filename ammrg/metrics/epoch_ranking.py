@@ -1,4 +1,4 @@
-"""What epochs are compared by: AUROC and F1 of each finding, without intervals."""
+"""The scores that rank epochs: AUROC and F1 of each finding, without intervals."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from ammrg.thresholds import is_predicted
 
 
 class EpochRanking(NamedTuple):
-    """Of a split's studies, as one epoch left the network."""
+    """Scores of a split after one epoch; the macro values are scalar tensors on the CPU."""
 
     areas: dict[str, Tensor]
     """AUROC of each finding that has a positive and a negative study, by name."""
     macro: Tensor
-    """Mean AUROC of the findings with at least :data:`MIN_POSITIVES` of both: a handful ranks by chance and has no say
-    beside firmer numbers. Of all that have one, where none has so many; 0 where none has any."""
+    """Mean AUROC of the findings with at least :data:`MIN_POSITIVES` positive and as many negative studies: an AUROC
+    from a handful of studies is mostly chance. If no finding has so many, the mean of all AUROCs; 0 if none exists."""
     f1_macro: Tensor
-    """Mean F1 of all 14, 0 for one without known studies."""
+    """Mean F1 of all 14 findings; a finding without known studies counts as 0."""
 
     @property
     def without(self) -> list[str]:
-        """Names of the findings that have no AUROC."""
+        """Names of the findings without an AUROC."""
         return [name for name in FINDINGS if name not in self.areas]
 
 
 def rank(probabilities: Tensor, targets: Tensor, mask: Tensor, thresholds: Tensor) -> EpochRanking:
-    """On the CPU.
+    """Compute the scores that rank an epoch. All tensors are on the CPU.
 
     Args:
         probabilities: ``[n 14]`` in [0, 1].
-        targets, mask: ``[n 14]`` each, 1 or 0: positive, and known.
-        thresholds: ``[14]``: what calls a finding positive lies above.
+        targets: ``[n 14]``, 1 positive, else 0.
+        mask: ``[n 14]``, 1 where the target is known, else 0.
+        thresholds: ``[14]``; a finding is predicted if its probability is above.
     """
     areas: dict[str, Tensor] = {}
     frequent, f1 = [], []

@@ -1,4 +1,4 @@
-"""Metrics whose state is all that was seen, gathered over processes whole."""
+"""Metrics that keep every row they have seen, and gather all rows over processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torchmetrics import Metric
 
 
 class GatheredMetric(Metric):
-    """Rows of a split from all processes, any of which may have seen none.
+    """Rows of a split, gathered from all processes; a process may have none.
 
-    A process gathers with the others whatever it has seen, and what is gathered must have one dtype and one number of
-    dimensions everywhere; torchmetrics sends an empty float32 vector from a process without rows (its cure of
-    https://github.com/Lightning-AI/torchmetrics/issues/2463). So each list of rows begins with no rows of its own kind.
+    Gathered tensors must have the same dtype and number of dimensions in every process, but torchmetrics sends an empty
+    float32 vector from a process without rows (its fix of
+    https://github.com/Lightning-AI/torchmetrics/issues/2463). So each list starts with a tensor of zero rows that has
+    the right dtype and shape.
     """
 
     full_state_update = False
@@ -24,7 +25,7 @@ class GatheredMetric(Metric):
         self._kinds: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {}
 
     def add_rows(self, name: str, dtype: torch.dtype, *shape: int) -> None:
-        """A state ``name``: a list of tensors ``[rows *shape]``."""
+        """Add a state ``name``: a list of tensors ``[rows *shape]``."""
         self.add_state(name, default=[], dist_reduce_fx="cat")
         self._kinds[name] = (dtype, shape)
         setattr(self, name, [self._none(name)])
@@ -40,16 +41,16 @@ class GatheredMetric(Metric):
             setattr(self, name, [self._none(name)])
 
     def rows(self, name: str) -> Tensor:
-        """All rows of a state ``[n ..]``, on the CPU; within ``compute`` those of all processes."""
+        """All rows of a state ``[n ..]``, on the CPU; inside ``compute``, those of all processes."""
         found = getattr(self, name)
         return (torch.cat(found) if isinstance(found, list) else found).cpu()
 
     def rows_so_far(self) -> dict[str, list[Tensor]]:
-        """This process's rows since the last reset, on the CPU: what a checkpoint within an epoch keeps."""
+        """This process's rows since the last reset, on the CPU, for a checkpoint in the middle of an epoch."""
         return {name: [part.cpu() for part in getattr(self, name)] for name in self._kinds}
 
     def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on with what :meth:`rows_so_far` kept."""
+        """Continue from the rows that :meth:`rows_so_far` returned."""
         for name in self._kinds:
             setattr(self, name, [self._none(name), *(part.to(self.device) for part in kept[name])])
         self._update_count = max(len(getattr(self, name)) for name in self._kinds) - 1

@@ -1,4 +1,4 @@
-"""Guards against fooling oneself: reports anyone gets for free, and signs of collapse said in words."""
+"""Guards against misleading scores: reports that need no model, and warnings about collapsed generators."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ammrg.errors import ScoringError
 from ammrg.findings import NO_FINDING
 from ammrg.metrics.constant import ConstantScorer
 from ammrg.partners import partners
+from ammrg.text.blank import is_blank
 from ammrg.text.cleaning import normalise
-from ammrg.text.spoken import says_nothing
 
 CANDIDATES = 200
-"""How many of the most frequent training reports are tried as the constant one."""
+"""How many of the most frequent training reports are tried as the constant report."""
 
 
 def best_constant(
     train_reports: Sequence[str], val_references: Sequence[str], view: Callable[[str], str] = normalise
 ) -> dict[str, str]:
-    """The training reports that score best when given for every validation study.
+    """The training reports that score best as the report of every validation study.
 
     Args:
-        train_reports: training texts; the 200 most frequent under ``view`` are tried (ties: first come).
+        train_reports: training texts; the 200 most frequent after ``view`` are tried (among equals, the first).
         val_references: validation texts.
-        view: how a text is read before counting and scoring (:func:`~ammrg.text.cleaning.normalise` or R2Gen's).
+        view: normalises a text before counting and scoring (:func:`~ammrg.text.cleaning.normalise` or R2Gen's).
 
     Returns:
-        ``{"bleu4": text, "cider": text}``: the texts as they first stand in ``train_reports``.
+        ``{"bleu4": text, "cider": text}``: each text as it first occurs in ``train_reports``.
 
     Raises:
-        ScoringError: no texts on one side.
+        ScoringError: if one side has no texts.
     """
     first: dict[str, str] = {}
     seen: Counter[str] = Counter()
@@ -54,10 +54,10 @@ def best_constant(
 
 
 def random_training(train_reports: Sequence[str], n: int, seed: int) -> list[str]:
-    """``n`` training reports drawn with replacement.
+    """Draw ``n`` training reports with replacement.
 
     Raises:
-        ScoringError: no training reports.
+        ScoringError: if there are no training reports.
     """
     if not train_reports:
         raise ScoringError("random training report: there are no training reports.")
@@ -72,7 +72,7 @@ def nearest(train_features: NDArray[np.floating], features: NDArray[np.floating]
         features: ``[n d]``.
 
     Raises:
-        ScoringError: other shapes, or no training study.
+        ScoringError: if the shapes do not match, or there is no training study.
     """
     if train_features.ndim != 2 or features.ndim != 2 or train_features.shape[1] != features.shape[1]:
         raise ScoringError(f"features must be [m d] and [n d], got {train_features.shape} and {features.shape}.")
@@ -92,30 +92,30 @@ def nearest(train_features: NDArray[np.floating], features: NDArray[np.floating]
 
 
 def exchanged(reports: Sequence[str], subject_ids: Sequence[str]) -> list[str]:
-    """The reports, each study with another patient's (:func:`ammrg.partners.partners`).
+    """The reports exchanged: each study gets another patient's report (:func:`ammrg.partners.partners`).
 
-    Scores that stay as they are say that a report does not belong to its study; no network is needed to see it.
+    If the scores do not fall, the reports do not depend on their studies. This check needs no network.
 
     Raises:
-        DataError: all studies are of one patient.
+        DataError: if all studies are of one patient.
     """
     return [reports[other] for other in partners(subject_ids, what="the scored studies")]
 
 
 class Collapse(NamedTuple):
-    """Figures that give a collapsed generator away."""
+    """Figures that reveal a collapsed generator."""
 
     reports: int
     distinct: int
-    """Different texts among them."""
+    """Number of different texts among the reports."""
     no_finding: float
-    """Share of generated reports labelled No Finding."""
+    """Share of generated reports labelled No Finding, in [0, 1]."""
     no_finding_reference: float
-    """The same share of the references."""
+    """The same share for the references."""
     length_ratio: float
-    """Mean words of generated reports over the references'."""
+    """Number of words of all generated reports, divided by that of the references."""
     empty: int
-    """Generated reports without a word."""
+    """Number of generated reports without a word."""
 
 
 def collapse(
@@ -124,7 +124,7 @@ def collapse(
     reference_labels: Sequence[Sequence[float]],
     generated_labels: Sequence[Sequence[float]],
 ) -> Collapse:
-    """Measure how alike, how normal and how long the generated reports are."""
+    """Measure how similar, how often normal, and how long the generated reports are."""
     words = [sum(len(text.split()) for text in texts) for texts in (generated, references)]
     shares = [float(np.mean([row[NO_FINDING] == 1.0 for row in rows])) for rows in (generated_labels, reference_labels)]
     return Collapse(
@@ -133,22 +133,22 @@ def collapse(
         no_finding=shares[0],
         no_finding_reference=shares[1],
         length_ratio=words[0] / max(1, words[1]),
-        empty=sum(map(says_nothing, generated)),
+        empty=sum(map(is_blank, generated)),
     )
 
 
 def warnings(figures: Collapse) -> list[str]:
-    """What the figures mean, what is wrong in capitals; empty where nothing is."""
-    said = []
+    """Warnings about these figures, each with a title in capitals; empty if all is well."""
+    found = []
     if figures.reports > 1 and figures.distinct == 1:
-        said.append(f"ONE TEXT FOR ALL: all {figures.reports} reports are the same.")
+        found.append(f"ONE TEXT FOR ALL: all {figures.reports} reports are the same.")
     elif figures.reports >= 20 and figures.distinct < 0.1 * figures.reports:
-        said.append(f"FEW DIFFERENT TEXTS: only {figures.distinct} of {figures.reports} reports are different.")
+        found.append(f"FEW DIFFERENT TEXTS: only {figures.distinct} of {figures.reports} reports are different.")
     if figures.no_finding >= 0.95 and figures.no_finding_reference <= figures.no_finding - 0.1:
         shares = f"{figures.no_finding:.0%} of the reports, but {figures.no_finding_reference:.0%} of the references"
-        said.append(f"TOO OFTEN NORMAL: {shares}, say No Finding.")
+        found.append(f"TOO OFTEN NORMAL: {shares}, say No Finding.")
     if figures.empty:
-        said.append(f"EMPTY REPORTS: {figures.empty} of {figures.reports} reports are empty.")
+        found.append(f"EMPTY REPORTS: {figures.empty} of {figures.reports} reports are empty.")
     if not 0.6 <= figures.length_ratio <= 1.6:
-        said.append(f"LENGTHS FAR OFF: reports are {figures.length_ratio:.2f} times as long as the references.")
-    return said
+        found.append(f"LENGTHS FAR OFF: reports are {figures.length_ratio:.2f} times as long as the references.")
+    return found

@@ -1,10 +1,10 @@
-"""BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap defines them, by its own scorers.
+"""BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap defines them, computed by its own scorers.
 
-The scorers are asked for what each study contributes; the corpus value under any weighting of the studies (all ones,
-or bootstrap counts) then is a matrix product. CIDEr here is CIDEr-D with the idf of the evaluated references; in a
-resample the idf stays that of the whole reference set.
+The scorers give each study's contribution. The corpus value under any weighting of the studies (all ones, or bootstrap
+counts) is then a matrix product. CIDEr is CIDEr-D with the idf of the evaluated references; a resample keeps the idf
+of the whole reference set.
 
-Texts are words separated by single spaces: choose the words first (``ammrg.text.cleaning.normalise`` or ``r2gen``).
+Texts are words separated by single spaces: clean them first (``ammrg.text.cleaning.normalise`` or ``r2gen``).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Floats = NDArray[np.float64]
 ORDERS = 4
 KEYS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
 
-# BleuScorer's own guards against 0/0; the corpus value is wrong in the tenth digit without them.
+# BleuScorer's own guards against 0/0; without them the corpus value would differ in the tenth digit.
 _TINY, _SMALL = 1e-15, 1e-9
 
 
 class LanguageStatistics(NamedTuple):
-    """What each of n studies contributes to the corpus scores."""
+    """Each study's contribution to the corpus scores, n studies."""
 
     correct: Floats
-    """``[n 4]``: n-grams of order 1..4 that stand in the reference, clipped."""
+    """``[n 4]``: n-grams of order 1..4 that are also in the reference, clipped."""
     guessed: Floats
     """``[n 4]``: n-grams of order 1..4 in the hypothesis."""
     hypothesis_length: Floats
@@ -42,16 +42,16 @@ class LanguageStatistics(NamedTuple):
     reference_length: Floats
     """``[n]`` words."""
     rouge_l: Floats
-    """``[n]``."""
+    """``[n]`` in [0, 1]."""
     cider: Floats
-    """``[n]``."""
+    """``[n]`` in [0, 10]."""
 
 
 def language_statistics(references: Sequence[str], hypotheses: Sequence[str]) -> LanguageStatistics:
-    """Per-study statistics of paired texts, one reference each.
+    """Per-study statistics of paired texts, with one reference each.
 
     Raises:
-        ScoringError: unequal lengths, no pairs, an empty reference.
+        ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
     check_pairs(references, hypotheses)
     bleu, cider, rouge = BleuScorer(n=ORDERS), CiderScorer(n=ORDERS), Rouge()
@@ -71,7 +71,7 @@ def language_statistics(references: Sequence[str], hypotheses: Sequence[str]) ->
 
 
 def weighted_scores(statistics: LanguageStatistics, weights: Floats) -> dict[str, Floats]:
-    """Corpus scores under study weights ``[r n]`` (ones: the plain score): keys :data:`KEYS`, values ``[r]``."""
+    """Corpus scores under study weights ``[r n]`` (ones give the plain score): each of :data:`KEYS` -> ``[r]``."""
     correct, guessed = weights @ statistics.correct, weights @ statistics.guessed
     hypothesis_length, reference_length = weights @ statistics.hypothesis_length, weights @ statistics.reference_length
     precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
@@ -87,32 +87,32 @@ def language_scores(references: Sequence[str], hypotheses: Sequence[str]) -> dic
 
     Args:
         references: n texts, words separated by spaces, none empty.
-        hypotheses: n texts; an empty one scores nothing.
+        hypotheses: n texts; an empty one scores 0.
 
     Returns:
         ``bleu_1`` .. ``bleu_4``, ``rouge_l`` in [0, 1] and ``cider`` in [0, 10].
 
     Raises:
-        ScoringError: unequal lengths, no pairs, an empty reference.
+        ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
     statistics = language_statistics(references, hypotheses)
     return {key: float(value[0]) for key, value in weighted_scores(statistics, np.ones((1, len(references)))).items()}
 
 
 def ngrams(text: str) -> Counter[tuple[str, ...]]:
-    """How often each n-gram of order 1..4 stands in a text of words and spaces."""
+    """How often each n-gram of order 1..4 occurs in a text of words and spaces."""
     words = text.split()
     return Counter(tuple(words[i : i + k]) for k in range(1, ORDERS + 1) for i in range(len(words) - k + 1))
 
 
 def check_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
-    """Refuse what no corpus score is defined for.
+    """Check that corpus scores are defined for these pairs.
 
     Raises:
-        ScoringError: unequal lengths, no pairs, an empty reference.
+        ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
     if len(references) != len(hypotheses):
-        raise ScoringError(f"{len(references)} references, but {len(hypotheses)} hypotheses.")
+        raise ScoringError(f"{len(references)} references, but {len(hypotheses)} hypotheses; give one for each.")
     if not references:
         raise ScoringError("no texts to score.")
     empty = [i for i, text in enumerate(references) if not text.strip()]

@@ -1,7 +1,7 @@
-"""METEOR 1.5 through pycocoevalcap's jar, as sufficient statistics, so that it too has intervals.
+"""METEOR 1.5 through pycocoevalcap's jar, as sufficient statistics, so that it has intervals too.
 
-Java aligns the words of each pair once and says what it counted; the corpus value under any weighting of the studies is
-METEOR's formula on the weighted sums (Denkowski and Lavie 2014, English, ranking task), in one matrix product.
+Java aligns the words of each pair once and returns its counts. The corpus value under any weighting of the studies is
+METEOR's formula on the weighted sums (Denkowski and Lavie 2014, English, ranking task), from one matrix product.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _NUMBERS = 23
 
 
 class MeteorStatistics(NamedTuple):
-    """What each of n studies contributes to METEOR."""
+    """Each study's contribution to METEOR, n studies."""
 
     counts: Floats
-    """``[n 23]``, in the jar's order: words of the hypothesis and of the reference, function words of both; for each
-    matcher content words matched on both sides, then function words; chunks; words matched on both sides."""
+    """``[n 23]``, in the jar's order: words of the hypothesis and of the reference; function words of both; for each
+    matcher, the content words matched on each side, then the function words; chunks; words matched on each side."""
 
 
 class MeteorScorer:
-    """One Java process for any number of corpora. Use as a context manager."""
+    """One Java process for any number of corpora. Use it as a context manager."""
 
     @staticmethod
     def available() -> bool:
-        """True where a ``java`` command is found."""
+        """Whether there is a ``java`` command."""
         return shutil.which("java") is not None
 
     def __enter__(self) -> MeteorScorer:
         """Start Java.
 
         Raises:
-            ScoringError: no ``java`` command.
+            ScoringError: if there is no ``java`` command.
         """
         if not self.available():
             raise ScoringError("METEOR needs a java command (any version from 1.8); install one or leave METEOR out.")
@@ -64,7 +64,8 @@ class MeteorScorer:
         """Per-study counts of paired texts.
 
         Raises:
-            ScoringError: unequal lengths, no pairs, an empty reference, or an answer that is no METEOR 1.5.
+            ScoringError: if the lengths differ, there are no pairs, a reference is empty, or the jar's answer is not
+                METEOR 1.5's.
         """
         check_pairs(references, hypotheses)
         rows = []

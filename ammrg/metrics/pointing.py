@@ -1,4 +1,4 @@
-"""The pointing game: does the peak of a finding's map lie where the finding is?"""
+"""The pointing game: is the peak of a finding's map inside the finding's box?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ammrg.metrics.study_predictions import id_key
 from ammrg.types import StudyBatch
 
 TOLERANCE = 15 / 224
-"""By how much a peak may miss its box, relative to the film's side."""
+"""How far a peak may be outside its box, as a share of the film's side."""
 
 
 class PointingCases(NamedTuple):
@@ -29,28 +29,28 @@ class PointingCases(NamedTuple):
     hits: Tensor
     """float32 ``[c]``, 0 or 1."""
     mean_map_hits: Tensor
-    """float32 ``[c]``, 0 or 1: of the finding's mean map, which is the same for every film."""
+    """float32 ``[c]``, 0 or 1: hits of the finding's mean map, which is the same for every film."""
 
 
 class PointingGame(GatheredMetric):
-    """Does the peak of a positive finding's map lie in its box (Zhang et al. 2018), and would its mean map do?
+    """Whether the peak of a positive finding's map is in its box (Zhang et al. 2018), against a mean-map baseline.
 
-    A case is hit where the peak lies in any of the finding's boxes on the film, widened by :data:`TOLERANCE`. The
-    baseline puts the peak of the finding's mean map (over all cases of the split, each map scaled to a maximum of 1)
-    into every film.
+    A case is a hit if the peak is in any of the finding's boxes on the film, widened by :data:`TOLERANCE`. The baseline
+    takes the peak of the finding's mean map for every film (the mean over all cases of the split, each map scaled to a
+    maximum of 1).
 
     Args:
-        cell_shift: how far tokens are centred from the middle of their cells, in cells (see
-            :class:`ammrg.networks.visual_encoder.VisualEncoder`); peaks are moved there.
+        cell_shift: distance of a token's centre from the middle of its cell, in cells (see
+            :class:`ammrg.networks.visual_encoder.VisualEncoder`); peaks are moved by it.
     """
 
     boxes: list[Tensor]
     keys: list[Tensor]
     peaks: list[Tensor]
     grids: list[Tensor]
-    """``[1 2]``: high and wide, of the maps."""
+    """int64 ``[1 2]``: height and width of the maps."""
     maps: list[Tensor]
-    """``[14 * high * wide]``: the sum of the maps of each finding so far."""
+    """float32 ``[14 * height * width]``: the sum of each finding's maps so far."""
 
     def __init__(self, cell_shift: float = 0.0) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class PointingGame(GatheredMetric):
         self.add_rows("maps", torch.float32)
 
     def update(self, maps: Tensor, batch: StudyBatch) -> None:
-        """Maps ``[v 14 gh gw]`` >= 0 of the batch's films."""
+        """Add a batch with the maps ``[v 14 gh gw]`` >= 0 of its films."""
         sums = maps.new_zeros(maps.shape[1:], dtype=torch.float32)
         counted: set[tuple[int, int]] = set()
         for box in batch.boxes:
@@ -85,7 +85,7 @@ class PointingGame(GatheredMetric):
             self.grids.append(torch.tensor([maps.shape[2:]], device=maps.device))
 
     def compute(self) -> PointingCases | None:
-        """None without a case."""
+        """All cases; None if there is none."""
         boxes, keys, peaks, grids = map(self.rows, ("boxes", "keys", "peaks", "grids"))
         if not len(boxes):
             return None
@@ -100,8 +100,10 @@ class PointingGame(GatheredMetric):
 
 
 def peak_of(heat: Tensor, cell_shift: float = 0.0) -> Tensor:
-    """Map ``[gh gw]`` -> relative (x, y) its strongest token is centred on; NaN, never a hit, for a map that shows no
-    place (:func:`ammrg.maps.shows_place`)."""
+    """The centre (x, y) of the strongest token of a map ``[gh gw]``: float32 ``[2]``, relative to the film's sides.
+
+    NaN, which is never a hit, if the map shows no place (:func:`ammrg.maps.shows_place`).
+    """
     if not shows_place(heat):
         return heat.new_full((2,), torch.nan, dtype=torch.float32)
     row, column = divmod(int(heat.argmax()), heat.shape[1])
@@ -110,9 +112,11 @@ def peak_of(heat: Tensor, cell_shift: float = 0.0) -> Tensor:
 
 
 def pointing_scores(cases: PointingCases, resamples: int) -> dict[str, Any]:
-    """``{pointing_game, pointing_game_mean_map, pointing_game_by_finding}``: shares of cases hit, with 95% intervals
-    over patients, None where they are too few for one."""
-    cases = PointingCases(*(part.reshape(-1) for part in cases))  # torchmetrics makes a number of a single case
+    """Shares of hits: ``{pointing_game, pointing_game_mean_map, pointing_game_by_finding}``.
+
+    Each has a 95% interval over patients, None with too few patients.
+    """
+    cases = PointingCases(*(part.reshape(-1) for part in cases))  # torchmetrics turns a single case into a scalar
     weights = patient_weights(cases.subjects, resamples)
 
     def share(values: Tensor, rows: Tensor) -> dict[str, float | None]:

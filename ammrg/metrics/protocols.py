@@ -1,25 +1,25 @@
-"""Named ways to read texts before word metrics: what makes two papers' numbers comparable, or not.
+"""Scoring protocols: how texts are cleaned and cut before word metrics. Papers are comparable only under the same one.
 
 ``full``
-    The whole reference, lower-cased, words and marks apart (:func:`ammrg.text.cleaning.normalise`); nothing cut,
-    nothing unknown. Comparable between systems scored by this tool; closest to those scored on whole findings, study by
-    study (LLaVA-Rad, Libra, MAIRA).
+    The whole reference in lower case, words and marks apart (:func:`ammrg.text.cleaning.normalise`). No text is cut and
+    every word is known. Comparable between systems scored by this tool, and closest to papers that score whole
+    findings, study by study (LLaVA-Rad, Libra, MAIRA).
 ``r2gen``
-    The R2Gen family's: its cleaner on both sides; the reference cut to 59 words (IU X-Ray, phantom) or 99 (MIMIC-CXR,
-    CheXpert Plus), for its decoder's 60 or 100 places hold a start mark; and, where training texts are given, words
-    seen there fewer than 3 or 10 times replaced by ``<unk>`` in the reference. The generated text is cleaned, neither
-    cut nor thresholded: an unknown word of the reference then never matches, as it would not there.
+    The protocol of R2Gen and its successors: its cleaner on both sides. The reference is cut to 59 words (IU X-Ray,
+    phantom) or 99 (MIMIC-CXR, CheXpert Plus), because one of the decoder's 60 or 100 places holds a start mark. If
+    training texts are given, reference words that occur there fewer than 3 or 10 times become ``<unk>``. The generated
+    text is only cleaned, so an unknown word of the reference never matches, just as in R2Gen.
     Comparable to R2Gen and R2GenCMN.
 ``r2gengpt``
-    R2GenGPT's and AM-MRG's: its cleaner on both sides (on MIMIC-CXR it keeps the colon, the hyphen and ``< = > @``);
-    the reference cut to 60 (IU X-Ray, phantom) or 100 (MIMIC-CXR, CheXpert Plus) *sub-tokens* of the language model, so
-    its tokenizer must be named; a word cut in two stays cut. Nothing is unknown. Comparable to R2GenGPT and AM-MRG
-    where the tokenizer is theirs (Llama 2 or Qwen 1.5); references are shorter than r2gen's.
+    The protocol of R2GenGPT and AM-MRG: its cleaner on both sides (on MIMIC-CXR it keeps the colon, the hyphen and
+    ``< = > @``). The reference is cut to 60 (IU X-Ray, phantom) or 100 (MIMIC-CXR, CheXpert Plus) *sub-tokens* of the
+    language model, so its tokenizer must be given; a word that is cut in two stays cut. Every word is known. Comparable
+    to R2GenGPT and AM-MRG if the tokenizer is theirs (Llama 2 or Qwen 1.5). References are shorter than r2gen's.
 ``rexrank``
-    Not scored here: a file is written in the layout that ReXrank's own tool reads, and its figures are that tool's.
+    Not scored here: a file is written in the layout of ReXrank's own tool, which computes its scores.
 
-Under each a text that says nothing ("", "nan", "---") is empty, and white space is white space, of any kind or length.
-Clinical scores never read these views: they label the whole text as written.
+In every protocol a text that says nothing ("", "nan", "---") is empty, and all white space is alike. Clinical scores
+never use these protocols: they label the whole text as written.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import ScoringError
+from ammrg.text.blank import scored_text
 from ammrg.text.cleaning import normalise, r2gen, r2gengpt
-from ammrg.text.spoken import spoken
 
 SCORED = ("full", "r2gen", "r2gengpt")
 PROTOCOLS = (*SCORED, "rexrank")
 DEFAULT = ("full", "r2gen")
-"""What needs nothing but the texts."""
+"""Protocols that need only the texts."""
 UNKNOWN = "<unk>"
 _R2GEN_SETTINGS = {"iu_xray": (59, 3), "phantom": (59, 3), "mimic_cxr": (99, 10), "chexpert_plus": (99, 10)}
-"""Words kept of a reference, and how often a word must stand in training to be known."""
+"""(words kept of a reference, fewest occurrences in the training texts of a known word)."""
 _SUBTOKENS = {"iu_xray": 60, "phantom": 60, "mimic_cxr": 100, "chexpert_plus": 100}
 """Sub-tokens kept of a reference."""
 
 
 CUT_FOR = tuple(_R2GEN_SETTINGS)
-"""Data sets whose cleaner and cut ``r2gen`` and ``r2gengpt`` know."""
+"""Data sets for which ``r2gen`` and ``r2gengpt`` have a cleaner and a cut."""
 
 
 class Protocol(NamedTuple):
-    """How both sides are read."""
+    """How references and hypotheses are cleaned and cut."""
 
     name: str
     reference: Callable[[str], str]
     hypothesis: Callable[[str], str]
     settings: dict[str, int | str | None]
-    """What the score table says of it."""
+    """Its settings, for the score table."""
 
 
 def protocol(
@@ -67,18 +67,18 @@ def protocol(
     Args:
         name: ``full``, ``r2gen`` or ``r2gengpt``.
         dataset: ``phantom``, ``iu_xray``, ``mimic_cxr`` or ``chexpert_plus``; ``full`` needs none.
-        train_texts: raw training reports for ``r2gen``'s vocabulary; None leaves every word known.
-        tokenizer: for ``r2gengpt``: the language model's ``tokenizer.json``, or the folder that holds it.
+        train_texts: raw training reports for ``r2gen``'s vocabulary; None: every word is known.
+        tokenizer: for ``r2gengpt``: the language model's ``tokenizer.json``, or the folder that contains it.
 
     Raises:
-        ScoringError: an unknown protocol or data set, or ``r2gengpt`` without a tokenizer that can be read.
+        ScoringError: if the protocol or data set is unknown, or ``r2gengpt`` has no readable tokenizer.
     """
     if name not in SCORED:
         raise ScoringError(f"protocol {name!r} is unknown; choose among {', '.join(SCORED)}.")
     found = _named(name, dataset, train_texts, tokenizer)
     return found._replace(
-        reference=lambda text: found.reference(told) if (told := spoken(text)) else "",
-        hypothesis=lambda text: found.hypothesis(told) if (told := spoken(text)) else "",
+        reference=lambda text: found.reference(words) if (words := scored_text(text)) else "",
+        hypothesis=lambda text: found.hypothesis(words) if (words := scored_text(text)) else "",
     )
 
 
@@ -86,10 +86,10 @@ def _named(name: str, dataset: str | None, train_texts: Sequence[str] | None, to
     if name == "full":
         return Protocol(name, normalise, normalise, {"cleaner": "normalise", "words": None, "vocabulary": None})
     if dataset is None or dataset not in CUT_FOR:
-        which = "nothing says which" if dataset is None else f"data set {dataset!r} is unknown"
+        which = "no data set is given" if dataset is None else f"data set {dataset!r} is unknown"
         raise ScoringError(
-            f"protocol {name}: its cleaner and cut are a data set's, and {which}; choose among {', '.join(CUT_FOR)} "
-            "(--dataset)."
+            f"protocol {name}: its cleaner and cut depend on the data set, and {which}; choose one of "
+            f"{', '.join(CUT_FOR)} (--dataset)."
         )
     return _r2gen_protocol(dataset, train_texts) if name == "r2gen" else _r2gengpt_protocol(dataset, tokenizer)
 

@@ -1,7 +1,7 @@
-"""Scores of generated reports as torchmetrics: texts gathered over processes, each study once, scored once.
+"""Scores of generated reports as torchmetrics: texts are gathered over processes, and each study is scored once.
 
-A mean of per-process corpus scores is no corpus score. So the state is the texts themselves, and what is computed does
-not depend on how studies were spread over processes, to the last digit.
+The mean of per-process corpus scores is not a corpus score. So the state is the texts themselves, and the scores do not
+depend, to the last digit, on how the studies were spread over processes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ammrg.errors import ScoringError
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.gathered import GatheredMetric
 from ammrg.metrics.language import language_scores
+from ammrg.text.blank import scored_text
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
-from ammrg.text.spoken import spoken
 
 
 class Texts(NamedTuple):
-    """What was written for a study."""
+    """The two texts of a study."""
 
     study_id: str
     reference: str
@@ -31,7 +31,7 @@ class Texts(NamedTuple):
 
 
 class ReportMetric(GatheredMetric):
-    """Pairs of texts of a whole split, by study id; a study that a sampler repeated counts once.
+    """Pairs of texts of a whole split, by study id; a study that a sampler repeats counts once.
 
     Texts travel between processes as bytes: a JSON list and a line feed for each study.
     """
@@ -44,10 +44,10 @@ class ReportMetric(GatheredMetric):
         self.add_rows("lines", torch.uint8)
 
     def update(self, study_ids: Sequence[str], references: Sequence[str], generated: Sequence[str]) -> None:
-        """Take the texts of some studies; of a study taken twice the first text counts.
+        """Add the texts of some studies; if a study is added twice, the first texts count.
 
         Raises:
-            ScoringError: unequal numbers.
+            ScoringError: if the numbers differ.
         """
         if not len(study_ids) == len(references) == len(generated):
             raise ScoringError(
@@ -59,23 +59,23 @@ class ReportMetric(GatheredMetric):
         self.lines.append(torch.tensor(list(written), dtype=torch.uint8, device=self.device))
 
     def studies(self) -> list[Texts]:
-        """All texts taken so far, in the order of their ids, read as :func:`ammrg.text.spoken.spoken` says.
+        """All texts added so far, sorted by id, after :func:`ammrg.text.blank.scored_text`.
 
         Raises:
-            ScoringError: none.
+            ScoringError: if there are none.
         """
         rows = [Texts(*json.loads(line)) for line in bytes(self.rows("lines").numpy()).decode().splitlines()]
         if not rows:
             raise ScoringError("no reports to score.")
         kept = {row.study_id: row for row in reversed(rows)}
-        return [Texts(study_id, *map(spoken, kept[study_id][1:])) for study_id in sorted(kept)]
+        return [Texts(study_id, *map(scored_text, kept[study_id][1:])) for study_id in sorted(kept)]
 
 
 class LanguageMetric(ReportMetric):
     """Corpus BLEU-1..4, ROUGE-L and CIDEr, see :func:`ammrg.metrics.language.language_scores`.
 
     Args:
-        view: how both texts are read; the light normalisation unless another is given.
+        view: normalises both texts before scoring.
     """
 
     def __init__(self, view: Callable[[str], str] = normalise) -> None:
@@ -85,15 +85,15 @@ class LanguageMetric(ReportMetric):
     def compute(self) -> dict[str, float]:
         """Scores over the studies of all processes; a reference without a word is left out."""
         pairs = [(self.view(row.reference), self.view(row.generated)) for row in self.studies()]
-        spoken = [pair for pair in pairs if pair[0]]
-        return language_scores([reference for reference, _ in spoken], [generated for _, generated in spoken])
+        scored = [pair for pair in pairs if pair[0]]
+        return language_scores([reference for reference, _ in scored], [generated for _, generated in scored])
 
 
 class ClinicalMetric(ReportMetric):
     """Micro, macro and example-based clinical scores, see :func:`ammrg.metrics.clinical.clinical_scores`.
 
     Args:
-        labeler: text -> 14 labels; the rule-based one unless another is given.
+        labeler: text -> 14 labels; by default the rule-based labeler.
     """
 
     def __init__(self, labeler: Callable[[str], Sequence[float]] = label) -> None:

@@ -1,8 +1,8 @@
-"""CIDEr with the idf of each resample: what a bootstrap of the whole scorer would give, to check the fixed idf.
+"""CIDEr with each resample's own idf: a bootstrap of the whole scorer, to check the fixed idf.
 
-Intervals elsewhere keep the idf of the full reference set, so that a study's CIDEr is one number and a thousand
-resamples are one matrix product. Here every resample counts its own documents, over n-grams indexed once. Values equal
-pycocoevalcap's on a corpus in which the studies stand as often as they were drawn.
+All other intervals keep the idf of the full reference set. A study's CIDEr is then one number, and a thousand resamples
+are one matrix product. Here every resample counts its own documents; n-grams are indexed once. Values equal
+pycocoevalcap's on a corpus that repeats each study as often as it was drawn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ammrg.metrics.language import ORDERS, check_pairs, ngrams
 Floats = NDArray[np.float64]
 
 SIGMA = 6.0
-"""CIDEr-D's tolerance of a difference in length, in words (Vedantam et al. 2015)."""
+"""CIDEr-D's tolerance for a difference in length, in words (Vedantam et al. 2015)."""
 
 
 class _Entries:
@@ -35,19 +35,19 @@ class _Entries:
         self.slots = len(texts) * ORDERS
 
     def sums(self, values: Floats) -> Floats:
-        """Per text and order: ``[n 4]``."""
+        """Sums of the entries' values per text and order: ``[n 4]``."""
         return np.asarray(np.bincount(self.slot, values, minlength=self.slots), dtype=np.float64).reshape(-1, ORDERS)
 
 
 class ResampledCider:
-    """References and hypotheses of n studies, ready for CIDEr under any draw of the studies.
+    """CIDEr of n studies under any resample of the studies.
 
     Args:
         references: n texts, words separated by spaces, none empty.
         hypotheses: n texts.
 
     Raises:
-        ScoringError: unequal lengths, no pairs, an empty reference.
+        ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
 
     def __init__(self, references: Sequence[str], hypotheses: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ class ResampledCider:
         ids: dict[tuple[str, ...], int] = {}
         self.reference, self.hypothesis = _Entries(references, ids), _Entries(hypotheses, ids)
         self.grams = len(ids)
-        # Where a hypothesis n-gram stands in its reference: the entries of both.
+        # The entries of n-grams that are in a hypothesis and in its reference.
         key = self.hypothesis.slot * self.grams + self.hypothesis.gram
         theirs = self.reference.slot * self.grams + self.reference.gram
         _, mine, other = np.intersect1d(key, theirs, assume_unique=True, return_indices=True)
@@ -67,12 +67,11 @@ class ResampledCider:
         self.penalty = np.exp(-((lengths[0] - lengths[1]) ** 2.0) / (2 * SIGMA**2))
 
     def per_study(self, weights: Floats) -> Floats:
-        """CIDEr of each study ``[n]``, in [0, 10], with the idf of a corpus in which study i stands ``weights[i]``
-        times."""
+        """CIDEr of each study ``[n]``, in [0, 10], if the corpus of the idf repeats study i ``weights[i]`` times."""
         documents = np.bincount(self.reference.gram, weights[self.reference.slot // ORDERS], minlength=self.grams)
         squared = (np.log(weights.sum()) - np.log(np.maximum(1.0, documents))) ** 2
         shared = np.bincount(self.shared_slot, self.shared * squared[self.shared_gram], minlength=self.reference.slots)
-        # Of no shared n-gram at all, bincount makes integers, weighted or not.
+        # Without any shared n-gram bincount returns integers, even with weights.
         similarity = shared.astype(np.float64).reshape(-1, ORDERS)
         norms = np.sqrt(
             self.hypothesis.sums(self.hypothesis.count**2 * squared[self.hypothesis.gram])
@@ -83,16 +82,16 @@ class ResampledCider:
         return each
 
     def score(self, weights: Floats) -> float:
-        """CIDEr of that corpus."""
+        """CIDEr of a corpus that repeats study i ``weights[i]`` times, in [0, 10]."""
         return float(weights @ self.per_study(weights) / weights.sum())
 
 
 def idf_difference(references: Sequence[str], hypotheses: Sequence[str], weights: Floats) -> dict[str, float]:
-    """What fixing the idf changes, over the resamples ``weights [r n]``.
+    """The effect of a fixed idf on CIDEr, over the resamples ``weights [r n]``.
 
     Returns:
-        ``resamples``; ``fixed_sd`` and ``recomputed_sd`` of CIDEr over them; ``mean_difference`` (recomputed minus
-        fixed) and ``largest_difference``.
+        ``resamples``; the standard deviations ``fixed_sd`` and ``recomputed_sd`` of CIDEr over them;
+        ``mean_difference`` (recomputed minus fixed) and ``largest_difference`` (absolute).
     """
     scorer = ResampledCider(references, hypotheses)
     each = np.array([scorer.score(row) for row in weights])

@@ -13,12 +13,12 @@ from ammrg.types import StudyBatch
 
 
 def id_key(name: str) -> int:
-    """A 63-bit key of an id: strings cannot be gathered over processes as tensors."""
+    """A 63-bit key for an id, because strings cannot be gathered over processes as tensors."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
 class StudyPredictions(GatheredMetric):
-    """All predictions of a split, gathered over processes; a study that a sampler repeated counts once."""
+    """All predictions of a split, gathered over processes; a study that a sampler repeats counts once."""
 
     logits: list[Tensor]
     labels: list[Tensor]
@@ -33,15 +33,17 @@ class StudyPredictions(GatheredMetric):
         self.add_rows("subjects", torch.int64)
 
     def update(self, logits: Tensor, batch: StudyBatch) -> None:
-        """Study logits ``[b 14]`` and the batch they belong to."""
+        """Add the logits ``[b 14]`` of a batch's studies."""
         self.logits.append(logits.detach().float())
         self.labels.append(batch.labels.float())
         self.studies.append(torch.tensor([id_key(name) for name in batch.study_ids], device=logits.device))
         self.subjects.append(torch.tensor([id_key(name) for name in batch.subject_ids], device=logits.device))
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Probabilities ``[n 14]``, labels ``[n 14]``, subjects ``[n]`` of the labelled studies, on the CPU; None
-        where there is none."""
+        """Probabilities ``[n 14]``, labels ``[n 14]`` and subjects ``[n]`` of the labelled studies, on the CPU.
+
+        None if no study is labelled.
+        """
         logits, labels, studies, subjects = map(self.rows, ("logits", "labels", "studies", "subjects"))
         order = studies.argsort(stable=True)
         first = torch.ones_like(order, dtype=torch.bool)

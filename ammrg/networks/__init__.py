@@ -1,1 +1,1 @@
-"""Plain ``nn.Module`` networks, one idea a file. None of them knows Lightning."""
+"""Plain ``nn.Module`` networks, one idea per file. None of them knows Lightning."""

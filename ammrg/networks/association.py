@@ -1,9 +1,12 @@
 """Association of a few probes with many stored patterns that all studies share: the core of Hopfield retrieval.
 
-A probe's association with pattern i is ``softmax_i(probe . p_i)``; what it recalls is the associations' mean of the
-patterns. Three routes give the same result: scores of all patterns at once (for gradients and strongest associations),
-torch's fused attention (neither wanted), and a block of patterns after the other with a running softmax (Milakov and
-Gimelshein 2018), whose memory does not grow with the number of patterns.
+A probe's association with pattern i is ``softmax_i(probe . p_i)``. The probe recalls the mean of the patterns, weighted
+by its associations. Three routes give the same result:
+
+- all scores at once, where gradients or the strongest associations are needed;
+- torch's fused attention, where neither is needed;
+- one block of patterns after another with a running softmax (Milakov and Gimelshein 2018), whose memory does not grow
+  with the number of patterns.
 """
 
 from __future__ import annotations
@@ -17,49 +20,50 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 NUMBERS_AT_ONCE = 2**25
-"""Most association scores, and most numbers of patterns normalised on the way, held at once (128 MiB in float32)."""
+"""Most numbers held at once (128 MiB in float32), both of association scores and of patterns normalised in blocks."""
 NUMBERS_KEPT = 2**27
-"""Largest memory of which a normalised copy is kept (512 MiB in float32); a larger one is normalised block by block."""
+"""Largest memory, in numbers, whose normalised copy is kept (512 MiB in float32); a larger one is normalised block by
+block."""
 
 
 class Recalled(NamedTuple):
-    """What probes ``[b s h p]`` got back."""
+    """What probes ``[b s h p]`` recalled."""
 
     pooled: Tensor
-    """``[b s h p]``: the associations' mean of the normalised patterns."""
+    """``[b s h p]``: mean of the normalised patterns, weighted by the associations."""
     total: Tensor
-    """``[b s h]``: the associations' sum, 1 without dropout."""
+    """``[b s h]``: sum of the associations; 1 without dropout."""
     weights: Tensor
     """``[b s k]``: the strongest associations, averaged over heads, before dropout, without gradient."""
     indices: Tensor
-    """int64 ``[b s k]``: their patterns."""
+    """int64 ``[b s k]``: the patterns that ``weights`` belong to."""
 
 
 class Stored(NamedTuple):
-    """Stored patterns as an association reads them: layer-normed, without an affine part."""
+    """Stored patterns with their affine-free layer-norm, as an association reads them."""
 
     patterns: Tensor
-    """``[n p]``, as they were given."""
+    """``[n p]``, as given."""
     whole: Tensor | None
-    """``[n p]``, normalised; None where that is done a block at a time."""
+    """``[n p]``, normalised; None where patterns are normalised one block at a time."""
     dtype: torch.dtype
     eps: float
 
     def block(self, start: int, end: int) -> Tensor:
-        """Normalised patterns start..end ``[m p]``."""
+        """Return the normalised patterns of rows start to end (exclusive), ``[m p]``."""
         if self.whole is not None:
             return self.whole[start:end]
         return layer_norm(self.patterns[start:end].to(self.dtype), self.eps)
 
 
 class PatternNorm:
-    """The affine-free layer-norm of a frozen pattern tensor, computed once and kept while that tensor stays as it is.
+    """Computes the affine-free layer-norm of a frozen pattern tensor once, and keeps it until that tensor changes.
 
-    A change through ``patterns.data`` or NumPy goes unseen: torch counts no version there. Change patterns in place
-    under ``torch.no_grad()``, or give another tensor.
+    It notices changes by torch's version counter, which does not count a change through ``patterns.data`` or NumPy. So
+    change patterns in place under ``torch.no_grad()``, or give another tensor.
 
-    Never part of a state dict, a copy or a pickle. Patterns that need a gradient are normalised each time; so are
-    patterns under ``torch.compile``, whose graphs know no memory of earlier calls.
+    The result is never part of a state dict, a copy or a pickle. Patterns that need a gradient are normalised at each
+    call; so are patterns under ``torch.compile``, whose graphs cannot use results of earlier calls.
     """
 
     def __init__(self) -> None:
@@ -71,17 +75,18 @@ class PatternNorm:
         return (PatternNorm, ())
 
     def __call__(self, patterns: Tensor, dtype: torch.dtype, eps: float) -> Stored:
+        """Normalise patterns ``[n p]`` in ``dtype``, or return the kept result for the same tensor."""
         if patterns.requires_grad:
             return Stored(patterns, layer_norm(patterns.to(dtype), eps), dtype, eps)
         if patterns.numel() > NUMBERS_KEPT:
             return Stored(patterns, None, dtype, eps)
-        # Inference tensors carry no version, so a change in place would go unseen.
+        # Inference tensors have no version counter, so a change in place could not be noticed.
         if torch.compiler.is_compiling() or patterns.is_inference():
             return Stored(patterns, layer_norm(patterns.to(dtype), eps), dtype, eps)
         state = (patterns._version, patterns.data_ptr(), patterns.device, patterns.shape, dtype, eps)
         known = self._source is not None and self._source() is patterns and self._state == state
         if not known or self._normalised is None:
-            # A tensor made under inference_mode could not be used by a later training step.
+            # A later training step could not use a tensor that was made under inference_mode.
             with torch.inference_mode(False), torch.no_grad():
                 self._normalised = layer_norm(patterns.to(dtype), eps)
             self._source, self._state = weakref.ref(patterns), state
@@ -97,13 +102,14 @@ def recall(
     dropout: float = 0.0,
     numbers_at_once: int = NUMBERS_AT_ONCE,
 ) -> Recalled:
-    """Pools the stored patterns by association.
+    """Recall from the stored patterns: pool them by their association with each probe.
 
     Args:
         probes: ``[b s h p]``, in the dtype of the normalised patterns.
         stored: n patterns.
-        mask: bool ``[b n]``, True where a study may recall a pattern, at least one in each row; None: all may.
-        k: how many of the strongest associations to report, at most n.
+        mask: bool ``[b n]``, True where a study may recall a pattern, at least one in each row; None: all may be
+            recalled.
+        k: number of strongest associations to report, at most n.
         dropout: share of the associations dropped after the softmax.
         numbers_at_once: see :data:`NUMBERS_AT_ONCE`; the result does not depend on it.
     """
@@ -120,19 +126,22 @@ def recall(
 
 
 def scores(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
-    """Scores ``[b s h m]`` of probes ``[b s h p]`` and patterns ``[m p]``, -inf where the mask ``[b m]`` is False."""
+    """Score patterns ``[m p]`` for probes ``[b s h p]``: ``[b s h m]``, -inf where the mask ``[b m]`` is False."""
     found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], len(patterns))
     return found if mask is None else found.masked_fill_(~mask[:, None, None], -torch.inf)
 
 
 def layer_norm(x: Tensor, eps: float) -> Tensor:
-    """Zero mean and unit variance over the last dimension."""
+    """Normalise the last dimension to mean 0 and variance 1."""
     return F.layer_norm(x, x.shape[-1:], eps=eps)
 
 
 def _whole(probes: Tensor, patterns: Tensor, mask: Tensor | None, k: int, dropout: float) -> Recalled:
-    """Keeps all associations. Its gradient costs two products; the fused kernel's would also compute that of the
-    patterns, and expand them over the batch where there is a mask."""
+    """Recall with all associations held at once.
+
+    Its backward pass takes two matrix products. The fused kernel's would also compute the gradient of the patterns and,
+    with a mask, expand the patterns over the batch.
+    """
     associations = scores(probes, patterns, mask).softmax(dim=-1)
     strongest = _strongest(associations.detach(), k)
     total = associations.new_ones(associations.shape[:3])
@@ -144,8 +153,10 @@ def _whole(probes: Tensor, patterns: Tensor, mask: Tensor | None, k: int, dropou
 
 
 def _fused(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Recalled:
-    """One call of the fused kernel. States and heads are one query dimension; the patterns stand for every study by a
-    stride of 0."""
+    """Recall with one call of the fused kernel.
+
+    States and heads form one query dimension. All studies share the patterns through a stride of 0.
+    """
     b, s, h, p = probes.shape
     studies = 1 if mask is None else b
     shared = patterns.expand(studies, 1, *patterns.shape)
@@ -160,17 +171,20 @@ def _fused(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Recalled:
 
 
 class _Part(NamedTuple):
-    """One block's share of a softmax over all: its scores' maximum ``top [b s h]`` (a constant), the sum of
-    ``exp(score - top)`` before (``mass``) and after dropout (``kept``), and that sum over patterns (``pooled``)."""
+    """The part of a running softmax that one block of patterns contributes."""
 
     top: Tensor
+    """``[b s h]``: the maximum of its scores, without gradient."""
     mass: Tensor
+    """``[b s h]``: sum of ``exp(score - top)`` before dropout."""
     kept: Tensor
+    """``[b s h]``: the same sum after dropout."""
     pooled: Tensor
+    """``[b s h p]``: sum of the patterns, weighted by ``exp(score - top)`` after dropout."""
 
 
 def _blockwise(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, dropout: float, at_once: int) -> Recalled:
-    """Blocks of patterns with a running softmax; in training each block is computed again in the backward pass."""
+    """Recall block by block with a running softmax; in training, the backward pass computes each block again."""
     blocks = [(start, min(start + at_once, len(stored.patterns))) for start in range(0, len(stored.patterns), at_once)]
     graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
     so_far: _Part | None = None
@@ -194,7 +208,7 @@ def _blockwise(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, drop
 def _part(probes: Tensor, stored: Stored, start: int, end: int, mask: Tensor | None, dropout: float) -> _Part:
     patterns = stored.block(start, end)
     odds = scores(probes, patterns, mask)
-    # finite where the whole block is masked: its odds are then 0 and not NaN
+    # the clamp keeps the maximum finite where the whole block is masked: its odds are then 0 instead of NaN
     top = odds.detach().amax(dim=-1).clamp(min=torch.finfo(odds.dtype).min)
     odds = odds.sub_(top[..., None]).exp_()
     mass = kept = odds.sum(dim=-1)
@@ -216,7 +230,7 @@ def _joined(one: _Part, other: _Part) -> _Part:
 
 
 def _strongest(associations: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """(weights, indices) ``[b s k]`` of associations ``[b s h n]``, strongest mean over heads first."""
+    """Find the k largest associations ``[b s h n]``, averaged over heads: (weights, indices) ``[b s k]``."""
     if k == 0:
         return _none(associations)
     weights, indices = associations.mean(dim=2).topk(k, dim=-1)
@@ -226,7 +240,19 @@ def _strongest(associations: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _strongest_of_blocks(
     probes: Tensor, stored: Stored, mask: Tensor | None, k: int, log_mass: Tensor, blocks: list[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
-    """The same in blocks: a third product, since a mean over heads is known only when every head's sum is."""
+    """Find the k strongest associations block by block, as :func:`_strongest` does for all patterns at once.
+
+    Scores are computed a third time here: the mean over heads needs the softmax's total of every head, which is known
+    only after the last block.
+
+    Args:
+        probes: ``[b s h p]``.
+        stored: n patterns.
+        mask: bool ``[b n]`` or None.
+        k: number of associations.
+        log_mass: ``[b s h]``, the logarithm of each softmax's total.
+        blocks: (start, end) of each block.
+    """
     weights, indices = _none(probes)
     for start, end in blocks:
         allowed = None if mask is None else mask[:, start:end]

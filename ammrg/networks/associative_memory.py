@@ -1,4 +1,4 @@
-"""One associative memory of stage 2: what may be recalled from its bank, what is, and the loss that teaches it."""
+"""An associative memory of stage 2: a memory bank, the retrieval from it, and the loss that trains the retrieval."""
 
 from __future__ import annotations
 
@@ -18,37 +18,39 @@ from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.types import Retrieval, StudyBatch
 
 CANDIDATES = 256
-"""For each state and head, where retrieval is in two steps."""
+"""Default number of candidates for each state and head, where retrieval is in two steps."""
 Memories = Literal["own", "shuffled", "visual_off", "report_off", "off"]
-"""What the language model reads in the memories' place: what the study recalled, what its partner, another patient's
-study, recalled, or zeros for one memory or both. All but ``own`` are guards: do the memories matter?"""
-SILENT: dict[Memories, tuple[str, ...]] = {
+"""What the language model reads from the memories: what the study itself recalls (``own``), what its partner, a study
+of another patient, recalls (``shuffled``), or zeros for one memory or both. All except ``own`` are guards, which test
+whether the memories matter."""
+ZEROED: dict[Memories, tuple[str, ...]] = {
     "visual_off": ("visual",),
     "report_off": ("report",),
     "off": ("visual", "report"),
 }
+"""The memories whose tokens are replaced by zeros."""
 
 
 class AssociativeMemory(NamedTuple):
-    """A memory bank with the retrieval that asks it."""
+    """A memory bank with the retrieval from it."""
 
     bank: MemoryBank
     patterns: Tensor
-    """float32 ``[n d]``: the bank's, on the network's device."""
+    """float32 ``[n d]``: the bank's patterns, on the network's device."""
     findings: Tensor
-    """int64 ``[n]``: the finding of each region, as :attr:`MemoryBank.region_findings`, on the network's device."""
+    """int64 ``[n]``: :attr:`MemoryBank.region_findings` of the bank, on the network's device."""
     retrieval: HopfieldRetrieval
     candidates: Candidates | None
-    """The search for candidates, where retrieval is in two steps."""
+    """The search for candidates; None where every pattern is associated."""
     exclude: Exclude
-    """Whose own patterns a study may not recall."""
+    """Which patterns a study may not recall because it, or its patient, owns them."""
 
     def may_recall(self, batch: StudyBatch, hidden_from: StudyBatch | None = None) -> Tensor | None:
-        """Bool ``[b n]``; None for a batch whose studies own nothing of the bank.
+        """Return the patterns that each study may recall: bool ``[b n]``, or None where all may recall all.
 
         Args:
-            batch: the b studies that ask.
-            hidden_from: b studies that may not recall their own patterns either.
+            batch: b studies.
+            hidden_from: b further studies; row i may not recall the patterns of study i of these either.
         """
         mask = owners_mask(self.bank, batch.study_ids, batch.subject_ids, self.exclude)
         if hidden_from is not None:
@@ -56,30 +58,31 @@ class AssociativeMemory(NamedTuple):
         return None if bool(mask.all()) else mask.to(self.patterns.device)
 
     def recall(self, queries: Tensor, batch: StudyBatch, k: int, hidden_from: StudyBatch | None = None) -> Retrieval:
-        """What queries ``[b 14 q]`` of a batch recall, with the k strongest associations of each."""
+        """Recall for queries ``[b 14 q]`` of a batch, with the k strongest associations of each query."""
         mask = self.may_recall(batch, hidden_from)
         return cast(Retrieval, self.retrieval(queries, self.patterns, mask, k=k, candidates=self.candidates))
 
     def associations(self, batch: StudyBatch, states: Tensor) -> tuple[Tensor, Tensor | None]:
-        """All associations of states Q_f ``[b 14 q]``, in two steps where the retrieval is: to be measured, not
-        trained.
+        """Compute all associations of states Q_f ``[b 14 q]``, without gradient, to measure them.
+
+        With candidates, associations with all other patterns are 0.
 
         Returns:
-            (associations ``[b 14 n]``, averaged over heads; bool ``[b n]``, False where a pattern is the study's own
-            and has none, or None where all may be recalled).
+            (associations ``[b 14 n]``, averaged over heads; the mask of :meth:`may_recall`).
         """
         with torch.no_grad():
             mask = self.may_recall(batch)
             return self.retrieval.associations(states, self.patterns, mask, self.candidates).mean(dim=2), mask
 
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """:func:`association_loss` of the queries of a batch's positive findings: query i should recall regions that
-        were mined for finding i, of others (a study's own are masked as in the retrieval itself). In two steps it is
-        over the candidates: a query that has none of its finding recalls none, and has no gradient.
+        """Compute :func:`association_loss` for the queries of a batch's positive findings.
+
+        Query i should recall regions that were mined for finding i. A study's own regions are masked, as in the
+        retrieval. With candidates, the loss is over these: a query without a candidate of its finding has no gradient.
 
         Args:
             batch: studies with labels; uncertain and blank findings are left out.
-            states: Q_f ``[b 14 q]`` of the batch, as a prompt holds them.
+            states: Q_f ``[b 14 q]`` of the batch (:attr:`VisualPrompt.states`).
         """
         study, finding, allowed, wanted = self._positives(batch)
         found = self.retrieval.associations(states[study, finding][:, None], self.patterns, allowed, self.candidates)[
@@ -88,12 +91,16 @@ class AssociativeMemory(NamedTuple):
         return association_loss(found, wanted)
 
     def associating(self, batch: StudyBatch) -> int:
-        """How many queries of a batch :meth:`association_loss` is a mean over: known before its films are."""
+        """Count the queries of a batch that :meth:`association_loss` averages over. This needs no films."""
         return int(self._positives(batch)[3].any(dim=1).sum())
 
     def _positives(self, batch: StudyBatch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """Of a batch's m positive findings: study and finding int64 ``[m]``, which patterns the study may recall (bool
-        ``[m n]``; None: all) and which of these were mined for that finding (bool ``[m n]``)."""
+        """List the m positive findings of a batch and the patterns that their queries should recall.
+
+        Returns:
+            (study int64 ``[m]``; finding int64 ``[m]``; the patterns that the study may recall, bool ``[m n]`` or None
+            for all; those of them that were mined for the finding, bool ``[m n]``).
+        """
         study, finding = (batch.labels == POSITIVE).nonzero().to(self.patterns.device).unbind(dim=1)
         mask = self.may_recall(batch)
         allowed = None if mask is None else mask[study]
@@ -102,10 +109,10 @@ class AssociativeMemory(NamedTuple):
 
 
 def required_bank(bank: MemoryBank | None, switch: str) -> MemoryBank:
-    """The bank of a memory that is on.
+    """Return the bank of a memory that is switched on.
 
     Raises:
-        SettingsError: none was given.
+        SettingsError: no bank was given.
     """
     if bank is None:
         raise SettingsError(f"{switch} is on but no memory bank was given; build it, or switch {switch} off")
@@ -113,10 +120,10 @@ def required_bank(bank: MemoryBank | None, switch: str) -> MemoryBank:
 
 
 def retrieval_for(bank: MemoryBank, width: int, settings: Mapping[str, Any]) -> HopfieldRetrieval:
-    """A retrieval from a bank for states, and into tokens, of ``width``.
+    """Build a retrieval from a bank whose states and retrieved tokens have the given width.
 
     Raises:
-        SettingsError: settings that do not fit each other.
+        SettingsError: settings do not fit each other.
     """
     try:
         return HopfieldRetrieval(width, bank.width, width, **settings)
@@ -125,7 +132,13 @@ def retrieval_for(bank: MemoryBank, width: int, settings: Mapping[str, Any]) -> 
 
 
 def candidates_for(bank: MemoryBank, settings: Mapping[str, Any]) -> Candidates:
-    """The search for candidates in a bank: ``candidates`` of them, the other settings are :class:`FaissSearch`'s."""
+    """Build the search for candidates in a bank.
+
+    Args:
+        bank: the bank.
+        settings: ``candidates``, how many (default :data:`CANDIDATES`); the others are arguments of
+            :class:`FaissSearch`.
+    """
     further = dict(settings)
     count = further.pop("candidates", CANDIDATES)
     return Candidates(FaissSearch(bank.patterns, **further), count)

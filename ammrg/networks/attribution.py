@@ -1,4 +1,4 @@
-"""Which stored patterns a report was written with."""
+"""Attribution: the stored patterns that were retrieved for a report, with their weights."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ammrg.types import Attribution, Retrieval
 
 
 def attributions(bank: MemoryBank, found: Retrieval, most: int) -> list[list[Attribution]]:
-    """Of each study, the stored patterns with the highest association averaged over the 14 queries.
+    """List for each study the stored patterns with the highest association, averaged over the 14 queries.
 
     Args:
-        bank: what was retrieved from.
-        found: of b studies, with the k strongest associations of each query.
-        most: patterns named of each study, at most.
+        bank: the bank that was retrieved from.
+        found: the retrieval of b studies, with the k strongest associations of each query.
+        most: most patterns listed for a study.
 
     Returns:
-        b lists, strongest first; patterns of no weight are left out.
+        b lists, strongest first; patterns with weight 0 are left out.
     """
     result = []
     for indices, weights in zip(found.indices.cpu(), found.weights.float().cpu(), strict=True):

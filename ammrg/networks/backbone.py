@@ -1,4 +1,4 @@
-"""A vision backbone of transformers: from scratch by its configuration, or with pretrained weights."""
+"""Vision backbones of transformers: built from a configuration, or loaded with pretrained weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from ammrg.errors import SettingsError
 from ammrg.networks.left_over import other_network
 
 
-def may_lie_channels_last(backbone: nn.Module) -> bool:
-    """True for convolutional backbones whose kernels run in that layout. torch 2.13's CPU backward of a strided 1x1
-    convolution with fewer than 16 input channels writes beyond its memory there (seen as a crash with 8 and 12;
-    no report of just this was found, a near one is https://github.com/pytorch/pytorch/issues/136348)."""
+def may_use_channels_last(backbone: nn.Module) -> bool:
+    """Tell whether a backbone may use the memory format channels_last: convolutional ones, except those that crash.
+
+    In this format, torch 2.13's CPU backward pass of a strided 1x1 convolution with fewer than 16 input channels writes
+    beyond its memory (seen as a crash with 8 and 12 channels; no report of exactly this was found, a similar one is
+    https://github.com/pytorch/pytorch/issues/136348).
+    """
     modules = list(backbone.modules())
     narrow = (
         isinstance(module, nn.Conv2d)
@@ -30,10 +33,10 @@ def may_lie_channels_last(backbone: nn.Module) -> bool:
 
 
 def backbone_from_scratch(config: Mapping[str, Any] | None) -> Any:
-    """A backbone with random weights in float32, by a configuration with its ``model_type``.
+    """Build a backbone with random weights in float32 from a configuration with its ``model_type``.
 
     Raises:
-        SettingsError: no or an unknown ``model_type``, an unknown setting, or settings that do not fit each other.
+        SettingsError: ``model_type`` is missing or unknown, or settings are unknown or do not fit each other.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -55,10 +58,10 @@ def backbone_from_scratch(config: Mapping[str, Any] | None) -> Any:
 
 
 def pretrained_backbone(name: str, revision: str | None) -> Any:
-    """The backbone of a folder or hub id with its weights, in float32 and training mode.
+    """Load a backbone with its weights from a folder or hub id, in float32 and training mode.
 
     Raises:
-        SettingsError: nothing readable there, or weights that do not fill the backbone.
+        SettingsError: it cannot be read, or the weights do not fit the backbone.
     """
     from transformers import AutoModel
 
@@ -76,30 +79,39 @@ def pretrained_backbone(name: str, revision: str | None) -> Any:
             f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
             f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
         ) from error
-    # Pooling heads are dropped and mask tokens never used: they may be missing.
+    # Pooling heads are dropped later and mask tokens are never used, so both may be missing.
     missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
     if missing:
         raise SettingsError(
-            f"encoder.pretrained: the weights of {name!r} do not fill {type(backbone).__name__}: {len(missing)} are "
-            f"missing ({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); they would stay random. Get the "
-            "whole model."
+            f"encoder.pretrained: {len(missing)} weights of {type(backbone).__name__} are missing in {name!r} "
+            f"({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}) and would stay random. Get the complete "
+            "model."
         )
     wrong = other_network(backbone, report)
     if wrong:
         raise SettingsError(f"encoder.pretrained: {name!r}: {wrong}.")
-    return backbone.train()  # it comes in eval mode: no dropout, no stochastic depth, no batch statistics
+    return backbone.train()  # from_pretrained returns eval mode: no dropout, stochastic depth or batch statistics
 
 
 def normalisation_of(name: str, revision: str | None) -> tuple[list[float] | None, list[float] | None]:
-    """Mean and std of preprocessor_config.json, read as data: its classes differ between releases."""
+    """Read mean and std from preprocessor_config.json.
+
+    The file is read as data, because transformers' classes for it differ between releases.
+
+    Returns:
+        (mean, std), one value per channel, for films in [0, 1]; None where the file has no value.
+
+    Raises:
+        SettingsError: the file cannot be read, or scales films differently.
+    """
     from transformers.image_processing_base import ImageProcessingMixin
 
     try:
         settings, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
     except OSError as error:
         raise SettingsError(
-            f"encoder.pretrained: {name!r} has no readable preprocessor_config.json, so how its films were normalised "
-            f"is not known ({error}). Give encoder.mean and encoder.std, one value a channel, for films in [0, 1]."
+            f"encoder.pretrained: {name!r} has no readable preprocessor_config.json, so the normalisation of its films "
+            f"is unknown ({error}). Give encoder.mean and encoder.std, one value per channel, for films in [0, 1]."
         ) from error
     factor = float(settings.get("rescale_factor") or 1 / 255)
     if settings.get("do_rescale") is False or not math.isclose(factor, 1 / 255, rel_tol=1e-3):
@@ -113,11 +125,14 @@ def normalisation_of(name: str, revision: str | None) -> tuple[list[float] | Non
 
 
 def drop_unused(backbone: Any) -> None:
-    """No parameter may stay without a gradient: DDP would wait for it. Tokens only, so pooling heads go."""
+    """Remove or freeze the parameters of a backbone that do not act on its tokens.
+
+    DDP would wait for their gradients. Pooling heads are removed; mask tokens and norms after pooling are frozen.
+    """
     if any(True for _ in getattr(backbone, "pooler", nn.Identity()).parameters()):
         backbone.pooler = None
     kind = type(backbone).__name__.lower()
-    pooled_norm = {"convnext": "layernorm.", "clip": "post_layernorm."}  # stand after pooling there
+    pooled_norm = {"convnext": "layernorm.", "clip": "post_layernorm."}  # norms that follow pooling
     prefixes = tuple(norm for family, norm in pooled_norm.items() if family in kind)
     for name, parameter in backbone.named_parameters():
         if name.endswith("mask_token") or (prefixes and name.startswith(prefixes)):

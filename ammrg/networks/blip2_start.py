@@ -1,4 +1,4 @@
-"""A Q-Former that starts from BLIP-2's weights, out of a local folder; nothing is left random unsaid."""
+"""Initial weights of a Q-Former from a local folder with BLIP-2's; a weight that is missing is an error."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from transformers import Blip2QFormerModel
 
 _SETTINGS = {
-    # of the folder's config.json: what it is called here
+    # field of the folder's config.json: its name in this project
     "hidden_size": "width",
     "num_hidden_layers": "layers",
     "num_attention_heads": "heads",
     "intermediate_size": "intermediate",
     "cross_attention_frequency": "cross_attention_every",
-    "encoder_hidden_size": "width of the tokens it reads",
+    "encoder_hidden_size": "width of the encoder's tokens",
     "hidden_act": "activation",
     "layer_norm_eps": "layer norm's epsilon",
     "use_qformer_text_input": "text input",
@@ -30,17 +30,18 @@ _READS_TOKENS = tuple(
 
 
 def start_from_blip2(qformer: Blip2QFormerModel, folder: str, new_token_maps: bool = False) -> None:
-    """Fills a Q-Former with the weights of a folder.
+    """Load a folder's weights into a Q-Former.
 
     Args:
-        qformer: of the folder's sizes.
-        folder: written by ``save_pretrained`` of a ``Blip2QFormerModel`` or of a whole BLIP-2 (its ``qformer`` part is
-            taken); safetensors.
-        new_token_maps: leave the key and value maps of cross-attention as they are. BLIP-2's read 1408-d tokens of its
-            own ViT-g; another encoder's tokens need maps of their own.
+        qformer: with the same sizes as the folder's.
+        folder: written by ``save_pretrained`` of a ``Blip2QFormerModel`` or of a complete BLIP-2 (only its ``qformer``
+            part is read); safetensors.
+        new_token_maps: do not load the key and value maps of cross-attention. BLIP-2's read the 1408-d tokens of its
+            own ViT-g; tokens of another encoder need other maps.
 
     Raises:
-        SettingsError: no such folder, another size or activation, or weights missing, left over or of another shape.
+        SettingsError: the folder is missing, has another size or activation, or its weights are missing, left over or
+            of another shape.
     """
     from transformers import Blip2QFormerConfig
 
@@ -53,10 +54,10 @@ def start_from_blip2(qformer: Blip2QFormerModel, folder: str, new_token_maps: bo
         if getattr(theirs, field) != getattr(ours, field) and not (new_token_maps and field == "encoder_hidden_size")
     ]
     if different:
-        cure = ""
+        advice = ""
         if theirs.encoder_hidden_size != ours.encoder_hidden_size and not new_token_maps:
-            cure = " qformer.new_token_maps: true trains the maps that read the tokens anew."
-        raise SettingsError(f"qformer.blip2: {folder} does not fit: {'; '.join(different)}.{cure}")
+            advice = " Set qformer.new_token_maps: true to train the maps that read the tokens from scratch."
+        raise SettingsError(f"qformer.blip2: {folder} does not fit: {'; '.join(different)}.{advice}")
     weights = _weights(Path(folder), whole=Blip2QFormerConfig.get_config_dict(folder)[0]["model_type"] == "blip-2")
     if new_token_maps:
         weights = {name: tensor for name, tensor in weights.items() if not name.endswith(_READS_TOKENS)}
@@ -81,7 +82,7 @@ def start_from_blip2(qformer: Blip2QFormerModel, folder: str, new_token_maps: bo
 
 
 def _weights(folder: Path, whole: bool) -> dict[str, Tensor]:
-    """Of the Q-Former alone, in float32; of a whole BLIP-2 nothing else is read."""
+    """Read the weights of the Q-Former, in float32, from its own folder or from a complete BLIP-2 (``whole``)."""
     from safetensors import SafetensorError, safe_open
 
     files = sorted(folder.glob("*.safetensors"))

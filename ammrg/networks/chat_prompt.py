@@ -1,4 +1,4 @@
-"""The words around the visual tokens: the tokenizer's own chat template, and the ids that end a text."""
+"""The text around the visual tokens: the tokenizer's own chat template, and the token ids that end a text."""
 
 from __future__ import annotations
 
@@ -8,42 +8,49 @@ from typing import Any
 from ammrg.errors import SettingsError
 
 IMAGES = "\N{OBJECT REPLACEMENT CHARACTER}images\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands for the visual tokens while the chat template is rendered; no report or template holds it."""
+"""Placeholder for the visual tokens while the chat template is rendered; no report or template contains it."""
 END = "\N{OBJECT REPLACEMENT CHARACTER}report\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands for the report where the template's end of an assistant turn is looked for."""
+"""Placeholder for the report when the template's end of an assistant turn is looked up."""
 
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """The ids of a text alone, without BOS or EOS."""
+    """Return the token ids of a text without BOS or EOS."""
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False) if text else []
     return ids
 
 
 def prompt_ids(tokenizer: Any, instruction: str, name: str) -> tuple[list[int], list[int]]:
-    """Token ids before and after the visual tokens, up to where the report begins.
+    """Return the token ids before and after the visual tokens, up to the beginning of the report.
 
-    A tokenizer without a chat template gets BOS (where it has one) before the visual tokens and the bare instruction
-    after them.
+    Without a chat template, these are BOS (where the tokenizer has one) and the plain instruction.
+
+    Args:
+        tokenizer: of transformers.
+        instruction: the text after the visual tokens.
+        name: of the model, for the message.
 
     Raises:
-        SettingsError: the chat template of the model ``name`` drops what the user says.
+        SettingsError: the chat template leaves out the user's text.
     """
     if tokenizer.chat_template:
         turn = [{"role": "user", "content": f"{IMAGES}{instruction}"}]
         text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
         before, found, after = text.partition(IMAGES)
         if not found:
-            raise SettingsError(f"{name}: the chat template drops the user's words, so no image can be shown")
+            raise SettingsError(
+                f"{name}: the chat template leaves out the user's text, so the model cannot be shown an image; choose "
+                "another model"
+            )
         return token_ids(tokenizer, before), token_ids(tokenizer, after)
     bos = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
     return bos, token_ids(tokenizer, f"{instruction}\n")
 
 
 def stop_ids(tokenizer: Any, generation_config: Any, name: str) -> list[int]:
-    """Every id that ends a text: the tokenizer's EOS and those the model's generation settings name.
+    """Return every token id that ends a text: the tokenizer's EOS and those in the model's generation settings.
 
     Raises:
-        SettingsError: the model ``name`` has none.
+        SettingsError: the model ``name`` has no such id.
     """
     named = getattr(generation_config, "eos_token_id", None)
     ids = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
@@ -54,8 +61,11 @@ def stop_ids(tokenizer: Any, generation_config: Any, name: str) -> list[int]:
 
 
 def end_of_turn(tokenizer: Any, stops: Sequence[int]) -> int:
-    """The id that ends a report: what the chat template puts after an assistant turn, where that id stops decoding
-    (``stops``), else EOS. Chat models end a turn with their own token (Phi, Gemma, Qwen), which is not always EOS."""
+    """Return the token id that ends a report.
+
+    It is the first of ``stops`` (the ids that stop decoding) that the chat template writes after an assistant turn, or
+    else EOS. Many chat models (Phi, Gemma, Qwen) end a turn with a token of their own, which is not always EOS.
+    """
     if tokenizer.chat_template:
         turns = [{"role": "user", "content": IMAGES}, {"role": "assistant", "content": END}]
         after = tokenizer.apply_chat_template(turns, tokenize=False).split(END)[-1]

@@ -1,7 +1,7 @@
-"""CheXbert (Smit et al. 2020): a BERT that labels reports, read from the published weights.
+"""CheXbert (Smit et al. 2020): a BERT that labels reports, loaded from the published weights.
 
-One [CLS] state, a linear head a finding: blank, positive, negative, uncertain for 13 of them, blank or positive for "No
-Finding", in the order of :data:`ammrg.findings.FINDINGS`.
+A linear head for each finding reads the [CLS] state. Its classes are blank, positive, negative and uncertain; for "No
+Finding", blank and positive. Findings are in the order of :data:`ammrg.findings.FINDINGS`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 
 from ammrg.errors import CheckpointError
 from ammrg.findings import BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN
+from ammrg.text.blank import is_blank
 from ammrg.text.labelers import Labeler
-from ammrg.text.spoken import says_nothing
 
 if TYPE_CHECKING:
     from transformers import BertConfig
 
 CLASSES = (BLANK, POSITIVE, NEGATIVE, UNCERTAIN)
-"""What a head's outputs mean."""
+"""The meaning of a head's outputs."""
 WEIGHTS = "chexbert.pth"
 HUB_BERT = "google-bert/bert-base-uncased"
-"""Configuration and vocabulary of the published weights, where they come from a hub."""
+"""Hub id of the configuration and vocabulary, where the weights come from the hub."""
 LONGEST = 512
-"""Tokens; longer reports are cut, as published."""
+"""Most tokens of a report; longer ones are cut, as published."""
 BATCH = 32
 
 
@@ -44,22 +44,22 @@ class CheXbert(nn.Module):
         self.linear_heads = nn.ModuleList(nn.Linear(config.hidden_size, size) for size in outputs)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Tokens ``[b n]`` -> the class of each finding, int64 ``[b 14]``."""
+        """Classify reports: tokens ``[b n]`` -> class of each finding, int64 ``[b 14]``, an index into CLASSES."""
         state = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
         return torch.stack([head(state).argmax(dim=1) for head in self.linear_heads], dim=1)
 
 
 def load_chexbert(location: str, device: str | torch.device | None = None) -> Labeler:
-    """CheXbert as a labeler.
+    """Load CheXbert as a labeler.
 
     Args:
         location: a folder with ``chexbert.pth`` and BERT's ``config.json`` and vocabulary (``vocab.txt`` or
-            ``tokenizer.json``); or a hub repository that holds ``chexbert.pth`` (``StanfordAIMI/RRG_scorers``), with
-            BERT's files then taken from ``google-bert/bert-base-uncased``.
-        device: None takes a GPU where there is one.
+            ``tokenizer.json``); or a hub repository with ``chexbert.pth`` (``StanfordAIMI/RRG_scorers``): BERT's files
+            then come from ``google-bert/bert-base-uncased``.
+        device: None uses a GPU where there is one.
 
     Raises:
-        CheckpointError: files that are missing, or weights that are not CheXbert's.
+        CheckpointError: files are missing, or the weights are not CheXbert's.
     """
     from transformers import AutoTokenizer, BertConfig
 
@@ -77,7 +77,7 @@ def load_chexbert(location: str, device: str | torch.device | None = None) -> La
 
 
 def _files(location: str) -> tuple[Path, str]:
-    """The weights' file, and where BERT's configuration and vocabulary are."""
+    """Return the path of the weights, and the folder or hub id of BERT's configuration and vocabulary."""
     folder = Path(location)
     if folder.is_dir():
         for name, origin in ((WEIGHTS, "CheXbert's published weights"), ("config.json", f"{HUB_BERT}'s files")):
@@ -88,7 +88,7 @@ def _files(location: str) -> tuple[Path, str]:
 
     try:
         return Path(hf_hub_download(location, WEIGHTS)), HUB_BERT
-    except Exception as error:  # the hub's client raises many kinds, one of them for a name that is none
+    except Exception as error:  # the hub's client raises many types, also for an invalid name
         raise CheckpointError(
             f"{location}: neither a folder here nor a repository with {WEIGHTS} on the hub ({type(error).__name__}); "
             "download the weights elsewhere and name their folder"
@@ -99,28 +99,28 @@ def _load_weights(network: CheXbert, path: Path) -> None:
     try:
         kept = torch.load(path, weights_only=True, map_location="cpu")
         state = {name.removeprefix("module."): value for name, value in kept["model_state_dict"].items()}
-    except Exception as error:  # torch raises many kinds for a broken file
+    except Exception as error:  # torch raises many types for a broken file
         raise CheckpointError(
             f"{path}: not CheXbert's weights ({type(error).__name__}: no 'model_state_dict' of plain tensors)"
         ) from error
-    # A counter that older transformers kept among the weights.
+    # Older releases of transformers saved this table with the weights.
     state.pop("bert.embeddings.position_ids", None)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        told = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{path}: does not fit CheXbert with this configuration of BERT: {told} ...") from error
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{path}: does not fit CheXbert with this configuration of BERT: {reason} ...") from error
 
 
 @torch.inference_mode()
 def _label_all(network: CheXbert, tokenizer: Any, texts: Sequence[str], device: torch.device) -> list[list[float]]:
-    """Labels of texts; one that says nothing is unlabelled, as for the rule-based labeler."""
+    """Label texts; a text without content is unlabelled (all blank), as with the rule-based labeler."""
     from rich.console import Console
     from rich.progress import track
 
     labels = [[BLANK] * len(FINDINGS) for _ in texts]
-    # Long texts first, with their like: little padding, and a memory that is too small fails at once.
-    order = sorted((i for i, text in enumerate(texts) if not says_nothing(text)), key=lambda i: -len(texts[i]))
+    # Texts of similar length share a batch, for little padding. The longest come first: a lack of memory shows at once.
+    order = sorted((i for i, text in enumerate(texts) if not is_blank(text)), key=lambda i: -len(texts[i]))
     starts = range(0, len(order), BATCH)
     shown = track(starts, description="CheXbert", transient=True, console=Console(stderr=True), disable=len(starts) < 4)
     for start in shown:

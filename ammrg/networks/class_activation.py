@@ -1,9 +1,9 @@
-"""Where on the film a finding was seen: the maps of all 14 findings from one forward and one batched backward.
+"""Activation maps: where on a film each finding was seen, by one forward pass and one batched backward pass.
 
-Film and finding are independent: no film's logit depends on another film (in eval), so one backward seeded with the
-one-hot of finding i for *every* film gives each film's own gradient, and the 14 seeds are batched too. The gradient of
-the *sum* of logits would be wrong: queries attend to each other, so finding j would leak into the map of finding i.
-The backward ends at the encoder's tokens, where the maps live; the encoder itself is never differentiated.
+No film's logit depends on another film (in eval mode). So one backward pass, seeded with the one-hot vector of finding
+i for every film, gives the gradient of each film; the seeds of all 14 findings are batched too. The gradient of the sum
+of the logits would be wrong: queries attend to each other, so finding j would leak into the map of finding i. The
+backward pass ends at the encoder's tokens, on whose grid the maps are; the encoder itself is not differentiated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAP_METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
 
 
 class ActivationMaps(NamedTuple):
-    """Maps and what the same forward pass said."""
+    """The maps of films, and the classification from the same forward pass."""
 
     maps: Tensor
     """``[v 14 gh gw]``, >= 0, unscaled."""
@@ -32,7 +32,7 @@ class ActivationMaps(NamedTuple):
 
 
 class ComparedMaps(NamedTuple):
-    """The maps of several methods and what the one forward pass behind them said."""
+    """The maps of several methods, and the classification from the same forward pass."""
 
     maps: dict[MapMethod, Tensor]
     """Method -> ``[v 14 gh gw]``, >= 0, unscaled."""
@@ -41,46 +41,51 @@ class ComparedMaps(NamedTuple):
 
 
 def methods_of(classifier: DiseaseClassifier) -> tuple[MapMethod, ...]:
-    """The methods that a classifier's head allows."""
+    """List the methods that a classifier's head allows."""
     return tuple(m for m in MAP_METHODS if m != "evidence" or isinstance(classifier.head, PerQueryHead))
 
 
 def activation_maps(classifier: DiseaseClassifier, images: Tensor, method: MapMethod = "gradcam") -> ActivationMaps:
-    """Maps of 14 findings for uint8 films ``[v 1 h w]``; see :func:`compared_maps`."""
+    """Make the maps of 14 findings for films, uint8 ``[v 1 h w]``, by one method; see :func:`compared_maps`."""
     found = compared_maps(classifier, images, (method,))
     return ActivationMaps(found.maps[method], found.classification)
 
 
 def compared_maps(classifier: DiseaseClassifier, images: Tensor, methods: Sequence[MapMethod]) -> ComparedMaps:
-    """Maps of 14 findings for uint8 films ``[v 1 h w]`` by one or more methods, from one forward pass.
+    """Make the maps of 14 findings for films by one or more methods, from one forward pass.
 
     With A the encoder's tokens ``[n e]`` of a film and g = d logit_i / d A:
 
     - ``gradcam`` (Selvaraju et al. 2017): relu(A . mean_n g);
-    - ``hirescam`` (Draelos and Carin 2020): relu(sum_e g * A), which keeps where the gradient was;
-    - ``attention``: the cross-attention of query i, averaged over layers and heads; no backward;
-    - ``evidence``: what each projected token says under the weights of head i, above the film's average: the class
-      activation map of Zhou et al. 2016; no backward. For a head per query trained with a loss on token evidence
-      (:func:`ammrg.networks.disease_classifier.token_evidence`).
+    - ``hirescam`` (Draelos and Carin 2020): relu(sum_e g * A), which keeps the place of the gradient;
+    - ``attention``: the cross-attention of query i, averaged over layers and heads; no backward pass;
+    - ``evidence``: the score of each projected token with the weights of head i, minus the film's average: the class
+      activation map of Zhou et al. 2016; no backward pass. It suits a head per query that was trained with a loss on
+      token evidence (:func:`ammrg.networks.disease_classifier.token_evidence`).
 
-    Works under ``no_grad`` and ``inference_mode``.
+    It works under ``no_grad`` and ``inference_mode``.
+
+    Args:
+        classifier: in eval mode.
+        images: uint8 ``[v 1 h w]``.
+        methods: one or more.
 
     Raises:
         SettingsError: an unknown method, or ``evidence`` without a head per query.
-        ValueError: the classifier is in training mode (dropout and batch statistics would tie films together).
+        ValueError: the classifier is in training mode (dropout and batch statistics make films depend on each other).
     """
     for method in methods:
         if method not in MAP_METHODS:
             raise SettingsError(f"cam: found {method!r}, must be {', '.join(MAP_METHODS[:-1])} or {MAP_METHODS[-1]}.")
         if method not in methods_of(classifier):
-            raise SettingsError(f"cam: {method} reads tokens with the weights of a head per query; choose another.")
+            raise SettingsError(f"cam: {method} needs the weights of a head per query; choose another method or head.")
     if classifier.training:
-        raise ValueError("maps need the classifier in eval(): dropout and batch statistics would tie films together")
+        raise ValueError("maps need the classifier in eval(): in training mode films depend on each other")
     with torch.no_grad():
         tokens, grid = classifier.encoder(images)
     differentiated = "gradcam" in methods or "hirescam" in methods
     gradients = tokens.new_empty(0)
-    # Tensors made under inference_mode can never carry a gradient: leave it, and clone.
+    # Tensors made under inference_mode can never have a gradient: so leave that mode, and clone.
     with torch.inference_mode(False), torch.set_grad_enabled(differentiated):
         leaves = tokens.detach().clone().requires_grad_(differentiated)
         seen = classifier.classify(leaves, grid, output_attentions="attention" in methods)
@@ -101,7 +106,7 @@ def compared_maps(classifier: DiseaseClassifier, images: Tensor, methods: Sequen
 
 
 def _heat(method: MapMethod, classifier: DiseaseClassifier, seen: Classification, gradients: Tensor) -> Tensor:
-    """One method's maps, ``[v 14 n]``; gradients ``[14 v n e]`` where it needs them."""
+    """Compute the maps of one method, ``[v 14 n]``; ``gradients`` are ``[14 v n e]`` where the method needs them."""
     if method == "gradcam":
         return torch.einsum("vne,ive->vin", seen.raw_tokens, gradients.mean(dim=2)).relu()
     if method == "hirescam":

@@ -1,11 +1,13 @@
-"""Cross-fitting: in stage 2, films of training studies are read by networks that never saw their patients.
+"""Cross-fitting: in stage 2, networks that never saw a training study's patient read its films.
 
-A stage 1 that has fitted its training films says of them nearly what their labels say, and a language model that learns
-from that trusts what fails on new films. With k folds of the patients, k networks are trained, each without one fold,
-and each reads the fold it has not seen (Chernozhukov et al. 2018, "Double/debiased machine learning"). Each has a space
-of its own, so an affine map by least squares brings what it says into the space of the network that was trained on all,
-which reads everything else. A map is fitted on films of the other folds, logits are made alike on validation films: a
-training study has no part in how it is read.
+On its own training films, stage 1 predicts almost exactly their labels. A language model that learns from these
+predictions trusts them too much on new films. So the patients are divided into k folds, and k networks are trained,
+each without one fold; each network reads the fold that it has not seen (Chernozhukov et al. 2018, "Double/debiased
+machine learning").
+
+Each network has its own feature space. An affine map, fitted by least squares on films of the other folds, brings its
+features into the space of the network that was trained on all folds and reads all other films. The logits are matched
+on validation films. So a training study never influences how it is read.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ from ammrg.networks.visual_prompt import SeenFilms
 
 
 class AffineFit:
-    """Ridge regression of ``g`` groups at once, ``y ~ x W + b``, from sums in float64: rows come in any number of
-    parts and are not kept.
+    """Ridge regression ``y ~ x W + b`` of g groups at once.
+
+    It keeps only sums in float64: rows may come in any number of parts and are not stored.
 
     Args:
-        groups: regressions side by side.
-        width: of x. out_width: of y.
+        groups: g, the number of independent regressions.
+        width: of x.
+        out_width: of y.
     """
 
     def __init__(self, groups: int, width: int, out_width: int) -> None:
@@ -39,20 +43,20 @@ class AffineFit:
         self.xy = torch.zeros(groups, width, out_width, dtype=torch.float64)
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Rows ``[m g width]`` and ``[m g out_width]``."""
+        """Add m rows: x ``[m g width]`` and y ``[m g out_width]``."""
         x, y = (rows.detach().double().transpose(0, 1) for rows in (x, y))  # [g m width]
         self.count += x.shape[1]
         for total, part in ((self.x, x.sum(1)), (self.y, y.sum(1)), (self.xx, x.mT @ x), (self.xy, x.mT @ y)):
             total += part.cpu()
 
     def solve(self, ridge: float) -> Tensor:
-        """The maps, float32 ``[g width + 1 out_width]``: W over b.
+        """Solve for the maps, float32 ``[g width+1 out_width]``: the rows of W, then b.
 
         Args:
             ridge: penalty on W (not on b), in units of the mean variance of x.
 
         Raises:
-            ValueError: no rows came.
+            ValueError: no rows were added.
         """
         if not self.count:
             raise ValueError("no rows to fit a map to")
@@ -67,31 +71,39 @@ class AffineFit:
 
 
 def mapped(rows: Tensor, affine: Tensor) -> Tensor:
-    """Rows through the maps ``[g width + 1 out_width]`` of :meth:`AffineFit.solve`: ``[m g width]``, each group by its
-    own, or ``[.. width]`` where there is one map for all."""
+    """Apply affine maps to rows.
+
+    Args:
+        rows: ``[m g width]``, each group with its own map; or ``[.. width]`` where there is one map (g = 1).
+        affine: ``[g width+1 out_width]`` from :meth:`AffineFit.solve`.
+
+    Returns:
+        float32, with ``out_width`` in the last dimension.
+    """
     weight, bias = affine[:, :-1], affine[:, -1]
     rows = rows.float()
     return (rows @ weight[0] if len(weight) == 1 else torch.einsum("mgi,gio->mgo", rows, weight)) + bias
 
 
 class SpaceMaps(NamedTuple):
-    """From the space of a fold's network into that of the network trained on all."""
+    """Maps from the space of a fold's network into the space of the network trained on all folds."""
 
     queries: Tensor
-    """``[14 q+1 q]``: of each disease query's Q_f."""
+    """``[14 q+1 q]``: for the Q_f of each disease query."""
     raw_tokens: Tensor
-    """``[1 e+1 e]``: of the encoder's tokens."""
+    """``[1 e+1 e]``: for the encoder's tokens."""
     tokens: Tensor
-    """``[1 q+1 q]``: of projected tokens, and so of mined regions."""
+    """``[1 q+1 q]``: for projected tokens, and so for mined regions."""
     logits: Tensor
-    """``[2 14]``: a factor and a summand of each finding's logits."""
+    """``[2 14]``: scale and shift of each finding's logits."""
 
 
 class SpaceFit:
-    """Fits :class:`SpaceMaps` to what two networks say of the same films.
+    """Fits :class:`SpaceMaps` to the outputs of two networks for the same films.
 
     Args:
-        width: q, of queries and projected tokens. token_width: e, of the encoder's tokens.
+        width: q, of queries and projected tokens.
+        token_width: e, of the encoder's tokens.
     """
 
     def __init__(self, width: int, token_width: int) -> None:
@@ -100,31 +112,38 @@ class SpaceFit:
         self.tokens = AffineFit(1, width, width)
 
     def add(self, own: Classification, target: Classification) -> None:
-        """What the fold's network and the one trained on all say of some films."""
+        """Add the outputs of the fold's network (own) and the network trained on all folds (target) for some films."""
         self.queries.add(own.queries, target.queries)
         self.raw_tokens.add(_rows(own.raw_tokens), _rows(target.raw_tokens))
         self.tokens.add(_rows(own.tokens), _rows(target.tokens))
 
     def solve(self, ridge: float) -> SpaceMaps:
-        """The maps, logits as they are; see :meth:`AffineFit.solve`."""
+        """Solve for the maps; logits are left unchanged. See :meth:`AffineFit.solve`."""
         unchanged = torch.stack([torch.ones(NUM_FINDINGS), torch.zeros(NUM_FINDINGS)])
         return SpaceMaps(self.queries.solve(ridge), self.raw_tokens.solve(ridge), self.tokens.solve(ridge), unchanged)
 
 
 def same_spread(own: Tensor, target: Tensor) -> Tensor:
-    """:attr:`SpaceMaps.logits` that give a fold's logits ``[m 14]`` the mean and spread of those of the network trained
-    on all, whose thresholds they are compared with: of films that neither was trained on."""
+    """Compute :attr:`SpaceMaps.logits`, which give a fold's logits the mean and spread of the target network's.
+
+    They are then comparable with the target network's thresholds.
+
+    Args:
+        own: ``[m 14]``, logits of the fold's network for films that neither network was trained on.
+        target: ``[m 14]``, logits of the network trained on all folds for the same films.
+    """
     scale = target.std(0) / own.std(0).clamp(min=1e-6)
     return torch.stack([scale, target.mean(0) - scale * own.mean(0)])
 
 
 class CrossFit(nn.Module):
-    """Reads films of training patients, each with the network that never saw that patient; always in eval mode, without
-    a graph.
+    """Reads each film of a training patient with the network that never saw this patient.
+
+    It is always in eval mode and makes no graph.
 
     Args:
-        networks: of folds 0, 1, ..., each trained without its fold.
-        maps: from each network's space into that of the network trained on all.
+        networks: of folds 0, 1, ...; each was trained without its fold.
+        maps: from each network's space into that of the network trained on all folds.
     """
 
     def __init__(self, networks: Sequence[DiseaseClassifier], maps: Sequence[SpaceMaps]) -> None:
@@ -140,27 +159,34 @@ class CrossFit(nn.Module):
     logit_maps: Tensor
 
     def train(self, mode: bool = True) -> CrossFit:
-        """Stays in eval mode."""
+        """Stay in eval mode, whatever ``mode`` is."""
         return super().train(False)
 
     @torch.no_grad()
     def see(self, images: Tensor, subject_ids: Sequence[str]) -> SeenFilms:
-        """uint8 films ``[v 1 h w]`` and their v patients -> what ReportNetwork.see says of films, in the space of the
-        network trained on all."""
+        """Read films as :meth:`ammrg.networks.report_network.ReportNetwork.see` does, each with its fold's network.
+
+        Args:
+            images: uint8 ``[v 1 h w]``.
+            subject_ids: the v patients.
+
+        Returns:
+            The result in the space of the network trained on all folds.
+        """
         folds = torch.tensor([fold_of(subject, len(self.networks)) for subject in subject_ids], device=images.device)
         parts, places = [], []
         for fold, network in enumerate(self.networks):
             place = (folds == fold).nonzero().flatten()
             if len(place):
-                said = cast(DiseaseClassifier, network)(images[place])
-                queries = mapped(said.queries, self.query_maps[fold])
-                tokens = mapped(said.raw_tokens, self.token_maps[fold])
+                found = cast(DiseaseClassifier, network)(images[place])
+                queries = mapped(found.queries, self.query_maps[fold])
+                tokens = mapped(found.raw_tokens, self.token_maps[fold])
                 scale, shift = self.logit_maps[fold]
-                parts.append(SeenFilms(said.logits * scale + shift, queries, tokens, said.grid))
+                parts.append(SeenFilms(found.logits * scale + shift, queries, tokens, found.grid))
                 places.append(place)
         return SeenFilms.join(parts).take(torch.cat(places).argsort())
 
 
 def _rows(tokens: Tensor) -> Tensor:
-    """``[v n w]`` -> ``[v*n 1 w]``."""
+    """Make every token a row: ``[v n w]`` -> ``[v*n 1 w]``."""
     return tokens.flatten(0, 1)[:, None]

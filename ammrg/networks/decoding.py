@@ -1,4 +1,4 @@
-"""How texts are decoded: settings checked before a run, and penalties that do not look at a row's padding."""
+"""Decoding: a check of its settings before a run, and a repetition penalty that ignores padding."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ OUR_OWN = (
     "max_length",
     "num_return_sequences",
 )
-"""What the language model itself sets: its tokens, one text a study."""
+"""Fields that the language model sets itself: its special tokens, and one text per study."""
 
 
 def check_decoding(settings: Mapping[str, Any]) -> None:
-    """Refuse what would fail, or be ignored, once texts are written.
+    """Refuse settings that would fail or be ignored when texts are generated.
 
     Args:
         settings: fields of transformers' GenerationConfig.
 
     Raises:
-        SettingsError: an unknown field, a value out of range, or fields that do not go together.
+        SettingsError: a field is unknown, a value is out of range, or fields contradict each other.
     """
     from transformers import GenerationConfig
 
     known = {name for name in vars(GenerationConfig()) if not name.startswith("_")} - {*OUR_OWN, "transformers_version"}
     for name, value in settings.items():
         if name not in known:
-            raise SettingsError(f"decoding.{name}: no such field; transformers' GenerationConfig names them")
+            raise SettingsError(f"decoding.{name}: no such field in transformers' GenerationConfig; correct the name")
         if name in ABOVE_ZERO and value is not None and not value > 0:
             raise SettingsError(f"decoding.{name} ({value}) must be above 0")
     if settings.get("do_sample") and (settings.get("num_beams") or 1) > 1:
@@ -49,7 +49,7 @@ def check_decoding(settings: Mapping[str, Any]) -> None:
         raise SettingsError(f"decoding.min_new_tokens ({fewest}) is above decoding.max_new_tokens ({most})")
     log = logging.getLogger("transformers.generation.configuration_utils")
     level = log.level
-    log.setLevel(logging.ERROR)  # it would warn of what it then refuses
+    log.setLevel(logging.ERROR)  # otherwise it would also warn of what it refuses
     try:
         GenerationConfig(**settings).validate(strict=True)
     except (ValueError, TypeError) as error:
@@ -60,9 +60,11 @@ def check_decoding(settings: Mapping[str, Any]) -> None:
 
 
 def repetition_penalty(settings: MutableMapping[str, Any]) -> LogitsProcessorList:
-    """``repetition_penalty`` (Keskar et al. 2019), taken out of ``settings``, on the text written so far. Given to
-    transformers by name, it would let a row of a batch repeat as many tokens as it is padded by: beside embeddings of a
-    prompt there are no ids that it could leave out."""
+    """Take ``repetition_penalty`` (Keskar et al. 2019) out of the settings, as a processor of the text so far.
+
+    Where transformers makes this processor itself, it ignores the first ids of each row, as many as its padding. With a
+    prompt of embeddings, these ids are not padding but the beginning of the text, which could then be repeated.
+    """
     from transformers import LogitsProcessorList
     from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 

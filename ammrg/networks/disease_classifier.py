@@ -1,4 +1,4 @@
-"""The network of stage 1: encoder, Q-Former, and a head that reads finding i from query i."""
+"""The network of stage 1: encoder, Q-Former, and a head that predicts finding i from query i."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ StudyViews = Literal["max", "mean"]
 
 
 class Classification(NamedTuple):
-    """All that stage 1 says about films. ``e``: width of the encoder's tokens; ``q`` as a width: the Q-Former's."""
+    """The output of stage 1 for films. Widths: ``e`` of the encoder's tokens, ``q`` of the Q-Former."""
 
     logits: Tensor
     """``[v 14]``."""
     queries: Tensor
     """Q_f ``[v 14 q]``."""
     tokens: Tensor
-    """``[v n q]``: projected tokens, in one space with the queries."""
+    """``[v n q]``: projected tokens, in the same space as the queries."""
     raw_tokens: Tensor
-    """``[v n e]``: the encoder's."""
+    """``[v n e]``: the encoder's tokens."""
     grid: tuple[int, int]
     """``(gh, gw)`` with gh * gw = n."""
     attention: Tensor | None = None
-    """``[v 14 n]``, where asked for: mean cross-attention of each query."""
+    """``[v 14 n]``: mean cross-attention of each query; None where it was not requested."""
 
     def take(self, films: Tensor) -> Classification:
-        """Some of the films: int64 ``[m]``."""
+        """Return the output for some of the films (rows, int64 ``[m]``)."""
         attention = None if self.attention is None else self.attention[films]
         return Classification(
             self.logits[films], self.queries[films], self.tokens[films], self.raw_tokens[films], self.grid, attention
@@ -46,10 +46,10 @@ class Classification(NamedTuple):
 
 
 class PerQueryHead(nn.Module):
-    """Logit i = w_i . Q_f[i] + b_i: query i answers for finding i alone. Where w_i comes from is a subclass's.
+    """A head with logit i = w_i . Q_f[i] + b_i: query i predicts finding i only. Subclasses define w_i.
 
     Attributes:
-        query_scale: at which the disease queries are drawn. The Q-Former normalises them at its entry.
+        query_scale: standard deviation of the disease queries at the start. The Q-Former normalises them at its input.
     """
 
     query_scale: float
@@ -60,19 +60,22 @@ class PerQueryHead(nn.Module):
 
     @abstractmethod
     def weights(self, disease_queries: Tensor) -> Tensor:
-        """w, for disease queries ``[14 q]``: ``[14 q]``."""
+        """Return the weights w ``[14 q]``, given the disease queries ``[14 q]``."""
 
     def start_at(self, prevalence: Tensor, learnt: Tensor | None = None) -> Tensor:
-        """Begin with every film at the share of positives (Lin et al. 2017, "Focal loss", prior of the bias): a bias
-        moves by the learning rate a step, and would take a thousand steps to a rare finding's.
+        """Set the bias so that training starts at the prevalence of each finding (Lin et al. 2017, "Focal loss").
+
+        Training alone would move the bias by about the learning rate per step, and take a thousand steps to reach that
+        of a rare finding.
 
         Args:
-            prevalence: ``[14]``, among the studies to come.
-            learnt: ``[14]``, among those this head was trained on; then its bias moves by the difference in log odds
-                (Saerens et al. 2002, eq. 2.4), and films keep their order. None for a new head.
+            prevalence: ``[14]``, share of positives among the studies to be trained on.
+            learnt: ``[14]``, share of positives among the studies that this head was trained on before. The bias then
+                moves by the difference in log odds (Saerens et al. 2002, eq. 2.4), which keeps the order of films. None
+                for a new head.
 
         Returns:
-            By how much the bias ``[14]`` was moved.
+            The change of the bias, ``[14]``.
         """
         before = self.bias.detach().clone()
         with torch.no_grad():
@@ -80,17 +83,19 @@ class PerQueryHead(nn.Module):
         return self.bias.detach() - before
 
     def forward(self, queries: Tensor, disease_queries: Tensor) -> Tensor:
-        """What the queries found ``[v 14 q]``, and the queries themselves ``[14 q]`` -> ``[v 14]``."""
+        """Compute logits ``[v 14]`` from Q_f ``[v 14 q]`` and the disease queries ``[14 q]``."""
         return torch.einsum("viq,iq->vi", queries, self.weights(disease_queries)) + self.bias
 
 
 class TiedHead(PerQueryHead):
-    """w_i = M LN(q_i) / q: an answer is read with what its query asked for. Finding i then is nowhere but in query i.
+    """A head whose weights come from the disease queries: w_i = M LN(q_i) / q, with M ``[q q]`` shared by all findings.
+
+    So only query i can say what finding i is. M and the queries are drawn at unit scale. After the division by q, a
+    step of Adam then moves w_i by about the learning rate, as it would move free weights; where it moved them much
+    further, maps were worse.
 
     Args:
-        width: q. M is q times q, shared by all findings. It and the queries are drawn at unit scale, so that behind the
-            division a step of Adam moves w_i by about the learning rate, as it would move weights of their own; where
-            it moved them many times as far, maps were worse.
+        width: q.
     """
 
     query_scale = 1.0
@@ -100,14 +105,20 @@ class TiedHead(PerQueryHead):
         self.reading = nn.Parameter(torch.randn(width, width))
 
     def weights(self, disease_queries: Tensor) -> Tensor:
-        """The length of a query means as little here as in the Q-Former."""
+        """Return the weights; layer-norm removes the length of a query, as the Q-Former does."""
         width = disease_queries.shape[1]
         return F.layer_norm(disease_queries, (width,)) @ self.reading / width
 
 
 class UntiedHead(PerQueryHead):
-    """w_i is a row of its own. It learns to read its finding from whatever query stands there, since the average of a
-    film's tokens already tells most."""
+    """A head with free weights w_i for each finding.
+
+    Such a head learns to predict its finding from any query in its place, because even the average of a film's tokens
+    says most about it.
+
+    Args:
+        width: q.
+    """
 
     query_scale = 0.02  # BERT's
 
@@ -116,12 +127,12 @@ class UntiedHead(PerQueryHead):
         self.weight = nn.Parameter(torch.randn(NUM_FINDINGS, width) * width**-0.5)
 
     def weights(self, disease_queries: Tensor) -> Tensor:
-        """The same for all queries."""
+        """Return the weights, which do not depend on the queries."""
         return self.weight
 
 
 def log_odds(share: Tensor) -> Tensor:
-    """Of shares of positives ``[14]``, none of which is taken for 0 or 1."""
+    """Compute the log odds of shares ``[14]``, which are first limited to [0.002, 0.998]."""
     share = share.clamp(0.002, 0.998)
     return (share / (1 - share)).log()
 
@@ -129,7 +140,10 @@ def log_odds(share: Tensor) -> Tensor:
 class PooledHead(nn.Module):
     """The published head: the 14 outputs are averaged, then 14 perceptrons (384, 48, 48) give two logits each.
 
-    Cross entropy of two logits is binary cross entropy of their difference, which is what is returned.
+    Cross entropy of two logits is binary cross entropy of their difference, and this difference is returned.
+
+    Args:
+        width: q.
     """
 
     query_scale = 0.02  # BERT's
@@ -146,7 +160,7 @@ class PooledHead(nn.Module):
         return nn.Sequential(*layers, nn.Linear(self.hidden[-1], 2))
 
     def forward(self, queries: Tensor, disease_queries: Tensor) -> Tensor:
-        """``[v 14 q]`` -> ``[v 14]``; the disease queries themselves are not looked at."""
+        """Compute logits ``[v 14]`` from Q_f ``[v 14 q]``; the disease queries themselves are not used."""
         pooled = queries.mean(dim=1)
         pairs = torch.stack([head(pooled) for head in self.heads], dim=1)  # [v 14 2]
         return pairs[..., 1] - pairs[..., 0]
@@ -160,21 +174,21 @@ HEADS: dict[HeadKind, type[TiedHead | UntiedHead | PooledHead]] = {
 
 
 class DiseaseClassifier(nn.Module):
-    """Films -> logits of 14 findings, with the tokens and queries they came from.
+    """The network of stage 1: films -> logits of 14 findings, with the tokens and queries that they come from.
 
     Args:
         encoder: arguments of :class:`VisualEncoder`.
-        qformer: arguments of :class:`DiseaseQFormer` but ``encoder_width`` and ``query_scale``, which is the head's.
-        head: ``per_query`` (query i predicts finding i, see :class:`TiedHead`), ``untied`` (the same, see
-            :class:`UntiedHead`) or ``pooled`` (the published form, see :class:`PooledHead`).
-        views: how the films of a study make one prediction, see :func:`study_logits`.
+        qformer: arguments of :class:`DiseaseQFormer` except ``encoder_width`` and ``query_scale``.
+        head: ``per_query`` (:class:`TiedHead`), ``untied`` (:class:`UntiedHead`) or ``pooled`` (as published,
+            :class:`PooledHead`).
+        views: how the films of a study give one prediction, see :func:`study_logits`.
 
     Attributes:
-        thresholds: float32 ``[14]`` probabilities above which a finding counts as predicted; 0.5 until chosen on
-            validation. Part of the state dict.
+        thresholds: float32 ``[14]``: probabilities above which a finding counts as predicted; 0.5 until they are chosen
+            on validation. Part of the state dict.
 
     Raises:
-        SettingsError: an unknown head or form of views, and what the parts raise.
+        SettingsError: an unknown ``head`` or ``views``, or an error in the settings of a part.
     """
 
     thresholds: Tensor
@@ -194,12 +208,12 @@ class DiseaseClassifier(nn.Module):
         self.head = HEADS[head](self.qformer.width)
         self._head_kind: HeadKind = head
         self.views: StudyViews = views
-        study_logits(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, dtype=torch.int64), 1, views)  # refuses the unknown
+        study_logits(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, dtype=torch.int64), 1, views)  # refuses unknown views
         self.register_buffer("thresholds", torch.full((NUM_FINDINGS,), 0.5))
 
     @property
     def config(self) -> dict[str, Any]:
-        """JSON-able primitives; :meth:`from_config` builds the same network from them, without a hub."""
+        """The settings as JSON values; :meth:`from_config` builds the same network from them, without a hub."""
         return {
             "encoder": self.encoder.config,
             "qformer": dict(self.qformer.config),
@@ -209,70 +223,91 @@ class DiseaseClassifier(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> DiseaseClassifier:
-        """The network that :attr:`config` describes, weights untrained."""
+        """Build the network that :attr:`config` describes, with untrained weights."""
         return cls(**config)
 
     @property
     def width(self) -> int:
-        """Width of queries, projected tokens, and so of states and stored visual patterns."""
+        """q: the width of queries and projected tokens, and so of states and stored region patterns."""
         return self.qformer.width
 
     @property
     def finding_weights(self) -> Tensor:
-        """``[14 q]``: what finding i is read with, from what query i found and from projected tokens.
+        """The weights of the head, ``[14 q]``: row i predicts finding i from Q_f[i] and from projected tokens.
 
         Raises:
-            SettingsError: head ``pooled``, which has none.
+            SettingsError: the head is ``pooled``, which has no such weights.
         """
         if not isinstance(self.head, PerQueryHead):
             raise SettingsError(
-                f"head {self._head_kind} reads no single query or token; this needs head per_query or untied."
+                f"head {self._head_kind} has no weights for single queries or tokens; use head per_query or untied."
             )
         return self.head.weights(self.qformer.disease_queries)
 
     @property
     def layers(self) -> list[nn.Module]:
-        """What may be computed one at a time, from all its weights: the backbone's layers (transformers names what it
-        never splits over devices) and the Q-Former's."""
+        """The layers whose weights may be gathered one layer at a time: those of the backbone and of the Q-Former.
+
+        The backbone's are the modules that transformers never splits over devices.
+        """
         backbone = self.encoder.backbone
         whole = backbone._no_split_modules or ()
         found = [part for part in backbone.modules() if type(part).__name__ in whole]
         return [*found, *self.qformer.qformer.encoder.layer]
 
     def forward(self, images: Tensor, output_attentions: bool = False) -> Classification:
-        """uint8 films ``[v 1 h w]`` -> everything stage 1 says about them."""
+        """Classify films, uint8 ``[v 1 h w]``."""
         tokens, grid = self.encoder(images)
         return self.classify(tokens, grid, output_attentions)
 
     def classify(self, tokens: Tensor, grid: tuple[int, int], output_attentions: bool = False) -> Classification:
-        """The part after the encoder: tokens ``[v n e]`` -> Classification."""
+        """Classify films from the encoder's tokens ``[v n e]`` on their grid."""
         found = self.qformer(tokens, grid, output_attentions)
         logits = self.head(found.queries, self.qformer.disease_queries)
         return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions)
 
     def study_logits(self, logits: Tensor, study_of_view: Tensor, studies: int) -> Tensor:
-        """Logits of films ``[v 14]`` -> of their studies ``[b 14]``, the way this network was trained."""
+        """Combine logits of films ``[v 14]`` to those of studies ``[b 14]``, as in this network's training."""
         return study_logits(logits, study_of_view, studies, self.views)
 
 
 def token_evidence(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """What the tokens say without any query: projected tokens ``[v n q]`` -> logits ``[v 14]``.
+    """Compute logits from the tokens alone, without any query.
 
-    Each token is read with :attr:`DiseaseClassifier.finding_weights` ``[14 q]``, and a film's evidence is the log of
-    the mean of the exponentials over its tokens (Pinheiro and Collobert 2015): at first the bias, whatever the grid. A
-    loss on it teaches the encoder small signs long before cross-attention, which starts out as an average over the
-    film, has found them, and puts tokens and queries under one reading: the space in which memories are later
-    compared.
+    Each token is scored with the head's weights; a film's logit is the log of the mean of the exponentials over its
+    tokens (Pinheiro and Collobert 2015), plus the bias. At the start of training it is about the bias, for any grid.
+
+    A loss on these logits teaches the encoder small signs early. Cross-attention begins as an average over the film,
+    and finds small signs much later. The loss also brings tokens and queries into one space, in which memories are
+    later compared.
+
+    Args:
+        tokens: projected tokens ``[v n q]``.
+        weight: :attr:`DiseaseClassifier.finding_weights`, ``[14 q]``.
+        bias: of the head, ``[14]``.
+
+    Returns:
+        ``[v 14]``.
     """
     scores = torch.einsum("vnq,iq->vni", tokens, weight)
     return scores.logsumexp(dim=1) - math.log(tokens.shape[1]) + bias
 
 
 def study_logits(logits: Tensor, study_of_view: Tensor, studies: int, how: StudyViews = "max") -> Tensor:
-    """Logits of films ``[v 14]`` -> of their studies ``[b 14]``.
+    """Combine the logits of films to those of their studies.
 
-    ``max``: the film that shows most speaks: the maximum over a study's films for the 13 abnormal findings, and the
-    minimum for "No Finding", which only a study without any abnormal film has. ``mean``: the average.
+    Args:
+        logits: of films, ``[v 14]``.
+        study_of_view: int64 ``[v]``, the row of each film's study.
+        studies: b, the number of studies.
+        how: ``max`` takes the maximum over a study's films for the 13 abnormal findings, and the minimum for "No
+            Finding", because one abnormal film makes the study abnormal. ``mean`` takes the average.
+
+    Returns:
+        ``[b 14]``.
+
+    Raises:
+        SettingsError: ``how`` is another word.
     """
     index = study_of_view.unsqueeze(1).expand_as(logits)
     if how == "mean":

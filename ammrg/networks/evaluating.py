@@ -1,4 +1,4 @@
-"""A network in eval mode for a while."""
+"""A context in which a network is in eval mode."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from torch import nn
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards for each module the mode it had: a frozen part of a network that is trained stays in
-    eval mode, which ``train(True)`` would end."""
+    """Put a network into eval mode, and at the end put each module back into the mode that it had.
+
+    ``train(True)`` at the end would be wrong: it would put frozen parts, which stay in eval mode, into training mode.
+    """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

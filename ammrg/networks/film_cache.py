@@ -1,5 +1,7 @@
-"""What stage 1 says of training studies, kept from epoch to epoch: where it is frozen and films do not vary, it is the
-same each time."""
+"""A cache of stage 1's output for training studies.
+
+Where stage 1 is frozen and films are not augmented, its output for a study is the same in every epoch.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,26 @@ from ammrg.types import StudyBatch
 
 
 class FilmCache:
-    """Studies -> what stage 1 says of their films, computed once a study.
+    """Stage 1's output for the films of each study, computed once per study.
 
     Args:
-        mebibytes: of main memory to fill at most; studies that come later are computed each time.
+        mebibytes: most main memory to use; the outputs of studies beyond it are computed each time.
     """
 
     def __init__(self, mebibytes: int) -> None:
         self.room = mebibytes * 2**20
         self.kept: dict[str, SeenFilms] = {}
-        """By study id, on the CPU, its films in their order."""
+        """Study id -> output for its films in their order, on the CPU."""
 
     def __call__(self, batch: StudyBatch, see: Callable[[Tensor], SeenFilms]) -> SeenFilms:
-        """All films of a batch, in its order: those of known studies from memory, the rest from ``see`` (bool ``[v]``,
-        which of the batch's films -> what stage 1 says of them), on the device of the batch."""
-        # A study that comes twice in a batch is looked at once.
+        """Return stage 1's output for all films of a batch, in their order and on its device.
+
+        Args:
+            batch: of v films.
+            see: computes the output for some of the batch's films, given which (bool ``[v]``); called for the films of
+                studies that are not in the cache.
+        """
+        # A study that is in the batch twice is computed once.
         new: dict[str, int] = {}
         for row, study_id in enumerate(batch.study_ids):
             if study_id not in self.kept:
@@ -43,7 +50,7 @@ class FilmCache:
         return SeenFilms.join([found[study_id] for study_id in batch.study_ids]).to(batch.images.device)
 
     def keep(self, study_id: str, seen: SeenFilms) -> None:
-        """Remember a study where there is room."""
+        """Store the output for a study where there is room."""
         if seen.size <= self.room:
             self.room -= seen.size
             self.kept[study_id] = seen.to(torch.device("cpu"))

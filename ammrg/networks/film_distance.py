@@ -1,4 +1,4 @@
-"""How far a film lies from those a network was trained on, by its encoder's tokens."""
+"""Film distance: how unlike the training films a film is, measured on the encoder's tokens."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ from torch import Tensor
 from ammrg.errors import CheckpointError
 
 PLACES = 3
-"""Tokens are averaged in so many rows and columns of a film: what is where counts, as far as films agree on it."""
+"""Rows and columns of the coarse grid over which tokens are averaged: places count as far as films agree on them."""
 FAINT = 0.01
-"""Below about this, tokens count as they are, above by their logarithm: a film that is dark where others are grey has
-faint tokens there, which a plain average does not tell from others."""
+"""Size of a token below which it counts linearly; larger ones count about logarithmically. A film that is dark where
+others are grey has faint tokens there, and a plain average could not tell it from others."""
 SHARE = 0.99
-"""Of validation films, that lie below a distance of 1."""
+"""Share of validation films whose distance is below 1."""
 LEAST = 16
-"""Training and validation films below which nothing is fitted."""
+"""Fewest training films and fewest validation films for a fit."""
 DIRECTIONS = 32
-"""Of the greatest variance among training films, at most; the others count with their mean variance."""
+"""Most directions that are modelled one by one: those of the largest variance among training films. All others share
+their mean variance."""
 
 
 @dataclass(frozen=True)
 class FilmDistance:
-    """Mahalanobis distance under probabilistic PCA (Tipping and Bishop 1999) of averaged tokens, over the distance that
-    :data:`SHARE` of validation films do not pass. It holds moments, no film.
+    """A measure of a film's distance from the training films.
+
+    It is the Mahalanobis distance of averaged tokens under probabilistic PCA (Tipping and Bishop 1999), in units of the
+    distance below which :data:`SHARE` of the validation films are. It stores moments only, no film.
 
     Attributes:
-        mean, spread: float32 ``[d]`` of the training films' features (d as in :func:`film_features`); a spread is at
-            least their mean.
+        mean: float32 ``[d]``, mean of the training films' features (d as in :func:`film_features`).
+        spread: float32 ``[d]``, their standard deviations; those below the mean of all d are raised to it.
         directions: float32 ``[k d]``, orthonormal, in units of ``spread``.
-        variances: float32 ``[k]`` along them.
-        rest: variance in each other direction.
-        limit: the Mahalanobis distance that is called 1.
-        training_films, validation_films: it was fitted on.
+        variances: float32 ``[k]``, variance along each direction.
+        rest: variance in each of the other directions.
+        limit: the Mahalanobis distance that becomes 1.
+        training_films: number of training films.
+        validation_films: number of validation films.
     """
 
     mean: Tensor
@@ -50,14 +54,14 @@ class FilmDistance:
     validation_films: int
 
     def __call__(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Distances of films, on the CPU.
+        """Measure the distances of films.
 
         Args:
-            tokens: ``[v n e]`` of the encoder this was fitted with.
-            grid: ``(gh, gw)``, gh * gw = n.
+            tokens: ``[v n e]`` from the encoder that this was fitted with.
+            grid: ``(gh, gw)`` with gh * gw = n.
 
         Returns:
-            float32 ``[v]`` >= 0; 1 is the farthest that :data:`SHARE` of the validation films lie.
+            float32 ``[v]`` >= 0, on the CPU; :data:`SHARE` of the validation films are below 1.
         """
         return self._mahalanobis(film_features(tokens, grid).cpu()) / self.limit
 
@@ -68,18 +72,19 @@ class FilmDistance:
         return (along.square() / self.variances).sum(1).add(rest).sqrt()
 
     def state(self) -> dict[str, Any]:
-        """Tensors and numbers, for a checkpoint."""
+        """Return the fields, for a checkpoint."""
         return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], where: str) -> FilmDistance:
-        """What :meth:`state` gave.
+        """Rebuild the measure from its :meth:`state`.
 
         Args:
-            state: it. where: it was read, for the message.
+            state: as :meth:`state` returned it.
+            where: the file that it was read from, for the message.
 
         Raises:
-            CheckpointError: something else.
+            CheckpointError: the state has other fields.
         """
         names = [field.name for field in fields(cls)]
         if set(state) != set(names):
@@ -91,24 +96,35 @@ class FilmDistance:
 
 
 def film_features(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Tokens t ``[v n e]`` as asinh(t / :data:`FAINT`), averaged by place: float32 ``[v d]``, d = e times 3 x 3 places
-    (or the grid, where that is smaller)."""
+    """Compute the features of films: asinh(t / :data:`FAINT`) of their tokens t, averaged over a coarse grid.
+
+    Args:
+        tokens: ``[v n e]``.
+        grid: ``(gh, gw)`` with gh * gw = n.
+
+    Returns:
+        float32 ``[v d]``, where d is e times the 3 x 3 places (or the grid's cells, where it is smaller).
+    """
     films, _, width = tokens.shape
     laid = (tokens.float() / FAINT).asinh().transpose(1, 2).reshape(films, width, *grid)
     return F.adaptive_avg_pool2d(laid, (min(PLACES, grid[0]), min(PLACES, grid[1]))).flatten(1)
 
 
 def fit_distance(training: Tensor, validation: Tensor) -> FilmDistance | None:
-    """Fit on features ``[m d]`` of training films as they are (not varied), set the limit on validation's ``[m' d]``.
+    """Fit the measure of distance.
+
+    Args:
+        training: features of training films, not augmented, ``[m d]``; the moments are theirs.
+        validation: features of validation films, ``[m' d]``; they set the limit.
 
     Returns:
-        None where there are fewer than :data:`LEAST` of either, or features are not finite: nothing can be said then.
+        None where there are fewer than :data:`LEAST` films of either kind, or features are not finite.
     """
     if min(len(training), len(validation)) < LEAST or not (training.isfinite().all() and validation.isfinite().all()):
         return None
     mean = training.mean(0)
     spread = training.std(0)
-    # A channel that is dead in these films and not in another would decide alone; so none counts more than the mean.
+    # Without this limit, a channel that is dead in these films but not in a new one would alone decide the distance.
     spread = spread.clamp(min=max(1e-6, float(spread.mean())))
     z = (training - mean) / spread
     _, sizes, directions = torch.linalg.svd(z, full_matrices=False)

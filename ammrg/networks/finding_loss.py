@@ -1,4 +1,4 @@
-"""Study labels -> targets, and the loss of 14 findings against them."""
+"""Training targets from study labels, and the loss of the 14 findings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ammrg.errors import SettingsError
 from ammrg.findings import UNCERTAIN, UncertainPolicy, check_labels
 
 SMOOTH_TARGET = 0.7
-"""What "uncertain" becomes under ``smooth``: the mean of U(0.55, 0.85) (Pham et al. 2021, "U-ones + label smoothing").
-Cross entropy is linear in its target, so drawing the target anew each time has this same gradient on average."""
+"""Target of "uncertain" under ``smooth``: the mean of U(0.55, 0.85) (Pham et al. 2021, "U-ones + label smoothing").
+Cross entropy is linear in its target, so a target drawn anew each time would have the same gradient on average."""
 
 LossKind = Literal["cross_entropy", "asymmetric"]
 
@@ -22,9 +22,18 @@ LossKind = Literal["cross_entropy", "asymmetric"]
 def training_targets(
     labels: Tensor, policy: UncertainPolicy = "ignore", study_ids: Sequence[str] = ()
 ) -> tuple[Tensor, Tensor]:
-    """Labels ``[b 14]`` (1, 0, -1, NaN) -> targets in [0, 1] and float mask (1 = teaches), both ``[b 14]``.
+    """Turn labels into targets and a mask of the labels that count.
 
-    Blank is negative; -1 follows the policy; an unlabelled study (14 NaN) teaches nothing.
+    A blank label is negative; an uncertain one (-1) follows the policy; an unlabelled study (14 NaN) does not count.
+
+    Args:
+        labels: ``[b 14]``: 1, 0, -1 or NaN.
+        policy: for uncertain labels: ``ignore``, or the target ``ones`` (1), ``zeros`` (0) or ``smooth``
+            (:data:`SMOOTH_TARGET`).
+        study_ids: the b studies, for messages.
+
+    Returns:
+        (targets in [0, 1], mask with 1 where a label counts and 0 elsewhere), both ``[b 14]``.
 
     Raises:
         DataError: see :func:`ammrg.findings.check_labels`.
@@ -43,7 +52,7 @@ def training_targets(
 
 
 def prevalence(labels: Tensor, policy: UncertainPolicy = "ignore") -> Tensor:
-    """Share of positives among the known labels of each finding: ``[n 14]`` -> ``[14]``; 0 where none is known."""
+    """Compute the share of positives among each finding's known labels ``[n 14]``: ``[14]``, 0 where none is known."""
     targets, mask = training_targets(labels, policy)
     return (targets * mask).sum(0) / mask.sum(0).clamp(min=1)
 
@@ -59,20 +68,25 @@ def finding_loss(
     gamma_negative: float = 4.0,
     margin: float = 0.05,
 ) -> Tensor:
-    """Mean loss over the known labels; a scalar, 0 where none is known.
+    """Average the loss over the known labels; a scalar, 0 where none is known.
 
-    ``cross_entropy``: -t log p - (1 - t) log(1 - p). ``asymmetric`` (Ridnik et al. 2021, eq. 4-7): easy negatives, of
-    which there are many, count less and the easiest not at all,
-    -t (1 - p)^gamma_positive log p - (1 - t) p_m^gamma_negative log(1 - p_m) with p_m = max(p - margin, 0).
+    - ``cross_entropy``: -t log p - (1 - t) log(1 - p);
+    - ``asymmetric`` (Ridnik et al. 2021, eq. 4-7): -t (1 - p)^gamma_positive log p - (1 - t) p_m^gamma_negative log(1 -
+      p_m) with p_m = max(p - margin, 0). Easy negatives, of which there are many, count less, and the easiest not at
+      all.
 
     Args:
-        logits, targets, mask: ``[b 14]``, as from :func:`training_targets`.
+        logits: ``[b 14]``.
+        targets: ``[b 14]``, from :func:`training_targets`.
+        mask: ``[b 14]``, from :func:`training_targets`.
+        kind: see above.
         pos_weight: ``[14]``, factor of the positive part; None = 1.
-        gamma_positive, gamma_negative: 0, or at least 1 (below, the gradient has a pole).
+        gamma_positive: 0, or at least 1 (between them, the gradient has a pole).
+        gamma_negative: 0, or at least 1.
         margin: in [0, 1).
 
     Raises:
-        SettingsError: an unknown kind, or gammas or margin out of range.
+        SettingsError: an unknown kind, or a gamma or the margin is out of range.
     """
     if kind == "cross_entropy":
         losses = F.binary_cross_entropy_with_logits(
@@ -86,7 +100,7 @@ def finding_loss(
             raise SettingsError(f"model.margin: found {margin}, must lie in [0, 1).")
         positive, negative = logits.sigmoid(), (-logits).sigmoid()
         shifted = (positive - margin).clamp(min=0)
-        # log(1 - p_m) from 1 - p itself, which keeps its digits where p is near 1.
+        # log(1 - p_m) is computed from 1 - p, which is exact where p is close to 1.
         log_negative = F.logsigmoid(-logits) if margin == 0 else (negative + margin).clamp(max=1).log()
         hits = -F.logsigmoid(logits) * negative**gamma_positive
         if pos_weight is not None:

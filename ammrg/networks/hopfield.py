@@ -1,14 +1,14 @@
-"""Associative retrieval: the continuous Hopfield update over shared stored patterns, none of which is ever projected.
+"""Hopfield retrieval: the continuous Hopfield update over shared stored patterns, without projecting the patterns.
 
-Formulas: Ramsauer et al., "Hopfield Networks is All You Need", ICLR 2021. With normalised patterns p_i, normalised
-states s and, for each head, W_q, W_k, W_v:
+The formulas are those of Ramsauer et al., "Hopfield Networks is All You Need", ICLR 2021. With normalised patterns p_i,
+normalised states s and, for each head, W_q, W_k, W_v:
 
     q = W_q s + b_q        k_i = W_k p_i + b_k        v_i = W_v p_i + b_v
     a_i = softmax_i(beta q . k_i)                     read: sum_i a_i v_i       update: q <- sum_i a_i k_i
 
-``beta q . W_k p_i = (beta W_k^T q) . p_i`` and ``q . b_k`` is the same for every i, so the softmax needs attention in
-pattern space alone, and ``sum_i a_i v_i = W_v (sum_i a_i p_i) + (sum_i a_i) b_v`` reads from the pooled pattern. The
-cost of projecting n patterns is replaced by projecting the b*s*heads states back.
+Since ``beta q . W_k p_i = (beta W_k^T q) . p_i``, and ``q . b_k`` is the same for every i, the softmax can be computed
+in the space of the patterns. Since ``sum_i a_i v_i = W_v (sum_i a_i p_i) + (sum_i a_i) b_v``, values are read from the
+pooled pattern. So instead of n patterns, only the b*s*heads states are projected.
 """
 
 from __future__ import annotations
@@ -26,42 +26,43 @@ from ammrg.networks.two_step import associations_among, recall_among
 from ammrg.types import Retrieval
 
 INITIAL_SCORE_STD = 2.0
-"""Spread of ``beta q . k_i`` over normalised random patterns at initialisation: soft enough for gradients to reach
-every pattern, sharp enough not to start from the mean of the memory."""
+"""Standard deviation of the scores ``beta q . k_i`` of random patterns at initialisation: soft enough for gradients to
+reach every pattern, sharp enough to retrieve more than the mean of the memory."""
 
 
 class HopfieldRetrieval(nn.Module):
-    """Recalls from n stored patterns, shared by all studies, what is associated with each state pattern.
+    """Retrieves one token for each state pattern from n stored patterns that all studies share.
 
     Args:
         state_width: d, width of the states.
         pattern_width: p, width of the stored patterns; independent of d.
         out_width: width of the retrieved tokens.
-        association_width: a, width of the association (and value) space of each head.
+        association_width: a, width of each head's association (and value) space.
         heads: h, number of heads.
-        beta: inverse temperature > 0, one number or one for each head; larger recalls more sharply.
+        beta: inverse temperature > 0, one number or one for each head; a larger one retrieves more sharply.
         learned_beta: train beta (its logarithm), one for each head.
-        dropout: share in [0, 1) of associations dropped in training at the last retrieval (not in update steps),
-            after the softmax.
+        dropout: share in [0, 1) of associations dropped in training, after the softmax of the final retrieval (not in
+            update steps).
         steps: further update steps of the state before the retrieval.
-        tolerance: a state that moves at most this far (Euclidean, association space) in an update step stays
-            from then on. Decided for each state and head alone: no result depends on the rest of the batch.
-        numbers_at_once: most association scores held at once; a larger memory is read in blocks of patterns, which
-            training reads again in the backward pass. The result is the same.
+        tolerance: a state that moves at most this far (Euclidean, association space) in an update step is not updated
+            any more. This is decided for each state and head by itself: no result depends on other studies in the
+            batch.
+        numbers_at_once: most association scores held at once; a larger memory is read in blocks of patterns, and in
+            training again in the backward pass. The result is the same.
 
-    With ``steps=0`` the key bias and the shift of the keys' layer-norm fall out of the softmax and have no effect at
-    all; they are parameters only where ``steps > 0``, since they then live on in the new state.
+    With ``steps=0`` the key bias and the shift of the keys' layer-norm cancel in the softmax and have no effect. They
+    are parameters only where ``steps > 0``, because they then act on the updated state.
 
-    The patterns' layer-norm has no affine part and is cached while the pattern tensor is frozen; the affine parts of
-    the keys' and of the values' norm (apart, as published) belong to W_k and W_v and act on the few states: on the
-    probe and on the pooled pattern.
+    The patterns' layer-norm has no affine part, and is cached while the pattern tensor is frozen. The norms of keys and
+    values have separate affine parts, as published; they are applied together with W_k and W_v to the probes and the
+    pooled patterns.
 
-    The association itself runs in float32 (float64 for float64 input), under autocast too: a score of 40 in bfloat16
-    is off by 0.1, an association by 10%. On a GPU the run's ``float32_matmul_precision`` holds; ``high`` (TF32) rounds
-    a score of 40 by up to 0.02.
+    The association is computed in float32 (float64 for float64 input), also under autocast: a score of 40 in bfloat16
+    has an error of 0.1, an association of 10%. On a GPU the run's ``float32_matmul_precision`` applies; ``high`` (TF32)
+    rounds a score of 40 by up to 0.02.
 
     Raises:
-        ValueError: sizes that do not fit, at construction or at the call, with both numbers.
+        ValueError: sizes do not fit, at construction or at the call; the message gives both numbers.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class HopfieldRetrieval(nn.Module):
         }
         for name, size in sizes.items():
             if not _is_count(size) or size < 1:
-                raise ValueError(f"{name} must be a whole number from 1 on, not {size}")
+                raise ValueError(f"{name} must be a whole number of at least 1, not {size}")
         given = [beta] * heads if isinstance(beta, int | float) else list(beta)
         betas = [float(value) for value in given]
         if len(betas) != heads or any(isinstance(value, bool) or not 0 < value < math.inf for value in given):
@@ -97,9 +98,9 @@ class HopfieldRetrieval(nn.Module):
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
         if not _is_count(steps) or steps < 0:
-            raise ValueError(f"steps must be a whole number from 0 on, not {steps}")
+            raise ValueError(f"steps must be a whole number of at least 0, not {steps}")
         if not tolerance >= 0:  # NaN is not
-            raise ValueError(f"tolerance must not be negative, not {tolerance}")
+            raise ValueError(f"tolerance must be at least 0, not {tolerance}")
         self.state_width, self.pattern_width, self.out_width = state_width, pattern_width, out_width
         self.association_width, self.heads = association_width, heads
         self.dropout, self.steps, self.tolerance, self.numbers_at_once = dropout, steps, tolerance, numbers_at_once
@@ -121,14 +122,13 @@ class HopfieldRetrieval(nn.Module):
         self.out = nn.Linear(h * a, out_width)
         self.log_beta = nn.Parameter(torch.tensor(betas).log()) if learned_beta else None
         self.fixed_beta: Tensor
-        # not in the state dict: a setting (or a start), nothing learned
+        # not in the state dict, because it is not learned: it is a setting, or the start of log_beta
         self.register_buffer("fixed_beta", torch.tensor(betas), persistent=False)
         self._pattern_norm = PatternNorm()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws new weights: queries and keys so that scores spread by :data:`INITIAL_SCORE_STD`, values to keep unit
-        variance."""
+        """Draw new weights: scores have a spread of about :data:`INITIAL_SCORE_STD`, and values unit variance."""
         # var(q . k) = a * (d sigma^2) * (p sigma^2) for unit-variance inputs
         beta = float(self.beta.detach().mean())
         width = math.sqrt(self.association_width * self.state_width * self.pattern_width)
@@ -141,11 +141,11 @@ class HopfieldRetrieval(nn.Module):
 
     @property
     def beta(self) -> Tensor:
-        """``[h]``: the inverse temperature of each head."""
+        """The inverse temperature of each head, ``[h]``."""
         return self.fixed_beta if self.log_beta is None else self.log_beta.exp()
 
     def extra_repr(self) -> str:
-        """One line for ``print(module)``."""
+        """Return the line that ``print(module)`` shows."""
         return (
             f"states={self.state_width}, patterns={self.pattern_width}, out={self.out_width}, heads={self.heads}, "
             f"association={self.association_width}, dropout={self.dropout}, steps={self.steps}"
@@ -159,22 +159,22 @@ class HopfieldRetrieval(nn.Module):
         k: int = 5,
         candidates: Candidates | None = None,
     ) -> Retrieval:
-        """Retrieves one token for each state.
+        """Retrieve one token for each state.
 
         Args:
             states: ``[b s d]``, any floating dtype.
             patterns: ``[n p]``, shared by all studies and never expanded over them.
-            mask: bool ``[b n]``, True where a study may recall a pattern; None: all may.
-            k: how many of the strongest associations to report (at most n); 0 reports none and is quicker.
-            candidates: a search over the same patterns: then each state and head associates with what it finds alone,
-                in each update step too; None associates with every pattern.
+            mask: bool ``[b n]``, True where a study may recall a pattern; None: all may be recalled.
+            k: number of strongest associations to report (at most n); 0 reports none and is quicker.
+            candidates: a search over the same patterns. Each state and head then associates only with the patterns that
+                it finds, also in each update step. None: with every pattern.
 
         Returns:
-            Retrieval: tokens ``[b s out_width]`` in the states' dtype (autocast's under autocast); indices
-            ``[b s k]`` and weights ``[b s k]``: the k strongest associations averaged over heads, strongest first,
-            before dropout, without gradient. A study whose patterns are all masked gets tokens of zeros (no output
-            bias), weights of zeros and no gradient; its indices mean nothing. Where fewer than k patterns may be
-            recalled the surplus weights are zero.
+            Tokens ``[b s out_width]`` in the states' dtype (autocast's under autocast); indices and weights ``[b s k]``
+            of the k strongest associations, averaged over heads, strongest first, before dropout, without gradient.
+            A study whose patterns are all masked gets tokens of zeros (no output bias), weights of zeros and no
+            gradient; its indices are meaningless. Where fewer than k patterns may be recalled, the surplus weights are
+            zero.
         """
         self._check(states, patterns, mask, k)
         dtype = _core_dtype(states)
@@ -205,10 +205,13 @@ class HopfieldRetrieval(nn.Module):
         mask: Tensor | None = None,
         candidates: Candidates | None = None,
     ) -> Tensor:
-        """All associations ``[b s h n]`` of each head after the update steps, without dropout, with gradient; with
-        ``candidates`` as in :meth:`forward`, 0 of every other pattern.
+        """Compute all associations of each head after the update steps, without dropout, with gradient.
 
-        Sums to 1 over n (0 where everything is masked). Holds b*s*h*n numbers: for losses, tests and small plots.
+        The result has b*s*h*n numbers: use it for losses, tests and small plots. Arguments are as in :meth:`forward`.
+
+        Returns:
+            ``[b s h n]``; its sum over n is 1, or 0 where every pattern is masked. With ``candidates``, associations
+            with all other patterns are 0.
         """
         self._check(states, patterns, mask, 0)
         anything, mask = _open_empty_rows(mask)
@@ -225,18 +228,21 @@ class HopfieldRetrieval(nn.Module):
         return result if anything is None else torch.where(anything[:, None, None, None], result, 0)
 
     def energy(self, states: Tensor, patterns: Tensor, mask: Tensor | None = None, steps: int = 0) -> Tensor:
-        """Energy ``[b s h]`` of each state in the association space after ``steps`` update steps from its query.
+        """Compute the energy of each state in the association space after ``steps`` update steps.
 
         ``E(q) = -lse(beta, K q) + |q|^2 / 2 + log(n) / beta`` with ``lse(beta, z) = log(sum_i exp(beta z_i)) / beta``
-        (Ramsauer et al. 2021, eq. 2, without its constant max |k_i|^2 / 2, which would need projected patterns); n
-        counts the patterns that may be recalled. An update step never raises it. Infinite where everything is masked.
+        (Ramsauer et al. 2021, eq. 2, without the constant max |k_i|^2 / 2, which would need projected patterns); n
+        counts the patterns that may be recalled. An update step never raises the energy.
+
+        Returns:
+            ``[b s h]``; infinite where every pattern is masked.
         """
         self._check(states, patterns, mask, 0)
         anything, mask = _open_empty_rows(mask)
         queries, found = self._settled_scores(states, patterns, mask, steps)
         with _autocast_off(states):
             beta = self.beta.to(queries.dtype)
-            # the probes leave out what all keys have in common; the energy, unlike the softmax, sees it
+            # the scores leave out the part that all keys have in common; it matters for the energy, not for the softmax
             common = self._keys(queries.new_zeros(1, 1, self.heads, self.pattern_width))
             found = found + (beta * (queries * common).sum(-1))[..., None]
             count = torch.full((len(states),), len(patterns)) if mask is None else mask.sum(-1)
@@ -247,7 +253,7 @@ class HopfieldRetrieval(nn.Module):
     def _settled_scores(
         self, states: Tensor, patterns: Tensor, mask: Tensor | None, steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Queries ``[b s h a]`` after so many update steps, and their scores ``[b s h n]``."""
+        """Compute queries ``[b s h a]`` after ``steps`` update steps, and their scores ``[b s h n]``."""
         dtype = _core_dtype(states)
         with _autocast_off(states):
             stored = self._pattern_norm(patterns, dtype, self.eps)
@@ -260,9 +266,9 @@ class HopfieldRetrieval(nn.Module):
         if patterns.dim() != 2 or patterns.shape[-1] != self.pattern_width:
             raise ValueError(f"patterns must be [n {self.pattern_width}], not {list(patterns.shape)}")
         if len(patterns) == 0:
-            raise ValueError("an associative memory without patterns recalls nothing: patterns is [0 p]")
+            raise ValueError("nothing can be recalled from a memory without patterns: patterns is [0 p]")
         if k < 0:
-            raise ValueError(f"k must not be negative, not {k}")
+            raise ValueError(f"k must be at least 0, not {k}")
         if mask is not None and (mask.dtype != torch.bool or mask.shape != (len(states), len(patterns))):
             raise ValueError(
                 f"mask must be bool [{len(states)} {len(patterns)}] (studies, patterns), "
@@ -270,21 +276,23 @@ class HopfieldRetrieval(nn.Module):
             )
 
     def _queries(self, states: Tensor, dtype: torch.dtype) -> Tensor:
-        """States ``[b s d]`` -> queries ``[b s h a]`` in the association space."""
+        """Map states ``[b s d]`` to queries ``[b s h a]`` in the association space."""
         scale, shift = self.query_scale.to(dtype), self.query_shift.to(dtype)
         normalised = F.layer_norm(states.to(dtype), (self.state_width,), scale, shift, self.eps)
         queries = torch.einsum("bsd,had->bsha", normalised, self.query_weight.to(dtype))
         return queries + self.query_bias.to(dtype)
 
     def _probes(self, queries: Tensor) -> Tensor:
-        """Queries ``[b s h a]`` -> probes ``[b s h p]``: ``beta W_k^T q``, whose product with a pattern is its score up
-        to what all patterns have in common."""
+        """Map queries ``[b s h a]`` to probes ``[b s h p]``: ``beta W_k^T q``.
+
+        The product of a probe and a pattern is the pattern's score, up to a constant that all patterns share.
+        """
         dtype = queries.dtype
         probes = torch.einsum("bsha,hap->bshp", queries * self.beta.to(dtype)[:, None], self.key_weight.to(dtype))
         return probes * self.key_scale.to(dtype)
 
     def _keys(self, pooled: Tensor) -> Tensor:
-        """Normalised patterns, or means of them, ``[b s h p]`` -> keys ``[b s h a]``."""
+        """Map normalised patterns, or means of them, ``[b s h p]`` to keys ``[b s h a]``."""
         dtype = pooled.dtype
         pooled = pooled * self.key_scale.to(dtype)
         if self.key_shift is not None:
@@ -309,7 +317,7 @@ class HopfieldRetrieval(nn.Module):
     def _settle(
         self, queries: Tensor, stored: Stored, mask: Tensor | None, steps: int, candidates: Candidates | None = None
     ) -> Tensor:
-        """Takes the further update steps; a state (and head) that has settled is left alone."""
+        """Take the update steps; a state of a head that has settled is not updated any more."""
         if steps == 0:
             return queries
         moving = torch.ones(queries.shape[:3], dtype=torch.bool, device=queries.device)
@@ -336,8 +344,14 @@ def _autocast_off(states: Tensor) -> torch.autocast:
 
 
 def _open_empty_rows(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """(rows with anything to recall ``[b]``, the mask with every other row opened): a softmax over nothing is NaN, and
-    so would its gradient be, so such rows recall freely and their result is zeroed at the end."""
+    """Find the rows of a mask ``[b n]`` that allow no pattern, and allow every pattern there.
+
+    A softmax over nothing, and its gradient, would be NaN. So these rows recall from all patterns, and the caller sets
+    their result to zero.
+
+    Returns:
+        (rows that may recall something, bool ``[b]``; the opened mask). (None, None) without a mask.
+    """
     if mask is None:
         return None, None
     anything = mask.any(dim=-1)

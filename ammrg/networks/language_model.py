@@ -1,8 +1,8 @@
-"""The language model: any causal LM of transformers, frozen and in 4 bits, steered through embeddings in its user turn.
+"""The language model: any causal LM of transformers, frozen and usually in 4 bits, that reads visual tokens.
 
-The prompt is the tokenizer's own chat template with one user turn that holds the visual tokens and then the
-instruction; the assistant turn is the report. Nothing is assumed about token ids, and neither the embedding nor the
-head is ever resized or trained.
+The prompt is the tokenizer's own chat template with one user turn, which holds the visual tokens (as embeddings) and
+then the instruction; the assistant turn is the report. Nothing is assumed about token ids, and neither the embedding
+nor the head is ever resized or trained.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ammrg.networks.language_model_files import (
     load_tokenizer,
 )
 from ammrg.networks.lora import add_lora
-from ammrg.networks.quantization import Quantization, cure_linear4bit
+from ammrg.networks.quantization import Quantization, prevent_repacking
 from ammrg.networks.seeded_sampling import seeded_sampling
 from ammrg.networks.state_dicts import load_strictly, save_only
 
@@ -39,11 +39,11 @@ class TargetLosses(NamedTuple):
     """Next-token cross entropy of every target token of a batch."""
 
     values: Tensor
-    """float32 ``[m]``: one value a report token, report after report."""
+    """float32 ``[m]``: one value for each report token, report after report."""
     report_of_token: Tensor
-    """int64 ``[m]``, ascending: the row of the batch each value belongs to."""
+    """int64 ``[m]``, ascending: the batch row of each value's report."""
     emphasised: Tensor
-    """bool ``[m]``: the token lies in a span that the caller emphasised."""
+    """bool ``[m]``: True for tokens in a span that the caller emphasised."""
 
 
 class LanguageModel(nn.Module):
@@ -51,20 +51,20 @@ class LanguageModel(nn.Module):
 
     Args:
         name: a local Hugging Face folder or a model id of the hub.
-        quantization: ``nf4`` or ``fp4`` (4 bits, double quantisation), ``int8``, or ``none``, through bitsandbytes.
+        quantization: ``nf4`` or ``fp4`` (4 bits, double quantisation), ``int8``, or ``none``, by bitsandbytes.
             Embedding, norms and head keep ``compute_dtype``.
-        compute_dtype: ``float32``, ``bfloat16`` or ``float16``; default float32 on CPU and bfloat16 on CUDA.
+        compute_dtype: ``float32``, ``bfloat16`` or ``float16``; default: float32 on a CPU and bfloat16 on CUDA.
         lora: ``{"rank": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", ...]}``; every field is optional, and
-            without ``targets`` every linear layer but the head is adapted. ``None``: the model stays as it is. Adapters
-            are held in float32.
-        revision: commit, branch or tag of a hub id.
-        device: where the weights are loaded; default the current CUDA device where there is one, else the CPU.
-        gradient_checkpointing: while training, keep only each layer's input and compute the rest anew in the backward
-            pass: a third more time, memory of one layer. Gradients stay the same.
+            without ``targets`` every linear layer except the head is adapted. Adapters are in float32. None: no
+            adapters.
+        revision: commit, branch or tag, for a hub id.
+        device: where the weights are loaded; default: the current CUDA device where there is one, else the CPU.
+        gradient_checkpointing: in training, keep only each layer's input and compute its other activations again in the
+            backward pass: a third more time, but only one layer's activations in memory. Gradients stay the same.
 
     Raises:
-        SettingsError: no such model, no tokenizer beside it, a tokenizer with ids beyond the embedding, weights that
-            are missing from the folder, LoRA targets that match nothing, or a quantisation the device cannot run.
+        SettingsError: the model, its tokenizer or some of its weights are missing, the tokenizer has ids beyond the
+            embedding, LoRA targets match no layer, or the device cannot run the quantisation.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LanguageModel(nn.Module):
             "compute_dtype": compute_dtype,
             "lora": dict(lora) if lora else None,
         }
-        """What builds it again, beside its name and revision."""
+        """The settings that, with name and revision, build it again."""
         self.name = str(name)
         self.quantization = quantization
         self.revision = revision
@@ -92,7 +92,7 @@ class LanguageModel(nn.Module):
         self.tokenizer = load_tokenizer(self.name, revision)
         self.model = load_model(self.name, revision, quantization, self.compute_dtype, where)
         self.model.requires_grad_(False)
-        cure_linear4bit(self.model)
+        prevent_repacking(self.model)
         self.width = int(self.model.get_input_embeddings().weight.shape[1])
         self._check_vocabulary()
         self.stop_ids = stop_ids(self.tokenizer, self.model.generation_config, self.name)
@@ -102,12 +102,12 @@ class LanguageModel(nn.Module):
         self.lora = dict(lora) if lora else None
         if self.lora:
             add_lora(self.model, self.lora)
-        self.model.train()  # as any new module; it comes in eval mode, its adapters' dropout does not
+        self.model.train()  # a new module is in training mode; from_pretrained returns eval mode, except for adapters
         self.reports_cut = 0
-        """How many reports were too long and were cut at a sentence end since the model was built."""
+        """Number of reports that were too long and were cut, since the model was built."""
         self._prompts: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
         if gradient_checkpointing:
-            # The frozen embeddings need no gradient: the non-reentrant form follows the visual tokens' all the same.
+            # Embeddings need no gradient, but visual tokens do: only the non-reentrant form passes it on to these.
             self.model.activation_checkpointing_enable({"use_reentrant": False})
         save_only(self, lambda key: "lora_" in key)
 
@@ -115,7 +115,7 @@ class LanguageModel(nn.Module):
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """Name, revision, quantisation and a fingerprint of the files: what a checkpoint says instead of weights."""
+        """Name, revision, quantisation and fingerprint of the files, which a checkpoint stores instead of weights."""
         return {
             "name": self.name,
             "revision": self.revision,
@@ -125,13 +125,13 @@ class LanguageModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
+        """The device of the model's weights."""
         device: torch.device = self.model.get_input_embeddings().weight.device
         return device
 
     @property
     def context(self) -> int:
-        """How many tokens the model reads at most, prompt and report together."""
+        """The most tokens that the model reads, prompt and report together."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or 1 << 20)
 
     def _check_vocabulary(self) -> None:
@@ -139,12 +139,12 @@ class LanguageModel(nn.Module):
         largest = max(self.tokenizer.get_vocab().values())
         if largest >= rows:
             raise SettingsError(
-                f"{self.name}: the tokenizer has token id {largest}, the embedding only {rows} rows. Tokenizer and "
-                "weights are of different models; put the tokenizer that belongs to the weights beside them."
+                f"{self.name}: the tokenizer has token id {largest}, but the embedding only {rows} rows. Tokenizer and "
+                "weights are from different models; put the tokenizer that belongs to the weights beside them."
             )
 
     def _use_own_decoding_defaults(self) -> None:
-        """Drop the model's own sampling settings (temperature, penalties): decoding is what the caller says."""
+        """Drop the model's own decoding settings (temperature, penalties), so that only the caller's apply."""
         from transformers import GenerationConfig
 
         self.model.generation_config = GenerationConfig(
@@ -154,26 +154,26 @@ class LanguageModel(nn.Module):
     # Prompt and embeddings -------------------------------------------------------------------------------------
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids int64 ``[... t]`` -> embeddings ``[... t d]`` as the model's first layer reads them."""
+        """Embed token ids, int64 ``[... t]`` -> ``[... t d]``, as the model's first layer reads them."""
         vectors: Tensor = self.model.get_input_embeddings()(ids.to(self.device))
         return vectors
 
     def embedding_scale(self) -> float:
-        """Root mean square of the vocabulary's embeddings: the size a visual token should have to be read as a word."""
+        """Return the root mean square of the vocabulary's embeddings: visual tokens of this size read like words."""
         sample = torch.arange(0, max(self.tokenizer.get_vocab().values()) + 1, device=self.device)[:4096]
         return float(self.embed(sample).float().square().mean().sqrt())
 
     def prompt_parts(self, instruction: str) -> tuple[list[int], list[int]]:
-        """Token ids before and after the visual tokens, up to where the report begins."""
+        """Return the token ids before and after the visual tokens, up to the beginning of the report."""
         return prompt_ids(self.tokenizer, instruction, self.name)
 
     def _prompt(self, instruction: str) -> tuple[Tensor, Tensor]:
-        """Embeddings ``[t d]`` before and after the visual tokens; a prompt that returns is embedded once."""
+        """Return the embeddings ``[t d]`` before and after the visual tokens; they are kept for repeated prompts."""
         key = (instruction, self.device)
         if key not in self._prompts:
             if len(self._prompts) >= 64:
                 self._prompts.clear()
-            # A tensor made under inference mode could never take part in a later backward pass: leave that mode.
+            # A tensor made under inference mode could not take part in a later backward pass: so leave that mode.
             with torch.inference_mode(False), torch.no_grad():
                 before, after = (
                     self.embed(torch.tensor(ids, dtype=torch.long)) for ids in self.prompt_parts(instruction)
@@ -182,14 +182,16 @@ class LanguageModel(nn.Module):
         return self._prompts[key]
 
     def _rows(self, visual: Sequence[Tensor], instruction: str | Sequence[str]) -> list[Tensor]:
-        """The whole prompt of each study as embeddings ``[p_i d]``."""
+        """Make the whole prompt of each study as embeddings ``[p_i d]``."""
         instructions = [instruction] * len(visual) if isinstance(instruction, str) else list(instruction)
         if len(instructions) != len(visual):
             raise ValueError(f"{len(instructions)} instructions for {len(visual)} studies")
         rows = []
         for tokens, words in zip(visual, instructions, strict=True):
             if tokens.ndim != 2 or tokens.shape[1] != self.width:
-                raise ValueError(f"visual tokens are {tuple(tokens.shape)}, the language model reads [m {self.width}]")
+                raise ValueError(
+                    f"visual tokens are {tuple(tokens.shape)}, but the language model reads [m {self.width}]"
+                )
             before, after = self._prompt(words)
             rows.append(torch.cat([before, tokens.to(before), after]))
         return rows
@@ -197,10 +199,13 @@ class LanguageModel(nn.Module):
     # Training --------------------------------------------------------------------------------------------------
 
     def fitting_report(self, report: str, limit: int) -> tuple[str, list[int]]:
-        """A report as it is taught: its text, and its token ids with the end token, at most ``limit`` of them.
+        """Cut a report to at most ``limit`` tokens, as the target of training.
 
-        A longer report is cut at the last sentence end that fits and counted in :attr:`reports_cut`; where not even
-        its first sentence fits, it is cut inside that sentence and not taught to end there.
+        A longer report is cut after the last sentence that fits, and counted in :attr:`reports_cut`. Where not even its
+        first sentence fits, it is cut inside this sentence and gets no end token.
+
+        Returns:
+            (text, token ids with the end token).
         """
         ids = token_ids(self.tokenizer, report)
         if len(ids) < limit:
@@ -215,12 +220,12 @@ class LanguageModel(nn.Module):
         return sentences[0], ids[:limit]
 
     def _emphasised(self, text: str, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tensor:
-        """Bool ``[t]``: which tokens of a report touch one of the spans of its characters; the end token does not."""
+        """Find the tokens that overlap one of the spans of a report's characters, bool ``[t]``; never the end token."""
         marked = torch.zeros(len(ids), dtype=torch.bool)
         if spans:
             if not self.tokenizer.is_fast:
                 raise SettingsError(
-                    f"{self.name}: this tokenizer does not say where its tokens stand in a text, so no part of a "
+                    f"{self.name}: this tokenizer does not give the places of its tokens in a text, so no part of a "
                     "report can be emphasised; use its fast form (tokenizer.json)"
                 )
             places = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
@@ -231,8 +236,7 @@ class LanguageModel(nn.Module):
     def targets(
         self, report: str, limit: int, emphasis: Callable[[str], Sequence[tuple[int, int]]] | None = None
     ) -> tuple[list[int], Tensor]:
-        """A report's token ids as they are taught (:meth:`fitting_report`), and which of them are emphasised, bool
-        ``[t]``."""
+        """Return the target tokens of a report (:meth:`fitting_report`) and which are emphasised, bool ``[t]``."""
         text, ids = self.fitting_report(report, limit)
         return ids, self._emphasised(text, ids, emphasis(text) if emphasis else ())
 
@@ -244,28 +248,31 @@ class LanguageModel(nn.Module):
         max_report_tokens: int | None = None,
         emphasis: Callable[[str], Sequence[tuple[int, int]]] | None = None,
     ) -> TargetLosses:
-        """Cross entropy of every report token and the end token, given the prompt and the tokens before it.
+        """Compute the cross entropy of every report token and end token, given the prompt and the tokens before it.
 
-        Rows are padded on the right to the longest of the batch. Logits are computed only where there is a target.
+        Rows are padded on the right to the longest of the batch. Logits are computed only for targets.
 
         Args:
             visual: b tensors ``[m_i d]``.
             reports: b texts.
-            instruction: one for all studies, or b of them.
+            instruction: one text for all studies, or b texts.
             max_report_tokens: longer reports are cut (see :meth:`fitting_report`).
             emphasis: text -> spans of characters (start, stop) whose tokens are marked in the result.
+
+        Raises:
+            SettingsError: a prompt leaves no room for a report in the context.
         """
         rows, targets, marked = [], [], []
         for prompt, report in zip(self._rows(visual, instruction), reports, strict=True):
             room = self.context - len(prompt)
             if room < 2:
                 raise SettingsError(
-                    f"{self.name} reads {self.context} tokens, the prompt alone has {len(prompt)}; pool image tokens"
+                    f"{self.name} reads {self.context} tokens, but the prompt has {len(prompt)}; set pool_image_tokens"
                 )
             ids, marks = self.targets(report, min(room, max_report_tokens or room), emphasis)
             marked.append(marks)
             targets.append(torch.tensor(ids, dtype=torch.long, device=self.device))
-            # The last target is never an input.
+            # The last target is not an input.
             rows.append(torch.cat([prompt, self.embed(targets[-1][:-1])]))
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
         counts = torch.tensor([len(ids) for ids in targets], device=self.device)
@@ -289,7 +296,7 @@ class LanguageModel(nn.Module):
         instruction: str | Sequence[str],
         max_report_tokens: int | None = None,
     ) -> Tensor:
-        """Mean of :meth:`target_losses` over all target tokens of the batch."""
+        """Average :meth:`target_losses` over all target tokens of the batch."""
         return self.target_losses(visual, reports, instruction, max_report_tokens).values.mean()
 
     # Decoding --------------------------------------------------------------------------------------------------
@@ -306,30 +313,37 @@ class LanguageModel(nn.Module):
         seeds: Sequence[int] | None = None,
         **decoding: Any,
     ) -> list[str]:
-        """Write one text a study: greedy, beam search where ``num_beams`` > 1, or drawn; ends at the end token.
+        """Generate one text for each study: greedy, by beam search, or sampled.
 
-        Prompts are padded on the left, so a text does not depend on its batch beyond rounding (in float32 on a CPU it
-        is the same); nor does a drawn one, since every study has a seed of its own.
+        Prompts are padded on the left, so a text depends on its batch only by rounding (in float32 on a CPU not at
+        all). This holds for sampled texts too, because every study has its own seed.
 
         Args:
-            do_sample: draw, with ``temperature``, ``top_k``, ``top_p`` and ``min_p``.
-            seeds: b of them; default 0, 1, ...
+            visual: b tensors ``[m_i d]``.
+            instruction: one text for all studies, or b texts.
+            max_new_tokens: most tokens of a text.
+            num_beams: above 1, the number of beams of a beam search.
+            do_sample: sample, with ``temperature``, ``top_k``, ``top_p`` and ``min_p``.
+            seeds: b seeds for sampling; default: 0, 1, ...
             decoding: further fields of transformers' GenerationConfig.
 
+        Returns:
+            b texts, without the end token.
+
         Raises:
-            SettingsError: a prompt that fills the context, and what :func:`check_decoding` refuses.
+            SettingsError: a prompt fills the context, or :func:`check_decoding` refuses the settings.
         """
         rows = self._rows(visual, instruction)
         longest = max(len(row) for row in rows)
         if longest >= self.context:
             raise SettingsError(
-                f"{self.name} reads {self.context} tokens, the prompt alone has {longest}; pool image tokens"
+                f"{self.name} reads {self.context} tokens, but the prompt has {longest}; set pool_image_tokens"
             )
         check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
         decoding["num_beams"] = num_beams
         drawn = (list(range(len(rows))) if seeds is None else list(seeds)) if do_sample else None
-        # Near the end of the context a row has less room than others, and a least length that counts the prompt leaves
-        # it a least of its own: rows are written with those that have the same limits.
+        # A long prompt leaves less room in the context, and min_length counts the prompt too. So rows may have
+        # different limits: those with the same limits are generated together.
         shortest, whole = decoding.pop("min_new_tokens", None) or 0, decoding.pop("min_length", None) or 0
         limits = []
         for row in rows:
@@ -348,7 +362,7 @@ class LanguageModel(nn.Module):
     def _write(
         self, rows: Sequence[Tensor], least: int, most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
     ) -> list[str]:
-        """One text of ``least`` to ``most`` tokens after each prompt ``[p_i d]``; drawn where there are seeds."""
+        """Generate a text of ``least`` to ``most`` tokens after each prompt ``[p_i d]``; with seeds, sample it."""
         longest = max(len(row) for row in rows)
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
@@ -374,11 +388,11 @@ class LanguageModel(nn.Module):
     # Checkpoints -----------------------------------------------------------------------------------------------
 
     def trained_state_dict(self) -> dict[str, Tensor]:
-        """The LoRA weights; empty without LoRA. Frozen and quantised weights are never saved."""
+        """Return the LoRA weights; empty without LoRA. Frozen and quantised weights are never saved."""
         return dict(self.state_dict())
 
     def load_trained_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put saved LoRA weights back.
+        """Load saved LoRA weights.
 
         Raises:
             CheckpointError: a key is missing or unexpected.

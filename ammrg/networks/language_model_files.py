@@ -1,4 +1,4 @@
-"""A language model and its tokenizer, read from a local Hugging Face folder or from the hub."""
+"""Loading of a language model and its tokenizer from a local Hugging Face folder or from the hub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "gen
 
 
 def compute_dtype_of(name: str | None, device: torch.device) -> torch.dtype:
-    """The dtype of a name; without one, float32 on a CPU and bfloat16 elsewhere.
+    """Return the dtype with this name; without a name, float32 on a CPU and bfloat16 elsewhere.
 
     Raises:
         SettingsError: an unknown name.
@@ -27,21 +27,21 @@ def compute_dtype_of(name: str | None, device: torch.device) -> torch.dtype:
     if name is None:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     if name not in known:
-        raise SettingsError(f"compute_dtype '{name}' is none of {', '.join(known)}")
+        raise SettingsError(f"compute_dtype '{name}' must be one of {', '.join(known)}")
     return known[name]
 
 
 def load_tokenizer(name: str, revision: str | None) -> Any:
-    """The tokenizer of a folder or hub id.
+    """Load the tokenizer of a folder or hub id.
 
     Raises:
-        SettingsError: there is none, or it cannot be read.
+        SettingsError: there is no tokenizer, or it cannot be read.
     """
     from transformers import AutoTokenizer
 
     folder = Path(name)
     if not folder.is_dir() and (folder.is_absolute() or (folder.parent != Path() and folder.parent.is_dir())):
-        # The hub would be asked for what was meant as a folder, for as long as it takes.
+        # The name is meant as a folder: without this check, the hub would be asked for it, which takes long.
         beside = sorted(path.parent.name for path in folder.parent.glob("*/config.json"))
         raise SettingsError(f"{name}: no such folder; {folder.parent} holds {', '.join(beside) or 'no model'}")
     if folder.is_dir() and not any((folder / file).exists() for file in TOKENIZER_FILES):
@@ -55,10 +55,10 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
 
 
 def load_model(name: str, revision: str | None, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
-    """The causal language model of a folder or hub id, its weights on ``device``.
+    """Load the causal language model of a folder or hub id, with its weights on ``device``.
 
     Raises:
-        SettingsError: there is none, its files do not fill it, or ``device`` cannot run this quantisation.
+        SettingsError: there is no model, its files are incomplete, or ``device`` cannot run this quantisation.
     """
     from transformers import AutoModelForCausalLM
 
@@ -75,7 +75,7 @@ def load_model(name: str, revision: str | None, quantization: str, dtype: torch.
     except OSError as error:
         raise SettingsError(_not_found(name, "model", error)) from error
     except SafetensorError as error:
-        raise SettingsError(f"{name}: its weights cannot be read ({error}); the copy is broken") from error
+        raise SettingsError(f"{name}: its weights cannot be read ({error}); copy the model again") from error
     except (RuntimeError, ValueError, ImportError) as error:
         raise SettingsError(
             f"{name}: cannot be loaded with quantization {quantization} on {device} ({error}); "
@@ -84,7 +84,7 @@ def load_model(name: str, revision: str | None, quantization: str, dtype: torch.
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise SettingsError(
-            f"{name}: {len(missing)} weights are missing from its files, {missing[0]} the first; the copy is broken"
+            f"{name}: {len(missing)} weights are missing from its files (first: {missing[0]}); copy the model again"
         )
     wrong = other_network(model, report)
     if wrong:
@@ -98,13 +98,13 @@ def _not_found(name: str, what: str, error: Exception) -> str:
         files = "tokenizer.json, tokenizer_config.json" if what == "tokenizer" else "config.json, *.safetensors"
         return f"{name}: the folder is there, but its {what} cannot be read ({files}): {reason}; copy it again"
     return (
-        f"'{name}' gave no {what}: it is neither a complete Hugging Face folder nor a model the hub gave ({reason}). "
-        "Name an existing folder (the phantom's and `make models`' stand under models/) or a hub id."
+        f"'{name}': no {what} found. It is neither a complete Hugging Face folder nor a model that the hub gave "
+        f"({reason}). Name an existing folder (the phantom's and those of `make models` are in models/) or a hub id."
     )
 
 
 def files_fingerprint(name: str) -> str | None:
-    """Over the bytes of a folder's weights, settings and tokenizer; None for a hub id."""
+    """Return a fingerprint of the weights, settings and tokenizer in a folder; None for a hub id."""
     folder = Path(name)
     if not folder.is_dir():
         return None
@@ -113,7 +113,7 @@ def files_fingerprint(name: str) -> str | None:
 
 
 def commit_of(name: str, revision: str | None) -> str | None:
-    """The commit of a hub id whose files were read: the hub's cache names their folder after it."""
+    """Return the commit of a hub id whose files were read: the hub's cache names their folder after it."""
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(name, "config.json", revision=revision)

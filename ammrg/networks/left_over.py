@@ -1,4 +1,4 @@
-"""Weights of a model folder that the model built from it has no place for."""
+"""Weights in a model's folder that do not fit the model that its config.json describes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ TABLES = (
     *("position_ids", "token_type_ids", "inv_freq", "relative_position_index", "relative_coords_table"),
     *("attn_mask", "masked_bias", "num_batches_tracked"),
 )
-"""Last names of what is no weight: tables that some releases saved and others compute."""
+"""Last parts of the names of tables that some releases save and others compute: they are not weights."""
 UNUSED = ("pooler", "mask_token")
-"""Parts on top of the tokens, or for pretraining: not used here, whether a folder has them or not."""
+"""Parts that follow the tokens or serve pretraining; they are not used here, so a folder may have them or not."""
 
 
 def left_over(model: Any, unexpected: Collection[str]) -> list[str]:
-    """Of the weights that a folder holds and a model does not know, those that belong inside one of its parts: they are
-    of a deeper or another network, and the one that was built is not the one that was trained.
+    """List the unexpected weights that belong inside one of a model's parts.
 
-    Heads of another task are parts of their own, and may be left over.
+    They show that the folder's weights were trained in a deeper or another network than the one that was built. Heads
+    of another task are separate parts, and may be left over.
 
     Args:
         model: a ``PreTrainedModel``, as ``from_pretrained`` made it.
         unexpected: the ``unexpected_keys`` of its loading report.
+
+    Returns:
+        Their names, sorted.
     """
     prefix, base = f"{model.base_model_prefix}.", model.base_model
     parts = {name for whole in (model, base) for name, _ in (*whole.named_children(), *whole.named_parameters())}
@@ -35,24 +38,25 @@ def left_over(model: Any, unexpected: Collection[str]) -> list[str]:
 
 
 def other_network(model: Any, report: Mapping[str, Any]) -> str | None:
-    """What a loading report says of weights that are of another network than config.json describes, as a sentence; None
-    where all fit.
+    """Say which weights belong to another network than config.json describes.
 
     Args:
-        model: as ``from_pretrained`` made it, with ``ignore_mismatched_sizes``: else it raises without naming one.
+        model: as ``from_pretrained`` made it with ``ignore_mismatched_sizes`` (without it, loading raises an error that
+            names no weight).
         report: its loading report.
+
+    Returns:
+        The end of a message; None where all weights fit.
     """
     surplus, reshaped = left_over(model, report["unexpected_keys"]), sorted(report["mismatched_keys"], key=str)
     if not surplus and not reshaped:
         return None
     if reshaped:
         name, theirs, ours = reshaped[0]
-        found = (
-            f"{len(reshaped)} of its weights have another shape, {name} {list(theirs)} where it should be {list(ours)}"
-        )
+        found = f"{len(reshaped)} of its weights have another shape ({name}: {list(theirs)}, expected {list(ours)})"
     else:
         more = ", ..." if len(surplus) > 3 else ""
         found = (
             f"{len(surplus)} of its weights have no place in {type(model).__name__} ({', '.join(surplus[:3])}{more})"
         )
-    return f"{found}: config.json and weights are of different networks; put the config.json of the weights beside them"
+    return f"{found}: config.json and weights belong to different networks; use the config.json of these weights"

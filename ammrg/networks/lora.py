@@ -11,7 +11,7 @@ from ammrg.errors import SettingsError
 
 
 def linear_layers(model: Any) -> list[str]:
-    """Last name parts of every linear layer but the head: what LoRA adapts unless told otherwise."""
+    """List the last parts of the names of all linear layers except the head: LoRA adapts these by default."""
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
@@ -25,7 +25,7 @@ def linear_layers(model: Any) -> list[str]:
 
 
 def add_lora(model: Any, settings: Mapping[str, Any]) -> None:
-    """Put adapters into a model, in float32.
+    """Add adapters to a model, in float32.
 
     Args:
         model: of transformers; changed in place.
@@ -33,7 +33,7 @@ def add_lora(model: Any, settings: Mapping[str, Any]) -> None:
             :class:`ammrg.networks.language_model.LanguageModel`.
 
     Raises:
-        SettingsError: an unknown field, a value out of range, or targets that are no linear layers of the model.
+        SettingsError: a field is unknown, a value is out of range, or a target is not a linear layer of the model.
     """
     from peft import LoraConfig, inject_adapter_in_model
     from peft.functional import cast_adapter_dtype
@@ -63,7 +63,9 @@ def add_lora(model: Any, settings: Mapping[str, Any]) -> None:
         inject_adapter_in_model(config, model)
     except ValueError as error:  # a layer that is not linear
         reason = " ".join(str(error).split())
-        raise SettingsError(f"lora.targets {', '.join(targets)}: {reason}; linear are {', '.join(found)}") from error
-    # They come in the dtype of the layer they adapt. In bfloat16 a small step, or an average's, would be rounded away.
-    # get_peft_model does this by itself (https://github.com/huggingface/peft/pull/1706), injection does not.
+        raise SettingsError(
+            f"lora.targets {', '.join(targets)}: {reason}; the linear layers are {', '.join(found)}"
+        ) from error
+    # peft makes adapters in the dtype of their layer. In bfloat16, rounding would lose small steps, also of an average.
+    # get_peft_model casts them itself (https://github.com/huggingface/peft/pull/1706), but injection does not.
     cast_adapter_dtype(model, adapter_name="default")

@@ -1,4 +1,4 @@
-"""Films and labels -> the regions worth remembering, a batch at a time."""
+"""Mining: the regions that a region memory may store, from a batch of films and labels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PICKS: dict[str, Callable[..., list[Region]]] = {"windows": pick_regions, "patc
 
 
 class Mined(NamedTuple):
-    """What a batch of v films gave."""
+    """The regions mined from a batch of v films."""
 
     regions: list[list[Region]]
-    """Of each film, tokens float32 on the CPU."""
+    """The regions of each film, with tokens in float32 on the CPU."""
     probabilities: Tensor
     """float32 ``[v 14]`` on the CPU."""
     shows_place: Tensor
-    """bool ``[v 14]`` on the CPU: see :func:`ammrg.maps.shows_place`; the others' maps gave no region."""
+    """bool ``[v 14]`` on the CPU: maps that show a place (:func:`ammrg.maps.shows_place`); others give no region."""
 
 
 def mine_regions(
@@ -43,18 +43,19 @@ def mine_regions(
     region_tokens: RegionTokens = "feature",
     **settings: Any,
 ) -> Mined:
-    """The regions of each film of a batch, and what they are based on.
+    """Mine the regions of each film of a batch.
 
     Args:
+        classifier: in eval mode, with its thresholds.
         images: uint8 ``[v 1 h w]``.
         labels: ``[v 14]``, of each film's study.
         method: how maps are made.
-        form: ``windows`` around the peaks of a map (:func:`ammrg.memory.regions.pick_regions`), or the published
-            ``patches`` (:func:`ammrg.memory.patches.pick_patches`).
-        region_tokens: ``feature`` takes a region's token from the forward pass of its film; ``crop`` (published) cuts
-            the region out, draws it as large as the film and encodes it, as many crops at a time as there are films.
-        settings: of the form; the published patches are drawn at the films' own size unless told otherwise. Try them
-            first with :func:`check_settings`.
+        form: ``windows`` around the peaks of a map (:func:`ammrg.memory.regions.pick_regions`), or ``patches`` as
+            published (:func:`ammrg.memory.patches.pick_patches`).
+        region_tokens: ``feature`` takes a region's token from the forward pass of its film. ``crop`` (as published)
+            cuts the region out, enlarges it to the size of a film and encodes it, v crops at a time.
+        settings: of the form; ``side`` of patches is by default the films' own size. Check them first with
+            :func:`check_settings`.
     """
     if form == "patches":
         settings = {"side": images.shape[-1], **settings}
@@ -80,10 +81,10 @@ def mine_regions(
 
 
 def check_settings(form: str, region_tokens: str, settings: Mapping[str, Any]) -> None:
-    """Tries them on an empty film: what is wrong is said before training, not after it.
+    """Check the settings of mining on an empty film, so that an error shows before training and not after it.
 
     Raises:
-        SettingsError: an unknown form, kind of tokens or setting, or one out of range.
+        SettingsError: the form, the kind of tokens or a setting is unknown, or a setting is out of range.
     """
     if region_tokens not in get_args(RegionTokens):
         raise SettingsError(f"model.region_tokens: found {region_tokens!r}, must be feature or crop.")
@@ -103,7 +104,7 @@ def _pick_of(form: str) -> Callable[..., list[Region]]:
 
 @torch.no_grad()
 def _with_crops(classifier: DiseaseClassifier, images: Tensor, mined: list[list[Region]]) -> list[list[Region]]:
-    """The same regions with the tokens of their crops."""
+    """Return the same regions with tokens from their crops."""
     boxes = [region.box for regions in mined for region in regions]
     owners = [film for film, regions in enumerate(mined) for _ in regions]
     if not boxes:

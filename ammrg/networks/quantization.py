@@ -1,4 +1,4 @@
-"""A language model in 4 or 8 bits, through bitsandbytes."""
+"""Quantisation of a language model to 4 or 8 bits by bitsandbytes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ Quantization = Literal["nf4", "fp4", "int8", "none"]
 
 
 def bitsandbytes_settings(quantization: str, dtype: torch.dtype) -> Any:
-    """What transformers needs to load a model quantised: 4 bits (``nf4`` or ``fp4``) with double quantisation, or
-    ``int8``; None for ``none``.
+    """Make the settings with which transformers loads a quantised model.
+
+    Args:
+        quantization: ``nf4`` or ``fp4`` (4 bits with double quantisation), ``int8``, or ``none``.
+        dtype: of the computation.
+
+    Returns:
+        A ``BitsAndBytesConfig``; None for ``none``.
 
     Raises:
         SettingsError: another quantisation.
@@ -32,21 +38,21 @@ def bitsandbytes_settings(quantization: str, dtype: torch.dtype) -> Any:
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     if quantization != "none":
-        raise SettingsError(f"quantization '{quantization}' is none of nf4, fp4, int8, none")
+        raise SettingsError(f"quantization '{quantization}' must be nf4, fp4, int8 or none")
     return None
 
 
-def cure_linear4bit(model: nn.Module) -> None:
+def prevent_repacking(model: nn.Module) -> None:
     """Keep bitsandbytes from repacking 4-bit weights on CPUs with AVX512-BF16.
 
-    There a first forward pass in eval mode, on an input without gradient, changes every ``Linear4bit`` in place to a
-    form that only a kernel without autograd reads: from then on no gradient passes, while the loss looks normal.
-    (It came with https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1804; another fault of the same repacking
-    is open as https://github.com/bitsandbytes-foundation/bitsandbytes/issues/2078.)
+    On these CPUs, the first forward pass in eval mode on an input without gradient changes every ``Linear4bit`` in
+    place to a form that only a kernel without autograd reads. From then on no gradient passes, although the loss looks
+    normal. (This came with https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1804; another fault of the same
+    repacking is open as https://github.com/bitsandbytes-foundation/bitsandbytes/issues/2078.)
     """
     import bitsandbytes as bnb
 
-    # It says that an optional package for CPUs is missing, which changes nothing here.
+    # bitsandbytes warns that an optional package for CPUs is missing, which has no effect here.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     for module in model.modules():
         if isinstance(module, bnb.nn.Linear4bit):

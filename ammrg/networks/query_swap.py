@@ -1,4 +1,7 @@
-"""Does query i mean finding i? Put another in its place and see what is lost, and by whom."""
+"""Query swaps: a test of whether query i carries finding i.
+
+Each disease query is replaced by each other one; the AUROC of every finding shows what is lost.
+"""
 
 from __future__ import annotations
 
@@ -13,40 +16,40 @@ from ammrg.metrics.classification import auroc
 from ammrg.networks.disease_classifier import DiseaseClassifier
 
 BROKEN = 0.05
-"""A swap that takes more than this off a finding's AUROC breaks it."""
+"""A swap that lowers a finding's AUROC by more than this breaks the finding."""
 FOUND = 0.6
-"""Own AUROC below which a finding has next to nothing to lose."""
+"""Findings with a lower AUROC, before any swap, have almost nothing to lose."""
 _FILMS_AT_A_TIME = 64
 
 
 class QuerySwaps(NamedTuple):
-    """AUROC of every finding, with the queries as they are and with each in each other's place."""
+    """The AUROC of every finding, without a swap and with each query replaced by each other one."""
 
     own: Tensor
-    """float64 ``[14]``; NaN where the split has no positive or no negative study of a finding."""
+    """float64 ``[14]``, without a swap; NaN where the split has no positive or no negative study of a finding."""
     swapped: Tensor
-    """float64 ``[14 14 14]``: ``[i, j, k]`` of finding k where query j stands in the place of query i."""
+    """float64 ``[14 14 14]``: ``[i, j, k]`` is the AUROC of finding k with query j in the place of query i."""
 
     @property
     def replaced(self) -> Tensor:
-        """``[14 13]``: AUROC of finding i read from each other query in its place."""
+        """``[14 13]``: AUROC of finding i with each other query in the place of query i."""
         return self.swapped[~torch.eye(NUM_FINDINGS, dtype=torch.bool)].reshape(NUM_FINDINGS, -1, NUM_FINDINGS)[
             torch.arange(NUM_FINDINGS), :, torch.arange(NUM_FINDINGS)
         ]
 
     @property
     def found(self) -> Tensor:
-        """Bool ``[14]``: findings that can be broken, with an AUROC of at least :data:`FOUND`."""
-        return self.own >= FOUND  # not where it is NaN
+        """Bool ``[14]``: findings that a swap can break, with an AUROC of at least :data:`FOUND`."""
+        return self.own >= FOUND  # False for NaN
 
     @property
     def drops(self) -> Tensor:
-        """``[m 13]``: what each other query in its place takes off the AUROC of each finding of :attr:`found`."""
+        """``[m 13]``: how much each other query in its place lowers the AUROC, for the m findings in :attr:`found`."""
         return (self.own[:, None] - self.replaced)[self.found]
 
     @property
     def not_broken(self) -> list[tuple[int, int]]:
-        """Pairs (finding i, query j): a finding of :attr:`found` that is still there with query j in place of i."""
+        """Pairs (i, j): findings i in :attr:`found` that query j in the place of query i does not break."""
         index = torch.arange(NUM_FINDINGS)
         left = self.own[:, None] - self.swapped[index, :, index] <= BROKEN  # [14 14], finding and query
         left &= self.found[:, None] & ~torch.eye(NUM_FINDINGS, dtype=torch.bool)
@@ -54,10 +57,10 @@ class QuerySwaps(NamedTuple):
 
     @property
     def moved(self) -> Tensor:
-        """``[14]``: how far any other finding's AUROC moves, at most, when query i is replaced."""
+        """``[14]``: the largest change of another finding's AUROC when query i is replaced."""
         moves = (self.swapped - self.own).abs().nan_to_num(0.0)
         index = torch.arange(NUM_FINDINGS)
-        moves[index, :, index] = 0.0  # its own finding's
+        moves[index, :, index] = 0.0  # its own finding does not count
         return moves.amax(dim=(1, 2))
 
 
@@ -69,19 +72,20 @@ def swap_queries(
     labels: Tensor,
     to_studies: Callable[[Tensor], Tensor],
 ) -> QuerySwaps:
-    """Every disease query in the place of every other, 182 times through Q-Former and head.
+    """Replace every disease query by every other, and measure the AUROC of all findings each time (182 times).
 
     Args:
-        classifier: in eval; its queries are put back.
-        tokens: ``[v n e]``: the encoder's, of all films of a split. grid: of them.
-        labels: ``[b 14]``; blank is negative, uncertain is left out of its finding, unlabelled studies do not belong.
-        to_studies: logits of films ``[v 14]`` -> of their studies ``[b 14]``.
+        classifier: in eval mode; its queries are restored at the end.
+        tokens: ``[v n e]``: the encoder's tokens of all films of a split.
+        grid: of the tokens.
+        labels: ``[b 14]``. Blank is negative; uncertain labels are left out; there must be no unlabelled studies.
+        to_studies: combines logits of films ``[v 14]`` to those of studies ``[b 14]``.
 
     Raises:
         ValueError: the classifier is in training mode.
     """
     if classifier.training:
-        raise ValueError("queries are swapped in eval(): dropout would move what is compared")
+        raise ValueError("swapping queries needs the classifier in eval(): dropout would change the AUROC")
     truth = (labels == POSITIVE).double()
     known = labels != UNCERTAIN
 

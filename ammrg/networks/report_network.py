@@ -1,8 +1,9 @@
 """The network of stage 2: films and two associative memories -> a report and its reasons.
 
-What the language model reads in its user turn, each stream with its own norm and projection and each on or off:
-image tokens of all films (with a marker of the projection), Q_f, what Q_f recalls from the visual memory, what Q_f
-recalls from the report memory; then the instruction (Wang et al. 2026, section III).
+In its user turn, the language model reads up to four streams of visual tokens and then the instruction (Wang et al.
+2026, section III). The streams are image tokens of all films (with a mark of the projection), Q_f, what Q_f recalls
+from the visual memory, and what Q_f recalls from the report memory. Each has its own norm and projection, and can be
+off.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ammrg.memory.bank import MemoryBank
 from ammrg.memory.candidates import Candidates
 from ammrg.memory.owners import Exclude
 from ammrg.networks.associative_memory import (
-    SILENT,
+    ZEROED,
     AssociativeMemory,
     Memories,
     candidates_for,
@@ -42,9 +43,9 @@ from ammrg.networks.visual_prompt import (
     SeenFilms,
     VisualPrompt,
     VisualStream,
+    deciding_queries,
     pooled_tokens,
     projection_numbers,
-    speaking_queries,
 )
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.prompts import INSTRUCTION, template_fields
@@ -53,40 +54,37 @@ from ammrg.types import Attribution, GeneratedReport, StudyBatch
 
 
 class ReportNetwork(nn.Module):
-    """Stage 1's network, two memories and a language model, joined by what stage 2 trains.
+    """Stage 1's network, two memories and a language model, joined by trained projections.
+
+    Where a study has several films, its Q_f for finding i comes from the film that decides the finding: the one with
+    the highest logit i (for "No Finding", the lowest). An average would blur a sign that only one projection shows. A
+    study's probabilities are those of the classifier.
 
     Args:
         classifier: stage 1's network with its weights.
         language_model: frozen, with or without LoRA.
         visual_bank: region patterns in the classifier's space; None where ``visual_memory`` is off.
         report_bank: report patterns of any width; None where ``report_memory`` is off.
-        image_tokens, query_tokens, visual_memory, report_memory: which streams the language model reads.
-        pool_image_tokens: average each film's token grid to at most this many a side; None: all tokens.
+        image_tokens, query_tokens, visual_memory, report_memory: the streams that the language model reads.
+        pool_image_tokens: average each film's grid of tokens to at most this many per side; None: all tokens.
         hopfield: settings of both :class:`HopfieldRetrieval` (``association_width``, ``heads``, ``beta``, ...).
-        two_step: ``{candidates, visited, lists, folder}``: associate each state and head with so many patterns that an
-            approximate search finds (:class:`FaissSearch`; needs the extra ``scale``), for memories too large to
-            associate with every pattern; None associates with all.
-        exclude_self: whose own patterns a study may not recall; see :func:`ammrg.memory.bank.owners_mask`. It holds
-            outside training too, where no stored pattern should be the study's own anyway.
-        instruction: what follows the visual tokens in the user turn; a template that may name ``{findings}`` and
-            ``{indication}`` (see :mod:`ammrg.text.prompts`).
+        two_step: ``{candidates, visited, lists, folder}``, for very large memories: associate only with the candidates
+            of an approximate search (:class:`FaissSearch`; needs the extra ``scale``). None: with every pattern.
+        exclude_self: which own patterns a study may not recall, in training and after; see :func:`owners_mask`.
+        instruction: template of the text after the visual tokens in the user turn; see :mod:`ammrg.text.prompts`.
         max_report_tokens: longer training reports are cut at a sentence end.
-        finding_tokens: add to the Q_f token of finding i a learned embedding, at the start that of the finding's
-            name in the language model's own words, times the finding's probability (0.5 at its threshold).
-        freeze: parts that are never trained; stage 1's are in eval mode, and in no state dict where both are frozen.
-        associations: how many stored patterns of each memory are named with a report.
-
-    Of a study with several films, the Q_f of finding i is that of the film that speaks for it, the one with the
-    highest logit i (for "No Finding" the lowest): an average would blur a sign that one projection alone shows. Its
-    probabilities are the classifier's own of a study.
+        finding_tokens: add to the Q_f token of finding i a learned embedding times the finding's probability (0.5 at
+            its threshold). The embedding starts as the language model's own for the finding's name.
+        freeze: parts that are never trained. Frozen parts of stage 1 are in eval mode; where both are frozen, stage 1
+            is in no state dict.
+        associations: number of stored patterns of each memory that are listed with a report.
 
     Raises:
-        SettingsError: every stream off, a stream without its bank, region patterns of another width than Q_f, an
-            unknown part or field of the instruction.
+        SettingsError: all streams are off, a bank is missing or of another width, or a part or field is unknown.
     """
 
     naming_thresholds: Tensor
-    """float32 ``[14]``: probabilities above which the instruction names a finding; stage 1's until told otherwise."""
+    """float32 ``[14]``: probabilities above which the instruction names a finding; at first those of stage 1."""
 
     def __init__(
         self,
@@ -112,9 +110,9 @@ class ReportNetwork(nn.Module):
         super().__init__()
         known = ReportNetwork.__init__.__kwdefaults__ or {}
         self.config: dict[str, Any] = {name: value for name, value in locals().items() if name in known}
-        """The settings, as primitives: what builds this network again from its parts."""
+        """The settings that, with its parts, build this network again."""
         self.decoding: dict[str, Any] = {}
-        """How :meth:`generate` decodes unless told otherwise; an exported network brings its run's."""
+        """Default settings of :meth:`generate`; those of an exported network are its run's."""
         if finding_tokens and not query_tokens:
             raise SettingsError("finding_tokens adds to the tokens of Q_f, but query_tokens is off")
         self.classifier = classifier
@@ -123,7 +121,7 @@ class ReportNetwork(nn.Module):
         self.exclude_self: Exclude = exclude_self
         self.instruction = instruction
         self.max_report_tokens = max_report_tokens
-        template_fields(instruction)  # an unknown field is an error now, not at the first study
+        template_fields(instruction)  # raises for an unknown field now instead of at the first study
         self.associations = associations
         self.visual_bank = required_bank(visual_bank, "visual_memory") if visual_memory else None
         self.report_bank = required_bank(report_bank, "report_memory") if report_memory else None
@@ -146,7 +144,7 @@ class ReportNetwork(nn.Module):
                 continue
             if name == "visual" and bank.width != width:
                 raise SettingsError(
-                    f"the region patterns are {bank.width} wide, this classifier's tokens {width}: mine them again"
+                    f"the region patterns have width {bank.width}, this classifier's tokens {width}: mine them again"
                 )
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.register_buffer(f"{name}_findings", bank.region_findings.clone(), persistent=False)
@@ -168,12 +166,12 @@ class ReportNetwork(nn.Module):
         self.train(self.training)
 
     def activate(self, parts: Iterable[Part], inactive_in_graph: bool = False) -> None:
-        """Train these parts alone until told otherwise; see :meth:`TrainedParts.activate`."""
+        """Train only these parts from now on; see :meth:`TrainedParts.activate`."""
         self.parts.activate(parts, inactive_in_graph)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> ReportNetwork:
-        """Training mode for what is trained; of stage 1, what is frozen or inactive stays in eval mode."""
+        """Set training mode; parts of stage 1 that are frozen or inactive stay in eval mode."""
         super().train(mode)
         if "qformer" not in self.parts.active:
             self.classifier.eval()
@@ -185,13 +183,13 @@ class ReportNetwork(nn.Module):
     # From films to tokens --------------------------------------------------------------------------------------
 
     def see(self, images: Tensor) -> SeenFilms:
-        """Stage 1 on uint8 films ``[v 1 h w]``, with a graph only where a part of it is trained."""
+        """Run stage 1 on films, uint8 ``[v 1 h w]``, with a graph only where a part of it is trained."""
         wanted = torch.is_grad_enabled()
         with torch.set_grad_enabled(wanted and "encoder" in self.parts.in_graph):
             tokens, grid = self.classifier.encoder(images)
         with torch.set_grad_enabled(wanted and bool(self.parts.in_graph & STAGE1)):
-            said = self.classifier.classify(tokens, grid)
-        return SeenFilms(said.logits, said.queries, tokens, grid)
+            found = self.classifier.classify(tokens, grid)
+        return SeenFilms(found.logits, found.queries, tokens, grid)
 
     def prompt(
         self,
@@ -202,38 +200,38 @@ class ReportNetwork(nn.Module):
         named: Tensor | None = None,
         hidden_from: StudyBatch | None = None,
     ) -> VisualPrompt:
-        """All that the language model is shown for each study.
+        """Make the visual tokens and the instruction that the language model reads for each study.
 
         Args:
             batch: studies with their films.
             memories: see :data:`Memories`.
-            associations: how many stored patterns to name for each query; none while training (quicker).
-            seen: what stage 1 says of the batch's films, where that is known; they are not looked at then.
-            named: bool ``[b 14]``, the findings that the instruction names; default :meth:`names`.
-            hidden_from: b studies that may not recall their own patterns either: those whose films a batch shows, where
-                they are not its own.
+            associations: number of strongest associations to report for each query; 0 in training (quicker).
+            seen: stage 1's output for the batch's films, where it is known; the films are then not used.
+            named: bool ``[b 14]``, the findings that the instruction names; default: :meth:`names`.
+            hidden_from: b further studies whose own patterns may not be recalled either, for a batch that shows their
+                films.
 
         Raises:
-            SettingsError: ``shuffled`` memories of a batch without partners.
+            SettingsError: ``memories`` is ``shuffled`` and the batch has no partners.
         """
         if seen is None:
             seen = self.see(batch.images)
         studies = len(batch.study_ids)
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
-        queries = speaking_queries(seen, batch.study_of_view, studies)  # [b 14 q]
+        queries = deciding_queries(seen, batch.study_of_view, studies)  # [b 14 q]
         asking, hidden, states = batch, hidden_from, queries
         if memories == "shuffled":
             if batch.partner is None:
-                raise SettingsError("shuffled memories are another patient's: the batch brings no partners")
+                raise SettingsError("memories shuffled: the batch has no partners; ask the data module for them")
             asking, hidden = batch.partner, batch
-            states = speaking_queries(self.see(asking.images), asking.study_of_view, studies)
+            states = deciding_queries(self.see(asking.images), asking.study_of_view, studies)
         recalled = {name: self.memory(name).recall(states, asking, associations, hidden) for name in self.retrievals}
         shared = []  # streams with the same number of tokens for every study
         if "query" in self.streams:
             shared.append(self.streams["query"](queries, self._named_findings(logits)))
         for name, retrieval in recalled.items():
             tokens = self.streams[name](retrieval.tokens)
-            shared.append(torch.zeros_like(tokens) if name in SILENT.get(memories, ()) else tokens)
+            shared.append(torch.zeros_like(tokens) if name in ZEROED.get(memories, ()) else tokens)
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
@@ -247,7 +245,7 @@ class ReportNetwork(nn.Module):
         )
 
     def _image_tokens(self, seen: SeenFilms, batch: StudyBatch) -> list[list[Tensor]]:
-        """Of each study, the tokens ``[n d]`` of each of its films, in the order of the batch."""
+        """Make the image tokens of each study: a list of ``[n d]``, one for each film, in the order of the batch."""
         marks = self.projection_marks[projection_numbers(batch.projections).to(seen.raw_tokens.device)]
         films = self.streams["image"](pooled_tokens(seen, self.pool_image_tokens), marks[:, None])
         grouped: list[list[Tensor]] = [[] for _ in batch.study_ids]
@@ -256,7 +254,7 @@ class ReportNetwork(nn.Module):
         return grouped
 
     def _named_findings(self, logits: Tensor) -> Tensor | float:
-        """``[b 14 d]``: each finding's name as far as it is there; 0 where the option is off."""
+        """Return each finding's name embedding times its probability, ``[b 14 d]``; 0 where the option is off."""
         if not hasattr(self, "finding_names"):
             return 0.0
         strength = (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
@@ -264,17 +262,13 @@ class ReportNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the networks."""
         return self.classifier.thresholds.device
 
     # Memories --------------------------------------------------------------------------------------------------
 
     def memory(self, name: str) -> AssociativeMemory:
-        """The ``visual`` or the ``report`` memory, where it is on.
-
-        Raises:
-            SettingsError: it is off.
-        """
+        """Return the ``visual`` or the ``report`` memory; raise a SettingsError where it is off."""
         bank = {"visual": self.visual_bank, "report": self.report_bank}[name]
         if bank is None:
             raise SettingsError(f"{name}_memory is off: nothing is recalled from it")
@@ -290,33 +284,37 @@ class ReportNetwork(nn.Module):
     # Instructions ----------------------------------------------------------------------------------------------
 
     def names(self, logits: Tensor) -> Tensor:
-        """Bool ``[b 14]``: the findings that the instruction names, of studies with these logits."""
+        """Return the findings that the instruction names for studies with these logits, bool ``[b 14]``."""
         return is_predicted(logits.float().sigmoid(), self.naming_thresholds)
 
     def name_as_often(self, probabilities: Tensor, prevalence: Tensor) -> None:
-        """From now on name each finding in as many studies as have it; see :func:`thresholds_of_prevalence`."""
+        """Name each finding in as many studies as have it from now on; see :func:`thresholds_of_prevalence`."""
         self.naming_thresholds.copy_(thresholds_of_prevalence(probabilities, prevalence))
 
     # Training --------------------------------------------------------------------------------------------------
 
     def target_counts(self, reports: Sequence[str]) -> tuple[int, int]:
-        """How many tokens :meth:`target_losses` has of these reports, and how many of them are emphasised: known before
-        any film is, unless a prompt leaves less room in the context than ``max_report_tokens``."""
+        """Count the target tokens of reports, and how many of them are emphasised, without any film.
+
+        :meth:`target_losses` has fewer where a prompt leaves less room in the context than ``max_report_tokens``.
+        """
         cut = self.language_model.reports_cut
         marks = [self.language_model.targets(report, self.max_report_tokens, abnormal_spans)[1] for report in reports]
-        self.language_model.reports_cut = cut  # they are counted where they are taught
+        self.language_model.reports_cut = cut  # cut reports are counted in training, not here
         return sum(map(len, marks)), sum(int(each.sum()) for each in marks)
 
     def target_losses(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> TargetLosses:
-        """Cross entropy of every report token of a batch, with the study each belongs to and whether its sentence
-        affirms an abnormal finding; ``shown``: the batch's prompt, where it is made already."""
+        """Compute the cross entropy of every report token; sentences that affirm an abnormal finding are emphasised.
+
+        ``shown`` is the batch's prompt, where it was made already.
+        """
         shown = self.prompt(batch) if shown is None else shown
         return self.language_model.target_losses(
             shown.tokens, batch.reports, shown.instructions, self.max_report_tokens, abnormal_spans
         )
 
     def forward(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> Tensor:
-        """Mean next-token cross entropy over the report tokens (and ends) of a batch."""
+        """Average the next-token cross entropy over the report tokens and end tokens of a batch."""
         return self.target_losses(batch, shown).values.mean()
 
     # Writing ---------------------------------------------------------------------------------------------------
@@ -330,28 +328,28 @@ class ReportNetwork(nn.Module):
         seen: SeenFilms | None = None,
         **decoding: Any,
     ) -> list[GeneratedReport]:
-        """Write the report of each study, with what was retrieved for it.
+        """Generate the report of each study and list the patterns retrieved for it.
 
         Args:
-            batch: studies; their labels and texts are not looked at.
-            memories: see :data:`Memories`; nothing is named where zeros were shown.
-            max_new_tokens: default that of :attr:`decoding`, else ``max_report_tokens``.
+            batch: studies; their labels and texts are not used.
+            memories: see :data:`Memories`; a memory that is off lists no patterns.
+            max_new_tokens: most tokens of a report; default: that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
-            decoding: see :meth:`LanguageModel.generate`; fields not named here are those of :attr:`decoding`.
+            decoding: see :meth:`LanguageModel.generate`; other fields come from :attr:`decoding`.
         """
         with evaluating(self):
-            # Associations beyond the named ones too, since each query has its own strongest.
+            # More associations than are listed, because the strongest ones differ between queries.
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
-            seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # read where texts are drawn
+            seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # used where texts are sampled
             texts = self.language_model.generate(
                 shown.tokens, shown.instructions, seeds=seeds, **self._decoding(max_new_tokens, decoding)
             )
         probabilities = shown.logits.float().sigmoid().tolist()
-        silent = SILENT.get(memories, ())
+        zeroed = ZEROED.get(memories, ())
         nothing: list[list[Attribution]] = [[] for _ in texts]
         regions, reports = (
             nothing
-            if found is None or name in silent
+            if found is None or name in zeroed
             else attributions(self.memory(name).bank, found, self.associations)
             for name, found in (("visual", shown.regions), ("report", shown.reports))
         )
@@ -362,15 +360,15 @@ class ReportNetwork(nn.Module):
             )
         ]
 
-    def _decoding(self, max_new_tokens: int | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _decoding(self, max_new_tokens: int | None, given: Mapping[str, Any]) -> dict[str, Any]:
         length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-        return {"max_new_tokens": self.max_report_tokens, **self.decoding, **asked, **length}
+        return {"max_new_tokens": self.max_report_tokens, **self.decoding, **given, **length}
 
     # Checkpoints -----------------------------------------------------------------------------------------------
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the trained weights belong to: stage 1 as it was given, both banks and the language model."""
+        """Fingerprints of the parts that the trained weights belong to: initial stage 1, both banks, language model."""
         banks = {"visual_memory": self.visual_bank, "report_memory": self.report_bank}
         return {
             "classifier": self._classifier_given,
@@ -379,11 +377,11 @@ class ReportNetwork(nn.Module):
         }
 
     def trained_state_dict(self) -> dict[str, Tensor]:
-        """Projections, marks, retrievals and LoRA (and the classifier where it is trained): never the frozen LM."""
+        """Return the weights of projections, marks, retrievals and LoRA, and of the classifier where it is trained."""
         return dict(self.state_dict())
 
     def load_trained_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put saved weights back.
+        """Load saved weights.
 
         Raises:
             CheckpointError: a key is missing or unexpected, or a shape differs.
@@ -392,8 +390,10 @@ class ReportNetwork(nn.Module):
 
 
 def is_same_part(kept: Any, found: Any) -> bool:
-    """Whether an entry of :attr:`ReportNetwork.identity` that a checkpoint kept is that of a network: of a language
-    model its files count, not where they lie."""
+    """Tell whether two entries of :attr:`ReportNetwork.identity`, a checkpoint's and a network's, mean the same part.
+
+    For a language model with a fingerprint, its files count and not its name, which may be a path.
+    """
     if isinstance(kept, dict) and isinstance(found, dict) and kept.get("fingerprint") is not None:
         kept, found = ({**entry, "name": None} for entry in (kept, found))
     return bool(kept == found)

@@ -1,4 +1,4 @@
-"""Sampling that gives a study the same text whatever batch it is in."""
+"""Sampling with a seed for each study, which gives a study the same text in any batch."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ if TYPE_CHECKING:
 
 
 class GumbelNoise:
-    """Added to logits, it makes their highest a draw from their softmax (Gumbel 1954). Each row has a generator of its
-    own, on the CPU: neither neighbours nor the device change what is drawn.
+    """Noise that, added to logits, makes their maximum a draw from their softmax (Gumbel 1954).
+
+    Each row has its own generator on the CPU, so a draw depends neither on the other rows nor on the device.
 
     Args:
-        seeds: one a row.
+        seeds: one for each row.
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Logits ``[b vocabulary]`` -> the same with noise, float32."""
+        """Add noise to logits ``[b vocabulary]``; the result is float32."""
         drawn = [torch.empty(scores.shape[1]).exponential_(generator=each) for each in self.generators]
         return scores.float() - torch.stack(drawn).log().to(scores.device)
 
 
 def seeded_sampling(seeds: Sequence[int], settings: MutableMapping[str, Any]) -> LogitsProcessorList:
-    """What turns transformers' greedy search into sampling.
+    """Make the processors that turn transformers' greedy search into sampling.
 
     Args:
-        seeds: one a row.
-        settings: ``temperature``, ``top_k``, ``top_p`` and ``min_p`` are taken out, and applied in this order.
+        seeds: one for each row.
+        settings: ``temperature``, ``top_k``, ``top_p`` and ``min_p`` are removed from it and applied in this order.
     """
     from transformers import LogitsProcessorList
     from transformers.generation import logits_process
@@ -45,6 +46,6 @@ def seeded_sampling(seeds: Sequence[int], settings: MutableMapping[str, Any]) ->
         "top_p": logits_process.TopPLogitsWarper,
         "min_p": logits_process.MinPLogitsWarper,
     }
-    asked = {name: settings.pop(name, None) for name in warpers}
-    made = [warper(asked[name]) for name, warper in warpers.items() if asked[name] is not None]
+    values = {name: settings.pop(name, None) for name in warpers}
+    made = [warper(values[name]) for name, warper in warpers.items() if values[name] is not None]
     return LogitsProcessorList([*made, GumbelNoise(seeds)])

@@ -1,4 +1,4 @@
-"""State dicts that hold only what is trained, and strict loading with an error that says whose weights they are."""
+"""State dicts of trained weights only, and strict loading with a clear error."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from ammrg.errors import CheckpointError
 
 
 def save_only(module: nn.Module, saved: Callable[[str], bool]) -> None:
-    """From now on a state dict of ``module``, or of any model that holds it, leaves out the keys (relative to
-    ``module``) for which ``saved`` says no; and loading such a state dict strictly does not miss them."""
+    """Restrict the state dict of a module to some keys, also where the module is part of a larger one.
+
+    Strict loading of such a state dict then does not report the left-out keys as missing.
+
+    Args:
+        module: changed in place, by hooks.
+        saved: tells for each key, relative to ``module``, whether it is saved.
+    """
     place = ""
 
     def drop(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
@@ -34,8 +40,12 @@ def save_only(module: nn.Module, saved: Callable[[str], bool]) -> None:
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load ``state`` into ``module``; a missing or unexpected key or another shape is a CheckpointError naming it."""
+    """Load a state dict into a module.
+
+    Raises:
+        CheckpointError: a key is missing or unexpected, or a shape differs; the message names it.
+    """
     try:
         module.load_state_dict(dict(state), strict=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{what}: the saved weights are of other settings. {error}") from error
+        raise CheckpointError(f"{what}: the saved weights belong to other settings. {error}") from error

@@ -1,4 +1,4 @@
-"""One vector for a report: a frozen transformers encoder (BERT-like) or a causal language model's hidden states."""
+"""The text encoder: one vector for a report, from a frozen BERT-like encoder or causal language model."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Pooling = Literal["cls", "mean"]
 
 
 class TextEncoder(nn.Module):
-    """Encodes texts, one vector each, in float32 and without gradient.
+    """Encodes each text as one vector, in float32 and without gradient.
 
     Args:
-        name_or_folder: a local Hugging Face folder (nothing is then looked up elsewhere) or a hub id.
-        pooling: ``cls``, the last hidden state of the first token (BERT-like encoders only); ``mean`` of the last
-            hidden states of all tokens of the text.
-        max_tokens: longer texts are cut; never above what the model has positions for.
-        batch_size: texts at once.
+        name_or_folder: a local Hugging Face folder (nothing is then looked up online) or a hub id.
+        pooling: ``cls``, the last hidden state of the first token (only for BERT-like encoders), or ``mean``, the mean
+            of the last hidden states of all tokens.
+        max_tokens: longer texts are cut; limited to the model's positions.
+        batch_size: texts encoded at once.
         revision: of a hub id; None: its default.
 
     Raises:
-        SettingsError: no model or no tokenizer there, weights that do not fit the model, or a pooling that the model
-            cannot give.
+        SettingsError: the model or its tokenizer is missing, the weights do not fit, or the model does not allow the
+            pooling.
     """
 
     def __init__(
@@ -52,26 +52,28 @@ class TextEncoder(nn.Module):
         config = self.model.config
         if config.is_encoder_decoder:
             raise SettingsError(
-                f"{name_or_folder}: an encoder-decoder ({config.model_type}) has no one last hidden state; "
-                "take a BERT-like encoder or a causal language model"
+                f"{name_or_folder}: an encoder-decoder ({config.model_type}) has more than one last hidden state; "
+                "use a BERT-like encoder or a causal language model"
             )
         if pooling == "cls" and self.tokenizer.cls_token_id is None:
             raise SettingsError(
-                f"{name_or_folder}: its tokenizer has no [CLS] token, so pooling 'cls' would read a first token that "
-                "has seen nothing of the text; set pooling to 'mean'"
+                f"{name_or_folder}: its tokenizer has no [CLS] token, so pooling 'cls' would use the first token, "
+                "which has not read the text; set pooling to 'mean'"
             )
         self.max_tokens = min(max_tokens, getattr(config, "max_position_embeddings", None) or max_tokens)
         self.model.requires_grad_(False).eval()
 
     @property
     def width(self) -> int:
-        """d, width of a vector."""
+        """d, the width of a vector."""
         return int(self.model.config.hidden_size)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that a vector depends on: weights, configuration, tokenizer, pooling and length limit; the same for
-        a hub id and its local copy."""
+        """Fingerprint of everything that a vector depends on; the same for a hub id and its local copy.
+
+        It covers weights, configuration, tokenizer, pooling and the limit of tokens.
+        """
         config = {
             key: value
             for key, value in self.model.config.to_dict().items()
@@ -79,7 +81,7 @@ class TextEncoder(nn.Module):
         }
         return json_fingerprint(
             {
-                # an unused pooler may be random
+                # a pooler is not used here, and may be random
                 "weights": tensors_fingerprint({k: v for k, v in self.model.state_dict().items() if "pooler" not in k}),
                 "config": json.loads(json.dumps(config, default=str)),
                 "tokenizer": _tokenizer_content(self.tokenizer),
@@ -89,20 +91,20 @@ class TextEncoder(nn.Module):
         )
 
     def train(self, mode: bool = True) -> TextEncoder:
-        """Stays in evaluation mode whatever holds it: it is never trained."""
+        """Stay in eval mode, whatever ``mode`` is: the encoder is never trained."""
         return super().train(False)
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:
-        """Texts -> float32 ``[b d]`` on the CPU, in the order given.
+        """Encode texts: float32 ``[b d]`` on the CPU, in the given order.
 
-        A text's vector does not depend on the others (up to rounding): padding is masked. An empty text is the
-        vector of the tokenizer's special tokens.
+        A text's vector does not depend on the other texts (up to rounding), because padding is masked. An empty text is
+        encoded by the tokenizer's special tokens alone.
         """
         if not texts:
             return torch.empty(0, self.width)
         ids = [self._ids(text) for text in texts]
-        # neighbours in length share a batch, so that little is padding; longest first shows a lack of memory at once
+        # texts of similar length share a batch, for little padding; longest first shows a lack of memory at once
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         vectors = torch.empty(len(ids), self.width)
         for start in range(0, len(order), self.batch_size):
@@ -116,14 +118,14 @@ class TextEncoder(nn.Module):
 
     @property
     def _filler(self) -> int:
-        """The token that fills up: padding, or the end of text where the tokenizer has no padding."""
+        """The token used for padding: the tokenizer's padding token, or else the end of text."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.tokenizer.bos_token_id):
             if token is not None:
                 return int(token)
         return 0  # masked like any other padding
 
     def _vectors(self, ids: list[list[int]]) -> Tensor:
-        """Token ids of m texts -> ``[m d]``."""
+        """Encode the token ids of m texts, ``[m d]``."""
         device = next(self.model.parameters()).device
         longest = max(map(len, ids))
         tokens = torch.tensor([row + [self._filler] * (longest - len(row)) for row in ids], device=device)
@@ -137,21 +139,21 @@ class TextEncoder(nn.Module):
 
 
 def _load(name: str, revision: str | None) -> tuple[Any, Any]:
-    """(model in float32, tokenizer), with every weight of the model accounted for."""
+    """Load a model in float32 and its tokenizer, and check that no weight is missing or left over."""
     from transformers import AutoModel, AutoTokenizer  # seconds to import
     from transformers.utils import logging
 
     local = Path(name).is_dir()
     place = {"local_files_only": local, "revision": revision} if revision else {"local_files_only": local}
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # its table of missing weights: those that matter are checked below
+    logging.set_verbosity_error()  # hides the table of missing weights; those that matter are checked below
     try:
         model, report = AutoModel.from_pretrained(
             name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **place
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise SettingsError(
-            f"text encoder {name!r}: no model there ({_first_line(error)}). "
+            f"text encoder {name!r}: no model found ({_first_line(error)}). "
             "Give a local Hugging Face folder with config.json and model.safetensors, or a hub id that can be reached"
         ) from error
     finally:
@@ -160,7 +162,8 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise SettingsError(
-            f"text encoder {name!r}: {len(missing)} weights missing (first: {missing[0]}); they would be random"
+            f"text encoder {name!r}: {len(missing)} weights are missing (first: {missing[0]}) and would be random; "
+            "copy the model again"
         )
     wrong = other_network(model, report)
     if wrong:
@@ -170,17 +173,17 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise _no_tokenizer(name, _first_line(error)) from error
     known, rows = len(tokenizer.get_vocab()), model.get_input_embeddings().num_embeddings
-    # for some models a folder without tokenizer files silently gives one that knows special tokens only
+    # for some models, a folder without tokenizer files silently gives a tokenizer with special tokens only
     if known <= len(set(tokenizer.all_special_tokens)):
         raise _no_tokenizer(name, f"a vocabulary of {known} special tokens only")
     if max(tokenizer.get_vocab().values()) >= rows:
-        raise _no_tokenizer(name, f"a vocabulary of {known} tokens for a model that has {rows}")
+        raise _no_tokenizer(name, f"a vocabulary of {known} tokens, but the model has {rows}")
     return model, tokenizer
 
 
 def _no_tokenizer(name: str, found: str) -> SettingsError:
     return SettingsError(
-        f"text encoder {name!r}: no usable tokenizer there ({found}); "
+        f"text encoder {name!r}: no usable tokenizer found ({found}); "
         "save the model's own tokenizer into the same folder (tokenizer.json, tokenizer_config.json)"
     )
 
@@ -190,7 +193,7 @@ def _tokenizer_content(tokenizer: Any) -> Any:
     if backend is None:
         return sorted(tokenizer.get_vocab().items())
     content = json.loads(backend.to_str())
-    # left behind by the last call, not part of what the tokenizer is
+    # the last call leaves these behind; they do not belong to the tokenizer
     return {key: value for key, value in content.items() if key not in ("truncation", "padding")}
 
 

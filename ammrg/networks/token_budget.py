@@ -1,4 +1,4 @@
-"""How many tokens the language model reads of a study."""
+"""The token budget: how many tokens the language model reads for a study."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ammrg.text.prompts import instruction
 
 
 def token_budget(network: ReportNetwork, image_size: int) -> dict[str, int]:
-    """The tokens of a study with one film, by stream, and those of the words around them.
+    """Count the tokens of a prompt for a study with one film.
 
     Args:
-        network: whose prompt it is.
-        image_size: pixels a side of the film.
+        network: makes the prompt.
+        image_size: side of the film in pixels.
 
     Returns:
-        Stream -> tokens, and ``instruction`` -> tokens of the chat template and the instruction, to which findings and
-        indication come on top.
+        Stream -> tokens, and ``instruction`` -> tokens of the chat template and the instruction, without the names of
+        findings and the indication.
     """
     blank = torch.zeros(1, 1, image_size, image_size, dtype=torch.uint8, device=network.device)
     with torch.no_grad(), evaluating(network):

@@ -1,10 +1,10 @@
-"""Where on a film the tokens of a backbone are centred, measured: the backbone is shown coordinates, and says which
-ones each token reads.
+"""Token centres: the places on a film that a backbone's tokens are centred on, measured with films of coordinates.
 
-It runs as it is, with its own order, strides and padding, but every operation does no more than pass on the middle of
-what it reads: a convolution the middle of its kernel, a linear map the mean of its inputs, norms and activations all
-they are given. So what arrives is the place a token is centred on, whatever the weights. Attention looks for its places
-by content: it adds nothing here, and a token stays where the layers around it put it.
+The backbone is given films whose pixels are their own coordinates. It runs with its own order, strides and padding, but
+every operation only passes on the middle of its input: a convolution the middle of its kernel, a linear map the mean of
+its inputs, norms and activations their input unchanged. So the output is the place that a token is centred on, whatever
+the weights. Attention chooses places by content: here it adds nothing, so only the other layers decide the place of a
+token.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ _KEEP = {
     *(F.relu, torch.relu, torch.relu_, Tensor.relu, F.relu6, F.hardtanh, F.leaky_relu, F.elu),
     *(F.gelu, F.silu, F.mish, F.hardswish, F.softplus),
 }
-"""Norms and activations."""
+"""Norms and activations; here they return their input."""
 _OPEN = {
     *(torch.sigmoid, F.sigmoid, Tensor.sigmoid, F.hardsigmoid, torch.tanh, F.tanh, Tensor.tanh),
     *(torch.erf, Tensor.erf),
 }
-"""Gates, in layers of their own and in activations that are written out."""
+"""Functions of gates, both as layers and inside activations; here they let everything pass."""
 _SILENT = {F.softmax, torch.softmax, Tensor.softmax, F.scaled_dot_product_attention}
-"""Attention."""
+"""Functions of attention; here they give zero."""
 
 
 def token_centres(
     backbone: nn.Module, tokens: Callable[[Callable[..., Any], Tensor], tuple[Tensor, tuple[int, int]]], film: Tensor
 ) -> Tensor:
-    """The places that the tokens of a film are centred on.
+    """Measure the places that the tokens of a film are centred on.
 
     Args:
-        backbone: in eval mode; stays as it is.
-        tokens: how it is run: (what is called in its place, films ``[v c h w]``) -> tokens ``[v n e]`` and their grid.
-        film: ``[1 c h w]``, of the shape, dtype and device it reads.
+        backbone: in eval mode; not changed.
+        tokens: runs it: (a callable to use instead of the backbone, films ``[v c h w]``) -> tokens ``[v n e]`` and
+            their grid.
+        film: ``[1 c h w]``, with the shape, dtype and device that the backbone reads.
 
     Returns:
-        ``[gh gw 2]`` (x, y) in pixels from the film's corner: 0.5 is the middle of its first. NaN where no place is
-        passed on, or not as a place (a layer that multiplies what it reads).
+        ``[gh gw 2]``: (x, y) in pixels from the film's corner; 0.5 is the middle of the first pixel. NaN where a layer
+        does not pass on places (for instance one that multiplies its inputs).
     """
     high, wide = film.shape[-2:]
     down, right = (torch.arange(side, dtype=film.dtype, device=film.device) + 0.5 for side in (high, wide))
@@ -69,13 +70,15 @@ def token_centres(
 
 
 def cell_shift(centres: Tensor, high: int, wide: int) -> float:
-    """By how many cells, right and down, tokens are centred from the middle of their cells, at the middle of the film.
+    """Compute how far a token's centre is from the middle of its cell, to the right and down, at the film's middle.
 
     Args:
-        centres: ``[gh gw 2]`` of :func:`token_centres`. high, wide: of the film, in pixels.
+        centres: ``[gh gw 2]`` from :func:`token_centres`.
+        high: height of the film in pixels.
+        wide: width of the film in pixels.
 
     Returns:
-        A 1024th of a cell exact; 0 where it could not be measured.
+        The mean of both directions in cells, rounded to 1/1024 of a cell; 0 where it could not be measured.
     """
     rows, columns = centres.shape[:2]
     x, y = centres[rows // 2, columns // 2].tolist()
@@ -84,7 +87,7 @@ def cell_shift(centres: Tensor, high: int, wide: int) -> float:
 
 
 class _Middles(TorchFunctionMode):
-    """Operations pass on the middle of what they read."""
+    """A mode in which every operation only passes on the middle of its input."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -101,7 +104,7 @@ class _Middles(TorchFunctionMode):
         if func is F.conv2d:
             return _convolution(*args, **kwargs)
         if func in (F.max_pool2d, torch.max_pool2d):
-            # Of coordinates that rise over the window: half way between its last and its first.
+            # Coordinates rise over the window, so its middle is half way between its maximum and its minimum.
             return (func(*args, **kwargs) - func(-args[0], *args[1:], **kwargs)) / 2
         return func(*args, **kwargs)
 
@@ -125,7 +128,7 @@ def _convolution(
 
 
 def _middle(size: int, like: Tensor) -> Tensor:
-    """1 at the middle of a kernel; halved over the two of an even one."""
+    """Make a kernel with 1 at its middle, or 1/2 at both middle places where its size is even."""
     kernel = like.new_zeros(size)
     kernel[(size - 1) // 2 : size // 2 + 1] = 1 / (2 - size % 2)
     return kernel

@@ -1,4 +1,4 @@
-"""The parts of stage 2 that can be trained, and which of them are."""
+"""The parts of stage 2's network that can be trained, and which of them are trained now."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import nn
 from ammrg.errors import SettingsError
 
 Part = Literal["encoder", "qformer", "memories", "lora", "projections"]
-"""Stage 1's encoder; its Q-Former and head; both retrievals; the language model's LoRA; the streams with their
-marks."""
+"""Stage 1's encoder; its Q-Former and head; both retrievals; the language model's LoRA; the projections of the streams
+with their marks."""
 PARTS: tuple[Part, ...] = get_args(Part)
 STAGE1: frozenset[Part] = frozenset({"encoder", "qformer"})
 
 
 class TrainedParts:
-    """Which parts of a network are trained: now (active), later (inactive), or never (frozen).
+    """The state of each part of a network: trained now (active), trained later (inactive), or never (frozen).
 
     Args:
-        modules: each part's module; a parameter belongs to the first that holds it. Of ``lora``, the language model,
-            adapters alone are ever trained.
-        frozen: parts that are never trained; their parameters need no gradient from here on.
+        modules: each part's module. A parameter in several modules belongs to the first part that has it. Part ``lora``
+            is the language model, of which only adapters are trained.
+        frozen: parts that are never trained; their parameters need no gradient from now on.
 
     Raises:
         SettingsError: ``frozen`` names an unknown part.
@@ -47,7 +47,7 @@ class TrainedParts:
         return frozenset(PARTS) - self.frozen - self.active
 
     def parameters(self) -> dict[Part, list[nn.Parameter]]:
-        """The parameters of each part."""
+        """List the parameters of each part."""
         found: dict[Part, list[nn.Parameter]] = {}
         taken = {id(each) for name, each in self.modules["lora"].named_parameters() if "lora_" not in name}
         for part, module in self.modules.items():
@@ -56,12 +56,12 @@ class TrainedParts:
         return found
 
     def activate(self, parts: Iterable[Part], inactive_in_graph: bool = False) -> None:
-        """Train these alone, as far as they are not frozen.
+        """Train only the given parts, except those that are frozen.
 
         Args:
-            parts: those that are trained from now on.
-            inactive_in_graph: gradients flow through inactive parts too: processes that wait for each other's need
-                every one.
+            parts: to be trained from now on.
+            inactive_in_graph: let gradients flow through inactive parts too. Several processes need this, because each
+                waits for the gradients of all parameters.
         """
         self.active = frozenset(parts) - self.frozen
         self.in_graph = frozenset(PARTS) - self.frozen if inactive_in_graph else self.active

@@ -1,6 +1,6 @@
-"""Film -> grid of tokens, through any transformers vision backbone that keeps one.
+"""The image encoder: films -> tokens on a grid, by any vision backbone of transformers that keeps a grid.
 
-Shape letters as in :mod:`ammrg.types`; here also ``n`` = tokens of a film, ``e`` = their width.
+Shape letters are those of :mod:`ammrg.types`; here ``n`` = tokens of a film, ``e`` = their width.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ammrg.errors import SettingsError
 from ammrg.networks.backbone import (
     backbone_from_scratch,
     drop_unused,
-    may_lie_channels_last,
+    may_use_channels_last,
     normalisation_of,
     pretrained_backbone,
 )
@@ -25,11 +25,11 @@ from ammrg.networks.grey_stem import SCRATCH_MEAN, SCRATCH_STD, fold_stem
 from ammrg.networks.token_centres import cell_shift, token_centres
 
 _MOST_PREFIX_TOKENS = 16
-"""No known backbone puts more class, distillation and register tokens before its patches."""
+"""Most class, distillation and register tokens before the patches; no known backbone has more."""
 
 
 class VisualTokens(NamedTuple):
-    """What an encoder sees in films."""
+    """The encoder's output for films."""
 
     tokens: Tensor
     """``[v n e]``: patch tokens only, row by row from the top left."""
@@ -38,30 +38,33 @@ class VisualTokens(NamedTuple):
 
 
 class VisualEncoder(nn.Module):
-    """uint8 grey films -> tokens on a grid, scaled and normalised inside.
+    """Encodes grey films, uint8, as tokens on a grid; it scales and normalises the films itself.
 
     Args:
         config: a transformers configuration as a dict with its ``model_type`` (``resnet``, ``swin``, ``vit``,
-            ``dinov2``, ``convnextv2``, ...), for training from scratch. ``num_channels: 1`` spares the folding.
-        pretrained: a local folder or a hub id instead (safetensors only). Its preprocessor_config.json gives mean and
+            ``dinov2``, ``convnextv2``, ...), to train from scratch. With ``num_channels: 1`` no stem is folded.
+        pretrained: instead, a local folder or a hub id (safetensors only). Its preprocessor_config.json gives mean and
             std, unless both are given here.
-        revision: of the hub id: a branch, tag or commit.
-        mean, std: per channel of the backbone's stem, for films in [0, 1].
-        gradient_checkpointing: recompute activations in the backward pass, for less memory.
+        revision: a branch, tag or commit of the hub id.
+        mean: of each channel of the backbone's stem, for films in [0, 1].
+        std: of each channel of the backbone's stem, for films in [0, 1].
+        gradient_checkpointing: compute activations again in the backward pass, for less memory.
 
     Attributes:
-        token_width: e. image_size: the side the backbone was made for, None where any side will do.
-        mean, std: what the stem was made for, one value a channel, for films in [0, 1].
-        cell_shift: by how many cells, right and down, the place on the film that a token is centred on lies from the
-            middle of its cell of the grid, as measured (:mod:`ammrg.networks.token_centres`): 0 for patches; almost
-            -1/2 for convolutions that pad on both sides, whose first token is centred on the film's first pixel.
-            Where padding depends on a film's size so does this: of the size last given to :meth:`check_films`, at
-            first ``image_size`` or 224.
+        token_width: e.
+        image_size: side in pixels that the backbone was made for; None where it reads any size.
+        mean: of each channel of the stem, for films in [0, 1].
+        std: of each channel of the stem, for films in [0, 1].
+        cell_shift: distance from the middle of a grid cell to the place on the film that its token is centred on, right
+            and down, in cells (measured by :mod:`ammrg.networks.token_centres`). It is 0 for patches, and almost -1/2
+            for convolutions that pad on both sides, because their first token is centred on the film's first pixel. It
+            can depend on the film's size: this is the value for the size last given to :meth:`check_films`, at first
+            ``image_size`` or 224.
 
     Raises:
-        SettingsError: none or both of config and pretrained; an unknown model_type; weights that do not fill the
-            backbone; a backbone without a grid of tokens, or one that cannot recompute activations; films of a size
-            the backbone cannot take.
+        SettingsError: both or neither of ``config`` and ``pretrained`` are given; the model_type is unknown; weights
+            are missing; the backbone has no grid of tokens, cannot recompute activations, or cannot read films of its
+            size.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class VisualEncoder(nn.Module):
         else:
             self.backbone = backbone_from_scratch(config)
         if self.backbone.main_input_name != "pixel_values":
-            raise self._no_grid(f"that it reads {self.backbone.main_input_name}, not films")
+            raise self._no_grid(f"it reads {self.backbone.main_input_name}, not films")
         settings = self.backbone.config
         channels = int(getattr(settings, "num_channels", 3))
         size = getattr(settings, "image_size", None)
@@ -100,7 +103,7 @@ class VisualEncoder(nn.Module):
             )
         if channels > 1:
             fold_stem(self.backbone, self.mean, self.std)
-            self._scaling = (SCRATCH_MEAN, SCRATCH_STD)  # the folded stem holds the rest
+            self._scaling = (SCRATCH_MEAN, SCRATCH_STD)  # the folded stem does the remaining normalisation
         else:
             self._scaling = (self.mean[0], self.std[0])
         drop_unused(self.backbone)
@@ -118,18 +121,18 @@ class VisualEncoder(nn.Module):
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             raise SettingsError(
-                f"{self._name} cannot read a film of {side} x {side}, the size it is made for ({error}): settings of "
-                "encoder.config do not fit each other"
+                f"{self._name} cannot read a film of {side} x {side}, the size that it is made for ({error}): the "
+                "settings in encoder.config do not fit each other"
             ) from error
         self.token_width = int(seen.tokens.shape[2])
         self.cell_shift = self._measured_shift(side)
-        if may_lie_channels_last(self.backbone):
+        if may_use_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
 
     @property
     def config(self) -> dict[str, Any]:
-        """The primitives that rebuild this network (weights aside) without a hub: ``VisualEncoder(**config)``."""
-        # Through JSON text, because to_dict() of some backbones holds keys that are not strings.
+        """The settings that rebuild this network without weights and without a hub: ``VisualEncoder(**config)``."""
+        # to_diff_dict gives JSON values; to_dict() of some backbones has keys that are not strings.
         settings = self.backbone.config.to_diff_dict()
         settings["model_type"] = self.backbone.config.model_type
         for field in ("architectures", "dtype", "transformers_version", "_name_or_path"):
@@ -142,22 +145,21 @@ class VisualEncoder(nn.Module):
         }
 
     def check_films(self, side: int) -> tuple[int, int]:
-        """The grid of films of ``side`` x ``side`` pixels, found with a black one; from now on :attr:`cell_shift` is
-        theirs.
+        """Return the grid of films of ``side`` x ``side`` pixels, and measure :attr:`cell_shift` for this size.
 
         Raises:
-            SettingsError: the backbone does not take films of that size, or makes fewer than two tokens of one.
+            SettingsError: the backbone cannot read films of this size, or makes fewer than two tokens from one.
         """
         grid = self._black_film(side).grid
         self.cell_shift = self._measured_shift(side)
         return grid
 
     def forward(self, images: Tensor) -> VisualTokens:
-        """uint8 ``[v 1 h w]`` -> tokens ``[v n e]`` in the dtype of the backbone, and their grid."""
+        """Encode films, uint8 ``[v 1 h w]``: tokens ``[v n e]`` in the dtype of the backbone, and their grid."""
         if images.ndim != 4 or images.shape[1] != 1 or images.dtype != torch.uint8:
             raise ValueError(
-                f"the encoder takes uint8 [v 1 h w], found {images.dtype} {list(images.shape)}; films stay 8-bit grey "
-                "until here, scaling and normalisation are the encoder's."
+                f"the encoder reads uint8 [v 1 h w], found {images.dtype} {list(images.shape)}; give it 8-bit grey "
+                "films: it scales and normalises them itself."
             )
         mean, std = self._scaling
         dtype = next(self.backbone.parameters()).dtype
@@ -165,7 +167,7 @@ class VisualEncoder(nn.Module):
         return self._encode(films)
 
     def _black_film(self, side: int) -> VisualTokens:
-        """What is seen in a black film, which proves that there is a grid of tokens."""
+        """Encode a black film, to check that the backbone gives a grid of tokens."""
         parameter = next(self.backbone.parameters())
         with torch.no_grad(), evaluating(self.backbone):
             found = self._encode(torch.zeros(1, 1, side, side, dtype=parameter.dtype, device=parameter.device))
@@ -180,7 +182,7 @@ class VisualEncoder(nn.Module):
         return cell_shift(centres, side, side)
 
     def _encode(self, films: Tensor, run: Callable[..., Any] | None = None) -> VisualTokens:
-        """Scaled films through the backbone, or through what stands for it (``run``)."""
+        """Encode scaled films by the backbone, or by ``run`` in its place."""
         height, width = int(films.shape[-2]), int(films.shape[-1])
         try:
             features = getattr((run or self.backbone)(pixel_values=films), "last_hidden_state", None)
@@ -201,16 +203,16 @@ class VisualEncoder(nn.Module):
         return VisualTokens(features[:, features.shape[1] - grid[0] * grid[1] :], grid)
 
     def _grid(self, height: int, width: int, count: int) -> tuple[int, int]:
-        """The grid of a token sequence: the finest ``patch * 2^k`` whose patches are not more than its tokens.
+        """Find the grid of a token sequence: the finest patches of side ``patch * 2^k`` that its tokens suffice for.
 
-        k = 0 for ViTs, whose few further tokens stand in front; one merging a stage for Swin.
+        For ViTs k = 0, and a few further tokens come first; Swin doubles the side at each merging stage.
         """
         patch = getattr(self.backbone.config, "patch_size", None)
         patch = patch[0] if isinstance(patch, list | tuple) else patch
         if patch:
             for merges in range(8):
                 stride = int(patch) * 2**merges
-                # ViTs cut off what does not fill a patch, Swins pad it: both roundings are tried.
+                # ViTs cut an incomplete patch off, Swins pad it: both roundings are tried.
                 for rounded in (math.floor, math.ceil):
                     rows, columns = rounded(height / stride), rounded(width / stride)
                     if rows * columns > 0 and 0 <= count - rows * columns <= _MOST_PREFIX_TOKENS * (merges == 0):
@@ -223,6 +225,6 @@ class VisualEncoder(nn.Module):
 
     def _no_grid(self, found: str) -> SettingsError:
         return SettingsError(
-            f"{self._name} gives no grid of tokens: found {found}. Maps and regions need one: choose a backbone such "
-            "as resnet, convnextv2, swin, vit or dinov2."
+            f"{self._name} gives no grid of tokens: found {found}. Maps and regions need a grid: choose a backbone "
+            "such as resnet, convnextv2, swin, vit or dinov2."
         )

@@ -1,4 +1,4 @@
-"""What the language model is shown of films: what stage 1 saw, the streams of visual tokens, the whole prompt."""
+"""The visual prompt: stage 1's output for films, the streams of visual tokens made from it, and the whole prompt."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ PROJECTIONS = ("frontal", "lateral", "unknown")
 
 
 class SeenFilms(NamedTuple):
-    """What stage 1 says of films: all that stage 2 reads of them."""
+    """The part of stage 1's output for films that stage 2 reads."""
 
     logits: Tensor
     """``[v 14]``."""
     queries: Tensor
     """Q_f ``[v 14 q]``."""
     raw_tokens: Tensor
-    """``[v n e]``: the encoder's."""
+    """``[v n e]``: the encoder's tokens."""
     grid: tuple[int, int]
     """``(gh, gw)`` with gh * gw = n."""
 
     @staticmethod
     def join(parts: Sequence[SeenFilms]) -> SeenFilms:
-        """The films of several as one, on the device of the last."""
+        """Concatenate the films of several parts, on the device of the last one."""
         device = parts[-1].logits.device
         moved = [part if part.logits.device == device else part.to(device) for part in parts]
         return SeenFilms(
@@ -40,41 +40,47 @@ class SeenFilms(NamedTuple):
         )
 
     def take(self, films: Tensor) -> SeenFilms:
-        """Some of the films, or all in another order: int64 ``[m]``."""
+        """Return some of the films, or all in another order (rows, int64 ``[m]``)."""
         return SeenFilms(self.logits[films], self.queries[films], self.raw_tokens[films], self.grid)
 
     def to(self, device: torch.device) -> SeenFilms:
-        """On another device, outside any graph."""
+        """Move to a device, detached from any graph."""
         moved = (tensor.detach().to(device) for tensor in (self.logits, self.queries, self.raw_tokens))
         logits, queries, raw_tokens = moved
         return SeenFilms(logits, queries, raw_tokens, self.grid)
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return self.logits.nbytes + self.queries.nbytes + self.raw_tokens.nbytes
 
 
 class VisualPrompt(NamedTuple):
-    """What the language model is shown, and why."""
+    """The prompts of b studies, with the outputs that they were made from."""
 
     tokens: list[Tensor]
-    """b tensors ``[m_i d]`` in the width of the language model."""
+    """b tensors ``[m_i d]`` of visual tokens in the width of the language model."""
     instructions: list[str]
     logits: Tensor
-    """``[b 14]``: of studies."""
+    """``[b 14]``: logits of the studies."""
     states: Tensor
-    """Q_f ``[b 14 q]``: what asked the memories."""
+    """Q_f ``[b 14 q]``: the state patterns of the retrieval from both memories."""
     regions: Retrieval | None
-    """None where the visual memory is off."""
+    """Retrieval from the visual memory; None where it is off."""
     reports: Retrieval | None
+    """Retrieval from the report memory; None where it is off."""
 
 
 class VisualStream(nn.Module):
-    """Tokens of one kind -> the language model's width: layer norm, linear map, and a learned mark of the kind.
+    """Projects tokens of one kind to the language model's width: layer norm, linear map, and a learned mark.
 
-    Weights are of order one and the result is scaled to the size of a word's embedding, so that the language model
-    reads a visual token from the first step on, whatever the size of its embeddings.
+    Its weights are of order one, and the result is scaled to the size of a word's embedding. So the language model can
+    read visual tokens from the first step on, whatever the size of its embeddings.
+
+    Args:
+        width: of the tokens.
+        out_width: d, of the language model.
+        scale: root mean square of a word's embedding.
     """
 
     def __init__(self, width: int, out_width: int, scale: float) -> None:
@@ -87,12 +93,21 @@ class VisualStream(nn.Module):
         self.scale = scale
 
     def forward(self, tokens: Tensor, extra: Tensor | float = 0.0) -> Tensor:
-        """``[.. n width]`` -> ``[.. n d]``; ``extra`` is added in units of a word's size."""
+        """Project tokens ``[.. n width]`` to ``[.. n d]``; ``extra`` is added before the scaling."""
         return cast(Tensor, (self.project(self.norm(tokens)) + self.kind + extra) * self.scale)
 
 
-def speaking_queries(seen: SeenFilms, study_of_view: Tensor, studies: int) -> Tensor:
-    """Q_f ``[b 14 q]``: of each finding, that of the film which decides the study's logit."""
+def deciding_queries(seen: SeenFilms, study_of_view: Tensor, studies: int) -> Tensor:
+    """Choose the Q_f of studies ``[b 14 q]``: for each finding, from the film that decides the study's logit.
+
+    Args:
+        seen: v films.
+        study_of_view: int64 ``[v]``, the row of each film's study.
+        studies: b.
+
+    Raises:
+        ValueError: a study has no film.
+    """
     sign = torch.ones(NUM_FINDINGS, device=seen.logits.device)
     sign[NO_FINDING] = -1
     views = torch.arange(len(study_of_view), device=study_of_view.device)
@@ -107,12 +122,12 @@ def speaking_queries(seen: SeenFilms, study_of_view: Tensor, studies: int) -> Te
 
 
 def pooled_grid(grid: tuple[int, int], side: int | None) -> tuple[int, int]:
-    """A grid averaged to at most ``side`` cells a side; None: as it is."""
+    """Return the size of a grid after averaging to at most ``side`` cells per side; None: unchanged."""
     return grid if side is None else (min(grid[0], side), min(grid[1], side))
 
 
 def pooled_tokens(seen: SeenFilms, side: int | None) -> Tensor:
-    """The encoder's tokens of each film, averaged over their grid to :func:`pooled_grid`, ``[v n e]``."""
+    """Average the encoder's tokens of each film to the grid of :func:`pooled_grid`, ``[v n e]``."""
     high, wide = seen.grid
     pooled = pooled_grid(seen.grid, side)
     if pooled == seen.grid:
@@ -122,6 +137,6 @@ def pooled_tokens(seen: SeenFilms, side: int | None) -> Tensor:
 
 
 def projection_numbers(projections: Sequence[str]) -> Tensor:
-    """int64 ``[v]``: each film's index into :data:`PROJECTIONS`; what is not named there is unknown."""
+    """Return each film's index into :data:`PROJECTIONS`, int64 ``[v]``; any other projection counts as unknown."""
     known = [name if name in PROJECTIONS else "unknown" for name in projections]
     return torch.tensor([PROJECTIONS.index(name) for name in known])

@@ -1,4 +1,4 @@
-"""Report text made fit for training (``clean``), for word metrics (``normalise``), for comparison (``r2gen``)."""
+"""Cleaning of report text: for training (``clean``), word metrics (``normalise``) and comparison (``r2gen``)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import unicodedata
 from typing import Literal
 
 from ammrg.errors import SettingsError
+from ammrg.text.blank import visible
 from ammrg.text.lines import ENDING_LINE
-from ammrg.text.spoken import visible
 
 R2GenDataset = Literal["iu_xray", "mimic_cxr"]
 
@@ -20,14 +20,14 @@ _COUNTED = re.compile(
     r"|of|at|to|by|and|or|than|about|least|most|approximately)$",
     re.IGNORECASE,
 )
-"""Words after which a number belongs to them."""
+"""Words that take the number after them ("grade 2"), so that it is no list number."""
 _LINE_ENDS = re.compile(rf"(?<=[\w)%])[ \t]*{ENDING_LINE}")
 _LEADING_MARKS = re.compile(r"^(?:[,;: ]|\.(?!\d))+")
 _RULE = re.compile(r"(?<!_)_{4,}(?!_)")
 _SPACE_BEFORE_MARK = re.compile(r"\s+([.,;:?!])(?=\s|$)")
 _DOUBLED_STOP = re.compile(r"\.(?:\s*\.)+(?=\s|$)")
 _WORD_OR_MARK = re.compile(r"\d+(?:[.,]\d+)+|_{2,}|\w+(?:['’-]\w+)*|[^\w\s]")
-# The published character class holds a range from ":" to "[", which takes ; < = > ? @ too and spares the hyphen.
+# The published character class contains the range from ":" to "[": it also matches ; < = > ? @, but not the hyphen.
 _R2GEN_DROPPED = re.compile(r"""[.,?;*!%^&_+():<=>@\[\]{}"'/\\]""")
 _R2GENGPT_DROPPED = re.compile(r"""[.,?;*!%^&_+()\[\]{}"'/\\]""")
 _R2GEN_ALIASES: dict[str, R2GenDataset] = {
@@ -39,22 +39,27 @@ _R2GEN_ALIASES: dict[str, R2GenDataset] = {
 
 
 def clean(text: str) -> str:
-    """One report as the model shall learn to write it.
+    """Clean one report into the form that the model learns to write.
 
     Kept as written: case, decimals (``1.5 cm``), levels (``T11``), and the marks of de-identification (``XXXX``,
-    ``___``): they stand for words that were there, so dropping them would join what was apart. Changed: Unicode
-    compatibility forms are folded (NFKC), invisible characters go, any run of white space becomes one space, list
-    numbers (``1. Heart``, ``1.HEART``, and those that count on from a 1: ``1. Heart 2. Lungs``) and drawn lines (four
-    or more underscores) go, a space before a mark goes, doubled full stops become one. A counted item that follows on
-    the same line ends the sentence before it (``1.HEART LARGE 2. LUNGS`` is ``HEART LARGE. LUNGS``), and so does a
-    line that begins an item, a field or a paragraph: without a full stop the items of a list would run together, and
-    ``1. No effusion``, ``2. Edema`` on two lines deny the edema.
+    ``___``). These marks replace words, and deleting them would join words that were apart.
+
+    Changed:
+
+    - Unicode compatibility forms are folded (NFKC) and invisible characters are removed.
+    - Every run of white space becomes one space, and a space before a punctuation mark is removed.
+    - List numbers are removed: ``1. Heart``, ``1.HEART``, and numbers that count on from a 1 (``1. Heart 2. Lungs``).
+    - Drawn lines (four or more underscores) are removed, and doubled full stops become one.
+    - A numbered item on the same line ends the sentence before it: ``1.HEART LARGE 2. LUNGS`` becomes
+      ``HEART LARGE. LUNGS``. So does a line that begins a list item, a form field or a paragraph. Without the full
+      stop the items of a list would run together, and ``1. No effusion``, ``2. Edema`` on two lines would deny the
+      edema.
 
     Args:
         text: any text, empty allowed.
 
     Returns:
-        The cleaned text, without white space at its ends; cleaning it again changes nothing.
+        The cleaned text, without white space at its ends. Cleaning it again changes nothing.
     """
     folded = _LINE_ENDS.sub(". ", visible(unicodedata.normalize("NFKC", text)))
     previous = None
@@ -68,9 +73,12 @@ def clean(text: str) -> str:
 
 
 def _without_counting(text: str) -> str:
-    """A full stop, where no mark is, for the 2., 3. ... that count on within a line from a 1. at the start of a
-    sentence: "1.Heart large 2. Lungs clear". Items start alike with a capital or a small letter, and no word such as
-    "grade" stands before their numbers. Numbers at the start of a line or sentence are left."""
+    """Replace the numbers of a list within a line by full stops: "1.Heart large 2. Lungs clear".
+
+    The list starts with a 1. at the start of a sentence, and 2., 3. ... follow within the line. A full stop is added
+    only after a letter or digit. All items must start with a capital, or all with a small letter, and no word such as
+    "grade" may come before a number. Numbers at the start of a line or sentence are left as they are.
+    """
     first = _FIRST_ITEM.search(text)
     if first is None:
         return text
@@ -87,26 +95,27 @@ def _without_counting(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """The light normalisation of the ``full`` protocol: lower case, words and marks separated by one space.
+    """Normalise a text as the ``full`` protocol does: lower case, words and marks separated by one space.
 
-    Decimals (``1.5``), hyphenated words and ``xxxx`` or ``___`` stay one word each; every other mark is a word.
+    Decimals (``1.5``), hyphenated words, ``xxxx`` and ``___`` each stay one word. Every other mark is a word.
     """
     return " ".join(_WORD_OR_MARK.findall(visible(unicodedata.normalize("NFKC", text)).lower()))
 
 
 def r2gen(text: str, dataset: str) -> str:
-    """The text as the R2Gen family scores it: a view for comparison, never for training or clinical scores.
+    """Clean a text as R2Gen and its successors do: for comparison only, never for training or clinical scores.
 
-    Lower case; list numbers and runs of underscores or stops undone; cut into sentences at ``". "``; within a
-    sentence a fixed set of marks is deleted *without a space*, so that ``1.5 cm nodule at T11. Follow-up`` of IU
-    becomes ``15 cm nodule at t1follow-up`` there (the ``1.`` of ``T11.`` counts as a list number); sentences are joined
-    by `` . `` with a final `` .``. For comparability the damage is kept, with two exceptions that no ordinary report
-    meets: white space of any kind is one space, and a text without a word is empty, not a lone full stop that would
-    match the references' own.
+    The text is lower-cased, list numbers are removed, and runs of underscores or full stops become one. It is split
+    into sentences at ``". "``. Within a sentence a fixed set of marks is deleted *without a space*: IU X-Ray's
+    ``1.5 cm nodule at T11. Follow-up`` becomes ``15 cm nodule at t1follow-up`` (the ``1.`` of ``T11.`` is taken for a
+    list number). Sentences are joined by `` . ``, and `` .`` ends the text.
+
+    This damage is kept so that scores can be compared, with two exceptions that no ordinary report meets. White space
+    of any kind is one space. A text without a word is empty; as a lone full stop it would match the references' own.
 
     Args:
         text: one report.
-        dataset: ``iu_xray`` or ``mimic_cxr``; ``phantom`` is read as the first, ``chexpert_plus`` as the second.
+        dataset: ``iu_xray`` or ``mimic_cxr``. ``phantom`` is treated as the first, ``chexpert_plus`` as the second.
 
     Returns:
         Words separated by one space.
@@ -118,8 +127,10 @@ def r2gen(text: str, dataset: str) -> str:
 
 
 def r2gengpt(text: str, dataset: str) -> str:
-    """The text as R2GenGPT and AM-MRG read it: R2Gen's cleaner on IU X-Ray; on MIMIC-CXR the colon stays, as a word of
-    its own, and so do ``< = > @`` and the hyphen.
+    """Clean a text as R2GenGPT and AM-MRG do.
+
+    On IU X-Ray this is R2Gen's cleaner. On MIMIC-CXR the colon stays, as a word of its own, and ``< = > @`` and the
+    hyphen stay too.
 
     Args:
         text: one report.
@@ -159,7 +170,7 @@ def _r2gen_family(text: str, kind: R2GenDataset, dropped: re.Pattern[str], *, sp
 
 
 def _collapse(text: str, *characters: str) -> str:
-    """Make one of each run of these characters."""
+    """Replace each run of one of these characters by a single one."""
     for character in characters:
         text = re.sub(re.escape(character) + "{2,}", character, text)
     return text

@@ -1,6 +1,6 @@
-"""The words around a finding that deny it, put it in doubt, or end the reach of those that do, as data.
+"""Cue words around a finding, as data: negation, uncertainty, and the words that end their scope.
 
-Entries are written as :mod:`ammrg.text.patterns` says; how far each reaches is in :mod:`ammrg.text.scope`.
+:mod:`ammrg.text.patterns` describes the form of the entries. :mod:`ammrg.text.scope` decides how far each cue reaches.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ SEEN_NAMES = (
     "(seen|identified|noted|present|visuali[sz]ed|visible|evident|demonstrated|appreciated|detected|found|apparent"
     "|recogni[sz]ed|discern(ed|ible)|shown|observed|depicted|delineated|in evidence)"
 )
-"""What a finding is where the film shows it."""
+"""Words that follow "is" or "are" where the film shows a finding: "an effusion is seen"."""
 _NOT = "(not|no longer|never|cannot|can not|could not|isn't|aren't|wasn't|weren't|can't)"
 _BE = "(is|are|was|were)"
 _CHANGE = (
@@ -41,7 +41,7 @@ NEGATIONS: tuple[str, ...] = (
     "neither \\w+ (shows?|demonstrates?|has)",
     f"{_RESOLUTION} of",
     "exclusion of",
-    # "No longer seen is the effusion", "nor is an effusion": the verb belongs to the denial.
+    # "No longer seen is the effusion", "nor is an effusion": the verb is part of the negation.
     f"(nor|neither) {_BE}",
     f"(not|no longer) {SEEN_NAMES} {_BE}",
     f"(absent|gone) {_BE}",
@@ -49,11 +49,11 @@ NEGATIONS: tuple[str, ...] = (
 """Words before a finding that deny it."""
 
 RESOLVED_NAMES: tuple[str, ...] = ("resolved", "cleared", "absent")
-"""Words that deny the finding they stand before as an adjective: first in their clause, or after an article."""
+"""Adjectives that deny the finding after them, if they come first in the clause or after an article."""
 
 REMOVALS: tuple[str, ...] = ("removal of", "discontinuation of", "explantation of")
 REMOVED_NAMES: tuple[str, ...] = ("removed", "extracted")
-"""Words before a device that tell that it is gone; of a finding they tell nothing."""
+"""Words before a device which mean that it is gone. Before a finding they mean nothing."""
 
 UNRESOLVED: tuple[str, ...] = (
     f"(no|without|not|lack of|absence of|failed)( the| an?| any| yet)? ({_DEGREE} ){{0,3}}{_RESOLUTION} of",
@@ -62,10 +62,10 @@ UNRESOLVED: tuple[str, ...] = (
     f"|continued|ongoing|further|gradual|subtotal)( interval)? {_RESOLUTION} of",
     "(no|not|never|without|no interval)( yet)? removal of",
 )
-"""A resolution or removal that is denied, or not whole: what was there still is."""
+"""A resolution or removal that is denied or incomplete: the finding or device is still there."""
 
 PSEUDO_NEGATIONS: tuple[str, ...] = (
-    # A change that is denied leaves what did not change.
+    # "No change in the effusion": the effusion is there.
     f"(no|without|not|lack of|absence of)( an?| any)? ({_DEGREE} ){{0,3}}((?!or |and )\\w+ )?{_CHANGE}",
     f"not ({_DEGREE} )?(changed|increased|decreased|improved|worsened|progressed|enlarged in the interval)",
     "(no|not)( any| much| significantly)? (larger|smaller|worse|better|different|bigger)",
@@ -78,11 +78,11 @@ PSEUDO_NEGATIONS: tuple[str, ...] = (
     "( \\w+)? (films?|exam*|stud(y|ies)|radiographs?|images?|comparisons?)",
     "no( prior)? comparisons?",
     "not likely",
-    # Doubt that is not dispelled.
+    # "Cannot exclude pneumonia": the doubt remains.
     "(not|cannot|can not|could not|does not|do not)( entirely| completely| fully)? (exclude|rule out)",
     "(unable|impossible|difficult|hard) to (exclude|rule out)",
 )
-"""Words that look like a denial of what follows, and are not."""
+"""Words that look like a negation of the words after them, but are not."""
 
 POST_NEGATIONS: tuple[str, ...] = (
     f"({_BE} )?(neither|nor) {SEEN_NAMES}",
@@ -109,7 +109,7 @@ POST_REMOVALS: tuple[str, ...] = (
     "(removed|discontinued|taken out|explanted|extracted"
     "|(withdrawn|pulled)(?! (\\d|by|to|into|slightly|back|approximately|about)))",
 )
-"""Words after a device that tell that it is gone."""
+"""Words after a device which mean that it is gone."""
 
 NOT_WHOLLY: tuple[str, ...] = (
     "not",
@@ -125,14 +125,14 @@ NOT_WHOLLY: tuple[str, ...] = (
     "slightly",
     "minimally",
 )
-"""Words just before a resolution or an absence that take it back."""
+"""Words just before "resolved", "absent" and the like that reverse or weaken them: "nearly resolved"."""
 
 ELSEWHERE: tuple[str, ...] = (
     "(on|in|at)( the| any)? (prior|previous|earlier|last|preceding|old)",
     "previously",
     "before",
 )
-"""Words just after "not seen" by which it speaks of another film."""
+"""Words just after "not seen" which show that another film is meant: "not seen on the prior film"."""
 
 TURNS: tuple[str, ...] = (
     f"{_BE}(?! {SEEN_NAMES} to )",  # "no opacity is seen to suggest pneumonia"
@@ -142,7 +142,7 @@ TURNS: tuple[str, ...] = (
     "demonstrates?",
     "appears?",
     "remains?",
-    # Circumstances: what they name is there.
+    # Circumstances: the findings named after these words are there.
     "(following|after|since|despite|status post|s/p)",
     "post(?! ?(operative|procedur|surgical|traumatic|obstructive|infectious|inflammatory))",
     "(?<!consistent )(?<!compatible )(?<!associated )with",
@@ -151,7 +151,7 @@ TURNS: tuple[str, ...] = (
     "(adjacent|next) to",
     "(overlying|underlying|surrounding|beneath|near) (the|an?)",
 )
-"""Words between a denial and a finding that end the denial's reach."""
+"""Words between a negation and a finding that end the negation's scope."""
 
 VERBS: tuple[str, ...] = (
     "is|are|was|were|has|have|had|isn't|aren't",
@@ -160,7 +160,7 @@ VERBS: tuple[str, ...] = (
     "(persist|remain|appear)ed",
     "in( good| satisfactory| appropriate| standard| stable| unchanged)? (place|situ|position)",
 )
-"""What makes a clause of its own, or stands for its verb."""
+"""Verbs that make a clause of its own, and words used in place of a verb ("in place")."""
 
 SEEN: tuple[str, ...] = (f"{_BE}( also| now| clearly| currently)? {SEEN_NAMES}",)
 """A verb that a whole list may share: "no effusion, edema, or pneumothorax is seen"."""
@@ -171,7 +171,7 @@ AFFIRMED: tuple[str, ...] = (
     "old|healed|healing|remote|chronic|new",
     "increas*|decreas*|improv*|worsen*|enlarging|resolving|evolving",
 )
-"""Words that affirm what stands beside them after a comma, unless an "or" makes it a list."""
+"""Words that affirm the finding beside them after a comma, unless an "or" makes it a list."""
 
 ADJECTIVES: tuple[str, ...] = (
     *AFFIRMED,
@@ -179,7 +179,7 @@ ADJECTIVES: tuple[str, ...] = (
     "|displaced|suspicious|confluent|gross|overt|frank|discrete|diffuse|patchy|hilar|mediastinal|cardiac|superior"
     "|evident|obvious|sizable|appreciable|measurable",
 )
-"""Words before a comma or "and" that go on with the same name: "no small, unchanged effusion"."""
+"""Words before a comma or "and" that belong to the same finding: "no small, unchanged effusion"."""
 
 UNCERTAINTIES: tuple[str, ...] = (
     "may",
@@ -220,7 +220,8 @@ _DOUBTFUL = (
     "|suggested|(dis)?favou?red|uncertain|indeterminate|in question|in doubt|in the differential)"
 )
 _SAID = "(?= ?[.,;:()?]| ?$| (in|on|at|given|with|and|based|as|by|because|from|since|after|here|too|today)\\b)"
-"""What follows where this was all: "opacity is unlikely to be pneumonia" doubts no opacity."""
+"""Ends a doubt: a mark, the end, or one of these words. "Opacity is unlikely to be pneumonia" does not doubt the
+opacity."""
 POST_UNCERTAINTIES: tuple[str, ...] = (
     f"({_BE}|remains?|seems?)( not)?{_QUITE} {_DOUBTFUL}{_SAID}",
     f"((much |far )?less likely|unlikely|doubtful|improbable|questionable|equivocal){_SAID}",
@@ -233,7 +234,7 @@ POST_UNCERTAINTIES: tuple[str, ...] = (
 """Words after a finding that put it in doubt."""
 
 ALTERNATIVES: tuple[str, ...] = ("or", "and/or", "versus", "vs")
-"""Words right beside a finding that was not denied: it is one of two readings."""
+"""Words right beside a finding that is not denied which make it one of two possible readings."""
 
 BREAKS: tuple[str, ...] = (
     "but",
@@ -248,14 +249,14 @@ BREAKS: tuple[str, ...] = (
     "other than",
     "with the exception of",
     "(?<!doubt )(?<!that )there (is|are)",
-    "which(?![^,]*, ?(has|have|is|are|was|were)\\b)",  # what follows "effusion, which was large, has" is the effusion's
+    "which(?![^,]*, ?(has|have|is|are|was|were)\\b)",  # in "effusion, which was large, has ..." "has" is the effusion's
     "whereas",
     "while",
 )
-"""Words that end the reach of what stands before them."""
+"""Words that end the scope of the cues before them."""
 
 VALUES_ABSENT: tuple[str, ...] = (
     f"no|none|nothing|neither|nil|not {SEEN_NAMES}|absent|negative|neg|without|never|zero|false",
     "normal|unremarkable|clear|denied|gone|resolved|cleared|removed|excluded|ruled out|disappeared|n(?! ?/)",
 )
-"""What stands first after "finding:" where there is none."""
+"""The first words of a form field's value where the finding is absent: "effusion: none"."""

@@ -1,4 +1,4 @@
-"""Reports written as forms: "Pneumothorax: none. Effusion: small, right." """
+"""Fields of reports that are written as forms, such as ``Pneumothorax: none. Effusion: small, right.``."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from ammrg.text.scope import denied, doubted, unchanged
 _WORDS = r"(?: ?(?!(?:and|or)\b)[a-z]++){1,3}"
 _MARK = r" ?[:=](?!\d\d)"
 _SEPARATOR = re.compile(rf"s?(?:(?: ?/| ?, (?:and|or)\b| and/or\b| and\b| or\b| &){_WORDS})*{_MARK}")
-"""From a name, or the first of a list of names, to the mark that ends a heading."""
+"""The rest of a heading after its first name: more names, then the mark that ends it."""
 _FIRST_SEPARATOR = re.compile(rf"s?(?: ?(?:/|,(?: and\b| or\b)?|&|\band/or\b|\band\b|\bor\b){_WORDS})*{_MARK}")
-"""The same for a list that starts its sentence, where commas are no clauses': "pneumothorax, effusion: none"."""
+"""The same at the start of a sentence, where a comma separates names, not clauses: "pneumothorax, effusion: none"."""
 _DENIED = re.compile(r"\b(?:no|not|without|is|are|was|were|has|have|may|there)\b")
 _NO_VALUE = re.compile(r"[ .]*(?:n ?/ ?a|not (?:applicable|assessed|evaluated|stated)|see (?:above|below))?[ .]*")
 _ABSENT = re.compile(rf"[ (]*(?:{pattern(cues.VALUES_ABSENT).pattern}|[-–—−0](?![\w]))")
 
 
 class Field(NamedTuple):
-    """One heading that names findings, and its value."""
+    """One heading that names findings, and its value. Places are in characters of the sentence."""
 
     start: int
-    """Where its first name starts."""
+    """Start of its first name."""
     value: int
-    """Where its value starts."""
+    """Start of its value."""
     stop: int
-    """Where its value ends."""
+    """End of its value."""
 
 
 def fields(sentence: str, names: Sequence[tuple[int, int]]) -> list[Field]:
-    """The fields of a lower-case sentence.
+    """Find the form fields of a sentence.
 
     Args:
-        sentence: lower-case.
-        names: (start, stop) of what names findings or organs in it.
+        sentence: in lower case.
+        names: (start, stop) of each name of a finding or organ in it.
     """
     if ":" not in sentence and "=" not in sentence:
         return []
@@ -53,7 +53,7 @@ def fields(sentence: str, names: Sequence[tuple[int, int]]) -> list[Field]:
 
 
 def value_label(value: str, *, device: bool = False) -> float:
-    """What a field's value says of its finding: absent, uncertain, else present; NaN where it says nothing ("N/A")."""
+    """The label that a field's value gives: 0 absent, -1 uncertain, else 1 present; NaN for "N/A" or no value."""
     if _NO_VALUE.fullmatch(value):
         return BLANK
     if denied("", value, device=device) or (_ABSENT.match(value) and not unchanged(value)):

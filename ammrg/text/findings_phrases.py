@@ -1,6 +1,6 @@
-"""The words of the rule-based labeler, as data: what names a finding, and what is said of an organ.
+"""The phrases of the rule-based labeler, as data: names of findings, and states of organs.
 
-Entries are written as :mod:`ammrg.text.patterns` says. What denies a finding or puts it in doubt is in
+:mod:`ammrg.text.patterns` describes the form of the entries. The words that deny a finding or put it in doubt are in
 :mod:`ammrg.text.cues`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 OTHER = "Other Abnormality"
-"""Not one of the 14: an abnormality that, when present, takes "No Finding" away."""
+"""An abnormality that is not one of the 14 findings. If it is present, "No Finding" is not."""
 
 
 class Phrases(NamedTuple):
@@ -19,7 +19,7 @@ class Phrases(NamedTuple):
     mentions: tuple[str, ...]
     """Names of the abnormality itself: present unless negated."""
     structures: tuple[str, ...] = ()
-    """Names of the organ: the finding's state is what is said of it (normal, enlarged, borderline)."""
+    """Names of the organ. Its state in the report (normal, enlarged, borderline) decides the finding."""
     hints: tuple[str, ...] = ()
     """Signs that point to the finding without naming it: uncertain unless negated."""
     exclusions: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ TABLE: tuple[Phrases, ...] = (
         "Pleural Other",
         mentions=(
             "pleural (thickening|plaque|scarring|disease|calcification|based|reaction|abnormalit*)s?",
-            # CheXpert files fibrosis here.
+            # CheXpert counts fibrosis as this finding.
             "fibrothorax",
             "fibrosis",
         ),
@@ -221,7 +221,7 @@ STATES_NORMAL: tuple[str, ...] = (
     "intact",
     "top normal",
 )
-"""Said of an organ: nothing is wrong."""
+"""States of an organ that mean it is normal."""
 
 STATES_ABNORMAL: tuple[str, ...] = (
     "enlarge*",
@@ -238,17 +238,17 @@ STATES_ABNORMAL: tuple[str, ...] = (
     "upper limits?",
     "top limits?",
 )
-"""Said of an organ: it is enlarged. As in CheXpert's labels, borderline and upper-limit sizes count as present."""
+"""States of an organ that mean it is enlarged. As in CheXpert's labels, borderline and upper-limit sizes count too."""
 
 STATES_UNCERTAIN: tuple[str, ...] = ("stable", "unchanged", "not (significantly )?changed", "similar")
-"""Said of an organ: as before, whatever that was."""
+"""States of an organ that only mean "as before"."""
 
 MISREADINGS: tuple[tuple[str, str], ...] = (
     ("Enlarged Cardiomediastinum", "heart and mediastinum (of normal size|within normal)"),
     ("Enlarged Cardiomediastinum", "heart and mediastinal contours are (stable|unchanged)"),
     ("Enlarged Cardiomediastinum", "contour (deformit|irregularit|abnormalit)*"),
     ("Enlarged Cardiomediastinum", "(ventricular|tissue|stomach) contours?"),
-    # Any mention of the organ or of a contour, in a sentence without a word of reassurance.
+    # Any mention of the organ or of a contour, in a sentence without a word that means normal or unchanged.
     (
         "Enlarged Cardiomediastinum",
         r"^(?!.*\b(normal|unremarkable|stable|unchanged|within|no|not|similar|without|free|intact|clear)\b)"
@@ -268,5 +268,5 @@ MISREADINGS: tuple[tuple[str, str], ...] = (
     ("Support Devices", "(end)?plate(like)?s?"),
     ("Support Devices", "(lung|septal|b) lines"),
 )
-"""Wordings, searched sentence by sentence, that the CheXpert labeler is known to count as present though they deny the
-finding, or speak of something else. Read so only on request, to reproduce labels made by it."""
+"""(finding, wording) that the CheXpert labeler is known to misread as present: the wording denies the finding, or is
+about something else. Searched in each sentence, and only on request, to reproduce labels made by CheXpert."""

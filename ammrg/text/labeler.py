@@ -1,7 +1,7 @@
 """A rule-based labeler of the 14 CheXpert findings: mention, negation, uncertainty.
 
-After the idea of the CheXpert labeler (Irvin et al. 2019) and NegEx (Chapman et al. 2001): find what names a finding,
-look at the words around it inside its clause, and say present, absent or uncertain. Phrases are data, in
+It follows the CheXpert labeler (Irvin et al. 2019) and NegEx (Chapman et al. 2001): find the name of a finding, read
+the words around it in its clause, and decide: present, absent or uncertain. The phrases are data, in
 :mod:`ammrg.text.findings_phrases`.
 """
 
@@ -16,39 +16,39 @@ from typing import NamedTuple
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
 from ammrg.text import cues
 from ammrg.text import findings_phrases as phrases
+from ammrg.text.blank import is_blank
 from ammrg.text.fields import fields, value_label
 from ammrg.text.lines import ENDING_LINE
 from ammrg.text.patterns import pattern
 from ammrg.text.scope import denied, doubted, unresolved
-from ammrg.text.spoken import says_nothing
 
 NAME = "rule-based (CheXpert-style)"
-"""How tables name this labeler."""
+"""This labeler's name in tables."""
 LONGEST = 2000
-"""Characters read as one sentence at most: each mention is read in the whole of its own, so that a text without marks
-would take time by the square of its length. Sentences of reports have a few hundred; where a cut parts a finding from
-its negation, it is read without."""
+"""Most characters of a sentence; a longer one is cut. Each mention is read in its whole sentence, so the time for a
+text without marks would grow with the square of its length. Sentences of reports have a few hundred characters. A cut
+between a finding and its negation loses the negation."""
 
 
 class Mention(NamedTuple):
-    """One place where a report speaks of a finding."""
+    """One place in a report that names a finding."""
 
     finding: str
     label: float
     """1 present, 0 absent, -1 uncertain."""
     phrase: str
-    """The words that named it."""
+    """The words that name it."""
     sentence: str
-    """The sentence they stand in."""
+    """The sentence that contains the phrase."""
     start: int
-    """Where they start in it."""
+    """Where the phrase starts in the sentence, in characters."""
 
 
 _SENTENCE_END = re.compile(
-    # A mark, also where its space was left out; decimals and initials stay whole.
+    # A punctuation mark, even without a space after it; decimals and initials are not cut.
     r"(?<=[.!?;])(?:\s+|(?<=\w[!;])(?=\w)|(?<=[^\W\d_]{2}[.?])(?=[A-Z])|(?<=[^\W\d_]{3}[.?])(?=[a-z]{3})"
     r"|(?<=\d\.)(?=[A-Za-z]{3}))"
-    # A line that begins something new, and an item of a list within a line.
+    # A line that begins something new, or a numbered item within a line.
     rf"|{ENDING_LINE}|\s(?=\d{{1,2}}[.)] ?[A-Za-z]{{2}})"
 )
 _BREAK = pattern(cues.BREAKS)
@@ -88,8 +88,10 @@ _RULES = tuple(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a report; a decimal point ends none, and what is longer than :data:`LONGEST` is cut between
-    words."""
+    """Split a report into sentences, each with single spaces.
+
+    A decimal point does not end a sentence. A sentence longer than :data:`LONGEST` is cut between words.
+    """
     found = []
     for raw in _SENTENCE_END.split(text):
         part = " ".join(raw.split())
@@ -98,7 +100,7 @@ def sentences(text: str) -> list[str]:
 
 
 def _clause(sentence: str, breaks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[str, str]:
-    """What stands before and after a mention, up to the words that end a clause (their spans: ``breaks``)."""
+    """The text before and after a mention, within its clause. ``breaks``: spans of the words that end a clause."""
     first = max((stop for _, stop in breaks if stop <= start), default=0)
     last = min((begin for begin, _ in breaks if begin >= end), default=len(sentence))
     return sentence[first:start], sentence[end:last]
@@ -114,13 +116,13 @@ def _mention_label(before: str, after: str, device: bool) -> float:
 
 
 def _structure_label(before: str, after: str) -> float:
-    """What is said of an organ: the adjective just before it, else the first state named after it.
+    """The label of an organ's state: from the adjective just before it, else from the first state after it.
 
-    "Stable" alone says as before: it counts only where no size is told.
+    "Stable" only means "as before": it counts only if the text gives no size.
     """
     near = " ".join(before.rpartition(",")[2].split()[-4:])
     weak = BLANK
-    if _STABLE.search(near):  # "stable mediastinum with a normal heart": normal is the heart's
+    if _STABLE.search(near):  # "stable mediastinum with a normal heart": "normal" describes the heart
         after = after.partition(" with ")[0]
     for side, nearest in ((near, max), (after, min)):
         found = [
@@ -137,12 +139,12 @@ def _structure_label(before: str, after: str) -> float:
 
 
 def _longest(found: list[tuple[int, int, float]], place: int) -> float:
-    """The label of the longest state at this place: "not enlarged" before "enlarged"."""
+    """The label of the longest state at this place: "not enlarged" wins over "enlarged"."""
     return max((length, label) for at, length, label in found if at == place)[1]
 
 
 class _Name(NamedTuple):
-    """Where a sentence names a finding, an organ or a sign."""
+    """One place where a sentence names a finding, an organ or a sign."""
 
     rule: _Rule
     regex: re.Pattern[str]
@@ -165,7 +167,7 @@ def _names(lowered: str) -> Iterator[_Name]:
 
 @lru_cache(maxsize=1 << 15)
 def sentence_mentions(sentence: str) -> tuple[Mention, ...]:
-    """What one sentence says; kept, because reports repeat each other's sentences."""
+    """Every mention in one sentence. Results are cached, because reports repeat each other's sentences."""
     return tuple(_mentions(sentence))
 
 
@@ -187,7 +189,7 @@ def _mentions(sentence: str) -> Iterator[Mention]:
         elif form is None:
             value = _mention_label(before, after, device)
         elif any(other.rule is rule and form.value <= other.start < form.stop for other in names):
-            continue  # "Effusion: no effusion." says it once
+            continue  # "Effusion: no effusion.": the value's own mention counts
         else:
             value = value_label(lowered[form.value : form.stop], device=device)
         if regex is rule.hints and value == POSITIVE:
@@ -202,13 +204,16 @@ def mentions(text: str) -> list[Mention]:
 
 
 def names_abnormality(mention: Mention) -> bool:
-    """Whether a mention names the abnormality itself, not an organ whose state was read or a sign that only hints."""
+    """Whether a mention names the abnormality itself, not an organ with a state, nor a sign that only hints at it."""
     rule = next(rule for rule in _RULES if rule.finding == mention.finding)
     return rule.mentions.fullmatch(mention.phrase.lower()) is not None
 
 
 def affirmed(text: str, names: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    """Where a lower-case text names something without denying it, by the negation of this labeler; in doubt counts."""
+    """Matches of ``names`` that the text does not deny, by this labeler's negation rules. Uncertain ones count.
+
+    Each sentence is searched in lower case.
+    """
     for sentence in sentences(text):
         lowered = sentence.lower()
         breaks = [found.span() for found in _BREAK.finditer(lowered)]
@@ -218,7 +223,7 @@ def affirmed(text: str, names: re.Pattern[str]) -> Iterator[re.Match[str]]:
 
 
 def explain(text: str) -> list[Mention]:
-    """Every mention of one of the 13 abnormal findings, in the order of the text's sentences."""
+    """Every mention of one of the 13 abnormal findings, sentence by sentence."""
     return [mention for mention in mentions(text) if mention.finding != phrases.OTHER]
 
 
@@ -227,28 +232,28 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
 
     Args:
         text: a report or a section of one.
-        as_chexpert: also count as present what the CheXpert labeler is known to misread
-            (:data:`ammrg.text.findings_phrases.MISREADINGS`), to reproduce label files made by it. Scores do not.
+        as_chexpert: also count as present the wordings that the CheXpert labeler is known to misread
+            (:data:`ammrg.text.findings_phrases.MISREADINGS`), to reproduce label files made by it. Scoring never does.
 
     Returns:
         14 values in the order of :data:`ammrg.findings.FINDINGS`: 1 present, 0 absent, -1 uncertain, NaN unmentioned.
-        Among several mentions of a finding present wins over uncertain over absent. "No Finding" is 1 where no other
-        finding but Support Devices, nor any abnormality outside the 14, is present or uncertain; as in CheXpert's
-        labels, "calcified granuloma" takes it away. A text that says nothing (empty, "nan", "---") is all NaN.
+        If a finding has several mentions, present wins over uncertain, and uncertain over absent. "No Finding" is 1 if
+        no other finding except Support Devices is present or uncertain, and no abnormality outside the 14 either: as
+        in CheXpert's labels, a "calcified granuloma" rules it out. A blank text (empty, "nan", "---") is all NaN.
     """
-    if says_nothing(text):
+    if is_blank(text):
         return [BLANK] * len(FINDINGS)
-    said = [(mention.finding, mention.label) for mention in mentions(text)]
+    found = [(mention.finding, mention.label) for mention in mentions(text)]
     if as_chexpert:
         lowered = [sentence.lower() for sentence in sentences(text)]
-        said += [(name, POSITIVE) for name, regex in _MISREADINGS if any(regex.search(each) for each in lowered)]
-    return labels_of(said)
+        found += [(name, POSITIVE) for name, regex in _MISREADINGS if any(regex.search(each) for each in lowered)]
+    return labels_of(found)
 
 
-def labels_of(said: Iterable[tuple[str, float]]) -> list[float]:
-    """The 14 labels of a report in which this was said, (finding, label) each; see :func:`label`."""
+def labels_of(found: Iterable[tuple[str, float]]) -> list[float]:
+    """The 14 labels of a report from its mentions, each a (finding, label); see :func:`label`."""
     values: dict[str, set[float]] = {}
-    for finding, value in said:
+    for finding, value in found:
         values.setdefault(finding, set()).add(value)
     labels = [BLANK] * len(FINDINGS)
     for i in ABNORMAL:

@@ -1,9 +1,9 @@
-"""What a report affirms, word by word: targets of an auxiliary task that teaches an encoder to see.
+"""Terms that a report affirms: targets of an auxiliary task that helps to train an image encoder.
 
-Fourteen labels say little of a film. Its report names far more that can be seen (a tortuous aorta, a healed rib, a
-port), where, and how much of it. Words that reports mostly use of what is normal ("heart", "mediastinum", "spine") are
-left out: named or not tells style. Entries follow :mod:`ammrg.text.findings_phrases`: regular expressions on lower-case
-text at word boundaries, a space for a space or hyphen, ``*`` for any ending; without groups that capture.
+Fourteen labels say little about a film. Its report names much more that can be seen (a tortuous aorta, a healed rib, a
+port), and also where and how much. Words that mostly name normal structures ("heart", "mediastinum", "spine") are left
+out: whether a report has them is a matter of style. Entries have the form that :mod:`ammrg.text.patterns` describes,
+without capturing groups.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ TERMS: tuple[str, ...] = (
     "device*|stimulator|electrode*",
     "surg*|postoperative|resect*|pneumonectomy|lobectomy|cholecystectomy",
     "foreign",
-    # Where.
+    # Place.
     "left",
     "right",
     "bilateral*|both",
@@ -112,7 +112,7 @@ TERMS: tuple[str, ...] = (
     "anterior*",
     "posterior*",
     "lob(?:e|es|ar|ectomy)",
-    # How, and how much.
+    # Kind and degree.
     "minimal*|minor|tiny|slight*",
     "mild*",
     "moderate*",
@@ -136,7 +136,7 @@ TERMS: tuple[str, ...] = (
     "overlying|overlap*|superimpos*",
     "technique|technical|rotat*|portable|supine|semi ?erect",
 )
-"""One output of the auxiliary head each; its order is the order of the outputs."""
+"""The terms, in the order of the auxiliary head's outputs."""
 
 NUM_TERMS = len(TERMS)
 
@@ -145,14 +145,14 @@ def _alternatives(entry: str) -> str:
     return re.sub(r" (?=\?)| ", "[ -]", re.sub(r"(?<=[a-z)])\*(?=$|\|)", r"\\w*", entry))
 
 
-# One pass over a text finds all: the group that matched is the term.
+# One pass over a text finds all terms: the number of the group that matched is the term's number.
 _ANY = re.compile(r"\b(?:" + "|".join(f"({_alternatives(entry)})" for entry in TERMS) + r")(?!\w)")
 
 
 def affirmed_terms(text: str) -> list[float]:
-    """1 for each of :data:`TERMS` that a report affirms at least once, 0 for what it denies or does not name.
+    """1 for each of :data:`TERMS` that a report affirms at least once, else 0.
 
-    Where two entries could match at one place the first in the table does; denial is the labeler's.
+    If two entries match at one place, the first in the table counts. Negation is the labeler's.
     """
     found = [0.0] * NUM_TERMS
     for match in affirmed(text, _ANY):

@@ -1,11 +1,11 @@
-"""How far words that deny a finding, or doubt it, reach: clauses, lists and their shared verbs.
+"""The scope of negation and uncertainty: clauses, lists and their shared verbs.
 
-After NegEx (Chapman et al. 2001), with three things that it has not. A comma or "and" ends a denial where what follows
-is a clause of its own (it has its own verb, or a word such as "unchanged" or "small") and not where it goes on with a
-list ("no consolidation, effusion, or pneumothorax is seen"). A verb after a list denies all of it ("edema, effusion, or
-pneumothorax is not seen"). Resolution denies, and is itself denied ("no resolution of the effusion").
+The rules follow NegEx (Chapman et al. 2001) and add three. A comma or "and" ends a negation if a clause of its own
+follows (with its own verb, or a word such as "unchanged" or "small"), but not inside a list ("no consolidation,
+effusion, or pneumothorax is seen"). A verb after a list denies the whole list ("edema, effusion, or pneumothorax is not
+seen"). Resolution denies a finding, and can itself be denied ("no resolution of the effusion").
 
-Texts are lower-case: what stands before a finding and after it, up to the words that end a clause.
+All texts are in lower case: the words before and after a finding, up to the words that end its clause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ammrg.text import cues
 from ammrg.text.patterns import pattern
 
 LIST_REACH, REACH = 14, 8
-"""Words between a finding and a verb after it that may deny it: in a list, and else."""
+"""Most words between a finding and a later verb that may still deny it: in a list, and elsewhere."""
 
 _NEGATION, _PSEUDO_NEGATION = pattern(cues.NEGATIONS), pattern(cues.PSEUDO_NEGATIONS)
 _UNRESOLVED = pattern(cues.UNRESOLVED)
@@ -26,7 +26,7 @@ _REMOVED = re.compile(_AS_ADJECTIVE + pattern(cues.REMOVED_NAMES).pattern)
 _REMOVAL, _POST_REMOVAL = pattern(cues.REMOVALS), pattern(cues.POST_REMOVALS)
 _POST_NEGATION = pattern(cues.POST_NEGATIONS)
 _SIGN = re.compile(r"^(?: \w+)? ?(?:[(\[] ?[-–—−] ?[)\]]|-ve\b)")
-"""Effusion (-)."""
+"""A minus sign in brackets: "effusion (-)"."""
 _EITHER_SIGN = re.compile(r"^(?: \w+)? ?(?:\( ?(?:\+ ?/ ?-|±|\?) ?\)|±)")
 _NOT_WHOLLY = re.compile(rf"{pattern(cues.NOT_WHOLLY).pattern}(?: \w+)? ?$")
 _ELSEWHERE = re.compile(f" ?{pattern(cues.ELSEWHERE).pattern}")
@@ -40,35 +40,35 @@ _AND = re.compile(r"\band\b|&")
 _BOUNDARY = re.compile(r",? and(?:/or)?\b| & |, ?")
 _TRAIL_END = re.compile(rf"{_BOUNDARY.pattern}| ?\(")
 _PLURAL = re.compile(r"are\b|were\b|have\b|(?!is\b|was\b|has\b)")
-"""How a verb begins that may speak of several: a plural, or none at all ("not seen")."""
+"""How a verb with several subjects begins: with a plural, or with no auxiliary at all ("not seen")."""
 _PLURAL_VERB = re.compile(r"[^,(]*? and [^,(]*?\b(are|were|have|remain|persist|appear)\b")
 _HEDGE = re.compile(
     r"\b(?:(?:is|are|was|were|has been|have been) (?:felt|thought|believed|considered|judged|deemed|presumed|said)"
     r"|(?:appears?|seems?))(?: to)?(?: be| have)?(?: been)?\b"
 )
-"""Who says so: part of the verb that follows."""
+"""Reported opinion, such as "is felt to be": part of the verb that follows."""
 _RELATIVE = re.compile(r"\b(?:that|which) (?:is|are|was|were|had been|has been|have been)\b")
 _ASIDE = re.compile(
     r"(?: ?(?:now|since|currently|today|again|also|previously|interval|completely|fully|is|was|has|have))*"
 )
-"""After a comma, what goes on about the finding before it."""
+"""Words after a comma that continue the statement about the finding before it."""
 _SEEN_FIRST = re.compile(rf"\b{cues.SEEN_NAMES}\b(?!.*\b(?:prior|previous|previously|earlier|before)\b)")
-"""Seen, and not on another film: before "not seen on the lateral view"."""
+"""A finding is seen, and not on an earlier film: then "not seen on the lateral view" does not deny it."""
 _PART_BEFORE = re.compile(
     r"\b(?:tips?|ends?|margins?|borders?|cause|source|portion|course|position|extent|side ?port)"
     r" of(?: the| this| an?)?(?: \w+){0,3} ?$"
 )
 _PART_AFTER = re.compile(r"^ (?:tips?|ends?|margins?|borders?|side ?port)\b")
-"""Of a part of something nothing can be told of the whole."""
+"""Names of a part ("the tip of the catheter"): a statement about the part does not deny the whole."""
 
 
 def denied(before: str, after: str, *, device: bool = False) -> bool:
-    """Whether these surroundings deny what stands between them; ``device``: also by telling that it was removed."""
+    """Whether the words before and after a name deny it. ``device``: words that mean removal deny it too."""
     return _denied_before(before, after, device) or _denied_after(before, after, device)
 
 
 def doubted(before: str, after: str) -> bool:
-    """Whether these surroundings put in doubt what stands between them."""
+    """Whether the words before and after a name put it in doubt."""
     if before.endswith("?") or after.rstrip().endswith("?") or _EITHER_SIGN.search(after):
         return True
     if any(_goes_on(before[cue.end() :], after) for cue in _UNCERTAINTY.finditer(before)):
@@ -77,12 +77,12 @@ def doubted(before: str, after: str) -> bool:
 
 
 def unchanged(before: str) -> bool:
-    """Whether words before a finding deny only its change, its resolution or a doubt."""
+    """Whether the words before a finding deny only its change, its resolution or a doubt."""
     return _PSEUDO_NEGATION.search(before) is not None
 
 
 def unresolved(before: str) -> bool:
-    """Whether words before a finding deny its resolution, or tell of one that is not whole."""
+    """Whether the words before a finding deny its resolution, or call it incomplete."""
     return _UNRESOLVED.search(before) is not None
 
 
@@ -99,7 +99,7 @@ def _denied_before(before: str, after: str, device: bool) -> bool:
 
 
 def _goes_on(between: str, after: str) -> bool:
-    """Whether what a cue says reaches over the commas and "and" between it and a finding."""
+    """Whether a cue's scope reaches a finding across the commas and "and" between them."""
     boundaries = [
         found for found in _BOUNDARY.finditer(between) if not _ADJECTIVE_LAST.search(between[: found.start()])
     ]
@@ -139,7 +139,7 @@ def _denied_after(before: str, after: str, device: bool) -> bool:
 
 
 def _shared(gap: str, cue: str) -> bool:
-    """Whether a verb speaks of a finding that stands before it with this between."""
+    """Whether a verb (``cue``) applies to the finding before it, with the words ``gap`` between them."""
     gap = _HEDGE.sub("", _RELATIVE.sub("", gap))
     words = len(gap.split())
     if _VERB.search(gap) or words > LIST_REACH:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from ammrg.errors import DataError, SettingsError
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from ammrg.types import Study
 
 Section = Literal["findings", "impression", "both"]
@@ -136,5 +136,5 @@ def section_text(study: Study, section: Section) -> str:
 
 def with_section(studies: Sequence[Study], section: Section) -> tuple[list[Study], int]:
     """The studies with a meaningful text in the section, and the number of the others."""
-    kept = [study for study in studies if said(section_text(study, section))]
+    kept = [study for study in studies if text_or_empty(section_text(study, section))]
     return kept, len(studies) - len(kept)

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from ammrg.types import Study
 from datamodules.sources import Section, section_text
 from datamodules.sources.r2gen import inside, read_annotation, stem
@@ -60,7 +60,7 @@ def folded(text: str) -> str:
 
     Line breaks stay, because they mark the numbers of lists ("1. ...").
     """
-    return "\n".join(" ".join(line.split()) for line in said(text).splitlines() if line.strip())
+    return "\n".join(" ".join(line.split()) for line in text_or_empty(text).splitlines() if line.strip())
 
 
 def check_patient(splits: dict[str, str], patient: str, split: str, where: str) -> None:
@@ -179,7 +179,7 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
         section: the target text.
 
     Raises:
-        DataError: the file is not an annotation, or a patient is in two splits.
+        DataError: the file is not an annotation, or a patient or a film is in two splits.
     """
     records: dict[str, Record] = {}
     splits: dict[str, str] = {}
@@ -194,5 +194,10 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
             check_patient(splits, study.subject_id, entry.split, f"{path}: {entry.split}, id {entry.id}")
             study = study._replace(split=entry.split, source="r2gen")
             study = study._replace(impression=text) if section == "impression" else study._replace(findings=text)
-            records.setdefault(stem(film), Record(film, projection, study))
+            record = records.setdefault(stem(film), Record(film, projection, study))
+            if record.study.split != entry.split:
+                raise DataError(
+                    f"{path}: film {film} is in {record.study.split} and in {entry.split} (id {entry.id}), which "
+                    "would leak it; leave one of them out"
+                )
     return list(records.values())

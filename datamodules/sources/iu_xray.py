@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import DataError
+from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
-from ammrg.text.spoken import said
 from ammrg.types import Study
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
 from datamodules.sources.iu_xray_csv import LABELS, PROJECTIONS, REPORTS, Row, read_labels, read_pair, uid_of
@@ -186,7 +186,7 @@ def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter
         row = folder.rows.get(uid, Row(uid, "", "", "", ()))
         entry = folder.entries.get(uid)
         if entry is not None:
-            row = row._replace(findings=said(entry.report), films=entry.films)
+            row = row._replace(findings=text_or_empty(entry.report), films=entry.films)
         split = entry.split if entry is not None else "train" if folder.entries else hash_split(uid, seed)
         films = once_each(row.films)
         counts["films twice"] += len(row.films) - len(films)

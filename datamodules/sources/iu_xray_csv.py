@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from datamodules.sources.matching import match_rows
 from datamodules.sources.r2gen import inside, stem
 from datamodules.sources.tables import add_labels, finding_labels, read_csv
@@ -67,8 +67,8 @@ def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str], dict[str, str]
     for number, line in read_csv(raw / REPORTS, ("uid", "findings", "impression", "indication")):
         uid = row_uid(line["uid"], f"{raw / REPORTS}: row {number}")
         if uid in rows:
-            raise DataError(f"{raw / REPORTS}: row {number}: study {uid} occurs twice")
-        texts = (said(line[name]) for name in ("findings", "impression", "indication"))
+            raise DataError(f"{raw / REPORTS}: row {number}: study {uid} occurs twice; keep one row")
+        texts = (text_or_empty(line[name]) for name in ("findings", "impression", "indication"))
         rows[uid] = Row(uid, *texts, tuple(films.get(uid, ())))
     of_films = [uid for uid, of_study in films.items() for _ in of_study]
     return rows, projections, match_rows(raw / PROJECTIONS, of_films, rows, "uid", f"report of {REPORTS}")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from rich.progress import track
 
 from ammrg.errors import DataError
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from datamodules.sources.iu_xray_csv import Row
 from datamodules.sources.r2gen import FilmFolder, inside
 
@@ -60,7 +60,7 @@ def read_report(path: Path, films: FilmFolder) -> Row:
             raise DataError(f"{path}: parentImage {number} has no id; the id is needed to name the film")
         film = inside(image.get("id", ""), f"{path}: parentImage {number}")
         names.append(film_name(film, match.group(1), films))
-    sections = (said(texts.get(section, "")) for section in ("FINDINGS", "IMPRESSION", "INDICATION"))
+    sections = (text_or_empty(texts.get(section, "")) for section in ("FINDINGS", "IMPRESSION", "INDICATION"))
     return Row(match.group(1), *sections, tuple(names))
 
 

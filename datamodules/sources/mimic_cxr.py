@@ -19,7 +19,7 @@ from ammrg.text.labeler import label
 from ammrg.types import Study, View
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
 from datamodules.sources.matching import match_rows
-from datamodules.sources.mimic_cxr_reports import ARCHIVE, FOLDERS, Reports, Texts, texts_of
+from datamodules.sources.mimic_cxr_reports import ARCHIVE, FOLDERS, Reports, Texts, report_name, texts_of
 from datamodules.sources.mimic_cxr_tables import (
     Film,
     find_tables,
@@ -71,7 +71,9 @@ class Assembly(NamedTuple):
     studies: dict[str, list[Study]]
     rejected: list[Rejection]
     without: Counter[str]
-    """Number of studies without a ``film`` and without a ``report``; a study may lack both."""
+    """Number of studies without a ``film``."""
+    unreported: list[str]
+    """Ids of the studies without a report; they may lack a film too."""
     labelled: Counter[str]
     """Section that the official labels were made from -> number of studies with these labels and a text."""
 
@@ -95,11 +97,15 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     folder = open_folder(raw, source)
     with Reports(raw) as reports:
         assembly = assemble(folder, reports, section)
-    if folder.source == "csv" and folder.exams and assembly.without["report"] == len(folder.exams):
+    reported = len(folder.exams) - len(assembly.unreported)
+    if folder.source == "csv" and folder.exams and not reported:
+        first = report_name(folder.exams[assembly.unreported[0]].subject_id, assembly.unreported[0])
         raise DataError(
-            f"{raw}: none of its {len(folder.exams)} studies has a report; looked for files such as "
-            f"p10/p10000032/s50414267.txt in {', '.join(FOLDERS)} and {ARCHIVE}"
+            f"{raw}: none of its {len(folder.exams)} studies has a report; looked for files such as {first} in "
+            f"{', '.join(FOLDERS)} and {ARCHIVE}"
         )
+    named = f" (first that has none: {assembly.unreported[0]})" if assembly.unreported else ""
+    of_reports = {"reports": f"{reported:,} of {len(folder.exams):,} studies have one{named}"} if reported else {}
     films = sum(len(exam.dicom_ids) for exam in folder.exams.values())
     check_some_there(assembly.rejected, films, raw, folder.films)
     kept = {split: with_section(of_split, section) for split, of_split in assembly.studies.items()}
@@ -111,11 +117,11 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "text": "sections of the reports" if folder.source == "csv" else f"{ANNOTATION}, the rest from the reports",
         "projections": names.get("metadata", "no metadata table: unknown"),
         "labels": f"{table}, else the labeler" if table else "the labeler",
-        "matched": dict(folder.matched),
+        "matched": {**folder.matched, **of_reports},
         "films_named_twice": folder.named_twice,
         "labels_by_labeler": sum(study.study_id not in folder.labels for study in all_kept),
         "labels_by_table_read_from": dict(assembly.labelled),
-        "without_report": assembly.without["report"],
+        "without_report": len(assembly.unreported),
         "without_film": assembly.without["film"],
         "without_text": sum(count for _, count in kept.values()),
         "without_frontal": sum(all(view.projection != "frontal" for view in study.views) for study in all_kept),
@@ -176,13 +182,14 @@ def assemble(folder: Folder, reports: Reports, section: Section) -> Assembly:
     Raises:
         DataError: a report cannot be read.
     """
-    assembly = Assembly({split: [] for split in SPLITS}, [], Counter(), Counter())
+    assembly = Assembly({split: [] for split in SPLITS}, [], Counter(), [], Counter())
     target = "impression" if section == "impression" else "findings"
     for study_id, exam in track(folder.exams.items(), "studies", transient=True):
         report, written = reports.text(exam.subject_id, study_id), folder.written.get(study_id)
         views, missing = views_of(study_id, exam, folder)
         assembly.rejected.extend(missing)
-        assembly.without["report"] += report is None
+        if report is None:
+            assembly.unreported.append(study_id)
         assembly.without["film"] += not views
         if not views or (report is None and written is None):
             continue

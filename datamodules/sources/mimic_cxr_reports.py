@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ammrg.errors import DataError
+from ammrg.text.blank import text_or_empty
 from ammrg.text.sections import PARAGRAPH, labelled_section, sections
-from ammrg.text.spoken import said
 
 ARCHIVE = "mimic-cxr-reports.zip"
 FOLDERS = ("mimic-cxr-reports/files", "mimic-cxr-reports", "reports/files", "reports", "files")
@@ -58,7 +58,7 @@ class Reports:
         Raises:
             DataError: the report cannot be read, or is not UTF-8; the message names its file.
         """
-        name = f"p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
+        name = report_name(subject_id, study_id)
         for folder in self.folders:
             try:
                 return decoded((folder / name).read_bytes(), str(folder / name))
@@ -71,6 +71,11 @@ class Reports:
             return decoded(self.archive.read(member), f"{self.path}: {member}")
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(f"{self.path}: {member} cannot be read: {error}; download the archive again") from error
+
+
+def report_name(subject_id: str, study_id: str) -> str:
+    """Path of a study's report in the tree."""
+    return f"p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
 
 
 class Texts(NamedTuple):
@@ -125,4 +130,4 @@ def texts_of(report: str, study_id: str) -> Texts:
 
 def folded(text: str) -> str:
     """The text on one line; empty if it says nothing."""
-    return " ".join(said(text).split())
+    return " ".join(text_or_empty(text).split())

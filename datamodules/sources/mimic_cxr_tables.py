@@ -14,9 +14,9 @@ from typing import NamedTuple
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
-from ammrg.text.spoken import said
+from ammrg.text.blank import text_or_empty
 from datamodules.sources.r2gen import read_annotation
-from datamodules.sources.tables import finding_labels, read_csv
+from datamodules.sources.tables import add_labels, finding_labels, read_csv
 
 TABLE = re.compile(r"mimic-cxr-(?P<version>[0-9.]+)-(?P<kind>split|metadata|chexpert|negbio)\.csv(?:\.gz)?")
 """File names of the official tables, of any version, plain or gzipped."""
@@ -90,7 +90,7 @@ def read_examples(path: Path) -> tuple[list[Film], dict[str, str]]:
                     "is five groups of eight hex digits"
                 )
             films.append(Film(match["subject_id"], match["study_id"], match["dicom_id"], entry.split, where))
-            written.setdefault(match["study_id"], said(entry.report))
+            written.setdefault(match["study_id"], text_or_empty(entry.report))
     return films, written
 
 
@@ -126,8 +126,8 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
     """Read the CheXpert or NegBio table: study id -> 14 labels in the order of FINDINGS.
 
     Raises:
-        DataError: a column is missing, an id does not have the documented form, a cell is not 1, 0, -1 or empty, or a
-            study occurs twice.
+        DataError: a column is missing, an id does not have the documented form, a cell is not 1, 0, -1 or empty, or two
+            rows of a study differ.
     """
     labels: dict[str, tuple[float, ...]] = {}
     for number, line in read_csv(path, ("study_id", *FINDINGS)):
@@ -135,9 +135,7 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
         # Programs that make or merge label tables write 50414267.0, or take s50414267 from a path.
         line["study_id"] = NAMED.sub(r"\1", plain_id(line["study_id"]))
         check_ids(line, where)
-        if line["study_id"] in labels:
-            raise DataError(f"{where}: study {line['study_id']} occurs twice; keep one row a study")
-        labels[line["study_id"]] = finding_labels(line, where)
+        add_labels(labels, line["study_id"], finding_labels(line, where), where)
     return labels
 
 

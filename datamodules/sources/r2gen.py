@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ammrg.errors import DataError
+from ammrg.ids import plain_id
+from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
-from ammrg.text.spoken import said
 from ammrg.types import Study, View
 from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, with_section
 
@@ -162,26 +163,28 @@ def entry(example: Any, split: str, where: str) -> Entry:
         if field not in example:
             name = f" (id {example['id']})" if "id" in example else ""
             raise DataError(f"{where}{name} has no field '{field}'; it has {', '.join(map(str, example)) or 'none'}")
-    for field in ("id", "study_id", "subject_id"):
-        value = example.get(field, 0)
+    ids = {}
+    for field in (field for field in ("id", "study_id", "subject_id") if field in example):
+        value = example[field]
         if isinstance(value, float) and value.is_integer():
-            example = {**example, field: (value := int(value))}  # programs write integers so in a column with gaps
+            value = int(value)  # programs write integers so in a column with gaps
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise DataError(f"{where}: {field} is {value!r}; it must be a name or a whole number")
+        ids[field] = plain_id(str(value))
     films = example["image_path"]
     films = [films] if isinstance(films, str) else films
     if not isinstance(films, list) or not films or not all(isinstance(film, str) for film in films):
         raise DataError(f"{where} (id {example['id']}): image_path is {films!r}; it must be a path or a list of paths")
     if not isinstance(example["report"], str):
         raise DataError(f"{where} (id {example['id']}): report is {type(example['report']).__name__}; it must be text")
-    study_id = str(example.get("study_id", example["id"]))
+    study_id = ids.get("study_id", ids["id"])
     return Entry(
-        id=str(example["id"]),
+        id=ids["id"],
         split=split,
         report=example["report"],
         films=tuple(inside(film, f"{where} (id {example['id']})") for film in films),
         study_id=study_id,
-        subject_id=str(example.get("subject_id", study_id)),
+        subject_id=ids.get("subject_id", study_id),
     )
 
 
@@ -249,7 +252,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         if not views:
             without_film += 1
             continue
-        text = said(first.report)
+        text = text_or_empty(first.report)
         texts = ("", text) if section == "impression" else (text, "")
         studies[first.split].append(
             Study(study_id, first.subject_id, first.split, views, *texts, "", tuple(label(text)), "r2gen")

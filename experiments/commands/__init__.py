@@ -1,1 +1,1 @@
-"""One thin file a command: arguments in, one call."""
+"""The commands, one thin file each: it reads the arguments and makes one call."""

@@ -1,4 +1,4 @@
-"""``python -m experiments convert``: prepared data -> R2Gen's annotation or ReXrank's JSON, with its films."""
+"""``python -m experiments convert``: export prepared data, with their films, in a layout that other tools read."""
 
 from __future__ import annotations
 
@@ -8,36 +8,27 @@ from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
-from datamodules.prepared import read_card
 from datamodules.sources import SPLITS
-from datamodules.sources.writers import IMAGES, write_annotation, write_rexrank
-
-WRITERS = {"r2gen": write_annotation, "rexrank": write_rexrank}
+from experiments.data.conversion import WRITERS, convert
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of ``convert``."""
     arguments = CommandParser(
         prog="python -m experiments convert",
-        description="Prepared data -> a layout that other tools read: annotation.json (R2Gen) or rexrank_SPLIT.json.",
+        description="Export prepared data in a layout that other tools read: R2Gen's annotation.json or ReXrank's "
+        "rexrank_SPLIT.json, with the films.",
         epilog=NOTICE,
     )
     arguments.add_argument("--data", required=True, help="prepared folder, for instance data/iu_xray")
     arguments.add_argument("--to", required=True, choices=WRITERS, help="the layout")
-    arguments.add_argument("--out", required=True, type=Path, help="folder to write into")
+    arguments.add_argument("--out", required=True, type=Path, help="folder to write to")
     arguments.add_argument("--split", nargs="+", choices=SPLITS, help="splits to write (default: all)")
     return arguments
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write one export and say what lies where."""
+    """Export prepared data and print what was written."""
     options = parser().parse_args(argv)
-    card = read_card(options.data)
-    splits = list(dict.fromkeys(options.split or (split for split in SPLITS if split in card["counts"])))
-    export = WRITERS[options.to](options.data, options.out, splits)
-    for path in export.files:
-        print(path)
-    print(f"{export.studies:,} studies ({', '.join(splits)}), {export.films:,} films in {options.out / IMAGES}/")
-    if card["restricted"]:
-        print(f"{card['dataset']} is restricted: this copy must stay on this machine, as the data set's terms say")
+    convert(options.data, options.to, options.out, options.split)
     return 0

@@ -1,4 +1,4 @@
-"""``python -m experiments describe``: as ``ammrg describe``, and of a run that is not exported too."""
+"""``python -m experiments describe``: like ``ammrg describe``, but also for a run that is not exported."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """``python -m experiments describe film.png --run outputs/phantom/default``, or ``--model FOLDER``."""
+    """Run ``python -m experiments describe film.png --run outputs/phantom/default`` (or ``--model FOLDER``)."""
     parser = CommandParser(prog="python -m experiments describe", description=DESCRIPTION)
     add_arguments(parser)
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--run", type=Path, help="a finished run: outputs/<dataset>/<run>")
-    whose.add_argument("--model", help="an exported folder (python -m experiments export), or the hub id of one")
+    whose.add_argument("--model", help="an exported folder (python -m experiments export), or its hub id")
     parser.add_argument(
         "--data",
         metavar="FOLDER",
-        help="with --run: prepared data whose split its memories are checked against; default: those of the training",
+        help="with --run: prepared data whose validation and test studies the memories must not hold (default: the "
+        "data that the run was trained on)",
     )
     options = parser.parse_args(argv)
     if options.model and options.data:
-        raise SettingsError("--data is for --run: an exported model's memories were checked when it was written")
+        raise SettingsError("--data is for --run: the memories of an exported model were checked when it was exported")
     check_films(options.films)
     from experiments.runs.run import Run
 
     if options.run:
-        Run(options.run).checkpoint  # noqa: B018  # said before seconds of imports
+        Run(options.run).checkpoint  # noqa: B018  # a missing one is an error before seconds of imports
 
     def open_model() -> ReportGenerator:
         from ammrg.inference.report_generator import ReportGenerator

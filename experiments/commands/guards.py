@@ -1,8 +1,4 @@
-"""``python -m experiments guards RUN``: what are a run's reports without its films, and without its memories?
-
-The run's own network writes its reports again, each time with one thing taken away; ``make scores`` then says beside
-which of them its reports are no better.
-"""
+"""``python -m experiments guards``: write and score a run's reports again without its films or its memories."""
 
 from __future__ import annotations
 
@@ -14,16 +10,23 @@ from ammrg.notice import NOTICE
 from experiments.commands import score
 from experiments.runs.guards import GUARDS, write_guards_of_run
 
+WHAT = (
+    "Let a run's network write its reports again, each time without its own films or without a memory, and score them. "
+    "The scores then show which of them make no difference."
+)
+
 
 def main(argv: Sequence[str]) -> int:
-    """Write guards, score everything anew, print.
+    """Write the guards, then score the run's reports again with the guards beside them.
 
     Returns:
         0.
     """
-    parser = CommandParser(prog="python -m experiments guards", description=f"{__doc__} {NOTICE}")
-    parser.add_argument("run", type=Path, help="a finished run: the folder with reports.jsonl and stage2/")
-    parser.add_argument("--only", nargs="+", choices=list(GUARDS), default=list(GUARDS), help="default: all six")
+    parser = CommandParser(prog="python -m experiments guards", description=f"{WHAT} {NOTICE}")
+    parser.add_argument("run", type=Path, help="a finished run: outputs/<dataset>/<run>")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(GUARDS), default=list(GUARDS), help="guards to write (default: all six)"
+    )
     options = parser.parse_args(argv)
     write_guards_of_run(options.run, options.only)
     return score.main([str(options.run / "reports.jsonl")])

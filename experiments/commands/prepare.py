@@ -1,4 +1,4 @@
-"""``python -m experiments prepare``: a raw data set -> validated Parquet shards, card.json and two pictures."""
+"""``python -m experiments prepare``: prepare a raw data set as validated Parquet shards with a card."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ammrg.commands.argument_types import positive
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
 from datamodules.sources import DATASETS, SECTIONS, SPLITS
-from experiments.data.preparation import DEFAULT_SIZE, prepare, print_card
+from experiments.data.card_table import print_card
+from experiments.data.preparation import DEFAULT_SIZE, prepare
 
 
 def split_sizes(text: str) -> dict[str, int]:
-    """``train=2400,val=150,test=240`` as a dict; for argparse."""
+    """Read ``train=2400,val=150,test=240`` as a dict, for argparse."""
     sizes = {}
     for part in text.split(","):
         split, equals, count = part.partition("=")
@@ -25,7 +26,7 @@ def split_sizes(text: str) -> dict[str, int]:
 
 
 def share(text: str) -> float:
-    """A share between 0 and 1; for argparse."""
+    """Read a share between 0 and 1, for argparse."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a share between 0 and 1")
@@ -36,33 +37,43 @@ def parser() -> argparse.ArgumentParser:
     """The command line of ``prepare``."""
     arguments = CommandParser(
         prog="python -m experiments prepare",
-        description="A raw data set -> Parquet shards and card.json. Stopped at any moment, the same call goes on.",
+        description="Prepare a raw data set as Parquet shards with a card. The same command continues a stopped one.",
         epilog=NOTICE,
     )
     arguments.add_argument("--dataset", required=True, choices=DATASETS)
     arguments.add_argument(
-        "--raw", type=Path, help="folder of the raw data; of painted, a prepared folder (the phantom needs none)"
+        "--raw", type=Path, help="folder of the raw data; for painted, a prepared folder; the phantom needs none"
     )
     arguments.add_argument("--out", type=Path, help="folder of the shards (default: data/DATASET)")
     arguments.add_argument(
         "--size",
         type=int,
-        help=f"shorter side of a film in pixels, at most (256 where films are drawn or painted, {DEFAULT_SIZE} else)",
+        help=f"most pixels of a film's shorter side (default: 256 for phantom and painted, else {DEFAULT_SIZE})",
     )
-    arguments.add_argument("--workers", type=positive, help="processes (default: one a core)")
-    arguments.add_argument("--section", choices=SECTIONS, default="findings", help="the text a model shall write")
+    arguments.add_argument("--workers", type=positive, help="processes (default: one per core)")
     arguments.add_argument(
-        "--source", help="which layout, where a folder holds several: r2gen, csv or xml (default: the first present)"
+        "--section",
+        choices=SECTIONS,
+        default="findings",
+        help="the section of the report that a model shall write (default %(default)s)",
+    )
+    arguments.add_argument(
+        "--source",
+        help="layout to read, if the folder holds several: r2gen, csv or xml (default: the first found)",
     )
     arguments.add_argument(
         "--seed",
         type=int,
         default=0,
-        help="of what is drawn or painted, of a split made here, and of the order of training studies",
+        help="seed of drawn or painted films, of a split made here, and of the order of training studies",
     )
-    arguments.add_argument("--studies", type=split_sizes, help="of the phantom: train=2400,val=150,test=240")
     arguments.add_argument(
-        "--max-rejected", type=share, default=0.01, help="share of films that may be set aside (default 0.01)"
+        "--studies",
+        type=split_sizes,
+        help="for the phantom: number of studies of each split, such as train=2400,val=150,test=240",
+    )
+    arguments.add_argument(
+        "--max-rejected", type=share, default=0.01, help="largest share of films that may be set aside (default 0.01)"
     )
     return arguments
 

@@ -1,4 +1,4 @@
-"""``python -m experiments score reports.jsonl``: as ``ammrg score``, with the run's films on the page."""
+"""``python -m experiments score``: like ``ammrg score``, with the run's films on the page."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from experiments.runs.page_films import films_of_run
 
 
 def main(argv: Sequence[str]) -> int:
-    """Score, write scores.json and report.html, print; the options are those of :mod:`ammrg.commands.score`."""
+    """Score reports, write ``scores.json`` and ``report.html``, print the tables; options as in ``ammrg score``."""
     return score.main(argv, films_of_run, "python -m experiments score")

@@ -1,4 +1,4 @@
-"""``python -m experiments fit|validate|test|predict``: the Trainer's own commands, through LightningCLI."""
+"""``python -m experiments fit|validate|test|predict``: the Trainer's commands, through LightningCLI."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from experiments.training.start import start
 
 
 def main(argv: Sequence[str]) -> int:
-    """``fit -c CONFIG ... --model.lr=1e-3``: the command itself is the first word."""
+    """Run ``fit -c CONFIG ... --model.lr=1e-3``; the first word is the command."""
     return start(argv)

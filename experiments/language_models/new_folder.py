@@ -1,4 +1,4 @@
-"""A folder of a model that is whole or not there."""
+"""A model's folder that is either complete or absent."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ammrg.atomic import as_new_files, partial_folder
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that takes its place when all went well: never half a model."""
+    """Yield a temporary folder that replaces ``folder`` if the block succeeds; no half-written model is left."""
     with partial_folder(folder) as partial:
         yield partial
         as_new_files(partial.rglob("*"))

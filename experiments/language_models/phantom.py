@@ -1,7 +1,8 @@
-"""The phantom's own language model: a small Llama trained from scratch on the training reports."""
+"""The phantom's own language model: a small Llama, trained from scratch on the training reports."""
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,14 @@ from ammrg.atomic import write_json
 from ammrg.errors import DataError, SettingsError
 from experiments.language_models.new_folder import new_folder
 from experiments.language_models.tokenizer import CONTEXT, train_tokenizer
-from experiments.language_models.turns import mentions, told_turn, user_turn
+from experiments.language_models.turns import findings_turn, mentions, user_turn
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 class Size(NamedTuple):
-    """What the phantom's language model is made of. Widths are multiples of 64, the block of 4-bit quantisation."""
+    """Size and training length of the model. Widths are multiples of 64, the block size of 4-bit quantisation."""
 
     hidden: int
     layers: int
@@ -35,9 +36,12 @@ SIZES = {
     "tiny": Size(hidden=128, layers=4, heads=2, intermediate=384, vocabulary=1000, steps=600, batch=16),
 }
 FINDING_WEIGHT = 4.0
-"""Of a token in a sentence that tells a finding: what the user turn decides, and few of all tokens."""
+"""Weight in the training loss of a token in a sentence that names a finding; other tokens weigh 1.
+
+These few tokens are the ones that depend on the user's turn.
+"""
 HELD_OUT = 0.05
-"""Share of the training reports kept aside for the perplexity of the training card."""
+"""Share of the training reports that the model is not trained on, for the perplexity in ``training.json``."""
 
 
 class Example(NamedTuple):
@@ -45,9 +49,9 @@ class Example(NamedTuple):
 
     prompt: list[int]
     report: list[int]
-    """With EOS."""
+    """The report, with EOS."""
     weights: list[float]
-    """Of each report token in the training loss: tokens of a sentence with a finding count more."""
+    """Weight of each report token in the training loss; see :data:`FINDING_WEIGHT`."""
 
 
 def _example(report: str, turn: str, tokenizer: Any) -> Example:
@@ -69,7 +73,7 @@ def _example(report: str, turn: str, tokenizer: Any) -> Example:
 
 
 def batch_loss(model: nn.Module, examples: Sequence[Example]) -> Tensor:
-    """Cross entropy of every report token of a batch, EOS included."""
+    """Cross entropy of every report token of a batch, EOS included: float32 ``[tokens]`` in nats, unreduced."""
     import torch
     from torch.nn import functional as F
     from torch.nn.utils.rnn import pad_sequence
@@ -90,7 +94,7 @@ def batch_loss(model: nn.Module, examples: Sequence[Example]) -> Tensor:
 
 
 def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -> float:
-    """exp of the mean cross entropy over all report tokens."""
+    """Perplexity: the exponential of the mean cross entropy over all report tokens."""
     import torch
 
     model.eval()
@@ -100,20 +104,29 @@ def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -
 
 
 def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> Path:
-    """Train a BPE tokenizer and a small Llama on the training reports under ``data``; write them to ``out``.
+    """Train a BPE tokenizer and a small Llama on the training reports, and write them as a Hugging Face folder.
 
-    The card ``training.json`` holds seed, data fingerprint, training loss and the perplexity on the held-out share,
-    with and without findings in the user turn.
+    ``training.json`` holds seed, data fingerprint, training loss and the perplexity on held-out reports, with and
+    without the findings in the user's turn.
+
+    Args:
+        data: prepared folder.
+        out: folder to write.
+        size: a key of :data:`SIZES`.
+        seed: of the split, the weights, the order and the user's turns.
+
+    Returns:
+        ``out``.
 
     Raises:
-        DataError: no prepared data, or no training report.
-        SettingsError: an unknown size.
+        DataError: there are no prepared data in ``data``, or fewer than two training reports.
+        SettingsError: there is no such size.
     """
     from ammrg.text.prompts import INSTRUCTION
     from datamodules.prepared import load_split, read_card
 
     if size not in SIZES:
-        raise SettingsError(f"size '{size}' is none of {', '.join(SIZES)}")
+        raise SettingsError(f"size: found '{size}', must be one of {', '.join(SIZES)}")
     reports = [text.strip() for text in load_split(data, "train")["report"] if text.strip()]
     if len(reports) < 2:
         raise DataError(f"{data}: {len(reports)} training reports, too few; prepare the data again")
@@ -124,6 +137,22 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
         tokenizer.save_pretrained(folder)
         write_json(folder / "training.json", {**card, "reports": len(reports), **measured})
     return Path(out)
+
+
+def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
+    """Train the model as :func:`train_phantom` does, and print its loss and perplexity."""
+    from datamodules.prepared import read_card
+
+    read_card(data)  # missing data are an error before seconds of imports
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # transformers' bars last milliseconds; the training shows its own
+    folder = train_phantom(data, out, size, seed)
+    card = json.loads((folder / "training.json").read_text())
+    print(
+        f"{folder}: loss {card['train_loss']:.3f}, perplexity {card['perplexity']:.2f} "
+        f"({card['perplexity_findings_told']:.2f} with the findings in the prompt)"
+    )
 
 
 def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple[Any, Any, dict[str, float]]:
@@ -162,11 +191,11 @@ def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple
                 schedule.step()
                 recent = [*recent[-19:], float(losses.detach().mean())]
                 progress.update(bar, advance=1, description=f"language model, loss {sum(recent) / len(recent):.3f}")
-    told = [_example(text, told_turn(text, instruction, rng), tokenizer) for text in held_out]
+    with_findings = [_example(text, findings_turn(text, instruction, rng), tokenizer) for text in held_out]
     measured = {
         "train_loss": sum(recent) / len(recent),
         "perplexity": perplexity(model, [_example(text, instruction, tokenizer) for text in held_out]),
-        "perplexity_findings_told": perplexity(model, told),
+        "perplexity_findings_told": perplexity(model, with_findings),
     }
     return model, tokenizer, {name: round(value, 4) for name, value in measured.items()}
 
@@ -192,15 +221,9 @@ def _llama(size: Size, tokenizer: Any) -> Any:
 
 
 def _batches(reports: Sequence[str], size: int, rng: random.Random) -> Iterator[list[str]]:
-    """Batches without end; within a pass over the data, reports of similar length stand together (less padding)."""
+    """Yield batches without end; a batch holds reports of similar length, which need less padding."""
     while True:
         order = sorted(reports, key=lambda report: len(report) * rng.uniform(0.9, 1.1))
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         rng.shuffle(batches)
         yield from batches
-
-
-# Small pretrained models ---------------------------------------------------------------------------------------
-
-
-# The command ---------------------------------------------------------------------------------------------------

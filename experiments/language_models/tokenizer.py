@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 BOS, EOS, PAD, UNK, USER, ASSISTANT = "<s>", "</s>", "<pad>", "<unk>", "<|user|>", "<|assistant|>"
 CONTEXT = 1024
-"""Most tokens of a conversation."""
+"""Largest number of tokens of a conversation."""
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message['role'] == 'assistant' %}<|assistant|>{{ message['content'] }}{{ eos_token }}"
@@ -20,7 +17,15 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
-    """A byte-level BPE with real BOS, EOS, PAD and UNK and a chat template, as a transformers tokenizer."""
+    """Train a byte-level BPE tokenizer with BOS, EOS, PAD and UNK tokens and a chat template.
+
+    Args:
+        texts: what it is trained on.
+        vocabulary: number of tokens, special ones included.
+
+    Returns:
+        A transformers ``PreTrainedTokenizerFast``.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

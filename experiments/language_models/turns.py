@@ -1,4 +1,4 @@
-"""The user's turns of a training conversation: they tell the findings of the report that follows."""
+"""The user's turns in the training conversations: they list the findings of the report that follows."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ if TYPE_CHECKING:
 
 
 DROPPED = 0.05
-"""Share of the findings that a user turn leaves out while training."""
+"""Share of the findings that the user's turns leave out."""
 QUALIFIERS = re.compile(r"\b(?:left|right|bilateral|upper|mid|lower|apical|small|tiny|large|mild|moderate|severe)\b")
-"""Words of a finding's sentence that its name in the user turn may carry."""
-TOLD = 0.85
-"""Share of the training conversations whose user turn tells the findings. With half of them, a model this small does
-not learn in its minute to write what it is told."""
+"""Words of a finding's sentence that may go with its name into the user's turn."""
+WITH_FINDINGS = 0.85
+"""Share of the training conversations in which the user's turn lists the findings.
+
+With half of them, a model this small does not learn in its minute of training to write what the turn lists.
+"""
 
 
 @functools.cache
 def mentions(report: str) -> tuple[Mention, ...]:
-    """What a labeler reads in a report; each is read once and used in every pass over the data."""
+    """The findings that the labeler reads in a report; cached, because every pass over the data needs them."""
     from ammrg.text.labeler import explain
 
     return tuple(explain(report))
 
 
-def told_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """The findings that a labeler reads in this report, in varied order, words and completeness, and the instruction.
+def findings_turn(report: str, instruction: str, rng: random.Random) -> str:
+    """A user's turn with the findings of this report, then the instruction.
 
-    So the model learns to write what the user's turn says, which is where stage 2 puts its visual tokens.
+    The order and wording of the findings vary, and now and then one is missing. The model so learns to write what the
+    user's turn says; stage 2 puts its visual tokens there.
     """
     from ammrg.text.prompts import findings_in_words
 
@@ -49,5 +52,5 @@ def told_turn(report: str, instruction: str, rng: random.Random) -> str:
 
 
 def user_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """What the user says before this report: mostly its findings (:func:`told_turn`), else the plain instruction."""
-    return told_turn(report, instruction, rng) if rng.random() < TOLD else instruction
+    """The user's turn before this report: mostly its findings (:func:`findings_turn`), else the instruction alone."""
+    return findings_turn(report, instruction, rng) if rng.random() < WITH_FINDINGS else instruction

@@ -1,104 +1,73 @@
-"""Variants of a stage, run in turn and shown as one table with intervals."""
+"""Ablations: variants of a stage, run one after another and shown in one table with intervals."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from ammrg.atomic import write_json
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
+from experiments.launching.ablation_file import CONFIGS, Ablation, Variant, overlay, read_ablation
 from experiments.runs.stage import Stage
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 
+def run_ablation(
+    path: Path, dataset: str, data: str, model: str, out: Path, only: Sequence[str] | None, extra: Sequence[str]
+) -> int:
+    """Run every variant that is not finished, write ``out/ablation.json`` and print the table.
 
-class Variant(NamedTuple):
-    """One row of the table."""
+    Args:
+        path: a file of ``configs/ablations``.
+        dataset: a name from ``configs/data``.
+        data: the prepared folder.
+        model: the overlay that all variants start from.
+        out: the folder for the variants, one subfolder each.
+        only: names of the variants to run; None runs all.
+        extra: further options of the Trainer's commands, for every variant.
 
-    name: str
-    arguments: list[str]
-    """Of the Trainer's commands, as on the command line."""
-    weights_of: str | None
-    """Another variant that is not trained again but used with these arguments; None trains."""
-
-    def folder(self, out: Path) -> Path:
-        """Of its run."""
-        return out / self.name.lower().replace(" ", "_")
-
-
-class Ablation(NamedTuple):
-    """What a file of ``configs/ablations`` says."""
-
-    stage: str
-    variants: list[Variant]
-    columns: dict[str, list[str]]
-    """Heading -> a JSON file of the variant's folder, then the keys that lead to the number."""
-
-
-def read_ablation(path: Path) -> Ablation:
-    """Read and check a file.
+    Returns:
+        0, or 1 if a variant failed. The others still run, and the table shows what the failed one has.
 
     Raises:
-        SettingsError: no such file, or one that is not as it must be, by field.
+        SettingsError: there is no such file, data set, overlay or variant.
     """
-    if not path.is_file():
-        found = ", ".join(sorted(file.stem for file in (CONFIGS / "ablations").glob("*.yaml")))
-        raise SettingsError(f"{path}: no such file; {CONFIGS / 'ablations'} holds {found}")
-    settings = yaml.safe_load(path.read_text())
-    if not isinstance(settings, dict) or set(settings) != {"stage", "variants", "columns"}:
-        raise SettingsError(f"{path}: must hold stage, variants and columns, and nothing else")
-    if not (CONFIGS / str(settings["stage"]) / "default.yaml").is_file():
-        raise SettingsError(f"{path}: stage {settings['stage']!r} has no {CONFIGS}/{settings['stage']}/default.yaml")
-    variants: list[Variant] = []
-    for name, given in (settings["variants"] or {}).items():
-        fields = given or {}
-        unknown = set(fields) - {"arguments", "weights_of"}
-        if unknown:
-            raise SettingsError(f"{path}: variants.{name}: unknown {', '.join(sorted(unknown))}")
-        arguments = fields.get("arguments") or []
-        if not isinstance(arguments, list) or (wrong := [word for word in arguments if not isinstance(word, str)]):
-            raise SettingsError(
-                f"{path}: variants.{name}.arguments: found {wrong[0] if isinstance(arguments, list) else arguments!r}, "
-                "must be a list of options as on the command line, each a text (--model.lora=null)"
-            )
-        variant = Variant(str(name), arguments, fields.get("weights_of"))
-        trained = [other.name for other in variants if other.weights_of is None]
-        if variant.weights_of is not None and variant.weights_of not in trained:
-            raise SettingsError(
-                f"{path}: variants.{name}.weights_of: {variant.weights_of!r} is no trained variant before it "
-                f"({', '.join(trained) or 'there is none'})"
-            )
-        variants.append(variant)
-    if not variants:
-        raise SettingsError(f"{path}: variants: there is none")
-    return Ablation(settings["stage"], variants, settings["columns"])
-
-
-def overlay(stage: str, dataset: str, model: str) -> Path:
-    """The overlay of a model, one made for the data set before the general one (as in the Makefile).
-
-    Raises:
-        SettingsError: there is none.
-    """
-    for name in (f"{dataset}_{model}", model):
-        path = CONFIGS / stage / f"{name}.yaml"
-        if path.is_file():
-            return path
-    raise SettingsError(f"--model {model}: no {CONFIGS / stage / model}.yaml")
+    ablation = read_ablation(path)
+    names = [variant.name for variant in ablation.variants]
+    unknown = set(only or []) - set(names)
+    if unknown:
+        raise SettingsError(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    data_config = CONFIGS / "data" / f"{dataset}.yaml"
+    if not data_config.is_file():
+        raise SettingsError(f"--dataset {dataset}: no {data_config}")
+    files = [CONFIGS / ablation.stage / "default.yaml", data_config, overlay(ablation.stage, dataset, model)]
+    base = [word for file in files for word in ("-c", str(file))] + [f"--data.folder={data}"]
+    chosen = [variant for variant in ablation.variants if variant.name in (only or names)]
+    failed = []
+    for number, variant in enumerate(chosen, start=1):
+        print(f"\n--- variant {number} of {len(chosen)}: {variant.name} {' '.join(variant.arguments)}")
+        if not run(variant, ablation, base, out, extra):
+            failed.append(variant.name)
+    rows = {variant.name: numbers(variant, ablation, out) for variant in chosen}
+    table_file = out / "ablation.json"
+    table_file.write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, list(ablation.columns), f"{dataset}, {model}: {ablation.stage}")
+    print(table_file)
+    if failed:
+        print(f"not finished: {', '.join(failed)} (see their errors above)")
+    return int(bool(failed))
 
 
 def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, extra: Sequence[str]) -> bool:
-    """Train a variant (unless it uses another's weights), then predict with it: mine, or write reports and score them.
-    What is finished is left alone.
+    """Train a variant and predict with it: mine regions, or write reports and score them.
+
+    A variant with ``weights_of`` is not trained. Finished work is not repeated.
 
     Returns:
-        Whether all went well; a command that failed has said why.
+        Whether all commands succeeded; one that failed has printed why.
     """
     from ammrg.commands import score
     from experiments.runs.page_films import films_of_run
@@ -127,7 +96,7 @@ def run(variant: Variant, ablation: Ablation, base: Sequence[str], out: Path, ex
 
 
 def numbers(variant: Variant, ablation: Ablation, out: Path) -> dict[str, Any]:
-    """Heading -> a number, or {value, low, high}; None where the variant has no such file or number."""
+    """Heading -> a number or ``{value, low, high}``; None if the variant has no such file or number."""
     found: dict[str, Any] = {}
     for heading, (file, *keys) in ablation.columns.items():
         path = variant.folder(out) / file
@@ -139,7 +108,7 @@ def numbers(variant: Variant, ablation: Ablation, out: Path) -> dict[str, Any]:
 
 
 def show(rows: Mapping[str, Mapping[str, Any]], headings: Sequence[str], title: str) -> None:
-    """The table: a variant a row, 95% intervals where a number has one."""
+    """Print the table: one row per variant, with the 95% interval of a number if it has one."""
     from rich.console import Console
     from rich.table import Table
 
@@ -148,7 +117,7 @@ def show(rows: Mapping[str, Mapping[str, Any]], headings: Sequence[str], title: 
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, values in rows.items():
-        table.add_row(name, *(told(values[heading]) for heading in headings))
+        table.add_row(name, *(formatted(values[heading]) for heading in headings))
     console = Console()
     console.width = max(console.width, 200)  # a narrow window would break the columns
     console.print(table)

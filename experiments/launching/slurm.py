@@ -1,4 +1,4 @@
-"""Stages as Slurm jobs: one readable script in the run's folder, submitted once a stage, chained."""
+"""Stages as Slurm jobs: one readable script in the run's folder, submitted once per stage, in order."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).parents[1] / "slurm" / "job.sh"
 STAGES = {"1": ["stage1"], "2": ["stage2"], "all": ["stage1", "stage2"], "agents": ["agent"]}
 NOTICE_SECONDS = 120
-"""Before the time limit, for the step in progress and its checkpoint; Slurm may signal up to a minute early."""
+"""How long before the time limit a job is signalled, to finish its step and save a checkpoint.
+
+Slurm may signal up to a minute early.
+"""
 SHORTEST_SECONDS = 600
-"""Limit of a job: below it, starting and saving leave no time to train."""
+"""Shortest time limit of a job; starting and saving would leave a shorter job no time to train."""
 MOST_RESTARTS = 200
-"""A job that never gets further would queue for ever."""
+"""Most times a job is queued again; without a limit, a job that makes no progress would queue for ever."""
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d\d))?(?::(?P<third>\d\d))?|UNLIMITED|INFINITE")
 SEEDS = re.compile(r"(\d+)(?:-(\d+))?")
 WORD = re.compile(r"[^\s\"'`$\\]+")
 
 
 def seeds_of(text: str) -> str:
-    """``0,1,2`` or ``0-4`` as Slurm's array; nothing stays nothing.
+    """Check the seeds of a job array: ``0,1,2``, ``0-4`` or nothing.
 
     Raises:
-        SettingsError: neither.
+        SettingsError: the text is none of these.
     """
     parts = [SEEDS.fullmatch(part) for part in text.split(",")] if text else []
     if not all(part and int(part[2] or part[1]) >= int(part[1]) for part in parts):
@@ -40,10 +43,12 @@ def seeds_of(text: str) -> str:
 
 
 def seconds_of(time: str) -> float:
-    """A limit as Slurm reads it: minutes, minutes:seconds, hours:minutes:seconds, or with days before hours.
+    """Seconds of a Slurm time limit; infinity for ``UNLIMITED``.
+
+    Slurm reads minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes and so on.
 
     Raises:
-        SettingsError: none of these, or too short to be signalled before it ends.
+        SettingsError: the text is no Slurm time, or too short for the signal before the limit.
     """
     found = TIME.fullmatch(time)
     if not found:
@@ -60,16 +65,17 @@ def seconds_of(time: str) -> float:
         total = parts[0] * 60 + (parts[1] if len(parts) == 2 else 0)
     if total < SHORTEST_SECONDS:
         raise SettingsError(
-            f"TIME={time}: a job is told to save {NOTICE_SECONDS} s before its limit, and would be queued again and "
-            f"again; give it {SHORTEST_SECONDS // 60} minutes or more"
+            f"TIME={time}: too short. A job is told to save {NOTICE_SECONDS} s before its limit, so this one "
+            f"would be queued again and again; give it {SHORTEST_SECONDS // 60} minutes or more"
         )
     return float(total)
 
 
 def check(options: argparse.Namespace) -> None:
-    """
+    """Refuse options that Slurm would refuse, or that would queue a job again and again.
+
     Raises:
-        SettingsError: what Slurm would refuse, or would run to no end.
+        SettingsError: names the first wrong option.
     """
     for name, least in (("nodes", 1), ("agents", 1), ("gpus", 0), ("devices", 0), ("cpus", 0)):
         if getattr(options, name) < least:
@@ -85,7 +91,7 @@ def job_script(options: argparse.Namespace, path: Path) -> str:
     """The text of the job script.
 
     Raises:
-        SettingsError: a time Slurm does not read, a site file that is not there, seeds that are none.
+        SettingsError: the time, the seeds or another option is wrong, or the site file does not exist.
     """
     check(options)
     site = "# none"
@@ -96,11 +102,11 @@ def job_script(options: argparse.Namespace, path: Path) -> str:
             site = Path(options.site).read_text().strip()
         except UnicodeDecodeError as error:
             raise SettingsError(
-                f"SITE={options.site}: is no text; experiments/slurm/site_example.sh shows one"
+                f"SITE={options.site}: not a text file; experiments/slurm/site_example.sh shows one"
             ) from error
     processes = options.gpus or options.devices or 1
     if options.stage == "agents" and processes * options.nodes > 1:
-        raise SettingsError("STAGE=agents: an agent is one process; more at once are more AGENTS, not GPUS or NODES")
+        raise SettingsError("STAGE=agents: an agent is one process; for several at once set AGENTS, not GPUS or NODES")
     array = f"0-{options.agents - 1}" if options.stage == "agents" else seeds_of(options.seeds)
     log = "%x-%A_%a.out" if array else "%x-%j.out"
     given = {
@@ -135,17 +141,38 @@ def job_script(options: argparse.Namespace, path: Path) -> str:
     )
 
 
+def launch(options: argparse.Namespace) -> None:
+    """Write the job script to ``FOLDER/slurm/job.sh`` and submit it; with ``--dry`` only print it.
+
+    Args:
+        options: those of ``python -m experiments slurm``.
+
+    Raises:
+        SettingsError: an option is wrong, or Slurm is not installed here or refuses a job.
+    """
+    path = (options.folder / "slurm" / "job.sh").absolute()
+    text = job_script(options, path)
+    if options.dry:
+        print(text)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    print(path)
+    submit(path, STAGES[options.stage], options.seeds)
+
+
 def submit(path: Path, stages: Sequence[str], seeds: str) -> list[str]:
-    """One job a stage, each after the one before it has ended well (of an array: after its own seed's).
+    """Submit one job per stage; each starts after the stage before it has succeeded (in an array: for its own seed).
 
     Returns:
         Job ids.
 
     Raises:
-        SettingsError: Slurm is not there, or refuses.
+        SettingsError: Slurm is not installed here, or refuses a job.
     """
     if shutil.which("sbatch") is None:
-        raise SettingsError("sbatch: not found; call this on a login node of the cluster, or look first with DRY=1")
+        raise SettingsError("sbatch: not found; call this on a login node of the cluster, or use DRY=1 to look first")
     jobs: list[str] = []
     for stage in stages:
         after = [f"--dependency={'aftercorr' if seeds else 'afterok'}:{jobs[-1]}"] if jobs else []

@@ -1,130 +1,89 @@
-"""Sweeps over a stage's settings: by W&B's server and its agents, or a few trials here without it."""
+"""Sweeps over a stage's settings: trials that W&B's server chooses, or a few that are drawn here."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
-import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from ammrg.commands.exit_status import succeeds
 from ammrg.errors import SettingsError
+from experiments.launching.sweep_trials import Trial, as_arguments, expand, read_sweep
 from experiments.runs.stage import Stage
 
-SWEEPS = Path(__file__).parents[1] / "sweeps"
 MINED = "memory/regions_report/report.json"
 ARGUMENTS = "${args_json}"
-"""For W&B's agent: a trial's settings as JSON. Its ``${args}`` writes null as None, which is a text."""
+"""W&B's macro for a trial's settings as JSON. Its ``${args}`` writes null as None, which would be read as a text."""
 
 
-class Trial(NamedTuple):
-    """One setting of a sweep's parameters."""
+def run_drawn_trials(path: Path, words: Sequence[str], out: Path, count: int, seed: int) -> int:
+    """Draw trials here, run them one after another, write ``out/trials.json`` and print the table.
 
-    name: str
-    arguments: list[str]
-    """As on the command line."""
+    Args:
+        path: the sweep file.
+        words: the command of every trial, ``fit ...`` or ``predict ...``.
+        out: the folder for the trials, one subfolder each.
+        count: number of trials.
+        seed: of the draw.
 
-
-def read_sweep(path: Path) -> dict[str, Any]:
-    """A sweep file.
-
-    Raises:
-        SettingsError: no such file, one that is not YAML, or one that lacks a field or holds something else there.
+    Returns:
+        0, or 1 if a trial failed.
     """
-    if not path.is_file():
-        found = ", ".join(sorted(file.stem for file in SWEEPS.glob("*.yaml")))
-        raise SettingsError(f"{path}: no such sweep; {SWEEPS} holds {found}")
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not YAML: {error}") from error
-    missing = {"name", "method", "metric", "parameters"} - set(settings if isinstance(settings, dict) else {})
-    if missing:
-        raise SettingsError(f"{path}: lacks {', '.join(sorted(missing))}")
-    metric, parameters = settings["metric"], settings["parameters"]
-    if not isinstance(metric, dict) or "name" not in metric or metric.get("goal") not in ("maximize", "minimize"):
-        raise SettingsError(f"{path}: metric must have a name and a goal (maximize or minimize), found {metric!r}")
-    if not isinstance(parameters, dict) or not all(isinstance(each, dict) for each in parameters.values()):
-        raise SettingsError(f"{path}: parameters must map each key of the command line to its value, values or bounds")
-    for name, each in parameters.items():
-        listed = "value" in each or "values" in each
-        if settings["method"] == "grid" and not listed:
-            raise SettingsError(f"{path}: {name}: a grid needs value or values")
-        if not listed and not {"min", "max"} <= set(each):
-            raise SettingsError(f"{path}: {name}: needs value, values, or min and max, found {each}")
-    found = dict(settings)
-    return found
+    sweep = read_sweep(path)
+    metric = sweep["metric"]["name"]
+    out.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, dict[str, Any]] = {}
+    trials = expand(sweep, count, seed)
+    for number, trial in enumerate(trials, start=1):
+        print(f"\n--- trial {number} of {len(trials)}: {' '.join(trial.arguments)}")
+        value = run_trial(trial, sweep, words, out, "off")
+        rows[trial.name] = {"arguments": trial.arguments, metric: value}
+        (out / "trials.json").write_text(json.dumps(rows, indent=1) + "\n")
+    show(rows, metric, sweep["metric"]["goal"], f"{sweep['name']}: {len(rows)} trials drawn here")
+    return int(any(row[metric] is None for row in rows.values()))
 
 
-def drawn(name: str, parameter: Mapping[str, Any], draw: random.Random) -> Any:
-    """One value of a parameter, at random.
+def run_agent_trial(path: Path, words: Sequence[str], out: Path) -> int:
+    """Run the one trial for which a W&B agent called the command.
 
-    Raises:
-        SettingsError: a distribution that is not drawn from here.
+    Args:
+        path: the sweep file.
+        words: the command of every trial; the last word is the trial's settings as JSON (:data:`ARGUMENTS`).
+        out: the folder for the trials.
+
+    Returns:
+        0, or 1 if the trial failed.
     """
-    if "value" in parameter:
-        return parameter["value"]
-    if "values" in parameter:
-        return draw.choice(parameter["values"])
-    kind = parameter.get("distribution", "uniform")
-    if kind not in ("uniform", "int_uniform", "log_uniform_values"):
-        raise SettingsError(
-            f"{name}: distribution {kind!r}; here uniform, int_uniform and log_uniform_values are drawn"
-        )
-    low, high = parameter["min"], parameter["max"]
-    if kind == "int_uniform":
-        return draw.randint(low, high)
-    if kind == "log_uniform_values":
-        return float(f"{math.exp(draw.uniform(math.log(low), math.log(high))):.4g}")
-    return float(f"{draw.uniform(low, high):.4g}")
-
-
-def settings_of(sweep: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
-    """Settings without end (of a grid: its cells): what a server would choose, but by no score."""
-    parameters = sweep["parameters"]
-    if sweep["method"] == "grid":
-        cells = itertools.product(*(each.get("values", [each.get("value")]) for each in parameters.values()))
-        yield from (dict(zip(parameters, cell, strict=True)) for cell in cells)
-        return
-    draw = random.Random(seed)
-    while True:
-        yield {name: drawn(name, each, draw) for name, each in parameters.items()}
-
-
-def expand(sweep: Mapping[str, Any], count: int, seed: int = 0) -> list[Trial]:
-    """The first trials."""
-    chosen = itertools.islice(settings_of(sweep, seed), count)
-    return [Trial(f"trial{number}", as_arguments(settings)) for number, settings in enumerate(chosen)]
-
-
-def as_arguments(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as options: a text as it is, all else as JSON, whose null, true and lists are YAML's too."""
-    return [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+    sweep = read_sweep(path)
+    out.mkdir(parents=True, exist_ok=True)
+    *command, settings = words
+    trial = Trial(os.environ.get("WANDB_RUN_ID", "trial"), as_arguments(json.loads(settings)))
+    value = run_trial(trial, sweep, command, out, "auto")
+    if value is not None and command[0] == "predict":
+        send(sweep["metric"]["name"], value)
+    return int(value is None)
 
 
 def run_trial(trial: Trial, sweep: Mapping[str, Any], words: Sequence[str], out: Path, wandb: str) -> float | None:
-    """Run a trial in a folder of its own; a finished one is left alone.
+    """Run a trial in its own folder; a finished trial is not run again.
 
     Args:
-        trial: what is tried.
-        sweep: names the metric.
-        words: the command of every trial, ``fit ...`` or ``predict ...``; the trial's arguments go last.
-        out: of the sweep.
-        wandb: of ``fit``.
+        trial: the settings to try.
+        sweep: the content of the sweep file, which names the metric.
+        words: the command of every trial, ``fit ...`` or ``predict ...``; the trial's arguments are added last.
+        out: the folder for the trials.
+        wandb: the value of ``fit --wandb``.
 
     Returns:
-        The metric; None where the command failed (it has said why).
+        The metric; None if the command failed (it has printed why).
 
     Raises:
-        SettingsError: it went well, but measures no such metric.
+        SettingsError: the trial finished, but does not measure this metric.
     """
     from experiments.training.start import start
 
@@ -142,46 +101,57 @@ def run_trial(trial: Trial, sweep: Mapping[str, Any], words: Sequence[str], out:
         measured, keys = json.loads((folder / MINED).read_text()), metric.split("/")
     for key in keys:
         if not isinstance(measured, dict) or key not in measured:
-            known = ", ".join(measured) if isinstance(measured, dict) else "no more"
-            raise SettingsError(f"metric {metric}: the trial measures no {key}; it knows {known}")
+            known = ", ".join(measured) if isinstance(measured, dict) else "nothing below it"
+            raise SettingsError(f"metric {metric}: the trial does not measure {key}; it measures {known}")
         measured = measured[key]
     return float(measured)
 
 
 def send(metric: str, value: float) -> None:
-    """A mining pass has no logger: its number goes to the agent's run from here."""
+    """Send a mining pass's metric to the agent's W&B run; mining has no logger that would."""
     import wandb
 
     with wandb.init(settings=wandb.Settings(console="off", x_disable_meta=True)) as run:
         run.log({metric: value})
 
 
-def start(path: Path, sweep: dict[str, Any], words: Sequence[str], out: Path, count: int) -> int:
-    """Create the sweep at W&B and work on it with one agent here.
+def run_on_server(path: Path, words: Sequence[str], out: Path, count: int) -> int:
+    """Create the sweep at W&B and start one agent here that runs its trials.
+
+    Args:
+        path: the sweep file.
+        words: the command of every trial, ``fit ...`` or ``predict ...``.
+        out: the folder for the trials, one subfolder each; ``sweep_id.txt`` names the sweep.
+        count: number of trials that the agent runs.
+
+    Returns:
+        The agent's exit status.
 
     Raises:
-        SettingsError: no login.
+        SettingsError: W&B has no login here.
     """
     from experiments.runs.wandb_run import PROJECT, logged_in
 
+    sweep = read_sweep(path)
+    out.mkdir(parents=True, exist_ok=True)
     if not logged_in():
         raise SettingsError(
-            "W&B knows no login here, and its server chooses a sweep's trials: `wandb login` first, or DRY=1 for "
-            "trials drawn at random without it"
+            "W&B has no login here, and its server chooses a sweep's trials: run `wandb login` first, or use DRY=1 for "
+            "random trials without the server"
         )
     import wandb
 
     project = os.environ.get("WANDB_PROJECT", PROJECT)
     command = [sys.executable, "-m", "experiments", "sweep", str(path), "--out", str(out), "--trial", *words, ARGUMENTS]
     sweep_id = wandb.sweep({**sweep, "command": command}, project=project)
-    print(f"sweep {sweep_id}: another agent, here or in a Slurm job: wandb agent --project {project} {sweep_id}")
+    print(f"sweep {sweep_id}; for another agent, here or in a Slurm job: wandb agent --project {project} {sweep_id}")
     (out / "sweep_id.txt").write_text(f"{project}/{sweep_id}\n")
     agent = ["wandb", "agent", "--project", project, "--count", str(count), sweep_id]
     return subprocess.run([str(Path(sys.executable).parent / agent[0]), *agent[1:]]).returncode
 
 
 def show(rows: Mapping[str, Mapping[str, Any]], metric: str, goal: str, title: str) -> None:
-    """The trials as a table, best first."""
+    """Print the trials as a table, the best first."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,1 +1,1 @@
-"""Memory banks looked at, measured and withdrawn from."""
+"""Memory banks: printed, checked, extended, measured, and studies withdrawn from them."""

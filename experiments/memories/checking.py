@@ -1,4 +1,4 @@
-"""Banks checked against the studies they must not hold, and joined."""
+"""Memory banks checked for evaluation studies, and extended with the studies of another bank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.runs.stage import Stage
 
 
 class Guards(NamedTuple):
-    """What a bank is checked against."""
+    """What a bank is checked against; the fields are arguments of :func:`ammrg.memory.bank_files.load`."""
 
     held_out: HeldOut | Unchecked
     encoder_fingerprint: str | None
@@ -29,14 +29,20 @@ class Guards(NamedTuple):
 
 
 def guards(data: str | None, stage1: Path | None, kind: str) -> Guards:
-    """Fingerprints and evaluation ids from prepared data and a stage-1 checkpoint, as far as they are given."""
-    held_out: HeldOut | Unchecked = Unchecked("no prepared data were named")
+    """Collect what a bank can be checked against.
+
+    Args:
+        data: prepared folder, for its evaluation studies and fingerprint; None checks neither.
+        stage1: stage-1 checkpoint, for the fingerprints of encoder and data; None checks neither.
+        kind: of the bank, ``regions`` or ``reports``; only regions belong to a stage 1.
+    """
+    held_out: HeldOut | Unchecked = Unchecked("no prepared data were given")
     encoder = data_fingerprint = None
     if data is not None:
         folder = PreparedFolder(data)
         data_fingerprint, held_out = folder.card["fingerprint"], folder.held_out()
     if stage1 is not None:
-        from lightning_modules.stage1_checkpoint import load_stage1  # seconds to import
+        from lightning_modules.stage1_checkpoint import load_stage1  # takes seconds to import
 
         found = load_stage1(stage1)
         encoder = found.fingerprint if kind == "regions" else None
@@ -45,18 +51,26 @@ def guards(data: str | None, stage1: Path | None, kind: str) -> Guards:
 
 
 def check(path: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
-    """Read a bank with every guard that can be had, and say which.
+    """Read a bank with every check that the arguments allow, and print the checks.
+
+    Args:
+        path: the bank.
+        data: see :func:`guards`.
+        stage1: see :func:`guards`.
+
+    Returns:
+        The bank.
 
     Raises:
-        MemoryBankError: what :func:`ammrg.memory.bank_files.load` refuses.
+        MemoryBankError: :func:`ammrg.memory.bank_files.load` refuses the bank.
     """
     kind = banks.load(path, TO_LOOK_AT).meta.kind
     given = guards(data, stage1, kind)
     bank = banks.load(path, **given._asdict())
     encoder = given.encoder_fingerprint
     if kind == "reports":
-        encoder = f"{bank.meta.encoder_fingerprint}, of a text encoder: no checkpoint has it; merge compares two banks'"
-    none = "none of {} owns a pattern"
+        encoder = f"{bank.meta.encoder_fingerprint}, a text encoder that no checkpoint holds; merge compares it"
+    none = "none of the {} owns a pattern"
     studies = patients = ""
     if isinstance(given.held_out, HeldOut):
         studies, patients = (none.format(len(ids)) for ids in given.held_out)
@@ -68,13 +82,13 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
         ("data", given.data_fingerprint or ""),
         ("encoder", encoder or ""),
         *(
-            (("their text is another's", recallable_texts(bank, PreparedFolder(data))),)
+            (("same text as another patient's", recallable_texts(bank, PreparedFolder(data))),)
             if data and kind == "reports"
             else ()
         ),
     ):
         console.print(
-            f"  {guard}: {against or 'not checked (--data and --stage1 say against what)'}",
+            f"  {guard}: {against or 'not checked (give --data or --stage1)'}",
             highlight=False,
             soft_wrap=True,
         )
@@ -82,26 +96,42 @@ def check(path: Path, data: str | None = None, stage1: Path | None = None) -> Me
 
 
 def recallable_texts(bank: MemoryBank, folder: PreparedFolder) -> str:
-    """Of each split, how many studies may recall their report's very text because another patient's report says the
-    same (``exclude_self: patient``, as everywhere by default): in training as in evaluation, or a network learns to
-    copy what it will not find."""
+    """Count, for each split, the studies that may retrieve their own report's text from another patient's pattern.
+
+    A study's own patterns and its patient's are masked (``exclude_self: patient``, the default), but another patient's
+    report may have the same text. If such texts were more frequent in training than in evaluation, a network would
+    learn to copy what it will not find.
+
+    Returns:
+        The counts in words, for instance ``train 12 of 240 (5.0%), val ...``.
+    """
     row_of = {text: row for row, text in enumerate(bank.texts)}
-    told = []
+    counts = []
     for split in folder.card["counts"]:
         index = folder.index(split)
         known = [i for i, report in enumerate(index.reports) if report in row_of]
         masks = owners_mask(bank, [index.study_ids[i] for i in known], [index.subject_ids[i] for i in known], "patient")
         found = sum(bool(mask[row_of[index.reports[i]]]) for i, mask in zip(known, masks, strict=True))
-        told.append(f"{split} {found} of {len(index.reports)} ({found / len(index.reports):.1%})")
-    return ", ".join(told)
+        counts.append(f"{split} {found} of {len(index.reports)} ({found / len(index.reports):.1%})")
+    return ", ".join(counts)
 
 
 def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: Path | None = None) -> MemoryBank:
-    """Write the bank with the other's new studies, where no guard refuses either.
+    """Extend a bank with the new studies of another, and write the result.
+
+    Args:
+        path: the bank to extend.
+        other: the bank of new studies.
+        out: path of the extended bank.
+        data: see :func:`guards`; None takes the data of the run that ``path`` belongs to.
+        stage1: see :func:`guards`.
+
+    Returns:
+        The extended bank.
 
     Raises:
-        MemoryBankError: banks that do not fit, what :func:`ammrg.memory.bank_files.load` refuses of the first, an
-            evaluation study among the owners of the second, or no prepared data to tell; nothing is written then.
+        MemoryBankError: the banks do not fit, :func:`ammrg.memory.bank_files.load` refuses one, an evaluation study
+            owns a pattern, or there are no prepared data to check this; nothing is written then.
     """
     before = banks.load(path, TO_LOOK_AT)
     given = guards(data or data_of_bank(path, before), stage1, before.meta.kind)
@@ -115,18 +145,22 @@ def merge(path: Path, other: Path, out: Path, data: str | None = None, stage1: P
 
 
 def data_of_bank(path: Path, bank: MemoryBank) -> str:
-    """The prepared data of the run in whose ``memory`` folder a bank lies, as the run's settings name them.
+    """Find the prepared data of a bank through the settings of the run in whose ``memory`` folder it is.
+
+    Args:
+        path: of the bank.
+        bank: the bank, which names the fingerprint of its data.
 
     Raises:
-        MemoryBankError: they cannot be found, or are not those that the bank belongs to.
+        MemoryBankError: the data are not found, or the bank belongs to others.
     """
     run = Run(bank_paths(path)[1].absolute().parent.parent)
     for stage in (run.stage2, Stage(run.memory), run.stage1):
-        with suppress(CheckpointError, DataError):  # this stage does not say, or says wrong
+        with suppress(CheckpointError, DataError):  # this stage has no settings, or the data are not there
             folder = run.find(stage.setting("data", "init_args", "folder"))
             if PreparedFolder(folder).card["fingerprint"] == bank.meta.data_fingerprint:
                 return folder
     raise MemoryBankError(
-        f"{bank_paths(path)[1]}: lies in no run whose data (fingerprint {bank.meta.data_fingerprint}) are here; name "
-        "the prepared data with --data FOLDER, so that none of their validation and test studies come into the memory"
+        f"{bank_paths(path)[1]}: its data (fingerprint {bank.meta.data_fingerprint}) were not found through a run; "
+        "name the prepared data with --data FOLDER, so that none of their validation and test studies enters the memory"
     )

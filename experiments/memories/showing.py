@@ -1,4 +1,4 @@
-"""``python -m experiments memory COMMAND``: look into a memory bank, change who it remembers, measure what it does."""
+"""A memory bank printed: counts per finding, nearest neighbours and a map of its patterns."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from ammrg.memory.held_out import Unchecked
 from ammrg.text.labeler import NAME as LABELER
 from ammrg.text.labeler import label
 
-TO_LOOK_AT = Unchecked("it is looked at, and nothing is evaluated with it")
-
-
-# --- show -------------------------------------------------------------------------------------------------------------
+TO_LOOK_AT = Unchecked("it is only looked at; nothing is evaluated with it")
 
 
 def show(path: Path, of: Sequence[str] = (), count: int = 3, picture: Path | None = None) -> None:
-    """Print what a bank holds, or which banks a folder does; draw a bank's patterns where a picture is asked for.
+    """Print what a bank holds, or list the banks of a folder.
+
+    Args:
+        path: a bank, or a folder of banks.
+        of: rows or study ids whose nearest neighbours are printed; empty takes the strongest pattern of each finding.
+        count: neighbours of each pattern.
+        picture: a PNG file to draw a map of the patterns to; None draws none.
 
     Raises:
-        MemoryBankError: no bank there, no such pattern, or a picture that cannot be written.
+        MemoryBankError: there is no bank, or no such pattern, or the picture cannot be written.
     """
     if path.is_dir():
         if of or picture:
             raise MemoryBankError(
-                f"{path}: a folder; --of and --map are of one bank: {', '.join(map(str, banks_in(path)))}"
+                f"{path}: is a folder; --of and --map need one bank: {', '.join(map(str, banks_in(path)))}"
             )
         Console().print(listing(path))
         return
@@ -67,7 +70,7 @@ def show(path: Path, of: Sequence[str] = (), count: int = 3, picture: Path | Non
 
 
 def listing(folder: Path) -> Table:
-    """The banks of a folder, a row each."""
+    """A table of the banks of a folder."""
     table = Table(padding=(0, 1, 0, 0), pad_edge=False)
     for head in ("bank", "kind", "patterns", "studies", "fingerprint"):
         table.add_column(head, justify="right" if head in ("patterns", "studies") else "left", overflow="fold")
@@ -79,7 +82,7 @@ def listing(folder: Path) -> Table:
 
 
 def description(bank: MemoryBank, path: Path) -> Table:
-    """What a bank is and belongs to, a line a fact."""
+    """A table with the facts about a bank, one per row."""
     meta, files = bank.meta, bank_paths(path)
     studies = {study for owners in bank.study_ids for study in owners}
     patients = {subject for owners in bank.subject_ids for subject in owners}
@@ -89,7 +92,7 @@ def description(bank: MemoryBank, path: Path) -> Table:
         "bank": f"{files[0]} ({sum(file.stat().st_size for file in files) / 1e6:.1f} MB), format {meta.version}",
         "kind": f"{meta.kind}, {len(bank)} patterns of {bank.width} numbers",
         "from": f"{len(studies)} studies of {len(patients)} patients, split {meta.split}",
-        "owners": f"{owners[0]} patterns of nobody (disease queries), {several} of several (up to {max(owners)})",
+        "owners": f"{owners[0]} patterns without owner (disease queries), {several} with several (up to {max(owners)})",
         "chosen": f"{meta.selection}, seed {meta.seed}",
         "fingerprint": bank.fingerprint,
         "belongs to": f"encoder {meta.encoder_fingerprint}, data {meta.data_fingerprint}",
@@ -104,8 +107,11 @@ def description(bank: MemoryBank, path: Path) -> Table:
 
 
 def finding_of_pattern(bank: MemoryBank) -> torch.Tensor:
-    """int64 ``[n]``: the finding a region was mined for; of a report, the one among its positive findings that fewest
-    reports of the bank have ("No Finding" where it has none)."""
+    """The finding of each pattern: int64 ``[n]``.
+
+    For a region, the finding that it was mined for. For a report, the one of its positive findings that
+    is rarest in the bank, or "No Finding" if it has none.
+    """
     if bank.meta.kind == "regions":
         return bank.findings
     positive = torch.tensor([label(text) for text in bank.texts]) == POSITIVE
@@ -116,13 +122,13 @@ def finding_of_pattern(bank: MemoryBank) -> torch.Tensor:
 
 
 def finding_table(bank: MemoryBank, groups: torch.Tensor) -> Table:
-    """Patterns and studies of each finding, and whether like lies near like."""
-    said, caption = ("region of", None)
+    """A table of the patterns and studies of each finding, and how often neighbours share the finding."""
+    first, caption = "region of", None
     if bank.meta.kind == "reports":
-        said, caption = "rarest finding", f"as the {LABELER} labeler reads the texts"
+        first, caption = "rarest finding", f"as the {LABELER} labeler reads the texts"
     table = Table(padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
-    for head in (said, "patterns", "studies", "mean score", "neighbour alike", "chance"):
-        table.add_column(head, justify="left" if head == said else "right", no_wrap=head == said)
+    for head in (first, "patterns", "studies", "mean score", "same neighbour", "chance"):
+        table.add_column(head, justify="left" if head == first else "right", no_wrap=head == first)
     agreement = neighbours.agreement(bank, groups)
     for group in range(len(FINDINGS)):
         mine = [row for row in (groups == group).nonzero().flatten().tolist() if bank.study_ids[row]]
@@ -136,7 +142,7 @@ def finding_table(bank: MemoryBank, groups: torch.Tensor) -> Table:
 
 
 def strongest_of_findings(bank: MemoryBank, groups: torch.Tensor) -> list[int]:
-    """Of each finding, the owned pattern with the highest score (the first among equals)."""
+    """Rows of the strongest owned pattern of each finding (the first one of equal scores)."""
     best: dict[int, int] = {}
     for row, group in enumerate(groups.tolist()):
         if bank.study_ids[row] and (group not in best or bank.scores[row] > bank.scores[best[group]]):
@@ -145,10 +151,10 @@ def strongest_of_findings(bank: MemoryBank, groups: torch.Tensor) -> list[int]:
 
 
 def asked_rows(bank: MemoryBank, of: Sequence[str]) -> list[int]:
-    """Rows of a bank, given by number or by the study that owns them.
+    """Rows of a bank that are named by their number or by the study that owns them.
 
     Raises:
-        MemoryBankError: neither a row nor an owner.
+        MemoryBankError: a name is neither.
     """
     rows = []
     for name in of:
@@ -156,18 +162,15 @@ def asked_rows(bank: MemoryBank, of: Sequence[str]) -> list[int]:
         if not owned and name.isdecimal() and int(name) < len(bank):
             owned = [int(name)]
         if not owned:
-            raise MemoryBankError(f"--of {name}: no study that owns a pattern, and no row (0 to {len(bank) - 1})")
+            raise MemoryBankError(f"--of {name}: neither a study that owns a pattern nor a row (0 to {len(bank) - 1})")
         rows += owned
     return rows
 
 
 def named(bank: MemoryBank, row: int, groups: torch.Tensor) -> str:
-    """One pattern in one line."""
+    """One line about a pattern: its row, finding, owner and text."""
     studies = bank.study_ids[row]
     owner = f"study {studies[0]}" if studies else "disease query"
     more = f" and {len(studies) - 1} more" if len(studies) > 1 else ""
     finding = FINDINGS[int(groups[row])] if groups[row] >= 0 else "no finding"
     return f"{row}: {finding}, {owner}{more}" + (f": {bank.texts[row]}" if bank.texts[row] else "")
-
-
-# --- check, merge -----------------------------------------------------------------------------------------------------

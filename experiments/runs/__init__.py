@@ -1,1 +1,1 @@
-"""One run: its folder, what is kept there, and what is made from it."""
+"""One run: its folder, the files in it, and what is made from them."""

@@ -1,4 +1,4 @@
-"""The reports anyone gets for free, in the very format of reports.jsonl: what a trained system must beat."""
+"""Baselines: reports copied from the training data, in the format of reports.jsonl. A trained system must beat them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from datamodules.studies import StudyDataModule
 
 
 class StudyFeatures(NamedTuple):
-    """What stage 1 sees in the studies of a split."""
+    """What stage 1 computes for the studies of a split."""
 
     image: Tensor
-    """float32 ``[n q]``: the mean projected token of each study's films, unit length."""
+    """float32 ``[n q]``: the mean projected token of each study's films, at unit length."""
     findings: Tensor
-    """float32 ``[n 14]``: probabilities."""
+    """float32 ``[n 14]``: probabilities of the findings."""
     study_ids: list[str]
     subject_ids: list[str]
     reports: list[str]
@@ -34,7 +34,7 @@ class StudyFeatures(NamedTuple):
 def study_features(
     classifier: DiseaseClassifier, loader: DataLoader[StudyBatch], device: torch.device, name: str
 ) -> StudyFeatures:
-    """Run the stage-1 network over a loader, un-augmented."""
+    """Run the stage-1 network over a loader without augmentation; ``name`` is shown in the progress bar."""
     images: list[Tensor] = []
     findings: list[Tensor] = []
     study_ids: list[str] = []
@@ -57,7 +57,7 @@ def study_features(
 def baseline_reports(
     train: StudyFeatures, evaluated: StudyFeatures, validation_reports: Sequence[str], seed: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """(name, one training report for each evaluated study) of every baseline."""
+    """Yield each baseline: its name, and one training report for each evaluated study."""
     count = len(evaluated.study_ids)
     for metric, text in best_constant(train.reports, list(validation_reports)).items():
         yield f"best_constant_{metric}", [text] * count
@@ -73,6 +73,13 @@ def write_baselines(
     classifier: DiseaseClassifier, datamodule: StudyDataModule, device: torch.device, folder: Path, seed: int
 ) -> list[Path]:
     """Write ``folder/<baseline>.jsonl`` for the split whose reports were written.
+
+    Args:
+        classifier: the stage-1 network of the run.
+        datamodule: the data of the run.
+        device: where the network is.
+        folder: the folder to write to.
+        seed: of the random baseline.
 
     Returns:
         The files written.

@@ -1,4 +1,4 @@
-"""One case to look at: the page of a study that stage 2 wrote a report for."""
+"""``case.png``: one study of a run on a page, with film, maps, report and retrieved memories."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ from datamodules.studies import StudyDataModule
 
 
 def write_case_picture(network: ReportNetwork, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:
-    """Draw ``folder/case.png``: the first written study with at least two positive findings (else the first).
+    """Draw ``folder/case.png``: the first study with at least two positive findings, or else the first study.
 
-    The choice looks at labels only, never at how well the report turned out.
+    The choice depends on the labels only, never on how good the report is.
+
+    Args:
+        network: the run's network.
+        datamodule: the data of the run.
+        folder: the run's folder.
+        method: how the maps are computed.
+
+    Returns:
+        The picture's path.
     """
     batch, dataset = first_case(datamodule), str(datamodule.card["dataset"])
     batch = batch.to(network.device)
@@ -30,7 +39,7 @@ def write_case_picture(network: ReportNetwork, datamodule: StudyDataModule, fold
 
 
 def first_case(datamodule: StudyDataModule) -> StudyBatch:
-    """A batch of the one study to show."""
+    """The study to show, as a batch of one."""
     first: StudyBatch | None = None
     for batch in datamodule.evaluation_loader(datamodule.predict_split, alone=True):
         for row in range(len(batch.study_ids)):

@@ -1,4 +1,4 @@
-"""Energy that a run took, where the machine lets it be read: the CPU packages' and the GPUs' own counters."""
+"""Energy that a run used, from the counters of CPU packages and GPUs that the machine lets us read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ KILOWATT_HOUR = 3.6e6
 
 
 def counters() -> dict[str, tuple[float, float]]:
-    """Counter -> (joules so far, joules at which it begins again; 0 = never). Empty where none can be read: RAPL is
-    for root alone on most Linux machines, GPUs need the package nvidia-ml-py."""
+    """Read the energy counters of this machine.
+
+    On most Linux machines only root may read those of the CPU (RAPL); those of GPUs need the package nvidia-ml-py.
+
+    Returns:
+        Counter -> (joules so far, joules at which it starts again from 0, or 0 if it never does). Empty if none can be
+        read.
+    """
     found: dict[str, tuple[float, float]] = {}
     for package in sorted(RAPL.glob("intel-rapl:[0-9]")):
         try:
@@ -29,13 +35,13 @@ def counters() -> dict[str, tuple[float, float]]:
             for number in range(torch.cuda.device_count()):
                 handle = pynvml.nvmlDeviceGetHandleByIndex(number)
                 found[f"gpu{number}"] = (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)
-        except Exception:  # no package, or a GPU that does not count
+        except Exception:  # the package is not installed, or the GPU has no counter
             return found
     return found
 
 
 def kilowatt_hours(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]) -> dict[str, float]:
-    """What each counter went up by; a counter that began again is taken to have done so once."""
+    """Kilowatt hours between two readings of :func:`counters`; assumes that a counter restarts at most once."""
     used = {}
     for name, (start, whole) in before.items():
         if name in after:

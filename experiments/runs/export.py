@@ -1,4 +1,4 @@
-"""A finished run -> one self-contained Hugging Face-style folder with its model card; on request, to the hub."""
+"""A finished run written as one self-contained folder (Hugging Face layout) with its model card."""
 
 from __future__ import annotations
 
@@ -18,36 +18,69 @@ if TYPE_CHECKING:
 VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
 
 
+def export_and_print(run: Path, out: Path, data: str | None = None, *, let_restricted_data_leave: bool = False) -> None:
+    """Export a run as :func:`export` does, and print the folder's size and card."""
+    from rich.console import Console
+
+    console = Console()
+    again = out.is_dir() and any(out.iterdir())
+    with console.status("reading the run, writing the export"):
+        folder = export(run, out, data, let_restricted_data_leave=let_restricted_data_leave)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    state = " is up to date" if again else ""
+    console.print(f"{folder}{state} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
+
+
+def push_and_print(folder: Path, repository: str, *, private: bool, let_restricted_data_leave: bool = False) -> None:
+    """Put an exported folder on the Hugging Face hub, and print its address.
+
+    Args:
+        folder: an export.
+        repository: ``ORG/NAME``.
+        private: whether a new repository is private.
+        let_restricted_data_leave: allow it for a model of restricted data.
+    """
+    from rich.console import Console
+
+    from ammrg.inference.hub import push_to_hub
+
+    address = push_to_hub(folder, repository, private=private, let_restricted_data_leave=let_restricted_data_leave)
+    Console().print(address, soft_wrap=True)
+
+
 def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data_leave: bool = False) -> Path:
-    """Write the folder of a run; see :mod:`ammrg.inference.model_folder`.
+    """Write the folder of a run; :mod:`ammrg.inference.model_folder` describes its files.
 
     Args:
         run: a finished run with its scores.
-        out: new, empty, or an export of this very content.
-        data: the prepared data; None takes those of the training.
+        out: a new or empty folder, or an earlier export of the same content.
+        data: the prepared data; None takes those that the run was trained on.
         let_restricted_data_leave: see :func:`ammrg.inference.saving.save`.
 
+    Returns:
+        ``out``.
+
     Raises:
-        CheckpointError: a run that is not finished or not scored, or whose scores are of another checkpoint.
-        DataError: no prepared data there, or others than the run was trained on.
+        CheckpointError: the run is not finished or not scored, or its scores are of another checkpoint.
+        DataError: there are no prepared data there, or the run was trained on others.
         SettingsError: ``out`` holds something else.
         MemoryBankError: a memory holds a study of the evaluation splits.
     """
     opened = Run(run)
     checkpoint = opened.checkpoint
     meta, scores = _read(opened.reports_meta), _read(opened.scores)
-    from ammrg.inference import saving  # seconds of imports: what is missing is said before
+    from ammrg.inference import saving  # takes seconds to import: missing files are an error before
     from experiments.runs.model_card import model_card
 
     saving.check_place(out)
-    said = opened.kept
-    kept, settings = said["provenance"], said["hyper_parameters"]
+    saved = opened.kept
+    kept, settings = saved["provenance"], saved["hyper_parameters"]
     stage1_scores = _read(opened.stage1_checkpoint.parent / "scores.json")
     written_by, found = meta.get("checkpoint"), file_fingerprint(checkpoint)
     if written_by != found:
         raise CheckpointError(
-            f"{opened.reports_meta}: the scored reports are of checkpoint {written_by}, but {checkpoint} is "
-            f"{found}; write and score its own first (make scores)"
+            f"{opened.reports_meta}: the scored reports are of checkpoint {written_by}, but {checkpoint} "
+            f"is {found}; write and score its own reports first (make scores)"
         )
     data = opened.data_folder(data)
     model = opened.generator(data)
@@ -60,7 +93,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         "data": kept["data_fingerprint"],
         "checkpoint": found,
         "cross_fitted": settings.get("cross_fit") is not None,
-        "stage1": said["identity"]["classifier"],
+        "stage1": saved["identity"]["classifier"],
         "language_model": {
             **named,
             "name": Path(named["name"]).name if in_folder else named["name"],
@@ -87,10 +120,15 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
 
 
 def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, Any]:
-    """Check both memories against the validation and test studies and their patients of the prepared data.
+    """Check that neither memory holds a validation or test study of the prepared data, or one of their patients.
+
+    Args:
+        network: the run's network, with its memories.
+        folder: prepared data.
+        run: the run that was trained on them.
 
     Returns:
-        The split's fingerprint (of all these ids, which themselves stay here) and its sizes.
+        The fingerprint of the ids of these studies and patients, and the number of studies per split.
 
     Raises:
         DataError, MemoryBankError: see :func:`export`.

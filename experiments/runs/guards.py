@@ -1,7 +1,6 @@
-"""``python -m experiments guards RUN``: what are a run's reports without its films, and without its memories?
+"""Guards: a run's reports written again by the same network, each time without its own films or without a memory.
 
-The run's own network writes its reports again, each time with one thing taken away; ``make scores`` then says beside
-which of them its reports are no better.
+If a guard scores as well as the reports themselves, the network did not use what was taken away.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Guard(NamedTuple):
-    """What a study is shown in place of its own."""
+    """What the network sees in place of a study's own films or memories."""
 
     films: Films = "own"
     memories: Memories = "own"
@@ -38,15 +37,23 @@ GUARDS: dict[str, Guard] = {
     "memory_report_off": Guard(memories="report_off"),
     "memory_off": Guard(memories="off"),
 }
-"""File in ``guards/`` -> what is taken away."""
+"""Name of the file in ``guards/`` -> what is taken away."""
 ALWAYS = ("images_shuffled", "memory_off")
-"""Written with the reports of every run; the others cost a pass over the split each and are asked for."""
+"""Guards that every run writes with its reports. The others, each a pass over the split, are written on request."""
 
 
 def write_guards(
     trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path, names: Iterable[str] = ALWAYS
 ) -> None:
-    """One pass of the loaded network for each guard: ``folder/NAME.jsonl``."""
+    """Write ``folder/NAME.jsonl`` for each guard, with one pass of the loaded network each.
+
+    Args:
+        trainer: a Trainer with a ``ReportWriter``.
+        model: the run's network.
+        datamodule: the data of the run.
+        folder: the folder to write to.
+        names: keys of :data:`GUARDS`.
+    """
     from callbacks.report_writer import ReportWriter
 
     writer = next(callback for callback in trainer.callbacks if isinstance(callback, ReportWriter))  # type: ignore[attr-defined]
@@ -60,11 +67,15 @@ def write_guards(
 def write_guards_of_run(run: Path, names: Iterable[str]) -> None:
     """Open a finished run and write guards beside its reports.
 
+    Args:
+        run: the run's folder.
+        names: keys of :data:`GUARDS`.
+
     Raises:
         ScoringError: the run has no reports yet.
-        CheckpointError: its network is not there.
+        CheckpointError: the run has no checkpoint of stage 2.
     """
-    predictions.read_lines(run / "reports.jsonl")  # nothing to compare with without them
+    predictions.read_lines(run / "reports.jsonl")  # an error if there are none: there would be nothing to compare with
     from lightning.pytorch import Trainer
 
     from callbacks.report_writer import ReportWriter

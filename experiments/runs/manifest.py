@@ -1,4 +1,4 @@
-"""manifest.json: when, where and with what a run's artifact was made. The only file that holds times."""
+"""``manifest.json``: when, where and with what a stage was made. No other file of a run holds times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES = ("torch", "lightning", "transformers", "bitsandbytes", "peft", "torch
 
 
 def git_state() -> dict[str, Any]:
-    """The commit this code stands at and whether the tree was changed; empty outside a checkout."""
+    """The commit of this code, and whether it was changed since (``dirty``); empty outside a git checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -36,7 +36,7 @@ def git_state() -> dict[str, Any]:
 
 
 def begin_session(folder: Path, from_step: int) -> None:
-    """Add a line to ``folder/sessions.jsonl``: each time a fit starts or goes on, when, where and from which step."""
+    """Add a line to ``folder/sessions.jsonl``: when, where and at which step a fit starts or continues."""
     job = os.environ.get("SLURM_JOB_ID")
     line = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,14 +49,20 @@ def begin_session(folder: Path, from_step: int) -> None:
 
 
 def sessions(folder: Path) -> list[dict[str, Any]]:
-    """The lines of ``sessions.jsonl``."""
+    """The lines of ``folder/sessions.jsonl``; empty if there is no such file."""
     path = folder / SESSIONS
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def write_manifest(folder: Path, **facts: Any) -> Path:
-    """Write ``folder/manifest.json`` with versions, machine, code state, the resolved settings and fingerprints of the
-    checkpoints that lie there, the sessions, and the given facts; return its path."""
+    """Write ``folder/manifest.json``.
+
+    It holds versions, machine, code state, the resolved settings, the fingerprints of the checkpoints in the folder,
+    the sessions, and the given facts.
+
+    Returns:
+        The file's path.
+    """
     import torch
 
     path = Path(folder) / "manifest.json"

@@ -1,4 +1,4 @@
-"""metrics.csv beside a run's checkpoints: always on, and continued by a resumed run."""
+"""``metrics.csv`` beside a run's checkpoints: always written, and continued by a resumed run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 
 class _ContinuedWriter(ExperimentWriter):
-    """Lightning's writer deletes an earlier metrics.csv; this one goes on in it, after dropping the rows of steps that
-    will be taken again."""
+    """A writer that continues an earlier ``metrics.csv``; Lightning's own would delete the file.
+
+    It first removes the rows of steps that will be trained again.
+    """
 
     def __init__(self, log_dir: str, from_step: int | None) -> None:
         self.from_step = from_step
@@ -26,14 +28,14 @@ class _ContinuedWriter(ExperimentWriter):
             self.write([row for row in rows if self.from_step is None or int(row["step"]) < self.from_step])
 
     def read(self) -> tuple[list[dict[str, str]], list[str]]:
-        """The rows there are (not one that was cut short), and their columns."""
+        """The complete rows of the file, and its columns."""
         with Path(self.metrics_file_path).open(newline="") as file:
             reader = csv.DictReader(file)
             rows = [row for row in reader if None not in row.values() and row["step"].isdigit()]
         return rows, list(reader.fieldnames or [])
 
     def write(self, rows: list[dict[str, str]]) -> None:
-        """All rows, atomically."""
+        """Replace the file by these rows, atomically."""
         partial = Path(f"{self.metrics_file_path}.partial")
         with partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
@@ -45,16 +47,16 @@ class _ContinuedWriter(ExperimentWriter):
         self.write(self.read()[0])
 
     def log_hparams(self, params: dict[str, Any]) -> None:
-        """Nothing: hparams.yaml would repeat config.yaml."""
+        """Write nothing: ``hparams.yaml`` would repeat ``config.yaml``."""
 
 
 class ContinuedCSVLogger(CSVLogger):
-    """``folder/metrics.csv``: one row a logged step, columns as they turn up, each on the disk at once.
+    """A logger to ``folder/metrics.csv``: one row per logged step, written to the disk at once.
 
     Args:
-        folder: of the run.
-        from_step: the optimizer step from which training goes on; rows of it and later ones are of a run that was
-            stopped after its last checkpoint. None keeps all.
+        folder: of the stage.
+        from_step: the optimizer step at which training continues. Rows of this step and later ones come from a run that
+            was stopped after its last checkpoint, and are removed. None keeps all rows.
     """
 
     def __init__(self, folder: str, from_step: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The model card of an exported run: what it is, what was measured, its limits, and where it comes from."""
+"""The model card of an exported run: what the model is, its scores, its limits and its origin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ammrg.data_sets import Source, source_of, trained_on
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 
@@ -19,15 +19,15 @@ METRICS = {
 }
 RANKING = {"auroc_macro": "macro AUROC", "ap_macro": "macro AP", "f1_macro": "macro F1", "ece": "calibration error"}
 LIMITS = """\
-- It writes fluent text also where it is wrong. Look at the guards: a model that ignores the film scores the same with
+- It writes fluent text even when it is wrong. Compare the guards: a model that ignores the film scores the same with
   shuffled films.
-- The labeler behind the clinical scores errs, and errs alike on generated and reference text.
-- Maps show where a classifier's evidence lies, not why; associations show what a memory gave back, not that the text
+- The labeler behind the clinical scores makes errors, and makes the same ones on generated and reference text.
+- Maps show where the classifier found evidence, not why; associations show what a memory returned, not that the text
   follows from it.
-- Films are squashed to a square; aspect is not kept. Only films of the kinds it was trained on mean anything to it.
+- Films are resized to a square; their aspect ratio is lost. It can only read the kinds of films it was trained on.
 {distance}
-- Measured on the test part of one data set, as written above; other hospitals, devices and patients are not measured.
-- Texts are the measured ones in the precision they were measured in; other hardware may round otherwise."""
+- It was measured on the test part of one data set, as written above, and not on other hospitals, devices or patients.
+- The texts are exactly the measured ones only in the same precision; other hardware may round differently."""
 
 
 def model_card(
@@ -39,14 +39,15 @@ def model_card(
     restricted: bool,
     bare: bool,
 ) -> str:
-    """README.md of an export; every figure is read from the run's ``scores.json`` and ``stage1/scores.json``.
+    """The text of an export's README.md. All scores come from the run's files.
 
     Args:
-        model: what is exported.
-        scores, stage1: those files' contents.
-        provenance: as in config.json.
-        restricted: the data must not leave.
-        bare: ids and texts are left out of the memories.
+        model: the exported model.
+        scores: the content of ``scores.json``.
+        stage1: the content of ``stage1/scores.json``.
+        provenance: as in ``config.json``.
+        restricted: whether the training data are restricted.
+        bare: whether ids and texts are left out of the memories.
     """
     source = source_of(provenance["dataset"])
     sections = {
@@ -84,12 +85,12 @@ def _head(data: str, trained: str) -> str:
 
 > **Research use only.** Not a medical device. No report may guide the care of a person. It was {trained}.
 
-From one or more films of a study it writes the findings section of a report, with the probability of 14 findings, maps
-of where they were seen, and what two associative memories of training regions and reports gave back while it wrote.
+From one or more films of a study it writes the findings section of a report. It also gives the probabilities of 14
+findings, maps of where it saw them, and the training regions and reports that its two associative memories retrieved.
 
 **Intended use:** research on report generation and on what such models retrieve from their memories, by people
 who know its limits.
-**Not intended:** any diagnosis, triage, or text that reaches a patient or a record."""
+**Not intended:** diagnosis, triage, or any text that reaches a patient or a medical record."""
 
 
 def _use() -> str:
@@ -102,7 +103,7 @@ description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
 print(description.report, description.findings, description.regions, description.reports)
 ```
 
-`python -m experiments describe frontal.png --model this/folder` prints it and draws its maps."""
+`python -m experiments describe frontal.png --model this/folder` prints the report and draws the maps."""
 
 
 def _measured(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
@@ -113,40 +114,40 @@ def _measured(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         rows += [(f"{group[:-1]}: {_words(name)}", values[protocol]) for name, values in scores[group].items()]
     table = _table(
         ["reports", *METRICS.values()],
-        [[name, *(told(values.get(metric)) for metric in METRICS)] for name, values in rows],
+        [[name, *(formatted(values.get(metric)) for metric in METRICS)] for name, values in rows],
     )
-    said = "\n".join(f"- {sentence}" for sentence in scores["sentences"])
+    verdicts = "\n".join(f"- {sentence}" for sentence in scores["sentences"])
     return f"""\
 {scored["studies"]} {scored["split"]} studies of {meta["patients"]} patients, protocol `{protocol}`; labeler: \
-{meta["labeler"]}, uncertain counts as negative.
-In brackets {meta["bootstrap"]["level"]:g}% intervals over {meta["bootstrap"]["resamples"]:,} resamples of patients. \
-Baselines are a constant report
-or a training report copied; guards are this model with one thing taken away.
+{meta["labeler"]}; uncertain findings count as negative.
+Brackets hold {meta["bootstrap"]["level"]:g}% intervals over {meta["bootstrap"]["resamples"]:,} resamples of patients. \
+A baseline is a constant report
+or a copied training report; a guard is this model with one thing taken away.
 
 {table}
 
-{said}"""
+{verdicts}"""
 
 
 def _findings(stage1: Mapping[str, Any]) -> str:
     split, scores = next(((name, stage1[name]) for name in ("test", "val") if name in stage1), (None, None))
     if scores is None:
         return "Not measured."
-    summary = [[title, told(scores.get(key))] for key, title in RANKING.items()]
+    summary = [[title, formatted(scores.get(key))] for key, title in RANKING.items()]
     if "pointing_game" in scores:
-        summary.append([f"pointing game ({scores['cam']} maps)", told(scores["pointing_game"])])
-        summary.append(["pointing game, the finding's mean map instead", told(scores["pointing_game_mean_map"])])
+        summary.append([f"pointing game ({scores['cam']} maps)", formatted(scores["pointing_game"])])
+        summary.append(["pointing game, the finding's mean map instead", formatted(scores["pointing_game_mean_map"])])
     by_finding = [
         [
             name,
-            told(scores["positives"].get(name)),
-            *(told(scores[key].get(name)) for key in ("auroc", "ap", "f1")),
-            told(scores["thresholds"][name]["value"]),
+            formatted(scores["positives"].get(name)),
+            *(formatted(scores[key].get(name)) for key in ("auroc", "ap", "f1")),
+            formatted(scores["thresholds"][name]["value"]),
         ]
         for name in FINDINGS
     ]
     return f"""\
-Of {scores["studies"]} {split} studies. Chance is 0.5 in AUROC, and in AP the share of positives.
+Measured on {scores["studies"]} {split} studies. By chance, AUROC is 0.5 and AP is the share of positives.
 
 {_table(["measure", "value"], summary)}
 
@@ -155,28 +156,30 @@ Of {scores["studies"]} {split} studies. Chance is 0.5 in AUROC, and in AP the sh
 
 def _distance(model: ReportGenerator) -> str:
     if model.distance is None:
-        return "- It cannot tell how far a film lies from those: its stage 1 is of an earlier version, or few films."
+        return (
+            "- It cannot tell how far a film is from those: its stage 1 is of an earlier version, or had too few films."
+        )
     films = model.distance.validation_films
     return f"""\
-- `describe` measures how far a film lies from those and warns beyond 1, below which 99 in 100 of {films} validation
-  films lie. It misses some odd films: no warning does not make a chest film."""
+- `describe` measures how far a film is from those, and warns above 1; 99% of the {films} validation films are below. It
+  misses some odd films: without a warning, a film may still be no chest film."""
 
 
 def _data(source: Source, restricted: bool, bare: bool) -> str:
-    said = [f"Trained on {source.name}. Terms: {source.terms}."]
+    sentences = [f"Trained on {source.name}. Terms: {source.terms}."]
     if restricted:
-        said.append(
+        sentences.append(
             "**These data are restricted.** Weights, memories and texts of this model derive from them: keep this "
-            "folder where the data may be kept, and hand it on under their terms alone."
+            "folder where the data may be kept, and pass it on under their terms only."
         )
-        said.append(
-            "Ids and texts are left out of the memories; their patterns are numbers that were computed from films and "
-            "reports. What was retrieved for a report is shown without its text and owner, and a training study is no "
-            "longer kept from recalling itself."
+        sentences.append(
+            "Ids and texts are left out of the memories; their patterns are numbers computed from films and reports. "
+            "Retrieved regions and reports are shown without text and owner, and a training study may now retrieve "
+            "its own patterns."
             if bare
             else "**The memories hold study ids, patient ids and report texts.**"
         )
-    return "\n\n".join(said)
+    return "\n\n".join(sentences)
 
 
 def _fingerprints(model: ReportGenerator, provenance: Mapping[str, Any]) -> str:
@@ -187,20 +190,23 @@ def _fingerprints(model: ReportGenerator, provenance: Mapping[str, Any]) -> str:
         ["split the memories were checked against", f"`{split['fingerprint']}` ({sizes} studies)"],
         ["stage-1 network", f"`{provenance['stage1']}`"],
         ["stage-2 checkpoint", f"`{provenance['checkpoint']}`"],
-        ["training films were read", "by networks of other folds" if provenance["cross_fitted"] else "by this one"],
+        ["training films were read by", "networks of other folds" if provenance["cross_fitted"] else "this network"],
         *(
             [f"{name} memory", f"`{bank.fingerprint}` ({len(bank):,} patterns, {bank.meta.selection})"]
             for name, bank in (("region", network.visual_bank), ("report", network.report_bank))
             if bank is not None
         ),
         ["language model", f"{named['name']}, {named['quantization']}, `{named['fingerprint']}`"],
-        ["films", f"{model.processor.image_size} pixels a side, {model.processor.views} views"],
+        [
+            "films",
+            f"{model.processor.image_size} x {model.processor.image_size} pixels, views: {model.processor.views}",
+        ],
         ["decoding", _named({"do_sample": False, "num_beams": 1, **network.decoding})],
         ["precision", str(provenance["precision"])],
         ["trained with", _named(provenance["trained_with"])],
         ["exported with", _named(provenance["versions"])],
     ]
-    return _table(["what", "which"], rows)
+    return _table(["part", "value"], rows)
 
 
 def _named(values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Whether a run can write where it is to: asked before anything is loaded, not after the first epoch."""
+"""A check that a run can write to its folder, made before anything is loaded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from ammrg.errors import SettingsError
 
 LEAST_FREE = 100 * 2**20
-"""Bytes that must be free to begin with; a run of the smallest model writes about this much."""
+"""Bytes that must be free at the start; a run of the smallest model writes about this much."""
 
 
 def check_output_folder(folder: Path) -> None:
-    """Make the folder, and write and remove a small file in it.
+    """Create the folder, and write and remove a small file in it.
 
     Raises:
-        SettingsError: it cannot be made or written to, or its disk is full.
+        SettingsError: the folder cannot be created or written to, or its disk has too little space.
     """
     probe = folder / f".probe-{os.getpid()}"
     try:
@@ -31,6 +31,6 @@ def check_output_folder(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:
         raise SettingsError(
-            f"{folder}: only {free / 2**20:.0f} MiB are free on its disk, a run needs at least "
+            f"{folder}: only {free / 2**20:.0f} MiB are free on its disk, but a run needs at least "
             f"{LEAST_FREE / 2**20:.0f}; make room, or name another folder with OUT= (--trainer.default_root_dir)"
         )

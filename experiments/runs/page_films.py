@@ -1,4 +1,4 @@
-"""Films and maps of a run's studies, for its page."""
+"""Films and maps of a run's studies, for the score page."""
 
 from __future__ import annotations
 
@@ -19,21 +19,28 @@ if TYPE_CHECKING:
     from ammrg.networks.disease_classifier import DiseaseClassifier
 
 SIDE = 336
-"""Pixels of a film in the page."""
+"""Width and height of a film on the page, in pixels."""
 QUALITY = 80
+"""JPEG quality of the films, from 0 to 100."""
 
 
 def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
-    """Each study's first frontal film (else its first) with maps of the findings above their thresholds, or of the
-    likeliest; none, with the reason, where the network or the data are not there.
+    """The first frontal film of each study (or else its first film), with maps.
+
+    Shown are the maps of the findings above their thresholds, or the map of the most probable finding.
 
     Args:
         run: a folder with ``stage1/best.ckpt`` and ``stage2/config.yaml``.
-        study_ids: of the split whose reports were written.
+        study_ids: studies of the split whose reports were written.
+
+    Returns:
+        The films; none, with the reason, if the network or the data are missing.
     """
     if not (run / "stage1" / "best.ckpt").is_file() or not (run / "stage2" / "config.yaml").is_file():
-        return Films({}, f"Films are not shown: {run} holds no finished run (stage1/best.ckpt, stage2/config.yaml).")
-    # PyTorch and Lightning take seconds to import, and a file alone is scored without them.
+        return Films(
+            {}, f"Films are not shown: {run} holds no finished run (it lacks stage1/best.ckpt or stage2/config.yaml)."
+        )
+    # PyTorch and Lightning take seconds to import; a file without its run is scored without them.
     import torch
     from PIL import Image
     from rich.console import Console
@@ -65,19 +72,19 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
                 "maps": {name: _hundredths(grid) for name, grid in maps.items()},
                 "shift": stage1.classifier.encoder.cell_shift,
             }
-    except AMMRGError as error:  # scores do not depend on films
+    except AMMRGError as error:  # the scores do not need the films
         return Films(kept, f"Films are not shown: {error}")
-    return Films(kept, "This page keeps the films of the worst and the best studies alone.")
+    return Films(kept, "This page shows the films of the worst and the best studies only.")
 
 
 def _hundredths(grid: Tensor) -> list[list[int]]:
-    """A map in whole hundredths of its maximum, row by row."""
+    """A map as whole hundredths of its maximum, row by row."""
     rows: list[list[int]] = (100 * grid / grid.max().clamp(min=1e-12)).round().int().tolist()
     return rows
 
 
 def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) -> dict[str, Tensor]:
-    """Finding and probability -> map ``[gh gw]``, likeliest first, for one film ``[1 1 h w]``."""
+    """Maps of one film ``[1 1 h w]``: finding with its probability -> map ``[gh gw]``, the most probable first."""
     from ammrg.networks.class_activation import activation_maps
 
     found = activation_maps(classifier, film, method)

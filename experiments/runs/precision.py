@@ -1,4 +1,4 @@
-"""The precision that a Trainer can use well on this machine."""
+"""The numeric precision that a Trainer can use well on this machine."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 
-def usable_precision(asked: str, accelerator: str) -> str:
-    """``bf16-mixed`` on a CPU without bf16 instructions becomes ``32-true``: there bf16 is emulated and some ten times
-    slower than float32, where with them it is about twice as fast. Everything else is used as asked.
+def usable_precision(requested: str, accelerator: str) -> str:
+    """The precision to train in: the one in the settings, or ``32-true`` for ``bf16-mixed`` on a CPU that lacks it.
+
+    A CPU without bf16 instructions emulates them about ten times slower than float32; one that has them is about twice
+    as fast as in float32.
 
     Args:
-        asked: of the Trainer.
-        accelerator: of the Trainer; ``auto`` is the CPU where there is no GPU.
+        requested: ``trainer.precision``.
+        accelerator: ``trainer.accelerator``; ``auto`` is the CPU if there is no GPU.
     """
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    if asked != "bf16-mixed" or not on_cpu or has_bf16_instructions():
-        return asked
-    rank_zero_info("trainer.precision: this CPU has no bf16 instructions; training in float32 (32-true) instead")
+    if requested != "bf16-mixed" or not on_cpu or has_bf16_instructions():
+        return requested
+    rank_zero_info("trainer.precision: this CPU has no bf16 instructions; training uses float32 (32-true) instead")
     return "32-true"
 
 
 def has_bf16_instructions() -> bool:
-    """Whether oneDNN, which runs torch's convolutions and products on CPUs, computes in bf16 here."""
+    """Whether oneDNN, which computes torch's convolutions and matrix products on CPUs, supports bf16 here."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

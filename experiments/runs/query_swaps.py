@@ -1,20 +1,43 @@
-"""Does disease query i mean finding i? Each query in each other's place, and where each looks."""
+"""A test of whether disease query i stands for finding i.
+
+Each query is put in the place of each other: the AUROC of the finding should fall. Where the data have boxes, the
+query's cross-attention is also compared with them.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from ammrg.atomic import write_json
 from ammrg.errors import CheckpointError, DataError
 
 
+def write_query_swaps(checkpoint: Path, data: str, split: str, batch: int) -> None:
+    """Run the test, write ``queries_<split>.json`` beside the checkpoint and print the table; see :func:`examine`."""
+    found = examine(checkpoint, data, split, batch)
+    path = checkpoint.parent / f"queries_{split}.json"
+    write_json(path, found)
+    show(found, f"{checkpoint}, {split}")
+    print(path)
+
+
 def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, Any]:
-    """What the command tells: of each finding its AUROC, the same with another query in its place, how far others move,
-    and the pointing game of its query's cross-attention where the data have boxes.
+    """Compute, for each finding, how much depends on its own query.
+
+    Args:
+        checkpoint: of stage 1.
+        data: the prepared folder it was trained on.
+        split: the studies to test on.
+        batch: studies of a batch.
+
+    Returns:
+        For each finding its AUROC, the AUROC with other queries in its query's place, how far the AUROC of the other
+        findings moves, and the pointing game of its query's cross-attention (None without boxes); then summaries.
 
     Raises:
-        CheckpointError: a checkpoint trained on other data, or with a head that reads no single query.
-        DataError: a split without labelled studies.
+        CheckpointError: the checkpoint was trained on other data, or its head does not read single queries.
+        DataError: the split has no labelled studies.
     """
     import torch
 
@@ -45,7 +68,7 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
     every_label = torch.cat(labels) if labels else torch.empty(0, 1)
     labelled = ~every_label.isnan().all(dim=1)
     if not labelled.any():
-        raise DataError(f"{data}: {split} holds no labelled study to judge queries by; choose another --split")
+        raise DataError(f"{data}: {split} holds no labelled study to test queries on; choose another --split")
     study_of_view = torch.cat(owners)
     swaps = swap_queries(
         stage1.classifier,
@@ -88,42 +111,45 @@ def examine(checkpoint: Path, data: str, split: str, batch: int) -> dict[str, An
 
 
 def _number(value: Any) -> float | None:
-    """None for NaN: JSON has no other word for it."""
+    """A number for JSON, which has no NaN: None in its place."""
     return None if value.isnan() else float(value)
 
 
 def show(found: dict[str, Any], title: str) -> None:
-    """The table and its sums."""
+    """Print the table and its summary."""
     from rich.console import Console
     from rich.table import Table
 
     from ammrg.networks.query_swap import BROKEN, FOUND
 
-    def told(value: float | None) -> str:
+    def digits(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
     table = Table(title=title)
     table.add_column("finding")
-    headings = ("AUROC", "replaced: mean", "lowest", "highest", "others move at most", "attention points")
+    headings = ("AUROC", "replaced: mean", "lowest", "highest", "others move at most", "attention hits")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, row in found["findings"].items():
-        table.add_row(name, *(told(value) for value in row.values()))
+        table.add_row(name, *(digits(value) for value in row.values()))
     console = Console()
     console.width = max(console.width, 120)
     console.print(table)
     game = found["attention_pointing_game"]
-    points = f"; its attention's peak lies on the finding in {game['value']:.1%} of the cases" if game else ""
     lines = [
-        f"another query in a query's place takes {told(found['mean_drop'])} off its finding's AUROC (median "
-        f"{told(found['median_drop'])}; above {BROKEN} in {told(found['share_broken'])} of the pairs) and moves no "
-        f"other by more than {told(found['others_move_at_most'])}{points}"
+        f"another query in a query's place takes {digits(found['mean_drop'])} off its finding's AUROC (median "
+        f"{digits(found['median_drop'])}; above {BROKEN} in {digits(found['share_broken'])} of the pairs) and moves no "
+        f"other by more than {digits(found['others_move_at_most'])}"
     ]
+    if game:
+        lines.append(f"the attention of a query peaks on its finding in {game['value']:.1%} of the cases")
     if found["not_found"]:
-        lines.append(f"left out, with an AUROC below {FOUND} or none of their own: {', '.join(found['not_found'])}")
+        lines.append(
+            f"left out, because their own AUROC is below {FOUND} or undefined: {', '.join(found['not_found'])}"
+        )
     left: dict[str, list[str]] = {}
     for pair in found["not_broken"]:
-        left.setdefault(pair["finding"], []).append(f"{pair['query']} ({told(pair['auroc'])})")
+        left.setdefault(pair["finding"], []).append(f"{pair['query']} ({digits(pair['auroc'])})")
     lines += [f"- {name} is still found with the query of {', '.join(pairs)}" for name, pairs in left.items()]
     for line in lines:
         console.print(line, highlight=False)

@@ -1,4 +1,4 @@
-"""After the reports of a run: the guards and baselines that tell what they are worth, and a case to look at."""
+"""What follows the reports of a run: baselines and guards to compare them with, their meta file, a case picture."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from lightning_modules.report_generation import ReportGeneration
 
 
 def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
-    """Beside ``reports.jsonl``: ``guards/*.jsonl``, ``baselines/*.jsonl``, ``reports.meta.json`` and ``case.png``.
+    """Write ``guards/*.jsonl``, ``baselines/*.jsonl``, ``case.png`` and ``reports.meta.json`` beside ``reports.jsonl``.
 
-    Guards are the same network writing for another study's films (``images_shuffled``) and with both memories
-    silenced (``memory_off``).
+    Args:
+        trainer: the Trainer that wrote the reports.
+        model: the run's network.
+        datamodule: the data of the run.
+        folder: the run's folder.
     """
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
@@ -29,12 +32,12 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
         write_case_picture(model.network, datamodule, folder, model.cam)
     checkpoint = trainer.ckpt_path
     write_guards(trainer, model, datamodule, folder / "guards")
-    if trainer.is_global_zero:  # last: who finds it finds all the others
+    if trainer.is_global_zero:  # written last: if this file exists, all the others do
         write_meta(checkpoint, model, datamodule, folder / "reports.meta.json")
 
 
 def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
-    """What the reports were written with."""
+    """Write the meta file of the reports: checkpoint, data, settings and versions they were written with."""
     write_json(
         path,
         {

@@ -1,4 +1,4 @@
-"""``Run``: one run's folder, and all that can be opened from it."""
+"""``Run``: one run's folder, and everything that can be opened from it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ if TYPE_CHECKING:
     from lightning_modules.report_generation import ReportGeneration
 
 MEMORIES = ("regions_memory", "reports_memory")
-"""Settings of stage 2 that name a bank."""
+"""The settings of stage 2 that name a memory bank."""
 
 
 class Run:
-    """A run: ``outputs/<dataset>/<name>`` with its two stages, its memory banks and its reports.
+    """A run: the folder ``outputs/<dataset>/<name>`` with two stages, memory banks and reports.
 
-    A run may be moved or copied: what lies in its folder goes before what its checkpoints name, and what they name by
-    a relative path (data, language model) is looked for from the folder upwards.
+    A run may be moved or copied. Files in its folder take precedence over the paths in its checkpoints, and relative
+    paths (data, language model) are searched from the folder upwards.
 
     Attributes:
-        folder: of the run.
-        stage1, stage2: its stages.
-        memory: folder of its banks.
-        reports: ``reports.jsonl``, with ``reports.meta.json`` and ``scores.json`` beside it.
+        folder: the run's folder.
+        stage1: its first stage.
+        stage2: its second stage.
+        memory: the folder of its banks.
+        reports: path of ``reports.jsonl``.
+        reports_meta: path of ``reports.meta.json``, which says what the reports were written with.
+        scores: path of ``scores.json``.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -45,8 +48,12 @@ class Run:
 
     # --- places -----------------------------------------------------------------------------------------------------
     def find(self, path: str) -> str:
-        """A path that the run's settings name: from the nearest folder above the run where it lies, else as it is (an
-        absolute path, an address of object storage, a hub id)."""
+        """Find a path that the run's settings name.
+
+        Returns:
+            The path in the nearest folder above the run that has it. Unchanged are absolute paths, addresses of object
+            storage, hub ids and paths that are not found.
+        """
         if "://" in path or Path(path).expanduser().is_absolute():
             return path
         above = (parent / path for parent in self.folder.resolve().parents)
@@ -54,31 +61,31 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The best checkpoint of stage 2.
+        """Path of the best checkpoint of stage 2.
 
         Raises:
-            CheckpointError: there is none.
+            CheckpointError: it does not exist.
         """
         path = self.stage2.checkpoint
         if not path.is_file():
-            raise CheckpointError(f"{path}: not there; train the run first (make stage2), or name another")
+            raise CheckpointError(f"{path}: not there; train the run first (make stage2), or name another run")
         return path
 
     @cached_property
     def kept(self) -> dict[str, Any]:
-        """What the best checkpoint of stage 2 holds.
+        """The content of the best checkpoint of stage 2.
 
         Raises:
-            CheckpointError: it is not there, or damaged.
+            CheckpointError: the checkpoint does not exist, or is damaged.
         """
-        path = self.checkpoint  # before seconds of imports
+        path = self.checkpoint  # a missing one is an error before seconds of imports
         from lightning_modules.stage1_checkpoint import read_checkpoint
 
         return read_checkpoint(path)
 
     @property
     def stage1_checkpoint(self) -> Path:
-        """The stage 1 that stage 2 stands on: the one in the run's folder, else where it lay at training."""
+        """Path of the stage-1 checkpoint of stage 2: in the run's folder, or else where it was at training."""
         recorded = self.kept["hyper_parameters"]["stage1_checkpoint"]
         own = self.stage1.folder / Path(recorded).name
         return own if own.is_file() else Path(self.find(recorded))
@@ -86,11 +93,11 @@ class Run:
     # --- data -------------------------------------------------------------------------------------------------------
     @cached_property
     def data(self) -> StudyDataModule:
-        """The data of stage 2, as its settings read them.
+        """The data module of stage 2, checked to be the data of the training.
 
         Raises:
-            CheckpointError: its settings or its checkpoint are not there.
-            DataError: the data are not there, or others lie in their place.
+            CheckpointError: the settings or the checkpoint of stage 2 do not exist.
+            DataError: there are no prepared data, or not those of the training.
         """
         data = self.unchecked_data
         self.check_data(data.prepared, str(data.prepared.location))
@@ -98,11 +105,11 @@ class Run:
 
     @cached_property
     def unchecked_data(self) -> StudyDataModule:
-        """As ``data``, whether or not they are those of the training; no memory is opened with them.
+        """The data module of stage 2, not checked to be the data of the training; open no memory with it.
 
         Raises:
-            CheckpointError: the settings of stage 2 are not there.
-            DataError: no prepared data there.
+            CheckpointError: the settings of stage 2 do not exist.
+            DataError: there are no prepared data.
         """
         module, _, name = self.stage2.setting("data", "class_path").rpartition(".")
         settings = self.stage2.setting("data", "init_args")
@@ -111,14 +118,18 @@ class Run:
         return data
 
     def data_folder(self, folder: str | None = None) -> str:
-        """Where the prepared data lie: in ``folder``, else where the run's checkpoint names them."""
+        """Folder of the prepared data: ``folder`` if it is given, or else the one that the checkpoint names."""
         return folder or self.find(self.kept["datamodule_hyper_parameters"]["folder"])
 
     def check_data(self, prepared: PreparedFolder, where: str) -> None:
-        """Refuse prepared data other than those the run was trained on: they name other evaluation studies.
+        """Refuse prepared data that the run was not trained on, because their evaluation studies differ.
+
+        Args:
+            prepared: the prepared data.
+            where: how the error names them.
 
         Raises:
-            DataError: says ``where`` they lie.
+            DataError: the run was trained on other data.
         """
         kept = self.kept["provenance"]
         if (found := prepared.card["fingerprint"]) != kept["data_fingerprint"]:
@@ -128,15 +139,15 @@ class Run:
             )
 
     def held_out(self, folder: str | None = None) -> HeldOut | Unchecked:
-        """Whom the run's memories must not hold: the evaluation studies of its data.
+        """The studies and patients that the run's memories must not hold: those of the evaluation splits.
 
         Args:
-            folder: the prepared data; None takes those of the training. Of a run that was moved away from them, the
-                memories it was trained with were checked then; others are refused.
+            folder: the prepared data; None takes those of the training. If these are not found, because the run was
+                moved, the result is ``Unchecked``: the memories were checked at training, and others are refused.
 
         Raises:
-            CheckpointError: stage 2 is not there, or damaged.
-            DataError: no prepared data in ``folder``, or others than those of the training.
+            CheckpointError: the checkpoint of stage 2 does not exist, or is damaged.
+            DataError: ``folder`` holds no prepared data, or not those of the training.
         """
         from datamodules.prepared import PreparedFolder
 
@@ -148,30 +159,31 @@ class Run:
         except DataError as error:
             if folder is not None:
                 raise
-            why = f"the run's data are not to be had: {error}"
+            why = f"the run's data were not found: {error}"
             print(f"memories not checked against evaluation studies, only to be those of the training: {why}")
             return Unchecked(why)
 
     # --- network ----------------------------------------------------------------------------------------------------
     def model(self, held_out: HeldOut | Unchecked | None = None) -> ReportGeneration:
-        """The network of stage 2 on the CPU, in evaluation; says which memories it reads.
+        """Load the network of stage 2 on the CPU in evaluation mode, and print which memories it reads.
 
         Args:
-            held_out: whom its memories must not hold; None takes the evaluation studies of :attr:`data`.
+            held_out: the studies and patients that its memories must not hold; None takes the evaluation studies of
+                :attr:`data`.
 
         Raises:
-            CheckpointError: stage 2 is not there, damaged, or was trained with other memories.
+            CheckpointError: the checkpoint of stage 2 does not exist, is damaged, or was trained with other memories.
             MemoryBankError: a bank is missing or broken, or holds an evaluation study.
         """
         recorded = self.kept.get("hyper_parameters", {})
-        whom = self.data.prepared.held_out() if held_out is None else held_out
+        refused = self.data.prepared.held_out() if held_out is None else held_out
         from ammrg.memory.bank_files import bank_paths
         from experiments.runs.setting_errors import sentence
         from lightning_modules.memory_guard import memories_without
         from lightning_modules.report_generation import ReportGeneration
 
-        # The banks in the run's folder, even where those of the training are still there: a copy of a run that was
-        # pruned since is not to answer from the memories it was copied from.
+        # The banks in the run's folder take precedence over those that the checkpoint names: if studies were withdrawn
+        # from a copied run, it must not read the memories of the original.
         banks = {name: self.memory / Path(recorded[name]).name for name in MEMORIES if name in recorded}
         banks = {
             name: path if bank_paths(path)[1].is_file() else Path(self.find(recorded[name]))
@@ -182,15 +194,15 @@ class Run:
         if "language_model" in recorded:
             places["language_model"] = self.find(recorded["language_model"])
         try:
-            with memories_without(whom):
+            with memories_without(refused):
                 model = ReportGeneration.load_from_checkpoint(
                     self.checkpoint, map_location="cpu", weights_only=True, **places
                 ).eval()
         except ArgumentError as error:
             raise CheckpointError(
-                f"{self.checkpoint}: was trained with settings that this release does not have "
+                f"{self.checkpoint}: was trained with settings that this release does not know "
                 f"({sentence(str(error)).replace('module.', 'model.', 1)}); use the release that trained it "
-                "(manifest.json names it), or train it again"
+                "(named in manifest.json), or train it again"
             ) from error
         opened = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
         for name, path in banks.items():
@@ -199,11 +211,18 @@ class Run:
         return model
 
     def generator(self, folder: str | None = None) -> ReportGenerator:
-        """The run as an exported folder gives it too: its network, its decoding, how its films are read, its map
-        method, its data set, and how far a film lies from that.
+        """Load the run in the same form as an exported folder.
+
+        That is the network with its decoding, how films are read, the map method, the data set, and the measure of how
+        far a film is from those of the training.
 
         Args:
-            folder: of prepared data, as for :meth:`held_out`.
+            folder: prepared data, as for :meth:`held_out`.
+
+        Raises:
+            CheckpointError: see :meth:`model`.
+            DataError: see :meth:`held_out`.
+            MemoryBankError: see :meth:`model`.
         """
         from ammrg.imaging.processor import FilmProcessor
         from ammrg.inference.report_generator import ReportGenerator

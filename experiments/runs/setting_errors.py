@@ -1,4 +1,4 @@
-"""What jsonargparse says of a wrong setting, as one sentence."""
+"""Error messages of jsonargparse, shortened to one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TYPES |= {"NoneType": "null", "dict": "a mapping", "Iterable": "a list"}
 
 
 def sentence(message: str) -> str:
-    """jsonargparse's tree of what it tried, as one sentence on the setting that is wrong."""
+    """Turn the message, which lists all that jsonargparse tried, into one sentence about the wrong setting."""
     keys: list[str] = []
     wanted: list[str] = []
     for line in message.splitlines():
@@ -31,11 +31,11 @@ def sentence(message: str) -> str:
                 return f"{'.'.join(keys)}: no class {named}; name one with its module (package.module.Class)"
         elif given := re.match(r"Unable to load config '(.*)'", line):
             return _wrong_value(keys, given[1], ["a mapping"])
-        elif asked := re.match(r"Expected an? (.*?)(?:\. Got value: (.*))?$", line):
-            if not asked[1].startswith("path but"):
-                wanted.append(_type_in_words(asked[1]))
-            if asked[2] is not None:
-                return _wrong_value(keys, asked[2], wanted)
+        elif expected := re.match(r"Expected an? (.*?)(?:\. Got value: (.*))?$", line):
+            if not expected[1].startswith("path but"):
+                wanted.append(_type_in_words(expected[1]))
+            if expected[2] is not None:
+                return _wrong_value(keys, expected[2], wanted)
         elif (given := re.match(r"Given value: (.*)", line)) and wanted:
             return _wrong_value(keys, given[1], wanted)
     return " ".join(message.split())

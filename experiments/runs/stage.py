@@ -1,4 +1,4 @@
-"""One stage of a run: the files in its folder, and whether it is finished."""
+"""``Stage``: one stage of a run, the files in its folder, and whether it is finished."""
 
 from __future__ import annotations
 
@@ -18,53 +18,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stage:
-    """The folder of a stage: ``config.yaml`` from its begin, ``best.ckpt`` and ``last.ckpt`` from its first epoch,
-    ``manifest.json`` from its end."""
+    """The folder of a stage.
+
+    ``config.yaml`` is there from the start, ``best.ckpt`` and ``last.ckpt`` after the first epoch, ``manifest.json`` at
+    the end.
+    """
 
     folder: Path
 
     @property
     def checkpoint(self) -> Path:
-        """The best checkpoint; there or not."""
+        """Path of the best checkpoint, which may not exist yet."""
         return self.folder / "best.ckpt"
 
     @property
     def finished(self) -> bool:
-        """Whether the training ended: its manifest is written last."""
+        """Whether the training has ended; the manifest is written last."""
         return (self.folder / "manifest.json").is_file()
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What the stage was made with; empty while it is not finished."""
+        """The content of ``manifest.json``; empty until the stage is finished."""
         return read_json(self.folder / "manifest.json")
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The resolved settings, as ``config.yaml`` keeps them.
+        """The resolved settings in ``config.yaml``.
 
         Raises:
-            CheckpointError: no such file, or not a whole one.
+            CheckpointError: the file does not exist, or is not YAML.
         """
         import yaml
 
         path = self.folder / "config.yaml"
-        cure = f"copy it from the {self.folder.name} folder of the run"
+        remedy = f"copy it from the {self.folder.name} folder of the run"
         if not path.is_file():
-            raise CheckpointError(f"{path}: not there; it belongs beside the checkpoint: {cure}")
+            raise CheckpointError(f"{path}: no such file; it belongs beside the checkpoint: {remedy}")
         try:
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"{path}: not a whole file of settings ({type(error).__name__}); {cure}") from error
+            raise CheckpointError(
+                f"{path}: damaged, not a YAML file of settings ({type(error).__name__}); {remedy}"
+            ) from error
         return found if isinstance(found, dict) else {}
 
     def setting(self, *names: str) -> Any:
         """One of the settings.
 
         Args:
-            names: of the setting, from the outermost in.
+            names: the names that lead to it, from the outermost in.
 
         Raises:
-            CheckpointError: it is not there.
+            CheckpointError: the settings do not have it.
         """
         found: Any = self.settings
         for name in names:
@@ -78,7 +83,7 @@ class Stage:
 
     @property
     def epoch(self) -> str:
-        """The epoch of the last row of ``metrics.csv``; empty where there is none."""
+        """The epoch of the last row of ``metrics.csv``; empty if there is none."""
         path = self.folder / "metrics.csv"
         lines = path.read_text().splitlines() if path.is_file() else []
         rows = list(csv.DictReader(lines))
@@ -86,7 +91,7 @@ class Stage:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file, or it is broken."""
+    """Read a JSON object; empty if the file does not exist or is broken."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -95,15 +100,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def data_of_stage1(stage1: Stage1, checkpoint: Path, folder: str, batch: int) -> StudyDataModule:
-    """The data a stage 1 was trained on, as it reads them: films of its size, of the views it was trained on.
+    """The data that a stage 1 was trained on, with its film size and views.
 
     Args:
-        stage1: read from ``checkpoint``, whose ``config.yaml`` lies beside it.
+        stage1: the stage 1.
+        checkpoint: where it was read from; ``config.yaml`` is beside it.
         folder: prepared data.
-        batch: studies at a time.
+        batch: studies of a batch.
 
     Raises:
-        CheckpointError: ``folder`` holds other data than it was trained on, or no config.yaml lies beside.
+        CheckpointError: the stage 1 was trained on other data, or there is no ``config.yaml``.
     """
     from datamodules.studies import StudyDataModule
 
@@ -111,7 +117,7 @@ def data_of_stage1(stage1: Stage1, checkpoint: Path, folder: str, batch: int) ->
     data = StudyDataModule(folder, image_size=stage1.image_size, eval_batch_size=batch, views=views)
     if data.card["fingerprint"] != stage1.data_fingerprint:
         raise CheckpointError(
-            f"{checkpoint} was trained on data {stage1.data_fingerprint}, {folder} has fingerprint "
+            f"{checkpoint} was trained on data {stage1.data_fingerprint}, but {folder} holds data "
             f"{data.card['fingerprint']}: name the folder it was trained on"
         )
     return data

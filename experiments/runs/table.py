@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ammrg.errors import CheckpointError
+from ammrg.errors import CheckpointError, SettingsError
 from experiments.runs.settings import differences
 from experiments.runs.stage import Stage, read_json
 
 STAGES = ("stage1", "stage2")
 SCORES = ("bleu_4", "cider", "clinical_macro_f1_14_neg", "clinical_micro_f1_13_neg")
-"""Of the whole reports, where a run has written them."""
+"""The scores of the whole reports that the table shows."""
 
 
 class Listed(NamedTuple):
-    """One stage of one run, as it is listed."""
+    """One stage of one run in the list."""
 
     name: str
     """``dataset/run/stage``."""
     stage: Stage
     settings: dict[str, Any]
-    """Resolved; empty where ``config.yaml`` is broken."""
+    """The resolved settings; empty if ``config.yaml`` is broken."""
     scores: dict[str, float]
 
     @property
     def state(self) -> str:
-        """``finished``, ``stopped or running``, ``begun`` or ``unreadable``."""
+        """The state in words: finished, stopped or running (with the epoch), begun, or unreadable."""
         if not self.settings:
             return "config.yaml is unreadable"
         if self.stage.finished:
@@ -36,8 +37,39 @@ class Listed(NamedTuple):
         return f"stopped or running; epoch {self.stage.epoch}" if self.stage.epoch else "begun"
 
 
+def list_runs(out: Path, names: Sequence[str] = (), *, as_json: bool = False) -> None:
+    """Print the runs of a folder, and what differs between the first and each of the others if names are given.
+
+    Args:
+        out: folder of the runs.
+        names: ``dataset/run/stage``; empty lists all runs.
+        as_json: print the rows as JSON and nothing else.
+
+    Raises:
+        SettingsError: there is no run in the folder, or none of a name.
+    """
+    runs = find(out)
+    if not runs:
+        raise SettingsError(f"--out {out}: holds no run (a run keeps a config.yaml in stage1 or stage2)")
+    known = {run.name: run for run in runs}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SettingsError(f"no run {', '.join(unknown)} in {out}; there are {', '.join(known)}")
+    chosen = [known[name] for name in names] or runs
+    rows = [row(run) for run in chosen]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    show(rows, f"{len(rows)} of {len(runs)} runs in {out}")
+    for other in chosen[1:] if names else []:
+        changed = compare(chosen[0], other)
+        print(f"\n{chosen[0].name} -> {other.name}: {'' if changed else 'nothing differs'}")
+        for line in changed:
+            print(f"  {line}")
+
+
 def find(out: Path) -> list[Listed]:
-    """Every stage below a folder that keeps settings, by name."""
+    """Every stage below a folder that has a ``config.yaml``, sorted by its path."""
     listed = []
     for path in sorted(out.rglob("config.yaml")):
         stage = Stage(path.parent)
@@ -53,7 +85,7 @@ def find(out: Path) -> list[Listed]:
 
 
 def row(run: Listed) -> dict[str, str]:
-    """A run as the table shows it."""
+    """One row of the table: heading -> text."""
     manifest = run.stage.manifest
     code = manifest.get("code", {})
     seconds = manifest.get("wall_seconds")
@@ -71,7 +103,7 @@ def row(run: Listed) -> dict[str, str]:
 
 
 def show(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """The table; columns that are empty throughout are left out."""
+    """Print the table without its empty columns."""
     from rich.console import Console
     from rich.table import Table
 
@@ -87,7 +119,7 @@ def show(rows: Sequence[Mapping[str, str]], title: str) -> None:
 
 
 def compare(first: Listed, other: Listed) -> list[str]:
-    """What differs: settings by their command line names, then code, data and versions."""
+    """List what differs between two runs: settings by their command line names, then code, data and versions."""
     lines = [line.replace("(kept)", "").replace("(asked)", "") for line in differences(first.settings, other.settings)]
     facts = ("code", "data", "memories", "versions", "machine", "precision")
     kept = [{key: run.stage.manifest[key] for key in facts if key in run.stage.manifest} for run in (first, other)]

@@ -1,5 +1,7 @@
-"""A run's logger to Weights & Biases: offline without a login, one run however often it is resumed, numbers alone where
-data are restricted."""
+"""A run's logger to Weights & Biases.
+
+Without a login it logs offline. A resumed run stays the same W&B run. If the data are restricted, only numbers go out.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,17 @@ Mode = Literal["auto", "online", "offline", "off"]
 PROJECT = "am-mrg"
 RUN_ID = "wandb_id.txt"
 LONGEST_TEXT = 300
-"""Of a setting in the configuration that is sent; a text that is longer is none."""
+"""Most characters of a setting that is sent; longer texts are left out."""
 
 
 class NumbersOnly(WandbLogger):
-    """For restricted data: what is not a number does not leave the machine, whoever asks."""
+    """A logger for restricted data: it refuses everything that is not a number."""
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """
+        """Log metrics.
+
         Raises:
-            SettingsError: something that is not a number.
+            SettingsError: a value is not a number.
         """
         for name, value in metrics.items():
             if not isinstance(value, int | float) and not (torch.is_tensor(value) and value.numel() == 1):
@@ -38,17 +41,18 @@ class NumbersOnly(WandbLogger):
         super().log_metrics(metrics, step)
 
     def refuse(self, key: str = "", *_: Any, **__: Any) -> NoReturn:
-        """
+        """Refuse to log tables, texts, images, audio and video.
+
         Raises:
             SettingsError: always.
         """
-        raise SettingsError(f"{key}: these data are restricted; only numbers may go to a logger off this machine")
+        raise SettingsError(f"{key}: these data are restricted; a logger may send only numbers off this machine")
 
     log_table = log_text = log_image = log_audio = log_video = refuse
 
 
 def logged_in() -> bool:
-    """Whether W&B would know who we are."""
+    """Whether W&B finds a login on this machine."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").partition("://")[2].strip("/")
@@ -59,7 +63,7 @@ def logged_in() -> bool:
 
 
 def stable_id(folder: Path) -> str:
-    """The run's id at W&B, kept in its folder: a resumed or requeued run is the same run."""
+    """The run's id at W&B, kept in its folder, so that a resumed or requeued run stays the same run."""
     path = folder / RUN_ID
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,25 +72,25 @@ def stable_id(folder: Path) -> str:
 
 
 def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | None:
-    """The logger of a run, or None where it is off (``WANDB_MODE=disabled`` too).
+    """The W&B logger of a run; None if it is off (also with ``WANDB_MODE=disabled``).
 
     Args:
-        folder: of the run's stage: ``.../dataset/run/stage``.
-        mode: ``auto`` is online where W&B knows a login, else offline: ``wandb sync folder/wandb/offline-run-*`` sends
-            it later.
-        restricted: send numbers only, and do not capture the console.
+        folder: of the stage: ``.../dataset/run/stage``.
+        mode: ``auto`` is online with a login and else offline; ``wandb sync folder/wandb/offline-run-*`` sends an
+            offline run later.
+        restricted: send only numbers, and do not capture the console.
     """
-    asked = os.environ.get("WANDB_MODE", "")
-    if mode == "off" or asked == "disabled":
+    variable = os.environ.get("WANDB_MODE", "")
+    if mode == "off" or variable == "disabled":
         return None
     import wandb
 
-    offline = mode == "offline" or asked == "offline" or (mode == "auto" and not logged_in())
+    offline = mode == "offline" or variable == "offline" or (mode == "auto" and not logged_in())
     settings = wandb.Settings(
         console="off" if restricted else "auto",
         save_code=False,
         disable_git=restricted,
-        x_disable_meta=restricted,  # the command line, host and folders
+        x_disable_meta=restricted,  # command line, host and folders
         x_disable_stats=restricted,
         silent=True,
     )
@@ -96,7 +100,7 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
         name="/".join(folder.absolute().parts[-3:]),
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         save_dir=str(folder),
-        id=(os.environ.get("WANDB_RUN_ID") or stable_id(folder)) if first else None,  # an agent names its trials
+        id=(os.environ.get("WANDB_RUN_ID") or stable_id(folder)) if first else None,  # W&B's agents name their trials
         offline=offline,
         settings=settings,
     )
@@ -104,8 +108,10 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
 
 @contextmanager
 def ended(logger: WandbLogger | None) -> Iterator[None]:
-    """End the run that a logger begins in here, as failed where an error leaves: another logger of the same process
-    would go on in it."""
+    """End the W&B run that a logger starts in this block, as failed if an error leaves the block.
+
+    Otherwise another logger of the same process would continue in the same W&B run.
+    """
     exit_code = 1
     try:
         yield
@@ -119,8 +125,10 @@ def ended(logger: WandbLogger | None) -> Iterator[None]:
 
 
 def sent_config(settings: Mapping[str, Any], restricted: bool) -> dict[str, Any]:
-    """A configuration as it is sent: numbers, names and short texts; of restricted data no place on this machine, nor
-    anything else with a path's separator."""
+    """The part of a configuration that is sent: numbers, names and short texts.
+
+    If the data are restricted, texts with a path separator are left out, since they may name places on this machine.
+    """
     return {
         name: value
         for name, value in settings.items()

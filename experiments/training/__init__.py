@@ -1,1 +1,1 @@
-"""The Trainer's commands: settings read, checked and handed to Lightning."""
+"""The Trainer's commands: settings are read, checked and passed to Lightning."""

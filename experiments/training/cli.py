@@ -1,4 +1,4 @@
-"""The Trainer's commands (fit, validate, test, predict) through LightningCLI."""
+"""``ExperimentCLI``: the Trainer's commands (fit, validate, test, predict) through LightningCLI."""
 
 from __future__ import annotations
 
@@ -48,25 +48,27 @@ from lightning_modules.stage1_checkpoint import read_checkpoint
 
 
 class ExperimentCLI(LightningCLI):
-    """LightningCLI that keeps a run's settings, resumes it, and finishes what a stage owes.
+    """A LightningCLI that keeps a run's settings, resumes it, and writes the files that end a stage.
 
-    A fit checks the kept config.yaml first, goes on from the newest whole checkpoint, and ends with the best
-    checkpoint's scores and manifest.json. A fit that already ended says so and leaves everything as it is.
+    A fit first compares its settings with the kept ``config.yaml``. It continues from the newest whole checkpoint, and
+    ends with the scores of the best checkpoint and ``manifest.json``. If the stage is finished, it changes nothing.
     """
 
     held = ExitStack()
-    """What a command holds until it ends."""
+    """Contexts that stay open until the command ends: the lock, the W&B run."""
     shown: dict[str, str] | None = None
-    """Classes whose settings ``--help`` shows."""
+    """Classes whose settings ``--help`` shows; None without ``--help``."""
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """As Lightning's, with files that join."""
+        """Create Lightning's parser, with files that are joined (:class:`JoinedFile`)."""
         parser = self.parser_class(**kwargs)
-        parser.add_argument("-c", "--config", action=JoinedFile, help="a YAML file of settings; later ones win")
+        parser.add_argument(
+            "-c", "--config", action=JoinedFile, help="a YAML file of settings; later files override earlier ones"
+        )
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Settings written out are no file that a run could name."""
+        """Parse the arguments, and remove from ``config`` the settings that were given as text instead of a file."""
         if self.shown:
             self._subcommand_parsers[args[0]].classes = self.shown
         super().parse_arguments(parser, args)
@@ -74,7 +76,7 @@ class ExperimentCLI(LightningCLI):
         chosen.config = [path for path in chosen.config or [] if path is not None]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Flags of our own."""
+        """Add the options ``--wandb`` and ``--force_resume``."""
         parser.add_argument(
             "--wandb",
             type=Mode,
@@ -85,22 +87,25 @@ class ExperimentCLI(LightningCLI):
             "--force_resume",
             "--force-resume",
             action="store_true",
-            help="fit: go on from the last checkpoint although settings or data are others than those it was made with",
+            help="fit: continue from the last checkpoint although settings or data have changed",
         )
 
     def _parse_ckpt_path(self) -> None:
-        """Lightning lets a checkpoint's settings override the command line: a stage-1 checkpoint given to a stage-2
-        fit would train stage 1 again. Here the command line rules, and a checkpoint of another class is an error."""
+        """Refuse a checkpoint of another class than the settings ask for.
+
+        Lightning would let the checkpoint's settings override the command line: a stage-1 checkpoint given to a stage-2
+        fit would train stage 1 again. Here the command line takes precedence.
+        """
         command = self.config.subcommand
         path = self.config[command].get("ckpt_path")
         if not path or path in ("best", "last"):
             return
         found = read_checkpoint(path).get("hyper_parameters", {}).get("_class_path")
-        asked = self.config[command].model.class_path
-        if found and found.rpartition(".")[2] != asked.rpartition(".")[2]:
+        requested = self.config[command].model.class_path
+        if found and found.rpartition(".")[2] != requested.rpartition(".")[2]:
             raise CheckpointError(
-                f"--ckpt_path={path} holds {found.rpartition('.')[2]}, but the settings ask for "
-                f"{asked.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
+                f"--ckpt_path={path}: holds {found.rpartition('.')[2]}, but the settings ask for "
+                f"{requested.rpartition('.')[2]}. Stage 2 takes a stage-1 checkpoint as --model.stage1_checkpoint."
             )
 
     def _set_seed(self) -> None:
@@ -110,20 +115,20 @@ class ExperimentCLI(LightningCLI):
             raise SettingsError(f"seed_everything: {error}") from error
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        """Predict alone may be for other data than the checkpoint's."""
+        """Add ``--new_studies`` to ``predict``."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
             parser.add_argument(
                 "--new_studies",
                 type=bool,
                 default=False,
-                help="make a memory of studies of other data than the checkpoint's, for `memory merge`",
+                help="make a memory of other studies than those of the training, for `memory merge`",
             )
         return parser
 
     @property
     def folder(self) -> Path:
-        """Where the run's artifacts go: ``trainer.default_root_dir``."""
+        """The stage's folder: ``trainer.default_root_dir``."""
         return Path(self.config[self.config.subcommand].trainer.default_root_dir or "outputs/run")
 
     def resolved(self) -> dict[str, Any]:
@@ -134,7 +139,7 @@ class ExperimentCLI(LightningCLI):
         return settings
 
     def before_instantiate_classes(self) -> None:
-        """Keep or check the settings before any weight loads, or file is written."""
+        """Write or compare ``config.yaml``, and find the checkpoint to continue from, before any weights load."""
         self.finished = self.begun = False
         command = self.config.subcommand
         check_machine(vars(self.config[command].trainer))
@@ -142,10 +147,10 @@ class ExperimentCLI(LightningCLI):
         if command == "predict" and self.config.predict.new_studies:
             self.check_new_studies()
         if command != "fit" and not encoding:
-            return  # these read a checkpoint with the settings kept beside it
+            return  # these commands read a checkpoint with the settings kept beside it
         forced = bool(self.config[command].force_resume)
         self.finished = command == "fit" and Stage(self.folder).finished and not forced
-        first = int(rank_zero_only.rank or 0) == 0  # other processes look only
+        first = int(rank_zero_only.rank or 0) == 0  # other processes only read
         if not self.finished:
             check_output_folder(self.folder)
             if first and not encoding:
@@ -155,50 +160,52 @@ class ExperimentCLI(LightningCLI):
         damaged = sorted(self.folder.glob("last*.ckpt.damaged"))
         if first:
             if damaged and not made and not self.finished:
-                print(f"warning: no whole checkpoint is left in {self.folder}; the training begins anew")
+                print(f"warning: no whole checkpoint is left in {self.folder}; the training starts again")
             if not self.finished and not made and not damaged:
-                (self.folder / "config.yaml").unlink(missing_ok=True)  # of a call that made nothing
+                (self.folder / "config.yaml").unlink(missing_ok=True)  # left by a call that made nothing else
             if not forced:
                 self.begun = not run_settings.keep(self.resolved(), self.folder)
         if encoding or self.finished:
             return
         self.going_on_from = last if self.config.fit.ckpt_path is None else None
         if self.going_on_from is not None:
-            rank_zero_only(print)(f"going on from {last}")
+            rank_zero_only(print)(f"continuing from {last}")
             self.config.fit.ckpt_path = str(last)
 
     def check_new_studies(self) -> None:
-        """New studies come into a memory, not into reports; and not in the place of the run's own memory.
+        """Check that ``--new_studies`` makes a memory, and not in the place of the run's own memory.
 
         Raises:
-            SettingsError: another use.
+            SettingsError: it would write reports, or replace the run's memory.
         """
         if self.config.predict.model.class_path.endswith("ReportGeneration"):
-            raise SettingsError("--new_studies makes a memory of other data's studies; stage 2 makes none")
+            raise SettingsError(
+                "--new_studies makes a memory of other studies, but stage 2 makes none; leave the option out"
+            )
         if (self.folder / "best.ckpt").exists():
             raise SettingsError(
-                f"--new_studies: {self.folder} is the run itself, whose memory would be replaced by one of the new "
-                "studies alone; name another place: --trainer.default_root_dir=NEW/stage1"
+                f"--new_studies: {self.folder} is the run itself, whose memory would be replaced by one of the "
+                "new studies only; name another folder: --trainer.default_root_dir=NEW/stage1"
             )
 
     def instantiate_classes(self) -> None:
-        """Build data, model and trainer; not for a run that already ended."""
+        """Build data, model and Trainer, unless the stage is finished."""
         if self.finished:
             self.check_same_data()
-            print(f"{self.folder} is finished; its settings are those asked for. Another RUN= starts a new run.")
+            print(f"{self.folder} is finished, with these settings. To train again, choose another RUN=.")
             raise SystemExit(0)
         try:
             super().instantiate_classes()
         except Exception:
-            if self.begun:  # settings that nothing could be built of are no run
+            if self.begun:  # if nothing can be built from the settings, there is no run to keep them for
                 (self.folder / "config.yaml").unlink(missing_ok=True)
             raise
 
     def check_same_data(self) -> None:
-        """A finished run is of the data it was trained on, not of what lies in their folder now.
+        """Check that the data of a finished stage have not changed since its training.
 
         Raises:
-            SettingsError: other data.
+            SettingsError: the folder now holds other data.
         """
         card = Path(self.config.fit.data.init_args.folder) / CARD
         if not card.is_file():
@@ -212,23 +219,24 @@ class ExperimentCLI(LightningCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add what every run has: the metrics file and the checkpoints ``best.ckpt`` and ``last.ckpt``; and use a
-        precision that this machine computes in."""
-        asked = self.config[self.config.subcommand].trainer
-        self.precision = usable_precision(str(asked.precision or "32-true"), str(asked.accelerator))
+        """Build the Trainer with a precision that this machine supports, and the plugins and callbacks of every run."""
+        requested = self.config[self.config.subcommand].trainer
+        self.precision = usable_precision(str(requested.precision or "32-true"), str(requested.accelerator))
         plugins: list[Any] = [WholeCheckpoints(), *(self._get(self.config_init, "trainer").plugins or [])]
         if SLURMEnvironment.detect():
-            plugins.append(SLURMEnvironment(auto_requeue=False))  # RunCheckpoint saves, the job script queues again
+            plugins.append(
+                SLURMEnvironment(auto_requeue=False)
+            )  # RunCheckpoint saves, and the job script queues the job again
         options: dict[str, Any] = {"precision": self.precision, "plugins": plugins}
         sharded = isinstance(self.strategy, ModelParallelStrategy)
         if sharded and self.precision == "16-mixed":
-            raise SettingsError("trainer.precision: 16-mixed; sharded training takes 32-true or bf16-mixed")
+            raise SettingsError("trainer.precision: found 16-mixed, but sharded training takes 32-true or bf16-mixed")
         if sharded and not isinstance(self.model, DiseaseClassification):
             raise SettingsError("trainer.strategy: stage1/sharded.yaml shards stage 1 alone; leave it out here")
-        if torch.cuda.is_available() and asked.accelerator != "cpu":
-            options["sync_batchnorm"] = True  # batch statistics over all processes; torch has none for CPUs
+        if torch.cuda.is_available() and requested.accelerator != "cpu":
+            options["sync_batchnorm"] = True  # batch statistics over all processes; torch cannot do this on CPUs
         if self.config.subcommand != "fit" and sharded:
-            options["strategy"] = "auto"  # sharding is for training: weights alone fit whole
+            options["strategy"] = "auto"  # only training needs sharding; the weights alone fit on one GPU
         trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
             self.equip(trainer)
@@ -236,17 +244,17 @@ class ExperimentCLI(LightningCLI):
 
     @property
     def strategy(self) -> Any:
-        """As the settings ask for it: a name or an object."""
+        """The strategy in the settings: a name or an object."""
         return self._get(self.config_init, "trainer").strategy
 
     def before_predict(self) -> None:
-        """Let new studies pass the checkpoint's data check where that was asked for."""
+        """With ``--new_studies``, let other data pass the check against the checkpoint's."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Provenance):
                 callback.new_studies = self.config.predict.new_studies
 
     def equip(self, trainer: Trainer) -> None:
-        """What every fit has beside what its configuration names: loggers, and callbacks that only look."""
+        """Add the loggers and the watching callbacks that every fit has."""
         from_step = read_checkpoint(self.going_on_from)["global_step"] if self.going_on_from else 0
         card = self.datamodule.card
         self.wandb = wandb_logger(self.folder, self.config.fit.wandb, card["restricted"])
@@ -264,7 +272,7 @@ class ExperimentCLI(LightningCLI):
         if isinstance(self.strategy, ModelParallelStrategy) and any(isinstance(c, WeightAveraging) for c in callbacks):
             raise SettingsError(
                 "trainer.callbacks: AveragedWeights keeps a copy of the network, which sharded training cannot make; "
-                "leave it or stage1/sharded.yaml out"
+                "leave out either this callback or stage1/sharded.yaml"
             )
         if self.config.fit.force_resume and trainer.is_global_zero:
             callbacks.append(ForcedSettings(self.resolved(), self.folder))
@@ -274,7 +282,7 @@ class ExperimentCLI(LightningCLI):
                 part.forced = bool(self.config.fit.force_resume)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Lightning ends an interrupted command with exit status 1; a sweep has to know that it was Ctrl-C."""
+        """Run the command; report Ctrl-C as ``KeyboardInterrupt``, where Lightning would only exit with status 1."""
         try:
             super()._run_subcommand(subcommand)
         except SystemExit:
@@ -285,19 +293,19 @@ class ExperimentCLI(LightningCLI):
             if "loading state_dict" not in str(error):
                 raise
             raise CheckpointError(
-                f"the checkpoint's weights do not fit the network of these settings; take the change back. {error}"
+                f"the checkpoint's weights do not fit the network of these settings; undo the change. {error}"
             ) from error
 
     def before_fit(self) -> None:
-        """Start the clock that the manifest shows."""
+        """Start the clock and read the energy counters, for the manifest."""
         self.started, self.energy = time.time(), counters()
 
     def after_fit(self) -> None:
-        """Test the best checkpoint where the stage has scores of its own, and close the run with its manifest."""
+        """Test the best checkpoint if the stage has scores of its own, then write the manifest."""
         best = Stage(self.folder).checkpoint
         if not is_whole(best):
             raise CheckpointError(
-                f"{best}: missing or damaged, and no epoch is left to train; start a new RUN=, or train on with more "
+                f"{best}: missing or damaged, and no epoch is left to train; start a new RUN=, or continue with more "
                 "epochs (--trainer.max_epochs=... --force-resume)"
             )
         facts: dict[str, Any] = {"seed": self.config.fit.seed_everything, "wall_seconds": time.time() - self.started}
@@ -323,6 +331,6 @@ class ExperimentCLI(LightningCLI):
         return {callback.monitor: float(callback.best_model_score)}
 
     def after_predict(self) -> None:
-        """Stage 2 owes more than its reports: baselines and guards beside them."""
+        """After the reports of stage 2, write the baselines and guards beside them."""
         if isinstance(self.model, ReportGeneration):
             write_all_reports(self.trainer, self.model, self.datamodule, self.folder.parent)

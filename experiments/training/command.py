@@ -1,4 +1,4 @@
-"""One Trainer command from its words to its end: warnings silenced, errors in our words."""
+"""One Trainer command, run with known warnings silenced and errors in plain words."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from datamodules.studies import StudyDataModule
 from experiments.training.cli import ExperimentCLI
 from experiments.training.settings_parser import SettingsParser
 
-# Said by Lightning and its peers about choices this project makes on purpose.
+# Warnings of Lightning and other libraries about choices that this project makes on purpose.
 QUIET = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
     ".*smaller than the logging interval.*",
-    ".*recommended to use `self.log.*sync_dist=True.*",  # what is gathered is the same on every process
-    ".*callbacks used to create the checkpoint need to be provided.*",  # those of a fit that only look
+    ".*recommended to use `self.log.*sync_dist=True.*",  # the logged value is the same on every process
+    ".*callbacks used to create the checkpoint need to be provided.*",  # callbacks of a fit that keep no state
     ".*The `srun` command is available on your system but is not used.*",
-    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler repeats no study
+    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler does not repeat studies
     ".*LightningCLI's args parameter.*",
     ".*module\\(s\\) in eval mode at the start of training.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -39,14 +39,17 @@ def run(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
     """Run one Trainer command.
 
     Args:
-        argv: the command, and options that :mod:`experiments.training.words` has looked at.
-        shown: where help is wanted: the classes whose settings it shows, ``model`` and ``data``.
+        argv: the command and its options, checked by :mod:`experiments.training.words`.
+        shown: with ``--help``: ``model`` and ``data`` -> the class whose settings the help shows.
 
     Returns:
-        2 where the settings do not parse (the parser has said why).
+        0, or 2 if the settings cannot be parsed (the parser has printed why).
+
+    Raises:
+        AMMRGError: something that the user can correct; the message says how.
     """
     ExperimentCLI.shown = shown
-    # Fields' own docstrings are for the help alone: reading them takes time.
+    # Only the help shows the docstrings of fields, and reading them takes time.
     set_parsing_settings(docstring_parse_attribute_docstrings=any("help" in word for word in argv))
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
@@ -67,21 +70,23 @@ def run(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
                 args=list(argv),
             )
     except (AMMRGError, torch.OutOfMemoryError, OSError, ValueError, TypeError) as error:
-        said = _in_our_words(error)
-        if said is None:
+        plain = _in_plain_words(error)
+        if plain is None:
             raise
-        # W&B's own complaints at exit, of a full disk above all, would bury it.
+        # Without this, W&B's messages at exit (about a full disk, for instance) would hide ours.
         logging.raiseExceptions = False
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        raise said from error.__cause__
+        raise plain from error.__cause__
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int) else 1
     return 0
 
 
-def _in_our_words(error: BaseException) -> AMMRGError | None:
-    """What a user is told of an error, or of one it was raised from: jsonargparse wraps what a constructor raises. None
-    of one that no user can cure."""
+def _in_plain_words(error: BaseException) -> AMMRGError | None:
+    """The message for the user about an error or one of its causes; None if no user can correct it.
+
+    The causes matter because jsonargparse wraps the errors of constructors.
+    """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, AMMRGError):
@@ -90,8 +95,8 @@ def _in_our_words(error: BaseException) -> AMMRGError | None:
             return AMMRGError(str(seen))
         if isinstance(seen, OSError) and seen.errno == errno.ENOSPC:
             return AMMRGError(
-                f"{seen.filename or 'a file of the run'}: the disk is full; checkpoints are as they were: make room, "
-                "and the same command goes on"
+                f"{seen.filename or 'a file of the run'}: the disk is full; earlier checkpoints are unchanged: free "
+                "some space and run the same command again to continue"
             )
         seen = seen.__cause__ or seen.__context__
     return None

@@ -1,4 +1,4 @@
-"""When ``--force-resume`` takes effect."""
+"""A callback that applies the new settings of ``--force-resume`` once the training continues."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from experiments.runs.settings import keep
 
 
 class ForcedSettings(Callback):
-    """The new settings take the place of the kept ones once the training goes on with them, not before: one that cannot
-    go on leaves the run as it was.
+    """Replace the kept settings when the training continues with the new ones, and not before.
+
+    If the training cannot continue with them, the run stays as it was.
 
     Args:
-        asked: the resolved settings.
-        folder: of the run.
+        requested: the new settings, resolved.
+        folder: of the stage.
     """
 
-    def __init__(self, asked: Mapping[str, Any], folder: Path) -> None:
-        self.asked, self.folder = asked, folder
+    def __init__(self, requested: Mapping[str, Any], folder: Path) -> None:
+        self.requested, self.folder = requested, folder
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The checkpoint is loaded and fits; a finished run is finished no more."""
+        """Replace the settings, now that the checkpoint is loaded; a finished stage becomes unfinished."""
         (self.folder / "manifest.json").unlink(missing_ok=True)
-        keep(self.asked, self.folder, forced=True)
+        keep(self.requested, self.folder, forced=True)

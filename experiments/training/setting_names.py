@@ -1,4 +1,7 @@
-"""The names of settings, read in the source of the classes that take them: importing these takes seconds."""
+"""The names of settings, read from the source code of the classes that take them.
+
+Importing these classes would take seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 PLAIN = {"int", "float", "str", "bool", "list", "tuple", "Literal", "Optional", "Union", "timedelta", "Path", "None"}
-"""What an annotation may name of a setting that has no settings within."""
+"""Names in the annotation of a setting that has no settings below it."""
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
 GIVEN = {"self", "model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
-"""Arguments of the Trainer's commands that the command line makes itself."""
+"""Arguments of the Trainer's methods that LightningCLI supplies."""
 
 
 class Found(NamedTuple):
-    """A class in the source."""
+    """A class in the source code."""
 
     module: str
-    """Where it stands, which its annotations are read in."""
+    """The module of the class, in which its annotations are read."""
     node: ast.ClassDef
 
 
 def setting_names(class_path: str) -> dict[str, bool] | None:
-    """The settings of a class: dotted name -> whether it may have others below that are not known here (free mappings,
-    classes of their own). None of a class that is not found, or that takes any.
+    """The settings of a class.
 
     Args:
-        class_path: ``package.module.Class``, as in the files.
+        class_path: ``package.module.Class``, as in the configuration files.
+
+    Returns:
+        Dotted name -> whether the setting may have others below it that cannot be known here (free mappings, objects).
+        None if the class is not found, or takes any setting.
     """
     module, _, name = class_path.rpartition(".")
     found = _find(module, name) if module else None
@@ -37,7 +43,7 @@ def setting_names(class_path: str) -> dict[str, bool] | None:
 
 
 def command_names(command: str) -> set[str]:
-    """Names of what a command of the Trainer takes beside its classes."""
+    """Names of the options that a command of the Trainer takes, besides the settings of classes."""
     module, _, name = TRAINER.rpartition(".")
     found = _find(module, name)
     method = None if found is None else _function(found.node, command)
@@ -91,7 +97,7 @@ def _function(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
 
 @cache
 def _find(module: str, name: str) -> Found | None:
-    """A class by its name in a module, through what the module imports."""
+    """Find a class by its name in a module, also if the module imports it from another."""
     classes, imported = _source(module)
     if name in classes:
         return Found(module, classes[name])
@@ -100,8 +106,13 @@ def _find(module: str, name: str) -> Found | None:
 
 @cache
 def _source(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, tuple[str, str]]]:
-    """The classes in a module's source, and of what it imports by name the module and the name there. Only the topmost
-    package is looked up, since looking up one within would import it."""
+    """Read a module's source code.
+
+    Only the topmost package is looked up, since looking up a subpackage would import it.
+
+    Returns:
+        Its classes by name; and for each name that it imports, the module and the name there.
+    """
     top, *below = module.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None or not spec.submodule_search_locations:

@@ -1,4 +1,4 @@
-"""The parser of the Trainer's commands: what several files and options say of one group or mapping is joined."""
+"""The parser of the Trainer's commands: files and options that set parts of one group or mapping are joined."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 from experiments.runs.setting_errors import sentence
 
 BEGINS_ANEW = "model_type"
-"""A mapping with another one of these is of another kind: what it held does not go with it."""
+"""The key that says what kind of mapping it is; if it changes, the earlier entries are dropped."""
 
 
 class JoinedFile(ActionConfigFile):
-    """A file of settings whose mappings join those before it, at any depth."""
+    """A file of settings that is joined with the files before it, at any depth of its mappings."""
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: Any = None) -> None:
-        """Apply one file."""
+        """Read one file and join it with the settings so far."""
         before = {key: value for key, value in cfg.items() if isinstance(value, dict)}
         super().__call__(parser, cfg, values, option_string)
         for key, value in before.items():
@@ -31,7 +31,7 @@ class JoinedFile(ActionConfigFile):
 
 
 def join(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Both mappings as one; where they differ, the later is right."""
+    """Join two mappings, at any depth; where both have a value, ``after`` wins."""
     if BEGINS_ANEW in after and after[BEGINS_ANEW] != before.get(BEGINS_ANEW, after[BEGINS_ANEW]):
         return after
     both = {**before, **after}
@@ -42,16 +42,19 @@ def join(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 class SettingsParser(LightningArgumentParser):
-    """jsonargparse's parser that takes whole names only, says in one sentence what is wrong, and shows in its help the
-    settings of groups that may be null, and of classes that files name before ``--help``."""
+    """jsonargparse's parser with whole option names only, errors in one sentence and a fuller help.
+
+    The help also shows the settings of groups that may be null, and of classes that are named by files before
+    ``--help``.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
         self.classes: dict[str, str] = {}
-        """Whose settings the help shows: name -> ``package.module.Class``."""
+        """The classes whose settings the help shows: name -> ``package.module.Class``."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End with one sentence and exit status 2; a parser within another hands its message on."""
+        """Print one sentence and exit with status 2; a nested parser passes its message to the outer one."""
         if not self.exit_on_error:
             super().error(message, ex)
         sys.stderr.write(f"error: {sentence(message)}\n")
@@ -59,7 +62,7 @@ class SettingsParser(LightningArgumentParser):
         raise AssertionError  # exit() does not return
 
     def format_help(self) -> str:
-        """The help, with what lies within."""
+        """The help, followed by the settings of groups and classes."""
         return "\n".join([super().format_help(), *self._within()])
 
     def _within(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The words of a Trainer's command, looked at before anything heavy is loaded: unknown names are refused at once."""
+"""The start of a Trainer's command: its options are checked before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ HELP = {"-h", "--help"}
 
 
 def start(argv: Sequence[str]) -> int:
-    """Look at the words, then run the command.
+    """Check the options, then run the command.
+
+    Args:
+        argv: the command (fit, validate, test or predict) and its options.
 
     Returns:
-        2 for words that are wrong; else what the command returns.
+        2 if an option is wrong, else what the command returns.
     """
     words = list(argv)
     wants_help = [word for word in words if word in HELP or word.partition("=")[0].endswith(".help")]
     try:
-        asked = Words([word for word in words if word not in wants_help])
+        requested = Words([word for word in words if word not in wants_help])
         if not wants_help:
-            asked.check()
-            words = asked.joined()
+            requested.check()
+            words = requested.joined()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     from experiments.training.command import run
 
-    return run(words, asked.class_paths if set(wants_help) & HELP else None)
+    return run(words, requested.class_paths if set(wants_help) & HELP else None)

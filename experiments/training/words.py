@@ -1,70 +1,58 @@
-"""The words of a Trainer's command, looked at before anything heavy is loaded: unknown names are refused at once."""
+"""``Words``: the settings that a Trainer's command line asks for, checked before anything heavy is imported."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from ammrg.errors import SettingsError
+from experiments.training.options import Option, as_word, options_of, place_of, read_settings, yaml_value
 from experiments.training.setting_names import TRAINER, command_names, setting_names
 
 OWN = {"seed_everything", "trainer", "model", "data", "wandb", "force_resume", "force-resume", "config", "print_config"}
-"""Names of what every command takes beside the Trainer's arguments."""
+"""Options of every command, besides the arguments of the Trainer's method."""
 PREDICT = {"new_studies"}
-FLAGS = {"force_resume", "force-resume", "print_config"}
-"""Options that take no value of their own."""
+"""Options of ``predict`` only."""
 CLASSES = ("model", "data")
+"""Options that name a class, with its settings below."""
 SHOWN = 4
-"""Most names that are proposed in place of a wrong one."""
-
-
-class Option(NamedTuple):
-    """One option of a command line, or one setting of a file."""
-
-    name: str
-    """Dotted, without ``init_args``."""
-    value: Any
-    where: str
-    """The file it stands in; empty on the command line."""
+"""Most names that an error suggests for an unknown one."""
 
 
 class Words:
-    """What a command line asks for.
+    """The settings that a command line asks for, in its files and its options.
 
     Args:
         argv: as on the command line, the command first.
 
     Raises:
-        SettingsError: a file that is not there or no YAML, a word that is no option, or an unknown setting, with the
-            nearest ones there are.
+        SettingsError: a file does not exist or is not YAML, or a word is no option.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.command, *words = argv
-        self.given = list(_options(words))
+        self.given = list(options_of(words))
         self.class_paths = {"data": "datamodules.studies.StudyDataModule"}
         self.callbacks: list[str] = []
         self.options: list[Option] = []
         self.too_early: Option | None = None
-        """A setting within a class that no file before it named."""
+        """The first setting of a class that was not named before it."""
         for option in self.given:
             if option.name == "config":
-                for key, value in _read(option.value).items():
-                    self._take(Option(key, value, _shown(option.value)))
+                for key, value in read_settings(option.value).items():
+                    self._take(Option(key, value, place_of(option.value)))
             else:
                 self._take(option)
         self.known = self._known()
 
     def _take(self, option: Option) -> None:
-        """One setting, or those within a mapping; notes which classes are asked for."""
+        """Record a setting, or all settings of a mapping, and the classes that they name."""
         name, value, where = option
         if not where and isinstance(value, str) and value.startswith(("{", "[")):
-            value = _loaded(value)
+            value = yaml_value(value)
         if name.endswith((".class_path", ".init_args")):
             name, last = name.rsplit(".", 1)
             value = {last: value}
@@ -74,8 +62,8 @@ class Words:
             self.too_early = self.too_early or option
         if name in CLASSES and isinstance(value, str):
             value = {"class_path": value}
-        alone = isinstance(value, Mapping) and "class_path" in value
-        if name == "trainer.callbacks" and (alone or isinstance(value, list | str)):
+        single = isinstance(value, Mapping) and "class_path" in value
+        if name == "trainer.callbacks" and (single or isinstance(value, list | str)):
             self._take_callbacks(value if isinstance(value, list) else [value], where, added=option.name.endswith("+"))
         elif name.startswith("trainer.callbacks.") and self.callbacks:
             self.options.append(option._replace(name=f"trainer.callbacks.{len(self.callbacks) - 1}.{name[18:]}"))
@@ -95,13 +83,13 @@ class Words:
             self.callbacks = []
             self.options = [each for each in self.options if not each.name.startswith("trainer.callbacks.")]
         for item in value:
-            asked = item if isinstance(item, Mapping) else {"class_path": item}
-            self.callbacks.append(str(asked.get("class_path")))
-            for key in asked.get("init_args") or {}:
+            named = item if isinstance(item, Mapping) else {"class_path": item}
+            self.callbacks.append(str(named.get("class_path")))
+            for key in named.get("init_args") or {}:
                 self.options.append(Option(f"trainer.callbacks.{len(self.callbacks) - 1}.{key}", None, where))
 
     def _known(self) -> dict[str, bool]:
-        """Names of all settings of the classes asked for: whether more may lie below."""
+        """All settings of the named classes: name -> whether there may be others below it."""
         known = dict.fromkeys(OWN | command_names(self.command), False)
         known |= dict.fromkeys(PREDICT if self.command == "predict" else (), False)
         classes = {"trainer": TRAINER, **self.class_paths}
@@ -113,15 +101,15 @@ class Words:
         return known | {"trainer.callbacks": not self.callbacks}
 
     def check(self) -> None:
-        """Refuse the first unknown name.
+        """Refuse the first unknown setting.
 
         Raises:
-            SettingsError: with the nearest names there are.
+            SettingsError: names the setting and the most similar ones that exist.
         """
         if self.too_early is not None:
             where, name = self.too_early.where or "the command line", self.too_early.name.replace(".init_args", "")
             raise SettingsError(
-                f"{where}: {name}: no file before it says which model this is; give the stage's own first (-c "
+                f"{where}: {name}: no file before it names the class; give the stage's default file first (-c "
                 "experiments/configs/stage1/default.yaml)"
             )
         for name, value, where in self.options:
@@ -132,19 +120,19 @@ class Words:
             if name in self.known or self._is_free(name):
                 continue
             place = f"{where}: " if where else "--"
-            told, near = self._told(name), [self._told(each) for each in self._nearest(name)]
-            cure = f"the nearest: {', '.join(near)}" if near else "none is like it"
-            raise SettingsError(f"{place}{told}: no such setting; {cure}{self._lists(name)}")
+            near = [self._readable(each) for each in self._nearest(name)]
+            hint = f"the nearest: {', '.join(near)}" if near else "none is similar"
+            raise SettingsError(f"{place}{self._readable(name)}: no such setting; {hint}{self._help_for(name)}")
 
-    def _lists(self, name: str) -> str:
-        """Where all are told."""
+    def _help_for(self, name: str) -> str:
+        """The command that lists all settings, for an error."""
         root = name.partition(".")[0]
         if root in self.class_paths and "." in name:
             return f" (python -m experiments {self.command} --{root}.help={self.class_paths[root]} lists all)"
         return f" (python -m experiments {self.command} --help lists all)"
 
-    def _told(self, name: str) -> str:
-        """A callback's setting by its class."""
+    def _readable(self, name: str) -> str:
+        """A setting's name, with the class of a callback in place of its number."""
         parts = name.split(".")
         if parts[:2] == ["trainer", "callbacks"] and len(parts) > 3:
             parts[2] = self.callbacks[int(parts[2])].rpartition(".")[2]
@@ -155,7 +143,7 @@ class Words:
         return any(self.known.get(".".join(parts[:count])) for count in range(1, len(parts)))
 
     def _nearest(self, name: str) -> list[str]:
-        """Settings of the same last word first, then those that are written alike."""
+        """The most similar settings: those with the same last word first."""
         last = name.rpartition(".")[2]
         known = [each for each in self.known if not each.rpartition(".")[2].isdecimal()]
         same = [each for each in known if each.rpartition(".")[2] == last]
@@ -166,78 +154,24 @@ class Words:
         return list(dict.fromkeys([*same, *begun, *alike, *words]))[:SHOWN]
 
     def joined(self) -> list[str]:
-        """The words for the parser. jsonargparse turns a null, list or mapping two levels below a class into Python's
-        text of it, and forgets what stands beside a setting within a free mapping
-        (https://github.com/mauvilsa/jsonargparse/issues/387): such options go as a piece of YAML, which joins with the
-        files before it."""
+        """The command line for the parser, with some options rewritten as pieces of YAML.
+
+        jsonargparse turns a null, list or mapping two levels below a class into Python's text of it, and drops the
+        other entries of a free mapping when one of them is set (https://github.com/mauvilsa/jsonargparse/issues/387). A
+        piece of YAML is joined with the files before it.
+        """
         words = [self.command]
         for option in self.given:
             name = option.name.replace(".init_args.", ".")
             root, *path = name.split(".")
             if root not in CLASSES or len(path) < 2 or option.value is None:
-                words += _as_word(option)
+                words += as_word(option)
                 continue
-            value = _loaded(option.value)
+            value = yaml_value(option.value)
             if not (value is None or isinstance(value, dict | list) or self._is_free(name)):
-                words += _as_word(option)
+                words += as_word(option)
                 continue
             for key in reversed(path):
                 value = {key: value}
             words += ["--config", json.dumps({root: {"init_args": value}}, default=str)]
         return words
-
-
-def _options(words: Sequence[str]) -> Iterator[Option]:
-    """Options with their values as they are written; None for a flag."""
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word.startswith("-c") and not word.startswith("--"):
-            word, rest = "--config", [word[2:].removeprefix("="), *rest] if word != "-c" else rest
-        if not word.startswith("--"):
-            raise SettingsError(f"{word!r} is no option: options begin with -- (--trainer.max_epochs=3)")
-        name, given, value = word[2:].partition("=")
-        if given and name in FLAGS - {"print_config"}:
-            raise SettingsError(f"--{name}: found {value!r}, but takes no value; it is on where it stands")
-        if not given and name not in FLAGS:
-            if not rest:
-                raise SettingsError(f"{word}: says no value; write {word}=VALUE")
-            value, given = rest.pop(0), "="
-        yield Option(name, value if given else None, "")
-
-
-def _as_word(option: Option) -> list[str]:
-    return [f"--{option.name}" if option.value is None else f"--{option.name}={option.value}"]
-
-
-def _loaded(text: str) -> Any:
-    """A value as YAML reads it; the text itself where that is none."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-
-
-def _shown(text: str) -> str:
-    return "--config" if text.lstrip().startswith("{") else text
-
-
-def _read(text: str) -> dict[str, Any]:
-    """A file of settings, or settings written out.
-
-    Raises:
-        SettingsError: no such file, or no YAML mapping.
-    """
-    if not text.lstrip().startswith("{"):
-        if not Path(text).is_file():
-            raise SettingsError(f"-c {text}: no such file")
-        text, where = Path(text).read_text(encoding="utf-8"), text
-    else:
-        where = "--config"
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict | None):
-        raise SettingsError(f"{where}: holds no settings, must map names (trainer, model, data) to values")
-    return found or {}

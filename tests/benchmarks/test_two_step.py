@@ -13,13 +13,13 @@ from ammrg.networks.association import PatternNorm, scores
 from benchmarks import two_step
 
 
-def test_leaning_is_the_exponential_of_the_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_effective_patterns_are_the_exponential_of_the_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(two_step, "BLOCK", 7)
     patterns, probes = torch.randn(30, 8), torch.randn(2, 3, 2, 8)
     stored = PatternNorm()(patterns, torch.float32, 1e-5)
     associations = scores(probes, stored.block(0, 30), None).softmax(-1)
     expected = (-(associations * associations.log()).sum(-1)).exp().median()
-    assert two_step.effective(probes, stored) == pytest.approx(float(expected), rel=1e-4)
+    assert two_step.effective_patterns(probes, stored) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_without_faiss_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

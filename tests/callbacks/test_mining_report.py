@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ammrg.errors import SettingsError
+from ammrg.errors import MemoryBankError, SettingsError
 from ammrg.memory.bank_files import load
 from ammrg.memory.held_out import HeldOut
 from ammrg.memory.regions import MinedFilm, Region
@@ -100,6 +100,15 @@ def test_pages_of_restricted_data_say_so(tmp_path: Path) -> None:
         memory, drawn = mine(tmp_path / str(restricted), restricted)
         assert words in drawn[0][2]
         assert json.loads((memory / "regions_report" / "report.json").read_text())["restricted"] is restricted
+
+
+def test_a_memory_with_an_evaluation_study_is_not_shown(tmp_path: Path) -> None:
+    mine(tmp_path)
+    writer, report = RegionMemoryWriter(maps_num=7), MiningReport()
+    trainer, module = setting(tmp_path, False, [writer, report])
+    trainer.datamodule.prepared = SimpleNamespace(held_out=lambda: HeldOut(frozenset({"s1"}), frozenset()))
+    with pytest.raises(MemoryBankError, match=r"of the validation or test split: s1\."):
+        report.on_predict_end(trainer, module)
 
 
 def test_it_needs_a_writer_and_something_to_show(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from ammrg.ids import plain_id
 from datamodules.sources import SourceReading, chexpert_plus, iu_xray, mimic_cxr, r2gen
 from datamodules.sources.iu_xray_csv import uid_of
 from datamodules.sources.phantom import generate, layouts
-from experiments.data.preparation import prepare, print_card
+from experiments.data.card_table import print_card
+from experiments.data.preparation import prepare
 from tests.datamodules.conftest import write_film, write_rows
 
 EDEMA = FINDINGS.index("Edema")
@@ -211,6 +212,22 @@ def test_an_annotation_whose_film_stands_in_two_splits_is_refused(tmp_path: Path
         r2gen.read(tmp_path)
 
 
+@pytest.mark.parametrize("written", [" 3", "3 ", "3.0", 3.0])
+def test_a_patient_is_one_however_an_annotation_writes_the_id(tmp_path: Path, written: object) -> None:
+    for seed, film in enumerate(("a.png", "b.png")):
+        write_film(tmp_path / "images" / film, seed)
+    entry = {"report": "The lungs are clear.", "image_path": "a.png", "subject_id": "3"}
+    other = {**entry, "image_path": "b.png", "subject_id": written}
+    content = {"train": [{**entry, "id": "one", "study_id": "7"}, {**other, "id": " two ", "study_id": " 7.0"}]}
+    (tmp_path / "annotation.json").write_text(json.dumps(content))
+    (study,) = r2gen.read(tmp_path).studies["train"]
+    assert (study.study_id, study.subject_id, len(study.views)) == ("7", "3", 2)
+    content = {"train": [{**entry, "id": "one"}], "test": [{**other, "id": "two"}]}
+    (tmp_path / "annotation.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"patients in two splits, .*: 3 in test and train"):
+        prepare("r2gen", tmp_path, tmp_path / "out", size=32, workers=1)
+
+
 # --- MIMIC-CXR ------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +292,38 @@ def test_a_film_twice_in_the_split_table_is_counted_and_films_elsewhere_are_said
         mimic_cxr.read(tmp_path)
 
 
+def test_a_doubled_row_of_the_official_labels_is_one_and_a_contradiction_is_refused(
+    drawn: list, tmp_path: Path
+) -> None:
+    layouts.write_mimic_cxr(tmp_path, drawn)
+    before = mimic_cxr.read(tmp_path)
+    path = tmp_path / "mimic-cxr-2.0.0-chexpert.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    last = text.splitlines()[-1]
+    path.write_bytes(gzip.compress(f"{text}{last}\n".encode()))
+    assert by_id(mimic_cxr.read(tmp_path)).keys() == by_id(before).keys()
+    study_id = dict(zip(text.splitlines()[0].split(","), last.split(","), strict=True))["study_id"]
+    other = ",".join(study_id if cell == study_id else cell or "-1.0" for cell in last.split(","))
+    path.write_bytes(gzip.compress(f"{text}{other}\n".encode()))
+    with pytest.raises(DataError, match=rf"row 8: study {study_id} occurs twice, with other labels than before"):
+        mimic_cxr.read(tmp_path)
+
+
+def test_how_many_studies_have_a_report_is_said_with_the_first_that_has_none(drawn: list, tmp_path: Path) -> None:
+    layouts.write_mimic_cxr(tmp_path, drawn)
+    assert mimic_cxr.read(tmp_path).notes["matched"]["reports"] == "6 of 6 studies have one"
+    paths = sorted((tmp_path / "files").rglob("*.txt"))
+    paths[1].rename(paths[1].with_name("s69999999.txt"))
+    reading = mimic_cxr.read(tmp_path)
+    assert reading.notes["matched"]["reports"] == f"5 of 6 studies have one (first that has none: {paths[1].stem[1:]})"
+    assert reading.notes["without_report"] == 1
+    for path in (path for path in paths if path.is_file()):
+        path.rename(path.with_name(f"s6{path.name[2:]}"))
+    looked = paths[0].relative_to(tmp_path / "files")
+    with pytest.raises(DataError, match=rf"none of its 6 studies has a report; looked for files such as {looked} in"):
+        mimic_cxr.read(tmp_path)
+
+
 # --- CheXpert Plus --------------------------------------------------------------------------------------------------
 
 
@@ -317,3 +366,16 @@ def test_an_annotation_of_films_that_the_table_lacks_is_refused_and_a_film_is_th
     (tmp_path / "annotation.json").write_text(json.dumps({"train": [{**entry, "image_path": [strange]}]}))
     with pytest.raises(DataError, match=r"annotation.json: none of its 1 rows belongs to a film of df_"):
         chexpert_plus.read(tmp_path)
+
+
+def test_a_film_of_no_patients_path_stands_in_one_split(drawn: list, tmp_path: Path) -> None:
+    layouts.write_chexpert_plus(tmp_path, drawn)
+    (tmp_path / "df_chexpert_plus_240401.csv").unlink()
+    write_film(tmp_path / "odd" / "one.png", 0)
+    entry = {"id": "e1", "report": "The lungs are clear.", "image_path": ["odd/one.png", "odd/one.jpg"]}
+    path = tmp_path / "annotation.json"
+    path.write_text(json.dumps({"train": [entry], "test": [{**entry, "id": "e2"}]}))
+    with pytest.raises(DataError, match=r"film odd/one.png is in train and in test \(id e2\), which would leak it"):
+        chexpert_plus.read(tmp_path)
+    path.write_text(json.dumps({"train": [entry, {**entry, "id": "e2"}]}))
+    assert chexpert_plus.read(tmp_path).films == 1

@@ -379,7 +379,7 @@ def test_a_row_of_the_split_table_that_is_not_as_documented(raw, field, value):
         ("metadata", {"dicom_id": "film"}, "dicom_id is 'film'"),
         ("chexpert", {"study_id": "s5"}, "study_id is 's5'"),
         ("chexpert", {"study_id": STUDY, "Edema": "2"}, "Edema is '2'"),
-        ("chexpert", {}, "study 53000001 occurs twice"),
+        ("chexpert", {"Support Devices": "-1.0"}, "study 53000001 occurs twice"),
     ],
 )
 def test_a_row_that_contradicts_names_file_and_row(raw, phantom, kind, cells, message):

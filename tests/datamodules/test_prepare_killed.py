@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from experiments.runs.lock import LOCK
+
 ROOT = Path(__file__).parents[2]
 PREPARE = """
 import sys
 sys.path.insert(0, {root!r})
 from datamodules import shards
-from experiments.data.preparation import main
+from experiments.commands.prepare import main
 shards.STUDIES_PER_SHARD, shards.FEW_STUDIES = 2, 0
 if __name__ == "__main__":
     main(["--dataset", "phantom", "--out", sys.argv[1], "--size", "128", "--workers", "2",
@@ -26,9 +28,12 @@ if __name__ == "__main__":
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file by its hash."""
+    """Every file by its hash; the lock by its name alone, for it notes the process that held it and was killed."""
     files = (path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts)
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): "" if path.name == LOCK else hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:

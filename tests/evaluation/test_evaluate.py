@@ -88,7 +88,7 @@ def test_other_systems_are_compared(tmp_path: Path) -> None:
         ({"reports": "a.csv", "patients": ["a"]}, "patients and a list of references go with a list of reports"),
         ({"reports": "gone.csv"}, "gone.csv: no such file"),
         ({"reports": ["a"], "references": ["a"], "resamples": -1}, "resamples=-1"),
-        ({"reports": ["a"], "references": ["a"], "protocols": ["r2gen"]}, "nothing says which"),
+        ({"reports": ["a"], "references": ["a"], "protocols": ["r2gen"]}, "no data set is given"),
     ],
 )
 def test_what_cannot_be_scored_is_told(arguments: dict[str, Any], message: str) -> None:

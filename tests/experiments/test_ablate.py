@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from ammrg.errors import SettingsError
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from experiments.__main__ import main as command
 from experiments.commands.ablate import main
-from experiments.launching.ablation import Variant, numbers, read_ablation
+from experiments.launching.ablation import numbers
+from experiments.launching.ablation_file import Variant, read_ablation
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "configs" / "ablations"
 
@@ -44,7 +45,7 @@ def test_the_shipped_ones_can_be_read() -> None:
     ("changes", "message"),
     [
         ({"stage": "stage9"}, "stage 'stage9' has no"),
-        ({"variants": {}}, "variants: there is none"),
+        ({"variants": {}}, "variants: found none, must hold at least one"),
         ({"variants": {"a": {"argument": []}}}, r"variants\.a: unknown argument"),
         ({"variants": {"a": {"weights_of": "ours"}}}, r"variants\.a\.weights_of: 'ours' is no trained variant before"),
         (
@@ -110,7 +111,7 @@ def test_commands_of_variants_and_what_is_finished_is_left_alone(
     capsys.readouterr()
     monkeypatch.setattr("experiments.training.start.start", lambda words: 1 if words[0] == "predict" else run(words))
     assert main([*words[:-1], "--trainer.max_epochs=2"]) == 1
-    assert "not whole: ours, pooled heads, random" in capsys.readouterr().out
+    assert "not finished: ours, pooled heads, random" in capsys.readouterr().out
 
 
 def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
@@ -122,9 +123,9 @@ def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
     (folder / "memory" / "r.json").write_text('{"stored": 1204}')
     found = numbers(variant, ablation, tmp_path)
     assert found == {"AUROC": None, "stored": 1204}
-    assert [told(value) for value in found.values()] == ["-", "1,204"]
-    assert told({"value": None, "low": None, "high": None}) == "-"
-    assert told(0.5) == "0.500"
+    assert [formatted(value) for value in found.values()] == ["-", "1,204"]
+    assert formatted({"value": None, "low": None, "high": None}) == "-"
+    assert formatted(0.5) == "0.500"
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_show_counts_names_neighbours_and_draws(path: Path, capsys: pytest.Captu
     assert load(path, UNCHECKED).fingerprint in flat
     if path.name == "regions":
         assert "22 patterns of 8 numbers" in flat
-        assert "14 patterns of nobody (disease queries), 0 of several" in flat
+        assert "14 patterns without owner (disease queries), 0 with several" in flat
         assert FINDINGS[2] in flat
     else:
         assert "Pleural Effusion" in flat  # read from the texts
@@ -100,21 +100,21 @@ def test_show_lists_the_neighbours_of_what_is_asked_for(path: Path, capsys: pyte
     assert len(near) == len(asked)
     assert "study s3" not in near[0]
     assert main(["memory", "show", str(path), "--of", "s9"]) == 1
-    assert "--of s9: no study that owns a pattern" in capsys.readouterr().err
+    assert "--of s9: neither a study that owns a pattern" in capsys.readouterr().err
 
 
 def test_check_says_what_was_checked(path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["memory", "check", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "evaluation studies: not checked (--data" in shown
+    assert "evaluation studies: not checked (give --data" in shown
     if path.name == "reports":  # no checkpoint has a text encoder's fingerprint
-        assert f"encoder: {'e' * 16}, of a text encoder: no checkpoint has it; merge compares two banks'" in shown
+        assert f"encoder: {'e' * 16}, a text encoder that no checkpoint holds; merge compares it" in shown
     else:
-        assert "encoder: not checked (--data" in shown
+        assert "encoder: not checked (give --data" in shown
     save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), path)
     assert main(["memory", "check", str(path), "--data", str(prepared)]) == 0
     shown = capsys.readouterr().out
-    assert "evaluation studies: none of 4 owns a pattern" in shown
+    assert "evaluation studies: none of the 4 owns a pattern" in shown
     assert PreparedFolder(prepared).card["fingerprint"] in shown
 
 
@@ -158,7 +158,7 @@ def test_check_counts_whose_text_others_have_too(
     save(bank, tmp_path / "reports")
     assert main(["memory", "check", str(tmp_path / "reports"), "--data", str(prepared)]) == 0
     # the first text is b's too, for its writer a; the second, b's alone, is that of a test study
-    assert "their text is another's: train 1 of 4 (25.0%), val 0 of 2 (0.0%), test 1 of 2 (50.0%)" in " ".join(
+    assert "same text as another patient's: train 1 of 4 (25.0%), val 0 of 2 (0.0%), test 1 of 2 (50.0%)" in " ".join(
         capsys.readouterr().out.split()
     )
 
@@ -265,8 +265,8 @@ def test_prune_drops_and_proves(
         assert '"p1"' not in written
     shown = " ".join(capsys.readouterr().out.split())
     assert f"{before.fingerprint} -> {after.fingerprint}" in shown
-    assert f"{len(before)} -> {len(after)}: {len(gone)} went" in shown
-    assert "gone. Copies elsewhere" in shown
+    assert f"{len(before)} -> {len(after)}: {len(gone)} removed" in shown
+    assert "gone. This command does not reach copies elsewhere" in shown
     assert main(["memory", "prune", str(path), *who]) == 1  # nobody is there to drop any more
     assert "owns no pattern of this bank; nothing was changed" in capsys.readouterr().err
 
@@ -319,7 +319,7 @@ def test_a_withdrawal_that_leaves_traces_is_found_out(
             assert main(["memory", "prune", str(path), *who]) == 1
         captured = capsys.readouterr()
         assert trace in " ".join(captured.out.split())
-        assert "traces stayed" in captured.err
+        assert "traces are left" in captured.err
 
 
 def test_everyone_named_is_dropped_and_listed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,7 +327,7 @@ def test_everyone_named_is_dropped_and_listed(path: Path, capsys: pytest.Capture
     save(make(path.name, [*STUDIES, ("s5", "p5")]), path)
     assert main(["memory", "prune", str(path), *who]) == 0
     assert {study for owners in load(path, UNCHECKED).study_ids for study in owners} == {"s5"}
-    assert "dropped study s1, s3; patient p1, p3" in " ".join(capsys.readouterr().out.split())
+    assert "withdrawn study s1, s3; patient p1, p3" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_id_inside_anothers_text_is_named_with_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -338,7 +338,7 @@ def test_an_id_inside_anothers_text_is_named_with_its_row(tmp_path: Path, capsys
     assert main(["memory", "prune", str(path), "--study", "s1"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "mentioned in the text of 1 (study s3): read it" in shown
-    assert "gone from what was pruned, not from what is named above" in shown
+    assert "gone from the changed banks, but not from what is named above" in shown
 
 
 def memories_with_pages(folder: Path) -> Path:
@@ -361,10 +361,10 @@ def test_a_folder_is_pruned_as_a_whole_with_its_pages(tmp_path: Path, capsys: py
         assert {study for owners in load(folder / kind, UNCHECKED).study_ids for study in owners} == {"s3", "s4"}
     assert load(folder / "strangers", UNCHECKED).fingerprint == stays
     shown = capsys.readouterr().out
-    assert "strangers.json: holds nothing of them, and stays" in shown
+    assert "strangers.json: holds nothing of them and stays as it is" in shown
     assert "regions_report: 1 pages removed" in shown
     assert [file.name for file in (folder / "regions_report").iterdir()] == ["report.json"]
-    assert "gone. Copies elsewhere" in shown
+    assert "gone. This command does not reach copies elsewhere" in shown
     left = sorted(file.name for file in folder.iterdir() if file.is_file())
     names = [f"{name}.{suffix}" for name in ("regions", "reports", "strangers") for suffix in ("json", "safetensors")]
     assert left == ["config.yaml", *names]
@@ -376,27 +376,27 @@ def test_a_bank_beside_the_pruned_one_is_named_where_it_holds_them(
     folder = memories_with_pages(tmp_path / "memory")
     assert main(["memory", "prune", str(folder / "reports.json"), "--patient", "p1"]) == 0
     shown = capsys.readouterr().out
-    assert f"regions.json: still holds patterns of theirs, and {folder}/regions_report may show their films" in shown
-    assert "gone from what was pruned, not from what is named above" in shown
+    assert f"regions.json: still holds their patterns, and {folder}/regions_report may show their films" in shown
+    assert "gone from the changed banks, but not from what is named above" in shown
     assert (folder / "regions_report" / "edema.png").exists()
     assert main(["memory", "prune", str(folder / "regions"), "--study", "s1", "s2"]) == 0
-    assert "gone. Copies elsewhere" in capsys.readouterr().out
+    assert "gone. This command does not reach copies elsewhere" in capsys.readouterr().out
     assert not (folder / "regions_report" / "edema.png").exists()
     (folder / "reports.safetensors").write_bytes(b"")
     assert main(["memory", "prune", str(folder / "regions"), "--study", "s3"]) == 0
-    assert "not looked into" in capsys.readouterr().out
+    assert "not searched" in capsys.readouterr().out
 
 
 def test_the_banks_of_a_run_s_folds_are_pruned_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, fold = memories_with_pages(tmp_path / "memory"), tmp_path / "cross_fit_2" / "fold-0" / "memory"
     memories_with_pages(fold)
     assert main(["memory", "prune", str(folder / "regions"), "--patient", "p1"]) == 0
-    assert f"{fold}/regions.json: still holds patterns of theirs, and {fold}/regions_report" in capsys.readouterr().out
+    assert f"{fold}/regions.json: still holds their patterns, and {fold}/regions_report" in capsys.readouterr().out
     assert main(["memory", "prune", str(folder), "--patient", "p1"]) == 0
     for path in (folder / "reports", fold / "regions", fold / "reports"):
         assert "p1" not in {subject for owners in load(path, UNCHECKED).subject_ids for subject in owners}
     assert not (fold / "regions_report" / "edema.png").exists()
-    assert "gone. Copies elsewhere" in capsys.readouterr().out
+    assert "gone. This command does not reach copies elsewhere" in capsys.readouterr().out
 
 
 def test_a_folder_can_be_pruned_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -406,7 +406,7 @@ def test_a_folder_can_be_pruned_elsewhere(tmp_path: Path, capsys: pytest.Capture
     assert {study for owners in load(less / "reports", UNCHECKED).study_ids for study in owners} == {"s2", "s3", "s4"}
     assert len(load(folder / "reports", UNCHECKED)) == 4
     shown = capsys.readouterr().out
-    assert f"{folder}/reports.json: still holds patterns of theirs" in shown
+    assert f"{folder}/reports.json: still holds their patterns" in shown
     assert (folder / "regions_report" / "edema.png").exists()
 
 
@@ -419,7 +419,7 @@ def test_nothing_of_a_folder_is_changed_where_one_bank_refuses(
     assert "study s9 owns no pattern of these banks; nothing was changed" in capsys.readouterr().err
     assert main(["memory", "prune", str(folder), "--patient", "p1", "p2", "p3"]) == 1
     captured = capsys.readouterr().err
-    assert "reports: nobody else owns a pattern of it: an empty memory bank would be left" in captured
+    assert "reports: nobody else owns a pattern of it, so that an empty memory bank would be left" in captured
     assert f"delete {folder}/reports.safetensors and {folder}/reports.json yourself" in captured
     assert load(folder / "regions", UNCHECKED).fingerprint == before
     assert (folder / "regions_report" / "edema.png").exists()
@@ -435,7 +435,7 @@ def test_what_others_own_too_stays(tmp_path: Path, capsys: pytest.CaptureFixture
     after = load(tmp_path / "reports", UNCHECKED)
     assert len(after) == 4
     assert after.study_ids[0] == ("s4",)
-    assert "1 struck, 1 of them from patterns that others own too" in " ".join(capsys.readouterr().out.split())
+    assert "1 removed, 1 of them from patterns that others own too" in " ".join(capsys.readouterr().out.split())
 
 
 def test_nothing_left_is_refused_and_the_bank_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -444,7 +444,7 @@ def test_nothing_left_is_refused_and_the_bank_stays(tmp_path: Path, capsys: pyte
     assert "empty memory bank" in capsys.readouterr().err
     assert len(load(tmp_path / "reports", UNCHECKED)) == 1
     assert main(["memory", "prune", str(tmp_path / "reports")]) == 1
-    assert "name whom to drop" in capsys.readouterr().err
+    assert "name the studies or patients to withdraw" in capsys.readouterr().err
 
 
 def test_show_lists_the_banks_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -454,7 +454,7 @@ def test_show_lists_the_banks_of_a_folder(tmp_path: Path, capsys: pytest.Capture
     assert load(folder / "regions", UNCHECKED).fingerprint in shown
     assert load(folder / "reports", UNCHECKED).fingerprint in shown
     assert main(["memory", "show", str(folder), "--of", "s1"]) == 1
-    assert "--of and --map are of one bank" in capsys.readouterr().err
+    assert "--of and --map need one bank" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
     assert main(["memory", "show", str(tmp_path / "none")]) == 1
     assert "none: no memory bank in this folder" in capsys.readouterr().err
@@ -499,7 +499,7 @@ def test_what_cannot_be_shown_or_written_is_one_message(
         assert main(["memory", "show", str(path), "--map", str(picture)]) == 1
         assert f"--map {picture}: cannot be written" in capsys.readouterr().err
     assert main(["memory", "show", str(path), "--of", "²"]) == 1  # a digit, but no number
-    assert "--of ²: no study" in capsys.readouterr().err
+    assert "--of ²: neither a study" in capsys.readouterr().err
     save(make(path.name, [("s5", "p5")], seed=1), path.parent / "new")
     save(dataclasses.replace(load(path, UNCHECKED), meta=meta_of(path, prepared)), path)
     words = ["--out", f"{path.parent}/file/both", "--data", str(prepared)]

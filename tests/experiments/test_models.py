@@ -20,7 +20,7 @@ from datamodules.sources.phantom.sentences import write_report
 from experiments.commands.models import main
 from experiments.language_models import fetched, phantom
 from experiments.language_models import tokenizer as tokens
-from experiments.language_models.turns import told_turn
+from experiments.language_models.turns import findings_turn
 
 REPORT = "There is a small left pleural effusion. The heart is enlarged. No pneumothorax."
 
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> N
 
 def test_the_user_turn_tells_the_findings_of_its_report() -> None:
     rng = random.Random(0)
-    turns = [told_turn(REPORT, INSTRUCTION, rng) for _ in range(60)]
+    turns = [findings_turn(REPORT, INSTRUCTION, rng) for _ in range(60)]
     assert all(turn.startswith("Findings: ") and turn.endswith(INSTRUCTION) for turn in turns)
     assert sum("pleural effusion" in turn for turn in turns) > 45  # now and then one is left out
     assert sum("pleural effusion" in turn for turn in turns) < 60
@@ -89,7 +89,7 @@ def test_the_user_turn_tells_the_findings_of_its_report() -> None:
     )
     assert not any("pneumothorax" in turn for turn in turns)
     assert len({turn.index("cardiomegaly") for turn in turns if "cardiomegaly" in turn}) > 1  # varied order
-    assert told_turn("Normal.", "Go.", rng) == "Findings: none. Go."
+    assert findings_turn("Normal.", "Go.", rng) == "Findings: none. Go."
 
 
 def test_words_that_tell_a_finding_weigh_more(reports: list[str]) -> None:

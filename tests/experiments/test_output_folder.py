@@ -27,5 +27,5 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_folder, "LEAST_FREE", shutil.disk_usage(tmp_path).total * 2)
-    with pytest.raises(SettingsError, match=r"MiB are free on its disk, a run needs at least"):
+    with pytest.raises(SettingsError, match=r"MiB are free on its disk, but a run needs at least"):
         check_output_folder(tmp_path)

@@ -107,15 +107,15 @@ def test_a_restricted_data_set_is_named(tmp_path: Path) -> None:
     reports = write_reports(tmp_path / "reports.jsonl", rows)
     (tmp_path / "reports.meta.json").write_text(json.dumps({"dataset": "iu_xray", "restricted": True}))
     scores = scored(rows, reports)
-    assert "holds reports whose" in page_data(reports, rows, scores, NO_FILMS)["restricted"]
+    assert "has reports under their data set's terms" in page_data(reports, rows, scores, NO_FILMS)["restricted"]
     films = Films({"s0000": {"image": PIXEL, "maps": {}, "shift": 0.0}}, "")
-    assert "holds reports and films whose" in page_data(reports, rows, scores, films)["restricted"]
+    assert "has reports and films under their data set's terms" in page_data(reports, rows, scores, films)["restricted"]
 
 
 def test_a_folder_that_is_no_run_has_no_films_and_says_so(tmp_path: Path) -> None:
     found = films_of_run(tmp_path, ["s1"])
     assert found.of_study == {}
-    assert "holds no finished run" in found.told
+    assert "holds no finished run" in found.absent
 
 
 def test_a_mark_before_the_text_and_space_around_ids_lose_no_memories(tmp_path: Path) -> None:

@@ -121,16 +121,16 @@ def test_references_of_another_file(tmp_path: Path) -> None:
     with pytest.raises(ScoringError, match=r"lacks 2 studies of the references file \(first: s1\)"):
         read_lines(said, references)
     said.write_text("study_id,generated\ns9,Said 0.\n")
-    with pytest.raises(ScoringError, match="study 's9' is unknown to the references file"):
+    with pytest.raises(ScoringError, match="study 's9' is not in the references file"):
         read_lines(said, references)
-    with pytest.raises(ScoringError, match="s0 stands twice"):
+    with pytest.raises(ScoringError, match="s0 occurs twice"):
         read_references(jsonl(tmp_path / "references.jsonl", rows() + rows()))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (changed(study_id="s0"), "line 2: study s0 stands twice"),
+        (changed(study_id="s0"), "line 2: study s0 occurs twice"),
         (changed(study_id=""), "line 2: field 'study_id' is empty"),
         (changed(study_id=1.5), "line 2: field 'study_id' is 1.5"),
         (changed(reference="  "), "line 2: study s1 has an empty reference"),
@@ -138,7 +138,7 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(generated=None), "line 2: field 'generated' is None"),
         (changed(split="val"), "several splits"),
         (changed(subject_id=None), "'subject_id' is given for some studies only"),
-        (changed(study_id="s0 "), "line 2: study s0 stands twice"),
+        (changed(study_id="s0 "), "line 2: study s0 occurs twice"),
         (changed(study_id=" "), "line 2: field 'study_id' is empty"),
         (changed(subject_id="  "), "'subject_id' is given for some studies only"),
         (changed(split=["a"]), r"line 2: field 'split' is \['a'\]"),
@@ -147,7 +147,7 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(reference_in_training="perhaps"), "'reference_in_training' is 'perhaps'"),
         (changed(reference_in_training=[]), "'reference_in_training' is "),
         (changed(reports="text"), "'reports' must be a list"),
-        ([], "no line"),
+        ([], "no studies; there is nothing to score"),
         ([[1]], "each line must be one JSON object"),
     ],
 )
@@ -166,15 +166,15 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),
         ("a.csv", b"study_id,generated,reference\ns0,a, b,c\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
-        ("a.csv", b"study_id,generated\ns0,a\n", "'reference' is None"),
-        ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: no CSV"),
-        ("a.csv", b"study_id,generated,reference,generated\ns0,a,b,c\n", "column 'generated' stands twice"),
-        ("a.csv", b'study_id,"generated"x,reference\n', "line 1: no CSV"),
-        ("a.jsonl", b'{"study_id": "s0", "generated": "a", "generated": "b"}\n', "line 1: 'generated' stands twice"),
-        ("a.json", b'{"s": {"model_prediction": "x"}, "s": {}}', "a.json: 's' stands twice"),
+        ("a.csv", b"study_id,generated\ns0,a\n", "none of its 1 studies has a reference"),
+        ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: not CSV"),
+        ("a.csv", b"study_id,generated,reference,generated\ns0,a,b,c\n", "column 'generated' occurs twice"),
+        ("a.csv", b'study_id,"generated"x,reference\n', "line 1: not CSV"),
+        ("a.jsonl", b'{"study_id": "s0", "generated": "a", "generated": "b"}\n', "line 1: 'generated' occurs twice"),
+        ("a.json", b'{"s": {"model_prediction": "x"}, "s": {}}', "a.json: 's' occurs twice"),
         ("a.json", b"[]", "must be ReXrank's"),
         ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
-        ("a.json", b'{"s": {"model_prediction": "x"}}', "study s has an empty reference"),
+        ("a.json", b'{"s": {"model_prediction": "x"}}', "none of its 1 studies has a reference"),
     ],
 )
 def test_refuses_another_layout(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -218,16 +218,16 @@ def test_how_many_references_match_is_said(tmp_path: Path) -> None:
     said = tmp_path / "a.csv"
     said.write_text("study_id,generated\nCXR0,Said 0.\nCXR1,Said 1.\n")
     with pytest.raises(
-        ScoringError, match=r"'CXR0' is unknown .*all 2 studies of a.csv; there the first is called 's0'"
+        ScoringError, match=r"'CXR0' is not in .*any of the 2 studies of a.csv; the first id there is 's0'"
     ):
         read_lines(said, references)
     said.write_text("study_id,generated\ns0,Said 0.\nCXR1,Said 1.\n")
-    with pytest.raises(ScoringError, match=r"line 3: study 'CXR1' is unknown .*; 1 of 2 studies are known to it"):
+    with pytest.raises(ScoringError, match=r"line 3: study 'CXR1' is not in .*; 1 of 2 studies are in it"):
         read_lines(said, references)
 
 
 def test_files_without_a_common_study_say_so(tmp_path: Path) -> None:
     ours = jsonl(tmp_path / "a.jsonl", rows())
     other = jsonl(tmp_path / "b.jsonl", [{**row, "study_id": f"CXR{i}"} for i, row in enumerate(rows())])
-    with pytest.raises(ScoringError, match=r"lacks 3 studies \(first: s0\), all of .*: its first is called CXR0"):
+    with pytest.raises(ScoringError, match=r"lacks all 3 studies of .*: the first ids are CXR0 here and s0 there"):
         read_systems(ours, [other])

@@ -37,7 +37,7 @@ def test_what_is_not_broken_is_named_by_finding(capsys: pytest.CaptureFixture[st
     assert "87.4% of the cases" in said
     assert "- Edema is still found with the query of Cardiomegaly (0.970), Pneumonia (0.960)\n" in said
     assert "- Fracture is still found with the query of Edema (0.950)\n" in said
-    assert "below 0.6 or none of their own: Lung Lesion" in said
+    assert "below 0.6 or undefined: Lung Lesion" in said
 
 
 def test_nothing_to_judge_is_no_crash(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,12 +49,12 @@ def test_nothing_to_judge_is_no_crash(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "not there; it belongs beside the checkpoint: copy it"),
+        (None, "no such file; it belongs beside the checkpoint: copy it"),
         (b"", "holds no data.init_args.views; copy it"),
         (b"just words", "holds no data.init_args.views"),
         (b"data: {init_args: {}}", "holds no data.init_args.views"),
-        (b"data: [", "not a whole file of settings .ParserError.; copy it"),
-        (b"\xff\xfe\xfa", "not a whole file of settings .UnicodeDecodeError.; copy it"),
+        (b"data: [", "damaged, not a YAML file of settings .ParserError.; copy it"),
+        (b"\xff\xfe\xfa", "damaged, not a YAML file of settings .UnicodeDecodeError.; copy it"),
     ],
 )
 def test_settings_that_are_missing_or_broken(tmp_path: Path, content: bytes | None, message: str) -> None:

@@ -63,7 +63,7 @@ def test_a_manifest_holds_what_a_run_was_made_of(out: Path) -> None:
 
 def test_no_run_and_unknown_runs_are_named(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--out", str(tmp_path / "none")]) == 1
-    assert "no run lies there" in capsys.readouterr().err
+    assert "holds no run" in capsys.readouterr().err
     assert main(["runs", "--out", str(out), "third"]) == 1
     assert "no run third" in capsys.readouterr().err
 

@@ -113,7 +113,7 @@ def test_the_table_shows_rows_intervals_and_the_notice(run: Path, capsys: pytest
         "95% from",
         "rule-based",
         "METEOR absent",
-        "25% of the references stand verbatim",
+        "25% of the references are also training reports, word for word",
         "films shuffled among studies",
         NOTICE,
         "scores.json",
@@ -210,8 +210,8 @@ def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (lines(["Clear."] * 39), "lacks 1 studies .first: s039"),
-        (lines(["Clear."] * 41), "holds unknown 1 studies .first: s040"),
+        (lines(["Clear."] * 39), "lacks studies, compared with .*: 1 .first: s039"),
+        (lines(["Clear."] * 41), "has extra studies, compared with .*: 1 .first: s040"),
         ([*lines(["Clear."] * 39), lines(["Clear."] * 40)[39] | {"reference": "Other."}], "another reference"),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_pat
             table.writerow(["study_id", "reference", "generated"])
             table.writerows([f"s{i}", report(i), text] for i, text in enumerate(texts))
         said = " ".join(evaluate(path, resamples=200, with_meteor=False)["sentences"])
-        assert ("NO CLEAR TIE" in said) == (name != "good")
+        assert ("NO CLEAR LINK" in said) == (name != "good")
         assert ("ONE TEXT FOR ALL: all 40 reports are the same." in said) == (name == "collapse")
 
 
@@ -311,7 +311,7 @@ def test_r2gengpt_takes_the_tokenizer_named(run: Path, tmp_path: Path) -> None:
 
 
 def test_metrics_from_outside_are_asked_for_by_name(run: Path) -> None:
-    with pytest.raises(ScoringError, match=r"--radeval: name the python .*pip install radeval"):
+    with pytest.raises(ScoringError, match=r"--radeval: also name the python .*pip install radeval"):
         main([str(run), *FAST, "--quiet", "--radeval", "radgraph"])
     with pytest.raises(CheckpointError, match=r"no chexbert\.pth"):
         main([str(run), *FAST, "--quiet", "--chexbert", str(run.parent)])
@@ -364,7 +364,7 @@ def of_patients(patients: int, studies: int = 12) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("patients", [1, 4])
-def test_too_few_patients_have_no_interval_and_no_alarm_of_chance(
+def test_too_few_patients_have_no_interval_and_are_the_one_alarm(
     tmp_path: Path, patients: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "baselines/best_constant_cider.jsonl", of_patients(patients))
@@ -374,9 +374,9 @@ def test_too_few_patients_have_no_interval_and_no_alarm_of_chance(
     found = json.loads((tmp_path / "scores.json").read_text())
     assert {(row["low"], row["high"]) for row in found["full"].values()} == {(None, None)}
     assert found["comparisons"] == found["cider_idf"] == {}
-    assert found["alarms"] == []
-    told = f"Too few patients for an interval: {patients} patient{'s' if patients > 1 else ''}, at least 5 are needed."
+    told = f"TOO FEW PATIENTS FOR AN INTERVAL: {patients} patient{'s' if patients > 1 else ''}, at least 5 are needed."
     assert found["sentences"][0].startswith(told)
+    assert found["alarms"] == found["sentences"][:1]
     shown = capsys.readouterr().out
     assert told in " ".join(shown.split())
     assert "95% from" not in shown
@@ -386,6 +386,7 @@ def test_few_patients_have_an_interval_that_is_said_to_be_narrow(tmp_path: Path)
     found = evaluate(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
     assert found["full"]["rouge_l"]["low"] < found["full"]["rouge_l"]["high"]
     assert "Few patients: intervals over 6 patients are narrower than they should be." in found["sentences"]
+    assert not [said for said in found["alarms"] if "patients" in said.lower()]
     many = evaluate(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
     assert not [said for said in many["sentences"] if "patients" in said.lower()]
     assert evaluate(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
@@ -393,7 +394,8 @@ def test_few_patients_have_an_interval_that_is_said_to_be_narrow(tmp_path: Path)
 
 def test_whose_cuts_were_taken_is_said_and_never_assumed(run: Path, tmp_path: Path) -> None:
     taken = (
-        "r2gen: cleaner and cut of {} (as {} says), references cut to {} words, every word known (--train-texts: only"
+        "r2gen: cleaner and cut of {} (as {} says), references cut to {} words, every word known (no "
+        "--train-texts given"
     )
     main([str(run), *FAST, "--quiet"])
     kept = json.loads((run.parent / "scores.json").read_text())
@@ -402,20 +404,22 @@ def test_whose_cuts_were_taken_is_said_and_never_assumed(run: Path, tmp_path: Pa
     assert json.loads((run.parent / "scores.json").read_text())["sentences"][0].startswith(
         taken.format("mimic_cxr", "--dataset", 99)
     )
-    for meta, told in ((None, "nothing says which"), ({"dataset": "r2gen"}, "r2gen has none")):
+    for meta, told in ((None, "no data set is given"), ({"dataset": "r2gen"}, "r2gen has none")):
         (run.parent / "reports.meta.json").unlink()
         if meta:
             (run.parent / "reports.meta.json").write_text(json.dumps(meta))
         else:
             with pytest.raises(
-                ScoringError, match=r"protocol r2gen: its cleaner and cut .* nothing says which; choose"
+                ScoringError, match=r"protocol r2gen: its cleaner and cut .* no data set is given; choose"
             ):
                 main([str(run), *FAST, "--quiet", "--protocol", "full", "r2gen"])
         main([str(run), *FAST, "--quiet"])
         kept = json.loads((run.parent / "scores.json").read_text())
         assert "r2gen" not in kept
         assert list(kept["meta"]["protocols"]) == ["full"]
-        assert kept["sentences"][0].startswith("Under full alone: the cleaners and cuts of r2gen and r2gengpt are")
+        assert kept["sentences"][0].startswith(
+            "Only full is scored: the cleaners and cuts of r2gen and r2gengpt depend"
+        )
         assert told in kept["sentences"][0]
         (run.parent / "reports.meta.json").touch()
 
@@ -436,12 +440,11 @@ def test_a_file_that_is_not_there_gets_advice_that_fits(
         return " ".join(capsys.readouterr().err.split())
 
     folder = run.parent
-    assert f"{folder}/report.jsonl: no such file; did you mean {folder}/reports.jsonl?" in said(
-        f"{folder}/report.jsonl"
-    )
+    meant = said(f"{folder}/report.jsonl")
+    assert meant.endswith(f"{folder}/report.jsonl: no such file; did you mean {folder}/reports.jsonl?")
     assert f"there is no folder {folder}/gaurds; did you mean {folder}/guards?" in said(f"{folder}/gaurds/a.jsonl")
-    assert f"{folder}: a folder, not a file; name a file in it: reports.jsonl, reports.meta.json." in said(str(folder))
-    assert f"in {folder} there is reports.jsonl, reports.meta.json." in said(str(run), "--against", f"{folder}/xyz.csv")
+    assert f"{folder}: a folder, not a file; name a file in it: reports.jsonl, reports.meta.json" in said(str(folder))
+    assert f"in {folder} there is reports.jsonl, reports.meta.json" in said(str(run), "--against", f"{folder}/xyz.csv")
     assert "make reports" not in said(str(run), "--references", f"{folder}/xyz.csv")
     assert f"{folder}/reports.txt: no such file; did you mean" in said(
         str(run), "--train-texts", f"{folder}/reports.txt"
@@ -455,7 +458,12 @@ def test_reports_alone_point_to_the_references(tmp_path: Path, capsys: pytest.Ca
     bare = [{field: row[field] for field in ("study_id", "generated")} for row in rows]
     path = write(tmp_path / "mine.jsonl", bare)
     assert command(["score", str(path), *FAST]) == 1
-    assert "give the file that holds them with --references" in capsys.readouterr().err
+    told = f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
+    assert told in capsys.readouterr().err
+    write(path, [row | {"reference": None} for row in bare])
+    assert command(["score", str(path), *FAST]) == 1
+    assert told in capsys.readouterr().err
+    write(path, bare)
     write(tmp_path / "baselines/random_training.jsonl", bare)
     references = write(tmp_path / "references.jsonl", rows)
     assert command(["score", str(path), *FAST, "--references", str(references)]) == 0

@@ -15,7 +15,8 @@ from ammrg.commands.exit_status import STOPPED
 from ammrg.errors import SettingsError
 from benchmarks.kills import borrow_environment
 from experiments.__main__ import main
-from experiments.launching.sweep import ARGUMENTS, drawn, expand, read_sweep
+from experiments.launching.sweep import ARGUMENTS
+from experiments.launching.sweep_trials import drawn, expand, read_sweep
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "experiments" / "configs"
@@ -116,7 +117,7 @@ def test_an_agent_s_trial_gets_null_too(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_bad_sweeps_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"no such sweep; .* memory, stage1, stage2"):
+    with pytest.raises(SettingsError, match=r"no such sweep file; .* memory, stage1, stage2"):
         read_sweep(tmp_path / "no.yaml")
     (tmp_path / "half.yaml").write_text("method: grid\n")
     with pytest.raises(SettingsError, match="lacks metric, name, parameters"):
@@ -185,4 +186,4 @@ def test_without_a_login_a_sweep_says_what_to_do(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     assert main(["sweep", str(SWEEPS[1]), "--out", str(tmp_path), "fit", "-c", "x"]) == 1
-    assert "`wandb login` first, or DRY=1" in capsys.readouterr().err
+    assert "`wandb login` first, or use DRY=1" in capsys.readouterr().err

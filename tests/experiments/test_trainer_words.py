@@ -41,10 +41,10 @@ S1, S2 = words("stage1", "nano"), words("stage2", "small")
         ([*S1, "--trainer.callbacks.map_num=2"], r"callbacks\.RegionMemoryWriter\.map_num: .*maps_num"),
         ([*S1, "--model.lr.x=2"], r"--model\.lr\.x: no such setting"),
         ([*S1, "max_epochs=2"], r"'max_epochs=2' is no option"),
-        ([*S1, "--trainer.max_epochs"], r"--trainer\.max_epochs: says no value"),
+        ([*S1, "--trainer.max_epochs"], r"--trainer\.max_epochs: has no value"),
         ([*S1, "--force_resume=yes"], r"--force_resume: found 'yes', but takes no value"),
         ([*S1, "-c", "no/such.yaml"], r"-c no/such\.yaml: no such file"),
-        (["fit", *S1[5:]], r"nano\.yaml: model\.encoder: no file before it says which model"),
+        (["fit", *S1[5:]], r"nano\.yaml: model\.encoder: no file before it names the class"),
     ],
 )
 def test_an_unknown_word_is_named_with_the_nearest_there_are(

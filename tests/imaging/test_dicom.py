@@ -173,7 +173,7 @@ def test_an_unknown_compression_is_named_with_its_cure(dicom, monkeypatch, synta
 def test_a_frame_larger_than_its_tags_is_refused_before_decoding(dicom):
     frame = io.BytesIO()
     Image.new("L", (3000, 3000)).save(frame, "JPEG2000", no_jp2=True)
-    with pytest.raises(ReadError, match="64 x 48, its pixels 3000 x 3000"):
+    with pytest.raises(ReadError, match="64 x 48, but its pixels are 3000 x 3000"):
         read_film(with_frame(dicom(RAMP), JPEG2000, frame.getvalue()))
 
 

@@ -92,7 +92,7 @@ WINDOW = {"WindowCenter": ("DS", b"1000"), "WindowWidth": ("DS", b"700 ")}
         ({"PixelPaddingValue": ("LO", b"none")}, r"\(0028,0120\) PixelPaddingValue is none, expected a number"),
         (
             {"PixelPaddingValue": ("US", b"\0\0"), "PixelPaddingRangeLimit": ("US", b"\xff\xff")},
-            r"\(0028,0120\) PixelPaddingValue is 0, and every pixel is such padding",
+            r"\(0028,0120\) PixelPaddingValue is 0, and every pixel has this value",
         ),
         ({"BitsStored": ("US", b"\x14\0")}, r"\(0028,0101\) BitsStored is 20, expected 1 to 16"),
         ({"PixelRepresentation": ("US", b"\7\0")}, r"\(0028,0103\) PixelRepresentation is 7, expected 0 or 1"),
@@ -105,6 +105,25 @@ def test_nonsense_is_named_with_its_tag(dicom, retag, tmp_path, tags, words):
         read_film(path)
     assert "odd.dcm" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [0.5, 3.0])
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_a_window_is_as_wide_as_its_function_allows(dicom, function, width):
+    slope, center = 4 / 4095, 2.0
+    window = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
+    data = dicom(RAMP, RescaleSlope=f"{slope:.12f}", RescaleIntercept=0, **window)
+    values = RAMP * slope
+    if function == "LINEAR" and width < 1:
+        with pytest.raises(ReadError, match=r"\(0028,1051\) WindowWidth is 0.5, expected at least 1"):
+            read_film(data)
+        return
+    expected = {
+        "LINEAR": (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5,
+        "LINEAR_EXACT": (values - center) / width + 0.5,
+        "SIGMOID": 1 / (1 + np.exp(-4 * (values - center) / width)),
+    }[function]
+    assert np.abs(read_film(data) - np.rint(expected.clip(0, 1) * 255)).max() <= 1
 
 
 def test_a_film_of_one_grey_is_no_film(dicom):

@@ -53,13 +53,15 @@ def test_bits_beside_the_value_are_no_part_of_it(dicom, pixels):
 
 @pytest.mark.parametrize("high", [4, 16, 65535])
 def test_a_high_bit_that_cannot_be_is_named(dicom, retag, high):
-    with pytest.raises(ReadError, match=rf"\(0028,0102\) HighBit is {high}, which 12 stored bits of 16 allocated"):
+    with pytest.raises(
+        ReadError, match=rf"\(0028,0102\) HighBit is {high}, which does not fit 12 stored bits of 16 allocated"
+    ):
         read_film(retag(dicom(RAMP), HighBit=("US", short(high))))
 
 
 def test_a_high_bit_that_a_codestream_contradicts_is_named(dicom, retag):
     data = retag(dicom(RAMP, compress="jpeg2000"), HighBit=("US", short(15)))
-    with pytest.raises(ReadError, match=r"\(0028,0102\) HighBit is 15, expected 11 beside compressed pixels"):
+    with pytest.raises(ReadError, match=r"\(0028,0102\) HighBit is 15, expected 11 with compressed pixels"):
         read_film(data)
 
 
@@ -119,6 +121,8 @@ def test_twelve_bits_of_jpeg_name_a_decoder_that_can(dicom, monkeypatch):
     monkeypatch.setattr(get_decoder(JPEGExtended12Bit), "_available", {"pillow": cannot, "gdcm": cannot})
     with pytest.raises(ReadError, match="JPEG Extended of 12 bits: pip install pylibjpeg pylibjpeg-libjpeg, or store"):
         read_film(extended(dicom(RAMP)))
+    with pytest.raises(ReadError, match="JPEG Extended of 12 bits: pip install pylibjpeg pylibjpeg-libjpeg, or store"):
+        read_film(extended(dicom(RAMP), bits=8))  # its tags say 12
 
 
 def test_twelve_bits_of_jpeg_go_to_the_decoder_that_can(dicom, monkeypatch):
@@ -131,7 +135,7 @@ def test_twelve_bits_of_jpeg_go_to_the_decoder_that_can(dicom, monkeypatch):
 
 
 def test_more_bits_than_allocated_are_refused_before_decoding(dicom):
-    with pytest.raises(ReadError, match=r"\(0028,0100\) BitsAllocated is 8, its pixels have 12 bits"):
+    with pytest.raises(ReadError, match=r"\(0028,0100\) BitsAllocated is 8, but its pixels have 12 bits"):
         read_film(extended(dicom((RAMP >> 4).astype(np.uint8), bits=8)))
 
 

@@ -47,6 +47,8 @@ def shown(entries: np.ndarray, top: float, pixels: np.ndarray = RAMP) -> np.ndar
         (16, 4000, 4095),
         (12, 4095, 4095),  # honest ones
         (16, 12000, 65535),
+        (16, 32000, 65535),  # close to 15 bits is not their very end
+        (8, 127, 255),  # nobody means fewer than 8
         (12, 800, 4095),
         (16, 65535, 65535),
         (16, 60000, 65535),
@@ -97,8 +99,14 @@ def test_a_table_shorter_than_told_is_read_where_the_film_does_not_miss_the_rest
     entries = curve(4095)
     item = table(entries, 12, told=0)  # which is 65,536
     assert np.abs(read_film(retag(dicom(RAMP), VOILUTSequence=[item])) - shown(entries, 4095)).max() <= 1
-    with pytest.raises(ReadError, match=r"VOILUTSequence holds 3000 of the 4096 entries that its LUTDescriptor tells"):
+    with pytest.raises(ReadError, match=r"VOILUTSequence holds 3000 of the 4096 entries that its LUTDescriptor gives"):
         read_film(retag(dicom(RAMP), VOILUTSequence=[table(entries[:3000], 12, told=4096)]))
+    # Filling needs no entry.
+    framed = np.where(RAMP < 2900, RAMP, 4095).astype(np.uint16)
+    film = read_film(
+        retag(dicom(framed, PixelPaddingValue=4095), VOILUTSequence=[table(entries[:3000], 12, told=4096)])
+    )
+    assert np.abs(film - np.where(RAMP < 2900, shown(entries, 4095), 0)).max() <= 1
 
 
 @pytest.mark.parametrize("descriptor", [b"\0\x10\0\0", b"\0\x10\0\0\0\0", b"\0\x10\0\0\x20\0", b""])
@@ -117,6 +125,13 @@ def test_the_first_value_mapped_has_the_sign_of_what_the_table_maps(dicom, retag
     assert np.abs(read_film(signed) - expected).max() <= 1
     rescaled = retag(dicom(RAMP, RescaleSlope=1, RescaleIntercept=-2000), VOILUTSequence=[item])
     assert np.abs(read_film(rescaled) - expected).max() <= 1
+    below = retag(dicom(RAMP), VOILUTSequence=[table(curve(4095, 4196), 12, first=-100, vr=vr)])
+    assert np.abs(read_film(below) - shown(curve(4095, 4196), 4095, RAMP + 100)).max() <= 1
+    wide = retag(
+        dicom(RAMP, bits=16, RescaleSlope=1, RescaleIntercept=-1000),
+        VOILUTSequence=[table(curve(4095, 5200), 12, first=-2000, vr=vr)],
+    )
+    assert np.abs(read_film(wide) - shown(curve(4095, 5200), 4095, RAMP + 1000)).max() <= 1
     high = retag(dicom(RAMP + np.uint16(40_000), bits=16), VOILUTSequence=[table(entries, 12, first=40_000, vr=vr)])
     assert np.abs(read_film(high) - expected).max() <= 1
 

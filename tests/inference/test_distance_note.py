@@ -29,7 +29,9 @@ BATCH: Any = SimpleNamespace(images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
 def test_a_film_beyond_one_is_warned_of_by_name():
     note = distance_note(measure(0.5, 3.21), CLASSIFIER, BATCH, ["near.png", "far.png"])
     assert note.warns
-    assert note.sentence.startswith("WARNING: unlike the films this model was trained on: far.png (3.2); of 120 ")
+    assert note.sentence.startswith(
+        "WARNING: unlike the films this model was trained on: far.png (3.2); 99 in 100 of the 120 validation films "
+    )
     assert "near.png" not in note.sentence
     assert note.as_json() == {"distances": [0.5, 3.2100000381469727], "unlike_training": True}
 
@@ -37,8 +39,8 @@ def test_a_film_beyond_one_is_warned_of_by_name():
 def test_films_within_are_told_their_distances():
     note = distance_note(measure(0.5, 0.75), CLASSIFIER, BATCH, ["a.png", "b.png"])
     assert not note.warns
-    assert (
-        note.sentence == "Distance from the training films: 0.50, 0.75 (of 120 validation films 99 in 100 lie below 1)."
+    assert note.sentence == (
+        "Distance from the training films: 0.50, 0.75 (99 in 100 of the 120 validation films are below 1)."
     )
     assert note.as_json()["unlike_training"] is False
 

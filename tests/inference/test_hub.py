@@ -45,7 +45,7 @@ def test_a_language_model_of_the_hub_goes_by_its_commit(
     # A tag that has moved on since, kept as the revision by a folder made by other means.
     hub_copy(tmp_path / "cache", "someone/llama", llm_folder, commit="f" * 40)
     reseal(folder, lambda config: config["language_model"].update(revision="main"))
-    with pytest.raises(CheckpointError, match=r"someone/llama has fingerprint f{40}.*other files"):
+    with pytest.raises(CheckpointError, match=r"someone/llama has fingerprint f{40}.*the files differ"):
         ReportGenerator.from_pretrained(folder)
 
 
@@ -53,9 +53,9 @@ def test_a_hub_id_is_read_like_a_folder(exported: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     hub_copy(tmp_path, "someone/reports", exported)
     assert ReportGenerator.from_pretrained("someone/reports").network.decoding == {"max_new_tokens": 12, "num_beams": 2}
-    with pytest.raises(CheckpointError, match="someone/other: neither a folder nor a model the hub gave"):
+    with pytest.raises(CheckpointError, match="someone/other: not a folder, and the hub gave no model of this name"):
         ReportGenerator.from_pretrained("someone/other")
-    with pytest.raises(CheckpointError, match="no/such/folder: neither"):
+    with pytest.raises(CheckpointError, match="no/such/folder: not a folder, and the hub gave no model"):
         ReportGenerator.from_pretrained("no/such/folder")
 
 
@@ -109,12 +109,12 @@ def test_restricted_data_are_not_pushed_unless_told(
 
 
 def test_a_hub_that_does_not_answer_is_one_clear_error(copy: Path) -> None:
-    with pytest.raises(SettingsError, match=r"someone/reports: the hub did not take the folder .*offline"):
+    with pytest.raises(SettingsError, match=r"someone/reports: the hub refused the folder .*offline"):
         push_to_hub(copy, "someone/reports")
-    with pytest.raises(SettingsError, match="a/b/c: the hub did not take the folder"):
+    with pytest.raises(SettingsError, match="a/b/c: the hub refused the folder"):
         push_to_hub(copy, "a/b/c")
     (copy / "model.safetensors").write_bytes(b"cut short")
-    with pytest.raises(CheckpointError, match=r"model.safetensors: content"):
+    with pytest.raises(CheckpointError, match=r"model.safetensors: has fingerprint"):
         push_to_hub(copy, "someone/reports")
 
 
@@ -125,7 +125,7 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(copy: Path, monkeypatch
     monkeypatch.setenv("HF_TOKEN", "hf_none")
     huggingface_hub.close_session()
     try:
-        with pytest.raises(SettingsError, match=r"someone/reports: the hub did not take the folder .*refused"):
+        with pytest.raises(SettingsError, match=r"someone/reports: the hub refused the folder .*refused"):
             push_to_hub(copy, "someone/reports")
     finally:
         huggingface_hub.close_session()

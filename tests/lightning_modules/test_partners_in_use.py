@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from ammrg.errors import DataError
+from ammrg.metrics.guards import best_constant
+from ammrg.text.labeler import label
 from ammrg.types import Study, View
 from callbacks.report_writer import ReportWriter
 from datamodules.shards import to_jpeg, write_shards
@@ -19,7 +21,7 @@ from datamodules.sources import SourceReading
 from datamodules.studies import StudyDataModule
 from experiments.runs.guards import write_guards
 from lightning_modules.report_generation import ReportGeneration
-from lightning_modules.report_validation import CLINICAL
+from lightning_modules.report_validation import CLINICAL, CONSTANT_FLOOR, report_scores
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import build
 
@@ -115,8 +117,18 @@ def test_reports_are_written_for_the_same_studies_at_any_batch_size(folder: str,
     names, texts = data(folder).ids("val")[0], data(folder).texts("val")
     references = [text for name, text in sorted(zip(names, texts, strict=True)) if name in (chosen[0] or ())]
     assert module.yardstick.references == tuple(references)
+    labels = [label(text) for text in references]
+    constants = [
+        report_scores(references, [text] * 5, labels, [label(text)] * 5)
+        for text in best_constant(data(folder).texts("train"), references).values()
+    ]
+    best = {name: max(CONSTANT_FLOOR, *(score[name] for score in constants)) for name in ("cider", CLINICAL)}
+    assert max(best.values()) > CONSTANT_FLOOR
+    assert module.yardstick.best == pytest.approx(best)
     parts = [found[0][f"val/{name}"] / module.yardstick.best[name] for name in ("cider", CLINICAL)]
     assert found[0]["val/score"] == pytest.approx(sum(parts) / 2)
+    module.yardstick(data(folder).texts, references[:2])
+    assert module.yardstick.references == tuple(references[:2])
     assert stage2(llm_folder).hparams["generate_studies"] is None
 
 
@@ -196,6 +208,21 @@ def test_training_batches_bring_partners_and_their_step(
     assert len(set(subjects)) == 4
 
 
+def test_partners_are_trained_on_and_read_with_their_study(tmp_path: Path) -> None:
+    many = prepared(tmp_path / "prepared", [row // 2 for row in range(40)])
+    for streamed in (False, True):
+        studies = data(many, streamed=streamed, folds=4, left_out_fold=1)
+        kept, found = studies.training_studies.rows(), studies.partners("train")
+        subjects = np.asarray(studies.prepared.index("train").subject_ids)
+        assert 0 < len(kept) < 40
+        assert set(found[kept]) == set(kept)
+        assert (subjects[found[kept]] != subjects[kept]).all()
+        # Streamed studies are fetched a group at a time; mapped ones from anywhere.
+        groups = studies.prepared.index("train").groups
+        assert (groups[found[kept]] == groups[kept]).all() == streamed
+        assert len(set(groups)) > 1
+
+
 def test_a_step_ends_where_the_trainer_ends_the_epoch(folder: str) -> None:
     """With ``limit_train_batches`` the last step has fewer batches than there are."""
     module = torch.nn.Linear(1, 1)
@@ -226,7 +253,7 @@ def test_a_step_ends_where_the_trainer_ends_the_epoch(folder: str) -> None:
 
 def test_one_patient_alone_is_refused_by_name(tmp_path: Path, llm_folder: Path) -> None:
     one = prepared(tmp_path / "prepared", [0, 0, 0])
-    with pytest.raises(DataError, match=r"prepared: the studies of the val split are 3 of 1 patient: exchanging"):
+    with pytest.raises(DataError, match=r"prepared: the studies of the val split: 3 of 1 patient, but exchanging"):
         validated(stage2(llm_folder), data(one))
-    with pytest.raises(DataError, match=r"the test split are 3 of 1 patient"):
+    with pytest.raises(DataError, match=r"the test split: 3 of 1 patient"):
         data(one, films="shuffled").predict_dataloader()

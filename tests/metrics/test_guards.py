@@ -116,5 +116,5 @@ def test_exchanged_reports_are_other_patients() -> None:
     given = guards.exchanged([f"{patient} {row}" for row, patient in enumerate(patients)], patients)
     assert all(text.split()[0] != patient for text, patient in zip(given, patients, strict=True))
     assert len(set(given)) == len(given)
-    with pytest.raises(DataError, match="the scored studies are 2 of 1 patient"):
+    with pytest.raises(DataError, match="the scored studies: 2 of 1 patient"):
         guards.exchanged(["a", "b"], ["p", "p"])

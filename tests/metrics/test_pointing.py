@@ -49,7 +49,10 @@ def test_by_hand() -> None:
     maps[1, 1] = 0.0  # a map of zeros points nowhere
     game.reset()
     game.update(maps, batch(labels, boxes))
-    assert game.compute().hits.sum() == 1  # type: ignore[union-attr]
+    shown = game.compute()
+    assert shown is not None
+    assert shown.hits.sum() == 1
+    assert shown.mean_map_hits.sum() == 1  # nor does it take part in the mean map
     # Just beside the box: centre at 0.125, box from 0.125 + tolerance.
     game.reset()
     near = [Box(0, 1, 0.125 + 14 / 224, 0.0, 1.0, 0.2), Box(1, 1, 0.125 + 16 / 224, 0.0, 1.0, 0.2)]

@@ -105,7 +105,7 @@ def test_pooled_head_is_the_published_one() -> None:
     torch.testing.assert_close(
         torch.nn.functional.binary_cross_entropy_with_logits(found[:, 3], target.float()), expected
     )
-    with pytest.raises(SettingsError, match=r"head pooled .* needs head per_query or untied"):
+    with pytest.raises(SettingsError, match=r"head pooled .* use head per_query or untied"):
         classifier.finding_weights  # noqa: B018
 
 

@@ -503,12 +503,12 @@ def test_starts_soft_whatever_the_widths() -> None:
         ({"beta": True}, "beta must be one number > 0"),
         ({"beta": [1.0, True]}, "beta must be one number > 0"),
         ({"beta": torch.nan}, "beta must be one number > 0"),
-        ({"steps": -1}, "steps must be a whole number from 0 on, not -1"),
-        ({"steps": 1.5}, "steps must be a whole number from 0 on, not 1.5"),
+        ({"steps": -1}, "steps must be a whole number of at least 0, not -1"),
+        ({"steps": 1.5}, "steps must be a whole number of at least 0, not 1.5"),
         ({"steps": True}, "steps must be a whole number"),
-        ({"tolerance": -1e-3}, "tolerance must not be negative"),
-        ({"tolerance": torch.nan}, "tolerance must not be negative, not nan"),
-        ({"association_width": 8.0}, "association_width must be a whole number from 1 on, not 8.0"),
+        ({"tolerance": -1e-3}, "tolerance must be at least 0"),
+        ({"tolerance": torch.nan}, "tolerance must be at least 0, not nan"),
+        ({"association_width": 8.0}, "association_width must be a whole number of at least 1, not 8.0"),
         ({"heads": 0}, "heads"),
         ({"association_width": 0}, "association_width"),
     ],
@@ -551,6 +551,6 @@ def test_bad_inputs_are_refused_with_both_numbers() -> None:
         module(states, patterns, mask.float())
     with pytest.raises(ValueError, match=r"mask must be bool \[3 12\]"):
         module(states, patterns, mask[:2])
-    with pytest.raises(ValueError, match="k must not be negative"):
+    with pytest.raises(ValueError, match="k must be at least 0"):
         module(states, patterns, k=-1)
     assert module(states, patterns, k=50).weights.shape == (3, 4, 12)

@@ -189,7 +189,7 @@ def test_weights_of_a_deeper_or_another_network_are_refused(
 
 def test_weights_of_another_shape_are_named(folders: Callable[[str], Path], tmp_path: Path) -> None:
     folder = edited(folders("Llama"), tmp_path / "model", "config.json", intermediate_size=96)
-    with pytest.raises(SettingsError, match=r"another shape, .*mlp\.\w+\.weight \[.*128.*\] where it should be \[.*96"):
+    with pytest.raises(SettingsError, match=r"another shape \(.*mlp\.\w+\.weight: \[.*128.*\], expected \[.*96"):
         LanguageModel(str(folder), quantization="none", device="cpu")
 
 
@@ -374,8 +374,8 @@ def test_bad_models_are_refused_by_name(folders: Callable[[str], Path], tmp_path
     for settings, message in (
         ({"lora": {"targets": ["q_proj", "query"]}}, "'query' matches no layer"),
         ({"lora": {"r": 4}}, "unknown field r"),
-        ({"quantization": "nf5"}, "is none of nf4"),
-        ({"compute_dtype": "half"}, "is none of float32"),
+        ({"quantization": "nf5"}, "must be nf4"),
+        ({"compute_dtype": "half"}, "must be one of float32"),
     ):
         with pytest.raises(SettingsError, match=message):
             LanguageModel(str(folders("Llama")), device="cpu", **settings)
@@ -408,7 +408,7 @@ def test_lora_is_refused_by_its_fields(folders: Callable[[str], Path]) -> None:
     for lora, said in (
         ({"rank": 0}, r"lora\.rank \(0\)"),
         ({"dropout": 2.0}, r"lora\.dropout \(2\.0\)"),
-        ({"targets": ["norm"]}, r"lora\.targets norm: .* linear are .*q_proj"),
+        ({"targets": ["norm"]}, r"lora\.targets norm: .* the linear layers are .*q_proj"),
     ):
         with pytest.raises(SettingsError, match=said):
             LanguageModel(str(folders("Llama")), device="cpu", quantization="none", lora=lora)

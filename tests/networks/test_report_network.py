@@ -163,7 +163,7 @@ def test_shuffled_memories_are_those_of_another_study(llm_folder: Path) -> None:
         assert not torch.allclose(shuffled.tokens[row][-28:], on.tokens[row][-28:])
         alone = network.prompt(given.take([row]), "shuffled").tokens[0]
         torch.testing.assert_close(alone, shuffled.tokens[row])
-    with pytest.raises(SettingsError, match="brings no partners"):
+    with pytest.raises(SettingsError, match="the batch has no partners"):
         network.prompt(batch(), "shuffled")
 
 
@@ -411,7 +411,7 @@ def test_identity_names_all_that_the_weights_belong_to(llm_folder: Path) -> None
 
 
 def test_banks_that_do_not_fit_are_refused(llm_folder: Path) -> None:
-    with pytest.raises(SettingsError, match="16 wide, this classifier's tokens 32"):
+    with pytest.raises(SettingsError, match="width 16, this classifier's tokens 32"):
         build(llm_folder, banks=(bank("regions", 16), bank("reports", 24)))
     with pytest.raises(SettingsError, match="report_memory is on"):
         build(llm_folder, banks=(bank("regions", 32), None))

@@ -177,23 +177,23 @@ def test_a_folder_without_a_tokenizer_is_refused(bert: Path, tmp_path: Path) -> 
     large = json.loads((tmp_path / "bare" / "tokenizer.json").read_text())
     large["model"]["vocab"]["zzzz"] = 400
     (tmp_path / "bare" / "tokenizer.json").write_text(json.dumps(large))
-    with pytest.raises(SettingsError, match="tokens for a model that has 400"):
+    with pytest.raises(SettingsError, match="tokens, but the model has 400"):
         TextEncoder(str(tmp_path / "bare"))
 
 
 def test_a_folder_without_a_model_or_with_half_of_one_is_refused(bert: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SettingsError, match=r"empty'.*no model there"):
+    with pytest.raises(SettingsError, match=r"empty'.*no model found"):
         TextEncoder(str(tmp_path / "empty"))
     shutil.copytree(bert, tmp_path / "half")
     weights = load_file(tmp_path / "half" / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if "layer.1" not in name}
     save_file(kept, tmp_path / "half" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SettingsError, match=r"half'.*weights missing.*would be random"):
+    with pytest.raises(SettingsError, match=r"half'.*weights are missing .*would be random"):
         TextEncoder(str(tmp_path / "half"))
     config = json.loads((tmp_path / "half" / "config.json").read_text())
     (tmp_path / "half" / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(SettingsError, match="no model there"):
+    with pytest.raises(SettingsError, match="no model found"):
         TextEncoder(str(tmp_path / "half"))
     assert config["model_type"] == "bert"
 
@@ -220,7 +220,7 @@ def test_weights_of_a_deeper_encoder_or_another_shape_are_refused(tmp_path: Path
     said = json.loads((tmp_path / "config.json").read_text())
     for change, message in (
         ({"num_hidden_layers": 1}, r"16 of its weights have no place in BertModel \(bert\.encoder\.layer\.1\."),
-        ({"intermediate_size": 48}, r"another shape, encoder\.layer\.0.* where it should be \[48"),
+        ({"intermediate_size": 48}, r"another shape \(encoder\.layer\.0.*, expected \[48"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({**said, **change}))
         with pytest.raises(SettingsError, match=message):

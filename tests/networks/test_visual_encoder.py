@@ -167,7 +167,10 @@ def test_a_folder_of_another_task_is_read_but_missing_weights_are_named(tmp_path
     lost = "swin.encoder.layers.1.blocks.0.layernorm_before.weight"
     assert weights.pop(lost) is not None
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SettingsError, match=r"1 are missing \(.*layernorm_before\.weight\); they would stay random"):
+    with pytest.raises(
+        SettingsError,
+        match=r"1 weights of SwinModel are missing .*layernorm_before\.weight\) and would stay random",
+    ):
         VisualEncoder(pretrained=str(tmp_path))
 
 
@@ -181,7 +184,7 @@ def test_weights_of_a_deeper_network_or_another_shape_are_refused(tmp_path: Path
     said = json.loads((tmp_path / "config.json").read_text())
     for change, message in (
         ({"num_hidden_layers": 1}, r"16 of its weights have no place in ViTModel \(vit\.layers\.1\."),
-        ({"intermediate_size": 48}, r"another shape, layers\.0\..* where it should be \[48"),
+        ({"intermediate_size": 48}, r"another shape \(layers\.0\..*, expected \[48"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({**said, **change}))
         with pytest.raises(SettingsError, match=message):

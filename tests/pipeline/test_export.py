@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ammrg.errors import MemoryBankError
-from ammrg.evaluation.figures import told
+from ammrg.evaluation.figures import formatted
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.inference.report_generator import ReportGenerator
@@ -69,9 +69,9 @@ def test_the_card_shows_the_scores_of_the_run(run: Run, exported: Path) -> None:
         for name, values in group.items():
             row = next(line for line in card.splitlines() if line.startswith(f"| {first}{name.replace('_', ' ')} |"))
             for metric in ("bleu_4", "cider", "clinical_macro_f1_14_neg", "clinical_micro_f1_13_neg"):
-                assert told(values["full"][metric]) in row
+                assert formatted(values["full"][metric]) in row
     stage1 = json.loads((run.stage1 / "scores.json").read_text())
-    assert f"| macro AUROC | {told(stage1['test']['auroc_macro'])} |" in card
+    assert f"| macro AUROC | {formatted(stage1['test']['auroc_macro'])} |" in card
     assert all(f"| {name} | " in card for name in FINDINGS)
     assert "**Research use only.**" in card
     assert all(sentence in card for sentence in scores["sentences"])
@@ -105,7 +105,7 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
         assert main(list(words)) == 1
         return capsys.readouterr().err
 
-    assert "not empty and no export" in refused("export", str(run.folder), "--out", str(run.stage2))
+    assert "already exists and is not an export" in refused("export", str(run.folder), "--out", str(run.stage2))
     assert "best.ckpt: not there" in refused("export", str(run.root), "--out", str(run.root / "not_written"))
     assert "--out FOLDER" in refused("export", str(other))
     data = run.root / "smaller"

@@ -76,6 +76,17 @@ def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
         ("No consolidation is seen to suggest pneumonia.", "Pneumonia", 0),
         ("Pneumothorax is not seen, nor is an effusion.", "Pleural Effusion", 0),
         ("Effusion and consolidation are both absent.", "Consolidation", 0),
+        ("Pneumothorax, effusion: none.", "Pneumothorax", 0),
+        ("Effusion, edema and consolidation: none.", "Pleural Effusion", 0),
+        ("Edema, consolidation: possible.", "Edema", -1),
+        ("No effusion: the angles are sharp.", "Pleural Effusion", 0),
+        ("There is edema: no effusion.", "Edema", 1),
+        ("Consolidation in the right lower lobe behind the heart is not seen.", "Consolidation", 0),
+        (
+            "Edema, large right or left effusion, focal consolidation, or acute displaced rib fracture is not seen.",
+            "Edema",
+            0,
+        ),
         ("Edema is now absent.", "Edema", 0),
         ("An effusion is nearly absent.", "Pleural Effusion", 1),
         ("Absent pneumothorax or effusion.", "Pleural Effusion", 0),
@@ -125,6 +136,11 @@ def test_by_hand(text: str, finding: str, expected: float | None) -> None:
 def test_a_form_without_a_value_says_nothing_of_its_finding() -> None:
     assert of("Pneumothorax: N/A. Effusion: not assessed.", "Pneumothorax") is None
     assert explain("Pneumothorax:\nEffusion: none")[0][:2] == ("Pleural Effusion", 0.0)
+
+
+@pytest.mark.parametrize("value", ["no effusion", "there is no effusion", "the effusion has resolved"])
+def test_a_form_whose_value_names_its_finding_says_it_once(value: str) -> None:
+    assert [mention.label for mention in explain(f"Effusion: {value}.")] == [0]
 
 
 def test_a_form_is_read_on_one_line_and_on_many() -> None:

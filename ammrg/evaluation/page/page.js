@@ -1,5 +1,5 @@
 "use strict";
-// Everything shown is set as text, never as markup: a report may hold anything.
+// All contents are set as text, never as markup, because a report may contain anything.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const make = (tag, attributes = {}, ...children) => {
@@ -33,7 +33,7 @@ function showSummary() {
   const compared = ["metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"];
   $("differences").replaceChildren(...Object.entries(data.differences[protocol]).map(([name, rows]) => make("div", { class: "wide" },
     make("h3", {}, `ours minus ${name}`),
-    make("table", {}, make("thead", {}, make("tr", {}, ...compared.map((told) => make("th", {}, told)))),
+    make("table", {}, make("thead", {}, make("tr", {}, ...compared.map((title) => make("th", {}, title)))),
       make("tbody", {}, ...rows.map(([label, ...values]) =>
         make("tr", {}, make("td", {}, label), ...values.map((value) => make("td", {}, short(value))))))))));
 }
@@ -48,34 +48,34 @@ function showBars() {
       bar.style.width = `${100 * row[part]}%`;
       track.append(bar);
     }
-    const told = `F1 ${short(row.f1, 2)}  P ${short(row.precision, 2)}  R ${short(row.recall, 2)}  ` +
-      `in ${row.support} references, said of ${row.predicted}`;
+    const figures = `F1 ${short(row.f1, 2)}  P ${short(row.precision, 2)}  R ${short(row.recall, 2)}  ` +
+      `in ${row.support} references, in ${row.predicted} reports`;
     return make("button", { type: "button", "aria-pressed": String(state.finding === i), onclick: () => {
       state.finding = state.finding === i ? -1 : i;
       $("finding").value = String(state.finding);
       filterStudies();
       showBars();
-    } }, make("span", {}, data.names[i]), track, make("span", { class: "told" }, told));
+    } }, make("span", {}, data.names[i]), track, make("span", { class: "note" }, figures));
   }));
 }
 
-// --- list of studies: only the rows in sight exist ---------------------------------------------------------------------
+// --- list of studies: only the visible rows exist ----------------------------------------------------------------------
 const ROW = 30;
 const state = { finding: -1, sort: "f1", up: true, shown: [], selected: -1 };
 const COLUMNS = [["id", "study"], ["f1", "F1"], ["cider", "CIDEr"], ["rouge", "ROUGE-L"], ["errors", "findings"]];
-const said = (study, side, i) => (study[side] >> i) & 1;
+const has = (study, side, i) => (study[side] >> i) & 1;
 for (const study of data.studies) {
   study.errors = 0;
-  for (let i = 0; i < data.names.length; i++) study.errors += said(study, "truth", i) ^ said(study, "told", i);
+  for (let i = 0; i < data.names.length; i++) study.errors += has(study, "truth", i) ^ has(study, "predicted", i);
   study.words = `${study.id}\n${study.reference.map((part) => part[0]).join(" ")}\n` +
     study.generated.map((part) => part[0]).join(" ");
   study.words = study.words.toLowerCase();
 }
 
 function relates(study, i, relation) {
-  const truth = said(study, "truth", i), told = said(study, "told", i);
-  return { any: truth || told, reference: truth, agreed: truth && told, missed: truth && !told,
-    invented: told && !truth }[relation];
+  const truth = has(study, "truth", i), predicted = has(study, "predicted", i);
+  return { any: truth || predicted, reference: truth, agreed: truth && predicted, missed: truth && !predicted,
+    invented: predicted && !truth }[relation];
 }
 
 function filterStudies() {
@@ -109,9 +109,9 @@ function sortStudies() {
 function findingMarks(study) {
   const marks = [];
   data.names.forEach((name, i) => {
-    const truth = said(study, "truth", i), told = said(study, "told", i);
-    if (truth || told) {
-      const kind = truth && told ? "hit" : truth ? "miss" : "made";
+    const truth = has(study, "truth", i), predicted = has(study, "predicted", i);
+    if (truth || predicted) {
+      const kind = truth && predicted ? "hit" : truth ? "miss" : "made";
       marks.push(make("span", { class: kind, title: { hit: "in both", miss: "missed", made: "invented" }[kind] },
         `${{ hit: "✓", miss: "−", made: "+" }[kind]}${name}`), " ");
     }
@@ -149,11 +149,11 @@ $("list").addEventListener("keydown", (event) => {
 $("scroller").addEventListener("scroll", () => requestAnimationFrame(showRows));
 
 // --- one study ---------------------------------------------------------------------------------------------------------
-const RUN = 4; // words in a row that both texts share
+const RUN = 4; // fewest shared words in a row that are marked
 const wordsOf = (text) => [...text.matchAll(/[\p{L}\p{N}'’-]+/gu)]
   .map((found) => ({ word: found[0].toLowerCase(), start: found.index, end: found.index + found[0].length }));
 
-// For each sentence, the stretches of at least RUN words that stand in the other text too.
+// For each sentence, 1 for every character in a run of at least RUN words that the other text has too.
 function sharedRuns(parts, others) {
   const known = new Set();
   for (const [sentence] of others) {
@@ -206,17 +206,17 @@ function heat(grid, shift) {
 
 function filmsOf(study) {
   const kept = data.films[study.id];
-  if (!kept) return make("p", { class: "told" }, data.films_told);
+  if (!kept) return make("p", { class: "note" }, data.films_absent);
   const tile = (caption, grid) => make("figure", {},
     make("div", { class: "film" }, make("img", { src: kept.image, alt: "film" }), grid ? heat(grid, kept.shift) : null),
-    make("figcaption", { class: "told" }, caption));
+    make("figcaption", { class: "note" }, caption));
   return make("div", { class: "films" }, tile("film", null),
     ...Object.entries(kept.maps).map(([name, grid]) => tile(`map of ${name}`, grid)));
 }
 
 function showStudy(study) {
   const scores = `F1 ${short(study.f1, 2)}, CIDEr ${short(study.cider, 2)}, ROUGE-L ${short(study.rouge, 2)}` +
-    (study.known ? "; this reference stands verbatim in training" : "");
+    (study.known ? "; this reference is also a training report, word for word" : "");
   const memories = [
     ...study.regions.map(([weight, finding, owner]) => make("div", { class: "memory" },
       make("b", {}, short(weight, 2)), ` region of ${finding ?? "no finding"} (${owner || "disease query"})`)),
@@ -224,16 +224,16 @@ function showStudy(study) {
       make("b", {}, short(weight, 2)), ` report of ${owner}: ${data.texts[text]}`)),
   ];
   $("detail").replaceChildren(
-    make("h3", {}, `study ${study.id}`), make("p", { class: "told" }, scores), make("p", {}, ...findingMarks(study)),
+    make("h3", {}, `study ${study.id}`), make("p", { class: "note" }, scores), make("p", {}, ...findingMarks(study)),
     filmsOf(study),
     make("div", { class: "texts" },
       make("div", {}, make("h3", {}, "generated"), marked(study.generated, study.reference)),
       make("div", {}, make("h3", {}, "reference"), marked(study.reference, study.generated))),
-    make("p", { class: "told" }, make("span", { class: "same" }, "same finding, same said"), " ",
-      make("span", { class: "contrary" }, "otherwise in the other report"), " ",
-      make("span", { class: "alone" }, "denied here, unmentioned there"), " ",
-      make("span", { class: "run" }, `${RUN} or more words in a row shared`)),
-    ...(memories.length ? [make("h3", {}, "recalled from memory"), ...memories] : []));
+    make("p", { class: "note" }, make("span", { class: "same" }, "finding: both reports agree"), " ",
+      make("span", { class: "contrary" }, "the other report differs"), " ",
+      make("span", { class: "alone" }, "denied here, not mentioned in the other report"), " ",
+      make("span", { class: "run" }, `${RUN} or more words in a row in both`)),
+    ...(memories.length ? [make("h3", {}, "retrieved from memory"), ...memories] : []));
 }
 
 // --- start -------------------------------------------------------------------------------------------------------------

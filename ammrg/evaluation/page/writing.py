@@ -1,7 +1,7 @@
-"""Scores and predictions -> report.html, which opens from disk and asks no network.
+"""report.html from scores and predictions: a page that opens from disk and needs no network.
 
-Texts travel as JSON inside the page and are shown as text, never as markup; a content policy allows the page's own
-script and style by their hashes, and nothing else.
+Texts are JSON inside the page and are shown as text, never as markup. A content security policy allows only the page's
+own script and style, by their hashes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from rich.progress import track
 
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
-from ammrg.evaluation.predictions import GROUPS, Line, id_text, study_rows
+from ammrg.evaluation.prediction_fields import id_text
+from ammrg.evaluation.prediction_files import study_rows
+from ammrg.evaluation.predictions import GROUPS, Line
 from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
@@ -27,23 +29,25 @@ from ammrg.text import labeler
 
 PARTS = Path(__file__).parent
 CASES = 30
-"""Of the worst and of the best studies, so many are shown with their film."""
+"""Number of the worst studies, and of the best, that are shown with their films."""
 STATES = {1.0: "present", 0.0: "absent", -1.0: "uncertain"}
-RESTRICTED = "Restricted data: this page holds {held} whose data set's terms bind you. It must not leave this machine."
+RESTRICTED = (
+    "Restricted data: this page has {held} under their data set's terms of use. It must not leave this machine."
+)
 
 
 class Films(NamedTuple):
-    """What is shown of some studies' films."""
+    """The films and maps of some studies."""
 
     of_study: Mapping[str, Mapping[str, Any]]
     """Study id -> ``{image: data URI, maps: {finding: rows of 0..100}, shift: in cells}``."""
-    told: str
-    """What stands in a film's place where there is none."""
+    absent: str
+    """The text in place of a film that is not shown."""
 
 
 FilmsOf = Callable[[Path, Sequence[str]], Films]
-"""The films of a run folder's studies, by their ids."""
-NO_FILMS = Films({}, "Films are shown for a run's own reports (its folder holds the network and names the data).")
+"""(run folder, study ids) -> the films of these studies."""
+NO_FILMS = Films({}, "Films are shown only for the reports of a run, whose folder has the network and names the data.")
 
 
 def write_page(
@@ -52,11 +56,12 @@ def write_page(
     """Write the page atomically and return its path.
 
     Args:
-        path: where to.
-        reports: the predictions file, for what was retrieved for each study and its data set's restriction.
+        path: the page's file.
+        reports: the predictions file, which names the retrieved reports and regions; ``reports.meta.json`` beside it
+            says whether the data is restricted.
         lines: its studies.
-        scores: what scores.json holds.
-        films: of the studies to show.
+        scores: the contents of scores.json.
+        films: the films and maps to show.
     """
     write_atomically(path, render(page_data(reports, lines, scores, films)).encode())
     return path
@@ -67,11 +72,11 @@ def render(data: Mapping[str, Any]) -> str:
     style, script = ((PARTS / f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("css", "js"))
     parts = {"style": style, "script": script}
     hashes = {f"{name}_hash": _policy_hash(text) for name, text in parts.items()}
-    # In a JSON text "<" stands in strings only; escaped, no text can end the data element or start another.
+    # JSON has "<" only inside strings. With "<" escaped, no text can end the data element or start another.
     escaped = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     title = str(data["title"]).replace("&", "&amp;").replace("<", "&lt;")
     page = (PARTS / "page.html").read_text(encoding="utf-8")
-    # Each place is filled once, and what users wrote goes in last: it is not looked through for places to fill.
+    # Each placeholder is filled once, and users' texts last: placeholders inside them stay as they are.
     for name, text in {**parts, **hashes, "data": escaped, "title": title}.items():
         page = page.replace("{{" + name + "}}", text, 1)
     return page
@@ -82,7 +87,7 @@ def _policy_hash(text: str) -> str:
 
 
 def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], films: Films) -> dict[str, Any]:
-    """What the page shows, as JSON."""
+    """The data of the page, as JSON values."""
     meta = scores["meta"]
     known = reports.parent / "reports.meta.json"
     written_with = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else None
@@ -124,7 +129,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         "studies": studies,
         "texts": list(texts),
         "films": dict(films.of_study),
-        "films_told": films.told,
+        "films_absent": films.absent,
     }
 
 
@@ -137,7 +142,7 @@ def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[st
 
 
 def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
-    """Other file -> rows: metric, ours, theirs, and of the difference value, low, high, p-value and effect."""
+    """Other file -> rows of metric, ours, theirs, and the difference's value, low, high, p-value and effect."""
     parts = ("value", "low", "high", "p_value", "effect")
     return {
         name: [
@@ -151,7 +156,7 @@ def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[lis
 
 
 def _rows(reports: Path) -> dict[str, Mapping[str, Any]]:
-    """Study id -> its line of a reports.jsonl, for what only that layout holds."""
+    """Study id -> its row of a reports.jsonl, the only layout with retrieved reports and regions."""
     if reports.suffix != ".jsonl":
         return {}
     return {id_text(where, row, "study_id"): row for where, row in study_rows(reports)}
@@ -176,7 +181,7 @@ def _study(
         "cider": round(scored["cider"], 4),
         "rouge": round(scored["rouge_l"], 4),
         "truth": scored["reference"],
-        "told": scored["generated"],
+        "predicted": scored["generated"],
         "known": bool(line.reference_in_training),
         "retrieved": retrieved,
         "regions": regions,
@@ -184,7 +189,7 @@ def _study(
 
 
 class _Read(NamedTuple):
-    """A text as the rule-based labeler reads it."""
+    """A text with its mentions and labels, by the rule-based labeler."""
 
     text: str
     mentions: list[labeler.Mention]
@@ -198,11 +203,12 @@ def _read(text: str) -> _Read:
 
 
 def marked_pair(first: str, second: str) -> tuple[list[list[Any]], list[list[Any]]]:
-    """The sentences of two reports of a study, each with the phrases that name findings and how the other agrees.
+    """The sentences of a study's two reports, with the phrases that name findings and whether the other report agrees.
 
     Returns:
-        For each text ``[sentence, [[start, end, kind, finding, words], ...]]`` of its sentences; kind is ``same`` where
-        both say the same of the finding, ``alone`` where this text denies what the other leaves out, else ``contrary``.
+        For each text, ``[sentence, [[start, end, kind, finding, words], ...]]`` for each sentence. kind is ``same`` if
+        both texts have the same label for the finding, ``alone`` if this text denies a finding that the other does not
+        mention, else ``contrary``.
     """
     sides = _read(first), _read(second)
     return _marked(sides[0], sides[1].labels), _marked(sides[1], sides[0].labels)
@@ -217,16 +223,16 @@ def _marked(read: _Read, elsewhere: Mapping[str, float]) -> list[list[Any]]:
             kind = "same"
         elif theirs not in STATES and mention.label == 0.0:
             kind = "alone"
-        told = f"{STATES[mention.label]}; other report: {STATES.get(theirs, 'unmentioned')}"
+        words = f"{STATES[mention.label]}; other report: {STATES.get(theirs, 'unmentioned')}"
         end = mention.start + len(mention.phrase)
-        mark = [mention.start, end, kind, FINDINGS.index(mention.finding), told]
+        mark = [mention.start, end, kind, FINDINGS.index(mention.finding), words]
         if mark not in marks.setdefault(mention.sentence, []):
             marks[mention.sentence].append(mark)
     return [[sentence, marks.get(sentence, [])] for sentence in labeler.sentences(read.text)]
 
 
 def cases(scores: Mapping[str, Any], count: int = CASES) -> list[str]:
-    """The studies to show with their films: the worst and the best by F1 of the findings, then CIDEr."""
+    """Ids of the studies to show with films: the ``count`` worst and best by F1 of the findings, then CIDEr."""
     studies = scores["studies"]
     rows = sorted(zip(studies["f1"], studies["cider"], studies["study_id"], strict=True))
     return [study_id for *_, study_id in (rows if len(rows) <= 2 * count else rows[:count] + rows[-count:])]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ammrg.findings import is_unlabelled
+from ammrg.text.blank import is_blank, scored_text, text_or_empty
 from ammrg.text.labeler import label
-from ammrg.text.spoken import said, says_nothing, spoken
 
 NOTHING = (
     *(
@@ -41,8 +41,8 @@ NOTHING = (
     ],
 )
 def test_what_says_nothing_is_empty_and_unlabelled(text: str) -> None:
-    assert says_nothing(text)
-    assert said(text) == spoken(text) == ""
+    assert is_blank(text)
+    assert text_or_empty(text) == scored_text(text) == ""
     assert is_unlabelled(label(text))
 
 
@@ -60,9 +60,9 @@ def test_what_says_nothing_is_empty_and_unlabelled(text: str) -> None:
     ],
 )
 def test_what_says_little_says_something(text: str) -> None:
-    assert not says_nothing(text)
-    assert said(f" {text}\n") == text
+    assert not is_blank(text)
+    assert text_or_empty(f" {text}\n") == text
 
 
 def test_white_space_and_what_is_invisible_do_not_count() -> None:
-    assert spoken("No\u00a0 ef\u00adfusion\u200b.\n\tAir\u2011space ") == "No effusion. Air-space"
+    assert scored_text("No\u00a0 ef\u00adfusion\u200b.\n\tAir\u2011space ") == "No effusion. Air-space"

@@ -1,4 +1,4 @@
-"""Texts that say nothing, and what of a text does not count: invisible characters and the kind of white space."""
+"""Blank texts, and differences between texts that do not count: invisible characters and kinds of white space."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")) | dict.fromkeys(
     map(ord, "\u2010\u2011"), "-"
 )
-"""Soft hyphens, zero-width characters and marks of direction; the two hyphens that look like one are one."""
+"""Soft hyphens, zero-width characters and direction marks are deleted; two look-alikes of the hyphen become one."""
 _HEADING = re.compile(r"\b(?:findings|impression|report|conclusion)\s*:", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+|\d\d")
 _MASKED = re.compile(r"x{2,}", re.IGNORECASE)
-"""XXXX: a word that was taken out."""
+"""XXXX: a word removed by de-identification."""
 _MARKS = re.compile(r"[\W_]+")
 PLACEHOLDERS = frozenset(
     {
@@ -21,18 +21,21 @@ PLACEHOLDERS = frozenset(
         *("no dictation", "pending", "report pending", "report to follow", "withheld", "tbd", "n d"),
     }
 )
-"""What tables and programs write where there is no text; in lower case, marks as one space."""
+"""Words that tables and programs write in place of a missing text; in lower case, with one space for any marks."""
 
 
 def visible(text: str) -> str:
-    """The text without characters that nobody sees, and with one kind of hyphen."""
+    """The text without invisible characters, and with one kind of hyphen."""
     return text.translate(_INVISIBLE)
 
 
-def says_nothing(text: str) -> bool:
-    """Whether a text holds no word of a report: empty, marks or single digits alone, masks of de-identification alone
-    (``XXXX``, ``___``), or a placeholder such as ``nan``, ``None``, ``N/A`` and ``No report.``; under headings, where
-    that holds of each."""
+def is_blank(text: str) -> bool:
+    """Whether a text has no word of a report.
+
+    Such a text is empty, or has only punctuation, single digits or masks of de-identification (``XXXX``, ``___``), or
+    is a placeholder such as ``nan``, ``None``, ``N/A`` or ``No report.``. A text with headings says nothing if no
+    section does.
+    """
     return all(map(_is_empty, _HEADING.split(visible(text))))
 
 
@@ -43,11 +46,11 @@ def _is_empty(section: str) -> bool:
     return words in PLACEHOLDERS or all(word in PLACEHOLDERS for word in words.split())
 
 
-def said(text: str) -> str:
-    """The text, without white space at its ends; empty where it says nothing (:func:`says_nothing`)."""
-    return "" if says_nothing(text) else text.strip()
+def text_or_empty(text: str) -> str:
+    """The text without white space at its ends; empty if it says nothing (:func:`is_blank`)."""
+    return "" if is_blank(text) else text.strip()
 
 
-def spoken(text: str) -> str:
-    """The text as scores read it: empty where it says nothing, any run of white space one space, nothing invisible."""
-    return " ".join(visible(said(text)).split())
+def scored_text(text: str) -> str:
+    """The text as scoring reads it: empty if it says nothing, with single spaces and no invisible characters."""
+    return " ".join(visible(text_or_empty(text)).split())
