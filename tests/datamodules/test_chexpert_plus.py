@@ -354,7 +354,9 @@ def test_wrong_rows_are_named(raw, studies):
     write_table(
         raw, [*rows, {**rows[0], "path_to_image": films(raw)[0].replace("view1", "view2"), "deid_patient_id": "z"}]
     )
-    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: deid_patient_id is z, another film .* says {patient}"):
+    with pytest.raises(
+        DataError, match=rf"row {len(rows) + 2}: deid_patient_id is z, but another film .* has {patient}"
+    ):
         chexpert_plus.read(raw)
 
 

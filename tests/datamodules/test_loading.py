@@ -176,9 +176,9 @@ def test_a_state_taken_after_the_last_batch_goes_on_with_the_next_epoch(folder):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"batch_size": 8}, r"data\.batch_size: 4 \(kept\) -> 8 \(now\)"),
-        ({"seed": 6}, r"seed: 5 \(kept\) -> 6"),
-        ({"world": 2}, r"processes: 1 \(kept\) -> 2"),
+        ({"batch_size": 8}, r"data\.batch_size: 4 \(checkpoint\) -> 8 \(now\)"),
+        ({"seed": 6}, r"seed: 5 \(checkpoint\) -> 6"),
+        ({"world": 2}, r"processes: 1 \(checkpoint\) -> 2"),
         ({"streamed": True}, r"data\.streamed: False"),
         ({"repeat_threshold": 0.5}, r"data\.repeat_threshold: 0\.0"),
     ],

@@ -374,8 +374,8 @@ def test_a_row_of_the_split_table_that_is_not_as_documented(raw, field, value):
 @pytest.mark.parametrize(
     ("kind", "cells", "message"),
     [
-        ("split", {"split": "train"}, "split train here and test before"),
-        ("split", {"subject_id": SUBJECT, "dicom_id": DICOM}, f"subject_id {SUBJECT} here and 13000000 before"),
+        ("split", {"split": "train"}, "split train here but test before"),
+        ("split", {"subject_id": SUBJECT, "dicom_id": DICOM}, f"subject_id {SUBJECT} here but 13000000 before"),
         ("metadata", {"dicom_id": "film"}, "dicom_id is 'film'"),
         ("chexpert", {"study_id": "s5"}, "study_id is 's5'"),
         ("chexpert", {"study_id": STUDY, "Edema": "2"}, "Edema is '2'"),
@@ -432,7 +432,7 @@ def test_a_study_annotated_in_two_splits(raw, phantom):
     edit_annotation(raw, lambda content: content["val"].append(content["train"][0]))
     study_id = phantom[0].study_id
     with pytest.raises(
-        DataError, match=rf"annotation\.json: val.*study {study_id} has split val here and train before"
+        DataError, match=rf"annotation\.json: val.*study {study_id} has split val here but train before"
     ):
         mimic_cxr.read(raw)
 
