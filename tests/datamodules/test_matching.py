@@ -1,4 +1,4 @@
-"""Tables that call a study otherwise: what is clearly one id matches, what matches nothing is refused."""
+"""Tables that write ids differently: clearly equal ids match, and a table without any match is refused."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_labels_that_match_nothing_are_refused_and_a_stranger_is_named(write_iu:
         DataError, match=r"chexpert_labels.csv: none of its 2 rows belongs to a study .*uid 's1', and a study .* '1'"
     ):
         iu_xray.read(raw)
-    # They belong to the findings: another section does not read them.
+    # They label the findings section, so they are not used for another section.
     assert iu_xray.read(raw, section="impression").notes["labels"] == "the labeler"
     labels_of(raw, "1", "77", "78")
     matched = iu_xray.read(raw).notes["matched"]
