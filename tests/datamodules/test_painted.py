@@ -355,7 +355,7 @@ def test_wrong_folders_and_settings(phantom, painted, tmp_path):
         read(phantom, source="csv")
     with pytest.raises(DataError, match=r"card\.json"):
         read(tmp_path)
-    with pytest.raises(SettingsError, match="--size 128: painted films have 256 pixels a side"):
+    with pytest.raises(SettingsError, match="--size 128: painted films are 256 pixels on a side"):
         prepare("painted", phantom, tmp_path / "out", size=128)
     with pytest.raises(SettingsError, match="--seed -1: must not be negative"):
         prepare("painted", phantom, tmp_path / "out", seed=-1)
