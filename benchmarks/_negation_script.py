@@ -1,4 +1,4 @@
-"""Run by the python of an environment that holds negspacy or medspacy: what it says of mentions in sentences.
+"""Classifies mentions in sentences by negspacy or medspacy; run by the python of an environment that has it.
 
 ``python -P _negation_script.py LIBRARY < [[sentence, start, end], ...] > ["affirmed" | "negated" | "uncertain", ...]``
 """

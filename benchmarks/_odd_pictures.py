@@ -1,4 +1,4 @@
-"""Pictures that are no chest films, drawn: what a network of chest films should be warned of."""
+"""Draws pictures that are not chest films, about which a network for chest films should warn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINGERS = ((-60, 120), (-18, 190), (-4, 205), (10, 190), (24, 150))
 
 
 def noise(draw: np.random.Generator, side: int) -> Picture:
-    """Every pixel by itself, at the size that the network sees."""
+    """Independent random pixels, at the size that the network sees."""
     return draw.integers(0, 256, (side, side), dtype=np.uint8)
 
 
@@ -30,18 +30,18 @@ def smooth_noise(draw: np.random.Generator, side: int) -> Picture:
 
 
 def gradient(draw: np.random.Generator, side: int) -> Picture:
-    """Black in one corner, white in the opposite one, even between, in any direction from down to right."""
+    """A linear gradient from black to white, in any direction between down and right."""
     right = draw.uniform(0, 255)
     return grey(np.add.outer(np.linspace(0, 255 - right, side), np.linspace(0, right, side)))
 
 
 def flat(draw: np.random.Generator, side: int) -> Picture:
-    """One grey everywhere, black and white among them."""
+    """A single grey, which may be black or white."""
     return np.full((side, side), draw.integers(0, 256), np.uint8)
 
 
 def photo(draw: np.random.Generator, side: int) -> Picture:
-    """A bright sky over darker ground, with things of any grey before it."""
+    """A bright sky over darker ground, with objects of any grey in front."""
     scene = np.repeat(np.linspace(200, 90, 300, dtype=np.float32)[:, None], 400, axis=1)
     for _ in range(14):
         x, y = int(draw.integers(0, 400)), int(draw.integers(100, 300))
@@ -82,7 +82,7 @@ def skull(draw: np.random.Generator, side: int) -> Picture:
 
 
 def knee(draw: np.random.Generator, side: int) -> Picture:
-    """Thigh bone and shin bone with their broad ends, in flesh that runs through the film."""
+    """The broad ends of thigh bone and shin bone, in flesh that crosses the film."""
     film = dark()
     cv2.rectangle(film, (80, 0), (240, HIGH), FLESH, cv2.FILLED)
     cv2.rectangle(film, (130, 0), (190, 180), BONE, cv2.FILLED)
@@ -102,7 +102,7 @@ KINDS: dict[str, Callable[[np.random.Generator, int], Picture]] = {
     "skull": skull,
     "knee": knee,
 }
-"""How one of each kind is drawn, uint8 ``[h w]``; the number is the side of the square that a network sees."""
+"""Kind -> function that draws one picture, uint8 ``[h w]``; its number is the side of the network's square input."""
 
 
 def dark() -> Drawing:
@@ -110,7 +110,7 @@ def dark() -> Drawing:
 
 
 def exposed(film: Drawing, draw: np.random.Generator) -> Picture:
-    """A drawn limb as a film shows it: a little turned, shifted and scaled, soft, with the grain of a film."""
+    """Make a drawn limb look like a film: slightly turned, shifted, scaled and blurred, with grain."""
     moved = cv2.getRotationMatrix2D((WIDE / 2, HIGH / 2), draw.uniform(-8, 8), draw.uniform(0.85, 1.05))
     moved[:, 2] += draw.uniform(-12, 12, 2)
     film = cv2.warpAffine(film, moved, (WIDE, HIGH), borderMode=cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""Whether a study gets the same text alone and in a batch."""
+"""Measures whether a study gets the same text alone and in a batch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from benchmarks._stage2_inputs import batch_of, draw_studies, on
 
 
 def same_texts(network: ReportNetwork, count: int, new_tokens: int) -> float:
-    """Share of studies (one film and two in turn, so that prompts differ in length) that get the same text alone and
-    in a batch of ``count``; of random weights, so ids that write nothing, the end among them, are barred."""
+    """Share of studies that get the same text alone and in a batch of ``count``.
+
+    Studies have one film and two in turn, so that prompts differ in length. Weights are random, so token ids that write
+    nothing, such as the end, are not allowed.
+    """
     studies, model = draw_studies(count), network.language_model
     known, ids = len(model.tokenizer), len(model.model.get_input_embeddings().weight)
     silent = [id for id in range(known) if not model.tokenizer.decode([id], skip_special_tokens=True).strip()]

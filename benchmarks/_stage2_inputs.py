@@ -1,4 +1,4 @@
-"""Studies, memories and a language model, alike for both sides of :mod:`benchmarks.stage2`."""
+"""Studies, memories and a language model, the same for both sides of :mod:`benchmarks.stage2`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VOCABULARY = 760
 MEDIAN_TOKENS, SPREAD, TOKENS_OF_A_WORD = 46.5, 0.387, 1.30
 """Log-normal lengths of reports: half below 47 tokens, 5% above 88 and 1% above 117, as IU X-Ray's with SmolLM2's."""
 WINDOW = 16
-"""How many batches are sorted by length together."""
+"""Number of batches that are sorted by length together."""
 
 
 class Study(NamedTuple):
@@ -57,7 +57,7 @@ class Study(NamedTuple):
 
 
 def draw_studies(count: int) -> list[Study]:
-    """Films of smooth noise, and sentences of the phantom's reports up to a length drawn as IU X-Ray's."""
+    """Films of smooth noise with phantom sentences, up to lengths that are distributed as IU X-Ray's."""
     sentences = [write_report(plan_study("train", index)).findings for index in range(400)]
     words = " ".join(sentences).split()
     generator = torch.Generator().manual_seed(2)
@@ -85,8 +85,10 @@ def batch_of(studies: Sequence[Study]) -> StudyBatch:
 
 
 def draw_batches(size: int, count: int) -> tuple[list[StudyBatch], list[StudyBatch]]:
-    """The same studies in ``count`` batches twice: sorted by length, as training does, and shuffled. The sorted batches
-    are spread evenly over a window of :data:`WINDOW`."""
+    """The same studies in ``count`` batches twice: sorted by length, as in training, and shuffled.
+
+    The sorted batches are evenly spaced in a window of :data:`WINDOW` batches.
+    """
     studies = sorted(draw_studies(size * WINDOW), key=lambda study: len(study.report))
     places = [(2 * turn + 1) * WINDOW // (2 * count) for turn in range(count)]
     alike = [studies[place * size : (place + 1) * size] for place in places]
@@ -97,7 +99,7 @@ def draw_batches(size: int, count: int) -> tuple[list[StudyBatch], list[StudyBat
 
 
 def draw_bank(kind: str, n: int, width: int) -> MemoryBank:
-    """Random patterns of training studies ``s0`` .. and, among regions, the 14 disease queries."""
+    """Random patterns of training studies ``s0``, ``s1``, ...; a region bank also has the 14 disease queries."""
     regions = kind == "regions"
     owned = n - NUM_FINDINGS if regions else n
     ids = [f"s{row}" for row in range(owned)]
@@ -123,12 +125,12 @@ def draw_bank(kind: str, n: int, width: int) -> MemoryBank:
 
 
 def overlay(stage: str) -> dict[str, Any]:
-    """The model's arguments in the ``small`` overlay of a stage."""
+    """The model's arguments in a stage's ``small`` overlay."""
     return cast(dict[str, Any], yaml.safe_load((CONFIGS / stage / "small.yaml").read_text())["model"]["init_args"])
 
 
 def batch_size() -> int:
-    """Studies a batch of the ``small`` overlay."""
+    """Number of studies of a batch in the ``small`` overlay."""
     return int(yaml.safe_load((CONFIGS / "stage2" / "small.yaml").read_text())["data"]["init_args"]["batch_size"])
 
 

@@ -1,4 +1,4 @@
-"""The rows of :mod:`benchmarks.stage2`: what each measures, its seconds and its memory."""
+"""The rows of :mod:`benchmarks.stage2`, and the measurement of their time and memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     """One row of a table."""
 
     table: str
-    """Rows of one table are measured in turn and compared."""
+    """Name of its table; the rows of a table are measured in turn and compared."""
     sizes: Sizes
     ingredients: Ingredients
     dtype: str = "float32"
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 def rows_of(sizes: Sizes, peer: bool, bf16: bool) -> list[Row]:
-    """All rows; those of hflayers only where it is at hand."""
+    """All rows; those of hflayers only if it is installed."""
     alone = [frozenset[str](), *(frozenset({name}) for name in INGREDIENTS), ALL]
     aside, wide = sizes._replace(memories=False), sizes._replace(association=PUBLISHED_ASSOCIATION)
     rows = [Row("whole", sizes, each) for each in alone]
@@ -60,14 +60,14 @@ def timed(
     rounds: int,
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    """Studies/s of the rows of one table, in turn, so that a busy moment of the machine meets all alike."""
+    """Studies/s of the rows of one table, measured in turn, so that a busy machine affects all rows equally."""
     steps = [Step(build(language_model, row.sizes, row.ingredients), row.ingredients) for row in rows]
     seconds: list[list[list[float]]] = [[[] for _ in batches[0]] for _ in rows]
     for turn in range(rounds + 1):
         for place in range(len(batches[0]) if turn else 1):
             for row, step, taken in zip(rows, steps, seconds, strict=True):
                 took = step(batches_of(row, batches)[place])
-                if turn:  # what comes before warms up
+                if turn:  # the first round is a warm-up
                     taken[place].append(took)
                     advance()
     size = len(batches[0][0].study_ids)
@@ -105,9 +105,11 @@ def memory_of(row: Row, folder: Path, size: int, count: int) -> dict[str, float 
 
 
 def grown(row: Row, folder: Path, size: int, count: int) -> dict[str, float | None]:
-    """By how much a step of the longest batch raises this process's peak above where it stands after a step of one
-    study (``step_mib``), and that peak itself (``process_mib``: with libraries, weights, memories and optimizer);
-    None where the system cannot tell."""
+    """Memory of a step of the longest batch, in MiB; None if the system does not report it.
+
+    ``step_mib`` is the rise of this process's peak over its memory after a step of one study. ``process_mib`` is the
+    peak itself, with libraries, weights, memories and optimizer.
+    """
     step = Step(build(load(folder, row.dtype), row.sizes, row.ingredients), row.ingredients)
     batch = max(batches_of(row, draw_batches(size, count)), key=lambda each: max(map(len, each.reports)))
     step(batch_of(draw_studies(1)))
@@ -117,7 +119,7 @@ def grown(row: Row, folder: Path, size: int, count: int) -> dict[str, float | No
     if not refs.exists():
         return {"step_mib": None, "process_mib": None}
     ctypes.CDLL(None).malloc_trim(0)
-    refs.write_text("5")  # the peak starts again from here
+    refs.write_text("5")  # resets the peak
     before = resident_mib("VmRSS")
     step(batch)
     return {"step_mib": resident_mib("VmHWM") - before, "process_mib": resident_mib("VmHWM")}

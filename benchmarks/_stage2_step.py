@@ -1,4 +1,4 @@
-"""Our training step of stage 2, the published one, and all between them: the two sides of :mod:`benchmarks.stage2`."""
+"""Training steps of stage 2 for :mod:`benchmarks.stage2`: ours, the published one, and mixtures of both."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ INGREDIENTS = {
     "hflayers": "hflayers over expanded patterns",
     "graph": "stage 1 in the graph",
 }
-"""What sets the published step apart, and how a row is called in which our step has it."""
+"""Ingredients of the published step -> name of the row in which our step has the ingredient."""
 ALL: Ingredients = frozenset(INGREDIENTS)
 
 
 class Sizes(NamedTuple):
-    """What a run is made of."""
+    """The sizes of a run."""
 
     regions: int = REGIONS
     reports: int = REPORTS
     association: int | None = None
-    """Width of the association space; None takes the overlay's."""
+    """Width of the association space; None = the overlay's."""
     memories: bool = True
 
 
 def build(
     language_model: LanguageModel, sizes: Sizes, ingredients: Ingredients = frozenset(), dropout: bool = True
 ) -> ReportNetwork:
-    """A generator around this language model. The same sizes give the same weights, whatever the ingredients."""
+    """A network around this language model; the same sizes give the same weights, whatever the ingredients."""
     torch.manual_seed(0)
     stage1, stage2 = overlay("stage1"), overlay("stage2")
     network = dict(stage2["network"])
@@ -75,7 +75,7 @@ def build(
 
 
 class Expanded(nn.Module):
-    """The public layer in the place of ours: stored patterns expanded over the batch, projected for each study."""
+    """The public layer in place of ours: it expands stored patterns over the batch and projects them for each study."""
 
     def __init__(self, retrieval: HopfieldRetrieval) -> None:
         super().__init__()
@@ -93,8 +93,11 @@ class Expanded(nn.Module):
 def plain_loss(
     language_model: LanguageModel, shown: VisualPrompt, reports: Sequence[str], limit: int, ingredients: Ingredients
 ) -> Tensor:
-    """Mean cross entropy of the report tokens and ends as the public code computes it: every prompt embedded anew,
-    reports cut at ``limit`` tokens and padded on the right, ``labels`` of -100 where there is no target."""
+    """Mean cross entropy of report tokens and ends, computed as in the public code.
+
+    Every prompt is embedded again, reports are cut at ``limit`` tokens and padded on the right, and ``labels`` are -100
+    where there is no target.
+    """
     targets = [
         torch.tensor([*language_model.tokenizer.encode(report, add_special_tokens=False), language_model.end_id])
         for report in reports
@@ -118,11 +121,14 @@ def plain_loss(
 
 
 class Step:
-    """One training step: loss, gradients, clipping, AdamW. Without ingredients it is ours, with all the published."""
+    """One training step: loss, gradients, clipping and AdamW.
+
+    Without ingredients it is our step; with all of them it is the published one.
+    """
 
     def __init__(self, network: ReportNetwork, ingredients: Ingredients = frozenset()) -> None:
         self.network, self.ingredients = network.train(), ingredients
-        network.classifier.eval()  # stage 1 is trained on neither side, and reads as it was tested
+        network.classifier.eval()  # neither side trains stage 1, so it stays in evaluation mode
         stage1 = set(network.classifier.parameters())
         self.trained = [p for p in network.parameters() if p.requires_grad and p not in stage1]
         self.optimizer = torch.optim.AdamW(self.trained, lr=1e-5)
@@ -135,7 +141,7 @@ class Step:
         return plain_loss(self.network.language_model, shown, batch.reports, limit, self.ingredients)
 
     def __call__(self, batch: StudyBatch) -> float:
-        """Seconds."""
+        """Run the step; returns its seconds."""
         start = time.perf_counter()
         self.network.zero_grad(set_to_none=True)
         self.loss(batch).backward()

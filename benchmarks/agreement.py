@@ -1,4 +1,4 @@
-"""Whether two ways to compute the same agree, so that their times may be compared."""
+"""Checks that two ways of computing the same thing agree, before their times are compared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from torch import Tensor
 
 
 def gap(found: Tensor, wanted: Tensor) -> float:
-    """The greatest difference, relative to the largest wanted value; inf where either holds a number that is not
-    finite: a maximum would pass over NaN."""
+    """The largest difference, relative to the largest wanted value.
+
+    It is inf if either tensor has a value that is not finite, because a maximum may ignore NaN.
+    """
     if found.shape != wanted.shape or not (found.isfinite().all() and wanted.isfinite().all()):
         return math.inf
     difference, largest = float((found - wanted).abs().max()), float(wanted.abs().max())
@@ -20,10 +22,10 @@ def gap(found: Tensor, wanted: Tensor) -> float:
 
 
 def check_gaps(gaps: Mapping[str, float], most: float, what: str) -> float:
-    """The greatest of the named gaps.
+    """The largest of the named gaps.
 
     Raises:
-        SystemExit: one is above ``most``, or NaN, or there is none.
+        SystemExit: a gap is above ``most`` or NaN, or there is no gap.
     """
     apart = {name: value for name, value in gaps.items() if not value <= most}
     if apart or not gaps:

@@ -1,17 +1,18 @@
-"""Preparing films and loading them for training, against the usual ways: ``python -m benchmarks.data [--quick]``.
+"""Compares preparing and loading films with the usual ways: ``python -m benchmarks.data [--quick]``.
 
-Films are the phantom's, enlarged to 2,500 x 3,000 pixels and given grain until a JPEG of quality 95 has the 1.5 MB that
-one of MIMIC-CXR-JPG has (570 GB for 377,110 films).
+Films are phantom films, enlarged to 2,500 x 3,000 pixels, with grain so that a JPEG of quality 95 has 1.5 MB, the mean
+size of a film of MIMIC-CXR-JPG (570 GB for 377,110 films).
 
 prepare  ours: ``write_shards`` as ``make data`` calls it, default workers, 512 pixels: decode, shrink, encode, Parquet.
          peer: PIL, one film after the other: open, convert to grey, resize to the same size; nothing is stored.
-load     ours: films a second out of the training loader at 224 pixels, varied at random, default workers.
-         peer: R2GenGPT's way in a DataLoader with as many workers: PIL opens the original film, colour, a Swin's image
-         processor (resize to 224, normalise). Ours leaves grey bytes, which the network normalises on its device.
+load     ours: films a second from the training loader at 224 pixels, with augmentation and default workers.
+         peer: R2GenGPT's way in a DataLoader with as many workers: PIL opens the original film in colour, then a Swin's
+         image processor resizes it to 224 pixels and normalises it. Our loader yields grey bytes, which the network
+         normalises on its device.
 
-Times are medians of interleaved runs in one process tree, files in the page cache for both; a first pass starts the
-loaders' workers and is not counted. The peers take fewer films than ours, and all times are per film. PNG films go
-through one process on both sides and have no target. Prints a table, then one JSON line.
+Times are medians of interleaved runs in one process tree, with files in the page cache for both. A first pass, which
+starts the loaders' workers, is not counted. The peers process fewer films than ours, and all times are per film. PNG
+films are processed by one process on both sides and have no target. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ FILM, QUICK_FILM, QUALITY = (2500, 3000), (750, 900), 95
 """Width and height in pixels, and the JPEG quality."""
 MIMIC_BYTES = 570e9 / 377_110
 GRAIN = 1.8
-"""Standard deviation in grey levels of the grain that gives a film MIMIC's bytes."""
+"""Standard deviation of the grain, in grey levels, that gives a film the size of one of MIMIC-CXR-JPG."""
 SIZE, IMAGE_SIZE, BATCH = 512, 224, 16
 PREPARE_TARGET, LOAD_TARGET = 3.0, 8.0
 
@@ -60,7 +61,7 @@ Films = list[list[Path]]
 
 
 def draw_films(index: int, folder: Path, sides: tuple[int, int]) -> list[Path]:
-    """Draw one study's films, enlarged to ``sides``, as MIMIC-CXR-JPG stores them, and return their files."""
+    """Draw one study's films, enlarged to ``sides``, as JPEG files like MIMIC-CXR-JPG's; returns the files."""
     cv2.setNumThreads(1)
     paths = []
     for number, view in enumerate(draw_study("train", index, size=SIZE).views):
@@ -73,7 +74,7 @@ def draw_films(index: int, folder: Path, sides: tuple[int, int]) -> list[Path]:
 
 
 def records(films: Films, count: int) -> list[Study]:
-    """``count`` studies over the drawn films, which come round again and again."""
+    """``count`` studies that reuse the drawn films in turn."""
     return [
         Study(
             study_id=f"s{number}",
@@ -91,14 +92,14 @@ def records(films: Films, count: int) -> list[Study]:
 
 
 def prepare(studies: list[Study], folder: Path) -> dict[str, Any]:
-    """Ours: the card of the prepared films."""
+    """Prepare films our way; returns their card."""
     reading = SourceReading({"train": studies}, "phantom", sum(len(study.views) for study in studies))
     settings = {"section": "findings", "seed": 0, "size": SIZE}
     return write_shards(reading, folder, dataset="phantom", settings=settings, size=SIZE, section="findings")
 
 
 def usual_resize(path: Path) -> Image.Image:
-    """The peer: whole film, grey, shorter side :data:`SIZE`."""
+    """Prepare a film the peer's way: decoded whole, in grey, with a shorter side of :data:`SIZE`."""
     with Image.open(path) as image:
         grey = image.convert("L")
     scale = SIZE / min(grey.size)
@@ -106,7 +107,7 @@ def usual_resize(path: Path) -> Image.Image:
 
 
 class OriginalFilms(Dataset[Tensor]):
-    """R2GenGPT's way: each film decoded whole, made RGB, and given to the image processor of its Swin."""
+    """Films read R2GenGPT's way: decoded whole, converted to RGB, and passed to its Swin's image processor."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
@@ -129,19 +130,19 @@ class OriginalFilms(Dataset[Tensor]):
 
 
 def seconds_per_film(work: Callable[[], int]) -> float:
-    """Wall time of a call divided by the number of films it says it went through."""
+    """Wall time of a call divided by the number of films that it returns."""
     start = time.perf_counter()
     films = work()
     return (time.perf_counter() - start) / films
 
 
 def drain(loader: DataLoader[Any], films_of: Callable[[Any], int]) -> int:
-    """One pass through a loader; how many films came."""
+    """Run through a loader once; returns the number of films."""
     return sum(films_of(batch) for batch in loader)
 
 
 def in_turn(sides: dict[str, Callable[[], int]], runs: int) -> dict[str, float]:
-    """Median seconds a film of each side, one run of each after the other."""
+    """Median seconds a film of each side, with runs of the sides in turn."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, work in sides.items():
@@ -150,7 +151,7 @@ def in_turn(sides: dict[str, Callable[[], int]], runs: int) -> dict[str, float]:
 
 
 def each(paths: Sequence[Path], work: Callable[[Path], object]) -> int:
-    """Do something to each file; how many there were."""
+    """Call ``work`` on each file; returns the number of files."""
     for path in paths:
         work(path)
     return len(paths)
@@ -163,7 +164,7 @@ def case(what: str, films: int, times: dict[str, float], **more: float) -> dict[
 
 
 def preparing(films: Films, studies: int, peer_films: int, runs: int, folder: Path) -> dict[str, Any]:
-    """Compare the two ways to make small films of large ones; the last prepared folder stays."""
+    """Compare the two ways to make small films from large ones; the last prepared folder is kept."""
     paths = [path for study in films for path in study]
     made = iter(range(runs))
     card: dict[str, Any] = {}
@@ -207,7 +208,7 @@ def loading(prepared: Path, paths: Sequence[Path], peer_films: int, runs: int) -
 
 
 def png_films(paths: Sequence[Path], runs: int, folder: Path) -> list[dict[str, Any]]:
-    """The same films as PNG of 8 and of 16 bits, one process each."""
+    """The same films as 8-bit and 16-bit PNG, each in one process."""
     found = []
     for bits, kind, scale in ((8, np.uint8, 1), (16, np.uint16, 16)):
         stored = []
@@ -222,7 +223,7 @@ def png_films(paths: Sequence[Path], runs: int, folder: Path) -> list[dict[str, 
 
 
 def floors(paths: Sequence[Path], runs: int) -> dict[str, Any]:
-    """What no reader of these JPEGs can go below, seconds a film in one process."""
+    """Lower bounds for any reader of these JPEGs, in seconds a film in one process."""
 
     def reduced(path: Path) -> None:
         with Image.open(io.BytesIO(path.read_bytes())) as image:

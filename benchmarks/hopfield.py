@@ -1,15 +1,18 @@
-"""Associative retrieval against its rivals: ``python -m benchmarks.hopfield [--quick] [--device cuda]``.
+"""Compares associative retrieval with its rivals: ``python -m benchmarks.hopfield [--quick] [--device cuda]``.
 
-ours     HopfieldRetrieval: projections absorbed, no pattern ever projected.
+ours     HopfieldRetrieval: projections are absorbed, so that no pattern is ever projected.
 peer     the public hflayers layer (github.com/ml-jku/hopfield-layers), installed or on PYTHONPATH; without it its
          columns stay empty. It expands the stored patterns over the batch and projects them for each study.
-shared   the fair rival, written here: not absorbed, but patterns projected once a step, and once for all in evaluation.
+shared   a fair rival, written here: it absorbs nothing, but projects patterns once a step, and only once in evaluation.
 
-All three get the same weights, and their outputs are compared before anything is timed. 14 states of width 768 a study,
-6 heads, 1024-d association space, beta 4. Times are medians of interleaved runs; memory is how far a side's first call
-(caches it keeps included) raises the process's peak above where it stood, weights and inputs not counted. What would
-take longer than ``--patience`` seconds (ours: twice that) or more memory than there is, is left out with a word, target
-rows apart. Prints a table, then one JSON line; about twelve minutes on two cores.
+All three have the same weights, and their outputs are compared before anything is timed. A study has 14 states of width
+768; there are 6 heads, an association space of 1024 dimensions, and beta 4. Times are medians of interleaved runs.
+Memory is the rise of the process's peak in a side's first call, including caches it keeps, without weights and inputs.
+Cases that would take longer than ``--patience`` seconds (ours: twice that) or more memory than is free are skipped with
+a note, unless they have a target. Prints a table, then one JSON line; takes about twelve minutes on two cores.
+
+The file is long because it holds one experiment whole: the rivals, the meter and the cases are used by nothing else,
+and whoever checks a figure needs all of them.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from benchmarks.agreement import check_gaps, gap
 WIDTH, STATES, HEADS, ASSOCIATION, BETA = 768, 14, 6, 1024, 4.0
 TARGET_N, TARGET_BATCH = 7014, 16
 TOO_LONG_TO_WARM_UP = 8.0
-"""Seconds: a call expected to take longer is timed from the first on."""
+"""Seconds; a call that is expected to take longer gets no warm-up."""
 MOST_RUNS = 5
 
 
@@ -48,11 +51,11 @@ class Case(NamedTuple):
     n: int
     batch: int
     mode: str
-    """``forward`` in evaluation, without gradient; ``training``: forward and backward."""
+    """``forward`` (in evaluation, without gradient) or ``training`` (forward and backward)."""
     dropout: float = 0.0
     exclude_self: bool = False
     k: int = 0
-    """Strongest associations asked of ours (no rival can tell them)."""
+    """Number of strongest associations that ours also returns, which no rival can."""
 
     @property
     def is_target(self) -> bool:
@@ -64,7 +67,7 @@ class Case(NamedTuple):
 
 
 class SharedProjection(nn.Module):
-    """The fair rival: every pattern projected to keys and values, but once, whatever the batch; kept in evaluation.
+    """The fair rival: it projects every pattern to keys and values once, whatever the batch, and caches in evaluation.
 
     The affine part of the patterns' norms is folded into the projections, so that its gradient needs no gradient of the
     patterns.
@@ -111,7 +114,7 @@ class SharedProjection(nn.Module):
 
 
 def peer_layer(layer: HopfieldRetrieval) -> nn.Module | None:
-    """The public layer with our layer's weights; None where it is not at hand."""
+    """The public layer with our layer's weights; None if it is not installed."""
     try:
         from hflayers import Hopfield
     except ImportError:
@@ -136,7 +139,7 @@ def peer_layer(layer: HopfieldRetrieval) -> nn.Module | None:
         else:  # patterns of another width than the states
             for own, weight in zip((core.q_proj_weight, core.k_proj_weight, core.v_proj_weight), weights, strict=True):
                 own.copy_(weight)
-        # a key bias falls out of the softmax
+        # a key bias cancels in the softmax
         biases = (layer.query_bias, torch.zeros_like(layer.query_bias), layer.value_bias)
         core.in_proj_bias.copy_(torch.cat([bias.flatten() for bias in biases]))
         core.out_proj.load_state_dict(layer.out.state_dict())
@@ -151,7 +154,7 @@ def peer_layer(layer: HopfieldRetrieval) -> nn.Module | None:
 
 
 class Side:
-    """One contestant on one case: how to call it, what it should cost."""
+    """One layer on one case: how to call it, and its expected cost."""
 
     def __init__(self, name: str, module: nn.Module, call: Callable[[], Tensor], flops: float, mib: float) -> None:
         self.name, self.module, self.call, self.flops, self.mib = name, module, call, flops, mib
@@ -160,7 +163,7 @@ class Side:
 
 
 def sides_of(case: Case, layers: dict[str, nn.Module], device: torch.device) -> list[Side]:
-    """Inputs and calls of a case for every layer at hand."""
+    """Inputs and calls of a case for every available layer."""
     generator = torch.Generator().manual_seed(case.n + case.batch)
     patterns = torch.randn(case.n, WIDTH, generator=generator).to(device)
     states = torch.randn(case.batch, STATES, WIDTH, generator=generator).to(device)
@@ -178,7 +181,7 @@ def sides_of(case: Case, layers: dict[str, nn.Module], device: torch.device) -> 
     for name, layer in layers.items():
         if name == "ours":
             flops = 4.0 * rows * n * p * (2 if backward else 1) + 4 * small * (3 if backward else 1)
-            need = 4.0 * (n * p + min(rows * n, layer.numbers_at_once) * 3)  # larger memories go in blocks
+            need = 4.0 * (n * p + min(rows * n, layer.numbers_at_once) * 3)  # larger memories are read in blocks
 
             def call(layer: Any = layer) -> Tensor:
                 return layer(states, patterns, mask, k=case.k).tokens
@@ -213,14 +216,14 @@ def sides_of(case: Case, layers: dict[str, nn.Module], device: torch.device) -> 
 
 
 class Meter:
-    """Seconds and peak memory of a call."""
+    """Measures seconds and peak memory of a call."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.refs = Path("/proc/self/clear_refs")
 
     def run(self, side: Side, backward: bool) -> float:
-        """One call; seconds."""
+        """Make one call; returns its seconds."""
         side.module.zero_grad(set_to_none=True)
         self.wait()
         start = time.perf_counter()
@@ -233,7 +236,7 @@ class Meter:
         return time.perf_counter() - start
 
     def run_with_memory(self, side: Side, backward: bool) -> tuple[float, float | None]:
-        """(seconds, MiB above the start; None where the system cannot tell)."""
+        """Make one call; returns its seconds, and its peak memory above the start in MiB (None if unknown)."""
         side.module.zero_grad(set_to_none=True)
         gc.collect()
         if self.device.type == "cuda":
@@ -245,7 +248,7 @@ class Meter:
         if not self.refs.exists():
             return self.run(side, backward), None
         ctypes.CDLL(None).malloc_trim(0)
-        self.refs.write_text("5")  # the peak starts again from here
+        self.refs.write_text("5")  # resets the peak
         start = resident_mib("VmRSS")
         seconds = self.run(side, backward)
         return seconds, resident_mib("VmHWM") - start
@@ -256,13 +259,13 @@ class Meter:
 
 
 def resident_mib(field: str) -> float:
-    """A line of ``/proc/self/status``, MiB."""
+    """A memory field of ``/proc/self/status``, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def ceiling(device: torch.device) -> float:
-    """FLOP/s of one large float32 matrix product here."""
+    """FLOP/s of one large float32 matrix product on this device."""
     left, right = torch.randn(1344, WIDTH, device=device), torch.randn(WIDTH, TARGET_N, device=device)
     seconds = []
     for _ in range(7):
@@ -277,7 +280,7 @@ def ceiling(device: torch.device) -> float:
 
 
 def free_mib(device: torch.device) -> float:
-    """Memory to be had, MiB."""
+    """Free memory of the device, in MiB."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info()[0] / 2**20
     meminfo = Path("/proc/meminfo")
@@ -288,7 +291,7 @@ def free_mib(device: torch.device) -> float:
 
 
 def measure(case: Case, layers: dict[str, nn.Module], meter: Meter, rate: float, patience: float) -> dict[str, Any]:
-    """One row: every side's median seconds and peak MiB, and why a side is missing."""
+    """Measure one row: every side's median seconds and peak MiB, or the reason why it was skipped."""
     sides, notes = [], []
     for side in sides_of(case, layers, meter.device):
         expected = side.flops / rate
@@ -303,7 +306,7 @@ def measure(case: Case, layers: dict[str, nn.Module], meter: Meter, rate: float,
         seconds, side.peak_mib = meter.run_with_memory(side, backward)
         if side.flops / rate > TOO_LONG_TO_WARM_UP:
             side.seconds.append(seconds)
-    for turn in range(1, MOST_RUNS + 1):  # in turn, so that a busy moment of the machine meets all alike
+    for turn in range(1, MOST_RUNS + 1):  # in turn, so that a busy machine affects all sides equally
         for side in sides:
             if len(side.seconds) < min(turn, runs(case, side.flops / rate)):
                 side.seconds.append(meter.run(side, backward))
@@ -326,7 +329,7 @@ def measure(case: Case, layers: dict[str, nn.Module], meter: Meter, rate: float,
 
 
 def runs(case: Case, expected: float) -> int:
-    """How many calls a median is taken of: about four seconds' worth, and for a target no single one."""
+    """Number of calls for a median: about four seconds of calls, and more than one for a target."""
     least = (2 if expected > 20 else 3) if case.is_target else 1
     return min(MOST_RUNS, max(least, int(4.0 / expected)))
 
@@ -344,7 +347,7 @@ def agreement(layers: dict[str, nn.Module], device: torch.device) -> dict[str, f
 
 
 def cases(quick: bool) -> list[Case]:
-    """The table's rows: the targets first, while the machine is as it was measured."""
+    """The table's rows, those with targets first, soon after the machine's speed was measured."""
     if quick:
         return [
             Case(200, 2, "forward"),
@@ -358,7 +361,7 @@ def cases(quick: bool) -> list[Case]:
         Case(TARGET_N, TARGET_BATCH, "forward", exclude_self=True),
         Case(TARGET_N, TARGET_BATCH, "training", 0.1),
         Case(TARGET_N, TARGET_BATCH, "training", 0.1, exclude_self=True),
-        # the peer masks and drops too, but at batch 16 takes minutes
+        # the peer also masks and drops, but takes minutes at batch 16
         Case(TARGET_N, 1, "forward", exclude_self=True),
         Case(TARGET_N, 1, "training", 0.1),
         Case(TARGET_N, 1, "training", 0.1, exclude_self=True),
@@ -371,7 +374,7 @@ SIZES = (1_000, TARGET_N, 50_000, 1_000_000)
 
 
 def targets(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What was promised at N = 7,014 and batch 16, and what was found; nothing without a rival."""
+    """The targets at N = 7,014 and batch 16 with the measured values; empty without a rival."""
     at = {row["mode"]: row for row in rows if Case(*(row[name] for name in Case._fields)).is_target}
     if set(at) != {"forward", "training"}:
         return {}
@@ -390,7 +393,7 @@ def targets(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def show(rows: Sequence[dict[str, Any]], rate: float) -> Table:
-    """The table a reader sees."""
+    """The printed table."""
     table = Table(padding=(0, 0, 0, 1), pad_edge=False)
     heads = ("N", "batch", "mode", "ours s", "hflayers s", "x", "shared s", "x", "ours MiB", "hflayers", "shared")
     for head in (*heads, "of ceiling", "left out"):
@@ -432,7 +435,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.device(arguments.device)
     torch.manual_seed(0)
     layer = HopfieldRetrieval(WIDTH, WIDTH, WIDTH, ASSOCIATION, HEADS, BETA, dropout=0.0)
-    with torch.no_grad():  # nothing at its start, so that the comparison of outputs sees every parameter
+    with torch.no_grad():  # no parameter stays at its initial value, so that comparing outputs tests all of them
         for parameter in layer.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     peer = peer_layer(layer)

@@ -1,5 +1,6 @@
-"""kill -9 at random moments of the whole phantom pipeline (MODEL=nano), restarted each time: does it end as if nothing
-had happened? Weights, optimizer moments, memories, reports and scores are compared bit for bit with a run left alone.
+"""Tests that the phantom pipeline (MODEL=nano) survives kill -9 at random moments, if it is restarted each time.
+
+Weights, optimizer moments, memories, reports and scores are compared bit for bit with those of an uninterrupted run.
 
     python -m benchmarks.kills --kills 20
 """
@@ -35,7 +36,7 @@ FILES = (
     *("guards/images_shuffled.jsonl", "guards/memory_off.jsonl", "stage1/metrics.csv", "stage2/metrics.csv"),
 )
 CHECKPOINTS = tuple(f"{stage}/{name}.ckpt" for stage in ("stage1", "stage2") for name in ("best", "last"))
-# What is being made while a file is not there yet, in the order in which make goes.
+# The phase of the pipeline while a file does not exist yet, in make's order.
 PHASES = (
     ("data", "data/phantom-nano/card.json"),
     ("stage 1", str(RUN / "stage1/manifest.json")),
@@ -58,7 +59,7 @@ class Kill(NamedTuple):
 
 
 def borrow_environment(venv: Path) -> None:
-    """Make ``venv`` what the Makefile takes for its environment: the one that runs this."""
+    """Make ``venv`` a link that the Makefile takes for its environment: to the one that runs this."""
     python = venv / "bin" / "python"
     if not python.exists():
         python.parent.mkdir(parents=True)
@@ -69,7 +70,7 @@ def borrow_environment(venv: Path) -> None:
 
 
 def command(place: Path) -> list[str]:
-    """The pipeline, in a folder of its own, with the environment that runs this."""
+    """The command of the pipeline, in a folder of its own, with the environment that runs this."""
     borrow_environment(place / "venv")
     paths = {"VENV": "venv", "OUT": "out", "DATA": "data", "MODELS": "models"}
     return [
@@ -83,7 +84,7 @@ def command(place: Path) -> list[str]:
 
 
 def run(place: Path, killed_after: float | None = None) -> bool:
-    """Start or go on; True where the kill hit, False where the pipeline ended by itself."""
+    """Start or resume the pipeline; True if it was killed, False if it ended by itself."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     environment |= {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
     with (place / "log.txt").open("a") as log:
@@ -102,12 +103,12 @@ def run(place: Path, killed_after: float | None = None) -> bool:
 
 
 def phase(place: Path) -> str:
-    """What was being made."""
+    """The phase that the pipeline has reached."""
     return next((name for name, made in PHASES if not (place / made).exists()), "table")
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
-    """Weights and optimizer moments."""
+    """Weights and optimizer moments of a checkpoint, by name."""
     checkpoint = torch.load(path, weights_only=True)
     found = {f"weights.{name}": value for name, value in checkpoint["state_dict"].items()}
     for number, state in checkpoint["optimizer_states"][0]["state"].items():
@@ -116,7 +117,7 @@ def tensors(path: Path) -> dict[str, Tensor]:
 
 
 def different(one: Path, other: Path) -> list[str]:
-    """Files of two finished places that are not the same."""
+    """Files that differ between two finished folders."""
     found = [name for name in FILES if (one / RUN / name).read_bytes() != (other / RUN / name).read_bytes()]
     for name in CHECKPOINTS:
         first, second = tensors(one / RUN / name), tensors(other / RUN / name)
@@ -127,16 +128,16 @@ def different(one: Path, other: Path) -> list[str]:
 
 
 def identical(one: Tensor, other: Tensor) -> bool:
-    """Number for number; NaN is NaN, and nothing else."""
+    """Whether two tensors are equal number for number, where NaN equals NaN only."""
     same = one.shape == other.shape and one.dtype == other.dtype
     return same and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def trial(root: Path, kills: int, seed: int) -> tuple[list[Kill], dict[str, list[str]], float]:
-    """A run left alone, then runs killed until ``kills`` have hit.
+    """Make one uninterrupted run, then killed runs until ``kills`` kills have hit.
 
     Returns:
-        The kills; for each killed place what differs at its end; seconds of the run left alone.
+        The kills; the files that differ at the end of each killed run; seconds of the uninterrupted run.
     """
     draw = random.Random(seed)
     alone = root / "alone"
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Kill, compare, print the tally.
 
     Returns:
-        0, or 1 where a place ended otherwise than the run left alone.
+        0, or 1 if a killed run ended differently from the uninterrupted one.
     """
     parser = CommandParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)

@@ -1,9 +1,9 @@
-"""The rule-based labeler against the CheXpert labeler's labels of IU X-Ray: ``python -m benchmarks.labeler RAW``.
+"""Compares the rule-based labeler with the CheXpert labeler's labels of IU X-Ray: ``python -m benchmarks.labeler RAW``.
 
-Both read the findings section. Rules were tuned on the training studies of the R2Gen annotation only; the rest
-(validation, test, and studies that stand in the CSV pair alone) is what counts. Each part is read twice: as the labeler
-scores reports (a sentence means what it says), and with the CheXpert labeler's known misreadings put on
-(``as_chexpert``), which is what agreement with labels made by it asks for. Prints a table for each, then one JSON line.
+Both read the findings section. Rules were tuned on the training studies of the R2Gen annotation only, so the result
+that counts is that of all other studies (validation, test, and those in the CSV pair only). Each part is labelled
+twice: as for scoring reports, and with the CheXpert labeler's known misreadings (``as_chexpert``), which agreement with
+its labels requires. Prints a table for each, then one JSON line.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Labelled(NamedTuple):
 
 
 def read(raw: Path) -> list[Labelled]:
-    """Studies with a findings section, ordered by the labels file."""
+    """Studies with a findings section, in the order of the labels file."""
     files = {name: raw / name for name in ("chexpert_labels.csv", "indiana_reports.csv", "annotation.json")}
     for path in files.values():
         if not path.is_file():
-            raise DataError(f"{path}: no such file; give the IU X-Ray folder that holds {', '.join(files)}.")
+            raise DataError(f"{path}: no such file; give the IU X-Ray folder that contains {', '.join(files)}.")
     with files["indiana_reports.csv"].open(newline="", encoding="utf-8") as file:
         texts = {row["uid"]: row["findings"] for row in csv.DictReader(file)}
     part_of = {

@@ -1,11 +1,11 @@
-"""The rule-based labeler on sentences labelled by hand, each kind apart: ``python -m benchmarks.labelled_sentences``.
+"""Tests the rule-based labeler on sentences labelled by hand, by kind: ``python -m benchmarks.labelled_sentences``.
 
-``labelled_sentences.csv`` beside this file holds sentences written for this project, none from a data set. Each is a
-case of its kind (a heading with a value, a change, a doubt ...) or looks like one and must not be read so. They were
-labelled before the labeler's rules for these kinds were written; those of ``held_out_sentences.csv`` later, without
-a look at the rules. A sentence counts where all 13 abnormal findings come out as labelled, those it does not name
-blank. What labels mean: resolved or removed is absent, partly or nearly resolved is present; unlikely, doubtful or not
-to be excluded is uncertain; "as before" of a finding is present. Prints a table and the sentences read otherwise, then
+``labelled_sentences.csv`` beside this file has sentences written for this project; none is from a data set. Each is an
+example of a kind (a heading with a value, a change, a doubt ...), or looks like one but must be read differently. They
+were labelled before the labeler's rules for these kinds were written. Those of ``held_out_sentences.csv`` were labelled
+later, without looking at the rules. A sentence is right if all 13 abnormal findings are labelled as by hand; findings
+that it does not name must be blank. Labels mean: resolved or removed is absent; partly or nearly resolved is present;
+unlikely, doubtful or not excluded is uncertain; "as before" is present. Prints a table and the misread sentences, then
 one JSON line.
 """
 
@@ -28,26 +28,26 @@ from ammrg.text.labeler import label
 
 SENTENCES = Path(__file__).with_name("labelled_sentences.csv")
 COLUMNS = {"present": POSITIVE, "absent": NEGATIVE, "uncertain": UNCERTAIN}
-"""Columns that name findings, separated by semicolons, and what each says of them."""
+"""Columns that list findings, separated by semicolons -> the label of these findings."""
 WORDS = {value: name for name, value in COLUMNS.items()}
 
 
 class Sentence(NamedTuple):
-    """One sentence and what it says."""
+    """One sentence with its labels."""
 
     kind: str
     look_alike: bool
-    """True where it only looks like its kind."""
+    """Whether it only looks like its kind."""
     text: str
     labels: dict[str, float]
-    """Finding -> 1 present, 0 absent, -1 uncertain; those it does not name are left out."""
+    """Finding -> 1 present, 0 absent, -1 uncertain; findings it does not name are left out."""
 
 
 def read(path: Path) -> list[Sentence]:
     """The sentences of a file, in its order.
 
     Raises:
-        DataError: no such file, or a row names a finding that is none, or one twice.
+        DataError: there is no such file, or a row names an unknown finding or a finding twice.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; give one with the columns of {SENTENCES.name}.")
@@ -63,15 +63,17 @@ def read(path: Path) -> list[Sentence]:
             labels = dict(said)
             wrong = [name for name in labels if name not in FINDINGS]
             if wrong:
-                raise DataError(f"{path}: row {number}: {wrong[0]!r} is no finding; one of {', '.join(FINDINGS)}")
+                raise DataError(
+                    f"{path}: row {number}: {wrong[0]!r} is not a finding; give one of {', '.join(FINDINGS)}"
+                )
             if len(labels) < len(said):
-                raise DataError(f"{path}: row {number} names a finding twice; once is enough")
+                raise DataError(f"{path}: row {number} names a finding twice; name it once")
             found.append(Sentence(row["kind"], row["role"] == "look-alike", row["sentence"], labels))
     return found
 
 
 def misread(sentence: Sentence) -> dict[str, tuple[str, str]]:
-    """Finding -> (what the labeler says, what the sentence says) where they differ."""
+    """The findings that the labeler gets wrong: finding -> (its label, the right label)."""
     ours = label(sentence.text)
     differing = {}
     for i in ABNORMAL:

@@ -1,18 +1,18 @@
-"""Regions of training films, mined a batch at a time, against the published procedure: ``python -m benchmarks.mining``.
+"""Compares batched mining of regions with the published procedure: ``python -m benchmarks.mining``.
 
-The peer is written from the paper's description of its procedure, on the same network and films: for each film and each
-finding it is labelled with, one forward and one full backward pass; the Grad-CAM of that finding scaled to [0, 1] and
-drawn at 224 px; of its 16-px squares with a mean above 0.75 the 6 strongest; each cut out, drawn at 224 px and encoded
-by itself. Ours is what ``predict`` runs: one forward of the batch, the maps of all 14 findings from one batched
-backward that ends at the encoder's tokens, and region tokens from the same pass (``feature``). ``crop`` is ours at the
-peer's output: the same squares, encoded as many at a time as there are films; the two must agree, but for
+The peer follows the paper's description, on the same network and films. For each film and each of its labelled findings
+it makes one forward and one full backward pass. It scales the finding's Grad-CAM to [0, 1], draws it at 224 px, and
+takes the 6 strongest 16-px squares with a mean above 0.75. Each square is cut out, drawn at 224 px and encoded by
+itself. Ours is what ``predict`` runs: one forward pass of the batch, the maps of all 14 findings from one batched
+backward pass that ends at the encoder's tokens, and region tokens from the same pass (``feature``). ``crop`` is our way
+to the peer's output: the same squares, encoded in batches of as many as there are films. The two must agree, except for
 squares of equal mean, or the benchmark fails.
 
-Swin-T at 224 px with random weights, a 2-layer Q-Former of width 192, every finding predicted. The maps of random
-weights are rougher than a trained network's, and few of their squares have a mean above 0.75; so that each finding
-costs the peer what the paper says, 6 regions, the rows count the 6 strongest squares whatever their mean, and one row
-keeps to 0.75. Rounds of ours and the peer's in turn, medians. Prints a table, the growth of the cost with the findings
-on a film, memory, and the arithmetic for 377,110 films; the last line is JSON.
+The network is a Swin-T at 224 px with random weights and a 2-layer Q-Former of width 192; every finding is predicted.
+Maps of random weights are rougher than those of a trained network, so few squares have a mean above 0.75. The rows
+therefore use the 6 strongest squares whatever their mean, so that a finding costs the peer 6 regions as in the paper;
+one row keeps the limit of 0.75. Times are medians over rounds of both sides in turn. Prints a table, the cost by number
+of findings on a film, memory, and the arithmetic for 377,110 films; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from benchmarks.agreement import check_gaps, gap
 
 SIDE, PATCH, STRONGEST = 224, 16, 6
 PUBLISHED, ANY = 0.75, 1e-6
-"""The mean that a square must have: published, and any at all."""
+"""Least mean of a square: the published one, and practically none."""
 SAME_MEAN = 1e-4
-"""Means of squares, in [0, 1], that differ by less are one and the same but for rounding."""
+"""Means of squares, in [0, 1], that differ by less than this differ by rounding only."""
 MIMIC_FILMS = 377_110
 SWINS = {
     "swin-t": {},  # transformers' defaults
@@ -70,7 +70,7 @@ def build(swin: str, qformer: str) -> DiseaseClassifier:
 
 
 def draw_films(count: int, findings: int) -> tuple[Tensor, Tensor]:
-    """Smooth noise, so that crops differ, and labels with so many positive findings a film."""
+    """Films of smooth noise, so that crops differ, with ``findings`` positive labels each."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, 1, 14, 14, generator=generator) * 255
     films = F.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic").clamp(0, 255).to(torch.uint8)
@@ -81,7 +81,7 @@ def draw_films(count: int, findings: int) -> tuple[Tensor, Tensor]:
 
 
 def published(network: DiseaseClassifier, films: Tensor, labels: Tensor, least: float) -> list[list[Region]]:
-    """One film, one finding, one region at a time."""
+    """The published procedure: one film, one finding and one region at a time."""
     kept: list[Tensor] = []
 
     def keep(_module: Any, _inputs: Any, output: Any) -> None:
@@ -141,11 +141,11 @@ class Agreement(NamedTuple):
     """How ``crop`` and the published procedure compare."""
 
     squares: int
-    """Of the published procedure."""
+    """Number of squares of the published procedure."""
     ties: int
-    """Those of them in whose place ``crop`` took another of the same mean."""
+    """Number of squares instead of which ``crop`` took another with the same mean."""
     tokens: float
-    """The greatest difference of a token of the same square, relative to the largest."""
+    """Largest difference between tokens of the same square, relative to the largest token."""
 
 
 def check_equal(network: DiseaseClassifier, films: Tensor, labels: Tensor) -> Agreement:
@@ -159,15 +159,17 @@ def check_equal(network: DiseaseClassifier, films: Tensor, labels: Tensor) -> Ag
 
 
 def compare(mine: Sequence[Sequence[Region]], theirs: Sequence[Sequence[Region]]) -> Agreement:
-    """The regions of each film and finding must be the same squares with the same tokens. Which of two squares of
-    nearly equal mean ranks first is a matter of rounding, and of the CPU: where the sides differ, the means must be
-    those of the weakest that were taken, to :data:`SAME_MEAN`.
+    """Check that the regions of each film and finding are the same squares with the same tokens.
+
+    Which of two squares of nearly equal mean ranks first depends on rounding and on the CPU. So where the sides differ,
+    the means must equal those of the weakest chosen squares, to :data:`SAME_MEAN`.
 
     Args:
-        mine, theirs: regions of each film, ``score`` the mean of the square.
+        mine: our regions of each film; ``score`` is the mean of the square.
+        theirs: the published procedure's regions of each film.
 
     Raises:
-        SystemExit: they are not.
+        SystemExit: the squares or tokens differ by more.
     """
     squares = ties = 0
     gaps: dict[str, float] = {}
@@ -180,7 +182,7 @@ def compare(mine: Sequence[Sequence[Region]], theirs: Sequence[Sequence[Region]]
             swapped += [region for at, region in there.items() if at not in here]
             if not same_means or any(abs(region.score - means[1][0]) > SAME_MEAN for region in swapped):
                 raise SystemExit(
-                    f"the regions of ours (crop) and of the published procedure differ: film {film}, "
+                    f"our regions (crop) differ from those of the published procedure: film {film}, "
                     f"{FINDINGS[finding]}: squares {sorted(here)} and {sorted(there)}, means {means}"
                 )
             squares += len(there)
@@ -191,7 +193,7 @@ def compare(mine: Sequence[Sequence[Region]], theirs: Sequence[Sequence[Region]]
 
 
 def _square(region: Region) -> tuple[int, int]:
-    """(row, column)."""
+    """(row, column) of a region's square."""
     return round(region.box[1] * SIDE / PATCH), round(region.box[0] * SIDE / PATCH)
 
 
@@ -213,7 +215,7 @@ def measure(
             for name, procedure in PROCEDURES.items():
                 took, mined = timed(lambda run=procedure: run(network, films, labels, least))
                 regions[name] = sum(map(len, mined)) / len(films)
-                if number:  # the first round warms up
+                if number:  # the first round is a warm-up
                     seconds[name].append(took / len(films))
     case: dict[str, Any] = {
         "findings_per_film": findings,
@@ -241,16 +243,20 @@ def memory_of(name: str, batch: int, findings: int) -> float:
 def grown(name: str, batch: int, findings: int) -> float:
     network = build("swin-t", "192 x 2")
     films, labels = draw_films(batch, findings)
-    PROCEDURES["ours"](network, films[:1], labels[:1], ANY)  # what libraries take at first use is not the batch's
+    PROCEDURES["ours"](
+        network, films[:1], labels[:1], ANY
+    )  # memory that libraries allocate at first use does not count
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     PROCEDURES[name](network, films, labels, ANY)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 2**20
 
 
 def work_of(swin: str, qformer: str) -> float:
-    """Floating-point operations to mine a film, counted without doing them: encoder and Q-Former forward, and for each
-    of the 14 findings a backward through the Q-Former to its tokens, which costs as much as a forward (activations
-    only, no weight's gradient)."""
+    """Floating-point operations to mine a film, counted without running them.
+
+    They are a forward pass of encoder and Q-Former, and for each of the 14 findings a backward pass through the
+    Q-Former to its tokens. Without gradients of weights this costs as much as a forward pass.
+    """
     with torch.device("meta"), torch.no_grad():
         network = build(swin, qformer).requires_grad_(False)
         with FlopCounterMode(display=False) as encoder:
@@ -309,7 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         case["ours_mib"] = memory_of("ours", count, case["findings_per_film"])
         case["peer_mib"] = memory_of("peer", count, case["findings_per_film"])
     twice = memory_of("ours", 2 * count, 1)
-    # Without the instructions bf16 is emulated, tens of times slower: a row of two films says so, no more.
+    # Without bf16 instructions it is emulated, tens of times slower, so a row of two films is enough.
     fast = torch.cpu._is_avx512_bf16_supported()
     if not options.quick:
         few = (films, rounds) if fast else (films[:2], 1)

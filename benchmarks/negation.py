@@ -1,11 +1,11 @@
-"""Negation by kept libraries in the labeler's place: ``python -m benchmarks.negation RAW --negspacy PYTHON ...``.
+"""Compares the labeler's negation with maintained libraries: ``python -m benchmarks.negation RAW --negspacy PYTHON``.
 
-The very mentions that the labeler finds in IU X-Ray's findings sections are read by negspacy (NegEx, clinical terms)
-and by medspacy (ConText: negated, uncertain), each with its own defaults and in an environment of its own, named by its
-python (``pip install negspacy==1.1.0``, ``pip install medspacy==1.3.1``). All else stays: what counts as a mention,
-what is said of organs and of signs that only hint, and how a report's mentions become labels. Micro F1 of positive,
-uncertain and negative mentions of the 13 abnormal findings against the CheXpert labeler's labels, on the studies no
-phrase was tuned on. Prints a table, then one JSON line.
+The mentions that the labeler finds in IU X-Ray's findings sections are classified by negspacy (NegEx, clinical terms)
+and by medspacy (ConText: negated, uncertain). Each has its defaults and its own environment, given by its python
+(``pip install negspacy==1.1.0``, ``pip install medspacy==1.3.1``). Everything else stays the labeler's: what counts as
+a mention, sentences about organs and about signs that only hint at a finding, and how mentions become labels. The
+result is micro F1 of positive, uncertain and negative mentions of the 13 abnormal findings against the CheXpert
+labeler's labels, on studies on which no phrase was tuned. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KINDS = {"positive": POSITIVE, "uncertain": UNCERTAIN, "negative": NEGATIVE}
 
 
 def answers(python: Path, library: str, asked: Sequence[Mention]) -> list[float]:
-    """What a library says of each mention."""
+    """A library's label of each mention."""
     spans = [[mention.sentence, mention.start, mention.start + len(mention.phrase)] for mention in asked]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(

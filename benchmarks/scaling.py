@@ -1,4 +1,4 @@
-"""What several processes gain: ``python -m benchmarks.scaling``.
+"""Measures the gain of several processes: ``python -m benchmarks.scaling``.
 
 Measured here, a thread a process: a training step of stage 1 (``--model``) with the whole batch and with half of it,
 the exchange (all-reduce) of its gradients between two processes, and the real step of two. On paper, a step of n
@@ -54,7 +54,7 @@ def stage1(model: str) -> DiseaseClassifier:
 
 
 def median_seconds(call: Callable[[], Any], repeats: int) -> float:
-    """After one call that is not counted."""
+    """Median seconds of a call, after one call that is not counted."""
     taken = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -64,7 +64,7 @@ def median_seconds(call: Callable[[], Any], repeats: int) -> float:
 
 
 def training_step(network: nn.Module, films: Tensor) -> Callable[[], None]:
-    """Forward, backward and AdamW on these films, uint8 ``[v 1 h w]``."""
+    """A training step on these films, uint8 ``[v 1 h w]``: forward, backward and AdamW."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     targets = (torch.rand(len(films), NUM_FINDINGS) < 0.1).float()
 
@@ -77,7 +77,7 @@ def training_step(network: nn.Module, films: Tensor) -> Callable[[], None]:
 
 
 def measure(rank: int, port: int, model: str, repeats: int, results: Any) -> None:
-    """One of two processes; the first puts its medians into ``results``."""
+    """Measure as one of two processes; the first puts its medians into ``results``."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def measure(rank: int, port: int, model: str, repeats: int, results: Any) -> Non
 
 
 def trained_parameters() -> dict[str, int]:
-    """Of the recipes, without their weights."""
+    """Number of trained parameters of each recipe, without loading weights."""
     with torch.device("meta"):
         found = {f"stage 1, {model}": count(stage1(model)) for model in ("small", "paper")}
         qwen = Qwen2ForCausalLM(
@@ -119,13 +119,13 @@ def trained_parameters() -> dict[str, int]:
 
 
 def joint(image: int, state: int, language_model: int) -> nn.Module:
-    """Streams and retrievals of stage 2: 768-wide report patterns, published association width."""
+    """The trained parts of stage 2 with report patterns of width 768 and the published association width."""
     streams = [VisualStream(width, language_model, 1.0) for width in (image, state, state, state)]
     return nn.ModuleList([*streams, *(HopfieldRetrieval(state, 768, state, association_width=1024) for _ in range(2))])
 
 
 def count(network: nn.Module) -> int:
-    """Trained parameters."""
+    """Number of trained parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 

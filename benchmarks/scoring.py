@@ -1,11 +1,11 @@
-"""Scoring at MIMIC-CXR's size: ``python -m benchmarks.scoring [--studies 3858] [--meteor] [--quick]``.
+"""Measures scoring at MIMIC-CXR's size: ``python -m benchmarks.scoring [--studies 3858] [--meteor] [--quick]``.
 
-All language metrics, the clinical table and 1,000 bootstrap resamples of as many pairs as MIMIC-CXR's test part of the
-R2Gen family holds, about 60 words a text (sentences of the phantom's reports, vocabulary and repetition as reports have
-them), on one core. The peer is what one has without it: the reference scorers (pycocoevalcap's BLEU, ROUGE-L, CIDEr,
-scikit-learn's averages) called once for each resample; timed on a few resamples and told for all. The peer labels and
-cleans nothing anew, so that only scoring is compared; values of the plain scores are compared first. Prints a table,
-then one JSON line. METEOR is Java's and a process of its own: only on request.
+All language metrics, the clinical table and 1,000 bootstrap resamples are computed on one core, for as many pairs of
+texts as R2Gen's test split of MIMIC-CXR has. A text has about 60 words, made of sentences of phantom reports. The peer
+calls the reference scorers (pycocoevalcap's BLEU, ROUGE-L and CIDEr, scikit-learn's averages) once for each resample;
+it is timed on a few resamples and extrapolated to all. The peer does not label or clean texts again, so that only
+scoring is compared; the plain scores of both are compared first. METEOR runs only on request, because it needs Java and
+a process of its own. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def texts(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 def reference_scorers(
     references: Sequence[str], generated: Sequence[str], truth: np.ndarray, said: np.ndarray
 ) -> dict[str, float]:
-    """What the public packages say of one corpus."""
+    """The scores of the public packages for one corpus."""
     golds = {i: [text] for i, text in enumerate(references)}
     hypotheses = {i: [text] for i, text in enumerate(generated)}
     with contextlib.redirect_stdout(io.StringIO()):
@@ -93,7 +93,7 @@ def reference_scorers(
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Wall time and result."""
+    """Wall time of a call in seconds, and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
@@ -101,7 +101,7 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """This process on one core, where the system lets one choose; afterwards on those it had."""
+    """Keep this process on one core, if the system allows it; restore its cores afterwards."""
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     if cores:
         os.sched_setaffinity(0, {min(cores)})

@@ -1,12 +1,12 @@
-"""Reports that several studies share: what comes of masking them for all their owners, on a stand-in.
+"""Measures the effect of masking shared reports for all their owners: ``python -m benchmarks.shared_reports``.
 
-The impressions of drawn studies (many are alike), a report memory of the training studies' texts, and a retrieval that
-is trained to give back the words of a study's report: with ``patient`` (a text stays that another patient has too) and
-with ``shared`` (it is masked for all its owners), the rest the same. In place of a film and stage 1 stand states of the
-14 findings drawn around the study's labels, in place of the language model one linear layer that says which words the
-report has: no figure is one of reports, but whose patterns a study recalls is the real mask. Prints for each rule and
-seed the loss on test studies, and how strongly a study recalls its own text where another patient has it. The last line
-is JSON: ``python -m benchmarks.shared_reports``.
+Several drawn studies often have the same impression. A retrieval over the training studies' impressions is trained to
+predict the words of a study's report, once with ``patient`` (a text that another patient also has is not masked) and
+once with ``shared`` (it is masked for all its owners); everything else is the same. The networks are simple stand-ins:
+random states of the 14 findings around the study's labels replace film and stage 1, and a linear layer that predicts
+which words the report has replaces the language model. So no figure is about real reports, but the mask is the real
+one. Prints, for each rule and seed, the loss on test studies and how strongly a study recalls its own text when another
+patient has it too. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Studies(NamedTuple):
 
 
 def draw(split: str, count: int) -> Studies:
-    """Drawn studies, their impressions, and states around their labels (blank as negative)."""
+    """Drawn studies: their impressions, and states around their labels (blank counts as negative)."""
     plans = [plan_study(split, number) for number in range(count)]
     reports = [write_report(plan) for plan in plans]
     labels = torch.tensor([report.labels for report in reports]).nan_to_num()
@@ -64,7 +64,7 @@ def words_of(texts: Sequence[str], known: Sequence[str]) -> Tensor:
 
 
 def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) -> dict[str, Any]:
-    """Train with one rule; test with the memory whole."""
+    """Train with one rule; test with the whole memory."""
     known = sorted({word for text in train.texts for word in text.lower().replace(".", "").split()})
     stored = list(dict.fromkeys(train.texts))
     row_of = {text: row for row, text in enumerate(stored)}
@@ -92,7 +92,7 @@ def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) 
             optimizer.step()
     retrieval.eval()
     with torch.no_grad():
-        told: dict[str, Any] = {
+        result: dict[str, Any] = {
             "rule": rule,
             "seed": seed,
             "test_loss": float(loss_of(test.states, asked, None)),
@@ -105,10 +105,10 @@ def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) 
                 rows, own = [rows[i] for i in kept.tolist()], own[kept]
             found = retrieval.associations(studies.states[rows], patterns, None if mask is None else mask[rows])
             weights = found.mean(dim=(1, 2))
-            told[f"{name}_share_of_another"] = len(rows) / len(studies.ids)
-            told[f"{name}_weight_on_own_text"] = float(weights[torch.arange(len(rows)), own].mean())
-            told[f"{name}_own_text_strongest"] = float((weights.argmax(1) == own).float().mean())
-    return told
+            result[f"{name}_share_of_another"] = len(rows) / len(studies.ids)
+            result[f"{name}_weight_on_own_text"] = float(weights[torch.arange(len(rows)), own].mean())
+            result[f"{name}_own_text_strongest"] = float((weights.argmax(1) == own).float().mean())
+    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,13 +1,15 @@
-"""Stage 1 against a plain reference on the same studies: ``python -m benchmarks.stage1 CKPT... --data data/iu_xray``.
+"""Compares stage 1 with a plain reference network: ``python -m benchmarks.stage1 CKPT... --data data/iu_xray``.
 
-The reference is what one would write in an afternoon: a half-width ResNet-18 from scratch (32/64/128/256, two basic
-blocks a stage), 14 queries that attend once over its 49 tokens, one linear output each, binary cross entropy on known
-labels (uncertain left out), AdamW 1e-3 with a cosine by time, batch 32, weights averaged (.99), frontal films at 224 px
-with this project's augmentation; trained for ``--minutes`` (8) on whatever the machine has, once for each of
-``--seeds``, and kept in ``--references``. All then rate validation and test studies (mean over a study's films): AUROC
-of each finding, the mean over the checkpoints and over the references (one training says as much about its seed as
-about its method), with 95% intervals over patients, and ours minus the reference's over the same resamples. Training
-AUROC (films as they are) stands beside. Prints tables, then one JSON line.
+The reference can be written in an afternoon. It is a half-width ResNet-18 (32/64/128/256, two basic blocks a stage)
+trained from scratch, with 14 queries that attend once over its 49 tokens and one linear output each. It is trained with
+binary cross entropy on known labels (uncertain ones are left out), AdamW at 1e-3 with a cosine by time, batch 32,
+averaged weights (.99), and frontal films at 224 px with this project's augmentation. Training takes ``--minutes`` (8),
+whatever the machine, once for each of ``--seeds``; the networks are saved in ``--references``.
+
+All networks then rate validation and test studies (mean over a study's films). The result is the AUROC of each finding,
+as the mean over the checkpoints and over the references, because a single training depends on its seed as much as on
+its method. It has 95% intervals over patients, and ours minus the reference's over the same resamples. AUROC on the
+training studies, without augmentation, is printed too. Prints tables, then one JSON line.
 """
 
 from __future__ import annotations
@@ -47,12 +49,12 @@ from lightning_modules.stage1_checkpoint import load_stage1
 SIDE, WIDTH, BATCH = 224, 256, 32
 LR, WEIGHT_DECAY, WARM_UP, AVERAGE = 1e-3, 0.05, 0.05, 0.99
 FEWEST = (10, 20)
-"""Means are over the findings with at least so many positives among the rated studies."""
+"""Least numbers of positives among the rated studies for a finding to be part of a mean."""
 PARTS = {"validation": ("val",), "test": ("test",), "both": ("val", "test")}
 
 
 class Reference(nn.Module):
-    """ResNet tokens, one attention with 14 queries over them, one output a query."""
+    """The reference network: ResNet tokens, one attention with 14 queries over them, and one output for each query."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +73,7 @@ class Reference(nn.Module):
 
 
 def train_reference(data: StudyDataModule, seconds: float, seed: int) -> Reference:
-    """By the clock: the same time, not the same number of steps, on every machine."""
+    """Train a reference for a given time, not for a given number of steps."""
     torch.manual_seed(seed)
     network = Reference()
     network.bias.data.copy_(log_odds(prevalence(torch.as_tensor(data.training_labels()))))
@@ -110,14 +112,14 @@ def train_reference(data: StudyDataModule, seconds: float, seed: int) -> Referen
 
 
 def films(folder: str, seed: int) -> StudyDataModule:
-    """What the reference learns and rates."""
+    """The films that the reference is trained on and rates."""
     data = StudyDataModule(folder, SIDE, BATCH, BATCH, views="frontal", labelled_only=True, seed=seed)
     data.setup()
     return data
 
 
 def reference(options: argparse.Namespace, seed: int) -> Reference:
-    """The reference of a seed, as it was kept or, where there is none, trained now."""
+    """The saved reference of a seed; if there is none, it is trained now."""
     path: Path = options.references / f"{seed}.safetensors"
     made_by = {"data": read_card(options.data)["fingerprint"], "minutes": f"{options.minutes:g}", "seed": str(seed)}
     if not path.exists():
@@ -126,17 +128,17 @@ def reference(options: argparse.Namespace, seed: int) -> Reference:
         save_file({name: weight.contiguous() for name, weight in weights.items()}, path, metadata=made_by)
     with safe_open(path, "pt") as kept:
         if kept.metadata() != made_by:
-            raise SystemExit(f"{path}: made by {kept.metadata()}, asked for {made_by}; name another --references")
+            raise SystemExit(f"{path}: was made by {kept.metadata()}, not by {made_by}; name another --references")
     network = Reference().eval()
     network.load_state_dict(load_file(path))
     return network
 
 
 class Rated(NamedTuple):
-    """Studies and what networks say of them."""
+    """Studies with the logits of several networks."""
 
     logits: Tensor
-    """``[k n 14]``: of each network."""
+    """``[k n 14]``: of k networks and n studies."""
     labels: Tensor
     studies: list[str]
     subjects: list[str]
@@ -144,7 +146,7 @@ class Rated(NamedTuple):
 
 @torch.no_grad()
 def rate(name: str, networks: Sequence[Callable[[Tensor], Tensor]], data: StudyDataModule, split: str) -> Rated:
-    """Every study of a split: the mean over its films."""
+    """Rate every study of a split by the mean over its films."""
     loader = data.evaluation_loader(split)
     logits: list[Tensor] = []
     batches: list[StudyBatch] = []
@@ -159,7 +161,7 @@ def rate(name: str, networks: Sequence[Callable[[Tensor], Tensor]], data: StudyD
 
 
 def areas(rated: Rated, weights: Tensor) -> tuple[Tensor, list[int]]:
-    """AUROC under every row of weights ``[r 14]``, the mean over the networks, and the positives of each finding."""
+    """AUROC under every row of weights ``[r 14]``, mean over the networks, and the number of positives by finding."""
     targets, mask = training_targets(rated.labels)
     columns, positives = [], []
     for finding in range(NUM_FINDINGS):
@@ -180,9 +182,9 @@ def joined(parts: list[Rated]) -> Rated:
 
 
 def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[str, Any]:
-    """A table a part; {mean over findings with at least n positives: ours, reference, difference}."""
+    """Print a table; returns {mean over findings with at least n positives: ours, reference and difference}."""
     if ours.studies != reference.studies:
-        raise SystemExit(f"{name}: the two networks rated other studies, or in another order.")
+        raise SystemExit(f"{name}: the two networks rated different studies, or rated them in a different order.")
     keys = {subject: i for i, subject in enumerate(dict.fromkeys(ours.subjects))}
     weights = patient_weights(torch.tensor([keys[subject] for subject in ours.subjects]), 1000)
     (first, positives), (second, _) = areas(ours, weights), areas(reference, weights)
@@ -190,7 +192,7 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
     for column in ("finding", "positives", "ours", "reference", "ours - reference"):
         table.add_column(column, justify="left" if column == "finding" else "right")
     for finding in sorted(range(NUM_FINDINGS), key=lambda i: -positives[i]):
-        cells = (told(values[:, finding]) for values in (first, second, first - second))
+        cells = (formatted(values[:, finding]) for values in (first, second, first - second))
         table.add_row(FINDINGS[finding], str(positives[finding]), *cells)
     means = {}
     for least in FEWEST:
@@ -204,13 +206,13 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
             "reference": interval(rows[1]),
             "difference": interval(rows[0] - rows[1]),
         }
-        cells = (told(values) for values in (*rows, rows[0] - rows[1]))
+        cells = (formatted(values) for values in (*rows, rows[0] - rows[1]))
         table.add_row(f"[b]mean of {len(kept)}[/b]", f"≥ {least}", *cells)
     console.print(table)
     return means
 
 
-def told(values: Tensor) -> str:
+def formatted(values: Tensor) -> str:
     found = interval(values)
     if found["value"] is None or found["low"] is None:
         return "-"

@@ -1,24 +1,24 @@
-"""The training step of stage 2 against the published one: ``python -m benchmarks.stage2 [--quick] [--gpu]``.
+"""Compares the training step of stage 2 with the published one: ``python -m benchmarks.stage2 [--quick] [--gpu]``.
 
-ours       :class:`ReportNetwork` as it trains: batches of like length padded to their longest report, logits where
-           there is a target alone, retrieval that projects no pattern, stage 1 without a graph.
+ours       :class:`ReportNetwork` as it trains: batches of similar length padded to their longest report, logits only at
+           targets, retrieval that projects no pattern, and stage 1 without a graph.
 published  the step as the paper and its released code describe it, written here: reports padded to ``max_length``,
            logits at every position and the loss of transformers, the public hflayers layer
            (github.com/ml-jku/hopfield-layers, installed or on PYTHONPATH) over both memories with the patterns expanded
-           over the batch, and stage 1 inside the autograd graph, its gradients computed and used by no one: both sides
-           train the same parameters (projections, marks, both retrievals, LoRA). Neither has its stage 1 trained.
+           over the batch, and stage 1 inside the autograd graph, whose gradients are computed but not used: both sides
+           train the same parameters (projections, marks, both retrievals, LoRA), and neither trains stage 1.
 
 Sizes are those of the ``small`` overlays (224-px films, batch 8); the language model has SmolLM2-135M's shape and
 random float32 weights. Memories: 7,014 regions (14 of them disease queries) and 6,000 reports of width 768. Reports
-have as many tokens as SmolLM2's tokenizer makes of IU X-Ray's: mean 51, half below 47, nine of ten below 77 (32, 30 and
-51 words). A window of 16 batches is sorted by length, as training does, and a few of them, evenly spread, are measured;
-the published side reads the same studies shuffled. With equal weights and without dropout the sides' losses and
-gradients are compared before anything is timed. The rows between the two switch one ingredient alone. Studies/s are of
-medians over interleaved rounds; memory is that of one step of the longest batch in a process of its own: above where it
-stood after a step of one study, and the whole process's peak.
+have as many tokens as IU X-Ray's with SmolLM2's tokenizer: mean 51, half below 47, nine of ten below 77 (32, 30 and
+51 words). A window of 16 batches is sorted by length, as in training, and a few evenly spaced batches are measured; the
+published side reads the same studies shuffled. Before anything is timed, losses and gradients of both sides are
+compared with equal weights and without dropout. The rows between the two sides switch one ingredient each. Studies/s
+are medians over interleaved rounds. Memory is measured for one step of the longest batch in its own process: its rise
+over a step of one study, and the whole process's peak.
 
-``small`` associates in 64 dimensions a head; one table has the published 1024 on both sides. ``--gpu`` adds
-:mod:`benchmarks.stage2_gpu`. Prints a table, then one JSON line; about half an hour on two cores.
+``small`` has an association space of 64 dimensions a head; one table has the published 1024 on both sides. ``--gpu``
+adds :mod:`benchmarks.stage2_gpu`. Prints a table, then one JSON line; takes about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ from benchmarks.agreement import check_gaps, gap
 
 
 def agreement(language_model: LanguageModel, peer: bool) -> dict[str, float]:
-    """How far loss and gradients move when our step takes one ingredient of the published step, or all of them: the
-    largest difference from ours, relative to the loss and to the largest gradient. With hflayers the gradients of the
-    retrievals themselves are left out, for their parameters are laid out in another way; those of what they read and
-    write are compared."""
+    """Differences in loss and gradients if our step takes one ingredient of the published step, or all of them.
+
+    Each is the largest difference from ours, relative to the loss or to the largest gradient. With hflayers the
+    gradients of the retrievals' own parameters are not compared, because their layout differs; gradients before and
+    after the retrievals are.
+    """
     batch = batch_of([study._replace(report=cut(study.report)) for study in draw_studies(4)])
     batch = batch._replace(study_ids=list("abcd"), subject_ids=list("abcd"))
     sizes, worst = Sizes(regions=300, reports=200), {}
@@ -78,12 +80,12 @@ def agreement(language_model: LanguageModel, peer: bool) -> dict[str, float]:
 
 
 def cut(report: str, words: int = 30) -> str:
-    """A report so short that neither side cuts it: ours would cut at a sentence end, the public code at a token."""
+    """Shorten a report so that neither side cuts it: ours cuts at a sentence end, the public code at a token."""
     return " ".join(report.split()[:words])
 
 
 def targets(cases: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each claim with its target and the value found; a table without the published step makes no claim."""
+    """Each claim with its target and its measured value; tables without the published step make no claim."""
     tables: dict[str, dict[str, dict[str, Any]]] = {}
     for case in cases:
         tables.setdefault(case["table"], {})[case["row"]] = case
@@ -150,7 +152,7 @@ def compare(quick: bool, count: int, rounds: int, console: Console) -> dict[str,
     peer = importlib.util.find_spec("hflayers") is not None
     if not peer:
         console.print("hflayers is not here (install it or put it on PYTHONPATH): the rows with it are left out")
-    # Without the instructions bf16 is emulated, tens of times slower.
+    # Without bf16 instructions it is emulated, tens of times slower.
     bf16 = torch.cpu._is_avx512_bf16_supported()
     if not bf16:
         console.print("this CPU has no bfloat16 instructions: its rows are left out")

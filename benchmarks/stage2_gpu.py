@@ -1,13 +1,14 @@
-"""Stage 2 with a 7B-class language model in NF4 on a GPU: ``python -m benchmarks.stage2_gpu``.
+"""Measures stage 2 with a 7B-class language model in NF4 on a GPU: ``python -m benchmarks.stage2_gpu``.
 
-Llama-2-7B's shape with random weights (13.5 GB in a temporary folder), Swin-L and a 12-layer Q-Former of width 768 at
-224 px, the whole visual prompt (49 image tokens, Q_f, and what it recalls from 7,014 regions and 6,000 reports at the
-published association space), stage 1 and language model frozen, bf16. A training step at batch 8 and 16: seconds
-(median), tokens/s (prompt and report, padding not counted), memory, and the language model's FLOP utilisation: what a
-step needs (forward, and backward to the inputs alone, since the weights are frozen; retrieval and stage 1 not counted)
-against a large bf16 matrix product of the same card. Then generation at batch 1, 16 and 64, greedy and with 3 beams,
-every study with the same number of new tokens; and the share of texts that are the same alone and in a batch of 8.
-Without a GPU it says so and ends.
+The language model has Llama-2-7B's shape with random weights (13.5 GB in a temporary folder). Stage 1 is a Swin-L with
+a 12-layer Q-Former of width 768 at 224 px. The visual prompt is complete: 49 image tokens, Q_f, and what it recalls
+from 7,014 regions and 6,000 reports in the published association space. Stage 1 and language model are frozen, in bf16.
+
+A training step is measured at batch 8 and 16: median seconds, tokens/s (prompt and report without padding), memory, and
+the language model's FLOP utilisation. This is the FLOPs that a step needs (forward, and backward to the inputs only,
+since weights are frozen; without retrieval and stage 1), relative to a large bf16 matrix product on the same card. Then
+generation is measured at batch 1, 16 and 64, greedy and with 3 beams, with equally many new tokens for each study, and
+the share of texts that are the same alone and in a batch of 8. Without a GPU it prints a note and ends.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def build(
 
 
 def seconds_of(call: Callable[[], Any], device: torch.device) -> float:
-    """Until the device is done."""
+    """Seconds of a call, until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
@@ -83,7 +84,7 @@ def seconds_of(call: Callable[[], Any], device: torch.device) -> float:
 
 
 def card_flops(device: torch.device) -> float:
-    """FLOP/s of a large square matrix product, bf16 on a GPU."""
+    """FLOP/s of a large square matrix product, in bf16 on a GPU."""
     side, dtype = (8192, torch.bfloat16) if device.type == "cuda" else (512, torch.float32)
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     taken = [seconds_of(lambda: left @ right, device) for _ in range(20)]
@@ -91,10 +92,10 @@ def card_flops(device: torch.device) -> float:
 
 
 def step_flops(shape: Mapping[str, Any], lengths: Sequence[int], targets: Sequence[int]) -> float:
-    """What the language model's training step needs on rows of these lengths with so many targets each.
+    """FLOPs of the language model's training step on rows of these lengths, each with so many targets.
 
-    Of a linear layer 2 FLOP a weight and token forward, and as many backward: its weights are frozen, only its inputs
-    have a gradient. Causal attention has two products over half the square forward, and twice that backward.
+    A linear layer takes 2 FLOP a weight and token forward, and as many backward, since its weights are frozen and only
+    its inputs have a gradient. Causal attention has two products over half the square forward, and twice that backward.
     """
     width, layers = shape["hidden_size"], shape["num_hidden_layers"]
     kv = width * shape["num_key_value_heads"] / shape["num_attention_heads"]
@@ -105,7 +106,7 @@ def step_flops(shape: Mapping[str, Any], lengths: Sequence[int], targets: Sequen
 
 
 def row_lengths(network: ReportNetwork, batch: StudyBatch) -> tuple[list[int], list[int]]:
-    """(tokens read, targets) of each study of a training batch."""
+    """(numbers of tokens read, numbers of targets) of the studies of a training batch."""
     with torch.no_grad():
         shown = network.prompt(batch)
         owners = network.target_losses(batch, shown).report_of_token
@@ -120,7 +121,7 @@ def row_lengths(network: ReportNetwork, batch: StudyBatch) -> tuple[list[int], l
 
 
 def peak_gib(device: torch.device) -> float | None:
-    """Since the last call."""
+    """Peak GPU memory since the last call, in GiB; None without a GPU."""
     if device.type != "cuda":
         return None
     peak = torch.cuda.max_memory_allocated(device) / 2**30
@@ -129,7 +130,7 @@ def peak_gib(device: torch.device) -> float | None:
 
 
 def training(network: ReportNetwork, shape: Mapping[str, Any], size: int, peak: float) -> dict[str, Any]:
-    """One row: a step at this batch."""
+    """Measure one row: a training step at this batch size."""
     device = network.device
     batch = on(draw_batches(size, 1)[0][0], device)
     lengths, targets = row_lengths(network, batch)
@@ -151,7 +152,7 @@ def training(network: ReportNetwork, shape: Mapping[str, Any], size: int, peak: 
 
 
 def writing(network: ReportNetwork, size: int, beams: int, new_tokens: int) -> dict[str, Any]:
-    """One row: generation at this batch."""
+    """Measure one row: generation at this batch size."""
     device = network.device
     batch = on(batch_of(draw_studies(size)), device)
     fixed = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "num_beams": beams}
@@ -178,7 +179,7 @@ def measure(
     written_at: Sequence[tuple[int, int]] = WRITTEN_AT,
     new_tokens: int = NEW_TOKENS,
 ) -> dict[str, Any] | None:
-    """All rows; None where there is no such device."""
+    """All rows; None if there is no such device."""
     from transformers.utils.logging import disable_progress_bar
 
     device = torch.device(device_name)

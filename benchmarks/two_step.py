@@ -1,4 +1,4 @@
-"""Retrieval in two steps against the exact one: ``python -m benchmarks.two_step [--patterns 1000000] [--quick]``.
+"""Compares two-step retrieval with the exact one: ``python -m benchmarks.two_step [--patterns 1000000] [--quick]``.
 
 It measures how much of the exact retrieval's result an approximate search finds, and how much faster. There are a
 million stored patterns of width 768 (a mixture of 5,000 appearances that vary in 64 directions, with noise), and 4

@@ -1,9 +1,9 @@
-"""How far pictures unlike the training films lie: ``python -m benchmarks.unlike_films best.ckpt --data data/phantom``.
+"""Measures the film distance of odd pictures: ``python -m benchmarks.unlike_films best.ckpt --data data/phantom``.
 
-The distance that a stage-1 checkpoint keeps (:mod:`ammrg.networks.film_distance`), beyond 1 of which ``make describe``
-warns, of: the test films; the same inverted, turned and mirrored; pictures that are drawn for it
-(:mod:`benchmarks._odd_pictures`); films of the folders named with ``--others``. Prints the share of each kind that lies
-beyond 1, the least and the median distance, then one JSON line. Of films nothing but these numbers is told.
+A stage-1 checkpoint has a distance from its training films (:mod:`ammrg.networks.film_distance`), and ``make describe``
+warns above 1. It is measured for the test films, for the same films inverted, turned and mirrored, for drawn pictures
+(:mod:`benchmarks._odd_pictures`), and for films of the folders given by ``--others``. Prints, for each kind, the share
+above 1 and the least and median distance, then one JSON line. Nothing else about the films is printed.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from datamodules.studies import StudyDataModule
 from lightning_modules.stage1_checkpoint import Stage1, read_checkpoint, stage1_of
 
 DRAWN = 40
-"""Pictures of a kind."""
+"""Number of pictures of each kind."""
 BATCH = 32
 FALSE_ALARMS = 0.05
-"""Most of the test films that should lie beyond 1; a hundredth of the validation films does."""
+"""Largest share of test films that may be above 1; of the validation films one in a hundred is."""
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "inverted": lambda films: 255 - films,
     "turned by 90 degrees": lambda films: films.rot90(1, (2, 3)),
     "turned by 180 degrees": lambda films: films.rot90(2, (2, 3)),
     "mirrored": lambda films: films.flip(3),
 }
-"""What is done to test films, uint8 ``[v 1 s s]``."""
+"""Changes of test films, uint8 ``[v 1 s s]``, by name."""
 
 
 def squashed(pictures: Sequence[NDArray[np.uint8]], side: int) -> Tensor:
-    """As ``predict`` shows them to the network: uint8 ``[v 1 s s]``."""
+    """Pictures as the network sees them: uint8 ``[v 1 s s]``."""
     transform = eval_transform(side)
     return torch.from_numpy(np.stack([transform(picture) for picture in pictures])[:, None])
 
@@ -61,10 +61,10 @@ def films_in(folder: Path, most: int, side: int) -> tuple[Tensor, int]:
     """Evenly spaced files of a folder and those below it.
 
     Returns:
-        uint8 ``[v 1 s s]``; how many more files were tried and cannot be read.
+        uint8 ``[v 1 s s]``, and the number of files that could not be read.
 
     Raises:
-        DataError: no such folder, or no file in it can be read.
+        DataError: there is no such folder, or no file in it can be read.
     """
     if not folder.is_dir():
         raise DataError(f"--others {folder}: no such folder")
@@ -77,13 +77,13 @@ def films_in(folder: Path, most: int, side: int) -> tuple[Tensor, int]:
         except ReadError:
             unreadable += 1
     if not films:
-        raise DataError(f"--others {folder}: none of the files tried can be read as a film")
+        raise DataError(f"--others {folder}: no file in it can be read as a film; name another folder")
     return squashed(films, side), unreadable
 
 
 @torch.inference_mode()
 def distances(stage1: Stage1, films: Tensor) -> Tensor:
-    """float32 ``[v]`` of uint8 ``[v 1 s s]``; beyond 1 is warned of."""
+    """Distances, float32 ``[v]``, of films uint8 ``[v 1 s s]``; above 1 ``describe`` warns."""
     assert stage1.distance is not None
     return torch.cat([stage1.distance(*stage1.classifier.encoder(part)) for part in films.split(BATCH)])
 
@@ -100,18 +100,18 @@ def case(kind: str, found: Tensor) -> dict[str, Any]:
 
 
 def opened(path: Path, folder: str) -> tuple[Stage1, StudyDataModule]:
-    """A stage-1 checkpoint with its distance, and the data it was trained on, with the views it was trained on.
+    """Open a stage-1 checkpoint that has a film distance, and its training data with the views it was trained on.
 
     Raises:
-        CheckpointError: it keeps none, or cannot be read.
-        DataError: a folder that is not prepared, or holds other data.
+        CheckpointError: the checkpoint cannot be read, or has no film distance.
+        DataError: the folder is not prepared, or contains other data.
     """
     checkpoint = read_checkpoint(path)
     stage1 = stage1_of(checkpoint, path)
     if stage1.distance is None:
         raise CheckpointError(
-            f"{path}: keeps no distance of films from those of the training (an earlier version wrote it, or there "
-            "were too few films to fit it on); train stage 1 again"
+            f"{path}: has no distance of films from the training films (an earlier version wrote it, or there "
+            "were too few films to fit it); train stage 1 again"
         )
     views = checkpoint.get("datamodule_hyper_parameters", {}).get("views", "all")
     data = StudyDataModule(folder, stage1.image_size, views=views, num_workers=0)
@@ -121,7 +121,7 @@ def opened(path: Path, folder: str) -> tuple[Stage1, StudyDataModule]:
 
 
 def measured(stage1: Stage1, data: StudyDataModule, others: Sequence[Path], most: int) -> list[dict[str, Any]]:
-    """Every kind, test films first."""
+    """Measure every kind, test films first."""
     test = data.typical_films("test", most)
     cases = [case("own test films", distances(stage1, test))]
     cases += [case(f"own, {name}", distances(stage1, change(test))) for name, change in CHANGES.items()]
@@ -162,8 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     target = {"value": false, "target": FALSE_ALARMS, "met": false <= FALSE_ALARMS}
     facts = {"dataset": stage1.dataset, "image_size": stage1.image_size, **fitted}
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()}
-    told = {"cases": cases, "targets": {"own test films beyond 1, at most": target}, "facts": facts, "machine": machine}
-    print(json.dumps({"benchmark": "unlike_films", **told}))
+    result = {"cases": cases, "targets": {"own test films beyond 1, at most": target}}
+    print(json.dumps({"benchmark": "unlike_films", **result, "facts": facts, "machine": machine}))
     return 0
 
 

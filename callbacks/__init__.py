@@ -1,1 +1,1 @@
-"""What happens beside training: checkpoints, memories and reports written to files."""
+"""Trainer callbacks: they write checkpoints, memories and reports, and watch training."""

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: validated, chosen and saved in place of the last step's."""
+"""An exponential moving average of the weights, which is validated and saved in place of the last step's weights."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ammrg.errors import SettingsError
 
 
 class AveragedWeights(WeightAveraging):
-    """Keeps averaged weights beside the trained ones; validation and checkpoints (``state_dict``) hold the average.
+    """Averages the weights over training; validation and checkpoints (``state_dict``) use the average.
 
-    Lightning's callback with what this project needs of it: the average warms up, so that a short run is not its
-    random start; thresholds chosen at the end of a validation belong to the average; and a checkpoint that is tested
-    after training keeps the average, where Lightning's would put the last step's weights back. Both sets are in a
-    checkpoint, so a stopped run goes on exactly.
+    It differs from Lightning's callback in three ways. The average warms up, so that in a short run it is not
+    dominated by the random start. Thresholds chosen at the end of a validation belong to the average. A checkpoint
+    tested after training keeps the average, where Lightning would restore the last step's weights. Checkpoints contain
+    both sets of weights, so a stopped run resumes exactly.
 
     Args:
-        decay: d of average = d average + (1 - d) weights at each optimizer step, in (0, 1); after n steps at most
-            (1 + n) / (10 + n).
+        decay: d in (0, 1) of average = d average + (1 - d) weights, applied at each optimizer step; after n steps at
+            most (1 + n) / (10 + n).
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -32,30 +32,30 @@ class AveragedWeights(WeightAveraging):
         super().__init__(avg_fn=self.average)
 
     def average(self, averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        """The new average of one parameter or buffer; counts and flags are taken as they are."""
+        """The new average of one parameter or buffer; integers and flags are copied."""
         if not averaged.is_floating_point():
             return current
         decay = min(self.decay, (1 + int(steps)) / (10 + int(steps)))
         return torch.lerp(current, averaged, decay)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Not yet: the module chooses its thresholds after this, for the weights that were validated."""
+        """Keep the average in place: the module chooses its thresholds after this hook, for the validated weights."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training goes on with its own weights."""
+        """Put the trained weights back in place."""
         if self._average_model is not None:
             self._swap_models(pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """After training the module holds the average, and no checkpoint may undo that."""
+        """Drop the callback's copy, so that no checkpoint read later replaces the average in the module."""
         self._average_model = None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """A continued run takes both sets of weights; anything else has the average already."""
+        """Restore both sets of weights in a resumed run; anything else already gets the average."""
         if self._average_model is not None:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """While training: the average in ``state_dict``, the trained weights beside it."""
+        """While training, save the average in ``state_dict`` and the trained weights beside it."""
         if self._average_model is not None:
             super().on_save_checkpoint(trainer, pl_module, checkpoint)

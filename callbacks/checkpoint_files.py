@@ -1,4 +1,4 @@
-"""Checkpoints as files: written whole or not at all, a stated number kept, and looked at before they are trusted."""
+"""Checkpoint files: written whole or not at all, limited in number, and checked before they are used."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ LAST = "last"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside the old file, forces it to the disk, looks at it, and only then takes the old one's name.
+    """Writes a checkpoint to a temporary file, flushes it to the disk, checks it, and then replaces the old one.
 
-    A process that is killed, or a disk that is full, leaves the old checkpoint as it was. Lightning's own also writes
-    beside, but holds the whole file in memory first and does not wait for the disk.
+    If the process is killed or the disk is full, the old checkpoint is unchanged. Lightning's own plugin also writes to
+    a temporary file, but builds the whole file in memory first and does not wait for the disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """
+        """Write a checkpoint whole or not at all.
+
         Raises:
             CheckpointError: the disk is full, or the folder cannot be written to.
         """
         target = Path(path)
-        # Always the same name: what a kill leaves is large, and the next one takes its place.
+        # Always the same name: a killed process leaves a large file, which the next save overwrites.
         partial = target.with_name(f"{target.name}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,20 +39,20 @@ class WholeCheckpoints(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             if not is_whole(partial):
-                raise OSError("what was read back is not what was written")
+                raise OSError("the file read back differs from what was written")
             os.replace(partial, target)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
             partial.unlink(missing_ok=True)
             folder = next(folder for folder in target.absolute().parents if folder.exists())
             free = shutil.disk_usage(folder).free / 2**20
             raise CheckpointError(
-                f"{target}: cannot be written ({error}); {free:,.0f} MiB are free there. Earlier checkpoints are as "
-                "they were: make room, or another OUT=, and the same command goes on"
+                f"{target}: cannot be written ({error}); {free:,.0f} MiB are free there. Earlier checkpoints are "
+                "unchanged: free some space, or set another OUT=, and the same command resumes"
             ) from error
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint can be read to its end: torch writes zip archives, each part with its checksum."""
+    """Whether a checkpoint can be read to its end; torch writes a zip archive in which each part has a checksum."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -60,12 +61,12 @@ def is_whole(path: Path) -> bool:
 
 
 def last_names(keep: int) -> list[str]:
-    """Names of the last checkpoints, newest first: last.ckpt, last-1.ckpt, ..."""
+    """File names of the last ``keep`` checkpoints, newest first: last.ckpt, last-1.ckpt, ..."""
     return [f"{LAST}.ckpt", *(f"{LAST}-{age}.ckpt" for age in range(1, keep))]
 
 
 def rotate(folder: Path, fresh: Path, keep: int) -> None:
-    """``fresh`` becomes last.ckpt, each kept one is a step older, the oldest goes."""
+    """Rename ``fresh`` to last.ckpt and each earlier one to the next number; the oldest is overwritten."""
     names = last_names(keep)
     for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
         if (folder / newer).exists():
@@ -74,11 +75,11 @@ def rotate(folder: Path, fresh: Path, keep: int) -> None:
 
 
 def newest_whole(folder: Path, aside: bool = True) -> Path | None:
-    """The newest last checkpoint that can be read; None where there is none.
+    """The newest last checkpoint that can be read; None if there is none.
 
     Args:
-        folder: of the run.
-        aside: rename damaged ones to ``<name>.damaged`` and say so (on one process).
+        folder: the run's folder.
+        aside: rename damaged checkpoints to ``<name>.damaged`` and print a warning; True in one process only.
     """
     found = [folder / f"{LAST}.ckpt", *sorted(folder.glob(f"{LAST}-[0-9]*.ckpt"), key=age_of)]
     for path in found:
@@ -93,5 +94,5 @@ def newest_whole(folder: Path, aside: bool = True) -> Path | None:
 
 
 def age_of(path: Path) -> int:
-    """The number in last-<age>.ckpt."""
+    """The number in the file name last-<age>.ckpt."""
     return int(path.stem.rpartition("-")[2])

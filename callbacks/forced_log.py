@@ -1,4 +1,4 @@
-"""What ``--force-resume`` let pass, on the screen and in the run's folder."""
+"""Records which differences ``--force-resume`` accepted, on the screen and in the run's folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def note_forced(folder: Path, what: str) -> None:
-    """Warn, and add a line to ``folder/forced.log``."""
+    """Print a warning, and add it as a line to ``folder/forced.log``."""
     print(f"warning: --force-resume: {what}")
     with (folder / "forced.log").open("a") as log:
         log.write(f"--force-resume: {what}\n")

@@ -1,4 +1,4 @@
-"""Sharded weights are whole wherever they are only looked at."""
+"""Gathers sharded weights on every process while no training step runs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from ammrg.sharding import gather, scatter
 
 
 class GatheredWeights(Callback):
-    """Under fully sharded training every process holds all weights through validation, tests and the end of training:
-    there processes go ways of their own, such as making maps of the films that have boxes, and one that waited for
-    another's part of a layer would wait for ever. Elsewhere it does nothing. Stands before callbacks that look.
+    """Gives every process all weights during validation, tests and the end of training, under fully sharded training.
+
+    In these phases processes do different work: only some have films with boxes to make maps of, for example. A process
+    that waited for another's part of a layer would then wait forever. Without sharding the callback does nothing. List
+    it before callbacks that use the weights.
     """
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look."""
+        """Gather all weights for the validation."""
         gather(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Train."""
+        """Shard the weights again, for training."""
         scatter(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look."""
+        """Gather all weights for the test."""
         gather(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look."""
+        """Gather all weights for callbacks that run at the end of training."""
         gather(pl_module)

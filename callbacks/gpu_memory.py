@@ -1,4 +1,4 @@
-"""Finds the largest batch that fits where a GPU runs out of memory."""
+"""Finds the largest batch that fits when a GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -12,44 +12,48 @@ from ammrg.types import StudyBatch
 
 
 class GpuMemory(Callback):
-    """Adds the cure to an out-of-memory error of a training step: halves the batch until a step fits, and says which
-    size did."""
+    """Adds to an out-of-memory error of a training step the batch size that fits.
+
+    To find it, the callback halves the batch until a step fits.
+    """
 
     def __init__(self) -> None:
         self.batch: StudyBatch | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Keep the batch, in case it does not fit."""
+        """Keep the batch until its step has ended."""
         self.batch = batch
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """The batch fitted: let it go."""
+        """Release the batch, since it fitted."""
         self.batch = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Replace the message of an out-of-memory error by one that names the size that fits."""
+        """Replace the message of an out-of-memory error by one that names the batch size that fits."""
         if not isinstance(exception, torch.OutOfMemoryError) or self.batch is None:
             return
-        asked, films = len(self.batch.study_ids), len(self.batch.images)
+        studies, films = len(self.batch.study_ids), len(self.batch.images)
         if trainer.world_size > 1:  # a step of this process alone would wait for the others
             exception.args = (
-                f"out of memory at step {trainer.global_step} with {asked} studies ({films} films) on a process; lower "
-                "data.micro_batch_size (one process alone finds the largest that fits)",
+                f"out of memory at step {trainer.global_step} with {studies} studies ({films} films) in a process; "
+                "lower data.micro_batch_size (a run with one process reports the largest that fits)",
             )
             return
         fits = self.largest(pl_module, self.batch)
         cure = (
-            f"{fits} of its {asked} studies fit: set data.micro_batch_size={fits}; data.batch_size, the studies of an "
-            "optimizer step, stays as it is"
+            f"{fits} of its {studies} studies fit: set data.micro_batch_size={fits}; data.batch_size, the studies of "
+            "an optimizer step, stays as it is"
             if fits
-            else "not even one study fits: take smaller films (data.image_size) or a smaller model"
+            else "not even one study fits: use smaller films (data.image_size) or a smaller model"
         )
-        exception.args = (f"out of memory at step {trainer.global_step} with {asked} studies ({films} films); {cure}",)
+        exception.args = (
+            f"out of memory at step {trainer.global_step} with {studies} studies ({films} films); {cure}",
+        )
 
     def largest(self, pl_module: LightningModule, batch: StudyBatch) -> int:
-        """How many studies of the batch fit in a step; 0 if not even one does."""
+        """Number of studies of the batch that fit in a training step; 0 if not even one does."""
         count = len(batch.study_ids) // 2
-        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # only trials
+        pl_module.log = lambda *_, **__: None  # type: ignore[method-assign]  # trial steps are not logged
         while count:
             pl_module.zero_grad(set_to_none=True)
             gc.collect()

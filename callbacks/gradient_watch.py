@@ -1,4 +1,4 @@
-"""The norm of the gradients, logged; one that is not finite ends the training before it reaches the weights."""
+"""Logs the norm of the gradients, and ends the training if it is not finite, before it reaches the weights."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from ammrg.errors import AMMRGError
 
 
 class GradientWatch(Callback):
-    """Logs ``train/grad_norm`` (before clipping). One that is NaN or infinite, as of a loss that is not finite, stops
-    with the ids of the studies and the last checkpoint, whose weights are still good.
+    """Logs ``train/grad_norm`` (before clipping) and stops the training if it is NaN or infinite.
 
-    Under ``16-mixed`` infinite gradients are the scaler's daily work: there only the norm is logged.
+    The error names the studies of the step and the last checkpoint, whose weights are still good. Under ``16-mixed``
+    the gradient scaler handles infinite gradients, so the norm is only logged.
     """
 
     def __init__(self) -> None:
         self.studies: list[str] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Remember whose gradients gather."""
+        """Note the studies whose gradients are accumulated."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.studies = []
         self.studies += batch.study_ids
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """
+        """Log the norm.
+
         Raises:
             AMMRGError: a gradient is not finite.
         """
@@ -56,7 +57,7 @@ class GradientWatch(Callback):
         last = folder / "last.ckpt"
         good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
         raise AMMRGError(
-            f"the gradient of step {trainer.global_step} is {norm.item()}, for studies {', '.join(self.studies)} (and "
-            f"its parameters: {path}); {good}. Look at these films and reports, or lower model.lr; the same command "
-            "goes on from there"
+            f"the gradient norm of step {trainer.global_step} is {norm.item()}, for studies {', '.join(self.studies)} "
+            f"({path} also lists the parameters); {good}. Check these films and reports, or lower model.lr; the same "
+            "command resumes from there"
         )

@@ -1,4 +1,4 @@
-"""Memory banks from ``Trainer.predict``: any number of processes, one code path, one file."""
+"""Writes the memory banks from the results of ``Trainer.predict``, whatever the number of processes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NO_BOX = (float("nan"),) * 4
 
 
 class MemoryWriter(Callback):
-    """What the writers of both banks share: predictions are gathered, and the first process writes them.
+    """Base of the two bank writers: predictions are gathered from all processes, and the first process writes them.
 
     Args:
-        folder: where the banks go; None = the run's ``memory`` folder.
-        seed: of the selection.
+        folder: folder of the banks; None = the run's ``memory`` folder.
+        seed: seed of the selection.
     """
 
     kind = ""
@@ -38,13 +38,17 @@ class MemoryWriter(Callback):
         self.collected: list[tuple[str, Any]] = []
 
     def bank_path(self, trainer: Trainer) -> Path:
-        """The bank's path without suffix."""
+        """The bank's path, without suffix."""
         root = Path(trainer.default_root_dir)
         folder = Path(self.folder) if self.folder else (root if root.name == "memory" else root.parent / "memory")
         return folder / self.kind
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Only the training split may be remembered."""
+        """Refuse any split but the training split, and refuse to replace a memory with withdrawn studies.
+
+        Raises:
+            MemoryBankError: ``data.predict_split`` is not ``train``; or see :meth:`check_no_withdrawal`.
+        """
         split = trainer.datamodule.predict_split  # type: ignore[attr-defined]
         if split != "train":
             raise MemoryBankError(f"data.predict_split is '{split}': a memory is built from the training split only")
@@ -52,23 +56,24 @@ class MemoryWriter(Callback):
         self.collected = []
 
     def check_no_withdrawal(self, path: Path) -> None:
-        """Refuse to replace a memory from which someone was withdrawn, for the new one would hold them again.
+        """Refuse to replace a memory from which studies were withdrawn: the new one would contain them again.
 
         Raises:
-            MemoryBankError: the memory that would be replaced is such a one.
+            MemoryBankError: studies were withdrawn from the memory at ``path``.
         """
         try:
-            edits = load(path, Unchecked("it is only asked what was withdrawn from it")).meta.edits
-        except MemoryBankError:  # none there, or one that is broken and may well be made anew
+            edits = load(path, Unchecked("only its list of withdrawals is read")).meta.edits
+        except MemoryBankError:  # there is none, or a broken one, which may be replaced
             return
         if withdrawn := [edit.what for edit in edits if edit.what.startswith(WITHDRAWN)]:
             raise MemoryBankError(
-                f"{bank_paths(path)[1]}: studies were taken out of this memory ({withdrawn[-1]}), and a new one would "
-                "hold them again; take them out of the data too and use another RUN=, or remove the memory yourself"
+                f"{bank_paths(path)[1]}: studies were withdrawn from this memory ({withdrawn[-1]}), and a new one "
+                "would contain them again; remove them from the data too and use another RUN=, or delete the memory "
+                "yourself"
             )
 
     def meta(self, trainer: Trainer, pl_module: LightningModule, selection: str) -> BankMeta:
-        """What the bank belongs to."""
+        """The bank's metadata: its kind, the encoder and the data it belongs to, and how it was selected."""
         card = trainer.datamodule.card  # type: ignore[attr-defined]
         return BankMeta(
             kind=self.kind,  # type: ignore[arg-type]
@@ -81,20 +86,20 @@ class MemoryWriter(Callback):
         )
 
     def write(self, trainer: Trainer, bank: MemoryBank, summary: str) -> None:
-        """Save the bank and say what it holds."""
+        """Save the bank and print what it contains."""
         path = self.bank_path(trainer)
         save(bank, path)
         print(f"{bank_paths(path)[0]}: {len(bank)} patterns of width {bank.width}; {summary}")
 
 
 class RegionMemoryWriter(MemoryWriter):
-    """Region memory: the 14 disease queries and, per finding, chosen regions of training films.
+    """Writes the region memory: the 14 disease queries and, for each finding, selected regions of training films.
 
     Args:
-        maps_num: at most so many regions per finding (published: 500).
-        selection: ``coreset``, ``random`` (published) or ``proportional``.
-        folder: where the bank goes; None = the run's ``memory`` folder.
-        seed: of the selection.
+        maps_num: most regions of each finding (as published: 500).
+        selection: how regions are selected: ``coreset``, ``random`` (as published) or ``proportional``.
+        folder: folder of the bank; None = the run's ``memory`` folder.
+        seed: seed of the selection.
     """
 
     kind = "regions"
@@ -105,7 +110,7 @@ class RegionMemoryWriter(MemoryWriter):
         super().__init__(folder, seed)
         self.maps_num, self.selection = maps_num, selection
         self.films: list[MinedFilm] = []
-        """What the last pass mined, on the first process: the memory was chosen from it."""
+        """The films of the last pass with all mined regions, on the first process; the memory is selected from them."""
 
     def on_predict_batch_end(
         self,
@@ -120,7 +125,11 @@ class RegionMemoryWriter(MemoryWriter):
         self.collected += [(f"{film.study_id}|{film.view:03d}", film) for film in outputs]
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose and save."""
+        """Select the regions and save the bank, on the first process.
+
+        Raises:
+            MemoryBankError: no region was mined.
+        """
         films: list[MinedFilm] = list(gather_once(self.collected).values())
         self.collected = []
         if not trainer.is_global_zero:
@@ -151,25 +160,25 @@ class RegionMemoryWriter(MemoryWriter):
         counts = Counter(region.finding for _, region in chosen)
         listed = ", ".join(f"{FINDINGS[i]} {counts[i]}" for i in sorted(counts))
         flat = Counter(finding for film in films for finding in film.flat)
-        said = "".join(
-            f"; {flat[i]} maps of {FINDINGS[i]} show no place (the same everywhere, or NaN) and gave none"
+        skipped = "".join(
+            f"; {flat[i]} maps of {FINDINGS[i]} show no place (constant or NaN) and gave no region"
             for i in sorted(flat)
         )
-        summary = f"14 disease queries and {len(chosen)} of {len(mined)} regions mined ({listed}){said}"
+        summary = f"14 disease queries and {len(chosen)} of {len(mined)} regions mined ({listed}){skipped}"
         self.write(trainer, bank, summary)
 
 
 class ReportMemoryWriter(MemoryWriter):
-    """Report memory: one pattern for each distinct training report.
+    """Writes the report memory: one pattern for each distinct training report.
 
-    Its owners are all studies with that report, those that were not chosen too. Owners decide whether a study may
-    recall the pattern, and whether it stays when a study is withdrawn.
+    The owners of a pattern are all studies with that report, selected or not. Owners decide which studies may recall
+    the pattern, and whether it stays when a study is withdrawn.
 
     Args:
-        reports_num: at most so many studies (published: 6,000).
-        selection: ``balanced`` over findings, or ``proportional`` (published).
-        folder: where the bank goes; None = the run's ``memory`` folder.
-        seed: of the selection.
+        reports_num: most studies that are selected (as published: 6,000).
+        selection: how studies are selected: ``balanced`` over findings, or ``proportional`` (as published).
+        folder: folder of the bank; None = the run's ``memory`` folder.
+        seed: seed of the selection.
     """
 
     kind = "reports"
@@ -189,12 +198,16 @@ class ReportMemoryWriter(MemoryWriter):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the encoded reports of the batch, one entry a study."""
+        """Keep the encoded reports of the batch, one entry for each study with a report."""
         rows = zip(outputs.study_ids, outputs.subject_ids, outputs.texts, outputs.labels, outputs.patterns, strict=True)
         self.collected += [(row[0], row) for row in rows if row[2]]
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose, merge duplicates (all owners kept, those not chosen too) and save."""
+        """Select studies, merge equal reports with all their owners, and save the bank, on the first process.
+
+        Raises:
+            MemoryBankError: no training study has a report.
+        """
         rows: Sequence[Any] = list(gather_once(self.collected).values())
         self.collected = []
         if not trainer.is_global_zero:
@@ -220,5 +233,5 @@ class ReportMemoryWriter(MemoryWriter):
                 meta=self.meta(trainer, pl_module, self.selection),
             )
         )
-        summary = f"{len(chosen)} of {len(rows)} studies chosen, {count} have one of their {len(bank)} different texts"
+        summary = f"{len(chosen)} of {len(rows)} studies selected; {count} have one of their {len(bank)} distinct texts"
         self.write(trainer, bank, summary)

@@ -1,4 +1,4 @@
-"""What was mined, to look at: numbers, and a page of regions for each finding, beside the memory."""
+"""Writes a report on the mined regions beside the memory: numbers, and a picture of regions for each finding."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ HOME = "From restricted data: this page and its films must not leave the machine
 
 
 class MiningReport(Callback):
-    """Writes ``regions_report/`` beside the region memory: ``report.json`` (see
-    :func:`ammrg.memory.mining_report.mining_report`; numbers only) and one ``<finding>.png`` a finding with films,
-    stored regions (red) and, where they are known, the finding's places (blue).
+    """Writes the folder ``regions_report`` beside the region memory.
 
-    Pages of restricted data say so; they are pictures of patients and stay where the data are.
+    ``report.json`` contains numbers only (see :func:`ammrg.memory.mining_report.mining_report`). ``<finding>.png``
+    shows films with stored regions (red) and, where they are known, the finding's boxes (blue). Pictures of restricted
+    data say so: they show patients and must stay where the data are.
 
     Args:
-        shown: regions on a page at most, spread evenly from the surest to the least sure.
+        shown: most regions in a picture, at least 1, evenly spaced in order of falling score.
     """
 
     def __init__(self, shown: int = 24) -> None:
@@ -37,7 +37,11 @@ class MiningReport(Callback):
         self.shown = shown
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read the memory as it was written, count, and draw."""
+        """Read the written memory, count its regions, and draw the pictures, on the first process.
+
+        Raises:
+            SettingsError: the trainer has no RegionMemoryWriter.
+        """
         if not trainer.is_global_zero:
             return
         writer = next((c for c in trainer.callbacks if isinstance(c, RegionMemoryWriter)), None)  # type: ignore[attr-defined]
@@ -53,14 +57,14 @@ class MiningReport(Callback):
             "cam": pl_module.cam,
         }
         self.draw(trainer, bank, writer, report, folder)
-        # Last: who finds it finds the pages too.
+        # Written last: where report.json exists, the pictures do too.
         write_json(folder / "report.json", report)
-        print(f"{folder}: what was mined, in numbers and a page for each finding")
+        print(f"{folder}: report on the mined regions, with a picture for each finding")
 
     def draw(
         self, trainer: Trainer, bank: MemoryBank, writer: RegionMemoryWriter, report: dict[str, Any], folder: Path
     ) -> None:
-        """One page a finding with stored regions."""
+        """Draw one picture for each finding that has stored regions."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         place_of = {study: place for place, study in enumerate(data.ids("train")[0])}
         films = data.predict_dataloader().dataset
@@ -80,8 +84,8 @@ class MiningReport(Callback):
                 counts = report["findings"][name]
                 title = (
                     f"{name}: {counts['stored_regions']} of {counts['mined_regions']} regions stored, from "
-                    f"{counts['stored_studies']} of {counts['positive_studies']} positive studies; {count} shown, the "
-                    "surest first"
+                    f"{counts['stored_studies']} of {counts['positive_studies']} positive studies; {count} shown, "
+                    "highest score first"
                 )
                 footnote = HOME if bank.meta.restricted else NOTICE
                 draw_region_sheet(title, cells, footnote, folder / f"{name.lower().replace(' ', '_')}.png")

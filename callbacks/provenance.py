@@ -1,4 +1,4 @@
-"""What a checkpoint belongs to: which module, which prepared data, which film size, which code."""
+"""Records in each checkpoint its module, prepared data, film size and code version, and checks them at load."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from callbacks.forced_log import note_forced
 
 
 class Provenance(Callback):
-    """Notes in every checkpoint what it belongs to, and refuses one of another data set at load; at a prediction, one
-    of another film size too.
+    """Records the provenance of each checkpoint, and refuses to load one of other data.
 
-    ``forced`` (``--force-resume``) goes on all the same, with a warning.
+    For a prediction it also refuses a checkpoint of another film size. ``forced`` (``--force-resume``) turns the
+    refusal of other data into a warning.
     """
 
     forced = False
 
     def __init__(self) -> None:
         self.new_studies = False
-        """Predict for other data than the checkpoint's: new studies, for a memory to take in."""
+        """Whether to predict for data other than the checkpoint's: new studies that are added to a memory."""
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add ``checkpoint["provenance"]``: plain strings and numbers only."""
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        # A sharded module is of a class that FSDP made of its own.
+        # FSDP gives a sharded module a class of its own.
         own = next(kind for kind in type(pl_module).__mro__ if not issubclass(kind, FSDPModule))
         checkpoint["provenance"] = {
             "module": own.__name__,
@@ -43,7 +43,11 @@ class Provenance(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Compare with the data at hand."""
+        """Compare the checkpoint's provenance with the data in use.
+
+        Raises:
+            CheckpointError: the data or, for a prediction, the film size differ.
+        """
         kept = checkpoint.get("provenance", {})
         if not kept:
             return
@@ -54,12 +58,12 @@ class Provenance(Callback):
             others += f"prepared data have fingerprint {found}"
             if not self.forced:
                 raise CheckpointError(
-                    f"{others}; prepare the same data again or start a new RUN= (--force-resume goes on all the same; "
+                    f"{others}; prepare the same data again or start a new RUN= (--force-resume resumes nevertheless; "
                     "predict --new_studies=true makes a memory of new studies, to be merged into the run's)"
                 )
             rank_zero_only(note_forced)(Path(trainer.default_root_dir), others)
         if trainer.predicting and kept["image_size"] != data.image_size:
             raise CheckpointError(
                 f"the checkpoint was trained on films of {kept['image_size']} pixels, but data.image_size is "
-                f"{data.image_size}: what it says of them would be of another kind; set it to {kept['image_size']}"
+                f"{data.image_size}, for which it was not trained; set it to {kept['image_size']}"
             )

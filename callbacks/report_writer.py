@@ -1,4 +1,4 @@
-"""Generated reports -> one JSON line a study, from any number of processes."""
+"""Writes generated reports as JSON Lines, one study a line, from any number of processes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 
 class ReportWriter(Callback):
-    """Collects what ``predict_step`` of stage 2 yields and writes it, sorted by study id, at the end of the pass.
+    """Collects the results of stage 2's ``predict_step`` and writes them at the end of the pass, sorted by study id.
 
-    ``path`` is where the next pass goes; None = ``reports.jsonl`` in the run's folder, beside the stage's.
+    ``path`` is the file of the next pass; None = ``reports.jsonl`` in the run's folder.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ReportWriter(Callback):
         self.rows: list[tuple[str, dict[str, Any]]] = []
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Know the training texts: each line says whether its reference stands verbatim among them."""
+        """Read the training reports: each line records whether its reference is word for word one of them."""
         self.training_texts = set(trainer.datamodule.texts("train"))  # type: ignore[attr-defined]
         self.rows = []
 
@@ -46,7 +46,7 @@ class ReportWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Turn one batch's reports into lines."""
+        """Keep one row for each report of the batch."""
         for report, reference, subject_id in outputs:
             row = {
                 "study_id": report.study_id,
@@ -61,7 +61,7 @@ class ReportWriter(Callback):
             self.rows.append((report.study_id, row))
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gather over ranks, write on the first."""
+        """Gather the rows of all processes, and write them on the first."""
         rows = gather_once(self.rows)
         self.rows = []
         if trainer.is_global_zero:

@@ -1,4 +1,4 @@
-"""best.ckpt and the last checkpoints of a run, under stable names in its folder; a signal saves one and stops."""
+"""Saves best.ckpt and the last checkpoints of a run under stable names; a signal saves one and stops the run."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ammrg.ranges import check_ranges
 from callbacks.checkpoint_files import LAST, rotate
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Ctrl-C; what a cluster sends a job that it preempts; what our job scripts ask for before the time limit."""
+"""Ctrl-C; the signal of a cluster to a preempted job; the signal that our job scripts request before the time limit."""
 MOST_STEPS = 200
-"""Between two checkpoints, where ``every_n_steps`` is not given."""
+"""Most optimizer steps between two checkpoints if ``every_n_steps`` is not given."""
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Keeps the best epoch by a validation score, and the last places of the training, from which a stopped run goes on
-    as if it had not been stopped.
+    """Saves the best epoch by a validation score, and the last checkpoints, from which a stopped run resumes exactly.
 
-    ``last.ckpt`` is written every so many optimizer steps, a step before each epoch's last (a run stopped in its
-    validation repeats one step), at each epoch's end, and at SIGINT, SIGTERM and SIGUSR1, which end the training after
-    the step in progress; in a validation, which is repeated, at once. A second signal ends it wherever it is.
+    ``last.ckpt`` is written every ``every_n_steps`` optimizer steps, one step before each epoch's last step (a run
+    stopped during validation repeats one step), and at each epoch's end. SIGINT, SIGTERM and SIGUSR1 also save it and
+    end the training after the present step. During a validation they end the training at once, and the validation is
+    repeated on resuming. A second signal always ends it at once.
 
     Args:
-        monitor: the validation score that chooses, such as ``val/auroc``.
-        mode: ``max`` or ``min``.
-        every_n_steps: optimizer steps between two ``last.ckpt``; None = four times an epoch, and every 200 steps.
-        keep: so many last checkpoints: ``last.ckpt``, ``last-1.ckpt``, ...; where the newest is found damaged the one
-            before it is used.
+        monitor: validation score that decides which epoch is best, such as ``val/auroc``.
+        mode: whether the ``max`` or the ``min`` of the score is best.
+        every_n_steps: optimizer steps between two ``last.ckpt``, at least 1; None = a quarter of an epoch, at most 200.
+        keep: number of last checkpoints, at least 1: ``last.ckpt``, ``last-1.ckpt``, ...; if the newest is damaged, the
+            one before it is used.
     """
 
     def __init__(self, monitor: str, mode: str = "max", every_n_steps: int | None = None, keep: int = 2) -> None:
@@ -54,7 +54,7 @@ class RunCheckpoint(ModelCheckpoint):
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """The folder is the trainer's ``default_root_dir``, known only now."""
+        """Take the trainer's ``default_root_dir`` as the folder, which is known only now."""
         self.dirpath = str(trainer.default_root_dir)
         super().setup(trainer, pl_module, stage)
 
@@ -62,15 +62,15 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save after an optimizer step, where one is due.
+        """Save after an optimizer step, if a checkpoint is due.
 
-        Never after the last of an epoch: Lightning goes on from such a checkpoint with the next epoch, without the
-        validation of this one. Never between two steps: gradients that have gathered are in no checkpoint.
+        Not after the last step of an epoch: Lightning would resume from it with the next epoch and skip this one's
+        validation. Not between two optimizer steps: checkpoints do not contain accumulated gradients.
         """
         gathered, done = trainer.accumulate_grad_batches, batch_idx + 1
         if done % gathered or done >= trainer.num_training_batches:
             return
-        self.stopping = self.told_to_stop(trainer)
+        self.stopping = self.should_stop(trainer)
         before_last = done + gathered >= trainer.num_training_batches
         per_epoch = int(trainer.num_training_batches) // gathered
         every = self.every_n_steps or max(1, min(MOST_STEPS, per_epoch // 4))
@@ -80,12 +80,12 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the epoch as ``last.ckpt``, whether it was the best or not.
 
-        Lightning's own ``save_last`` copies only when another checkpoint is saved: a run that had not improved would go
-        on from its best epoch instead of its last.
+        Lightning's own ``save_last`` copies only when another checkpoint is saved: a run without improvement would
+        resume from its best epoch instead of its last.
         """
         super().on_train_epoch_end(trainer, pl_module)
         self.save_place(trainer)
-        self.stopping = self.told_to_stop(trainer)
+        self.stopping = self.should_stop(trainer)
 
     def save_place(self, trainer: Trainer) -> None:
         """Write ``last.ckpt``; the one before it becomes ``last-1.ckpt``."""
@@ -98,7 +98,7 @@ class RunCheckpoint(ModelCheckpoint):
             rotate(folder, fresh, self.keep)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The best so far, wherever the run's folder lies now: a container or another mount names it otherwise."""
+        """Restore the best score so far, with paths in the present folder: the run may have been moved or mounted."""
         assert self.dirpath is not None
         best = str(Path(self.dirpath) / "best.ckpt") if state_dict["best_model_path"] else ""
         scores = list(state_dict["best_k_models"].values())
@@ -114,51 +114,51 @@ class RunCheckpoint(ModelCheckpoint):
 
     # --- signals ----------------------------------------------------------------------------------------------------
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning, whose handler saves in the middle of a step."""
+        """Replace Lightning's signal handler, which saves in the middle of a step."""
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self.on_signal) for number in STOPPING}
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Remember; a second one ends the training now."""
+        """Remember the signal; a second one ends the training at once."""
         if self.signalled is not None:
             raise KeyboardInterrupt
         self.signalled = signal.Signals(number)
         print(f"\n{self.signalled.name}: saving a checkpoint after this step", flush=True)
 
-    def told_to_stop(self, trainer: Trainer) -> bool:
-        """Whether any process was signalled: all stop after the same step."""
+    def should_stop(self, trainer: Trainer) -> bool:
+        """Whether any process got a signal; all processes get the same answer, so all stop after the same step."""
         return bool(trainer.strategy.reduce_boolean_decision(self.signalled is not None, all=False))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop where the checkpoint was just saved and the step's numbers are logged."""
+        """Stop here after a signal: the checkpoint is saved, and the last step's numbers are logged."""
         if self.stopping:
             raise KeyboardInterrupt
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stop where the checkpoint was just saved and the step's numbers are logged."""
+        """Stop here after a signal: the checkpoint is saved, and the last step's numbers are logged."""
         if self.stopping:
             raise KeyboardInterrupt
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Stop at once, all together: the step before the epoch's last is saved."""
-        if self.told_to_stop(trainer):
+        """Stop at once after a signal, on all processes: the step before the epoch's last is saved."""
+        if self.should_stop(trainer):
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
+        """Restore the earlier signal handlers."""
         super().on_train_end(trainer, pl_module)
         self.give_back()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Say how a stopped run goes on."""
+        """Print how to resume a stopped run."""
         self.give_back()
         if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
-            print(f"\nstopped; the same command goes on from {self.last_model_path or 'the start'}", flush=True)
+            print(f"\nstopped; the same command resumes from {self.last_model_path or 'the start'}", flush=True)
 
     def give_back(self) -> None:
-        """Put the handlers back that were there before."""
+        """Restore the signal handlers that were set before training."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}

@@ -1,4 +1,4 @@
-"""A few studies to look at, in loggers that show tables: films with maps, references and generated reports."""
+"""Logs a few sample studies where loggers show tables: films with maps, references and generated reports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ammrg.networks.evaluating import evaluating
 
 
 class Samples(Callback):
-    """At the end of training, a table ``samples`` of the first validation studies (whose reports were written, in stage
-    2), and a page of maps of each. Never of restricted data.
+    """Logs, at the end of training, a table ``samples`` of the first validation studies and a page of maps of each.
+
+    In stage 2 these are the first studies with a generated report. Nothing is logged for restricted data.
 
     Args:
-        count: of studies.
+        count: number of studies.
     """
 
     def __init__(self, count: int = 4) -> None:
@@ -30,12 +31,12 @@ class Samples(Callback):
         self.generated: dict[str, str] = {}
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take note of stage 2's reports, before the module scores and drops them."""
+        """Copy stage 2's reports before the module scores and drops them."""
         judged = getattr(pl_module, "judged", [])
         self.generated = {study: found.text for study, found in judged if found.text is not None}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw and log, on the first process."""
+        """Draw and log the samples, on the first process."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         tables = [logger for logger in trainer.loggers if hasattr(logger, "log_table")]
         if datamodule.card["restricted"] or not tables or not trainer.is_global_zero:
@@ -51,15 +52,15 @@ class Samples(Callback):
                 report = self.generated.get(example.study_id, "")
                 page = self.page(pl_module, example, report)
                 with Image.open(draw_case(page, Path(folder) / f"{number}.png")) as drawn:
-                    pictures.append(drawn.convert("RGB"))  # the file is gone before it would be sent
+                    pictures.append(drawn.convert("RGB"))  # a copy: the logger sends it after the file is deleted
                 rows.append([example.study_id, example.report, report])
         for logger in tables:
             logger.log_table("samples", columns=["study", "reference", "generated"], data=rows)
-            # Beside the table, not in it: offline, W&B keeps no picture of a table's cell.
+            # Not in the table: W&B does not save pictures in table cells when it is offline.
             logger.log_image("samples/maps", images=pictures, caption=[row[0] for row in rows])
 
     def page(self, pl_module: Any, example: Any, report: str) -> CasePage:
-        """The first film of a study with its strongest maps."""
+        """A page with the first film of a study and the maps of its three most probable abnormal findings."""
         network = getattr(pl_module, "classifier", None)
         classifier = network if network is not None else pl_module.network.classifier
         film = torch.as_tensor(example.films[0])[None, None].to(pl_module.device)

@@ -1,4 +1,4 @@
-"""Randomness that needs no state: the draws of a training step depend on seed, epoch, step and rank alone."""
+"""Seeds every training step: its random draws depend on seed, epoch, step and rank alone, so no state is saved."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class StepSeed(Callback):
-    """Seeds torch before every training step, so that a resumed run draws what the uninterrupted one would have drawn.
+    """Seeds torch before every training step, so that a resumed run draws the same numbers as an uninterrupted one.
 
-    Saved generator states would not do: building loaders, validating and generating in between draw numbers too, and
-    not equally many after a resume. Order and augmentation of studies already depend on seed and epoch alone.
+    Saving generator states is not enough: building loaders, validating and generating also draw numbers, and not
+    equally many after a resume. Order and augmentation of studies already depend on seed and epoch alone.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Seed from where the run stands."""
+        """Seed torch from the run's seed, epoch, batch and rank."""
         place = (int(os.environ.get("PL_GLOBAL_SEED") or 0), trainer.current_epoch, batch_idx, trainer.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))

@@ -1,6 +1,6 @@
-"""How fast a training is, and what it waits for.
+"""Measures how fast training is and how long it waits for data.
 
-In ``throughput.csv``, a file of its own, so that equal runs keep equal metrics.csv.
+The numbers go to ``throughput.csv`` instead of metrics.csv, so that equal runs have equal metrics.csv files.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ COLUMNS = (
 
 
 class Throughput(Callback):
-    """Over the batches between two logged steps, all processes together:
+    """Writes throughput numbers over the batches between two logged steps, for all processes together.
 
-    - ``studies_per_s``; ``tokens_per_s``: the tokens a step says it read (``pl_module.tokens``: film tokens in stage 1,
-      report tokens in stage 2);
-    - ``loader_wait``: share of the time in which the step waited for its studies, in [0, 1];
-    - ``memory_gib``: peak of the GPU's allocations, of the process's memory without a GPU;
-    - ``tflop_per_s``: of matrix products and convolutions, forward and backward, as counted in the first batch and
-      scaled by studies; kernels that torch cannot see into (4-bit products of one row) are not in it;
-    - ``flop_utilisation``: of the GPU's published peak in this precision; empty where none is known (CPUs).
+    - ``studies_per_s``: studies a second.
+    - ``tokens_per_s``: tokens a second (``pl_module.tokens``: film tokens in stage 1, report tokens in stage 2).
+    - ``loader_wait``: share of time, in [0, 1], spent waiting for the data loader.
+    - ``memory_gib``: peak GPU memory in GiB; without a GPU, peak memory of the process.
+    - ``tflop_per_s``: TFLOP a second of matrix products and convolutions, forward and backward, as counted in the first
+      batch and scaled by studies. Kernels that torch cannot see into (4-bit products of one row) are not counted.
+    - ``flop_utilisation``: share of the GPU's published peak in this precision; empty if it is unknown (CPUs).
     """
 
     def __init__(self) -> None:
@@ -47,25 +47,25 @@ class Throughput(Callback):
         self.restart()
 
     def state_dict(self) -> dict[str, Any]:
-        """What was counted: a resumed run counts nothing, so that each of its steps is what it would have been."""
+        """The FLOP count of a study; a resumed run takes it over, so that counting does not change its steps."""
         return {"flop_of_study": self.flop_of_study}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See :meth:`state_dict`."""
+        """Restore the FLOP count of a study."""
         self.flop_of_study = state_dict["flop_of_study"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation and saving lie between epochs: not training."""
+        """Start a new window, so that validation and saving between epochs do not count."""
         self.restart()
 
     def restart(self) -> None:
-        """Begin a window."""
+        """Start a new window: the batches over which the numbers are averaged."""
         self.studies = self.tokens = 0
         self.waited = self.worked = 0.0
         self.mark = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """What has passed since the last batch was a wait."""
+        """Count the time since the last batch as waiting; at the first step, start the FLOP counter."""
         now = time.perf_counter()
         self.waited += now - self.mark
         self.mark = now
@@ -76,13 +76,13 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count; a window that is full is written down."""
+        """Count the batch, and write the window's numbers if it is full."""
         size = len(batch.study_ids)
         if self.counter is not None:
             self.counter.__exit__(None, None, None)
             self.flop_of_study = self.counter.total / size
             self.counter = None
-            self.restart()  # counting is slow: the first batch is in no window
+            self.restart()  # counting is slow, so the first batch belongs to no window
             return
         now = time.perf_counter()
         self.worked += now - self.mark
@@ -95,13 +95,13 @@ class Throughput(Callback):
             self.restart()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave no counter behind."""
+        """Remove the FLOP counter, if one is active."""
         if self.counter is not None:
             self.counter.__exit__(None, None, None)
             self.counter = None
 
     def measured(self, trainer: Trainer) -> dict[str, float]:
-        """The window's numbers; those that are not known are left out."""
+        """The window's numbers by column; unknown ones are left out."""
         seconds, world = self.waited + self.worked, trainer.world_size
         device = trainer.strategy.root_device
         found = {
@@ -123,7 +123,7 @@ class Throughput(Callback):
         return found
 
     def write(self, trainer: Trainer, found: dict[str, float]) -> None:
-        """A row, and the same to the loggers off this machine."""
+        """Append a row to throughput.csv, and send the numbers to all loggers but the CSV logger."""
         path = Path(trainer.default_root_dir) / "throughput.csv"
         fresh = not path.exists()
         with path.open("a", newline="") as file:
@@ -138,15 +138,17 @@ class Throughput(Callback):
 
 
 class FlopCounter(TorchDispatchMode):
-    """torch's own formulas, by operation. Its ``FlopCounterMode`` takes fused operations apart to count them, which
-    changes the last bits of what they give."""
+    """Counts FLOPs by torch's own formulas for each operation.
+
+    torch's ``FlopCounterMode`` splits fused operations to count them, which changes the last bits of their results.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation as it is, and add what it takes."""
+        """Run the operation unchanged, and add its FLOPs."""
         out = func(*args, **(kwargs or {}))
         if func._overloadpacket in flop_registry:
             self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out)
@@ -154,7 +156,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 def peak_memory(device: torch.device) -> float:
-    """GiB."""
+    """Peak memory in GiB: of the GPU's allocations, or of the process if the device is no GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,4 +1,4 @@
-"""What a finished folder says of itself: card.json, index.parquet and rejected.jsonl, made from its shards."""
+"""Writes the summary files of a prepared folder from its shards: card.json, index.parquet and rejected.jsonl."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ TEXT_COLUMNS = ["study_id", "subject_id", "report", "labels", "projections", "fi
 
 
 def check_records(records: Iterable[tuple[str, str, str]]) -> None:
-    """Splits by patient, and every study once.
+    """Check that each patient is in one split only, and that study ids are unique.
 
     Args:
         records: (study_id, subject_id, split) of each study.
 
     Raises:
-        DataError: names the patients or the study, or the study without an id.
+        DataError: a patient is in two splits, a study id occurs twice, or an id is empty; the message names them.
     """
     splits: dict[str, set[str]] = {}
     seen: set[str] = set()
     for study_id, subject_id, split in records:
         if not study_id.strip() or not subject_id.strip():
             raise DataError(
-                f"a study of {split} has an empty id (study {study_id!r}, patient {subject_id!r}); name both"
+                f"a study of {split} has an empty id (study {study_id!r}, patient {subject_id!r}); give both ids"
             )
         if study_id in seen:
-            raise DataError(f"study {study_id} stands twice in the raw data; study ids must be unique")
+            raise DataError(f"study {study_id} occurs twice in the raw data; study ids must be unique")
         seen.add(study_id)
         splits.setdefault(subject_id, set()).add(split)
     shared = [f"{subject} in {' and '.join(sorted(names))}" for subject, names in splits.items() if len(names) > 1]
     if shared:
         raise DataError(
-            f"patients in two splits, which would leak their films ({len(shared)}): {'; '.join(shared[:5])}. Give each "
-            "patient one split in the table or annotation that names it"
+            f"patients in two splits, whose films would leak into training ({len(shared)}): {'; '.join(shared[:5])}. "
+            "Give each patient one split in the table or annotation that lists it"
         )
 
 
@@ -59,21 +59,21 @@ def write_card(
     settings: Mapping[str, Any],
     max_rejected: float,
 ) -> dict[str, Any]:
-    """Write rejected.jsonl and, where not too much was set aside, index.parquet and card.json.
+    """Write rejected.jsonl and, unless too many films were rejected, index.parquet and card.json.
 
     Args:
         folder: the prepared folder.
         shards: all of its shards, in order.
-        reading: what the source said.
-        dataset: its name.
-        settings: what the content depends on.
-        max_rejected: more than this share of films set aside is an error.
+        reading: the records that were read from the raw data.
+        dataset: name of the data set.
+        settings: the settings that the content depends on.
+        max_rejected: largest share of rejected films, in [0, 1], that is not an error.
 
     Returns:
         The card.
 
     Raises:
-        DataError: nothing was kept, or more than ``max_rejected`` of the films were set aside.
+        DataError: no study was kept, or more than ``max_rejected`` of the films were rejected.
     """
     notes = [shard_notes(path) for path in shards]
     rejected = [*reading.rejected, *(Rejection(*line) for shard in notes for line in shard["rejected"])]
@@ -84,9 +84,9 @@ def write_card(
         raise DataError(f"{folder}: no study with a readable film and a {settings.get('section')} text was found")
     if len(rejected) > max_rejected * films:
         raise DataError(
-            f"{len(rejected)} of {films} films were set aside, more than the {max_rejected:.1%} allowed; first: "
-            f"{rejected[0].film}: {rejected[0].reason}. All stand in {folder / REJECTED}; "
-            "cure them, or allow more with --max-rejected."
+            f"{len(rejected)} of {films} films were rejected, more than the {max_rejected:.1%} allowed; first: "
+            f"{rejected[0].film}: {rejected[0].reason}. All are listed in {folder / REJECTED}; "
+            "repair them, or allow more with --max-rejected."
         )
     by_split = {split: [path for path in shards if path.name.startswith(f"{split}-")] for split in SPLITS}
     tables = {split: texts_of(paths) for split, paths in by_split.items() if paths}
@@ -121,13 +121,13 @@ def write_card(
         "settings": dict(settings),
     }
     write_index(folder / INDEX, tables)
-    # Not sorted: the order of the splits is that of the folder.
+    # Keys are not sorted: the splits keep the order of the folder.
     write_atomically(folder / CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
 
 
 def texts_of(shards: Sequence[Path]) -> pa.Table:
-    """Everything but the films of a split, and the number of each row's shard."""
+    """All columns of a split but the films, with the number of each row's shard."""
     tables = []
     for number, path in enumerate(shards):
         table = pq.read_table(path, columns=TEXT_COLUMNS)
@@ -136,7 +136,7 @@ def texts_of(shards: Sequence[Path]) -> pa.Table:
 
 
 def write_index(path: Path, tables: Mapping[str, pa.Table]) -> None:
-    """One small table of all studies, so that ids, texts and labels of a split need no shard."""
+    """Write one small table of all studies, from which ids, texts and labels are read without opening a shard."""
     parts = [
         table.append_column("split", pa.array([split] * table.num_rows, pa.string())).select(INDEX_SCHEMA.names)
         for split, table in tables.items()
@@ -147,7 +147,7 @@ def write_index(path: Path, tables: Mapping[str, pa.Table]) -> None:
 
 
 def split_counts(table: pa.Table) -> dict[str, int]:
-    """Studies, subjects, films by projection, and unlabelled studies of one split."""
+    """Numbers of studies, subjects, films by projection, and unlabelled studies of one split."""
     projections = [name for row in table["projections"].to_pylist() for name in row]
     labels = table["labels"].to_pylist()
     return {
@@ -160,7 +160,7 @@ def split_counts(table: pa.Table) -> dict[str, int]:
 
 
 def finding_counts(table: pa.Table) -> dict[str, dict[str, int]]:
-    """Finding -> studies that call it positive, negative, uncertain, or leave it blank."""
+    """Finding -> number of studies in which it is positive, negative, uncertain or blank."""
     labels = np.asarray(table["labels"].to_pylist(), np.float32).reshape(-1, NUM_FINDINGS)
     return {
         name: {
@@ -174,13 +174,13 @@ def finding_counts(table: pa.Table) -> dict[str, dict[str, int]]:
 
 
 def section_counts(table: pa.Table) -> dict[str, int]:
-    """Studies that have a text in each section."""
+    """Number of studies that have a text in each section."""
     names = ("findings", "impression", "indication")
     return {name: sum(bool(text.strip()) for text in table[name].to_pylist()) for name in names}
 
 
 def text_counts(table: pa.Table) -> dict[str, float]:
-    """Words of the reports, and how many are distinct texts."""
+    """Word counts of the reports, and the number of distinct reports."""
     reports = table["report"].to_pylist()
     words = sorted(len(report.split()) for report in reports) or [0]
     return {
@@ -192,7 +192,7 @@ def text_counts(table: pa.Table) -> dict[str, float]:
 
 
 def shared_texts(tables: Mapping[str, pa.Table]) -> dict[str, int]:
-    """Studies of val and test whose report stands word for word in train (case folded)."""
+    """Number of val and test studies whose report is word for word one of train's, ignoring case."""
     if "train" not in tables:
         return {}
     train = {report.casefold() for report in tables["train"]["report"].to_pylist()}

@@ -13,9 +13,10 @@ class CheXpertPlusDataModule(StudyDataModule):
     dataset = "chexpert_plus"
 
     def __init__(self, folder: str = "data/chexpert_plus", **kwargs: Any) -> None:
-        """
+        """Open the prepared data set.
+
         Args:
-            folder: prepared shards and their card.
+            folder: folder of the prepared shards and their card.
             kwargs: see :class:`datamodules.studies.StudyDataModule`.
         """
         super().__init__(folder, **kwargs)

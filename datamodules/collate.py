@@ -14,7 +14,7 @@ from ammrg.types import Box, StudyBatch
 
 
 class Example(NamedTuple):
-    """One study as the network takes it, before it meets others."""
+    """One study with decoded films, before it is packed into a batch."""
 
     study_id: str
     subject_id: str
@@ -29,7 +29,7 @@ class Example(NamedTuple):
     """``Box.view`` counts films of this study."""
     indication: str = ""
     partner: Example | None = None
-    """Another patient's study, where one is asked for: for all studies of a batch, or for none."""
+    """Another patient's study, if partners are wanted; all studies of a batch have one, or none has."""
 
 
 def collate(examples: Sequence[Example]) -> StudyBatch:
@@ -39,10 +39,10 @@ def collate(examples: Sequence[Example]) -> StudyBatch:
         examples: b studies with v_1 .. v_b films, at least one each, all ``[h w]``.
 
     Returns:
-        A StudyBatch with ``images [v 1 h w]``, v their sum, and the partners as one of their own.
+        A StudyBatch with ``images [v 1 h w]``, v = v_1 + ... + v_b, whose ``partner`` is a StudyBatch of the partners.
 
     Raises:
-        DataError: no study, a study without a film, or films of two sizes.
+        DataError: there is no study, a study has no film, or films differ in size.
     """
     if not examples:
         raise DataError("a batch of no studies cannot be packed")
@@ -57,7 +57,7 @@ def collate(examples: Sequence[Example]) -> StudyBatch:
         if example.films.shape[1:] != size:
             raise DataError(
                 f"study {example.study_id} has films of {example.films.shape[1:]} pixels, study "
-                f"{examples[0].study_id} of {size}; a batch takes one size"
+                f"{examples[0].study_id} of {size}; all films of a batch must have one size"
             )
         boxes += [box._replace(view=first + box.view) for box in example.boxes]
         first += len(example.films)

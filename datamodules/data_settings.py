@@ -1,4 +1,4 @@
-"""What the settings of a data module must be, checked before a folder is opened."""
+"""Checks of a data module's settings, made before a folder is opened."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         settings: the arguments of :class:`datamodules.studies.StudyDataModule`, by name.
 
     Raises:
-        SettingsError: names the first of them.
+        SettingsError: a setting is out of range or unknown; the message names the first.
     """
     check_ranges(settings, root="data", not_negative=("num_workers",), shares=("repeat_threshold",), counts=COUNTS)
     side, fold, folds = settings["image_size"], settings["left_out_fold"], settings["folds"]

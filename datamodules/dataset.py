@@ -1,4 +1,4 @@
-"""The studies of a split as a torch data set: rows of a prepared folder in, examples with decoded films out."""
+"""The studies of a split as a torch data set: it turns rows of a prepared folder into examples with decoded films."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from datamodules.loading import Key
 from datamodules.prepared import Rows
 
 Films = Literal["own", "shuffled", "noise"]
-"""Which films a study is shown with: its own, its partner's, or noise."""
+"""The films that a study is shown with: its own, its partner's (shuffled), or noise."""
 
 
 class StudyDataset(Dataset[list[Example]]):
-    """Rows of a prepared split as examples; an item is a batch of studies."""
+    """The studies of a prepared split; an item is the list of examples of one batch."""
 
     def __init__(
         self,
@@ -35,16 +35,16 @@ class StudyDataset(Dataset[list[Example]]):
         seed: int = 0,
         partners: NDArray[np.int64] | None = None,
     ) -> None:
-        """
+        """Set up the data set; films are decoded when an item is read.
+
         Args:
-            rows: of a prepared split.
-            transform: what happens to each film.
-            frontal_only: leave out other projections, except where a study has no frontal film.
-            films: ``own``; ``shuffled`` gives each study the films of its partner; ``noise`` gives it none that mean
-                anything.
-            seed: of the augmentation.
-            partners: ``[n]``, of each row another patient's; an example then brings its partner along, unless it shows
-                the partner's films already.
+            rows: rows of a prepared split.
+            transform: transform of each film.
+            frontal_only: leave out other projections, except in studies without a frontal film.
+            films: ``own`` films, the partner's films (``shuffled``), or random pixels (``noise``).
+            seed: seed of the augmentation.
+            partners: ``[n]``, for each row the row of its partner, a study of another patient; an example then carries
+                its partner, unless it shows the partner's films already.
         """
         self.rows, self.transform, self.frontal_only, self.films, self.seed = rows, transform, frontal_only, films, seed
         self.partners = partners
@@ -53,11 +53,11 @@ class StudyDataset(Dataset[list[Example]]):
         return len(self.rows)
 
     def __getitem__(self, keys: Sequence[Key] | int) -> list[Example]:
-        """The studies of a batch; of a single row where a sampler of Lightning's asks for one (``overfit_batches``)."""
+        """The examples of a batch, or of a single row, which Lightning's ``overfit_batches`` sampler asks for."""
         return [self.example(key) for key in ([(keys, 0, 0)] if isinstance(keys, int) else keys)]
 
     def example(self, key: Key) -> Example:
-        """One study, with its films or, where they are shuffled, its partner's."""
+        """One study with its own films or, if they are shuffled, its partner's."""
         if self.partners is None:
             return self._example(key, key[0])
         partner = int(self.partners[key[0]])
@@ -95,20 +95,20 @@ class StudyDataset(Dataset[list[Example]]):
         )
 
     def film(self, row: Mapping[str, Any], view: int) -> NDArray[np.uint8]:
-        """One stored film, decoded.
+        """Decode one stored film: uint8 ``[h w]``.
 
         Raises:
-            DataError: it was readable when it was prepared and is not now.
+            DataError: the film cannot be decoded, although it could when it was prepared.
         """
         try:
             return read_film(row["images"][view], at_least=self.transform.size)
         except ReadError as error:
             raise DataError(
                 f"film {view + 1} of study {row['study_id']} in the prepared data is damaged ({error}); the shards "
-                "were whole when they were written: copy or prepare them again"
+                "were whole when they were written, so copy or prepare them again"
             ) from error
 
     def views(self, projections: list[str]) -> list[int]:
-        """Which films of a study are used."""
+        """The places, from 0, of the films of a study that are used."""
         frontal = [view for view, name in enumerate(projections) if name == "frontal"]
         return frontal if self.frontal_only and frontal else list(range(len(projections)))

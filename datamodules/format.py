@@ -1,10 +1,10 @@
-"""The files of a prepared folder, as they are written and read.
+"""The file format of a prepared folder.
 
 - ``{split}-00000.parquet`` ...: the studies, films as 8-bit grey JPEG, in row groups of :data:`ROWS_PER_GROUP`;
 - ``index.parquet``: ids, texts and labels of all studies, without films;
 - ``card.json``: counts, settings and a content fingerprint, written last: a folder without it is not finished;
-- ``rejected.jsonl``: films set aside, with the reason;
-- ``prepare.json``: the settings, from the first moment on.
+- ``rejected.jsonl``: the rejected films, with the reasons;
+- ``prepare.json``: the settings, written first.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from ammrg.errors import DataError
 
 VERSION = 2
-"""Of the shards and the card; a reader refuses another."""
+"""Format version of the shards and the card; readers refuse other versions."""
 CARD, INDEX, REJECTED = "card.json", "index.parquet", "rejected.jsonl"
 ROWS_PER_GROUP = 16
-"""Studies that are read in one piece: with films of 512 pixels about a megabyte, one request to object storage."""
+"""Studies that are read together, in one request to object storage: about 1 MB with films of 512 pixels."""
 
 SCHEMA = pa.schema(
     [
@@ -56,19 +56,19 @@ INDEX_SCHEMA = pa.schema(
         *(SCHEMA.field(name) for name in ("study_id", "subject_id", "report", "labels", "projections")),
     ]
 )
-"""A row a study, in the order of the shards; ``shard`` is the number in the shard's name."""
+"""One row for each study, in the order of the shards; ``shard`` is the number in the shard's name."""
 
 
 def shard_name(split: str, number: int) -> str:
-    """``train``, 3 -> ``train-00003.parquet``."""
+    """File name of a shard: ``train``, 3 -> ``train-00003.parquet``."""
     return f"{split}-{number:05d}.parquet"
 
 
 def shard_notes(path: Path) -> dict[str, Any]:
-    """What a shard says of itself, from its footer.
+    """The notes in a shard's footer: its plan, digests, rejected films and counts.
 
     Raises:
-        DataError: not a whole shard of this project.
+        DataError: the file is not a whole shard of this project.
     """
     try:
         metadata = pq.read_schema(path).metadata or {}

@@ -1,4 +1,4 @@
-"""IU X-Ray (Open-I): 3,000-odd studies with a findings section, frontal and lateral films."""
+"""IU X-Ray (Open-I): somewhat more than 3,000 studies with a findings section, frontal and lateral films."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ class IUXRayDataModule(StudyDataModule):
     dataset = "iu_xray"
 
     def __init__(self, folder: str = "data/iu_xray", **kwargs: Any) -> None:
-        """
+        """Open the prepared data set.
+
         Args:
-            folder: prepared shards and their card.
+            folder: folder of the prepared shards and their card.
             kwargs: see :class:`datamodules.studies.StudyDataModule`.
         """
         super().__init__(folder, **kwargs)

@@ -1,4 +1,4 @@
-"""MIMIC-CXR: 227,835 studies of 65,379 patients, films as MIMIC-CXR-JPG hands them out."""
+"""MIMIC-CXR: 227,835 studies of 65,379 patients, with the films of MIMIC-CXR-JPG."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ class MIMICCXRDataModule(StudyDataModule):
     dataset = "mimic_cxr"
 
     def __init__(self, folder: str = "data/mimic_cxr", **kwargs: Any) -> None:
-        """
+        """Open the prepared data set.
+
         Args:
-            folder: prepared shards and their card.
+            folder: folder of the prepared shards and their card.
             kwargs: see :class:`datamodules.studies.StudyDataModule`.
         """
         super().__init__(folder, **kwargs)

@@ -1,7 +1,7 @@
-"""Which studies an epoch shows, in which order, and which of them each process takes: pure functions of a seed.
+"""The studies of an epoch, their order, and each process's share of them: pure functions of a seed.
 
-Nothing here depends on a worker, and of the processes only :func:`shares` knows: so a run that is resumed, or read from
-shards on another machine, meets the same studies in the same batches.
+Nothing here depends on loader workers, and only :func:`shares` depends on the processes. So a run that is resumed, or
+that reads its shards on another machine, gets the same studies in the same batches.
 """
 
 from __future__ import annotations
@@ -13,24 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 LANES = 32
-"""Streams of row groups that an epoch is woven from. A process's worker reads its own lanes only, as long as processes
-times workers divide this; beyond that a row group is fetched by several."""
+"""Number of streams of row groups from which an epoch is woven.
+
+Each worker reads its own lanes only, if processes times workers divides this number; otherwise several workers fetch
+the same row group.
+"""
 GROUPS_IN_BUFFER = 8
-"""Row groups of a lane that are shuffled together: the memory a lane needs, and the neighbours a study may get."""
+"""Row groups of a lane that are shuffled together; more need more memory and mix studies better."""
 
 
 BATCHES_IN_WINDOW = 16
-"""Steps whose studies are sorted by the length of their reports together: long enough for little padding, short enough
-that an epoch stays in random order."""
+"""Batches whose studies are sorted by report length together.
+
+More batches mean less padding; fewer keep the order of an epoch more random.
+"""
 
 
 def repeat_factors(labels: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:
-    """How often each study should be shown in an epoch: ``max over its positive findings of sqrt(threshold / share)``,
-    at least 1 (repeat-factor sampling: Gupta, Dollar and Girshick, LVIS, CVPR 2019).
+    """How often each study is shown in an epoch: ``max over its positive findings of sqrt(threshold / share)``.
+
+    The factor is at least 1 (repeat-factor sampling: Gupta, Dollar and Girshick, LVIS, CVPR 2019).
 
     Args:
         labels: ``[n 14]``, 1 where positive.
-        threshold: in [0, 1]; findings in a smaller share of the studies are shown more often. 0 repeats none.
+        threshold: in [0, 1]; findings that a smaller share of studies has are shown more often. 0 repeats none.
 
     Returns:
         ``[n]``, each >= 1.
@@ -42,8 +48,11 @@ def repeat_factors(labels: NDArray[np.float32], threshold: float) -> NDArray[np.
 
 
 def repeated(factors: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """``[m 2]``: (study, copy) of an epoch, in order; each study once, and beyond that about ``factor - 1`` times, as
-    systematic sampling rounds it: every epoch has the same length m, n + the rounded sum of ``factor - 1``."""
+    """The studies of an epoch with their repetitions, in order: ``[m 2]`` (study, copy).
+
+    Each study occurs once and about ``factor - 1`` times more, rounded by systematic sampling. So every epoch has the
+    same length m: n plus the rounded sum of ``factor - 1``.
+    """
     extra = np.cumsum(factors - 1.0)
     total = round(float(extra[-1])) if len(extra) else 0
     counts = np.ones(len(factors), np.int64)
@@ -57,24 +66,27 @@ def repeated(factors: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.
 
 
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """A permutation of ``count`` places, uniform over all: for studies that can be read in any order."""
+    """A uniform random permutation of ``count`` places, for studies that can be read in any order."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def bucketed(lengths: NDArray[np.int64], batch_size: int, draw: np.random.Generator) -> NDArray[np.int64]:
-    """An order in which batches hold like lengths: windows of :data:`BATCHES_IN_WINDOW` batches are sorted by length
-    and their batches shuffled; a batch that is not full stays last.
+    """An order in which the studies of a batch have similar lengths.
+
+    Windows of :data:`BATCHES_IN_WINDOW` batches are sorted by length and cut into batches, which are shuffled. A batch
+    that is not full comes last.
 
     Args:
         lengths: ``[m]``, in the order that is to be changed.
-        batch_size: places that are read together.
+        batch_size: number of places of a batch.
+        draw: random generator of the shuffling.
     """
     window = batch_size * BATCHES_IN_WINDOW
     parts: list[NDArray[np.int64]] = []
     for start in range(0, len(lengths), window):
         places = start + np.argsort(lengths[start : start + window], kind="stable")
         full, rest = divmod(len(places), batch_size)
-        # The batch that is not full is cut out anywhere: it would always hold the longest, or the shortest.
+        # The batch that is not full is cut out at a random place, so that it is not always the longest or shortest.
         cut = int(draw.integers(full + 1)) * batch_size
         short, kept = places[cut : cut + rest], np.concatenate([places[:cut], places[cut + rest :]])
         parts += [*draw.permutation(kept.reshape(-1, batch_size)), short]
@@ -84,17 +96,18 @@ def bucketed(lengths: NDArray[np.int64], batch_size: int, draw: np.random.Genera
 def woven(
     groups: NDArray[np.int64], batch_size: int, seed: int, epoch: int, lengths: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """A permutation for studies that are read a row group at a time.
+    """A random order for studies that are read one row group at a time.
 
-    Row groups are shuffled and dealt to :data:`LANES`; a lane shuffles :data:`GROUPS_IN_BUFFER` of its groups at a time
-    and is cut into batches; batches of the lanes alternate. What is left of each lane (less than a batch) is shuffled
-    together and comes last.
+    Row groups are shuffled and dealt to :data:`LANES` lanes. A lane shuffles :data:`GROUPS_IN_BUFFER` of its groups at
+    a time and is cut into batches. Batches of the lanes alternate. The remainders of all lanes, each less than a batch,
+    are shuffled together and come last.
 
     Args:
-        groups: ``[n]``, the row group of each place; equal numbers lie together.
-        batch_size: places that are read by one worker together.
-        seed, epoch: decide the draws.
-        lengths: ``[n]``, where a lane's batches shall hold like ones (:func:`bucketed`).
+        groups: ``[n]``, the row group of each place; places of a group are adjacent.
+        batch_size: number of places that one worker reads together.
+        seed: seed of the draws.
+        epoch: number of the epoch; each epoch is drawn differently.
+        lengths: ``[n]``, to batch studies of similar lengths (:func:`bucketed`); None = do not.
     """
     draw = np.random.default_rng((seed, epoch))
     if not len(groups):
@@ -134,49 +147,52 @@ def epoch_keys(
 
     Args:
         kept: ``[n]``, rows of the split that are trained on, ascending.
-        factors: ``[n]``, how often each is shown (:func:`repeat_factors`).
-        groups: the row group of every row of the split, where it is read a group at a time; None shuffles fully.
-        batch_size: studies that are read together.
-        seed, epoch: decide the draws.
-        lengths: of the report of every row of the split, where studies of like length shall come together.
+        factors: ``[n]``, how often each of them is shown (:func:`repeat_factors`).
+        groups: the row group of every row of the split, if it is read one group at a time; None = shuffle fully.
+        batch_size: number of studies that are read together.
+        seed: seed of the draws.
+        epoch: number of the epoch; each epoch is drawn differently.
+        lengths: the report length of every row of the split, to batch studies of similar lengths; None = do not.
 
     Returns:
-        ``[m 2]``: row of the split, and which repetition of it; m is the same for every epoch.
+        ``[m 2]``: row of the split, and number of its repetition; m is the same for every epoch.
     """
     drawn = repeated(factors, seed, epoch)
     rows = kept[drawn[:, 0]]
-    told = None if lengths is None else lengths[rows]
+    drawn_lengths = None if lengths is None else lengths[rows]
     if groups is not None:
-        order = woven(groups[rows], batch_size, seed, epoch, told)
+        order = woven(groups[rows], batch_size, seed, epoch, drawn_lengths)
     else:
         order = shuffled(len(rows), seed, epoch)
-        if told is not None:
-            order = order[bucketed(told[order], batch_size, np.random.default_rng((seed, epoch, 2)))]
+        if drawn_lengths is not None:
+            order = order[bucketed(drawn_lengths[order], batch_size, np.random.default_rng((seed, epoch, 2)))]
     return np.stack([rows, drawn[:, 1]], axis=1)[order]
 
 
 def lanes_read(readers: int) -> int:
-    """Lanes that each of so many readers (processes times their workers) meets, taking batches in turn."""
+    """Number of lanes that each reader takes batches from, with ``readers`` = processes times workers of each."""
     return LANES // math.gcd(LANES, readers)
 
 
 def shares(count: int, batch_size: int, rank: int, world: int, *, whole: bool) -> Iterator[tuple[int, int]]:
-    """The slices of an order that one process takes, a batch each; all processes take equally many steps.
+    """The batches of one process, as slices of an order; all processes take the same number of steps.
 
-    A step is ``world`` batches side by side. The last step shares what is left evenly, its parts differing by at most
-    one study. Where less than a study a process is left, training leaves it out of this epoch; an evaluation, which
-    must be ``whole``, takes as many studies from the step before as are needed; where that cannot be (batches of one
-    study) the last processes have a batch less. Of fewer studies than processes, those that would have none all take
-    the last one, which counts once where they gather: a process without a batch would leave the others waiting.
+    A step consists of ``world`` batches, one for each process. The last step shares the remaining studies evenly, so
+    that batches differ by at most one study. If fewer studies remain than processes, training drops them in this epoch.
+    An evaluation, which must be ``whole``, moves studies from the step before to the last one. If this is impossible
+    (batches of one study), the last processes have one batch less. If the epoch has fewer studies than processes, the
+    processes without a study all take the last one, which counts once after gathering: a process without any batch
+    would make the others wait forever.
 
     Args:
-        count: studies of the epoch.
-        batch_size: studies a process takes at a time.
-        rank, world: the process, and how many there are.
-        whole: no study may be left out.
+        count: number of studies of the epoch.
+        batch_size: number of studies that a process takes at a time.
+        rank: number of this process, from 0.
+        world: number of processes.
+        whole: whether every study must be used.
 
     Yields:
-        (start, stop) of each batch, none empty.
+        (start, stop) of each batch; no batch is empty.
     """
     step = batch_size * world
     steps = [step] * (count // step)

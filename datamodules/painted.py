@@ -13,9 +13,10 @@ class PaintedDataModule(StudyDataModule):
     dataset = "painted"
 
     def __init__(self, folder: str = "data/painted", **kwargs: Any) -> None:
-        """
+        """Open the prepared data set.
+
         Args:
-            folder: prepared shards and their card.
+            folder: folder of the prepared shards and their card.
             kwargs: see :class:`datamodules.studies.StudyDataModule`.
         """
         super().__init__(folder, **kwargs)

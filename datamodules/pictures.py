@@ -1,8 +1,7 @@
-"""Pictures to look at before training: films of a prepared folder, how often each finding is there, and what training
-does to a film.
+"""Draws pictures to check data before training: sample films, frequencies of findings, and augmented films.
 
-``python -m datamodules.pictures`` draws ``docs/augmentation.png``, from phantom films. All are written whole or not at
-all, and the same data give the same bytes.
+``python -m datamodules.pictures`` draws ``docs/augmentation.png`` from phantom films. Each picture is written whole or
+not at all, and the same data give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ AUGMENTATION = Path("docs/augmentation.png")
 
 
 def contact_sheet(folder: Path, card: Mapping[str, Any], path: Path) -> None:
-    """24 films drawn by the card's seed, with projection and positive findings under each."""
+    """Draw a sheet of 24 films, chosen by the card's seed, with projection and positive findings under each."""
     split = max(card["counts"], key=lambda name: int(card["counts"][name]["studies"]))
     rows = PreparedFolder(folder).streamed(split, cached_groups=1)
     draw = np.random.default_rng(int(card["seed"] or 0))
@@ -49,7 +48,7 @@ def contact_sheet(folder: Path, card: Mapping[str, Any], path: Path) -> None:
 
 
 def findings_chart(card: Mapping[str, Any], path: Path) -> None:
-    """Share of studies that call each finding positive or uncertain, a bar a split."""
+    """Draw the share of studies in which each finding is positive or uncertain, with one bar for each split."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 6), layout="constrained")
@@ -75,9 +74,9 @@ def findings_chart(card: Mapping[str, Any], path: Path) -> None:
 
 
 def augmentation_sheet(path: Path) -> None:
-    """Two phantom studies, a row a film: as evaluation shows it, then as training varies it; findings in their boxes.
+    """Draw two phantom studies, one film a row: as in evaluation, then as augmented in training, with finding boxes.
 
-    Phantom films only: the picture may stand anywhere.
+    The picture shows phantom films only, so it may be published.
     """
     from datamodules.sources.phantom import draw_study
 

@@ -1,6 +1,7 @@
-"""A prepared folder, read: its card, its index, and its studies, mapped whole or streamed a row group at a time.
+"""Reads a prepared folder: its card, its index, and its studies, either memory-mapped or streamed by row groups.
 
-The folder may lie on this machine or wherever fsspec reaches (``s3://bucket/folder``, ``gs://...``, ``https://...``).
+The folder may be on this machine or anywhere that fsspec reaches (``s3://bucket/folder``, ``gs://...``,
+``https://...``).
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 
 
 class Rows(Protocol):
-    """Studies of a split by their place: a mapped data set, or :class:`StreamedRows`."""
+    """The studies of a split by row number: a memory-mapped data set, or :class:`StreamedRows`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, row: int) -> Mapping[str, Any]: ...
 
 
 class SplitIndex(NamedTuple):
-    """All of a split but its films, in the order of its shards."""
+    """Everything of a split but its films, for n studies in the order of its shards."""
 
     study_ids: Sequence[str]
     subject_ids: Sequence[str]
@@ -52,17 +53,21 @@ class SplitIndex(NamedTuple):
 
     @property
     def groups(self) -> NDArray[np.int64]:
-        """``[n]``: a number for each row group, ascending; what is read in one piece."""
+        """``[n]``: the number of each study's row group, ascending; a row group is read in one piece."""
         return self.shards * (1 + int(self.places.max(initial=0)) // ROWS_PER_GROUP) + self.places // ROWS_PER_GROUP
 
 
 class PreparedFolder:
-    """What :mod:`datamodules.shards` wrote, wherever it lies now."""
+    """A folder that :mod:`datamodules.shards` wrote, on this machine or elsewhere."""
 
     def __init__(self, location: str | Path) -> None:
-        """
+        """Note the location; nothing is read yet.
+
         Args:
             location: a folder, or a URL that fsspec knows.
+
+        Raises:
+            DataError: ``location`` is empty.
         """
         self.location = os.path.expanduser(str(location)).rstrip("/")
         if not self.location:
@@ -71,7 +76,7 @@ class PreparedFolder:
 
     @property
     def is_local(self) -> bool:
-        """True for a folder of this machine."""
+        """Whether the folder is on this machine."""
         return "://" not in self.location
 
     @cached_property
@@ -79,7 +84,7 @@ class PreparedFolder:
         """The folder's card.
 
         Raises:
-            DataError: there is none, it is broken, or of another version.
+            DataError: the card is missing, broken, or of another version.
         """
         name = f"{self.location}/{CARD}"
         how = "make data DATASET=<name> RAW=<folder>, or python -m experiments prepare"
@@ -88,23 +93,23 @@ class PreparedFolder:
             version = card.get("version")
         except FileNotFoundError:
             raise DataError(
-                f"{name}: no such file; {self.location} holds no prepared data. Prepare it first: {how}"
+                f"{name}: no such file; {self.location} contains no prepared data. Prepare it first: {how}"
             ) from None
         except (ValueError, AttributeError) as error:
-            raise DataError(f"{name}: cannot be read as a card: {error}; prepare the data again") from error
+            raise DataError(f"{name}: is not a valid card: {error}; prepare the data again") from error
         if version != VERSION:
             raise DataError(
-                f"{name} is of version {version}, this code reads version {VERSION}; prepare the data again, into "
+                f"{name} has version {version}, but this code reads version {VERSION}; prepare the data again, into "
                 "another folder or after removing this one"
             )
         return card
 
     def read_bytes(self, name: str) -> bytes:
-        """A whole small file of the folder.
+        """The content of a small file of the folder.
 
         Raises:
-            FileNotFoundError: it is not there.
-            DataError: it cannot be reached.
+            FileNotFoundError: there is no such file.
+            DataError: the file cannot be read.
         """
         try:
             files, root = open_filesystem(self.location)
@@ -116,21 +121,22 @@ class PreparedFolder:
         return content
 
     def split_size(self, split: str) -> int:
-        """Studies of a split, as the card says.
+        """Number of studies of a split, from the card.
 
         Raises:
-            DataError: no such split.
+            DataError: there is no such split.
         """
         counts = self.card["counts"]
         if split not in counts:
-            raise DataError(f"{self.location} holds no split '{split}'; it has {', '.join(counts)}")
+            raise DataError(f"{self.location} has no split '{split}'; it has {', '.join(counts)}")
         return int(counts[split]["studies"])
 
     def index(self, split: str) -> SplitIndex:
-        """Ids, texts and labels of a whole split; one small file for all, read once.
+        """Ids, texts and labels of a whole split, from one small file that is read once.
 
         Raises:
-            DataError: no such split, an index that is missing, broken or not the card's, or a label that is none.
+            DataError: there is no such split, a label is invalid, or the index is missing, broken or does not match
+                the card.
         """
         expected = self.split_size(split)
         if split not in self._indices:
@@ -140,13 +146,13 @@ class PreparedFolder:
                 raise DataError(f"{self.location}/{INDEX}: cannot be read: {error}; prepare the data again") from error
             if table.num_rows != expected:
                 raise DataError(
-                    f"{self.location}/{INDEX}: lists {table.num_rows} studies of {split}, the card says {expected}; "
-                    "prepare again"
+                    f"{self.location}/{INDEX}: lists {table.num_rows} studies of {split}, but the card says "
+                    f"{expected}; prepare the data again"
                 )
             columns = {name: table[name].to_pylist() for name in ("study_id", "subject_id", "report", "labels")}
             shards = np.asarray(table["shard"], np.int64)
             labels = np.asarray(columns["labels"], np.float32).reshape(-1, NUM_FINDINGS)
-            import torch  # what only reads cards and films starts without it
+            import torch  # imported here, so that reading cards and films needs no torch
 
             check_labels(torch.from_numpy(labels), columns["study_id"])
             starts = np.flatnonzero(np.diff(shards, prepend=-1))
@@ -161,10 +167,10 @@ class PreparedFolder:
         return self._indices[split]
 
     def held_out(self) -> HeldOut:
-        """The studies and patients of every split but ``train``: those that no memory may hold.
+        """The studies and patients of every split but ``train``, which no memory may contain.
 
         Raises:
-            DataError: no card, or an index that is missing, broken or not the card's.
+            DataError: the card or the index is missing or broken, or they do not match.
         """
         indices = [self.index(split) for split in self.card["counts"] if split != "train"]
         return HeldOut(
@@ -173,30 +179,34 @@ class PreparedFolder:
         )
 
     def fits(self) -> bool:
-        """True where a memory map of all films, as large as the shards, may lie beside them: on this machine, in at
-        most half of the space that is free, or taken by the map already."""
+        """Whether a memory map of all films, which is as large as the shards, may be made beside them.
+
+        The folder must be on this machine, and the map may take at most half of the free space, counting an existing
+        map as free.
+        """
         if not self.is_local:
             return False
         mapped = sum(path.stat().st_size for path in (Path(self.location) / ".cache").rglob("*") if path.is_file())
         return int(self.card["bytes"]) <= (shutil.disk_usage(self.location).free + mapped) // 2
 
     def mapped(self, split: str) -> datasets.Dataset:
-        """All rows of one split, memory-mapped; nothing is asked of a hub.
+        """All rows of one split, memory-mapped, without contacting a hub.
 
-        The map is made once, in the folder's ``.cache`` (in the user's own where the folder is read-only).
+        The map is made once, in the folder's ``.cache``, or in the user's own cache if the folder is read-only.
 
         Raises:
-            DataError: no card, no such split, a folder that is not of this machine, or shards missing, broken or not
-                those of the index.
+            DataError: there is no card or no such split, the folder is not on this machine, or shards are missing,
+                broken or do not match the index.
         """
         if not self.is_local:
-            raise DataError(f"{self.location}: only a folder of this machine can be mapped; leave data.streamed unset")
+            raise DataError(f"{self.location}: only a folder on this machine can be mapped; leave data.streamed unset")
         expected = self.split_size(split)
         files = sorted(str(path) for path in Path(self.location).glob(f"{split}-*.parquet"))
         found = sum(rows_of(path) for path in files)
         if found != expected:
             raise DataError(
-                f"{self.location}: the {split} shards hold {found} studies, the card says {expected}; prepare again"
+                f"{self.location}: the {split} shards contain {found} studies, but the card says {expected}; prepare "
+                "the data again"
             )
 
         import datasets
@@ -211,31 +221,34 @@ class PreparedFolder:
             if shown:
                 datasets.enable_progress_bars()
         if list(rows["study_id"]) != list(self.index(split).study_ids):
-            raise DataError(f"{self.location}: the {split} shards hold other studies than {INDEX} lists; prepare again")
+            raise DataError(
+                f"{self.location}: the {split} shards contain other studies than {INDEX} lists; prepare the data again"
+            )
         return rows
 
     def streamed(self, split: str, cached_groups: int) -> StreamedRows:
-        """The rows of one split, fetched when they are asked for."""
+        """The rows of one split, fetched as they are needed; see :class:`StreamedRows`."""
         return StreamedRows(self.location, split, self.index(split), cached_groups)
 
 
 class StreamedRows:
-    """Rows of a split, fetched from their shards a row group at a time; the last few groups are kept.
+    """The rows of a split, fetched from their shards one row group at a time; the last few groups are cached.
 
-    A row group is one request of about a megabyte. Each process opens its own connections: none survives a fork.
+    A row group is one request of about a megabyte. Each process opens its own connections, since none survives a fork.
     """
 
     def __init__(self, location: str, split: str, index: SplitIndex, cached_groups: int) -> None:
-        """
+        """Note the location; nothing is fetched yet.
+
         Args:
             location: the prepared folder.
             split: ``train``, ``val`` or ``test``.
-            index: of the split.
-            cached_groups: row groups that are kept; at least 1.
+            index: index of the split.
+            cached_groups: number of row groups in the cache, at least 1.
         """
         self.location, self.split, self.index, self.cached_groups = location, split, index, cached_groups
         self.fetched = 0
-        """Row groups read so far, in this process."""
+        """Number of row groups read so far in this process."""
         self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
         self._metadata: dict[int, pq.FileMetaData] = {}
         self._files: tuple[int, Any, str] | None = None
@@ -244,10 +257,10 @@ class StreamedRows:
         return len(self.index.study_ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """The study at a place of the split.
+        """The study in a row of the split.
 
         Raises:
-            DataError: its shard cannot be read, or holds another study there.
+            DataError: the shard cannot be read, or has another study in that row.
         """
         group, place = divmod(int(self.index.places[row]), ROWS_PER_GROUP)
         table = self.group(int(self.index.shards[row]), group)
@@ -256,12 +269,12 @@ class StreamedRows:
             raise DataError(
                 f"{self.location}/{shard_name(self.split, int(self.index.shards[row]))}: looked for study "
                 f"{self.index.study_ids[row]} in row {self.index.places[row]}, found "
-                f"{found.get('study_id', 'no such row')}; the shards are not those of the index, prepare again"
+                f"{found.get('study_id', 'no such row')}; the shards do not match the index, prepare the data again"
             )
         return found
 
     def group(self, shard: int, group: int) -> pa.Table:
-        """One row group, kept or fetched."""
+        """One row group, from the cache or from its shard."""
         key = (shard, group)
         if key in self._groups:
             self._groups.move_to_end(key)
@@ -285,10 +298,10 @@ class StreamedRows:
 
 
 def rows_of(path: str) -> int:
-    """Studies of a shard, from its footer.
+    """Number of studies of a shard, from its footer.
 
     Raises:
-        DataError: not a whole shard.
+        DataError: the file is not a whole shard.
     """
     try:
         return int(pq.read_metadata(path).num_rows)
@@ -297,17 +310,17 @@ def rows_of(path: str) -> int:
 
 
 def open_filesystem(location: str) -> tuple[Any, str]:
-    """The file system of a folder or URL, and the folder's path in it.
+    """The fsspec file system of a folder or URL, and the folder's path in it.
 
     Raises:
-        DataError: an unknown protocol, or one whose package is not installed.
+        DataError: the protocol is unknown, or its package is not installed.
     """
     try:
         files, root = fsspec.core.url_to_fs(location)
     except (ImportError, ValueError) as error:
         raise DataError(
             f"{location}: cannot be opened: {error}. Object storage needs its fsspec package (s3:// s3fs, gs:// gcsfs, "
-            "az:// adlfs): pip install it into the environment"
+            "az:// adlfs); pip install it into the environment"
         ) from error
     return files, root.rstrip("/")
 

@@ -13,9 +13,10 @@ class R2GenDataModule(StudyDataModule):
     dataset = "r2gen"
 
     def __init__(self, folder: str = "data/r2gen", **kwargs: Any) -> None:
-        """
+        """Open the prepared data set.
+
         Args:
-            folder: prepared shards and their card.
+            folder: folder of the prepared shards and their card.
             kwargs: see :class:`datamodules.studies.StudyDataModule`.
         """
         super().__init__(folder, **kwargs)

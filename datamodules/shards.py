@@ -1,7 +1,7 @@
-"""Study records -> Parquet shards: written in parallel, resumable after a kill (the files: :mod:`datamodules.format`).
+"""Writes study records as Parquet shards, in parallel and resumable (file format: :mod:`datamodules.format`).
 
-A shard is written under a temporary name and renamed, and knows the records it was made from, so a second run makes
-only what is missing or was made from others. Its plan depends on no worker, so neither do its bytes.
+A shard is written to a temporary file, renamed, and carries a hash of its records. So a second run makes only shards
+that are missing or were made from other records. The content of a shard does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -40,36 +40,39 @@ from datamodules.sources import SPLITS, Rejection, Section, SourceReading, secti
 STUDIES_PER_SHARD = 128
 JPEG_QUALITY = 90
 SHORTEST_SIDE, LONGEST_ASPECT = 16, 8
-"""In pixels, and as a ratio: what is smaller or longer is a strip or an icon, not a film."""
+"""Least side in pixels and largest ratio of the sides; a smaller or longer picture is an icon or a strip, no film."""
 SHARD = re.compile(r"(?:train|val|test)-\d{5}\.parquet")
 PARTIAL = re.compile(
     rf"\.(?:{SHARD.pattern}|card\.json|index\.parquet|rejected\.jsonl|prepare\.json|\w+\.png)\.\d+\.partial"
 )
 FEW_STUDIES = 64
-"""With no more than this many to make, starting worker processes costs more than it brings."""
+"""Up to this many studies, starting worker processes takes longer than it saves."""
 
 
 class Job(NamedTuple):
-    """One shard to be made."""
+    """One shard to be written."""
 
     path: Path
     studies: Sequence[Study]
-    """May still have to be drawn; a worker does that."""
+    """The studies; those of the phantom are drawn in the worker."""
     size: int
+    """Most pixels of a film's shorter side."""
     section: Section
     plan: str
-    """Hash of the records and settings it is made from."""
+    """Hash of the records and settings that the shard is made from."""
 
 
 class Encoded(NamedTuple):
-    """One study as a row, and what was set aside on the way."""
+    """One study as a row of a shard, with its rejected films."""
 
     row: dict[str, Any] | None
-    """None where no film of the study could be read."""
+    """The row; None if no film of the study could be read."""
     digest: str
+    """Hash of the row, see :func:`digest_row`."""
     raw_bytes: int
-    """Of all its films, as the source has them."""
+    """Size of all its films in the raw data."""
     rejected: list[Rejection]
+    """The films that could not be read."""
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -86,25 +89,26 @@ def write_shards(
     workers: int | None = None,
     max_rejected: float = 0.01,
 ) -> dict[str, Any]:
-    """Write all shards of a data set and its card; shards that are there already are kept.
+    """Write all shards of a data set and its card; finished shards of the same records are kept.
 
     Args:
         reading: the records.
-        folder: where to; made where missing.
-        dataset: its name, for the card.
-        settings: what the content depends on, for the card.
-        size: the shorter side of a film is at most this many pixels; none is enlarged.
-        section: which text becomes ``report``.
-        workers: processes; None takes one a core. The content does not depend on it.
-        max_rejected: more than this share of films set aside is an error, at the end.
+        folder: the prepared folder, made if it is missing.
+        dataset: name of the data set, for the card.
+        settings: the settings that the content depends on, for the card.
+        size: most pixels of a film's shorter side; films are never enlarged.
+        section: the section that becomes ``report``.
+        workers: number of processes; None = one for each core. The content does not depend on it.
+        max_rejected: largest share of rejected films, in [0, 1], that is not an error; checked at the end.
 
     Returns:
         The card.
 
     Raises:
-        DataError: a patient in two splits, a study twice, nothing to write, or too many films set aside.
+        DataError: a patient is in two splits, a study occurs twice, there is nothing to write, or too many films were
+            rejected.
     """
-    # Records that are still to be drawn are checked when they are there, before the card.
+    # Phantom records do not exist before they are drawn; write_card checks them.
     known = [studies for studies in reading.studies.values() if isinstance(studies, list)]
     check_records((study.study_id, study.subject_id, study.split) for studies in known for study in studies)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,8 +127,8 @@ def write_shards(
 def plan_jobs(reading: SourceReading, folder: Path, size: int, section: Section, seed: int) -> Iterator[Job]:
     """The shards of a data set, in order.
 
-    Training studies are laid in an order drawn from the seed: a source lists a patient's studies together, and those
-    that are read together later should not be alike. Drawn studies are in random order already.
+    Training studies are shuffled by the seed: raw data list a patient's studies together, but studies that are later
+    read together should not be similar. Drawn studies are in random order already.
     """
     for split in SPLITS:
         studies = reading.studies.get(split, ())
@@ -138,7 +142,7 @@ def plan_jobs(reading: SourceReading, folder: Path, size: int, section: Section,
 
 
 def described(studies: Sequence[Study]) -> str:
-    """Studies as text, their films by the end of their path: a raw folder may be moved."""
+    """Studies as text for hashing; films are named by the end of their path, so that the raw folder may be moved."""
     if not isinstance(studies, list):
         return repr(studies)
     names = [
@@ -149,10 +153,10 @@ def described(studies: Sequence[Study]) -> str:
 
 
 def run_jobs(jobs: Sequence[Job], workers: int | None) -> None:
-    """Make the shards that are missing, with a progress bar.
+    """Write the missing shards, with a progress bar.
 
     Raises:
-        KeyboardInterrupt: finished shards stay; the same call goes on.
+        KeyboardInterrupt: the user stopped it; finished shards stay, and the same call makes the rest.
     """
     from rich.progress import (
         BarColumn,
@@ -182,10 +186,10 @@ def run_jobs(jobs: Sequence[Job], workers: int | None) -> None:
                 make_shard(job)
                 progress.advance(task, len(job.studies))
             return
-        # Not forked from here: this process may hold threads (Arrow's, Torch's) that a fork would leave locked.
+        # Not forked from this process: its threads (Arrow's, torch's) may hold locks that a fork would never release.
         context = get_context("forkserver" if os.name == "posix" else "spawn")
         if os.name == "posix":
-            context.set_forkserver_preload([__name__])  # imported once, not once a worker
+            context.set_forkserver_preload([__name__])  # imported once instead of in every worker
         pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
         try:
             futures = {pool.submit(make_shard, job): job for job in todo}
@@ -197,7 +201,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None) -> None:
 
 
 def start_worker() -> None:
-    """Ctrl-C is the parent's to handle; and a worker whose parent was killed ends too."""
+    """Make a worker ignore Ctrl-C, which its parent handles, and end when its parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:
@@ -211,7 +215,7 @@ def start_worker() -> None:
 
 
 def is_made(job: Job) -> bool:
-    """True where the shard is there, whole, made from the same records, and lacks no film that may be cured by now."""
+    """Whether the shard is whole, made from the same records, and without rejected films, which may be repaired now."""
     if not job.path.exists():
         return False
     try:
@@ -222,7 +226,7 @@ def is_made(job: Job) -> bool:
 
 
 def make_shard(job: Job) -> None:
-    """Write one shard under a temporary name, then rename it."""
+    """Write one shard to a temporary file, then rename it."""
     encoded = [encode_study(study, job.size, job.section) for study in job.studies]
     notes = {
         "version": VERSION,
@@ -243,9 +247,12 @@ def make_shard(job: Job) -> None:
 
 
 def encode_study(study: Study, size: int, section: Section) -> Encoded:
-    """One row: films decoded, shrunk and stored as grey JPEG; a film that cannot be read is set aside.
+    """Make the row of a study: films are decoded, shrunk and stored as grey JPEG; unreadable films are rejected.
 
-    Boxes of a film that was set aside go with it; the others keep their film.
+    The boxes of a rejected film are dropped; all others stay with their films.
+
+    Raises:
+        DataError: the study does not have 14 labels.
     """
     images: list[bytes] = []
     projections: list[str] = []
@@ -284,36 +291,36 @@ def encode_study(study: Study, size: int, section: Section) -> Encoded:
 
 
 def checked(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A film that can be one.
+    """Return the film, if its sides are plausible.
 
     Raises:
-        ReadError: a side is too short, or one side many times the other.
+        ReadError: a side is too short, or one side is too many times as long as the other.
     """
     short, long = sorted(film.shape)
     if short < SHORTEST_SIDE or long > LONGEST_ASPECT * short:
         raise ReadError(
             f"{film.shape[1]} x {film.shape[0]} pixels; a film has at least {SHORTEST_SIDE} a side, and no side is "
-            f"more than {LONGEST_ASPECT} times the other"
+            f"more than {LONGEST_ASPECT} times as long as the other"
         )
     return film
 
 
 def raw_bytes(view: View) -> int:
-    """Size of a film as the source has it; 0 where it is not there."""
+    """Size of a raw film in bytes; 0 if the file is missing."""
     if isinstance(view.image, bytes):
         return len(view.image)
     return view.image.stat().st_size if view.image.is_file() else 0
 
 
 def to_jpeg(film: NDArray[np.uint8]) -> bytes:
-    """8-bit grey JPEG of a film ``[h w]``."""
+    """A film ``[h w]`` as an 8-bit grey JPEG."""
     file = io.BytesIO()
     Image.fromarray(film).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()
 
 
 def digest_row(row: Mapping[str, Any]) -> str:
-    """sha256 (first 16 hex digits) of everything a row holds."""
+    """sha256 (first 16 hex digits) of the whole content of a row."""
     digest = hashlib.sha256(json.dumps({k: v for k, v in row.items() if k != "images"}, sort_keys=True).encode())
     for image in row["images"]:
         digest.update(hashlib.sha256(image).digest())

@@ -1,4 +1,4 @@
-"""The base of all data modules: a prepared folder -> batches of studies."""
+"""The base of all data modules: it makes batches of studies from a prepared folder."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from datamodules.training_place import TrainingPlace
 from datamodules.training_studies import TrainingStudies
 
 MOST_WORKERS = 8
-"""More loader processes bring nothing at the sizes films are prepared in."""
+"""Most loader processes by default; more are no faster at the sizes of prepared films."""
 
 
 class StudyDataModule(LightningDataModule):
-    """Batches of studies from a prepared folder (``make data``). Training shuffles and varies films; evaluation keeps
-    every study, in order, as it is."""
+    """Batches of studies from a prepared folder (``make data``).
+
+    Training shuffles studies and augments films. Evaluation reads every study, in order, without augmentation.
+    """
 
     dataset: str | None = None
-    """What the prepared folder must hold; None takes any."""
+    """The data set that the folder must contain; None = any."""
 
     def __init__(
         self,
@@ -53,36 +55,38 @@ class StudyDataModule(LightningDataModule):
         seed: int | None = None,
         loader_timeout: int = 600,
     ) -> None:
-        """
+        """Check the settings; no data are read yet.
+
         Args:
-            folder: prepared shards and their card, on this machine or a URL that fsspec knows (``s3://...``).
-            image_size: side in pixels of the square a film is squashed to.
-            batch_size: studies of an optimizer step, over all processes; each may have several films. Processes share
-                it evenly, so that a run learns the same on any number of them.
-            micro_batch_size: studies a process takes at a time in training, at most: what its memory holds. Where its
-                share is larger, gradients are gathered over several batches. None takes the share whole.
-            eval_batch_size: studies a process takes at a time elsewhere; None takes ``micro_batch_size``, or
-                ``batch_size``.
-            num_workers: loader processes of each process; 0 loads in the main one, None takes its share of the cores,
-                at most 8.
-            views: ``all`` films of a study, or ``frontal`` ones only (all, where it has no frontal).
-            augment: vary training films at random (never a flip).
-            films: what evaluation loaders show: each study its ``own`` films, those of another patient's study
-                (``shuffled``, see :mod:`ammrg.partners`), or ``noise``. Training always shows a study its own.
-            predict_split: what ``predict`` reads: ``train``, ``val`` or ``test``; complete, in order, not varied.
-            test_splits: what ``test`` reads, a dataloader each, complete and in order.
+            folder: folder of the prepared shards and their card, or a URL that fsspec knows (``s3://...``).
+            image_size: side, in pixels, of the square that a film is resized to; between 16 and 2048.
+            batch_size: number of studies of an optimizer step, at least 1, shared evenly by all processes, so that a
+                run learns the same on any number of them.
+            micro_batch_size: most studies, at least 1, that a process takes at a time in training, limited by its
+                memory; gradients of several such batches are accumulated. None = its whole share of ``batch_size``.
+            eval_batch_size: number of studies, at least 1, that a process takes at a time outside training; None =
+                ``micro_batch_size`` or, without it, ``batch_size``.
+            num_workers: number of loader processes of each process, >= 0; 0 = load in the main process. None = its
+                share of the cores, at most 8.
+            views: films of a study that are used: ``all``, or ``frontal`` only (all, if the study has no frontal film).
+            augment: augment training films at random (without flips).
+            films: films that evaluation shows: each study's ``own``, those of another patient's study (``shuffled``,
+                see :mod:`ammrg.partners`), or ``noise``. Training always shows a study's own films.
+            predict_split: split that ``predict`` reads, whole and in order, without augmentation: ``train``, ``val``
+                or ``test``.
+            test_splits: splits that ``test`` reads, whole and in order, with one dataloader for each.
             labelled_only: leave studies without any label out of training.
-            folds: into how many the training patients are divided, for ``left_out_fold``.
-            left_out_fold: train without the patients of this fold, from 0; ``predict`` on the training split then reads
-                theirs alone (cross-fitting, docs/stage2.md). None leaves nobody out.
-            repeat_threshold: show studies with a positive finding that fewer than this share of the training studies
-                have more often, by the square root of threshold / share (repeat-factor sampling); 0 shows every study
-                once an epoch, 1 repeats every positive finding.
-            bucket_by_length: train on studies with reports of like length together, so that little is padded.
-            streamed: fetch shards a row group at a time and shuffle within a window, instead of mapping them all and
-                shuffling fully; None streams what lies elsewhere or does not fit beside its map.
-            seed: of order and variation in training; None takes the run's ``seed_everything``.
-            loader_timeout: seconds after which a batch that no worker has brought ends the run, by name.
+            folds: number of folds that the training patients are divided into, for ``left_out_fold``.
+            left_out_fold: number, from 0, of a fold whose patients are left out of training; ``predict`` on the
+                training split then reads only these (cross-fitting, docs/stage2.md). None = nobody is left out.
+            repeat_threshold: share, in [0, 1], of training studies; studies with a positive finding that is rarer are
+                shown more often, by the square root of threshold / share (repeat-factor sampling). 0 = every study once
+                an epoch.
+            bucket_by_length: put studies with reports of similar length into one training batch, which reduces padding.
+            streamed: fetch shards one row group at a time and shuffle within a window, instead of memory-mapping all
+                and shuffling fully; None = stream if the folder is remote or has no space for its memory map.
+            seed: seed of order and augmentation in training; None = the run's ``seed_everything``.
+            loader_timeout: seconds, at least 1, after which a batch that no worker has delivered ends the run.
         """
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -96,14 +100,14 @@ class StudyDataModule(LightningDataModule):
         self.test_splits = tuple(test_splits)
         self.labelled_only, self.seed = labelled_only, seed
         self.partnered: set[str] = set()
-        """Splits whose batches bring the partners of their studies along."""
+        """Splits whose batches carry the partners of their studies."""
         self.training_studies = TrainingStudies(self.prepared, labelled_only, self.fold)
         self.training_place = TrainingPlace()
         self._rows: dict[str, Rows] = {}
 
     @property
     def forced(self) -> bool:
-        """Whether a training goes on although its checkpoint stands among other batches."""
+        """Whether training resumes even from a checkpoint with other batches (``--force-resume``)."""
         return self.training_place.forced
 
     @forced.setter
@@ -121,7 +125,7 @@ class StudyDataModule(LightningDataModule):
 
     @property
     def is_streamed(self) -> bool:
-        """Whether shards are fetched a row group at a time."""
+        """Whether shards are fetched one row group at a time."""
         chosen = self.hparams["streamed"]
         return not self.prepared.fits() if chosen is None else bool(chosen)
 
@@ -132,18 +136,19 @@ class StudyDataModule(LightningDataModule):
 
     @property
     def training_shares(self) -> tuple[int, int]:
-        """(studies a process takes at a time, batches it takes in an optimizer step): times the number of processes
-        they make ``batch_size``.
+        """(studies a process takes at a time, batches it takes in an optimizer step).
+
+        Their product times the number of processes is ``batch_size``.
 
         Raises:
-            SettingsError: they cannot.
+            SettingsError: ``batch_size`` cannot be divided so.
         """
         world = self.process[1]
         share, left = divmod(self.batch_size, world)
         if left:
             raise SettingsError(
                 f"data.batch_size ({self.batch_size}) is the number of studies of an optimizer step over all processes "
-                f"and must be divisible by their number ({world}); take a multiple of it, or other devices"
+                f"and must be divisible by their number ({world}); set a multiple of it, or another number of devices"
             )
         size = min(self.micro_batch_size or share, share)
         if share % size:
@@ -155,7 +160,7 @@ class StudyDataModule(LightningDataModule):
 
     @property
     def workers(self) -> int:
-        """Loader processes of this process."""
+        """Number of loader processes of this process."""
         if self.num_workers is not None:
             return self.num_workers
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -163,35 +168,39 @@ class StudyDataModule(LightningDataModule):
         return max(1, min(MOST_WORKERS, cores // max(1, beside)))
 
     def prepare_data(self) -> None:
-        """Check the folder and, unless it is streamed, map its splits. One process of a machine does so, and the others
-        find them mapped."""
+        """Check the folder and, unless it is streamed, memory-map its splits.
+
+        Lightning calls this in one process of each machine; the others find the maps ready.
+        """
         for split in self.card["counts"]:
             self.rows(split)
 
     def setup(self, stage: str | None = None) -> None:
-        """Check that the folder is prepared, and holds the data set that is meant. Every process does so.
+        """Check in every process that the folder is prepared and contains the right data set.
 
         Raises:
-            DataError: it is not.
+            DataError: it is not prepared, or contains another data set.
+            SettingsError: ``trainer.accumulate_grad_batches`` contradicts the batch sizes.
         """
         found = self.card["dataset"]
         if self.dataset not in (None, found):
             raise DataError(
-                f"data.folder: {self.prepared.location} holds {found}, but {type(self).__name__} reads {self.dataset}; "
-                "name its folder, or the data module of that data set"
+                f"data.folder: {self.prepared.location} contains {found}, but {type(self).__name__} reads "
+                f"{self.dataset}; name a folder of {self.dataset}, or the data module of {found}"
             )
         if stage == "fit" and self.trainer is not None:
             _, gathered = self.training_shares
-            asked = self.trainer.accumulate_grad_batches
-            if asked not in (1, gathered):
+            given = self.trainer.accumulate_grad_batches
+            if given not in (1, gathered):
                 raise SettingsError(
-                    f"trainer.accumulate_grad_batches ({asked}) is set by the data: give data.batch_size, the studies "
-                    "of an optimizer step, and data.micro_batch_size, what a process takes at a time"
+                    f"trainer.accumulate_grad_batches ({given}) follows from the data settings: leave it unset, and "
+                    "set data.batch_size (studies of an optimizer step) and data.micro_batch_size (studies that a "
+                    "process takes at a time)"
                 )
             self.trainer.accumulate_grad_batches = gathered
 
     def rows(self, split: str) -> Rows:
-        """All rows of a split, mapped or fetched as they are asked for."""
+        """All rows of a split, memory-mapped, or fetched as they are needed."""
         if split not in self._rows:
             if self.is_streamed:
                 lanes = lanes_read(self.process[1] * max(1, self.workers))
@@ -211,35 +220,35 @@ class StudyDataModule(LightningDataModule):
 
     @property
     def fold(self) -> tuple[int, int] | None:
-        """(left-out fold, number of folds); None where nobody is left out."""
+        """(left-out fold, number of folds); None if nobody is left out."""
         left_out = self.hparams["left_out_fold"]
         return None if left_out is None else (left_out, self.hparams["folds"])
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Studies kept out of training, by reason; filled when the train loader is made."""
+        """Number of studies left out of training, by reason; filled when the training loader is made."""
         return self.training_studies.left_out
 
     def training_labels(self) -> NDArray[np.float32]:
-        """Labels of the studies to train on: ``[m 14]``, 1, 0, -1, NaN."""
+        """Labels of the training studies: ``[m 14]``, 1, 0, -1, NaN."""
         return self.training_studies.labels()
 
     def training_patients(self) -> set[str]:
-        """Subject ids of the train split without those of the left-out fold; nobody, where films show no patient."""
+        """Subject ids of the train split without the left-out fold; empty for data that show no real patient."""
         return self.training_studies.patients() if self.card["restricted"] else set()
 
     def partners(self, split: str) -> NDArray[np.int64]:
-        """Of each study of a split, the place of its partner; see :meth:`TrainingStudies.partners`."""
+        """For each study of a split, the row of its partner; see :meth:`TrainingStudies.partners`."""
         return self.training_studies.partners(split, by_group=self.is_streamed)
 
     def held_out_patients(self) -> set[str]:
-        """Subject ids of the validation and test splits, if there are such; nobody, where films show no patient."""
+        """Subject ids of the validation and test splits; empty for data that show no real patient."""
         if not self.card["restricted"]:
             return set()
         return {one for split in ("val", "test") if split in self.card["counts"] for one in self.ids(split)[1]}
 
     def train_dataloader(self) -> StudyLoader:
-        """Shuffled anew each epoch; the last batch may be smaller."""
+        """The training studies, shuffled anew in each epoch; the last batch may be smaller."""
         seed = int(os.environ.get("PL_GLOBAL_SEED") or 0) if self.seed is None else self.seed
         transform = train_transform(self.image_size) if self.augment else eval_transform(self.image_size)
         others = self.partners("train") if "train" in self.partnered else None
@@ -253,7 +262,7 @@ class StudyDataModule(LightningDataModule):
             repeat_threshold=self.hparams["repeat_threshold"],
             by_length=self.hparams["bucket_by_length"],
             by_group=self.is_streamed,
-            # A row group is read by one process: studies that are read together are all in its share of a step.
+            # Streamed: one process should read a row group, so studies stay together by a process's batch.
             together=size if self.is_streamed else self.batch_size,
         )
         sampler = StudySampler(
@@ -282,11 +291,11 @@ class StudyDataModule(LightningDataModule):
         return loader
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in training."""
+        """The place in the training epoch, for checkpoints."""
         return self.training_place.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """A training goes on where the state was taken, whether its loader is made already or not."""
+        """Resume training from a saved place, whether or not the loader exists already."""
         if self.trainer is not None and self.trainer.state.fn == "fit":
             self.training_place.restore(state_dict)
 
@@ -295,11 +304,11 @@ class StudyDataModule(LightningDataModule):
         return self.evaluation_loader("val")
 
     def test_dataloader(self) -> list[StudyLoader]:
-        """The whole of each of ``test_splits``, in order."""
+        """One loader for each of ``test_splits``, whole and in order."""
         return [self.evaluation_loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> StudyLoader:
-        """The whole of ``predict_split``, in order; of the train split only the left-out fold, if there is one."""
+        """The whole ``predict_split``, in order; only the left-out fold of the train split, if there is one."""
         rows = (
             np.flatnonzero(self.training_studies.in_left_out_fold())
             if self.predict_split == "train" and self.fold
@@ -308,12 +317,12 @@ class StudyDataModule(LightningDataModule):
         return self.evaluation_loader(self.predict_split, rows=rows)
 
     def evaluation_loader(self, split: str, alone: bool = False, rows: NDArray[np.int64] | None = None) -> StudyLoader:
-        """The studies of a split in order, not varied, with the films that ``films`` names.
+        """The studies of a split in order, without augmentation, with the films chosen by ``films``.
 
         Args:
             split: ``train``, ``val`` or ``test``.
-            alone: this process reads all of them, not its share.
-            rows: places of those to read; None reads all.
+            alone: this process reads all studies instead of its share.
+            rows: rows of the split to read; None = all.
         """
         transform = eval_transform(self.image_size)
         others = self.partners(split) if split in self.partnered or self.films == "shuffled" else None
@@ -326,13 +335,14 @@ class StudyDataModule(LightningDataModule):
         return study_loader(dataset, sampler, self.workers, self.hparams["loader_timeout"])
 
     def typical_films(self, split: str, most: int, alone: bool = False) -> torch.Tensor:
-        """Films of evenly spaced studies of a split (of the train split, of those to train on), as they are: uint8
-        ``[m 1 h w]``, one film of each study, read in this process.
+        """One film of each of several evenly spaced studies of a split, without augmentation: uint8 ``[m 1 h w]``.
+
+        Of the train split only the training studies are used. The films are read in this process.
 
         Args:
             split: ``train``, ``val`` or ``test``.
-            most: studies, over all processes.
-            alone: all of them here, not this process's share.
+            most: most studies, over all processes.
+            alone: read all of them here instead of this process's share.
         """
         rows = self.training_studies.rows() if split == "train" else np.arange(len(self.rows(split)))
         rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)]

@@ -1,4 +1,4 @@
-"""Where a training stands within an epoch, and how it goes on from there."""
+"""The place of a training run within an epoch, saved in checkpoints and restored on resuming."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from datamodules.loading import StudyLoader
 
 
 class TrainingPlace:
-    """The place of the training loader in its epoch, kept in checkpoints.
+    """The place of the training loader in its epoch, saved in checkpoints.
 
-    Lightning would keep the loader's place itself, but asks for the loader's length before it gives the place back, and
-    then never does (https://github.com/Lightning-AI/pytorch-lightning/issues/20550). So it is given back here, in
-    whichever order the loader and the checkpoint come.
+    Lightning saves the loader's place, but then asks for the loader's length first and never restores the place
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/20550). So it is restored here, whether the loader or the
+    checkpoint comes first.
     """
 
     def __init__(self) -> None:
         self.loader: StudyLoader | None = None
         self.kept: dict[str, Any] | None = None
-        """Read from a checkpoint, and not given to a loader yet."""
+        """The place read from a checkpoint, until the loader takes it."""
         self.forced = False
-        """Whether a training goes on although its checkpoint stands among other batches."""
+        """Whether training resumes even from a checkpoint with other batches (``--force-resume``)."""
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint; empty before there is a loader."""
+        """The place, for a checkpoint; empty before there is a loader."""
         return {} if self.loader is None else {"place": self.loader.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take what :meth:`state` gave."""
+        """Restore the place that :meth:`state` saved."""
         self.kept = state.get("place")
         self._go_on()
 
     def begin(self, loader: StudyLoader) -> None:
-        """Take the loader of the training."""
+        """Take the training loader, and restore a place that was read before."""
         self.loader = loader
         self._go_on()
 
@@ -47,5 +47,5 @@ class TrainingPlace:
         except CheckpointError as error:
             if not self.forced:
                 raise
-            rank_zero_only(print)(f"warning: --force-resume: the epoch's order begins anew; {error}")
+            rank_zero_only(print)(f"warning: --force-resume: the epoch starts again from its first batch; {error}")
         self.kept = None

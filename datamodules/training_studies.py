@@ -1,4 +1,4 @@
-"""Which studies of a prepared folder are trained on, in which order, and who is whose partner."""
+"""The training studies of a prepared folder, their order, and their partners."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from datamodules.prepared import PreparedFolder
 
 
 class TrainingStudies:
-    """The studies of the train split that a run learns from.
+    """The studies of the train split that a run is trained on.
 
     Args:
-        prepared: the folder.
-        labelled_only: leave studies without any label out.
-        fold: (left-out fold, number of folds); None leaves nobody out.
+        prepared: the prepared folder.
+        labelled_only: leave out studies without any label.
+        fold: (left-out fold, number of folds); None = nobody is left out.
     """
 
     def __init__(self, prepared: PreparedFolder, labelled_only: bool = False, fold: tuple[int, int] | None = None):
         self.prepared, self.labelled_only, self.fold = prepared, labelled_only, fold
         self.left_out: dict[str, int] = {}
-        """Studies kept out of training, by reason; filled by :meth:`rows`."""
+        """Number of studies left out of training, by reason; filled by :meth:`rows`."""
 
     def in_left_out_fold(self) -> NDArray[np.bool_]:
-        """Of each study of the train split, whether its patient is left out: ``[n]``."""
+        """Whether each study's patient is in the left-out fold: bool ``[n]`` over the train split."""
         subjects = self.prepared.index("train").subject_ids
         if self.fold is None:
             return np.zeros(len(subjects), bool)
@@ -38,11 +38,13 @@ class TrainingStudies:
         return np.asarray([fold_of(subject, folds) == left_out for subject in subjects], bool)
 
     def rows(self) -> NDArray[np.int64]:
-        """Places in the train split of the studies to train on: ``[m]``. Left out are those of the left-out fold,
-        those without a report and, with ``labelled_only``, those without a label.
+        """Rows of the train split to train on: int64 ``[m]``.
+
+        Studies of the left-out fold, studies without a report and, with ``labelled_only``, studies without a label are
+        left out.
 
         Raises:
-            DataError: nothing is left.
+            DataError: no study is left.
         """
         index = self.prepared.index("train")
         silent = np.asarray([not report.strip() for report in index.reports], bool)
@@ -61,25 +63,25 @@ class TrainingStudies:
         return kept
 
     def labels(self) -> NDArray[np.float32]:
-        """Labels of the studies to train on: ``[m 14]``, 1, 0, -1, NaN."""
+        """Labels of the training studies: ``[m 14]``, 1, 0, -1, NaN."""
         return self.prepared.index("train").labels[self.rows()]
 
     def patients(self) -> set[str]:
-        """Subject ids of the train split without those of the left-out fold."""
+        """Subject ids of the train split without the left-out fold."""
         subjects = self.prepared.index("train").subject_ids
         return {one for one, left_out in zip(subjects, self.in_left_out_fold(), strict=True) if not left_out}
 
     def order(
         self, seed: int, *, repeat_threshold: float, by_length: bool, by_group: bool, together: int
     ) -> Callable[[int], NDArray[np.int64]]:
-        """Epoch -> the keys of its studies, in order: ``[m 2]`` (row, copy).
+        """The order of training: a function from an epoch to its studies, ``[m 2]`` (row, copy).
 
         Args:
-            seed: of the order.
+            seed: seed of the order.
             repeat_threshold: see :func:`datamodules.ordering.repeat_factors`.
-            by_length: studies whose reports are of like length come together.
-            by_group: studies of a row group come together, so that it is read once.
-            together: how many studies a batch takes in a row.
+            by_length: put studies with reports of similar length together.
+            by_group: put studies of a row group near each other, so that each group is fetched once.
+            together: number of consecutive studies that form a batch.
         """
         kept, index = self.rows(), self.prepared.index("train")
         factors = repeat_factors(index.labels[kept], repeat_threshold)
@@ -88,16 +90,17 @@ class TrainingStudies:
         return lambda epoch: epoch_keys(kept, factors, groups, together, seed, epoch, lengths)
 
     def partners(self, split: str, by_group: bool) -> NDArray[np.int64]:
-        """Of each study of a split, the place of its partner, another patient's: ``[n]``; see :mod:`ammrg.partners`.
+        """For each study of a split, the row of its partner, a study of another patient: ``[n]``.
 
-        In training only studies that are trained on are partners; a study that is not has itself.
+        See :mod:`ammrg.partners`. In the train split partners are training studies; a study that is left out of
+        training is its own partner.
 
         Args:
             split: ``train``, ``val`` or ``test``.
-            by_group: in training the partner is one of the same row group, which has been read already.
+            by_group: choose training partners within the same row group, which is already in memory.
 
         Raises:
-            DataError: they are all of one patient.
+            DataError: all studies are of one patient.
         """
         index = self.prepared.index(split)
         what = f"{self.prepared.location}: the studies of the {split} split"

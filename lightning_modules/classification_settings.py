@@ -1,4 +1,4 @@
-"""What the settings of stage 1 must be; all are checked before anything is trained."""
+"""Checks of the settings of stage 1, made before anything is trained."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ def check_numbers(settings: Mapping[str, Any]) -> None:
         settings: the arguments of DiseaseClassification, by name.
 
     Raises:
-        SettingsError: names the first of them.
+        SettingsError: a number is out of range; the message names the first.
     """
     check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
 
 
 def check_token_loss(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> None:
-    """Refuse a token loss where the network has no head per query.
+    """Refuse a token loss for a network without a head per query.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: ``token_loss`` is on and the head is ``pooled``.
     """
     if settings["token_loss"] and not isinstance(classifier.head, PerQueryHead):
         raise SettingsError(
-            f"model.token_loss: found {settings['token_loss']} with head {settings['head']!r}; it reads tokens with "
-            "the weights of a head per query. Set model.token_loss to 0, or another head."
+            f"model.token_loss: found {settings['token_loss']} with head {settings['head']!r}; the token loss needs "
+            "the weights of a head per query. Set model.token_loss to 0, or model.head to per_query or untied."
         )
 
 
 def check_maps(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> None:
-    """Refuse settings of maps and regions that the network cannot follow. They are first needed after training.
+    """Refuse settings of maps and regions that do not fit the network.
+
+    They are first used after training, so a wrong one would otherwise be found late.
 
     Raises:
-        SettingsError: an unknown map method or one that the head does not allow, or a setting of the regions.
+        SettingsError: the map method is unknown or impossible with this head, or a region setting is invalid.
     """
     allowed = methods_of(classifier)
     if settings["cam"] not in (*allowed, "auto"):
@@ -56,12 +58,12 @@ def check_maps(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> No
 
 
 def named_splits(names: list[str] | None) -> list[str]:
-    """The names of the test dataloaders; ``test`` where none is given.
+    """The names of the test dataloaders; ``test`` if none is given.
 
     Raises:
-        SettingsError: a name stands twice, or holds a dot, which no submodule's name may.
+        SettingsError: a name occurs twice, or contains a dot, which torch does not allow in a submodule's name.
     """
     splits = names or ["test"]
     if len(set(splits)) < len(splits) or any("." in split for split in splits):
-        raise SettingsError(f"model.test_splits: found {splits}; names must differ and hold no dot.")
+        raise SettingsError(f"model.test_splits: found {splits}; names must differ and contain no dot.")
     return splits

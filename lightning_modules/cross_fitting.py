@@ -1,4 +1,7 @@
-"""A folder of cross-fitting as stage 2 takes it: the stage 1 of each fold, and maps into the space of that of all."""
+"""The folder of a cross-fitting: the stage-1 network of each fold, and maps into the space of the full network.
+
+The full network is the stage 1 that was trained on all folds.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +25,34 @@ MAKE = "make it with make stage2 FOLDS=5, or python -m experiments crossfit"
 
 
 def load_folds(paths: Sequence[Path], stage1: Stage1) -> list[Stage1]:
-    """The networks of folds 0, 1, ..., each checked to be what its place says.
+    """Load the networks of folds 0, 1, ..., and check each against its number and against the full network.
+
+    Args:
+        paths: one checkpoint a fold, in order.
+        stage1: the full network.
 
     Raises:
-        CheckpointError: one of another fold, of other data, or of another form than the one of all.
+        CheckpointError: a checkpoint left out another fold, or its data, film size or architecture differ from the
+            full network's.
     """
     folds = [load_stage1(path) for path in paths]
     for number, (path, fold) in enumerate(zip(paths, folds, strict=True)):
         if fold.fold != (number, len(paths)):
             trained = "on every fold" if fold.fold is None else "without fold {} of {}".format(*fold.fold)
             raise CheckpointError(
-                f"{path}: was trained {trained}, must be without fold {number} of {len(paths)}; remove the folder of "
-                "another number of folds and train them anew"
+                f"{path}: was trained {trained}, but it must leave out fold {number} of {len(paths)}; remove the "
+                "folder of the other number of folds and train the folds again"
             )
         for what in ("data_fingerprint", "image_size"):
             if getattr(fold, what) != getattr(stage1, what):
                 raise CheckpointError(
-                    f"{path}: its {what.replace('_', ' ')} is {getattr(fold, what)}, that of the stage 1 of all "
-                    f"{getattr(stage1, what)}: train the folds with its settings on its data"
+                    f"{path}: its {what.replace('_', ' ')} is {getattr(fold, what)}, but that of the stage 1 trained "
+                    f"on all folds is {getattr(stage1, what)}; train the folds with the same settings and data"
                 )
         if fold.classifier.config != stage1.classifier.config:
             raise CheckpointError(
-                f"{path}: a network of another form than the stage 1 of all; train it with its settings"
+                f"{path}: its architecture differs from that of the stage 1 trained on all folds; train the folds "
+                "with the same settings"
             )
     return folds
 
@@ -56,15 +65,15 @@ def save_cross_fit(
     memory: str,
     measured: dict[str, Any],
 ) -> None:
-    """Write ``cross_fit.json`` and ``maps.safetensors``; the folds' checkpoints stay where they are in ``folder``.
+    """Write ``cross_fit.json`` and ``maps.safetensors``; the folds' checkpoints already lie in ``folder``.
 
     Args:
-        folder: of the run's cross-fitting.
-        stage1: trained on all.
-        folds: of each checkpoint within ``folder``, in order.
-        maps: of each fold.
-        memory: fingerprint of the region memory that was mined so.
-        measured: primitives to keep beside.
+        folder: the folder of the cross-fitting.
+        stage1: the full network.
+        folds: checkpoint path within ``folder`` -> network, in the order of the folds.
+        maps: the maps of each fold, in the same order.
+        memory: fingerprint of the region memory that was mined out of fold.
+        measured: further primitives to write into ``cross_fit.json``.
     """
     tensors = {
         f"fold_{number}.{name}": tensor.contiguous()
@@ -85,10 +94,16 @@ def save_cross_fit(
 
 
 def load_cross_fit(folder: str | Path, stage1: Stage1, memory: MemoryBank) -> CrossFit:
-    """Read what :func:`save_cross_fit` wrote, checked against the stage 1 and the region memory in use.
+    """Read what :func:`save_cross_fit` wrote, and check it against the stage 1 and the region memory in use.
+
+    Args:
+        folder: the folder of the cross-fitting.
+        stage1: the full network in use.
+        memory: the region memory in use.
 
     Raises:
-        CheckpointError: no such folder, files missing, broken or changed, or made for another stage 1 or memory.
+        CheckpointError: the folder or a file is missing, a file is broken or was changed, or the cross-fitting was
+            made for another stage 1 or another memory.
     """
     folder = Path(folder)
     try:
@@ -101,21 +116,23 @@ def load_cross_fit(folder: str | Path, stage1: Stage1, memory: MemoryBank) -> Cr
             for number in range(len(named))
         ]
     except FileNotFoundError as error:
-        raise CheckpointError(f"model.cross_fit {folder}: {error.filename} is not there; {MAKE}") from None
+        raise CheckpointError(f"model.cross_fit {folder}: {error.filename} is missing; {MAKE}") from None
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"model.cross_fit {folder}: {CARD} or {MAPS} is broken ({error}); {MAKE}") from error
     if belongs["encoder_fingerprint"] != stage1.fingerprint:
         raise CheckpointError(
-            f"model.cross_fit {folder}: maps into the space of stage 1 {belongs['encoder_fingerprint']}, but "
-            f"{stage1.fingerprint} is in use; {MAKE}"
+            f"model.cross_fit {folder}: its maps lead into the space of stage 1 {belongs['encoder_fingerprint']}, but "
+            f"stage 1 {stage1.fingerprint} is in use; {MAKE}"
         )
     if memory.fingerprint != belongs["memory"] and not memory.descends_from(belongs["memory"]):
         raise CheckpointError(
             f"model.cross_fit {folder}: its regions have fingerprint {belongs['memory']}, but model.regions_memory "
-            f"{memory.fingerprint}: give the memory mined out of fold (memory/regions_cross_fit of the run)"
+            f"has {memory.fingerprint}; give the memory mined out of fold (memory/regions_cross_fit of the run)"
         )
     folds = load_folds([folder / name for name, _ in named], stage1)
     changed = [fold.fingerprint for fold in folds] != [fingerprint for _, fingerprint in named]
     if changed or tensors_fingerprint(tensors) != belongs["maps"]:
-        raise CheckpointError(f"model.cross_fit {folder}: a checkpoint or the maps were changed since; {MAKE}")
+        raise CheckpointError(
+            f"model.cross_fit {folder}: a checkpoint or the maps have changed since it was made; {MAKE}"
+        )
     return CrossFit([fold.classifier for fold in folds], maps)

@@ -1,7 +1,7 @@
-"""Stage 1: train, score and mine the disease classifier.
+"""Stage 1: trains, scores and mines the disease classifier.
 
-The file is long for its settings: each stands in the signature, where the command line finds it, and in the docstring,
-which is its help.
+The file is long because it documents every setting: the command line reads names and defaults from the signature and
+help texts from the docstring.
 """
 
 from __future__ import annotations
@@ -58,47 +58,53 @@ RARE_LOGIT = -3.0
 class DiseaseClassification(LightningModule):
     """Trains :class:`DiseaseClassifier` on study labels, chooses thresholds on validation, scores, and mines regions.
 
-    Boxes are never trained on; they score maps in the test loop and, with ``cam: auto``, choose among them on
-    validation, where a data set has them.
+    Boxes are never trained on. Where a data set has them, they score the maps in the test loop and, with ``cam: auto``,
+    choose the map method on validation.
 
     Args:
-        encoder: what reads films (``config`` or ``pretrained``), see :class:`EncoderSettings`.
-        qformer: its 14 queries ask for the findings, see :class:`QFormerSettings`.
-        head: per_query (query i predicts finding i), untied (the same with weights of its own) or pooled (the published
-            form), see :class:`ammrg.networks.disease_classifier.DiseaseClassifier`.
-        start_from: a checkpoint of stage 1 of the same sizes, trained on other data, whose encoder, Q-Former and heads
-            these start from; None = from scratch, or from what ``encoder`` and ``qformer`` name. It has to stay until
-            the training is finished.
-        uncertain: what -1 is in the loss: ignore (left out), ones, zeros, or smooth (0.7).
-        views: how the films of a study make one prediction: max or mean of their logits.
-        token_loss: weight of the same loss on what the tokens say without queries
-            (:func:`ammrg.networks.disease_classifier.token_evidence`), for training from scratch: it learns in fewer
-            steps. 0 = off (published); needs a head per query.
-        report_terms: weight of an auxiliary task, for training from scratch: to tell from the mean of a film's tokens
-            which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean over
-            terms and films). Its head is trained and continued with the rest, and is no part of ``classifier``.
-            0 = off (published).
-        loss: cross_entropy, or asymmetric with gamma_positive, gamma_negative and margin (see
-            :func:`ammrg.networks.finding_loss.finding_loss`).
-        pos_weight: weight of positives in the loss, one value a finding; None = 1.
-        lr: peak learning rate of Q-Former and head. encoder_lr_scale: the encoder's, relative to it.
-        weight_decay: AdamW's, on matrices only.
-        warmup_steps: optimizer steps of linear warm-up; then a cosine to final_lr_fraction of the peak.
-        cam: how maps are made: gradcam, hirescam, attention or evidence (see
-            :func:`ammrg.networks.class_activation.compared_maps`), or auto: at each validation the one that wins the
-            pointing game there; without boxes :attr:`default_cam`.
-        test_splits: name of each test dataloader, in order.
-        bootstrap: resamples of patients for the intervals in :attr:`scores`.
-        region_form, region_tokens: how regions are picked and what is stored of them (see
-            :func:`ammrg.networks.mining.mine_regions`).
-        regions: settings of the form, see :class:`RegionSettings`.
+        encoder: network that turns films into tokens (``config`` or ``pretrained``), see :class:`EncoderSettings`.
+        qformer: transformer whose 14 queries ask the tokens for the findings, see :class:`QFormerSettings`.
+        head: ``per_query`` (query i predicts finding i), ``untied`` (the same, with weights of its own) or ``pooled``
+            (as published), see :class:`ammrg.networks.disease_classifier.DiseaseClassifier`.
+        start_from: stage-1 checkpoint, trained on other data with the same sizes, that provides the first weights of
+            encoder, Q-Former and heads; keep the file until the training is finished. None = start from scratch, or
+            from what ``encoder`` and ``qformer`` name.
+        uncertain: what an uncertain label (-1) means in the loss: ``ignore`` (left out), ``ones``, ``zeros`` or
+            ``smooth`` (0.7).
+        views: how the films of a study are combined into one prediction: ``max`` or ``mean`` of their logits.
+        token_loss: weight, >= 0, of the same loss on the tokens without queries
+            (:func:`ammrg.networks.disease_classifier.token_evidence`), which makes training from scratch faster; needs
+            head ``per_query`` or ``untied``. 0 = off (as published).
+        report_terms: weight, >= 0, of an auxiliary loss for training from scratch: predict from the mean of a film's
+            tokens which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean
+            over terms and films). Its head is saved in checkpoints but is not a part of ``classifier``. 0 = off (as
+            published).
+        loss: ``cross_entropy`` or ``asymmetric``, see :func:`ammrg.networks.finding_loss.finding_loss`.
+        gamma_positive: exponent that weakens easy positives in the asymmetric loss; 0 (no effect) or at least 1.
+        gamma_negative: exponent that weakens easy negatives in the asymmetric loss; 0 (no effect) or at least 1.
+        margin: probability, in [0, 1), below which a negative adds nothing to the asymmetric loss.
+        pos_weight: weight of positive labels in the loss, 14 values > 0, one for each finding; None = 1.
+        lr: peak learning rate, > 0, of the Q-Former and the heads.
+        encoder_lr_scale: learning rate of the encoder as a multiple of ``lr``, >= 0.
+        weight_decay: AdamW's weight decay, >= 0, of matrices only.
+        warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay.
+        final_lr_fraction: learning rate at the last step as a share, in [0, 1], of the peak.
+        cam: map method: ``gradcam``, ``hirescam``, ``attention`` or ``evidence`` (see
+            :func:`ammrg.networks.class_activation.compared_maps`), or ``auto``, which takes the winner of each
+            validation's pointing game; without boxes ``auto`` is :attr:`default_cam`.
+        test_splits: name of each test dataloader, in order; None = one, named ``test``.
+        bootstrap: number of bootstrap resamples of patients, > 0, for the intervals in :attr:`scores`.
+        region_form: how regions are picked from a map, see :func:`ammrg.networks.mining.mine_regions`.
+        region_tokens: which tokens are stored for a region, see :func:`ammrg.networks.mining.mine_regions`.
+        regions: settings of ``region_form``, see :class:`RegionSettings`; None = its defaults.
 
     Attributes:
         classifier: the network; its ``thresholds`` buffer is chosen at the end of each validation.
-        scores: after ``Trainer.test``: {split: what :func:`ammrg.metrics.classification.finding_scores` says,
-            thresholds, and where the split has boxes what :func:`ammrg.metrics.pointing.pointing_scores` says of the
-            method in use (``cam``), and pointing_game_by_method}. Uncertain labels are left out of the finding's
-            scores, blank is negative, unlabelled studies are left out.
+        scores: the scores of each split, after ``Trainer.test``: those of
+            :func:`ammrg.metrics.classification.finding_scores`, the thresholds and, where the split has boxes, those of
+            :func:`ammrg.metrics.pointing.pointing_scores` for the method in use (``cam``) and
+            ``pointing_game_by_method``. Blank labels count as negative. Uncertain labels and unlabelled studies are
+            left out.
     """
 
     train_prevalence: Tensor
@@ -147,15 +153,17 @@ class DiseaseClassification(LightningModule):
     tokens = 0
     """Film tokens of the last training step."""
     seen_patients: Tensor = torch.empty(0, dtype=torch.int64)
-    """:func:`ammrg.fingerprints.id_codes` of whom this network was trained on, here and before."""
+    """:func:`ammrg.fingerprints.id_codes` of the patients this network was trained on, here and before."""
     film_distance: FilmDistance | None = None
-    """How far a film lies from those of the training; fitted at the end of each validation, travels in the checkpoint.
-    None where the data are too few, or come without a data module."""
+    """Distance of a film from the training films; fitted at the end of each validation and saved in the checkpoint.
+
+    None if there are too few films, or no data module.
+    """
     started_from: dict[str, Any] | None = None
-    """Where the first weights came from, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
+    """Origin of the first weights, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""
 
     def configure_models(self) -> None:
-        """Build the network, the heads of training alone, and the buffers that tell what its thresholds rest on."""
+        """Build the network, the heads that only training uses, and the buffers that explain the thresholds."""
         self.classifier = DiseaseClassifier(
             self.hparams["encoder"], self.hparams["qformer"], self.hparams["head"], self.hparams["views"]
         )
@@ -169,12 +177,12 @@ class DiseaseClassification(LightningModule):
         self.register_buffer("threshold_fallback", torch.zeros(NUM_FINDINGS, dtype=torch.bool))
 
     def configure_model(self) -> None:
-        """Under a strategy with a device mesh (``stage1/sharded.yaml``) each process holds a part of the weights."""
+        """Shard the weights over the processes if the strategy has a device mesh (``stage1/sharded.yaml``)."""
         if self.device_mesh is not None:
             shard(self, self.classifier.layers, self.device_mesh)
 
     def configure_losses(self) -> None:
-        """Build the loss of the findings; its settings are tried now."""
+        """Build the loss of the findings, which checks its settings."""
         self.finding_loss = FindingLoss(self.hparams)
 
     def configure_maps(self) -> None:
@@ -183,7 +191,7 @@ class DiseaseClassification(LightningModule):
         self.register_buffer("chosen_cam", torch.tensor(MAP_METHODS.index(self.default_cam)))
 
     def configure_metrics(self) -> None:
-        """Keep predictions of each split, and the pointing games of all map methods on validation and test."""
+        """Build the collectors of predictions of each split, and the pointing games of validation and test."""
         self.test_splits = named_splits(self.hparams["test_splits"])
         tests = [f"test_{split}" for split in self.test_splits]
         self.predictions = torch.nn.ModuleDict({name: StudyPredictions() for name in ("fit", "validation", *tests)})
@@ -193,27 +201,32 @@ class DiseaseClassification(LightningModule):
 
     @property
     def fingerprint(self) -> str:
-        """What banks and stage 2 know this network by: a hash of the classifier's weights."""
+        """A hash of the classifier's weights, by which memory banks and stage 2 identify this network."""
         return tensors_fingerprint(self.classifier.state_dict())
 
     @property
     def default_cam(self) -> MapMethod:
-        """The method of ``auto`` where no box can choose, by what won on the phantom: ``evidence`` where a loss trained
-        it, else ``hirescam`` for heads per query, ``gradcam`` for pooled ones (channel weights averaged over the film
-        suit heads that average)."""
+        """The map method of ``auto`` without boxes: the one that won on the phantom.
+
+        ``evidence`` where the token loss trained it. Else ``hirescam`` for heads per query, and ``gradcam`` for pooled
+        heads: channel weights that are averaged over the film suit heads that average.
+        """
         if self.hparams["token_loss"]:
             return "evidence"
         return "gradcam" if self.hparams["head"] == "pooled" else "hirescam"
 
     @property
     def cam(self) -> MapMethod:
-        """The map method in use: the one that was asked for or, with ``auto``, chosen on validation."""
-        asked = self.hparams["cam"]
-        return MAP_METHODS[int(self.chosen_cam)] if asked == "auto" else cast(MapMethod, asked)
+        """The map method in use: the setting's or, with ``auto``, the one chosen on validation."""
+        setting = self.hparams["cam"]
+        return MAP_METHODS[int(self.chosen_cam)] if setting == "auto" else cast(MapMethod, setting)
 
     def setup(self, stage: str) -> None:
-        """Check the size of the films before any is loaded. Then give a new training its first weights: those of
-        ``start_from``, and heads at the prevalence. A training that goes on gets its own weights after this."""
+        """Check the film size before any film is loaded, then set the first weights of a new training.
+
+        These are the weights of ``start_from``, and heads that predict the prevalence. A resumed training loads its own
+        weights afterwards.
+        """
         data = getattr(self.trainer, "datamodule", None)
         side = getattr(data, "image_size", None)
         if side is not None:
@@ -226,11 +239,11 @@ class DiseaseClassification(LightningModule):
             start = None if path is None else self.start_from(path, data)
             labels = getattr(data, "training_labels", None)
             if labels is not None and isinstance(self.classifier.head, PerQueryHead):
-                told = torch.as_tensor(labels())
-                start_heads(self.classifier.head, self.token_bias, told, self.hparams["uncertain"], start)
+                known = torch.as_tensor(labels())
+                start_heads(self.classifier.head, self.token_bias, known, self.hparams["uncertain"], start)
 
     def start_from(self, path: str, data: Any) -> Start:
-        """Take the weights of another stage 1, and with them whom it has seen."""
+        """Take the weights of another stage 1, and note the patients it was trained on."""
         own = self.state_dict()
         start = read_first_weights(path, self.classifier.config, own, data)
         self.load_state_dict({**own, **start.weights})
@@ -243,19 +256,22 @@ class DiseaseClassification(LightningModule):
 
     @property
     def restricted_origin(self) -> bool:
-        """True where the weights come from restricted data, whatever they are trained on now."""
+        """Whether the first weights come from restricted data, whatever this training uses."""
         return bool(self.started_from and self.started_from["restricted"])
 
     def forward(self, batch: StudyBatch) -> Tensor:
-        """Studies -> their logits ``[b 14]``."""
+        """Studies -> logits ``[b 14]``."""
         return self._study_logits(self.classifier(batch.images).logits, batch)
 
     def _study_logits(self, logits: Tensor, batch: StudyBatch) -> Tensor:
         return self.classifier.study_logits(logits.float(), batch.study_of_view, len(batch.labels))
 
     def training_step(self, batch: StudyBatch, index: int) -> Tensor:
-        """The batch's share of the optimizer step's mean loss over known labels. A loss that is not finite ends the
-        training and names the studies."""
+        """The batch's share of the optimizer step's mean loss over known labels, a scalar.
+
+        Raises:
+            AMMRGError: the loss is not finite; the message names the studies.
+        """
         self.means.begin(batch, index, self.terms)
         counts = self.terms(batch)
         seen = self.classifier(batch.images)
@@ -275,31 +291,31 @@ class DiseaseClassification(LightningModule):
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
-        """How many terms each loss of the batch averages over: known labels, or films. It needs no films."""
+        """Number of terms that each loss of the batch averages over: known labels, or films. It reads no pixels."""
         known = float(self.finding_loss.known(batch))
         return {"train/loss": known, "train/token_loss": known, "train/terms_loss": len(batch.study_of_view)}
 
     def _share(self, name: str, loss: Tensor, counts: dict[str, float], batch: StudyBatch) -> Tensor:
-        """Turn a batch's mean over ``counts[name]`` terms into its share of the whole step's mean, which is logged."""
+        """Turn a batch's mean over ``counts[name]`` terms into its share of the step's mean; log the latter."""
         total = loss * counts[name]
         self.means.log(name, total, batch, prog_bar=name == "train/loss")
         return self.means.share(name, total)
 
     def on_train_epoch_end(self) -> None:
-        """AUROC on the (augmented) training films, to stand beside validation's."""
+        """Log AUROC and F1 on the (augmented) training films, for comparison with validation."""
         found = self._gather("fit")
         if found is not None:
             self._log_ranking("train", *found[:2])
 
     def validation_step(self, batch: StudyBatch, index: int) -> None:
-        """Collects predictions and the loss and, with ``cam: auto``, plays the pointing games."""
+        """Collect predictions and the loss and, with ``cam: auto``, play the pointing games."""
         logits = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
         # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
         known = max(1, int(self.finding_loss.known(batch))) * self.trainer.world_size
         self.log("val/loss", self.finding_loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
     def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:
-        """Predict a batch and keep its logits ``[b 14]``; with ``play`` every map method plays where it has boxes."""
+        """Predict a batch and return its logits ``[b 14]``; with ``play`` every map method plays if there are boxes."""
         if play and batch.boxes:
             with torch.autocast(self.device.type, enabled=False):
                 maps, seen = compared_maps(self.classifier, batch.images, methods_of(self.classifier))
@@ -311,14 +327,17 @@ class DiseaseClassification(LightningModule):
         return logits
 
     def on_validation_epoch_end(self) -> None:
-        """Chooses thresholds and map method (they travel in the checkpoint), then logs AUROC and F1.
+        """Choose thresholds and map method, which are saved in the checkpoint, then log AUROC and F1.
 
-        ``val/auroc_macro`` is the mean over findings with at least 10 positives and 10 negatives; of all that have
-        one, where none has so many.
+        ``val/auroc_macro`` is the mean over findings with at least 10 positives and 10 negatives. If no finding has so
+        many, it is the mean over all findings that have an AUROC.
+
+        Raises:
+            AMMRGError: no study of the validation split is labelled.
         """
         found = self._gather("validation")
         if found is None:
-            raise AMMRGError("stage 1: no labelled study in the validation split; thresholds need some.")
+            raise AMMRGError("stage 1: no study of the validation split is labelled; choosing thresholds needs some.")
         if not self.trainer.sanity_checking:
             if self.trainer.state.fn == "fit":
                 self._count_training()
@@ -328,7 +347,7 @@ class DiseaseClassification(LightningModule):
         self._log_ranking("val", *found[:2])
 
     def _fit_distance(self) -> None:
-        """Fit the distance of films to the weights that were validated."""
+        """Fit the film distance with the weights that were validated."""
         data = getattr(self.trainer, "datamodule", None)
         if self._typical_films is None and hasattr(data, "typical_films"):
             self._typical_films = TypicalFilms(data, alone=self.device_mesh is not None)
@@ -336,20 +355,26 @@ class DiseaseClassification(LightningModule):
             self.film_distance = self._typical_films.fit(self.classifier.encoder, self.device)
 
     def _count_training(self) -> None:
-        """Count each finding's prevalence in training from the epoch so far, since validation comes before its end."""
+        """Count each finding's prevalence in the epoch so far, because validation runs before the epoch's end."""
         seen = cast(StudyPredictions, self.predictions["fit"]).compute()
         if seen is not None:
             self.train_prevalence.copy_(prevalence(seen[1]))
 
     def choose_thresholds(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Set thresholds as :func:`ammrg.metrics.classification.choose_thresholds` does, and flag its fallbacks in
-        ``threshold_fallback``. Both arguments are ``[n 14]``, labels as in a study."""
+        """Set the thresholds by :func:`ammrg.metrics.classification.choose_thresholds`.
+
+        ``threshold_fallback`` marks the findings with too few positives to choose from.
+
+        Args:
+            probabilities: ``[n 14]`` in [0, 1].
+            labels: ``[n 14]``: 1, 0, -1, NaN.
+        """
         thresholds, fallback = choose_thresholds(probabilities, *training_targets(labels), self.train_prevalence.cpu())
         self.classifier.thresholds.copy_(thresholds)
         self.threshold_fallback.copy_(fallback)
 
     def choose_cam(self) -> None:
-        """Take the map method with most hits (the first of equals), if validation had boxes and ``cam`` is auto."""
+        """Take the map method with the most hits (the first of equals), if validation played the pointing games."""
         hits = self.pointing.hits("validation")
         for method, share in hits.items():
             self.log(f"val/pointing_game/{method}", share)
@@ -361,7 +386,7 @@ class DiseaseClassification(LightningModule):
         first = stage == "val" and self.current_epoch == 0 and not self.trainer.sanity_checking
         if found.without and first:
             rank_zero_only(print)(
-                f"validation holds no positive (or no negative) study of {', '.join(found.without)}: without AUROC, "
+                f"validation has no positive or no negative study of {', '.join(found.without)}: no AUROC there, "
                 "left out of val/auroc_macro"
             )
         # Every process has gathered the same predictions: nothing to reduce.
@@ -376,18 +401,18 @@ class DiseaseClassification(LightningModule):
         return found
 
     def test_step(self, batch: StudyBatch, index: int, dataloader_idx: int = 0) -> None:
-        """Collects predictions and, where the batch has boxes, plays the pointing games."""
+        """Collect predictions and, if the batch has boxes, play the pointing games."""
         if dataloader_idx >= len(self.test_splits):
             raise SettingsError(
                 f"model.test_splits: {len(self.test_splits)} names ({', '.join(self.test_splits)}) for at least "
-                f"{dataloader_idx + 1} test dataloaders; name each."
+                f"{dataloader_idx + 1} test dataloaders; give one name for each."
             )
         self._collect(f"test_{self.test_splits[dataloader_idx]}", batch, play=True)
 
     def on_test_epoch_end(self) -> None:
-        """Fills :attr:`scores` and logs the headline numbers, ``scores/test/auroc_macro`` and so on.
+        """Fill :attr:`scores` and log the headline numbers: ``scores/test/auroc_macro`` and so on.
 
-        Names of their own: ``val/auroc_macro``, by which epochs and runs are compared, leaves rare findings out.
+        The names differ from ``val/auroc_macro``, which compares epochs and runs and leaves rare findings out.
         """
         self.scores, resamples = {}, self.hparams["bootstrap"]
         for split in self.test_splits:
@@ -402,7 +427,7 @@ class DiseaseClassification(LightningModule):
                     self.log(f"scores/{split}/{key}", float(value["value"]))
 
     def predict_step(self, batch: StudyBatch, index: int) -> list[MinedFilm]:
-        """The regions of every film of the batch, tokens on the CPU in float32."""
+        """Mine the regions of every film of the batch; their tokens are float32 on the CPU."""
         with torch.autocast(self.device.type, enabled=False):
             mined, probabilities, shows = mine_regions(
                 self.classifier,
@@ -417,28 +442,29 @@ class DiseaseClassification(LightningModule):
         return mined_films(batch, mined, above, shows)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what stage 2 needs to rebuild the network without a hub, its fingerprint and its map method.
+        """Add what stage 2 needs: the configuration that rebuilds the network, its fingerprint and its map method.
 
-        The fingerprint is of the weights in the checkpoint, which need not be those of the step (weight averaging).
+        The fingerprint is that of the weights in the checkpoint. Under weight averaging these are not the weights of
+        the step.
         """
-        # Within an epoch: its predictions so far, of every process, from which it ends with its prevalence.
+        # A run resumed within an epoch needs its predictions so far, of every process, to count the prevalence.
         checkpoint["training_predictions"] = gather_all(cast(StudyPredictions, self.predictions["fit"]).rows_so_far())
         if not checkpoint["state_dict"]:
-            return  # where weights are sharded the first process alone puts them together and writes
+            return  # sharded weights: only the first process collects and writes them
         checkpoint["film_distance"] = None if self.film_distance is None else self.film_distance.state()
         checkpoint["started_from"] = self.started_from
         checkpoint["seen_patients"] = self.seen_patients
         checkpoint["classifier_config"] = self.classifier.config
         checkpoint["classifier_fingerprint"] = tensors_fingerprint(classifier_weights(checkpoint["state_dict"]))
-        asked = self.hparams["cam"]
-        checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if asked == "auto" else asked
+        setting = self.hparams["cam"]
+        checkpoint["cam"] = MAP_METHODS[int(checkpoint["state_dict"]["chosen_cam"])] if setting == "auto" else setting
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore where the weights came from and, within an epoch of training, the predictions so far.
+        """Restore the origin of the weights and, within an epoch of training, the predictions so far.
 
         Raises:
-            CheckpointError: weights of an earlier version.
-            SettingsError: the weights were trained on patients who shall judge them.
+            CheckpointError: the checkpoint was written by an earlier, incompatible version.
+            SettingsError: the weights were trained on patients of the validation or test split.
         """
         refuse_earlier(checkpoint, "this checkpoint of stage 1")
         self.started_from = checkpoint.get("started_from")
@@ -453,7 +479,7 @@ class DiseaseClassification(LightningModule):
             cast(StudyPredictions, self.predictions["fit"]).take_up(kept[self.global_rank])
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine; the encoder may have a rate of its own."""
+        """AdamW with warm-up and cosine decay; the encoder has its own learning rate."""
         return adamw_cosine(
             [TrainedPart(self.classifier.encoder, self.hparams["encoder_lr_scale"]), TrainedPart(self)],
             self.hparams["lr"],

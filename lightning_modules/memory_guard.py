@@ -1,4 +1,4 @@
-"""Against which studies a network without a data module checks the memories it opens."""
+"""The held-out studies against which a stage 2 without a data module checks its memories."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ _GIVEN: ContextVar[HeldOut | Unchecked | None] = ContextVar("held_out", default=
 
 @contextmanager
 def memories_without(held_out: HeldOut | Unchecked) -> Iterator[None]:
-    """Checkpoints of stage 2 that are opened meanwhile take memories that hold none of these. A setting of the module
-    could not say so: it would stand in config.yaml, where it can go stale."""
+    """While this context is open, stage 2 accepts only memories that contain none of these studies.
+
+    This is not a setting of the module: it would be written to config.yaml, where it can go out of date.
+    """
     token = _GIVEN.set(held_out)
     try:
         yield
@@ -23,11 +25,11 @@ def memories_without(held_out: HeldOut | Unchecked) -> Iterator[None]:
 
 
 def given() -> HeldOut | Unchecked:
-    """What :func:`memories_without` was told.
+    """The argument of the open :func:`memories_without`.
 
     Raises:
-        RuntimeError: nothing; a slip of the caller's.
+        RuntimeError: no such context is open, which is a programming error.
     """
     if (held_out := _GIVEN.get()) is None:
-        raise RuntimeError("stage 2 is opened without a data module: say with memories_without() whom to hold out")
+        raise RuntimeError("stage 2 is opened without a data module: name the held-out studies by memories_without()")
     return held_out

@@ -1,4 +1,4 @@
-"""What mining found in a batch, film by film, as the writer of the region memory takes it."""
+"""The mining results of a batch, film by film, for the writer of the region memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def mined_films(
     """The films of a batch with their regions, in order.
 
     Args:
-        batch: of v films.
-        regions: of each film.
-        predicted: bool ``[v 14]``, which findings lie above their threshold.
+        batch: studies with v films in all.
+        regions: the regions of each film.
+        predicted: bool ``[v 14]``, whether the finding's probability is above its threshold.
         shows: bool ``[v 14]``, whether the finding's map shows a place.
     """
     films: list[MinedFilm] = []

@@ -1,4 +1,4 @@
-"""A loss that is not finite ends the training and names the studies it came from."""
+"""Ends a training whose loss is not finite, and names the studies of the batch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ammrg.types import StudyBatch
 
 
 def stop(module: LightningModule, batch: StudyBatch, logits: Tensor, loss: Tensor) -> NoReturn:
-    """Write the ids of the batch into ``not_finite-RANK.json`` of the run's folder and end the training.
+    """Write the study ids of the batch to ``not_finite-RANK.json`` in the run's folder and end the training.
 
     Args:
-        module: that is trained.
-        batch: of b studies.
+        module: the module in training.
+        batch: b studies.
         logits: ``[b 14]``.
         loss: a scalar, NaN or infinite.
 
     Raises:
-        AMMRGError: always; says where the ids stand and what to do.
+        AMMRGError: always; the message says where the ids are and what to do.
     """
     broken = (~logits.isfinite()).any(dim=1).tolist()
     facts = {
@@ -39,6 +39,6 @@ def stop(module: LightningModule, batch: StudyBatch, logits: Tensor, loss: Tenso
     write_json(path, facts)
     raise AMMRGError(
         f"stage 1: the loss of step {module.global_step} is {loss.item()}, for studies {', '.join(batch.study_ids)} "
-        f"(written down in {path}). Look at these films, or lower model.lr; the same command goes on from the last "
+        f"(listed in {path}). Check these films, or lower model.lr; the same command resumes from the last "
         "checkpoint."
     )

@@ -1,4 +1,4 @@
-"""AdamW with linear warm-up and cosine decay per step, shared by all trained stages."""
+"""AdamW with linear warm-up and cosine decay, stepped at each optimizer step; used by both stages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class TrainedPart(NamedTuple):
-    """A part of a network, and how it is trained."""
+    """A part of a network with its learning rate and its first step."""
 
     module: nn.Module
     scale: float = 1.0
     """Multiplies the run's learning rate."""
     from_step: int = 0
-    """Its rate is 0 before this optimizer step; then it warms up as others did at the start."""
+    """Optimizer step at which the part's warm-up starts; before it the learning rate is 0."""
 
 
 def adamw_cosine(
@@ -33,19 +33,20 @@ def adamw_cosine(
     total_steps: int | float = 0,
     final_fraction: float = 0.01,
 ) -> OptimizerLRSchedulerConfig:
-    """What ``configure_optimizers`` returns: AdamW whose rate rises for ``warmup_steps``, then falls along a cosine.
+    """AdamW whose learning rate rises linearly, then falls along a cosine, as ``configure_optimizers`` returns it.
 
     Args:
-        parts: a parameter found in two takes the first; frozen ones are left out.
-        lr: peak rate of a part with scale 1.
-        weight_decay: of matrices and kernels; vectors (biases, norms) have none.
-        total_steps: optimizer steps of the whole run (``trainer.estimated_stepping_batches``); without a known end
+        parts: the parts to train; a parameter in two parts belongs to the first, and frozen parameters are left out.
+        lr: peak learning rate of a part with scale 1.
+        weight_decay: AdamW's weight decay of matrices and kernels; vectors (biases, norms) have none.
+        warmup_steps: optimizer steps of linear warm-up.
+        total_steps: optimizer steps of the whole run (``trainer.estimated_stepping_batches``); if they are not known
             (infinite, or < 1) the rate stays at its peak after the warm-up.
-        final_fraction: of the peak, reached at the last step.
+        final_fraction: learning rate at the last step as a share of the peak.
 
     Raises:
-        SettingsError: nothing to train, a weight in less than float32 (a small step would be rounded away), or a start
-            or a warm-up that the run does not see the end of.
+        SettingsError: there is nothing to train, a weight has less than float32 precision (which rounds small steps
+            away), or a part's warm-up would not end within the run.
     """
     groups: list[dict[str, object]] = []
     factors: list[Callable[[int], float]] = []
@@ -57,8 +58,8 @@ def adamw_cosine(
         coarse = next((str(p.dtype) for p in fresh if torch.finfo(p.dtype).bits < 32), None)
         if coarse is not None:
             raise SettingsError(
-                f"trainer.precision: what is trained must be held in float32, found {coarse}, which rounds small "
-                "steps away; take bf16-mixed, which computes in bfloat16 all the same"
+                f"trainer.precision: trained weights must be float32, found {coarse}, which rounds small steps away; "
+                "use bf16-mixed, which keeps weights in float32 and computes in bfloat16"
             )
         if fresh and known_end and part.from_step + warmup_steps >= total_steps:
             raise SettingsError(
@@ -80,8 +81,10 @@ def adamw_cosine(
 
 
 def _schedule(start: int, warmup: int, total: int | float | None, final_fraction: float) -> Callable[[int], float]:
-    """Step -> what the peak rate is multiplied by: 0 before ``start``, then a line up, then a cosine down to ``total``
-    (None: no known end, so none)."""
+    """Step -> factor of the peak learning rate: 0 before ``start``, a linear rise, then a cosine fall until ``total``.
+
+    Without a known ``total`` (None) there is no fall.
+    """
 
     def factor(step: int) -> float:
         if step < start:

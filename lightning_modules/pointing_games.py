@@ -18,7 +18,7 @@ class PointingGames(torch.nn.Module):
 
     Args:
         splits: names of the splits.
-        methods: map methods that play.
+        methods: the map methods to compare.
         cell_shift: see :class:`PointingGame`.
     """
 
@@ -36,18 +36,20 @@ class PointingGames(torch.nn.Module):
                 game.cell_shift = cell_shift
 
     def update(self, split: str, maps: Mapping[MapMethod, Tensor], batch: StudyBatch) -> None:
-        """Play a batch: ``maps`` ``[v 14 gh gw]`` >= 0 of each method."""
+        """Play one batch with the maps of each method, ``[v 14 gh gw]`` and >= 0."""
         games = cast(torch.nn.ModuleDict, self.games[split])
         for method, heat in maps.items():
             cast(PointingGame, games[method]).update(heat, batch)
 
     def hits(self, split: str) -> dict[MapMethod, float]:
-        """The share of cases each method hits, in [0, 1]; empty where no film had a box. The games begin anew."""
+        """Share of cases, in [0, 1], that each method hits; empty if no film had a box. Resets the games."""
         return {method: float(cases.hits.mean()) for method, cases in self._finished(split).items()}
 
     def scores(self, split: str, resamples: int) -> dict[MapMethod, dict[str, Any]]:
-        """:func:`ammrg.metrics.pointing.pointing_scores` of each method; empty where no film had a box. The games
-        begin anew."""
+        """:func:`ammrg.metrics.pointing.pointing_scores` of each method; empty if no film had a box.
+
+        Resets the games.
+        """
         return {method: pointing_scores(cases, resamples) for method, cases in self._finished(split).items()}
 
     def _finished(self, split: str) -> dict[MapMethod, PointingCases]:

@@ -1,4 +1,4 @@
-"""Training reports -> one vector each, for the report memory (a prediction-only module)."""
+"""Encodes each training report as one vector for the report memory; a module that is never trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ammrg.types import StudyBatch
 
 
 class EncodedReports(NamedTuple):
-    """The report patterns of one batch and whose they are."""
+    """The report patterns of one batch, with the studies and patients they come from."""
 
     patterns: Tensor
     """float32 ``[b d]`` on the CPU."""
@@ -28,9 +28,9 @@ class ReportEncoding(LightningModule):
     """Encodes each study's report with a frozen text encoder.
 
     Args:
-        text_encoder: a local folder or hub id of a transformers model (Bio_ClinicalBERT as published).
-        pooling: ``cls`` (the first token, as published) or ``mean`` over the text's tokens.
-        max_tokens: longer reports are cut, in the encoder's tokens.
+        text_encoder: local folder or hub id of a transformers model (as published: Bio_ClinicalBERT).
+        pooling: ``cls`` (the first token, as published) or ``mean`` over the report's tokens.
+        max_tokens: most tokens of a report that the encoder reads; longer reports are cut.
     """
 
     def __init__(self, text_encoder: str, pooling: Literal["cls", "mean"] = "cls", max_tokens: int = 256) -> None:
@@ -39,7 +39,7 @@ class ReportEncoding(LightningModule):
         self.encoder: TextEncoder | None = None
 
     def configure_model(self) -> None:
-        """Load the encoder where the trainer wants it, once."""
+        """Load the encoder, once, on the trainer's device."""
         if self.encoder is None:
             self.encoder = TextEncoder(
                 self.hparams["text_encoder"], pooling=self.hparams["pooling"], max_tokens=self.hparams["max_tokens"]
@@ -47,13 +47,13 @@ class ReportEncoding(LightningModule):
 
     @property
     def fingerprint(self) -> str:
-        """The text encoder's fingerprint: stored in the bank, and equal in banks that are merged."""
+        """The text encoder's fingerprint, which the bank stores; only banks with equal fingerprints can be merged."""
         assert self.encoder is not None
         return self.encoder.fingerprint
 
     @torch.inference_mode()
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> EncodedReports:
-        """The patterns of one batch of studies."""
+        """Encode the reports of one batch of studies."""
         assert self.encoder is not None
         patterns = self.encoder.encode(batch.reports).float().cpu()
         return EncodedReports(patterns, batch.reports, batch.labels.cpu(), batch.study_ids, batch.subject_ids)

@@ -1,7 +1,7 @@
-"""Stage 2: the Lightning shell around :class:`ammrg.networks.report_network.ReportNetwork`.
+"""Stage 2: the Lightning module around :class:`ammrg.networks.report_network.ReportNetwork`.
 
-The file is long for its settings: each stands in the signature, where the command line finds it, and in the docstring,
-which is its help.
+The file is long because it documents every setting: the command line reads names and defaults from the signature and
+help texts from the docstring.
 """
 
 from __future__ import annotations
@@ -54,50 +54,59 @@ class ReportGeneration(LightningModule):
     """Writes reports with a frozen quantised LLM from film tokens and two associative memories.
 
     The best checkpoint is the one with the highest ``val/score``: the mean of clinical micro-F1 over the 13 abnormal
-    findings and CIDEr, each divided by what the best constant report reaches on the same validation studies.
+    findings and CIDEr, each divided by the score of the best constant report on the same validation studies.
 
     Args:
-        stage1_checkpoint: the stage-1 checkpoint whose encoder, Q-Former and disease queries this stage starts from.
-        regions_memory: region bank (path without suffix), mined with that very checkpoint.
-        reports_memory: report bank (path without suffix).
-        language_model: local folder or hub id of a causal LM.
-        quantization: how its linear layers are held; NF4 is 4-bit.
+        stage1_checkpoint: stage-1 checkpoint that provides the encoder, the Q-Former and the disease queries.
+        regions_memory: path, without suffix, of the region bank that was mined with ``stage1_checkpoint``.
+        reports_memory: path, without suffix, of the report bank.
+        language_model: local folder or hub id of a causal language model (LLM).
+        quantization: number format of the LLM's linear layers: ``nf4`` or ``fp4`` (4-bit), ``int8``, or ``none``.
         compute_dtype: dtype of the LLM's arithmetic; None = float32 on a CPU, bfloat16 on a GPU.
-        lora: see :class:`LoraSettings`; None for a wholly frozen LLM.
-        gradient_checkpointing: see :class:`LanguageModel`.
-        revision: hub revision of the LLM.
-        network: switches of :class:`ReportNetwork` (streams on or off, retrievals, pooling, markers), see
-            :class:`NetworkSettings`.
-        exclude_self: whose own patterns a study may not recall, in training and after; see docs/memory.md.
-        instruction: the text of the user's turn after the film; may name ``{findings}`` (those above threshold, in
+        lora: low-rank adapters of the LLM, see :class:`LoraSettings`; None = the LLM is wholly frozen.
+        gradient_checkpointing: recompute the LLM's activations in the backward pass, which saves memory but takes time.
+        revision: hub revision of the LLM; None = the hub's default.
+        network: switches of :class:`ReportNetwork` (streams, retrieval, pooling, markers), see
+            :class:`NetworkSettings`; None = its defaults.
+        exclude_self: patterns that a study may not recall, in training and after: those that belong to the ``study``
+            alone, to its ``patient`` alone, to the patient even if ``shared`` with others, or ``none``; see
+            docs/memory.md.
+        instruction: text of the user's turn after the film; may contain ``{findings}`` (those above their threshold, in
             words) and ``{indication}``.
-        named_findings: which findings ``{findings}`` names in training: the ``predicted`` ones, as always elsewhere, or
-            those of the ``labels`` (after PromptMRG, Jin et al. 2024), so that the model learns to write what it is
-            told even where stage 1 is often wrong.
-        naming_thresholds: above which probability a finding counts as predicted there: ``f1``, stage 1's own, or
-            ``prevalence``, so that it is named in as many validation studies as have it in training.
-        max_report_tokens: longer training reports are cut at a sentence end (counted), in LLM tokens.
-        freeze: parts that are not trained, among encoder, qformer, memories, lora and projections.
-        unfreeze_at: optimizer step of each part from which it is trained after all, warming up then, though named in
-            ``freeze``; ``{lora: 300}`` lets the projections learn to speak to the language model as it is.
-        lr: peak learning rate of projections and marks.
-        lora_lr, memory_lr, qformer_lr, encoder_lr: of these parts; None = ``lr``.
-        weight_decay: AdamW's, on matrices only.
-        warmup_steps: optimizer steps of linear warm-up; then a cosine to ``final_lr_fraction`` of the peak.
-        decoding: how reports are written, see :class:`DecodingSettings`.
-        generate_studies: reports written at each validation, over all processes, for studies drawn once; None = for
-            every validation study.
-        generate_shuffled: write them from another patient's films too, for the clinical shuffle gap.
-        abnormal_weight: in the training loss, of tokens of sentences that affirm an abnormal finding; others have 1.
-        shuffle_loss: weight of a hinge on the loss with another patient's films, which should lie at least
-            ``shuffle_margin`` nats a token above that with its own; studies with the same report are left out. 0 = off.
-        association_loss: weight of :meth:`AssociativeMemory.association_loss` beside the report's; 0 = off, as
-            published.
-        cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): training films are read by the network of their
-            patient's fold, which never saw it; give the regions mined so as ``regions_memory``. None = by the one
-            trained on all, which may have learnt them by heart (published).
-        cache_films: MiB of main memory for what a frozen stage 1 says of training films, computed once where they do
-            not vary (``data.augment: false``); 0 = off.
+        named_findings: findings that ``{findings}`` names in training: the ``predicted`` ones, as in validation and
+            prediction, or the positive ``labels`` (after PromptMRG, Jin et al. 2024), so that the LLM learns to follow
+            the instruction even where stage 1 is often wrong.
+        naming_thresholds: probability above which a finding counts as predicted in ``{findings}``: ``f1``, stage 1's
+            own, or ``prevalence``, which names each finding in as large a share of validation studies as have it in
+            training.
+        max_report_tokens: most LLM tokens of a training report, > 0; longer reports are cut at a sentence end.
+        freeze: parts that are not trained, among encoder, qformer, memories, lora and projections; None = encoder and
+            qformer.
+        unfreeze_at: optimizer step, >= 0, from which a part named in ``freeze`` is trained, with a warm-up of its own;
+            ``{lora: 300}`` first trains the projections against the unchanged LLM. None = never.
+        lr: peak learning rate, > 0, of projections and marks.
+        lora_lr: peak learning rate of the LoRA adapters, >= 0; None = ``lr``.
+        memory_lr: peak learning rate of the memories, >= 0; None = ``lr``.
+        qformer_lr: peak learning rate of the Q-Former, >= 0; None = ``lr``.
+        encoder_lr: peak learning rate of the encoder, >= 0; None = ``lr``.
+        weight_decay: AdamW's weight decay, >= 0, of matrices only.
+        warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay.
+        final_lr_fraction: learning rate at the last step as a share, in [0, 1], of the peak.
+        decoding: how reports are written, see :class:`DecodingSettings`; None = its defaults.
+        generate_studies: number of validation studies, over all processes, whose reports are written at each
+            validation, the same each time; None = all.
+        generate_shuffled: also write these reports from another patient's films, for the clinical shuffle gap.
+        abnormal_weight: weight, >= 0, in the training loss of tokens in sentences that affirm an abnormal finding;
+            other tokens have weight 1.
+        shuffle_loss: weight, >= 0, of a hinge loss: with another patient's films the loss should be at least
+            ``shuffle_margin`` higher than with the study's own; pairs with the same report are left out. 0 = off.
+        shuffle_margin: margin of ``shuffle_loss`` in nats a token, >= 0.
+        association_loss: weight, >= 0, of :meth:`AssociativeMemory.association_loss`; 0 = off (as published).
+        cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): each training film is read by the stage-1
+            network that never saw its patient; needs the region bank mined out of fold as ``regions_memory``. None =
+            films are read by the network trained on all of them, which may remember them (as published).
+        cache_films: MiB of main memory for the outputs of a frozen stage 1 on training films, which are then computed
+            once; needs films that do not vary (``data.augment: false``). 0 = off.
     """
 
     def __init__(
@@ -147,9 +156,9 @@ class ReportGeneration(LightningModule):
         self.cross_fit: CrossFit | None = None
         self.generator: ReportNetwork | None = None
         self.held_out: HeldOut | Unchecked | None = None
-        """Whom its memories were found not to hold, or why they were not looked through; None before they are read."""
+        """The held-out studies that its memories do not contain, or why they were not checked; None before reading."""
         self.memories: Memories = "own"
-        """Guard: write reports with another patient's memories, or with one or both silenced."""
+        """For guards: write reports with another patient's memories, or with one or both silenced."""
         self.judged: list[tuple[str, Judged]] = []
         self.means = StepMeans(self)
         self.yardstick = Yardstick()
@@ -158,23 +167,29 @@ class ReportGeneration(LightningModule):
     """Report tokens of the last training step."""
 
     def setup(self, stage: str) -> None:
-        """Ask the data module for partners, where films or memories are to be exchanged."""
+        """Ask the data module for partner studies in the splits whose films or memories are exchanged."""
         if hasattr(self.data, "partnered"):
             wanted = {"val": stage in ("fit", "validate"), "train": stage == "fit" and self.hparams["shuffle_loss"] > 0}
             if stage == "predict" and self.memories == "shuffled":
                 wanted[self.data.predict_split] = True
-            self.data.partnered = {split for split, asked in wanted.items() if asked}
+            self.data.partnered = {split for split, needed in wanted.items() if needed}
 
     # --- building ---------------------------------------------------------------------------------------------------
     def configure_model(self) -> None:
-        """Load stage 1, both banks and the LLM, each checked against the others; called once a process."""
+        """Load stage 1, both banks and the LLM, and check that they belong together; does so once in each process.
+
+        Raises:
+            SettingsError: ``trainer.precision`` would hold trained weights in less than float32.
+            CheckpointError: see :func:`load_stage1`, :func:`check_same_data` and :func:`load_cross_fit`.
+            MemoryBankError: see :func:`ammrg.memory.bank_files.load`.
+        """
         if self.generator is not None:
             return
         settings = self.hparams
         if torch.get_default_dtype() != torch.float32:
             raise SettingsError(
-                f"trainer.precision {self.trainer.precision}: what is trained must be held in float32; take bf16-mixed "
-                "(the frozen language model computes in bfloat16 on a GPU either way)"
+                f"trainer.precision {self.trainer.precision}: trained weights must be float32; use bf16-mixed (the "
+                "frozen language model computes in bfloat16 on a GPU either way)"
             )
         stage1 = load_stage1(settings["stage1_checkpoint"], trainable=True)
         self.image_size, self.cam, self.restricted_origin = stage1.image_size, stage1.cam, stage1.restricted
@@ -211,39 +226,42 @@ class ReportGeneration(LightningModule):
             freeze=sorted(self.frozen - set(self.unfreeze_at)),
             **(settings["network"] or {}),
         )
-        # Every process loads what is frozen from the same files. DDP would broadcast packed 4-bit weights without their
-        # state, and hold all of it in its buckets.
+        # Every process loads frozen weights from the same files. DDP would broadcast packed 4-bit weights without their
+        # quantisation state, and copy all frozen weights into its buckets.
         frozen = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
         frozen += [name for name, _ in self.named_buffers()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, frozen)
 
     @property
     def data(self) -> Any:
-        """The trainer's data module; None without one."""
+        """The trainer's data module, or None."""
         return None if self._trainer is None else getattr(self._trainer, "datamodule", None)
 
     @property
     def network(self) -> ReportNetwork:
-        """The stage-2 network, built."""
+        """The stage-2 network, once :meth:`configure_model` has built it."""
         assert self.generator is not None, "configure_model() has not run"
         return self.generator
 
     # --- training ---------------------------------------------------------------------------------------------------
     def on_train_batch_start(self, batch: StudyBatch, batch_idx: int) -> None:
-        """Activate the parts whose step has come."""
+        """Activate the parts whose ``unfreeze_at`` step is reached."""
         waiting = {part for part, step in self.unfreeze_at.items() if self.global_step < step}
         if waiting != self.network.parts.inactive:
             self.network.activate(set(PARTS) - waiting, inactive_in_graph=self.trainer.world_size > 1)
 
     def on_after_backward(self) -> None:
-        """A part that is inactive moves no weight, gathers no moments and takes no share of the gradient's norm."""
+        """Drop the gradients of inactive parts.
+
+        Their weights then stay as they are, AdamW collects no moments, and they do not count in the gradient norm.
+        """
         parts = self.network.parts
         for part in parts.inactive:
             for parameter in parts.parameters()[part]:
                 parameter.grad = None
 
     def see_training_films(self, batch: StudyBatch) -> SeenFilms:
-        """What stage 1 says of a batch's films, out of fold and from the cache where that is asked for."""
+        """Stage-1 outputs of a batch's films: out of fold with ``cross_fit``, from the cache with ``cache_films``."""
 
         def see(films: Tensor | slice) -> SeenFilms:
             if self.cross_fit is None:
@@ -254,8 +272,10 @@ class ReportGeneration(LightningModule):
         return see(slice(None)) if self.film_cache is None else self.film_cache(batch, see)
 
     def training_step(self, batch: StudyBatch, batch_idx: int) -> Tensor:
-        """The batch's share of the optimizer step's mean loss: next-token loss on the report tokens, and the further
-        losses that the settings ask for."""
+        """The batch's share of the optimizer step's mean loss, a scalar.
+
+        It is the next-token loss on the report tokens, plus the losses whose weights in the settings are above 0.
+        """
         means = self.means
         means.begin(batch, batch_idx, self.terms)
         shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=self.named_in_training(batch))
@@ -266,16 +286,18 @@ class ReportGeneration(LightningModule):
         loss = means.share("weight", (losses.values * weights).sum())
         further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
         further["association_loss"] = lambda: self.association_loss(batch, shown.states)
-        for name, asked in further.items():
+        for name, compute in further.items():
             if self.hparams[name] > 0:
-                total = asked()
+                total = compute()
                 means.log(f"train/{name}", total, batch)
                 loss = loss + self.hparams[name] * means.share(f"train/{name}", total)
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
-        """How many terms each loss of the batch sums over: report tokens, their weights, studies, queries. It needs no
-        films."""
+        """Number of terms that each loss of the batch sums over: report tokens, their weights, studies or queries.
+
+        It reads no pixels.
+        """
         tokens, emphasised = self.network.target_counts(batch.reports)
         found = {"train/loss": tokens, "weight": tokens + (self.hparams["abnormal_weight"] - 1) * emphasised}
         if self.hparams["shuffle_loss"] > 0:
@@ -285,17 +307,19 @@ class ReportGeneration(LightningModule):
         return found
 
     def named_in_training(self, batch: StudyBatch) -> Tensor | None:
-        """Which findings the instruction names, bool ``[b 14]``; None = those that are predicted."""
+        """The findings that the instruction names in training, bool ``[b 14]``; None = the predicted ones."""
         return batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
 
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """Summed over the batch's queries of positive findings that have a region to recall."""
+        """The association loss, summed over the batch's queries of positive findings that have a region to recall."""
         regions = self.network.memory("visual")
         return regions.association_loss(batch, states) * regions.associating(batch)
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
-        """:func:`lightning_modules.study_losses.shuffle_hinge` of a training batch. Neither study's memories are open
-        to what its partner's films ask."""
+        """:func:`lightning_modules.study_losses.shuffle_hinge` of a training batch, a scalar.
+
+        The partner's films may recall neither the partner's own patterns nor those of the study they are shown for.
+        """
         partner, exchanged = batch.partner, batch.exchanged()
         assert partner is not None
         seen, named = self.see_training_films(partner), self.named_in_training(partner)
@@ -303,7 +327,7 @@ class ReportGeneration(LightningModule):
         return shuffle_hinge(batch, own, self.network.target_losses(exchanged, shown), self.hparams["shuffle_margin"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW with warm-up and cosine per step; each part has a learning rate, and a first step, of its own."""
+        """AdamW with warm-up and cosine decay; each part has its own learning rate and first step."""
         settings = self.hparams
         own = {"memories": "memory_lr", "lora": "lora_lr", "qformer": "qformer_lr", "encoder": "encoder_lr"}
         rates = {part: settings[name] for part, name in own.items() if settings[name] is not None}
@@ -322,9 +346,10 @@ class ReportGeneration(LightningModule):
     # --- validation -------------------------------------------------------------------------------------------------
     @torch.no_grad()
     def name_by_prevalence(self) -> None:
-        """Set the naming thresholds so that each finding is named in as many validation studies as have it in training.
+        """Set the naming thresholds by prevalence.
 
-        Reads all validation films once, all processes together.
+        Each finding is then named in as large a share of validation studies as have it in training. Reads every
+        validation film once, shared among the processes.
         """
         network, found = self.network, []
         quiet = not (self.trainer.is_global_zero and self.trainer.progress_bar_callback)
@@ -337,12 +362,16 @@ class ReportGeneration(LightningModule):
         network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
 
     def on_fit_start(self) -> None:
-        """Say how many tokens the language model reads, and set the naming thresholds if they follow the prevalence."""
+        """Print how many tokens the language model reads; set the naming thresholds if they follow the prevalence.
+
+        Raises:
+            SettingsError: ``cache_films`` is on, but films vary or stage 1 is trained.
+        """
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(
-                "model.cache_films keeps what stage 1 says of a film, which must stay the same: it needs data.augment: "
-                "false and encoder and qformer in model.freeze, not in model.unfreeze_at"
+                "model.cache_films stores the outputs of stage 1 for each film, which must not change: it needs "
+                "data.augment: false, and encoder and qformer in model.freeze but not in model.unfreeze_at"
             )
         if self.hparams["naming_thresholds"] == "prevalence":
             self.name_by_prevalence()
@@ -354,7 +383,7 @@ class ReportGeneration(LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        """Choose the studies whose reports are written, the same on every process and in every epoch."""
+        """Choose the studies whose reports are written: the same in every process and every epoch."""
         wanted, self.writes = self.hparams["generate_studies"], None
         if wanted is not None and self.data is not None:
             studies = self.data.ids("val")[0]
@@ -364,7 +393,7 @@ class ReportGeneration(LightningModule):
     """Validation studies whose reports are written; None = all."""
 
     def validation_step(self, batch: StudyBatch, batch_idx: int) -> None:
-        """Loss with the study's own films and with its partner's, and its generated reports."""
+        """Collect each study's loss with its own films and with its partner's, and its generated reports."""
         size, exchanged = len(batch.study_ids), batch.exchanged()
         seen, seen_exchanged = self.network.see(batch.images), self.network.see(exchanged.images)
         own = self.network.target_losses(batch, self.network.prompt(batch, seen=seen))
@@ -385,7 +414,7 @@ class ReportGeneration(LightningModule):
             self.judged.append((study, Judged(*losses, batch.reports[row], texts.get(row), others.get(row))))
 
     def written(self, batch: StudyBatch, seen: SeenFilms, rows: list[int]) -> dict[int, str]:
-        """Write the reports of the studies at these places of a batch, by place."""
+        """Write the reports of these rows (studies) of a batch; returns row -> report."""
         if not rows:
             return {}
         films = torch.isin(batch.study_of_view, torch.tensor(rows, device=batch.study_of_view.device)).nonzero()[:, 0]
@@ -393,7 +422,7 @@ class ReportGeneration(LightningModule):
         return {row: report.text for row, report in zip(rows, reports, strict=True)}
 
     def on_validation_epoch_end(self) -> None:
-        """Losses and scores of the studies of all ranks, each study once."""
+        """Log losses and scores over the studies of all processes, each study once."""
         judged = list(gather_once(self.judged).values())
         self.judged = []
         if not judged:
@@ -407,46 +436,50 @@ class ReportGeneration(LightningModule):
 
     # --- test -------------------------------------------------------------------------------------------------------
     def on_test_epoch_start(self) -> None:
-        """A pair of metrics for each of the data module's ``test_splits``."""
+        """Build the language and clinical metrics of each of the data module's ``test_splits``."""
         splits = self.trainer.datamodule.test_splits  # type: ignore[attr-defined]
         made = {split: (LanguageMetric(), ClinicalMetric()) for split in splits}
-        # Also where a process sees no study of a split: what is gathered lies on the device.
+        # Moved here, because a process without any study of a split must gather on the device too.
         self.test_metrics = {split: [metric.to(self.device) for metric in metrics] for split, metrics in made.items()}
 
     def test_step(self, batch: StudyBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Write the reports of one batch."""
+        """Write the reports of one batch and collect them for the scores."""
         texts = [report.text for report in self.generate(batch)]
         for metric in list(self.test_metrics.values())[dataloader_idx]:
             metric.update(batch.study_ids, batch.reports, texts)
 
     def on_test_epoch_end(self) -> None:
-        """Scores of each split over the studies of all processes, each once: ``test/cider`` and so on."""
+        """Log the scores of each split over the studies of all processes, each study once: ``test/cider`` and so on."""
         for split, metrics in self.test_metrics.items():
             for metric in metrics:
                 self.log_dict({f"{split}/{name}": value for name, value in metric.compute().items()})
 
     # --- writing ----------------------------------------------------------------------------------------------------
     def generate(self, batch: StudyBatch, seen: SeenFilms | None = None) -> list[GeneratedReport]:
-        """The reports of one batch with the run's decoding settings."""
+        """Write the reports of one batch with the run's decoding settings."""
         return self.network.generate(batch, memories=self.memories, seen=seen, **(self.hparams["decoding"] or {}))
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
-        """(report, reference, subject id) of each study."""
+        """Write the reports of one batch: (report, reference, subject id) of each study."""
         return list(zip(self.generate(batch), batch.reports, batch.subject_ids, strict=True))
 
     # --- checkpoints: what is trained, and what it belongs to ---------------------------------------------------------
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Trained tensors only: the LLM, stage 1 and the banks are files of their own."""
+        """The trained tensors only; the LLM, stage 1 and the banks have their own files."""
         return self.network.trained_state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Strictly the trained tensors; a missing or unexpected key is an error."""
+        """Load the trained tensors; a missing or unexpected key is an error, whatever ``strict`` is."""
         return self.network.load_trained_state_dict(state_dict)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the trained parts belong to: memories, stage 1 and language model."""
+        """Add the identity of the memories, stage 1 and language model that the trained parts belong to."""
         checkpoint["identity"] = self.network.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other parts; see :func:`lightning_modules.stage2_identity.check_identity`."""
+        """Refuse a checkpoint that belongs to other parts.
+
+        Raises:
+            CheckpointError, MemoryBankError: see :func:`lightning_modules.stage2_identity.check_identity`.
+        """
         check_identity(checkpoint.get("identity"), self.network, self.held_out)

@@ -1,4 +1,4 @@
-"""What the settings of stage 2 must be, looked at before anything is loaded or trained."""
+"""Checks of the settings of stage 2, made before anything is loaded or trained."""
 
 from __future__ import annotations
 
@@ -20,33 +20,36 @@ NOT_NEGATIVE = (
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that no training could follow.
+    """Refuse settings that are out of range or contradict each other.
 
     Args:
         settings: the arguments of ReportGeneration, by name.
 
     Raises:
-        SettingsError: the first that is out of range, unknown, or does not go with the others.
+        SettingsError: a setting is out of range, unknown, or does not fit the others; the message names the first.
     """
     check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
     if settings["named_findings"] == "labels" and "findings" not in template_fields(settings["instruction"]):
-        raise SettingsError("model.named_findings: labels needs {findings} in model.instruction to be named in")
+        raise SettingsError("model.named_findings: labels needs {findings} in model.instruction, where they are named")
     check_parts(settings)
     check_decoding(settings["decoding"] or {})
     network = settings["network"] or {}
     pooled = network.get("pool_image_tokens")
     if pooled is not None and pooled < 1:
         raise SettingsError(
-            f"model.network.pool_image_tokens ({pooled}) must be at least 1; image_tokens: false shows none"
+            f"model.network.pool_image_tokens ({pooled}) must be at least 1; to show no tokens set image_tokens: false"
         )
 
 
 def check_parts(settings: Mapping[str, Any]) -> None:
-    """Which parts are trained, and from when on.
+    """Refuse contradictory settings of which parts are trained, and from which step.
+
+    Args:
+        settings: the arguments of ReportGeneration, by name.
 
     Raises:
-        SettingsError: an unknown part, one that is trained from the start and later, or a stage 1 that is trained while
-            other networks read the training films.
+        SettingsError: a part is unknown, ``unfreeze_at`` names a part that is not frozen, or stage 1 is trained while
+            ``cross_fit`` has other networks read the training films.
     """
     frozen, later = frozen_parts(settings), dict(settings["unfreeze_at"] or {})
     if unknown := sorted(frozen - set(PARTS)):
@@ -61,34 +64,34 @@ def check_parts(settings: Mapping[str, Any]) -> None:
             raise SettingsError(f"model.unfreeze_at.{part} ({step}) is an optimizer step and must not be negative")
     if settings["cross_fit"] is not None and not {"encoder", "qformer"} <= frozen - set(later):
         raise SettingsError(
-            "model.cross_fit reads training films with other networks than the one in use, which cannot be trained "
-            "then: name encoder and qformer in model.freeze, and not in model.unfreeze_at"
+            "model.cross_fit reads training films with the folds' networks, so the stage 1 in use cannot be trained: "
+            "name encoder and qformer in model.freeze, and not in model.unfreeze_at"
         )
 
 
 def frozen_parts(settings: Mapping[str, Any]) -> set[str]:
-    """Parts that are not trained from the start."""
+    """The parts that are not trained from the start; by default those of stage 1."""
     return {"encoder", "qformer"} if settings["freeze"] is None else set(settings["freeze"])
 
 
 def check_same_data(stage1: Stage1, path: str, fingerprint: str) -> None:
-    """Refuse a stage 1 of other data: it may have seen what is a test study now.
+    """Refuse a stage 1 that was trained on other data: it may have seen studies that are now in the test split.
 
     Args:
-        stage1: the network that stage 2 would be trained on.
-        path: of its checkpoint.
-        fingerprint: of the prepared data.
+        stage1: the network that stage 2 starts from.
+        path: its checkpoint, for the message.
+        fingerprint: fingerprint of the prepared data.
 
     Raises:
-        CheckpointError: other data, or a network that is one of several folds'.
+        CheckpointError: the network was trained on other data, or left a fold out.
     """
     if stage1.fold is not None:
         raise CheckpointError(
-            f"model.stage1_checkpoint {path} was trained without a fold; name the one trained on all (the folds' go "
-            "into model.cross_fit)"
+            f"model.stage1_checkpoint {path} was trained without a fold; name the checkpoint trained on all folds "
+            "(model.cross_fit takes those of the folds)"
         )
     if stage1.data_fingerprint != fingerprint:
         raise CheckpointError(
             f"model.stage1_checkpoint {path} was trained on data {stage1.data_fingerprint}, but the prepared data have "
-            f"fingerprint {fingerprint}; train stage 1 on them, or prepare its data again"
+            f"fingerprint {fingerprint}; train stage 1 on the prepared data, or prepare the checkpoint's data again"
         )

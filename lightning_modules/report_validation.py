@@ -1,5 +1,8 @@
-"""What validation of stage 2 measures: losses with a study's own films and with its partner's, and reports against a
-yardstick."""
+"""The numbers of a stage-2 validation.
+
+They are losses with a study's own films and with its partner's, and scores of generated reports relative to those of
+the best constant report, the yardstick.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +17,44 @@ from ammrg.text.labeler import label
 
 CLINICAL = "clinical_micro_f1_13_neg"
 CONSTANT_FLOOR = 0.1
-"""Least yardstick. The best constant report may score next to nothing clinically, and a division by less than this
-would let noise choose the checkpoint."""
+"""Smallest yardstick.
+
+The best constant report may have a clinical score near 0. Dividing by so little would let noise choose the checkpoint.
+"""
 
 
 class Judged(NamedTuple):
-    """What validation found of one study."""
+    """The validation results of one study."""
 
     loss: float
-    """Sum over the report's tokens."""
+    """Sum over the report's tokens, in nats."""
     exchanged_loss: float
-    """The same with its partner's films."""
+    """The same with the partner's films."""
     tokens: int
+    """Number of the report's tokens."""
     reference: str
+    """The true report."""
     text: str | None
-    """The report that was written; None where none was."""
+    """The generated report; None if none was written."""
     exchanged: str | None
-    """The report that was written from the partner's films; None where none was."""
+    """The report generated from the partner's films; None if none was written."""
 
 
 class Yardstick:
-    """What the best constant training report reaches on given references: ``val/score`` is measured by it."""
+    """The scores of the best constant training report on given references, by which ``val/score`` divides."""
 
     def __init__(self) -> None:
         self.references: tuple[str, ...] = ()
         self.best: dict[str, float] = {}
-        """Of these references, the value of each of :func:`report_scores`, at least :data:`CONSTANT_FLOOR`."""
+        """The scores on these references, named as by :func:`report_scores`; each at least :data:`CONSTANT_FLOOR`."""
 
     def __call__(self, texts: Callable[[str], list[str]], references: Sequence[str]) -> dict[str, float]:
-        """Find :attr:`best`, once for the same references; ``texts`` gives the reports of a split."""
+        """Compute :attr:`best` for these references and return it; the same references are not scored again.
+
+        Args:
+            texts: split -> the reports of that split.
+            references: the true reports.
+        """
         if self.references != tuple(references):
             labels, count = [label(text) for text in references], len(references)
             scores = [
@@ -55,22 +67,23 @@ class Yardstick:
 
 
 def report_scores(
-    references: Sequence[str], texts: Sequence[str], labels: list[list[float]], said: list[list[float]]
+    references: Sequence[str], texts: Sequence[str], labels: list[list[float]], generated: list[list[float]]
 ) -> dict[str, float]:
-    """CIDEr and the clinical score of generated texts against whole references, both lightly normalised.
+    """CIDEr and the clinical score of generated reports against whole references, both lightly normalised.
 
     Args:
-        references, texts: one a study.
-        labels: 14 values a study, what the labeler reads in its reference.
-        said: the same of its text.
+        references: the true report of each study.
+        texts: the generated report of each study.
+        labels: the labeler's 14 values for each reference.
+        generated: the labeler's 14 values for each generated report.
     """
-    clinical = clinical_scores(labels, said)
+    clinical = clinical_scores(labels, generated)
     words = ([normalise(text) for text in column] for column in (references, texts))
     return {"cider": language_scores(*words)["cider"], CLINICAL: clinical[CLINICAL]}
 
 
 def loss_numbers(judged: Sequence[Judged]) -> dict[str, float]:
-    """``loss`` a token, and ``shuffle_gap``, by how much it grows with the partner's films."""
+    """``loss``, in nats a token, and ``shuffle_gap``, its increase with the partner's films."""
     tokens = sum(study.tokens for study in judged)
     loss = sum(study.loss for study in judged) / tokens
     return {"loss": loss, "shuffle_gap": sum(study.exchanged_loss for study in judged) / tokens - loss}
@@ -79,28 +92,29 @@ def loss_numbers(judged: Sequence[Judged]) -> dict[str, float]:
 def report_numbers(
     judged: Sequence[Judged], exchanged: bool, yardstick: Callable[[Sequence[str]], dict[str, float]] | None
 ) -> dict[str, float]:
-    """What the reports of the studies are worth; empty where none was written.
+    """The scores of the generated reports; empty if none was written.
 
     Args:
-        judged: the studies.
-        exchanged: whether reports were written from the partners' films too.
+        judged: the validation results of the studies.
+        exchanged: whether reports were also written from the partners' films.
         yardstick: references -> the yardstick of each of :func:`report_scores`; None = no ``score``.
 
     Returns:
-        ``distinct``, the share of texts that differ; with ``exchanged`` ``shuffle_gap_f1``, by how much the clinical
-        score is higher with a study's own films; those of :func:`report_scores`; and ``score``, the mean of both
-        divided by the yardstick.
+        ``distinct``, the number of different texts divided by the number of texts; with ``exchanged`` also
+        ``shuffle_gap_f1``, the clinical score with a study's own films minus that with the partner's; those of
+        :func:`report_scores`; and ``score``, the mean of both after division by the yardstick.
     """
     written = [study for study in judged if study.text is not None]
     if not written:
         return {}
     texts, references = [str(study.text) for study in written], [study.reference for study in written]
-    labels, said = [label(text) for text in references], [label(text) for text in texts]
+    labels, generated = [label(text) for text in references], [label(text) for text in texts]
     found = {"distinct": len(set(texts)) / len(texts)}
     if exchanged:
         other = [label(str(study.exchanged)) for study in written]
-        found["shuffle_gap_f1"] = clinical_scores(labels, said)[CLINICAL] - clinical_scores(labels, other)[CLINICAL]
-    scores = report_scores(references, texts, labels, said)
+        gap = clinical_scores(labels, generated)[CLINICAL] - clinical_scores(labels, other)[CLINICAL]
+        found["shuffle_gap_f1"] = gap
+    scores = report_scores(references, texts, labels, generated)
     found |= scores
     if yardstick is not None:
         best = yardstick(references)

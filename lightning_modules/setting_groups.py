@@ -10,7 +10,7 @@ from ammrg.errors import SettingsError
 
 
 def groups_of(made: Callable[..., Any]) -> dict[str, type[Any]]:
-    """Names of the arguments of a class that are groups, and their dataclasses."""
+    """The arguments of a class that are groups: name -> dataclass."""
     found: dict[str, type[Any]] = {}
     for name, hint in get_type_hints(made if is_dataclass(made) else made.__init__).items():  # type: ignore[misc]
         for kind in (hint, *get_args(hint)):
@@ -20,7 +20,7 @@ def groups_of(made: Callable[..., Any]) -> dict[str, type[Any]]:
 
 
 def as_group(kind: type[Any], given: Any, where: str) -> Any:
-    """A group from its primitives, groups within it too; a dataclass and None stay what they are.
+    """Build a group, and the groups within it, from primitives; a dataclass or None is returned as it is.
 
     Args:
         kind: the dataclass.
@@ -28,7 +28,7 @@ def as_group(kind: type[Any], given: Any, where: str) -> Any:
         where: the group's dotted name, for messages.
 
     Raises:
-        SettingsError: no mapping, or a field that the group does not have.
+        SettingsError: ``given`` is not a mapping, or names a field that the group does not have.
     """
     if given is None or isinstance(given, kind):
         return given
@@ -47,7 +47,7 @@ def as_group(kind: type[Any], given: Any, where: str) -> Any:
 
 
 def primitives(group: Any) -> Any:
-    """The fields of a group that are not None, those of groups within it too; None of none."""
+    """The fields of a group, and of the groups within it, that are not None; anything else is returned as it is."""
     if not is_dataclass(group):
         return group
     values = {field.name: getattr(group, field.name) for field in fields(group)}
@@ -55,11 +55,11 @@ def primitives(group: Any) -> Any:
 
 
 def groups_as_primitives(made: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The groups among the arguments of a module as checkpoints keep them, looked through first.
+    """Check the groups among a module's arguments, and return them as primitives, the form checkpoints store.
 
     Args:
-        made: its class.
-        settings: its arguments by name, groups in either form.
+        made: the module's class.
+        settings: the module's arguments by name, groups in either form.
 
     Raises:
         SettingsError: see :func:`as_group`.

@@ -1,4 +1,4 @@
-"""A stage-1 checkpoint as stage 2 takes it: the network alone, checked, rebuilt without a hub."""
+"""Reads stage-1 checkpoints for later stages: the network alone, checked, and rebuilt without a model hub."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.film_distance import FilmDistance
 
 PREFIX = "classifier."
-"""Of the network's weights in a checkpoint."""
+"""Prefix of the network's weights in a checkpoint."""
 
 
 class Stage1(NamedTuple):
-    """What a stage-1 checkpoint holds for later stages."""
+    """The content of a stage-1 checkpoint that later stages need."""
 
     classifier: DiseaseClassifier
-    """In eval mode; frozen unless it was asked for to be trained on."""
+    """The network in eval mode; frozen unless loaded with ``trainable``."""
     fingerprint: str
-    """Of the classifier's weights: a region bank must carry the same."""
+    """Fingerprint of the classifier's weights; a region bank must carry the same."""
     data_fingerprint: str
-    """Of the prepared data it was trained on."""
+    """Fingerprint of the prepared data it was trained on."""
     image_size: int
-    """Side of the films it saw, in pixels."""
+    """Side of its training films, in pixels."""
     cam: MapMethod
-    """How its maps are made: as asked for, or chosen on validation (``cam: auto``)."""
+    """Map method: the setting's, or the one chosen on validation (``cam: auto``)."""
     restricted: bool
-    """Of that data, and of those of a stage 1 that this one started from."""
+    """Whether its training data, or those of the stage 1 it started from, are restricted."""
     fold: tuple[int, int] | None
-    """(fold of the training patients it never saw, number of folds); None for one that saw all."""
+    """(the fold whose patients it never saw, number of folds); None if it was trained on all folds."""
     dataset: str = ""
     """Name of the data set it was trained on."""
     distance: FilmDistance | None = None
-    """How far a film lies from those; None where the checkpoint does not say (of earlier versions, or few data)."""
+    """Distance of a film from the training films; None in checkpoints of earlier versions, or of too few films."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU; tensors and primitives only.
+    """Read a checkpoint onto the CPU; it may contain tensors and primitives only.
 
     Raises:
-        CheckpointError: no such file, or one that is no whole checkpoint.
+        CheckpointError: there is no such file, or it is not a whole checkpoint.
     """
     file = Path(path).expanduser()
     if file.is_dir() and str(path):
-        raise CheckpointError(f"{path}: is a folder; name the checkpoint in it (stage1/best.ckpt of a run)")
+        raise CheckpointError(f"{path}: is a folder; name a checkpoint in it (stage1/best.ckpt of a run)")
     if not file.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; train the stage first (make stage1, make stage2)")
     try:
@@ -58,50 +58,55 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many kinds for a broken file
         raise CheckpointError(
             f"{path}: not a whole checkpoint ({type(error).__name__}); it was cut short or is another kind of "
-            "file. Where a training of yours wrote it, remove it: the same training goes on from the one before it"
+            "file. If your own training wrote it, remove it: the same command resumes from the checkpoint before it"
         ) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-        raise CheckpointError(f"{path}: holds no checkpoint of a training; name a best.ckpt or last.ckpt")
+        raise CheckpointError(f"{path}: is not the checkpoint of a training; name a best.ckpt or last.ckpt")
     return checkpoint
 
 
 def load_stage1(path: str | Path, trainable: bool = False) -> Stage1:
-    """Read a stage-1 checkpoint; ``trainable``: whoever takes its network freezes what is not trained on.
+    """Read a stage-1 checkpoint.
+
+    Args:
+        path: the checkpoint.
+        trainable: leave the network's weights trainable; the caller freezes those it does not train.
 
     Raises:
-        CheckpointError: no such file, or a checkpoint of another module or an earlier version, or one whose weights do
-            not fit.
+        CheckpointError: the file is missing, is a checkpoint of another module or an earlier version, or its weights
+            do not fit its settings.
     """
     return stage1_of(read_checkpoint(path), path, trainable)
 
 
 def classifier_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's part of a module's state, by the network's own names."""
+    """The network's part of a module's state dict, without the prefix."""
     return {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
 
 
 def refuse_earlier(checkpoint: Mapping[str, Any], what: str) -> None:
-    """A checkpoint of before heads ``per_query`` read with what their query asked for: what is head ``untied`` now.
+    """Refuse a checkpoint of an earlier version, whose head ``per_query`` is what is now called ``untied``.
 
     Args:
-        checkpoint: of stage 1. what: it, for the message.
+        checkpoint: content of a stage-1 checkpoint.
+        what: name of the checkpoint, for the message.
 
     Raises:
-        CheckpointError: it is.
+        CheckpointError: an earlier version wrote the checkpoint.
     """
-    config = checkpoint.get("classifier_config", {})  # sharded ones have neither; their weights come later
+    config = checkpoint.get("classifier_config", {})  # a sharded checkpoint has neither; its weights are read later
     if config.get("head") == "per_query" and f"{PREFIX}head.weight" in checkpoint.get("state_dict", {}):
         raise CheckpointError(
-            f"{what}: was trained by an earlier version, whose heads had weights of their own (head.weight; head "
-            "untied now); train stage 1 again, under another RUN or after its folder was removed"
+            f"{what}: was trained by an earlier version, whose head had weights of its own (head.weight; now head: "
+            "untied); train stage 1 again, under another RUN or after removing its folder"
         )
 
 
 def stage1_of(checkpoint: Mapping[str, Any], path: str | Path, trainable: bool = False) -> Stage1:
-    """:func:`load_stage1` of a checkpoint that was read; ``path`` is for messages."""
+    """Rebuild stage 1 from the content of a checkpoint, as :func:`load_stage1` does; ``path`` is for messages."""
     if not {"classifier_config", "classifier_fingerprint", "provenance"} <= checkpoint.keys():
         module = checkpoint.get("provenance", {}).get("module", "another module")
-        raise CheckpointError(f"{path}: holds {module}, not DiseaseClassification; name a checkpoint of stage 1")
+        raise CheckpointError(f"{path}: contains {module}, not DiseaseClassification; name a checkpoint of stage 1")
     refuse_earlier(checkpoint, str(path))
     classifier = DiseaseClassifier.from_config(checkpoint["classifier_config"])
     try:
@@ -111,7 +116,7 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path, trainable: bool =
     fingerprint = tensors_fingerprint(classifier.state_dict())
     if fingerprint != checkpoint["classifier_fingerprint"]:
         raise CheckpointError(
-            f"{path}: weights have fingerprint {fingerprint}, the file says "
+            f"{path}: the weights have fingerprint {fingerprint}, but the file says "
             f"{checkpoint['classifier_fingerprint']}: it was changed or is damaged; train stage 1 again"
         )
     kept = checkpoint["provenance"]
@@ -119,7 +124,7 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path, trainable: bool =
     if not trainable:
         classifier.requires_grad_(False)
     classifier.eval()
-    classifier.encoder.check_films(kept["image_size"])  # of these its maps and regions will be
+    classifier.encoder.check_films(kept["image_size"])  # maps and regions will be made at this size
     return Stage1(
         classifier,
         fingerprint,
@@ -134,10 +139,10 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path, trainable: bool =
 
 
 def distance_of(checkpoint: Mapping[str, Any], what: str) -> FilmDistance | None:
-    """The distance that a checkpoint of stage 1 keeps; None where it has none.
+    """The film distance saved in a stage-1 checkpoint; None if there is none.
 
     Raises:
-        CheckpointError: something else stands there.
+        CheckpointError: the saved state is not a film distance.
     """
     state = checkpoint.get("film_distance")
     return None if state is None else FilmDistance.from_state(state, what)

@@ -18,7 +18,7 @@ from ammrg.types import StudyBatch
 
 
 class FindingLoss(torch.nn.Module):
-    """The loss of finding logits against study labels, with the settings of a run.
+    """The loss of finding logits against study labels, with a run's settings.
 
     Args:
         settings: ``uncertain``, ``loss``, ``gamma_positive``, ``gamma_negative``, ``margin`` and ``pos_weight`` of
@@ -34,7 +34,7 @@ class FindingLoss(torch.nn.Module):
         super().__init__()
         self.uncertain, self.kind = settings["uncertain"], settings["loss"]
         self.asymmetry = {name: settings[name] for name in ("gamma_positive", "gamma_negative", "margin")}
-        # Not persistent: it is a setting, and a checkpoint keeps those already.
+        # Not persistent: it is a setting, and checkpoints contain the settings already.
         self.register_buffer("pos_weight", _class_weights(settings["pos_weight"]), persistent=False)
         known = torch.ones(1, NUM_FINDINGS)
         self._mean(0 * known, 0 * known, known)  # a setting out of range fails now, not in the first step
@@ -44,7 +44,7 @@ class FindingLoss(torch.nn.Module):
         return self._mean(logits, *training_targets(batch.labels, self.uncertain, batch.study_ids))
 
     def known(self, batch: StudyBatch) -> Tensor:
-        """How many labels of the batch :meth:`forward` averages over, a scalar."""
+        """Number of labels of the batch that :meth:`forward` averages over, a scalar."""
         return training_targets(batch.labels, self.uncertain, batch.study_ids)[1].sum()
 
     def _mean(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class FindingLoss(torch.nn.Module):
 
 
 def _class_weights(weights: list[float] | None) -> Tensor | None:
-    """One weight a finding, float32 ``[14]``; None where there are none."""
+    """One weight for each finding, float32 ``[14]``; None without weights."""
     if weights is None:
         return None
     if len(weights) != NUM_FINDINGS:
@@ -63,12 +63,12 @@ def _class_weights(weights: list[float] | None) -> Tensor | None:
 
 
 def report_terms_loss(head: torch.nn.Module, tokens: Tensor, batch: StudyBatch) -> Tensor:
-    """Binary cross entropy of the terms that each study's report affirms, mean over terms and films.
+    """Binary cross entropy of the terms that each study's report affirms: a scalar, the mean over terms and films.
 
     Args:
-        head: token width -> logit of each of :data:`ammrg.text.report_terms.TERMS`.
-        tokens: ``[v n e]``, of each film of the batch.
-        batch: whose reports are read; every film answers for the report of its study.
+        head: maps a token of width e to one logit for each of :data:`ammrg.text.report_terms.TERMS`.
+        tokens: ``[v n e]``: the n tokens of each film of the batch.
+        batch: b studies with v films; the report of a study is the target of each of its films.
     """
     affirmed = torch.tensor([affirmed_terms(report) for report in batch.reports], device=tokens.device)
     logits = head(tokens.mean(dim=1)).float()

@@ -1,4 +1,4 @@
-"""What a stage 1 that was trained on other data brings to one that starts from it."""
+"""Reads the weights of a stage 1 that was trained on other data, for another stage 1 to start from."""
 
 from __future__ import annotations
 
@@ -13,44 +13,48 @@ from ammrg.fingerprints import id_codes
 from lightning_modules.stage1_checkpoint import PREFIX, read_checkpoint, stage1_of
 
 TRAINING_ONLY = ("token_bias", "terms_head.")
-"""Heads of trainings alone that ask for their loss (``token_loss``, ``report_terms``): where only one of both does, its
-head is left behind, or starts anew."""
+"""Heads that exist only with their loss (``token_loss``, ``report_terms``).
+
+If only the old training has one, it is dropped; if only the new training has one, it starts from scratch.
+"""
 BROUGHT = (PREFIX, *TRAINING_ONLY)
-"""Weights that are taken: the network, and the two heads."""
+"""Prefixes of the weights that are taken: the network's, and those of the two heads."""
 OF_ITS_DATA = ("train_prevalence", "threshold_fallback", "chosen_cam")
-"""What a training learnt of its own data: found out anew (the prevalence moves the heads' biases)."""
+"""Buffers that describe the old training data and are computed again; the prevalence corrects the heads' biases."""
 FREE = ("views", "encoder.gradient_checkpointing", "qformer.dropout", "qformer.blip2", "qformer.new_token_maps")
-"""Of a network's settings, those that do not change what its weights mean."""
+"""Network settings that may differ, because they do not change what the weights mean."""
 
 
 class Start(NamedTuple):
-    """Weights to start from."""
+    """The weights of another stage 1, with their history."""
 
     weights: dict[str, Tensor]
-    """By their names in the module."""
+    """Weights by their names in the module."""
     prevalence: Tensor
-    """``[14]``: share of positives among the studies they were trained on; NaN where none was labelled."""
+    """``[14]``: share of positives among the studies they were trained on; NaN if no study was labelled."""
     origin: dict[str, Any]
-    """For checkpoints to come: ``network`` (fingerprint), ``dataset``, ``data_fingerprint``, ``image_size``,
-    ``restricted``."""
+    """Facts that later checkpoints record.
+
+    They are ``network`` (fingerprint), ``dataset``, ``data_fingerprint``, ``image_size`` and ``restricted``.
+    """
     seen_patients: Tensor
-    """:func:`ammrg.fingerprints.id_codes` of the patients it was trained on, and those before it."""
+    """:func:`ammrg.fingerprints.id_codes` of the patients in its training data, and in those it started from."""
 
 
 def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] = ()) -> Start:
-    """Read a checkpoint of stage 1 to start another from.
+    """Read a stage-1 checkpoint for another stage 1 to start from.
 
     Args:
         path: the checkpoint.
-        config: :attr:`ammrg.networks.disease_classifier.DiseaseClassifier.config` of the network that will take the
+        config: :attr:`ammrg.networks.disease_classifier.DiseaseClassifier.config` of the network that takes the
             weights.
-        held_out: ids of the patients who shall judge it: those of validation and test. An id that both data sets have
-            counts as the same patient.
+        held_out: ids of the validation and test patients. An id that occurs in both data sets counts as the same
+            patient.
 
     Raises:
-        CheckpointError: no such file, or no whole checkpoint of stage 1.
-        SettingsError: a network of other sizes (names every setting that differs), or one that was trained on patients
-            who are held out.
+        CheckpointError: the file is missing, or is not a whole checkpoint of stage 1.
+        SettingsError: the architecture differs (the message names every differing setting), or the network was trained
+            on held-out patients.
     """
     try:
         checkpoint = read_checkpoint(path)
@@ -60,16 +64,16 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
     theirs, ours = dict(_flat(stage1.classifier.config)), dict(_flat(config))
     differing = [key for key in sorted({**theirs, **ours}) if key not in FREE and theirs.get(key) != ours.get(key)]
     if differing:
-        told = "; ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} here" for key in differing)
+        listed = "; ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} here" for key in differing)
         raise SettingsError(
-            f"model.start_from {path}: a network of another form ({told}); start from one that was trained with these "
-            "settings, or take its settings"
+            f"model.start_from {path}: the network has another architecture ({listed}); start from one that was "
+            "trained with these settings, or use its settings"
         )
     seen = checkpoint.get("seen_patients")
     if seen is None:
         raise CheckpointError(
-            f"model.start_from {path}: does not say which patients it has seen, which may be those who are "
-            "validation or test here; train it again"
+            f"model.start_from {path}: does not record the patients it was trained on, who may be validation or test "
+            "patients here; train it again"
         )
     check_unseen(seen, held_out, f"model.start_from {path}")
     state = checkpoint["state_dict"]
@@ -77,7 +81,7 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
     lacking = [name for name in OF_ITS_DATA if name not in state]
     if unknown or lacking:
         raise CheckpointError(
-            f"model.start_from {path}: does not hold what stage 1 of this release keeps (too much: "
+            f"model.start_from {path}: does not match the stage-1 checkpoints of this release (unknown: "
             f"{', '.join(unknown[:3]) or 'nothing'}; missing: {', '.join(lacking) or 'nothing'}); start from one that "
             "this release trained"
         )
@@ -93,12 +97,12 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
 
 
 def fitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
-    """The weights to take: all of the network, and of each head in :data:`TRAINING_ONLY` all where both have it.
+    """The weights to take: the network's, and those of each head in :data:`TRAINING_ONLY` that both sides have.
 
     Args:
         weights: :attr:`Start.weights`.
         own: the state dict of the module that takes them.
-        path: of the checkpoint, for the message.
+        path: the checkpoint, for the message.
 
     Raises:
         CheckpointError: a weight is missing, left over or of another shape.
@@ -125,21 +129,21 @@ def _within(state: Mapping[str, Tensor], part: str) -> list[str]:
 
 
 def check_unseen(seen: Tensor, held_out: Collection[str], what: str) -> None:
-    """Refuse weights that would be judged by films they know.
+    """Refuse weights that were trained on patients of the validation or test split.
 
     Args:
-        seen: :func:`ammrg.fingerprints.id_codes` of whom they were trained on.
-        held_out: ids of the patients of validation and test.
-        what: the weights, for the message.
+        seen: :func:`ammrg.fingerprints.id_codes` of the patients they were trained on.
+        held_out: ids of the validation and test patients.
+        what: name of the weights, for the message.
 
     Raises:
-        SettingsError: some of these patients have been seen; says how many.
+        SettingsError: some of these patients were in training; the message says how many.
     """
     known = int(torch.isin(id_codes(held_out), seen).sum())
     if known:
         raise SettingsError(
             f"{what}: was trained on {known} of the {len(set(held_out))} patients who are validation or test here, so "
-            "that scores would be of films it knows; take one of other patients, or of the same split of these"
+            "scores would not be of unseen patients; use one trained on other patients, or on the same split"
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint of stage 2 belongs to the memories, stage 1 and language model that are loaded."""
+"""Checks that a stage-2 checkpoint belongs to the loaded memories, stage 1 and language model."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ def check_identity(
     """Refuse a checkpoint of another stage, memory, stage 1 or language model.
 
     Args:
-        kept: the checkpoint's ``identity``; None where it has none.
-        network: as it was built.
-        held_out: what its memories were checked against.
+        kept: the checkpoint's ``identity``; None if it has none.
+        network: the network that takes the checkpoint.
+        held_out: the studies its memories were checked against.
 
     Raises:
-        CheckpointError: the checkpoint belongs to other parts; names the first.
+        CheckpointError: the checkpoint belongs to other parts; the message names the first.
         MemoryBankError: see :func:`is_edited_since`.
     """
     if kept is None:
         raise CheckpointError(
-            "this checkpoint is not of stage 2; a stage-1 checkpoint goes into --model.stage1_checkpoint"
+            "this is not a stage-2 checkpoint; give a stage-1 checkpoint as --model.stage1_checkpoint"
         )
     for key, found in network.identity.items():
         if not is_same_part(kept.get(key), found) and not is_edited_since(key, kept.get(key), network, held_out):
             raise CheckpointError(
-                f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded: "
-                "give it the memory, stage-1 checkpoint and language model of its own run"
+                f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded; "
+                "use the memories, stage-1 checkpoint and language model of its own run"
             )
 
 
 def is_edited_since(
     memory: str, fingerprint: str | None, network: ReportNetwork, held_out: HeldOut | Unchecked | None
 ) -> bool:
-    """Whether a memory is the one of that fingerprint, edited since; then say so.
+    """Whether a memory is an edited version of the one with that fingerprint; if so, print it.
 
-    Studies may be withdrawn from a memory or taken into it, and a trained network goes on with it: a patient who
-    withdraws need not wait for the next training.
+    Studies may be withdrawn from a memory or added to it, and a trained network goes on with the edited memory: the
+    withdrawal of a patient does not wait for the next training.
 
     Raises:
-        MemoryBankError: it was edited, and what came in cannot be checked.
+        MemoryBankError: the memory was edited, and the added studies cannot be checked.
     """
     bank = {"visual_memory": network.visual_bank, "report_memory": network.report_bank}.get(memory)
     if bank is None or fingerprint is None or not bank.descends_from(fingerprint):
         return False
     if isinstance(held_out, Unchecked):
         raise MemoryBankError(
-            f"{memory} was edited since this checkpoint was trained, and cannot be checked ({held_out.why}); "
+            f"{memory} was edited after this checkpoint was trained, and cannot be checked ({held_out.why}); "
             "name the prepared data with --data FOLDER"
         )
     edit = bank.meta.edits[-1].what
-    rank_zero_only(print)(f"{memory} was edited since this checkpoint was trained ({edit}); going on with it as it is")
+    rank_zero_only(print)(f"{memory} was edited after this checkpoint was trained ({edit}); the edited one is used")
     return True

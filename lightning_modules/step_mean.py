@@ -1,4 +1,4 @@
-"""Losses as means over a whole optimizer step, over however many batches and processes it is spread."""
+"""Losses as means over a whole optimizer step, however many batches and processes share it."""
 
 from __future__ import annotations
 
@@ -13,55 +13,56 @@ from ammrg.types import StudyBatch
 
 
 class StepMeans:
-    """The means that a training step's loss is made of, each over terms of its own (tokens, labels, studies, ...).
+    """The means that make up a training step's loss, each over its own kind of terms (tokens, labels, studies, ...).
 
-    The mean of batches' means is not the mean over their terms where their numbers differ. So a batch brings its *sum*,
-    which is divided by the number of terms of the whole step: of all batches of all processes. That number depends on
-    texts, labels and ids alone, and every batch knows those of the others (:attr:`StudyBatch.step`), so it is known
-    before the first is seen. Trainer and DDP divide the gradient by the number of batches and of processes; that is
-    taken back here. What follows (unscaling, clipping, the optimizer) sees the gradient of the mean.
+    If batches have different numbers of terms, the mean of their means is not the mean over all terms. So each batch
+    contributes its *sum*, divided by the number of terms of the whole step, that is of all batches of all processes.
+    This number depends only on texts, labels and ids. Every batch knows those of the others (:attr:`StudyBatch.step`),
+    so the number is known before the first batch is computed. Trainer and DDP divide the gradient by the numbers of
+    batches and processes, which is undone here. Unscaling, clipping and the optimizer then see the gradient of the
+    mean.
 
     Args:
-        module: whose losses they are.
+        module: the module whose losses these are.
     """
 
     def __init__(self, module: LightningModule) -> None:
         self.module = module
         self.totals: dict[str, Tensor] = {}
-        """Terms of the step by the name of the mean, at least 1."""
+        """Number of terms of the step for each mean, by name; at least 1."""
         self.so_far: dict[str, Tensor] = {}
-        """Of the step's means, the part of this process's batches so far."""
+        """What this process's batches have contributed so far to each of the step's means."""
 
     @property
     def gathered(self) -> int:
-        """Batches a process takes in an optimizer step."""
+        """Number of batches that a process takes in an optimizer step."""
         trainer = self.module._trainer
         return 1 if trainer is None else int(trainer.accumulate_grad_batches)
 
     @property
     def processes(self) -> int:
-        """How many processes there are."""
+        """Number of processes."""
         trainer = self.module._trainer
         return 1 if trainer is None else int(trainer.world_size)
 
     def begin(self, batch: StudyBatch, index: int, terms: Callable[[StudyBatch], Mapping[str, float]]) -> None:
-        """Before a batch's sums: with a step's first batch, gather how many terms the step has.
+        """Start a batch; at the first batch of a step, count the terms of the step over all processes.
 
         Args:
             batch: the batch.
-            index: its number in the epoch.
-            terms: batch without films -> the number of its terms (or what they weigh together) by the name of the mean.
+            index: number of the batch in the epoch.
+            terms: batch without films -> the number of its terms, or their summed weights, by the name of the mean.
 
         Raises:
-            SettingsError: gradients are gathered over batches that do not know of each other.
+            SettingsError: gradients are accumulated over batches that do not know each other.
         """
         gathered = self.gathered
         if index % gathered:
             return
         if gathered > 1 and not 0 < len(batch.step) <= gathered:
             raise SettingsError(
-                f"trainer.accumulate_grad_batches ({gathered}): the loader's batches belong to steps of "
-                f"{len(batch.step) or 'one'}; have it set by data.batch_size and data.micro_batch_size"
+                f"trainer.accumulate_grad_batches ({gathered}): the data loader makes steps of {len(batch.step) or 1} "
+                "batches; leave it unset, data.batch_size and data.micro_batch_size set it"
             )
         counts = [terms(part) for part in batch.step or [batch]]
         names = list(counts[0])
@@ -71,12 +72,12 @@ class StepMeans:
         self.so_far = {}
 
     def share(self, name: str, total: Tensor) -> Tensor:
-        """What a batch whose terms sum up to ``total`` adds to the loss it returns."""
+        """The contribution to the returned loss of a batch whose terms sum up to ``total``."""
         return total / self.totals[name] * self.gathered * self.processes
 
     def log(self, name: str, total: Tensor, batch: StudyBatch, prog_bar: bool = False) -> None:
-        """Log the mean over the step; with its last batch, which is when Trainer keeps it, that is complete."""
+        """Log the mean over the step so far; it is complete at the step's last batch, whose value the Trainer keeps."""
         part = total.detach() / self.totals[name]
         self.so_far[name] = self.so_far[name] + part if name in self.so_far else part
-        value = self.so_far[name] * self.processes  # which the average over processes divides by
+        value = self.so_far[name] * self.processes  # logging averages over processes, which divides by their number
         self.module.log(name, value, prog_bar=prog_bar, batch_size=len(batch.study_ids), sync_dist=True)

@@ -1,4 +1,4 @@
-"""Token losses gathered by study, and the hinge that asks for a study's own films."""
+"""Token losses summed by study, and the hinge loss that makes a report depend on the study's own films."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from ammrg.types import StudyBatch
 
 
 def sums_by_study(losses: TargetLosses, studies: int) -> Tensor:
-    """The sum of each study's losses over its tokens ``[b]``."""
+    """Sum of each study's token losses ``[b]``."""
     return losses.values.new_zeros(studies).index_add(0, losses.report_of_token, losses.values)
 
 
 def means_by_study(losses: TargetLosses, studies: int) -> Tensor:
-    """Each study's mean loss over its tokens ``[b]``."""
+    """Mean of each study's token losses ``[b]``."""
     return sums_by_study(losses, studies) / torch.bincount(losses.report_of_token, minlength=studies)
 
 
 def reports_differ(batch: StudyBatch) -> list[bool]:
-    """Of each study, whether its partner has another report."""
+    """Whether each study's report differs from its partner's."""
     assert batch.partner is not None
     return [own != other for own, other in zip(batch.reports, batch.partner.reports, strict=True)]
 
 
 def shuffle_hinge(batch: StudyBatch, own: TargetLosses, exchanged: TargetLosses, margin: float) -> Tensor:
-    """Sum over studies of ``max(0, margin - (loss with the partner's films - loss with its own))``, a scalar; studies
-    whose partner has the very same report are left out.
+    """Sum over studies of ``max(0, margin - (loss with the partner's films - loss with its own))``, a scalar.
+
+    Studies whose partner has exactly the same report are left out.
 
     Args:
-        batch: with its partners.
-        own: losses with each study's own films.
-        exchanged: losses with its partner's.
-        margin: nats a token.
+        batch: b studies with their partners.
+        own: token losses with each study's own films.
+        exchanged: token losses with the partner's films.
+        margin: in nats a token.
     """
     studies = len(batch.study_ids)
     gaps = means_by_study(exchanged, studies) - means_by_study(own, studies)

@@ -16,6 +16,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
+from ammrg.evaluation.prediction_files import LAYOUTS
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
     chosen_extras,
@@ -33,7 +34,7 @@ from ammrg.notice import NOTICE
 def parser(program: str) -> argparse.ArgumentParser:
     """The parser of the command's arguments."""
     words = CommandParser(prog=program, description=f"{__doc__} {NOTICE}")
-    layouts = ", ".join(predictions.LAYOUTS)
+    layouts = ", ".join(LAYOUTS)
     words.add_argument("reports", type=Path, help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's)")
     words.add_argument(
         "--against", nargs="+", type=Path, default=[], help="predictions files of other systems, to compare"

@@ -7,28 +7,19 @@ around an id is ignored. A text that says nothing ("nan", "---") is empty, and w
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
-from ammrg.ids import plain_id
+from ammrg.evaluation.prediction_fields import id_text, in_training, plain_text, retrieved_texts
+from ammrg.evaluation.prediction_files import file_text, json_lines, study_rows
 from ammrg.missing_file import advice
-from ammrg.text.blank import scored_text, text_or_empty
+from ammrg.text.blank import scored_text
 
 GROUPS = ("baselines", "guards")
 """Folders beside reports.jsonl with files that are scored too."""
-LAYOUTS = {
-    ".jsonl": "one JSON object a line",
-    ".csv": "columns study_id, generated, reference",
-    ".json": "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
-}
 
 
 class Line(NamedTuple):
@@ -97,7 +88,7 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
     splits, has_patient = set(), set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
-        generated, reference = (scored_text(_text(where, row, field)) for field in ("generated", "reference"))
+        generated, reference = (scored_text(plain_text(where, row, field)) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if not reference:
@@ -106,7 +97,7 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
             raise ScoringError(f"{where}: study {study_id} has {empty}; leave such studies out.")
         if study_id in lines:
             raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
-        splits.add(_text(where, row, "split") if row.get("split") is not None else "")
+        splits.add(plain_text(where, row, "split") if row.get("split") is not None else "")
         subject_id = id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
         has_patient.add(bool(subject_id))
         if len(has_patient) > 1:
@@ -116,8 +107,8 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
             subject_id or study_id,
             reference,
             generated,
-            _truth(where, row.get("reference_in_training")),
-            _retrieved(where, row.get("reports")),
+            in_training(where, row.get("reference_in_training")),
+            retrieved_texts(where, row.get("reports")),
         )
     if not lines:
         raise ScoringError(f"{name}: no studies; there is nothing to score.")
@@ -161,7 +152,7 @@ def read_references(path: Path) -> dict[str, dict[str, Any]]:
         study_id = id_text(where, row, "study_id")
         if study_id in found:
             raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
-        _text(where, row, "reference")
+        plain_text(where, row, "reference")
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training")
         found[study_id] = {field: row[field] for field in kept if field in row}
     return found
@@ -238,150 +229,6 @@ def _check_same_texts(ours: System, other: System) -> None:
             )
 
 
-# --- layouts ----------------------------------------------------------------------------------------------------------
-def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, fields) of each study in a file, in the order of the file.
-
-    Raises:
-        ScoringError: if there is no such file, or its layout is not one of :data:`LAYOUTS`.
-    """
-    if path.suffix not in LAYOUTS and not path.is_dir():
-        layouts = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
-        raise ScoringError(f"{path}: predictions are read from {layouts}.")
-    if not path.is_file():
-        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
-    read = {".jsonl": _json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
-    yield from read(path, _file_text(path))
-
-
-def _file_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScoringError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from error
-
-
-def _json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, raw in enumerate(text.split("\n"), start=1):
-        if raw.strip():
-            where = f"{path}, line {number}"
-            row = _json(where, raw)
-            if not isinstance(row, dict):
-                raise ScoringError(f"{where}: found {type(row).__name__}; each line must be one JSON object.")
-            yield where, row
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        names = reader.fieldnames or []
-        if "study_id" not in names:
-            raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
-        if twice := _twice(names):
-            raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in row or None in row.values():
-                raise ScoringError(
-                    f"{where}: not {len(names)} cells, as in the header; quote texts that contain commas."
-                )
-            yield where, dict(row)
-    except csv.Error as error:
-        raise ScoringError(
-            f"{path}, line {reader.reader.line_num}: not CSV ({error}); double the quotes inside a quoted text."
-        ) from error
-
-
-def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a ReXrank file. As in ReXrank, the reference is "Findings: ... Impression: ..."."""
-    table = _json(str(path), text)
-    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
-        raise ScoringError(f"{path}: must be {LAYOUTS['.json']}.")
-    for study_id, fields in table.items():
-        sections = []
-        for name in ("findings", "impression"):
-            section = fields.get(f"section_{name}", fields.get(name))
-            if isinstance(section, str) and text_or_empty(section):
-                sections.append(f"{name.capitalize()}: {text_or_empty(section)}")
-        row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
-        # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
-        given = {field: fields.get(field) for field in ("subject_id", "split")}
-        row |= {field: value for field, value in given.items() if value == value}
-        yield f"{path}, study {study_id}", row
-
-
-def _json(where: str, text: str) -> Any:
-    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if twice := _twice([name for name, _ in pairs]):
-            raise ScoringError(f"{where}: {twice!a} occurs twice in one object; keep one of them.")
-        return dict(pairs)
-
-    try:
-        value = json.loads(text, object_pairs_hook=fields)
-    except json.JSONDecodeError as error:
-        raise ScoringError(f"{where}: not JSON ({error}); write complete JSON.") from error
-    if _SURROGATE.search(text):
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            found = f"{error.object[error.start]!a}"
-            raise ScoringError(
-                f"{where}: {found} is half of a character (a lone surrogate); write the whole character."
-            ) from error
-    return value
-
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""The escape of half a character beyond the first 65,536 (a surrogate): legal JSON, but not text by itself."""
-
-
-def _twice(names: Iterable[str]) -> str | None:
-    """A name that occurs more than once; None if there is none."""
-    return next((name for name, times in Counter(names).most_common(1) if times > 1), None)
-
-
-# --- fields -----------------------------------------------------------------------------------------------------------
-def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
-    """An id without white space around it. A whole number is an id too, even if written as ``7.0``.
-
-    Raises:
-        ScoringError: if the field is neither text nor a whole number.
-    """
-    value = row.get(field)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
-        return str(int(value))
-    return plain_id(_text(where, row, field))
-
-
-def _text(where: str, row: Mapping[str, Any], field: str) -> str:
-    value = row.get(field)
-    if not isinstance(value, str):
-        raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be text.")
-    return value
-
-
-def _truth(where: str, value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    # Spellings that programs write into tables.
-    known = {"": None, "true": True, "1": True, "false": False, "0": False}
-    if not isinstance(value, str) or value.lower() not in known:
-        raise ScoringError(f"{where}: field 'reference_in_training' is {value!r}; it must be true or false.")
-    return known[value.lower()]
-
-
-def _retrieved(where: str, value: Any) -> tuple[str, ...]:
-    if not value:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ScoringError(f"{where}: field 'reports' must be a list of objects with a 'text'.")
-    return tuple(each["text"] for each in value if isinstance(each.get("text"), str))
-
-
 def write_rexrank(path: Path, lines: Iterable[Line], split: str | None) -> Path:
     """Write the predictions in the layout of ReXrank's tool, whose scores can be compared with its leaderboard.
 
@@ -409,11 +256,11 @@ def read_train_texts(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path)}")
-    text = _file_text(path)
+    text = file_text(path)
     if path.suffix != ".jsonl":
         return [line for line in text.split("\n") if line.strip()]
     texts = []
-    for where, row in _json_lines(path, text):
+    for where, row in json_lines(path, text):
         found = row.get("report", row.get("reference"))
         if not isinstance(found, str):
             raise ScoringError(f"{where}: no text under 'report' or 'reference'; give one of these fields.")

@@ -1,4 +1,4 @@
-"""Raw layouts -> Study records: one reader a data set."""
+"""Readers of raw data sets, one module for each; they turn files into Study records."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from ammrg.types import Study
 Section = Literal["findings", "impression", "both"]
 SECTIONS: tuple[Section, ...] = ("findings", "impression", "both")
 DATASETS = ("phantom", "iu_xray", "mimic_cxr", "chexpert_plus", "r2gen", "painted")
-"""Each but the phantom is a module of this package with ``read(raw, *, source, section, seed) -> SourceReading``."""
+"""The data sets; all but the phantom are modules here with ``read(raw, *, source, section, seed) -> SourceReading``."""
 SPLITS = ("train", "val", "test")
 
 
 class Rejection(NamedTuple):
-    """One film that was set aside, and why."""
+    """A film that could not be used, and the reason."""
 
     study_id: str
     film: str
-    """Its file name as the data set names it, or ``view 1`` where it has none."""
+    """File name as the data set writes it, or ``view 1`` without one."""
     reason: str
 
 
 class SourceReading(NamedTuple):
-    """What a raw data set holds."""
+    """The content of a raw data set."""
 
     studies: Mapping[str, Sequence[Study]]
-    """Split -> studies; a sequence may make its studies when they are asked for, and be sliced before."""
+    """Split -> studies; a sequence may make its studies only when they are read, and can be sliced before."""
     source: str
-    """Which layout was read: ``phantom``, ``r2gen``, ``csv`` or ``xml``."""
+    """The layout that was read: ``phantom``, ``painted``, ``r2gen``, ``csv`` or ``xml``."""
     films: int
-    """Films the data set names, readable or not."""
+    """Number of films that the data set lists, readable or not."""
     rejected: tuple[Rejection, ...] = ()
-    """Films named and not there."""
+    """Films that are listed but missing."""
     notes: Mapping[str, Any] = {}
-    """For the card: what was left out or assumed."""
+    """Facts for the card: what was left out or assumed."""
     restricted: bool = True
-    """False where no patient stands behind the films."""
+    """Whether use of the data is restricted; False for films that show no real patient."""
 
 
 class DrawnStudies(Sequence[Study]):
-    """Studies ``start .. stop`` of a phantom split, each drawn when it is asked for, so that workers draw them."""
+    """Studies ``start .. stop`` of a phantom split; each is drawn when it is read, so that workers draw them."""
 
     def __init__(self, split: str, start: int, stop: int, seed: int, size: int) -> None:
         self.split, self.start, self.stop, self.seed, self.size = split, start, stop, seed, size
@@ -85,28 +85,28 @@ def read_source(
 
     Args:
         dataset: one of :data:`DATASETS`.
-        raw: the folder of the raw data; the phantom has none.
-        source: which layout, where a folder may hold several; None takes the first present.
-        section: the text that a model shall write; studies without it are left out and counted.
-        seed: of a split made here, or of the phantom's drawing.
-        split_sizes: studies of each phantom split.
+        raw: folder of the raw data; None for the phantom.
+        source: layout to read, if the folder has several; None = the first that is present.
+        section: the text that a model should write; studies without it are left out and counted.
+        seed: seed of a split made here, or of the phantom's drawing.
+        split_sizes: number of studies of each phantom split.
         size: side of the phantom's films in pixels.
 
     Raises:
-        SettingsError: an unknown data set, section or layout, or RAW not given.
-        DataError: RAW is missing or not as its layout says.
+        SettingsError: the data set, section or layout is unknown, or RAW is not given.
+        DataError: RAW is missing or does not have the expected layout.
     """
     if section not in SECTIONS:
-        raise SettingsError(f"--section {section}: not known; one of {', '.join(SECTIONS)}")
+        raise SettingsError(f"--section {section}: not known; give one of {', '.join(SECTIONS)}")
     if dataset == "phantom":
         for option, value in (("--raw", raw), ("--source", source)):
             if value is not None:
-                raise SettingsError(f"{option} {value}: the phantom is drawn, it has no raw data")
+                raise SettingsError(f"{option} {value}: the phantom is drawn and has no raw data; leave the option out")
         sizes = split_sizes or {}
         drawn = {split: DrawnStudies(split, 0, count, seed, size) for split, count in sizes.items()}
         return SourceReading(drawn, "phantom", films=0, restricted=False)
     if dataset not in DATASETS:
-        raise SettingsError(f"--dataset {dataset}: not known; one of {', '.join(DATASETS)}")
+        raise SettingsError(f"--dataset {dataset}: not known; give one of {', '.join(DATASETS)}")
     if raw is None:
         raise SettingsError(f"--dataset {dataset} needs --raw, the folder of the raw data (RAW= with make)")
     if not raw.is_dir():
@@ -121,20 +121,20 @@ def check_source(dataset: str, source: str | None, known: Sequence[str]) -> None
     """Refuse a layout that the data set does not have.
 
     Raises:
-        SettingsError: names those it has.
+        SettingsError: the layout is unknown; the message lists the known ones.
     """
     if source is not None and source not in known:
-        raise SettingsError(f"--source {source}: not known for {dataset}; one of {', '.join(known)}")
+        raise SettingsError(f"--source {source}: not known for {dataset}; give one of {', '.join(known)}")
 
 
 def section_text(study: Study, section: Section) -> str:
-    """The text of one section; ``both`` is findings then impression. Empty where the study has none."""
+    """The text of one section, or empty; ``both`` is the findings followed by the impression."""
     if section == "both":
         return " ".join(part for part in (study.findings, study.impression) if part)
     return study.findings if section == "findings" else study.impression
 
 
 def with_section(studies: Sequence[Study], section: Section) -> tuple[list[Study], int]:
-    """The studies whose section says something, and how many have none that does."""
+    """The studies with a meaningful text in the section, and the number of the others."""
     kept = [study for study in studies if text_or_empty(section_text(study, section))]
     return kept, len(studies) - len(kept)

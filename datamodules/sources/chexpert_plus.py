@@ -1,8 +1,8 @@
-"""CheXpert Plus: the table of reports, CheXbert's labels and the PNG tree, or an R2Gen annotation of the same films.
+"""Reader of CheXpert Plus: the table of reports, CheXbert's labels and the PNG tree, or an R2Gen annotation.
 
-The table has a row a film, and each row its own copy of the study's report, anonymised apart from the others; a study
-takes that of its first frontal film. The annotation takes precedence: its splits and texts hold, and the table beside
-it adds patients, projections, the other sections and the labels.
+The table has one row for each film. Each row has its own copy of the study's report, anonymised independently; a study
+takes the copy of its first frontal film. An annotation takes precedence: its splits and texts are used, and the table
+adds patients, projections, the other sections and the labels.
 """
 
 from __future__ import annotations
@@ -31,32 +31,33 @@ from datamodules.sources.r2gen import ANNOTATION, stem
 
 SOURCES = ("r2gen", "csv")
 TABLE = "df_chexpert_plus_*.csv"
-"""The release of 2024-04-01 is ``df_chexpert_plus_240401.csv``; of several dates the last is read."""
+"""Name of the table: ``df_chexpert_plus_240401.csv`` in the release of 2024-04-01; of several the last is read."""
 LABELS: Mapping[Section, str] = {
     "findings": "chexbert_labels/findings_fixed.json",
     "impression": "chexbert_labels/impression_fixed.json",
     "both": "chexbert_labels/report_fixed.json",
 }
-"""JSON Lines of CheXbert's labels, made from the section they are named after."""
+"""Section -> JSON Lines file of the labels that CheXbert read from it."""
 FILM_FOLDERS = ("PNG/PNG", "PNG", "PNGs", ".")
 
 
 class FilmTree:
-    """Films by the path that the data set writes: it says ``.jpg``, the release in PNG has ``.png``.
+    """Finds film files by the paths in the table, which end in ``.jpg`` although the PNG release has ``.png`` files.
 
-    Looked up one by one: to list 187,000 study folders would take longer than all the rest.
+    Films are looked up one by one, because listing 187,000 study folders would take longer than everything else.
     """
 
     def __init__(self, raw: Path) -> None:
-        """
+        """Note the folder; films are looked up later.
+
         Args:
-            raw: the raw data set; ``train/`` and ``valid/`` lie each in one of :data:`FILM_FOLDERS`.
+            raw: folder of the raw data; ``train/`` and ``valid/`` are each in one of :data:`FILM_FOLDERS`.
         """
         self.raw = raw
         self._folders: dict[str, Path] = {}
 
     def find(self, film: str) -> Path | None:
-        """The file of a film, or None where it is not there."""
+        """The file of a film, or None if it is missing."""
         top = PurePosixPath(film).parts[0]
         if top not in self._folders:
             folders = (self.raw / name for name in FILM_FOLDERS)
@@ -66,19 +67,19 @@ class FilmTree:
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
-    """All studies of a raw CheXpert Plus folder that have a film and a text in the section.
+    """Read all studies of a raw CheXpert Plus folder that have a film and a text in the section.
 
     Args:
-        raw: holds ``df_chexpert_plus_240401.csv`` or R2Gen's ``annotation.json`` or both; films in ``PNG/``,
-            ``PNG/PNG/``, ``PNGs/`` or ``raw`` itself; perhaps ``chexbert_labels/``.
-        source: ``r2gen`` or ``csv``; None takes the first that is there.
+        raw: folder with ``df_chexpert_plus_240401.csv`` or R2Gen's ``annotation.json`` or both; films in ``PNG/``,
+            ``PNG/PNG/``, ``PNGs/`` or ``raw`` itself; optionally ``chexbert_labels/``.
+        source: ``r2gen`` or ``csv``; None = the first that is present.
         section: the target text.
-        seed: of the patients that the table's ``train`` gives to validation. Its ``valid`` becomes the test part.
+        seed: seed that decides which patients of the table's ``train`` become validation. Its ``valid`` becomes test.
 
     Raises:
-        SettingsError: an unknown source.
-        DataError: the layout or every film is missing, a file is not as its format says, labels or an annotation belong
-            to other films than the table, or a patient stands in two splits.
+        SettingsError: the source is unknown.
+        DataError: the layout or every film is missing, a file is not in its format, labels or an annotation belong to
+            other films than the table, or a patient is in two splits.
     """
     check_source("chexpert_plus", source, SOURCES)
     table = max(raw.glob(TABLE), default=None, key=lambda path: path.name)
@@ -101,7 +102,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     studies, rejected, counts = assemble(records, FilmTree(raw), section)
     if rejected and not any(studies.values()):
         raise DataError(
-            f"{raw}: none of {counts['films']} films is there; looked for {rejected[0].film}, as .png too, in "
+            f"{raw}: none of {counts['films']} films was found; looked for {rejected[0].film}, also as .png, in "
             f"{', '.join(FILM_FOLDERS)}"
         )
     by_table = (
@@ -125,9 +126,9 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 def assemble(
     records: Collection[Record], films: FilmTree, section: Section
 ) -> tuple[dict[str, list[Study]], list[Rejection], Counter[str]]:
-    """Studies with a text and a film by split, films that are missing, and counts for the card.
+    """Join films to studies: studies with a text and a film by split, missing films, and counts for the card.
 
-    Films of a study without a text are not looked for.
+    The films of a study without a text are not looked for.
     """
     grouped: dict[str, list[Record]] = {}
     for record in records:
@@ -158,7 +159,7 @@ def assemble(
 
 
 def views_of(records: Sequence[Record], films: FilmTree) -> tuple[tuple[View, ...], list[Rejection]]:
-    """The films of a study that are there, and those that are not."""
+    """The films of a study that were found, and those that are missing."""
     views, missing = [], []
     for film, projection, study in records:
         file = films.find(film)

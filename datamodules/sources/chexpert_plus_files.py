@@ -1,4 +1,4 @@
-"""CheXpert Plus film by film: the table of reports, CheXbert's labels, an R2Gen annotation of the same films."""
+"""The files of CheXpert Plus, read film by film: the table of reports, CheXbert's labels, and an R2Gen annotation."""
 
 from __future__ import annotations
 
@@ -26,36 +26,40 @@ COLUMNS = (
 FILM = re.compile(r"(?:.*/)?(patient\w+/study\w+/[^/]+?)(?:\.jpg|\.png)?")
 SHAPE = "train/patient<n>/study<n>/<film>.jpg"
 VAL_SHARE = 0.02
-"""Of the patients of ``train``: about 1,300, where ``valid`` has 200."""
+"""Share of the patients of ``train`` that become validation: about 1,300, compared with 200 in ``valid``."""
 
 
 class Record(NamedTuple):
-    """One film, and its study as the report that came with it tells it."""
+    """One film, with its study as the film's own copy of the report describes it."""
 
     film: str
-    """Its path as the data set writes it."""
+    """Path as the data set writes it."""
     projection: str
     """``frontal``, ``lateral`` or ``unknown``."""
     study: Study
-    """Without views; labels are CheXbert's, or empty where it has none of the section asked for."""
+    """The study, without views; labels are CheXbert's, or empty if it has none for the section."""
 
 
 def film_key(film: str) -> str | None:
-    """What table, labels and annotation share of a film: ``train/patient1/study2/view1_frontal.jpg`` ->
-    ``patient1/study2/view1_frontal``; None for a path of another shape."""
+    """The part of a film's path that is the same in table, labels and annotation; None for any other path.
+
+    Example: ``train/patient1/study2/view1_frontal.jpg`` -> ``patient1/study2/view1_frontal``.
+    """
     match = FILM.fullmatch(film)
     return match.group(1) if match else None
 
 
 def study_name(key: str) -> str:
-    """``patient1/study2/view1_frontal`` -> ``patient1_study2``: fit for a file name, and no other study's."""
+    """A unique study id that can be a file name: ``patient1/study2/view1_frontal`` -> ``patient1_study2``."""
     patient, study, _ = key.split("/")
     return f"{patient}_{study}"
 
 
 def folded(text: str) -> str:
-    """Single spaces within a line, and no empty line. Lines stay: their numbers ("1. ...") are known by them. Empty
-    where the text says nothing."""
+    """The text with single spaces and without empty lines; empty if it says nothing.
+
+    Line breaks stay, because they mark the numbers of lists ("1. ...").
+    """
     return "\n".join(" ".join(line.split()) for line in text_or_empty(text).splitlines() if line.strip())
 
 
@@ -63,26 +67,26 @@ def check_patient(splits: dict[str, str], patient: str, split: str, where: str) 
     """Note the split of a patient.
 
     Raises:
-        DataError: it was in another split before; ``where`` opens the message.
+        DataError: the patient was in another split before; the message starts with ``where``.
     """
     if (other := splits.setdefault(patient, split)) != split:
         raise DataError(
-            f"{where}: patient {patient} stands in {other} and in {split}, which would leak its films; "
+            f"{where}: patient {patient} is in {other} and in {split}, which would leak films into training; "
             "give each patient one split"
         )
 
 
 def read_table(path: Path, labels: Mapping[str, tuple[float, ...]], section: Section, seed: int) -> dict[str, Record]:
-    """Film key -> its row.
+    """Read the table: film key -> its row.
 
     Args:
         path: the table.
-        labels: film key -> CheXbert's labels. Of an empty section they say "No Finding": those are left.
-        section: the one that was labelled.
-        seed: of the patients of ``train`` that go to validation; ``valid`` becomes the test part.
+        labels: film key -> CheXbert's labels. CheXbert labels an empty section "No Finding"; those are ignored.
+        section: the section that was labelled.
+        seed: seed that decides which patients of ``train`` become validation; ``valid`` becomes test.
 
     Raises:
-        DataError: a column is missing, a path leaves the folder or names no patient and study, a film stands twice, a
+        DataError: a column is missing, a path leaves the folder or names no patient and study, a film occurs twice, a
             patient is missing or in two splits, a study has two patients, or a split is neither train nor valid.
     """
     records: dict[str, Record] = {}
@@ -95,15 +99,17 @@ def read_table(path: Path, labels: Mapping[str, tuple[float, ...]], section: Sec
         if key is None:
             raise DataError(f"{where}: path_to_image is {film!r}; expected {SHAPE}")
         if key in records:
-            raise DataError(f"{where}: path_to_image {film} stands twice; each film has one row")
+            raise DataError(f"{where}: path_to_image {film} occurs twice; each film has one row")
         if not patient:
-            raise DataError(f"{where}: deid_patient_id is empty; splits are by patient, so each film needs one")
+            raise DataError(f"{where}: deid_patient_id is empty; splits are by patient, so each film needs its patient")
         if split not in ("train", "valid"):
             raise DataError(f"{where}: split is {split!r}; expected train or valid")
         check_patient(splits, patient, split, f"{where}: deid_patient_id")
         study_id = study_name(key)
         if (owner := owners.setdefault(study_id, patient)) != patient:
-            raise DataError(f"{where}: deid_patient_id is {patient}, another film of study {study_id} says {owner}")
+            raise DataError(
+                f"{where}: deid_patient_id is {patient}, but another film of study {study_id} has {owner}; correct one"
+            )
         study = Study(
             study_id=study_id,
             subject_id=patient,
@@ -123,11 +129,11 @@ def read_table(path: Path, labels: Mapping[str, tuple[float, ...]], section: Sec
 
 
 def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
-    """Film key -> CheXbert's 14 labels (1, 0, -1, NaN for null); empty where there is no such file.
+    """Read CheXbert's labels: film key -> 14 labels (1, 0, -1, NaN for null); empty if there is no such file.
 
     Raises:
-        DataError: a line is not a JSON object, names no film, lacks a finding, has a label that is none of 1, 0, -1 and
-            null, or labels a film otherwise than another line.
+        DataError: a line is not a JSON object, names no film, lacks a finding, has a label other than 1, 0, -1 and
+            null, or contradicts another line about the same film.
     """
     labels: dict[str, tuple[float, ...]] = {}
     if not path.is_file():
@@ -138,14 +144,14 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
             raise DataError(f"{where}: path_to_image is {content.get('path_to_image')!r}; expected {SHAPE}")
         absent = [name for name in FINDINGS if name not in content]
         if absent:
-            raise DataError(f"{where} ({key}) has no field '{absent[0]}'; it has {', '.join(content)}")
+            raise DataError(f"{where} ({key}) has no field '{absent[0]}'; its fields are {', '.join(content)}")
         cells = {name: "" if content[name] is None else str(content[name]) for name in FINDINGS}
         add_labels(labels, key, finding_labels(cells, f"{where} ({key})"), where, "film")
     return labels
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    """Where each object of a JSON Lines file stands, for messages, and the object; blank lines are passed over.
+    """The objects of a JSON Lines file, each with its place for error messages; blank lines are skipped.
 
     Raises:
         DataError: a line is not a JSON object in UTF-8.
@@ -165,15 +171,15 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> list[Record]:
-    """The films of an annotation, each once, with what the table says of it.
+    """Read the films of an annotation, each once, and add what the table says about them.
 
     Args:
-        path: the annotation; its text is taken as the section asked for, as findings for ``both``.
-        known: film key -> its row of the table; empty where there is no table.
+        path: the annotation; its text becomes the target section, or the findings for ``both``.
+        known: film key -> its row of the table; empty without a table.
         section: the target text.
 
     Raises:
-        DataError: not an annotation, or a patient or a film in two splits.
+        DataError: the file is not an annotation, or a patient or a film is in two splits.
     """
     records: dict[str, Record] = {}
     splits: dict[str, str] = {}
@@ -181,7 +187,7 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
         text = folded(entry.report)
         for film in entry.films:
             key = film_key(film)
-            # Without a table the path tells the patient; a path of another shape leaves what the annotation says.
+            # Without a table the patient comes from the path or, if it has another form, from the annotation.
             ids = (study_name(key), key.split("/")[0]) if key else (entry.study_id, entry.subject_id)
             bare = Record(film, "unknown", Study(*ids, entry.split, (), "", "", "", (), ""))
             _, projection, study = known.get(key or "", bare)
@@ -191,7 +197,7 @@ def read_entries(path: Path, known: Mapping[str, Record], section: Section) -> l
             record = records.setdefault(stem(film), Record(film, projection, study))
             if record.study.split != entry.split:
                 raise DataError(
-                    f"{path}: film {film} stands in {record.study.split} and in {entry.split} (id {entry.id}), which "
+                    f"{path}: film {film} is in {record.study.split} and in {entry.split} (id {entry.id}), which "
                     "would leak it; leave one of them out"
                 )
     return list(records.values())

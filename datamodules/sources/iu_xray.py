@@ -1,8 +1,8 @@
-"""IU X-Ray (Open-I): an R2Gen annotation, the projections/reports CSV pair, the XML reports, or several in one folder.
+"""Reader of IU X-Ray (Open-I): an R2Gen annotation, a CSV pair, XML reports, or several of these in one folder.
 
-The annotation takes precedence: its studies keep their split, films and report, and the CSV pair, else the XML
-reports, add what they lack (impression, indication; the pair projections too) and the studies they leave out. IU
-publishes no patient id, so every study is its own subject.
+The annotation takes precedence: its studies keep their split, films and report. The CSV pair or, without it, the XML
+reports add what the annotation lacks (impression and indication, the pair also projections) and the studies it leaves
+out. IU X-Ray publishes no patient ids, so every study is its own subject.
 """
 
 from __future__ import annotations
@@ -38,58 +38,59 @@ SOURCES = ("r2gen", "csv", "xml")
 
 
 class Folder(NamedTuple):
-    """Everything that a raw folder holds, read and checked."""
+    """The content of a raw folder, read and checked."""
 
     entries: Mapping[str, Entry]
-    """uid -> its entry in the annotation; empty where that is not read."""
+    """uid -> its entry in the annotation; empty if no annotation is read."""
     reports: str
-    """Where the rows come from: ``csv``, ``xml``, or empty where an annotation lies alone."""
+    """Origin of the rows: ``csv``, ``xml``, or empty if there is only an annotation."""
     rows: Mapping[str, Row]
     """uid -> its row."""
     projections: dict[str, str]
-    """Film stem -> ``frontal`` or ``lateral``; XML reports tell none."""
+    """Film stem -> ``frontal`` or ``lateral``; empty for XML reports."""
     films: FilmFolder
     labels: Labels
     matched: Mapping[str, str]
-    """File name -> how many of its rows belong to a study of the others, for the card."""
+    """File name -> how many of its rows belong to a study of the other files, for the card."""
 
 
 class Labels(NamedTuple):
-    """Where labels come from."""
+    """The labels of the studies: those of a table, else the labeler's."""
 
     rows: Mapping[str, tuple[float, ...]]
-    """uid -> 14 values, read from :data:`LABELS`; they belong to the findings section."""
+    """uid -> 14 values from :data:`LABELS`, made from the findings section."""
     section: Section
+    """The target section."""
 
     def of(self, uid: str, text: str) -> tuple[float, ...]:
-        """The CSV's labels where it has this study and the section is theirs, the labeler's otherwise."""
+        """The table's labels, if it has this study and the section is findings; else the labeler's."""
         return self.rows[uid] if self.has(uid) else tuple(label(text))
 
     def has(self, uid: str) -> bool:
-        """Whether the CSV labels this study in the section asked for."""
+        """Whether the table has labels of this study for the target section."""
         return self.section == "findings" and uid in self.rows
 
-    def told(self, uids: Sequence[str]) -> str:
-        """Whose labels the studies have, for the card."""
+    def summary(self, uids: Sequence[str]) -> str:
+        """The origin of the studies' labels, for the card."""
         given = sum(map(self.has, uids))
         return f"{LABELS} for {given} studies, the labeler for {len(uids) - given}" if given else "the labeler"
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
-    """All studies of a raw IU X-Ray folder that have a film and a text in the section.
+    """Read all studies of a raw IU X-Ray folder that have a film and a text in the section.
 
     Args:
-        raw: holds ``annotation.json``, or ``indiana_projections.csv`` and ``indiana_reports.csv``, or
-            ``ecgen-radiology/*.xml``, or several; films in ``images/``; perhaps ``chexpert_labels.csv`` (uid and the
-            14 findings).
-        source: ``r2gen``, ``csv`` or ``xml``; None takes the first that is there.
+        raw: folder with ``annotation.json``, or ``indiana_projections.csv`` and ``indiana_reports.csv``, or
+            ``ecgen-radiology/*.xml``, or several of these; films in ``images/``; optionally ``chexpert_labels.csv``
+            (uid and the 14 findings).
+        source: ``r2gen``, ``csv`` or ``xml``; None = the first that is present.
         section: the target text.
-        seed: of the split 70/10/20, made by a hash of uid where there is no annotation.
+        seed: seed of the split 70/10/20 by a hash of uid, which is made if there is no annotation.
 
     Raises:
-        SettingsError: an unknown source.
-        DataError: the layout is missing, a file is not as its format says, a table belongs to other studies, no film is
-            there, or a film stands in two splits.
+        SettingsError: the source is unknown.
+        DataError: the layout or every film is missing, a file is not in its format, a table belongs to other studies,
+            or a film is in two splits.
     """
     folder = open_folder(raw, source, section)
     studies, counts = assemble(folder, seed)
@@ -107,7 +108,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     all_kept = [study for of_split, _ in kept.values() for study in of_split]
     notes = {
         "subjects": "IU X-Ray publishes no patient id: every study is its own subject",
-        "labels": folder.labels.told([study.subject_id for study in all_kept]),
+        "labels": folder.labels.summary([study.subject_id for study in all_kept]),
         "matched": dict(folder.matched),
         "split": "annotation" if folder.entries else f"hash of uid 70/10/20, seed {seed}",
         "annotated": dict(Counter(entry.split for entry in folder.entries.values())),
@@ -130,11 +131,11 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
 
 def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
-    """Find the layouts of a folder and read those that are asked for.
+    """Find the layouts of a folder and read the chosen ones.
 
     Raises:
-        SettingsError: an unknown source.
-        DataError: the layout is missing, a file is not as its format says, or a table belongs to other studies.
+        SettingsError: the source is unknown.
+        DataError: the layout is missing, a file is not in its format, or a table belongs to other studies.
     """
     check_source("iu_xray", source, SOURCES)
     wanted = {"r2gen": ANNOTATION, "csv": f"{PROJECTIONS} and {REPORTS}", "xml": f"{XML_FOLDER}/*.xml"}
@@ -152,7 +153,7 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
     if layout == "r2gen":
         for entry in read_annotation(raw / ANNOTATION):
             if (uid := uid_of(entry.study_id)) in entries:
-                raise DataError(f"{raw / ANNOTATION}: study {uid} stands twice, as {entries[uid].id} and {entry.id}")
+                raise DataError(f"{raw / ANNOTATION}: study {uid} occurs twice, as {entries[uid].id} and {entry.id}")
             entries[uid] = entry
     films = FilmFolder(raw)
     reports = next((name for name in ("csv", "xml") if present[name]), "") if layout == "r2gen" else layout
@@ -164,7 +165,7 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
     elif reports == "xml":
         rows = read_reports(raw, films)
     if entries and rows:
-        # Without a common study each would be there twice: once as annotated, once in train.
+        # If the ids did not match, each study would be read twice: once as annotated, once in train.
         matched |= match_rows(raw / ANNOTATION, [*entries], rows, "the study id", f"{reports} report")
     labels = Labels(read_labels(raw / LABELS) if (raw / LABELS).is_file() else {}, section)
     if section == "findings":
@@ -173,10 +174,11 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
 
 
 def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter[str]]:
-    """Studies that have a film, by split; counts of those that have none (``film``, ``film and text``), and of films
-    that a study named again (``films twice``).
+    """Studies that have a film, by split, and counts of what was left out.
 
-    The annotation's come first; those that it leaves out join train, or are split by hash where there is none.
+    The counts are studies without a film (``film``), studies without film and text (``film and text``), and films that
+    a study lists more than once (``films twice``). The annotation's studies come first; studies it leaves out go to
+    train. Without an annotation a hash decides the split.
     """
     studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
     counts: Counter[str] = Counter()
@@ -210,5 +212,5 @@ def assemble(folder: Folder, seed: int) -> tuple[dict[str, list[Study]], Counter
 
 
 def study_id(uid: str) -> str:
-    """Open-I's name of a study: ``2384`` -> ``CXR2384``; the same from every layout."""
+    """Open-I's name of a study, the same for every layout: ``2384`` -> ``CXR2384``."""
     return f"CXR{uid}" if uid.isdigit() else uid

@@ -1,4 +1,4 @@
-"""IU X-Ray's tables: the projections/reports pair, and the labels made of its findings sections."""
+"""IU X-Ray's tables: the pair of projections and reports, and the labels made from its findings sections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UID = re.compile(r"0*(\d+)|CXR0*(\d+)(?:_.*)?")
 
 
 class Row(NamedTuple):
-    """One study, as the CSV pair or an XML report tells it."""
+    """One study, from the CSV pair or an XML report."""
 
     uid: str
     findings: str
@@ -29,8 +29,10 @@ class Row(NamedTuple):
 
 
 def uid_of(name: str) -> str:
-    """Open-I's number of a study, however a table or an annotation writes it: ``1``, ``1.0``, ``0001``, ``CXR1`` and
-    ``CXR1_IM-0942`` are ``1``; another id stays as it is."""
+    """Open-I's number of a study, whichever way a file writes it; any other id is returned as it is.
+
+    ``1``, ``1.0``, ``0001``, ``CXR1`` and ``CXR1_IM-0942`` all give ``1``.
+    """
     match = UID.fullmatch(plain_id(name))
     return match.group(1) or match.group(2) if match else name.strip()
 
@@ -39,7 +41,7 @@ def row_uid(name: str, where: str) -> str:
     """The uid of a row.
 
     Raises:
-        DataError: it is empty; ``where`` opens the message.
+        DataError: the uid is empty; the message starts with ``where``.
     """
     if not name:
         raise DataError(f"{where}: uid is empty; every row needs the number of its study")
@@ -47,11 +49,11 @@ def row_uid(name: str, where: str) -> str:
 
 
 def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str], dict[str, str]]:
-    """The CSV pair: uid -> row, and film stem -> projection; and what to say on the card of the rows that match.
+    """Read the CSV pair: uid -> row, film stem -> projection, and how many rows match, for the card.
 
     Raises:
-        DataError: a column or a uid is missing, a study stands twice, a path leaves the image folder, or no film is of
-            a study that has a report.
+        DataError: a column or a uid is missing, a study occurs twice, a path leaves the image folder, or no film
+            belongs to a study with a report.
     """
     films: dict[str, list[str]] = {}
     projections: dict[str, str] = {}
@@ -65,7 +67,7 @@ def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str], dict[str, str]
     for number, line in read_csv(raw / REPORTS, ("uid", "findings", "impression", "indication")):
         uid = row_uid(line["uid"], f"{raw / REPORTS}: row {number}")
         if uid in rows:
-            raise DataError(f"{raw / REPORTS}: row {number}: study {uid} stands twice")
+            raise DataError(f"{raw / REPORTS}: row {number}: study {uid} occurs twice; keep one row")
         texts = (text_or_empty(line[name]) for name in ("findings", "impression", "indication"))
         rows[uid] = Row(uid, *texts, tuple(films.get(uid, ())))
     of_films = [uid for uid, of_study in films.items() for _ in of_study]
@@ -73,11 +75,10 @@ def read_pair(raw: Path) -> tuple[dict[str, Row], dict[str, str], dict[str, str]
 
 
 def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
-    """uid -> 14 labels (1, 0, -1, NaN for an empty cell) in the order of FINDINGS.
+    """Read the label table: uid -> 14 labels (1, 0, -1, NaN for an empty cell) in the order of FINDINGS.
 
     Raises:
-        DataError: a column or a uid is missing, a cell is none of 1, 0, -1 and empty, or a study has two rows that
-            differ.
+        DataError: a column or a uid is missing, a cell is not 1, 0, -1 or empty, or two rows of a study differ.
     """
     labels: dict[str, tuple[float, ...]] = {}
     for number, line in read_csv(path, ("uid", *FINDINGS)):

@@ -1,4 +1,4 @@
-"""Open-I's own reports: ``ecgen-radiology/<n>.xml``, one a study, which name its films and not their projection."""
+"""Open-I's XML reports: ``ecgen-radiology/<n>.xml``, one for each study, with its films but not their projections."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UID = re.compile(r"CXR(\d+)")
 
 
 def read_reports(raw: Path, films: FilmFolder) -> dict[str, Row]:
-    """uid -> its report, in the order of the file names' numbers.
+    """Read all reports: uid -> its report, ordered by the numbers in the file names.
 
     Args:
-        raw: holds ``ecgen-radiology/``.
-        films: where the films lie; they are called as in the CSV release or as in Open-I's own.
+        raw: folder that contains ``ecgen-radiology/``.
+        films: folder of the films, which are named as in the CSV release or as in Open-I's own.
 
     Raises:
-        DataError: a file is not XML in UTF-8, declares a DTD, lacks its study's or a film's id, or a study stands
+        DataError: a file is not XML in UTF-8, declares a DTD, lacks its study's or a film's id, or a study occurs
             twice.
     """
     rows: dict[str, Row] = {}
@@ -33,13 +33,13 @@ def read_reports(raw: Path, films: FilmFolder) -> dict[str, Row]:
     for path in track(paths, f"reading {XML_FOLDER}", transient=True):
         row = read_report(path, films)
         if row.uid in rows:
-            raise DataError(f"{path}: uId: study {row.uid} stands twice; each study has one file")
+            raise DataError(f"{path}: uId: study {row.uid} occurs twice; each study has one file")
         rows[row.uid] = row
     return rows
 
 
 def read_report(path: Path, films: FilmFolder) -> Row:
-    """One report.
+    """Read one report.
 
     Raises:
         DataError: as in :func:`read_reports`.
@@ -57,7 +57,7 @@ def read_report(path: Path, films: FilmFolder) -> Row:
     names = []
     for number, image in enumerate(root.iter("parentImage"), start=1):
         if not image.get("id"):
-            raise DataError(f"{path}: parentImage {number} has no id; it names the film")
+            raise DataError(f"{path}: parentImage {number} has no id; the id is needed to name the film")
         film = inside(image.get("id", ""), f"{path}: parentImage {number}")
         names.append(film_name(film, match.group(1), films))
     sections = (text_or_empty(texts.get(section, "")) for section in ("FINDINGS", "IMPRESSION", "INDICATION"))
@@ -65,25 +65,30 @@ def read_report(path: Path, films: FilmFolder) -> Row:
 
 
 def film_name(image: str, uid: str, films: FilmFolder) -> str:
-    """The file name of ``CXR1_1_IM-0001-3001``: ``1_IM-0001-3001.dcm.png`` in the CSV release (also where no file is
-    there), ``CXR1_1_IM-0001-3001.png`` in Open-I's own. Some ids give the study's number once, some twice."""
+    """The file name of a film, from its id in a report.
+
+    ``CXR1_1_IM-0001-3001`` is ``1_IM-0001-3001.dcm.png`` in the CSV release (and if no file exists), and
+    ``CXR1_1_IM-0001-3001.png`` in Open-I's own. Some ids contain the study's number once, some twice.
+    """
     numbered = image.removeprefix(f"CXR{uid}_" if image.startswith(f"CXR{uid}_{uid}_") else "CXR")
     candidates = (f"{numbered}.dcm.png", f"{image}.png")
     return next((name for name in candidates if films.find(name) is not None), candidates[0])
 
 
 def parse(path: Path) -> ElementTree.Element:
-    """The root of an XML file that declares no DTD: entities of one could swell to gigabytes or name other files.
+    """The root of an XML file without a DTD, whose entities could grow to gigabytes or read other files.
 
-    It is decoded here, so that no encoding that the file claims hides a declaration from the check.
+    The file is decoded here as UTF-8, so that a declared encoding cannot hide a DTD from the check.
 
     Raises:
-        DataError: it declares one, or is not XML in UTF-8.
+        DataError: the file declares a DTD, or is not XML in UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         if "<!DOCTYPE" in text:
-            raise DataError(f"{path} declares a DTD (<!DOCTYPE); Open-I's reports have none, and none is read")
+            raise DataError(
+                f"{path} declares a DTD (<!DOCTYPE), which is refused; Open-I's reports have none, download it again"
+            )
         return ElementTree.fromstring(text)
     except (UnicodeDecodeError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: cannot be read as XML in UTF-8: {error}") from error

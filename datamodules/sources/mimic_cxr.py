@@ -1,7 +1,7 @@
-"""MIMIC-CXR-JPG with MIMIC-CXR's reports: an R2Gen annotation, the official tables, or both in one folder.
+"""Reader of MIMIC-CXR-JPG with MIMIC-CXR's reports: an R2Gen annotation, the official tables, or both in one folder.
 
-The annotation takes precedence: its studies keep their split and its text, and the tables and reports add what it lacks
-(projections, labels, indication). Without it the split table names the films and the reports give the texts.
+The annotation takes precedence: its studies keep its splits and texts, and the tables and reports add what it lacks
+(projections, labels, indication). Without it, the split table lists the films and the reports contain the texts.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from datamodules.sources.r2gen import ANNOTATION, check_some_there
 
 SOURCES = ("r2gen", "csv")
 FILM_FOLDERS = {"r2gen": ("images", "files", "."), "csv": ("files",)}
-"""Where ``p10/`` lies, the first that is there."""
+"""Folders that may contain ``p10/``, for each layout; the first that exists is used."""
 
 
 class Exam(NamedTuple):
-    """One study's films."""
+    """The films of one study."""
 
     subject_id: str
     split: str
@@ -44,54 +44,55 @@ class Exam(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """Everything that a raw folder holds beside its films and reports, read and checked."""
+    """The content of a raw folder except films and reports, read and checked."""
 
     source: str
     exams: Mapping[str, Exam]
     """Study id -> its films, in the order of the split table or the annotation."""
     written: Mapping[str, str]
-    """Study id -> the annotation's text; empty where the tables alone are read."""
+    """Study id -> the annotation's text; empty if only the tables are read."""
     projections: Mapping[str, str]
     """dicom_id -> ``frontal``, ``lateral`` or ``unknown``."""
     labels: Mapping[str, tuple[float, ...]]
     """Study id -> 14 values of the official table."""
     films: Path
+    """The folder that contains ``p10/``."""
     tables: Mapping[str, Path]
-    """Kind -> the table that is there."""
+    """Kind -> the table that is present."""
     matched: Mapping[str, str]
-    """File name -> how many of its rows belong to a study or film of the split table or the annotation."""
+    """File name -> how many of its rows belong to a study or film of the split table or annotation, for the card."""
     named_twice: int
-    """Rows or examples that name a film again."""
+    """Number of rows or examples that repeat a film."""
 
 
 class Assembly(NamedTuple):
-    """Studies that have a film, and what was counted on the way."""
+    """The studies that have a film, with counts for the card."""
 
     studies: dict[str, list[Study]]
     rejected: list[Rejection]
     without: Counter[str]
-    """Studies without a ``film``."""
+    """Number of studies without a ``film``."""
     unreported: list[str]
-    """Studies without a report; one may lack both."""
+    """Ids of the studies without a report; they may lack a film too."""
     labelled: Counter[str]
-    """Section that the official labels were read from -> studies with these labels and a text."""
+    """Section that the official labels were made from -> number of studies with these labels and a text."""
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
-    """All studies of a raw MIMIC-CXR folder that have a film and a text in the section.
+    """Read all studies of a raw MIMIC-CXR folder that have a film and a text in the section.
 
     Args:
-        raw: holds ``mimic-cxr-*-split.csv``, best also ``-metadata`` and ``-chexpert`` (or ``-negbio``), plain or
-            ``.gz``, films in ``files/`` and reports in ``files/``, ``mimic-cxr-reports/``, ``reports/`` or
-            ``mimic-cxr-reports.zip``; or R2Gen's ``annotation.json`` with films in ``images/`` or ``files/``; or all.
-        source: ``r2gen`` or ``csv``; None takes the first that is there.
-        section: the target text. An annotation holds one text; it is taken as this one (as findings for ``both``).
-        seed: not used: MIMIC-CXR has its split.
+        raw: folder with ``mimic-cxr-*-split.csv``, preferably also ``-metadata`` and ``-chexpert`` (or ``-negbio``),
+            plain or ``.gz``, films in ``files/`` and reports in ``files/``, ``mimic-cxr-reports/``, ``reports/`` or
+            ``mimic-cxr-reports.zip``; or R2Gen's ``annotation.json`` with films in ``images/`` or ``files/``; or both.
+        source: ``r2gen`` or ``csv``; None = the first that is present.
+        section: the target text. An annotation has one text, which becomes this section (the findings for ``both``).
+        seed: not used, since MIMIC-CXR has official splits.
 
     Raises:
-        SettingsError: an unknown source.
-        DataError: the layout is missing, a file is not as its format says, a table belongs to other studies, or no film
-            is there.
+        SettingsError: the source is unknown.
+        DataError: the layout or every film is missing, a file is not in its format, or a table belongs to other
+            studies.
     """
     folder = open_folder(raw, source)
     with Reports(raw) as reports:
@@ -100,7 +101,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     if folder.source == "csv" and folder.exams and not reported:
         first = report_name(folder.exams[assembly.unreported[0]].subject_id, assembly.unreported[0])
         raise DataError(
-            f"{raw}: none of its {len(folder.exams)} studies has a report; looked for {first} and the like in "
+            f"{raw}: none of its {len(folder.exams)} studies has a report; looked for files such as {first} in "
             f"{', '.join(FOLDERS)} and {ARCHIVE}"
         )
     named = f" (first that has none: {assembly.unreported[0]})" if assembly.unreported else ""
@@ -135,11 +136,11 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
 
 def open_folder(raw: Path, source: str | None) -> Folder:
-    """Find the layouts of a folder and read the tables of the one that is asked for.
+    """Find the layouts of a folder and read the tables of the chosen one.
 
     Raises:
-        SettingsError: an unknown source.
-        DataError: the layout is missing, a file is not as its format says, or a table belongs to other studies.
+        SettingsError: the source is unknown.
+        DataError: the layout is missing, a file is not in its format, or a table belongs to other studies.
     """
     check_source("mimic_cxr", source, SOURCES)
     tables = find_tables(raw)
@@ -176,7 +177,7 @@ def open_folder(raw: Path, source: str | None) -> Folder:
 
 
 def assemble(folder: Folder, reports: Reports, section: Section) -> Assembly:
-    """The studies of a folder that have a film and a text to take, by split, with a progress bar.
+    """Join films, texts and labels to studies by split, with a progress bar; studies without film or text are dropped.
 
     Raises:
         DataError: a report cannot be read.
@@ -214,7 +215,7 @@ def assemble(folder: Folder, reports: Reports, section: Section) -> Assembly:
 
 
 def views_of(study_id: str, exam: Exam, folder: Folder) -> tuple[tuple[View, ...], list[Rejection]]:
-    """The films of a study that are there, and those that are not."""
+    """The films of a study that were found, and those that are missing."""
     views, missing = [], []
     for dicom_id in exam.dicom_ids:
         film = f"p{exam.subject_id[:2]}/p{exam.subject_id}/s{study_id}/{dicom_id}.jpg"
@@ -227,10 +228,10 @@ def views_of(study_id: str, exam: Exam, folder: Folder) -> tuple[tuple[View, ...
 
 
 def join(films: Iterable[Film]) -> dict[str, Exam]:
-    """Study id -> its films, each once, in their order.
+    """Group films by study: study id -> its films, each once, in their order.
 
     Raises:
-        DataError: a study in two splits or of two patients; names it.
+        DataError: a study is in two splits or of two patients; the message names it.
     """
     exams: dict[str, Exam] = {}
     for film in films:
@@ -241,7 +242,7 @@ def join(films: Iterable[Film]) -> dict[str, Exam]:
         ):
             if here != before:
                 raise DataError(
-                    f"{film.where}: study {film.study_id} has {field} {here} here and {before} before; it can have one"
+                    f"{film.where}: study {film.study_id} has {field} {here} here but {before} before; give it one"
                 )
         if film.dicom_id not in exam.dicom_ids:
             exam.dicom_ids.append(film.dicom_id)

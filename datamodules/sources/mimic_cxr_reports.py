@@ -1,4 +1,4 @@
-"""MIMIC-CXR's reports: where their files lie, and the texts that a study takes from one."""
+"""MIMIC-CXR's reports: finds their files, and takes a study's texts from one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from ammrg.text.sections import PARAGRAPH, labelled_section, sections
 
 ARCHIVE = "mimic-cxr-reports.zip"
 FOLDERS = ("mimic-cxr-reports/files", "mimic-cxr-reports", "reports/files", "reports", "files")
-"""Where the tree ``p10/p10000032/s50414267.txt`` may begin, the first that is there first."""
+"""Folders where the tree ``p10/p10000032/s50414267.txt`` may begin; the first that exists is tried first."""
 SPECIAL_CASES = Path(__file__).with_name("mimic_cxr_special_cases.json")
 
 
 class Reports:
-    """The reports below a raw folder: files in :data:`FOLDERS`, or members of :data:`ARCHIVE`, which stays packed."""
+    """The reports of a raw folder: files in :data:`FOLDERS`, or members of :data:`ARCHIVE`, which is not unpacked."""
 
     def __init__(self, raw: Path) -> None:
-        """
+        """Find the folders and open the archive, if there is one.
+
         Args:
-            raw: the raw data set; without any report every text is None.
+            raw: folder of the raw data; without any report every text is None.
 
         Raises:
             DataError: the archive is not a zip file.
@@ -41,7 +42,7 @@ class Reports:
                 self.archive = zipfile.ZipFile(self.path)
             except (zipfile.BadZipFile, OSError) as error:
                 raise DataError(f"{self.path}: cannot be read as a zip file: {error}; download it again") from error
-            # Its tree begins at files/ or a folder higher; the last three names tell the study.
+            # Its tree begins at files/ or one folder higher, so members are found by the last three names.
             self.members = {"/".join(name.split("/")[-3:]): name for name in self.archive.namelist()}
 
     def __enter__(self) -> Reports:
@@ -52,10 +53,10 @@ class Reports:
             self.archive.close()
 
     def text(self, subject_id: str, study_id: str) -> str | None:
-        """A study's report, its lines ended by a bare line feed, or None where there is none.
+        """A study's report with plain line feeds, or None if there is none.
 
         Raises:
-            DataError: the report cannot be read, or is not UTF-8; names its file.
+            DataError: the report cannot be read, or is not UTF-8; the message names its file.
         """
         name = report_name(subject_id, study_id)
         for folder in self.folders:
@@ -73,25 +74,25 @@ class Reports:
 
 
 def report_name(subject_id: str, study_id: str) -> str:
-    """Where a study's report lies in the tree."""
+    """Path of a study's report in the tree."""
     return f"p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
 
 
 class Texts(NamedTuple):
-    """What a study takes from its report, each with single spaces for its line breaks; empty where it has none."""
+    """The texts that a study takes from its report, with spaces for line breaks; empty where it has none."""
 
     findings: str = ""
     impression: str = ""
     indication: str = ""
     labelled: str = ""
-    """Name of the section that the official labels were read from, or ``special case``."""
+    """Section that the official labels were made from, or ``special case``."""
 
 
 def decoded(content: bytes, where: str) -> str:
-    """A report's text with bare line feeds, as the character ranges of the special cases count.
+    """A report's text with plain line feeds, which the character ranges of the special cases assume.
 
     Raises:
-        DataError: not UTF-8; ``where`` opens the message.
+        DataError: the content is not UTF-8; the message starts with ``where``.
     """
     try:
         return content.decode("utf-8").replace("\r\n", "\n")
@@ -101,7 +102,7 @@ def decoded(content: bytes, where: str) -> str:
 
 @cache
 def special_cases() -> Mapping[str, str | tuple[int, int]]:
-    """Study id -> the section, or the characters [start, stop) of the report, that describe its films."""
+    """Study id -> the section, or the characters [start, stop) of the report, that describes its films."""
     table = json.loads(SPECIAL_CASES.read_text(encoding="utf-8"))
     return {**table["sections"], **{study_id: tuple(span) for study_id, span in table["characters"].items()}}
 
@@ -109,9 +110,9 @@ def special_cases() -> Mapping[str, str | tuple[int, int]]:
 def texts_of(report: str, study_id: str) -> Texts:
     """The texts of a report, by the rules of :mod:`ammrg.text.sections`.
 
-    The indication is that section's, or the history's, first paragraph: what follows a blank line without a heading
-    already describes the films. The headings of a special case cannot be trusted, so what describes its films is its
-    findings, and it has neither impression nor indication, where the same words might stand.
+    The indication is the first paragraph of that section, or of the history: text after a blank line without a heading
+    already describes the films. The headings of a special case are unreliable. So the text that describes its films
+    becomes its findings, and it gets neither impression nor indication, which might repeat the same words.
     """
     found = sections(report)
     case = special_cases().get(study_id)
@@ -128,5 +129,5 @@ def texts_of(report: str, study_id: str) -> Texts:
 
 
 def folded(text: str) -> str:
-    """The text on one line; empty where it says nothing."""
+    """The text on one line; empty if it says nothing."""
     return " ".join(text_or_empty(text).split())

@@ -1,6 +1,6 @@
-"""MIMIC-CXR-JPG's official tables and R2Gen's annotation of it: rows and examples, their ids checked.
+"""Reads MIMIC-CXR-JPG's official tables and R2Gen's annotation of it, and checks every id.
 
-Ids make paths, so an id that is not as documented is refused wherever it stands.
+Paths are made from ids, so an id that does not have the documented form is refused.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from datamodules.sources.r2gen import read_annotation
 from datamodules.sources.tables import add_labels, finding_labels, read_csv
 
 TABLE = re.compile(r"mimic-cxr-(?P<version>[0-9.]+)-(?P<kind>split|metadata|chexpert|negbio)\.csv(?:\.gz)?")
-"""The official tables, of any version, plain or packed."""
+"""File names of the official tables, of any version, plain or gzipped."""
 
 PATTERNS = {
     "subject_id": r"[0-9]{8}",
     "study_id": r"[0-9]{8}",
     "dicom_id": r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}",
 }
-"""What an id looks like."""
+"""The form of each id."""
 NAMED = re.compile(rf"s({PATTERNS['study_id']})")
-"""A study as its folder and its report are named."""
+"""A study id as it occurs in the names of its folder and its report."""
 IDS = {field: re.compile(pattern) for field, pattern in PATTERNS.items()}
 FILM = re.compile(
     r"(?:files/)?p(?P<group>[0-9]{2})"
@@ -44,21 +44,21 @@ PROJECTIONS = {
 
 
 class Film(NamedTuple):
-    """One film as the split table or the annotation names it, its ids checked."""
+    """One film of the split table or the annotation, with checked ids."""
 
     subject_id: str
     study_id: str
     dicom_id: str
     split: str
     where: str
-    """File and row, to open an error."""
+    """File and row, for error messages."""
 
 
 def find_tables(raw: Path) -> dict[str, Path]:
-    """Kind -> the official table that is there; where it is there plain and packed, the plain one.
+    """The official tables that are present: kind -> file; the plain one if it is also there gzipped.
 
     Raises:
-        DataError: one kind in two versions.
+        DataError: a kind is present in two versions.
     """
     found: dict[str, dict[str, Path]] = {}
     for name in sorted(os.listdir(raw)):
@@ -66,17 +66,17 @@ def find_tables(raw: Path) -> dict[str, Path]:
             found.setdefault(match["kind"], {}).setdefault(match["version"], raw / name)
     for kind, versions in found.items():
         if len(versions) > 1:
-            raise DataError(f"{raw}: {kind} tables of versions {' and '.join(versions)}; keep the one to be read")
+            raise DataError(f"{raw}: {kind} tables of versions {' and '.join(versions)}; keep only the one to read")
     return {kind: path for kind, versions in found.items() for path in versions.values()}
 
 
 def read_examples(path: Path) -> tuple[list[Film], dict[str, str]]:
-    """The films of an annotation, and study id -> its text; examples of one study have one text, the first.
+    """Read an annotation: its films, and study id -> text (the first, if a study has several examples).
 
-    The ids are those in a film's path: they tell where it lies, and not every annotation has the fields.
+    Ids are taken from a film's path, since not every annotation has id fields.
 
     Raises:
-        DataError: not as the format says, or a path that is not MIMIC-CXR-JPG's.
+        DataError: the file is not in its format, or a path is not one of MIMIC-CXR-JPG.
     """
     films: list[Film] = []
     written: dict[str, str] = {}
@@ -86,8 +86,8 @@ def read_examples(path: Path) -> tuple[list[Film], dict[str, str]]:
             match = FILM.fullmatch(film)
             if match is None:
                 raise DataError(
-                    f"{where}: image_path is {film!r}; expected p10/p10000032/s50414267/DICOM_ID.jpg, DICOM_ID five "
-                    "groups of eight hex digits"
+                    f"{where}: image_path is {film!r}; expected p10/p10000032/s50414267/DICOM_ID.jpg, where DICOM_ID "
+                    "is five groups of eight hex digits"
                 )
             films.append(Film(match["subject_id"], match["study_id"], match["dicom_id"], entry.split, where))
             written.setdefault(match["study_id"], text_or_empty(entry.report))
@@ -98,7 +98,8 @@ def read_split(path: Path) -> Iterator[Film]:
     """The films of the split table, in its order.
 
     Raises:
-        DataError: a column is missing, an id or a split is not as documented; names row and field.
+        DataError: a column is missing, or an id or a split does not have the documented form; the message names row
+            and field.
     """
     for number, line in read_csv(path, (*IDS, "split")):
         where = f"{path}: row {number}"
@@ -109,10 +110,10 @@ def read_split(path: Path) -> Iterator[Film]:
 
 
 def read_projections(path: Path) -> dict[str, str]:
-    """dicom_id -> ``frontal``, ``lateral`` or ``unknown``, from the metadata table.
+    """Read the metadata table: dicom_id -> ``frontal``, ``lateral`` or ``unknown``.
 
     Raises:
-        DataError: a column is missing, or an id is not as documented.
+        DataError: a column is missing, or an id does not have the documented form.
     """
     projections = {}
     for number, line in read_csv(path, ("dicom_id", "ViewPosition")):
@@ -122,16 +123,16 @@ def read_projections(path: Path) -> dict[str, str]:
 
 
 def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
-    """Study id -> 14 labels in the order of FINDINGS, from the CheXpert or NegBio table.
+    """Read the CheXpert or NegBio table: study id -> 14 labels in the order of FINDINGS.
 
     Raises:
-        DataError: a column is missing, an id is not as documented, a cell is none of 1, 0, -1 and empty, or a study
-            has two rows that differ.
+        DataError: a column is missing, an id does not have the documented form, a cell is not 1, 0, -1 or empty, or two
+            rows of a study differ.
     """
     labels: dict[str, tuple[float, ...]] = {}
     for number, line in read_csv(path, ("study_id", *FINDINGS)):
         where = f"{path}: row {number}"
-        # Labels are made again and merged by programs, which write 50414267.0, or take the name from a path.
+        # Programs that make or merge label tables write 50414267.0, or take s50414267 from a path.
         line["study_id"] = NAMED.sub(r"\1", plain_id(line["study_id"]))
         check_ids(line, where)
         add_labels(labels, line["study_id"], finding_labels(line, where), where)
@@ -139,10 +140,10 @@ def read_labels(path: Path) -> dict[str, tuple[float, ...]]:
 
 
 def check_ids(line: Mapping[str, str], where: str) -> None:
-    """Refuse a row whose ids are not as documented.
+    """Refuse a row with an id that does not have the documented form.
 
     Raises:
-        DataError: names the field; ``where`` opens the message.
+        DataError: an id has another form; the message starts with ``where`` and names the field.
     """
     for field, pattern in IDS.items():
         if field in line and not pattern.fullmatch(line[field]):

@@ -1,7 +1,8 @@
-"""Prepared films of another data set with drawn signs on them and hearts made wider, to begin a stage 1 with.
+"""Prepared films of another data set with drawn signs and widened hearts, on which a stage 1 can start training.
 
-A frontal film of training is painted :data:`PAINTINGS` times, one of validation or test once. Each painting is a study
-of its own, in its patient's split, with the labels of the film, those of what was painted, and the boxes of the latter.
+Each frontal film of a labelled study is painted :data:`PAINTINGS` times: several times in training, once elsewhere.
+Each painting is a study of its own, in its patient's split. It has the labels of the film and of the painted signs, and
+the boxes of the latter.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from datamodules.sources.phantom.signs import PixelBox
 
 PAINTINGS = {"train": 6, "val": 1, "test": 1}
 PAINTER = 2
-"""Of what is painted and how: a folder of an earlier one is not what would be painted now. 2: hearts are widened."""
+"""Version of the painting: folders of other versions differ from what would be painted now. 2: hearts are widened."""
 SIDE = 256
-"""Of a painted film, in pixels; a film is squashed to a square, as every transform does."""
+"""Side of a painted film in pixels; films are resized to a square, as every transform does."""
 
 Place = tuple[int, int, int]
-"""Row of the split, film of the study, number of the painting."""
+"""(row of the split, film of the study, number of the painting), each from 0."""
 
 
 class PaintedStudies(Sequence[Study]):
-    """Studies of one split, each painted when it is asked for, so that workers paint them."""
+    """Studies of one split; each is painted when it is read, so that workers paint them."""
 
     def __init__(self, folder: str, fingerprint: str, split: str, places: tuple[Place, ...], seed: int) -> None:
         self.folder, self.fingerprint, self.split, self.places, self.seed = folder, fingerprint, split, places, seed
@@ -60,32 +61,34 @@ class PaintedStudies(Sequence[Study]):
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
-    """The studies to be painted of a prepared folder.
+    """List the studies to be painted from a prepared folder.
 
     Args:
         raw: the prepared folder.
-        source: has one layout, ``painted``.
-        section: as the folder was prepared.
-        seed: of the signs and their places.
+        source: ``painted``, the only layout, or None.
+        section: the section that the folder was prepared with.
+        seed: seed of the signs and their places.
 
     Raises:
-        SettingsError: another section or layout, or the folder's films are painted already.
-        DataError: no prepared folder, or no labelled frontal film in it.
+        SettingsError: the section or layout differs, or the folder's films are already painted.
+        DataError: the folder is not prepared, or has no labelled study with a frontal film.
     """
     check_source("painted", source, ("painted",))
     prepared = PreparedFolder(raw)
     card = prepared.card
     if card["dataset"] == "painted":
-        raise SettingsError(f"--raw {raw}: its films are painted already; name the folder they were painted from")
+        raise SettingsError(f"--raw {raw}: its films are already painted; name the folder they were painted from")
     if card["section"] != section:
-        raise SettingsError(f"--section {section}: {raw} was prepared for {card['section']}; give that")
+        raise SettingsError(f"--section {section}: {raw} was prepared with --section {card['section']}; give the same")
     studies = {
         split: PaintedStudies(str(raw.resolve()), card["fingerprint"], split, _places(prepared, split, seed), seed)
         for split in SPLITS
         if split in card["counts"]
     }
     if not any(map(len, studies.values())):
-        raise DataError(f"--raw {raw}: no labelled study with a frontal film, and only those are painted")
+        raise DataError(
+            f"--raw {raw}: has no labelled study with a frontal film, and only those are painted; name another folder"
+        )
     notes = {
         "painted": "drawn signs and widened hearts on real films; reports are those of the films before: stage 1 only",
         "painted_from": f"{card['dataset']} {card['fingerprint']}",
@@ -94,7 +97,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
 
 def _places(prepared: PreparedFolder, split: str, seed: int) -> tuple[Place, ...]:
-    """All paintings of a split; in training in an order drawn from the seed, so that those of one film lie apart."""
+    """All paintings of a split; those of training are shuffled, so that paintings of one film are far apart."""
     labels = prepared.index(split).labels
     projections = prepared.mapped(split)["projections"]
     places = [
@@ -116,14 +119,15 @@ def _rows(folder: str, split: str) -> Rows:
 
 
 def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> Study:
-    """One film of a study with drawn signs on it; the same for the same arguments. A film that cannot be read comes as
-    it is, for the shards' writer to set aside with its reason.
+    """Paint signs on one film of a study; the result depends on the arguments alone.
+
+    A film that cannot be read is passed on unchanged, for the writer of the shards to reject it with its reason.
 
     Args:
         row: the study, as prepared.
-        film: which of its films.
-        number: of this painting among those of the film.
-        seed: of the signs and their places.
+        film: number of the film in the study, from 0.
+        number: number of the painting of this film, from 0.
+        seed: seed of the signs and their places.
     """
     name = f"{row['study_id']}-{film + 1}-{number + 1}"
     image, boxes = _paint_film(row["images"][film], (seed, *name.encode()))
@@ -142,7 +146,7 @@ def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> St
 
 
 def _paint_film(image: bytes, root: Sequence[int]) -> tuple[bytes, tuple[tuple[str, PixelBox], ...]]:
-    """A prepared film painted, and the boxes of its signs by their findings."""
+    """Paint a prepared film: PNG bytes, and (finding, box in pixels) of each painted sign."""
     try:
         film = read_film(image)
     except ReadError:
@@ -156,7 +160,7 @@ def _paint_film(image: bytes, root: Sequence[int]) -> tuple[bytes, tuple[tuple[s
 
 
 def _labels(own: Sequence[float], painted: set[str]) -> tuple[float, ...]:
-    """A film's own labels, 1 for what was painted on it, and "No Finding" blank where that is a disease."""
+    """A film's own labels, with 1 for each painted finding, and "No Finding" blank if one of these is a disease."""
     labels = [POSITIVE if name in painted else float(own[i]) for i, name in enumerate(FINDINGS)]
     if painted - {FINDINGS[SUPPORT_DEVICES]}:
         labels[NO_FINDING] = math.nan

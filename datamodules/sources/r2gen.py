@@ -1,4 +1,4 @@
-"""R2Gen's layout: ``annotation.json`` {train, val, test: [{id, report, image_path, ...}]} beside ``images/``."""
+"""Reader of R2Gen's layout: ``annotation.json`` {train, val, test: [{id, report, image_path, ...}]} and ``images/``."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ class Entry(NamedTuple):
     split: str
     report: str
     films: tuple[str, ...]
-    """Paths as they are written, relative to the image folder, none leaving it."""
+    """Paths as written in the file, relative to the image folder and within it."""
     study_id: str
     subject_id: str
 
 
 class FilmFolder:
-    """Films below a folder, found by the path a data set writes, also where the suffix on disk is another."""
+    """Finds film files below a folder by the path that a data set writes, even if the file has another suffix."""
 
     def __init__(self, raw: Path) -> None:
-        """
+        """Choose the image folder; films are looked up later.
+
         Args:
-            raw: the raw data set; films lie in ``images/``, ``images/images_normalized/`` or ``raw`` itself.
+            raw: folder of the raw data; films are in ``images/``, ``images/images_normalized/`` or ``raw`` itself.
         """
         candidates = (raw / "images" / "images_normalized", raw / "images", raw)
         self.folder = next(folder for folder in candidates if folder.is_dir())
         self._by_stem: dict[str, str] | None = None
 
     def find(self, film: str) -> Path | None:
-        """The file of a film, or None where it is not there."""
+        """The file of a film, or None if it is missing."""
         exact = self.folder / film
         if exact.is_file():
             return exact
@@ -69,7 +70,7 @@ def stem(film: str) -> str:
 
 
 def once_each(films: Iterable[str]) -> tuple[str, ...]:
-    """Films in their order, each once: a table or an annotation that names one twice adds nothing by it."""
+    """The films in order without repetitions, whatever their suffixes."""
     found: dict[str, str] = {}
     for film in films:
         found.setdefault(stem(film), film)
@@ -77,14 +78,14 @@ def once_each(films: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_one_study_each(studies: Mapping[str, Sequence[Study]], where: str) -> int:
-    """How many films stand in two studies of one split, for the card.
+    """Count the films that belong to two studies of one split, for the card.
 
     Args:
         studies: split -> studies with their films.
-        where: what named them, for the message.
+        where: the file that lists them, for the message.
 
     Raises:
-        DataError: a film stands in two splits, which would leak it.
+        DataError: a film is in two splits, so that it would leak into training.
     """
     owners: dict[Path, tuple[str, str]] = {}
     shared = 0
@@ -96,29 +97,29 @@ def check_one_study_each(studies: Mapping[str, Sequence[Study]], where: str) -> 
                 shared += owner != study.study_id
                 if other != split:
                     raise DataError(
-                        f"{where}: film {view.image.name} stands in study {owner} ({other}) and in {study.study_id} "
-                        f"({split}), which would leak it; leave one of them out"
+                        f"{where}: film {view.image.name} is in study {owner} ({other}) and in {study.study_id} "
+                        f"({split}), which would leak it into training; leave one of them out"
                     )
     return shared
 
 
 def check_some_there(rejected: Sequence[Rejection], films: int, raw: Path, folder: Path) -> None:
-    """Refuse a folder whose films lie elsewhere altogether.
+    """Refuse a raw data set none of whose films was found.
 
     Raises:
-        DataError: none of its films is there; names the first and where it was looked for.
+        DataError: no film was found; the message names the first and the folder.
     """
     if films and len(rejected) == films:
         raise DataError(
-            f"{raw}: none of {films} films is there; looked for {rejected[0].film} and the like in {folder}"
+            f"{raw}: none of {films} films was found; looked for films such as {rejected[0].film} in {folder}"
         )
 
 
 def inside(film: str, where: str) -> str:
-    """A relative path that stays below its folder, as it is written.
+    """Return a relative path unchanged, if it stays within its folder.
 
     Raises:
-        DataError: absolute, or with a part ``..``; ``where`` opens the message.
+        DataError: the path is absolute or contains ``..``; the message starts with ``where``.
     """
     parts = PurePosixPath(film.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
@@ -127,11 +128,11 @@ def inside(film: str, where: str) -> str:
 
 
 def read_annotation(path: Path) -> list[Entry]:
-    """The examples of an annotation, in its order.
+    """Read the examples of an annotation, in its order.
 
     Raises:
-        DataError: not JSON, no known split, an entry without a field, a path that leaves the image folder; the
-            message names file, entry and field.
+        DataError: the file is not JSON, has no known split, an entry lacks a field, or a path leaves the image folder;
+            the message names file, entry and field.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -143,7 +144,7 @@ def read_annotation(path: Path) -> list[Entry]:
     entries = []
     for group, examples in content.items():
         if group not in GROUPS:
-            raise DataError(f"{path}: split {group!r} is not known; one of {', '.join(GROUPS)}")
+            raise DataError(f"{path}: split {group!r} is not known; expected one of {', '.join(GROUPS)}")
         if not isinstance(examples, list):
             raise DataError(f"{path}: {group} is {type(examples).__name__}, not a list of entries")
         entries += [entry(example, GROUPS[group], f"{path}: {group}[{i}]") for i, example in enumerate(examples)]
@@ -151,10 +152,10 @@ def read_annotation(path: Path) -> list[Entry]:
 
 
 def entry(example: Any, split: str, where: str) -> Entry:
-    """One checked example; ``where`` opens every message.
+    """Check one example; every message starts with ``where``.
 
     Raises:
-        DataError: a field is missing or of another type, or a path leaves the image folder.
+        DataError: a field is missing or has another type, or a path leaves the image folder.
     """
     if not isinstance(example, dict):
         raise DataError(f"{where} is {type(example).__name__}, not an object with {', '.join(FIELDS)}")
@@ -166,16 +167,16 @@ def entry(example: Any, split: str, where: str) -> Entry:
     for field in (field for field in ("id", "study_id", "subject_id") if field in example):
         value = example[field]
         if isinstance(value, float) and value.is_integer():
-            value = int(value)  # as programs write a column with a gap
+            value = int(value)  # programs write integers so in a column with gaps
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-            raise DataError(f"{where}: {field} must be a name or a number, is {value!r}")
+            raise DataError(f"{where}: {field} is {value!r}; it must be a name or a whole number")
         ids[field] = plain_id(str(value))
     films = example["image_path"]
     films = [films] if isinstance(films, str) else films
     if not isinstance(films, list) or not films or not all(isinstance(film, str) for film in films):
-        raise DataError(f"{where} (id {example['id']}): image_path must be one path or a list of paths, is {films!r}")
+        raise DataError(f"{where} (id {example['id']}): image_path is {films!r}; it must be a path or a list of paths")
     if not isinstance(example["report"], str):
-        raise DataError(f"{where} (id {example['id']}): report must be text, is {type(example['report']).__name__}")
+        raise DataError(f"{where} (id {example['id']}): report is {type(example['report']).__name__}; it must be text")
     study_id = ids.get("study_id", ids["id"])
     return Entry(
         id=ids["id"],
@@ -190,13 +191,13 @@ def entry(example: Any, split: str, where: str) -> Entry:
 def views_of(
     study_id: str, films: Sequence[str], folder: FilmFolder, projections: dict[str, str]
 ) -> tuple[tuple[View, ...], list[Rejection]]:
-    """The films of a study that are there, and those that are not.
+    """The films of a study that were found, and those that are missing.
 
     Args:
-        study_id: of the study.
+        study_id: id of the study.
         films: paths as the data set writes them.
-        folder: where they lie.
-        projections: film stem -> ``frontal`` or ``lateral``; others are ``unknown``.
+        folder: folder of the films.
+        projections: film stem -> ``frontal`` or ``lateral``; all others are ``unknown``.
     """
     views, missing = [], []
     for film in films:
@@ -209,19 +210,20 @@ def views_of(
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
-    """Any R2Gen annotation: examples of one study (``study_id``) become one study with all its films.
+    """Read any R2Gen annotation; examples with the same ``study_id`` become one study with all their films.
 
-    An annotation holds one text; it is taken as the section asked for. Labels are the labeler's.
+    An annotation has one text, which becomes the target section. Labels are the labeler's.
 
     Args:
-        raw: holds ``annotation.json``; films in ``images/`` or beside it.
-        source: ``r2gen`` or None: there is one layout.
+        raw: folder with ``annotation.json``; films in ``images/`` or beside it.
+        source: ``r2gen``, the only layout, or None.
         section: the target text.
-        seed: not used: an annotation has its splits.
+        seed: not used, since an annotation has splits.
 
     Raises:
-        SettingsError: an unknown source.
-        DataError: no annotation, not as its format says, no film is there, or a film stands in two splits.
+        SettingsError: the source is unknown.
+        DataError: the annotation or every film is missing, the annotation is not in its format, or a film is in two
+            splits.
     """
     check_source("r2gen", source, ("r2gen",))
     path = raw / ANNOTATION
@@ -239,9 +241,9 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         first = examples[0]
         splits = sorted({example.split for example in examples})
         if len({example.id for example in examples}) < len({(example.id, example.report) for example in examples}):
-            raise DataError(f"{path}: id {first.id} stands twice, with two reports; give each study an id of its own")
+            raise DataError(f"{path}: id {first.id} occurs twice, with two reports; give each study an id of its own")
         if len(splits) > 1:
-            raise DataError(f"{path}: study {study_id} stands in {' and '.join(splits)}")
+            raise DataError(f"{path}: study {study_id} is in {' and '.join(splits)}; give it one split")
         named = once_each(film for example in examples for film in example.films)
         films += len(named)
         twice += sum(len(example.films) for example in examples) - len(named)

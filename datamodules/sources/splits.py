@@ -1,4 +1,4 @@
-"""Splits made here, where a data set has none: by a hash, so that one id's split depends on no other id."""
+"""Makes splits for data sets that have none, by a hash, so that the split of an id depends on no other id."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import hashlib
 
 
 def hash_split(name: str, seed: int, val: float = 0.1, test: float = 0.2) -> str:
-    """``train``, ``val`` or ``test`` of a patient (or study, where patients are not known).
+    """The split of a patient, or of a study if patients are unknown: ``train``, ``val`` or ``test``.
 
     Args:
         name: the id.
-        seed: another seed, another split.
-        val, test: their shares of the ids, in [0, 1]; the rest is ``train``.
+        seed: seed of the hash; another seed gives another split.
+        val: share of ids, in [0, 1], that become ``val``.
+        test: share of ids, in [0, 1], that become ``test``; all others become ``train``.
     """
     share = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) / 2**64
     return "val" if share < val else "test" if share < val + test else "train"

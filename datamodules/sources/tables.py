@@ -1,4 +1,4 @@
-"""Tables as the data sets hand them out: CSV, plain or gzipped, and the 14 findings in their cells."""
+"""Reads the tables of data sets: CSV, plain or gzipped, and the 14 findings in their cells."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ CELLS = {
     **{"": float("nan"), "1": 1.0, "1.0": 1.0},
     **{"0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0},
 }
-"""What a label cell may hold, and what it means."""
+"""Allowed text of a label cell -> its label."""
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file (gzipped where its name ends in ``.gz``) as stripped text, with their number as a spreadsheet
-    counts them.
+    """The rows of a CSV file as stripped text, with their numbers as in a spreadsheet; ``.gz`` files are unpacked.
 
     Raises:
         DataError: a column is missing, a row has more cells than the header, or the file is not CSV in UTF-8.
@@ -41,8 +40,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
             for number, line in enumerate(reader, start=2):
                 if None in line:
                     raise DataError(
-                        f"{path}: row {number} has {len(line[None])} cells more than the header; quote texts that hold "
-                        "commas"
+                        f"{path}: row {number} has {len(line[None])} cells more than the header; quote texts that "
+                        "contain commas"
                     )
                 yield number, {name: (line[name] or "").strip() for name in columns}
     except (UnicodeDecodeError, csv.Error, EOFError, OSError, zlib.error) as error:
@@ -52,22 +51,22 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
 def add_labels(
     labels: dict[str, tuple[float, ...]], key: str, found: tuple[float, ...], where: str, what: str = "study"
 ) -> None:
-    """Note the labels of a study; a row that stands there twice with the same labels is one.
+    """Add the labels of a study (or film) to ``labels``; a repeated row with the same labels is accepted.
 
     Raises:
-        DataError: other labels stand there already; ``where`` opens the message.
+        DataError: an earlier row has other labels; the message starts with ``where``.
     """
     before = labels.setdefault(key, found)
-    # Unlike itself, NaN is no difference between two rows.
+    # Compared as text, because NaN differs from itself.
     if repr(before) != repr(found):
-        raise DataError(f"{where}: {what} {key} stands twice, with other labels than before; keep the row that holds")
+        raise DataError(f"{where}: {what} {key} occurs twice, with other labels than before; keep one row")
 
 
 def finding_labels(line: Mapping[str, str], where: str) -> tuple[float, ...]:
     """The 14 labels of a row (1, 0, -1, NaN for an empty cell) in the order of FINDINGS.
 
     Raises:
-        DataError: a cell is none of 1, 0, -1 and empty; ``where`` opens the message.
+        DataError: a cell is not 1, 0, -1 or empty; the message starts with ``where``.
     """
     for name in FINDINGS:
         if line[name] not in CELLS:

@@ -1,6 +1,7 @@
-"""Prepared data in the layouts that other tools read: R2Gen's annotation, ReXrank's JSON. Films go as they are stored.
+"""Writes prepared data in the layouts of other tools: R2Gen's annotation and ReXrank's JSON.
 
-Films lie in ``images/<study>/<n>.jpg``, and the JSON beside them is written last: an export without it is not finished.
+Films are copied as they are stored, to ``images/<study>/<n>.jpg``. The JSON file is written last: an export without it
+is not finished.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ IMAGES = "images"
 
 
 class Export(NamedTuple):
-    """What was written."""
+    """A summary of the written files."""
 
     files: tuple[Path, ...]
     """The JSON files."""
@@ -32,19 +33,19 @@ class Export(NamedTuple):
 
 
 def write_annotation(data: str | Path, out: Path, splits: Sequence[str]) -> Export:
-    """R2Gen's layout: ``annotation.json`` {train, val, test: [{id, study_id, subject_id, report, image_path, split}]}.
+    """Write R2Gen's ``annotation.json``: {train, val, test: [{id, study_id, subject_id, report, image_path, split}]}.
 
-    ``report`` is the text that the data was prepared for; a study is one example with all its films. What an
-    annotation has no field for (labels, projections, the other sections) stays behind.
+    ``report`` is the text that the data were prepared for, and a study is one example with all its films. Labels,
+    projections and the other sections are not written, since an annotation has no fields for them.
 
     Args:
         data: a prepared folder, or a URL of one.
-        out: where to; made where missing.
-        splits: those to write; the others' lists are empty.
+        out: folder to write to, made if it is missing.
+        splits: the splits to write; other splits are empty lists.
 
     Raises:
-        SettingsError: ``out`` is a file, or holds an annotation.
-        DataError: no prepared folder, or no such split.
+        SettingsError: ``out`` is a file, or contains an annotation.
+        DataError: ``data`` is not a prepared folder, or has no such split.
     """
     target = out / ANNOTATION
     check_new(out, [target])
@@ -58,16 +59,16 @@ def write_annotation(data: str | Path, out: Path, splits: Sequence[str]) -> Expo
 
 
 def write_rexrank(data: str | Path, out: Path, splits: Sequence[str]) -> Export:
-    """ReXrank's layout: a file ``rexrank_<split>.json`` {study_id: fields} a split; see :func:`rexrank_fields`.
+    """Write ReXrank's ``rexrank_<split>.json`` for each split: {study_id: fields}; see :func:`rexrank_fields`.
 
     Args:
         data: a prepared folder, or a URL of one.
-        out: where to; made where missing.
-        splits: those to write.
+        out: folder to write to, made if it is missing.
+        splits: the splits to write.
 
     Raises:
-        SettingsError: ``out`` is a file, or holds one of the files.
-        DataError: no prepared folder, or no such split.
+        SettingsError: ``out`` is a file, or contains one of the files.
+        DataError: ``data`` is not a prepared folder, or has no such split.
     """
     targets = {split: out / f"rexrank_{split}.json" for split in splits}
     check_new(out, list(targets.values()))
@@ -81,15 +82,15 @@ def write_rexrank(data: str | Path, out: Path, splits: Sequence[str]) -> Export:
 
 
 def rexrank_fields(row: Mapping[str, Any], films: Sequence[str], split: str) -> dict[str, Any]:
-    """One study as ReXrank's test files give it (github.com/rajpurkarlab/ReXrank, data and example_files).
+    """The fields of one study, as in ReXrank's test files (github.com/rajpurkarlab/ReXrank, data and example_files).
 
-    A section that a study lacks is null, where they write NaN, which is no JSON; their evaluation reads both as
-    missing. ``context`` holds the indication alone: age, sex and comparison are not kept in prepared data.
+    A missing section is null instead of ReXrank's NaN, which is not valid JSON; its evaluation reads both as missing.
+    ``context`` contains the indication only, since prepared data have no age, sex or comparison.
 
     Args:
         row: the study.
-        films: their paths below the image folder.
-        split: its split.
+        films: paths of its films below the image folder.
+        split: split of the study.
     """
     findings, impression = row["findings"].strip() or None, row["impression"].strip() or None
     indication = row["indication"].strip()
@@ -108,23 +109,23 @@ def rexrank_fields(row: Mapping[str, Any], films: Sequence[str], split: str) -> 
 
 
 def check_new(out: Path, targets: Sequence[Path]) -> None:
-    """Refuse to write over what may be a raw data set or an export of other data.
+    """Refuse to overwrite files, which may be a raw data set or an export of other data.
 
     Raises:
-        SettingsError: ``out`` is a file, or one of the files is there.
+        SettingsError: ``out`` is a file, or one of the target files exists.
     """
     if out.exists() and not out.is_dir():
         raise SettingsError(f"{out} is a file; name a folder with --out")
     there = [path for path in targets if path.exists()]
     if there:
-        raise SettingsError(f"{there[0]} is there already; name another folder with --out, or remove it yourself")
+        raise SettingsError(f"{there[0]} exists already; name another folder with --out, or remove it yourself")
 
 
 def rows_of(prepared: PreparedFolder, splits: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(split, row) of every study, a row group in memory at a time, with a progress bar.
+    """(split, row) of every study, with a progress bar; one row group at a time is in memory.
 
     Raises:
-        DataError: no prepared folder, or no such split.
+        DataError: ``prepared`` is not a prepared folder, or has no such split.
     """
     total = sum(prepared.split_size(split) for split in splits)
     rows = ((split, prepared.streamed(split, cached_groups=1)) for split in splits)
@@ -133,8 +134,8 @@ def rows_of(prepared: PreparedFolder, splits: Sequence[str]) -> Iterator[tuple[s
 
 
 def write_films(row: Mapping[str, Any], out: Path) -> list[str]:
-    """The stored JPEGs of a study as files; their paths below the image folder."""
-    # Whatever an annotation once called a study, here it is one folder's name, and no other study's.
+    """Write the stored JPEGs of a study; returns their paths below the image folder."""
+    # Quoted, so that any study id is a valid and unique folder name.
     folder = quote(row["study_id"], safe="").replace(".", "%2E")
     (out / IMAGES / folder).mkdir(parents=True, exist_ok=True)
     films = [f"{folder}/{number}.jpg" for number in range(len(row["images"]))]
@@ -144,5 +145,5 @@ def write_films(row: Mapping[str, Any], out: Path) -> list[str]:
 
 
 def export(files: tuple[Path, ...], films: Sequence[Sequence[str]]) -> Export:
-    """The account of an export from the films of each study."""
+    """The summary of an export, from its files and the films of each study."""
     return Export(files, len(films), sum(map(len, films)))

@@ -57,10 +57,10 @@ def test_squares_of_equal_mean_may_stand_for_each_other() -> None:
 @pytest.mark.parametrize(
     ("mine", "message"),
     [
-        ([*STRONG, square(5, 5, 0.69)], "regions of ours"),  # another mean
-        ([square(0, 1, 0.9), square(3, 4, 0.8), square(1, 7, 0.7)], "regions of ours"),  # not the weakest
-        (STRONG, "regions of ours"),
-        ([*STRONG, square(1, 7, 0.7, finding=2)], "regions of ours"),
+        ([*STRONG, square(5, 5, 0.69)], "our regions .* differ from those"),  # another mean
+        ([square(0, 1, 0.9), square(3, 4, 0.8), square(1, 7, 0.7)], "our regions .* differ from those"),  # not weakest
+        (STRONG, "our regions .* differ from those"),
+        ([*STRONG, square(1, 7, 0.7, finding=2)], "our regions .* differ from those"),
         ([*STRONG, square(1, 7, 0.7, token=1.1)], "tokens of ours"),
         ([*STRONG, square(1, 7, 0.7, token=math.nan)], "tokens of ours"),
     ],

@@ -95,7 +95,7 @@ def test_what_cannot_be_measured_is_one_sentence(trained: Path, tmp_path: Path) 
     kept = torch.load(trained / "best.ckpt", weights_only=True)
     torch.save({**kept, "film_distance": None}, tmp_path / "old.ckpt")
     best, data = str(trained / "best.ckpt"), str(trained / "data")
-    with pytest.raises(SystemExit, match=r"^error: .*old.ckpt: keeps no distance of films .* train stage 1 again$"):
+    with pytest.raises(SystemExit, match=r"^error: .*old.ckpt: has no distance of films .* train stage 1 again$"):
         unlike_films.main([str(tmp_path / "old.ckpt"), "--data", data])
     with pytest.raises(SystemExit, match=r"^error: .*best.ckpt: was trained on other data than .*other"):
         unlike_films.main([best, "--data", str(trained / "other")])
@@ -103,7 +103,7 @@ def test_what_cannot_be_measured_is_one_sentence(trained: Path, tmp_path: Path) 
         unlike_films.main([best, "--data", data, "--others", str(tmp_path / "absent")])
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "notes.txt").write_text("no film")
-    with pytest.raises(SystemExit, match="none of the files tried can be read as a film"):
+    with pytest.raises(SystemExit, match="no file in it can be read as a film"):
         unlike_films.main([best, "--data", data, "--others", str(tmp_path / "texts")])
 
 

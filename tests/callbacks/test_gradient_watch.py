@@ -19,7 +19,7 @@ from tests.quiet_trainer import quiet_trainer
 
 
 class Sum(LightningModule):
-    """Study 5 has a report that breaks the loss."""
+    """A loss that becomes NaN for the report of study 5."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,11 +43,11 @@ class Sum(LightningModule):
 def test_it_stops_with_the_studies_of_the_step_and_the_weights_stay_good(tmp_path: Path, gathered: int) -> None:
     module = Sum()
     trainer = quiet_trainer(tmp_path, max_epochs=1, accumulate_grad_batches=gathered, callbacks=[GradientWatch()])
-    with pytest.raises(AMMRGError, match=r"gradient of step \d is nan, for studies .*study5") as caught:
+    with pytest.raises(AMMRGError, match=r"gradient norm of step \d is nan, for studies .*study5") as caught:
         trainer.fit(module)
     assert "no checkpoint was written yet" in str(caught.value)
     facts = json.loads((tmp_path / "not_finite-0.json").read_text())
     assert facts["study_ids"] == (["study5"] if gathered == 1 else ["study4", "study5"])
     assert facts["parameters"] == ["weight"]
     assert module.weight.isfinite().all()
-    assert trainer.callback_metrics["train/grad_norm"].isfinite()  # of the step before
+    assert trainer.callback_metrics["train/grad_norm"].isfinite()  # of the previous step

@@ -1,4 +1,4 @@
-"""IU X-Ray's layouts: annotation before CSV, splits kept, nothing outside RAW, the published counts on the real one."""
+"""IU X-Ray's layouts: the annotation's precedence, its splits, paths within RAW, and counts of the real data."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_annotation_comes_first_and_the_others_join_train(write_iu):
 def test_the_layout_can_be_chosen(write_iu):
     raw = write_iu(9, ANNOTATED)
     assert iu_xray.read(raw, source="csv").source == "csv"
-    with pytest.raises(SettingsError, match="pickle: not known for iu_xray; one of r2gen, csv, xml"):
+    with pytest.raises(SettingsError, match="pickle: not known for iu_xray; give one of r2gen, csv, xml"):
         iu_xray.read(raw, source="pickle")
     with pytest.raises(DataError, match=r"looked for ecgen-radiology/\*\.xml; found annotation\.json, images"):
         iu_xray.read(raw, source="xml")
@@ -89,7 +89,7 @@ def test_labels_of_the_csv_else_of_the_labeler(write_iu):
     assert given["Fracture"] == -1.0
     assert math.isnan(given["Pneumonia"])
     assert studies["CXR2"].labels == pytest.approx(tuple(label(studies["CXR2"].findings)), nan_ok=True)
-    # The CSV labels the findings section; another section is the labeler's.
+    # The CSV labels the findings section; other sections get the labeler's labels.
     other = {s.study_id: s for group in iu_xray.read(raw, section="impression").studies.values() for s in group}
     assert other["CXR1"].labels == pytest.approx(tuple(label("Impression 1.")), nan_ok=True)
 
@@ -106,7 +106,7 @@ def test_studies_without_text_or_film_are_left_out_and_counted(write_iu):
     reading = iu_xray.read(raw)
     studies = {s.study_id: s for group in reading.studies.values() for s in group}
     assert sorted(studies) == ["CXR3", "CXR4", "CXR5", "CXR6"]
-    assert [view.projection for view in studies["CXR3"].views] == ["lateral"]  # it uses what it has
+    assert [view.projection for view in studies["CXR3"].views] == ["lateral"]  # it uses the files that exist
     assert reading.notes["without_text"] == 1
     assert reading.notes["without_film"] == 1
     assert reading.notes["without_frontal"] == 1
@@ -157,7 +157,7 @@ def test_wrong_files_say_what_is_wrong(write_iu, tmp_path):
     with pytest.raises(DataError, match="looked for annotation"):
         iu_xray.read(write_iu(3, folder="csv_only"), source="r2gen")
     edit_annotation(raw, lambda content: content["val"].append(content["train"][0]))
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         iu_xray.read(raw)
     (raw / "annotation.json").write_text("{not json")
     with pytest.raises(DataError, match="JSON"):
@@ -185,7 +185,7 @@ def drawn():
 
 @pytest.fixture
 def xml_raw(drawn, tmp_path):
-    """The phantom as IU X-Ray with XML reports alone."""
+    """The phantom as IU X-Ray with XML reports only."""
     layouts.write_iu_xray(tmp_path / "raw", drawn)
     for path in (tmp_path / "raw").glob("indiana_*.csv"):
         path.unlink()
@@ -245,7 +245,7 @@ def test_films_called_as_open_i_calls_them(xml_raw, drawn):
         path.rename(path.with_name("CXR" + path.name.replace(".dcm.png", ".png")))
     reading = iu_xray.read(xml_raw)
     assert (len(by_id(reading)), reading.rejected) == (len(drawn), ())
-    # Some ids give the study's number twice: CXR1_1_IM-0001-3001.
+    # Some ids contain the study's number twice: CXR1_1_IM-0001-3001.
     uid = drawn[0].study_id
     for path in list((xml_raw / "images").glob(f"CXR{uid}_*")):
         path.rename(path.with_name(path.name.replace(f"CXR{uid}_", f"{uid}_").replace(".png", ".dcm.png")))
@@ -309,7 +309,7 @@ def test_a_wrong_xml_is_named_with_its_field(xml_raw, old, new, message):
 def test_two_xml_of_one_study_are_refused(xml_raw):
     xml = an_xml(xml_raw)
     xml.with_name(f"{xml.stem}9.xml").write_bytes(xml.read_bytes())
-    with pytest.raises(DataError, match=rf"{xml.stem}9\.xml: uId: study {xml.stem} stands twice"):
+    with pytest.raises(DataError, match=rf"{xml.stem}9\.xml: uId: study {xml.stem} occurs twice"):
         iu_xray.read(xml_raw)
     xml.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=rf"{xml.stem}\.xml: cannot be read as XML in UTF-8"):
@@ -318,7 +318,7 @@ def test_two_xml_of_one_study_are_refused(xml_raw):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real IU X-Ray is not at {REAL}; AMMRG_IU_XRAY names its folder")
 class TestReal:
-    """Counts of the raw data as they were counted apart from this code."""
+    """Counts of the raw data, made independently of this code."""
 
     def test_annotation_and_what_joins_train(self):
         reading = iu_xray.read(REAL)

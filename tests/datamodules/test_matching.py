@@ -1,4 +1,4 @@
-"""Tables that call a study otherwise: what is clearly one id matches, what matches nothing is refused."""
+"""Tables that write ids differently: clearly equal ids match, and a table without any match is refused."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def test_labels_that_match_nothing_are_refused_and_a_stranger_is_named(write_iu:
     raw = write_iu(3)
     labels_of(raw, "s1", "s2")
     with pytest.raises(
-        DataError, match=r"chexpert_labels.csv: none of its 2 rows belongs to a study .*uid 's1', and a study .* '1'"
+        DataError, match=r"chexpert_labels.csv: none of its 2 rows belongs to a study .*uid 's1', but a study .* '1'"
     ):
         iu_xray.read(raw)
-    # They belong to the findings: another section does not read them.
+    # They label the findings section, so they are not used for another section.
     assert iu_xray.read(raw, section="impression").notes["labels"] == "the labeler"
     labels_of(raw, "1", "77", "78")
     matched = iu_xray.read(raw).notes["matched"]
@@ -91,7 +91,7 @@ def test_a_doubled_row_is_one_and_a_contradiction_is_refused(write_iu: Callable[
     assert iu_xray.read(raw).notes["matched"]["chexpert_labels.csv"] == "2 of 2 rows match a study"
     with (raw / "chexpert_labels.csv").open("a") as file:
         file.write("01" + ",0" * len(FINDINGS) + "\n")
-    with pytest.raises(DataError, match=r"chexpert_labels.csv: row 5: study 1 stands twice, with other labels"):
+    with pytest.raises(DataError, match=r"chexpert_labels.csv: row 5: study 1 occurs twice, with other labels"):
         iu_xray.read(raw)
     labels_of(raw, "")
     with pytest.raises(DataError, match=r"chexpert_labels.csv: row 2: uid is empty"):
@@ -115,7 +115,7 @@ def test_reports_of_other_studies_than_the_films_are_refused(write_iu: Callable[
     assert before.notes["matched"] == {"indiana_projections.csv": "8 of 8 rows match a report of indiana_reports.csv"}
     rename_uids(raw / "indiana_reports.csv", lambda uid: f"study-{uid}")
     with pytest.raises(
-        DataError, match=r"indiana_projections.csv: none of its 8 rows belongs to a report .*uid '1', and .*'study-1.0'"
+        DataError, match=r"indiana_projections.csv: none of its 8 rows belongs to a report .*uid '1', but .*'study-1.0'"
     ):
         iu_xray.read(raw)
 
@@ -147,7 +147,7 @@ def test_a_film_of_two_splits_is_refused_and_one_of_two_studies_is_counted(write
     assert iu_xray.read(raw).notes["films_of_two_studies"] == 1
     content["test"][0]["image_path"].append("2_IM-1.dcm.jpg")
     (raw / "annotation.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"film 2_IM-1.dcm.jpg stands in study CXR2 \(train\) and in CXR3 \(test\)"):
+    with pytest.raises(DataError, match=r"film 2_IM-1.dcm.jpg is in study CXR2 \(train\) and in CXR3 \(test\)"):
         iu_xray.read(raw)
 
 
@@ -156,7 +156,7 @@ def test_films_that_lie_elsewhere_are_said_to(write_iu: Callable[..., Path]) -> 
     shutil.rmtree(raw / "images")
     (raw / "images").mkdir()
     with pytest.raises(
-        DataError, match=r"none of 8 films is there; looked for 1_IM-0.dcm.png and the like in .*images"
+        DataError, match=r"none of 8 films was found; looked for films such as 1_IM-0.dcm.png in .*images"
     ):
         iu_xray.read(raw)
 
@@ -195,7 +195,7 @@ def test_an_annotation_names_a_film_twice_and_its_ids_as_floats(tmp_path: Path) 
     assert (reading.films, reading.notes["films_named_twice"]) == (2, 2)
     content["train"][0]["id"] = math.nan
     (tmp_path / "annotation.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"train\[0\]: id must be a name or a number, is nan"):
+    with pytest.raises(DataError, match=r"train\[0\]: id is nan; it must be a name or a whole number"):
         r2gen.read(tmp_path)
 
 
@@ -205,12 +205,10 @@ def test_an_annotation_whose_film_stands_in_two_splits_is_refused(tmp_path: Path
     (tmp_path / "annotation.json").write_text(
         json.dumps({"train": [{**entry, "id": "one"}], "test": [{**entry, "id": "two"}]})
     )
-    with pytest.raises(
-        DataError, match=r"annotation.json: film a.png stands in study one \(train\) and in two \(test\)"
-    ):
+    with pytest.raises(DataError, match=r"annotation.json: film a.png is in study one \(train\) and in two \(test\)"):
         r2gen.read(tmp_path)
     (tmp_path / "images" / "a.png").unlink()
-    with pytest.raises(DataError, match=r"none of 2 films is there; looked for a.png and the like in .*images"):
+    with pytest.raises(DataError, match=r"none of 2 films was found; looked for films such as a.png in .*images"):
         r2gen.read(tmp_path)
 
 
@@ -288,7 +286,9 @@ def test_a_film_twice_in_the_split_table_is_counted_and_films_elsewhere_are_said
     assert reading.films == sum(len(study.views) for study in drawn)
     for film in (tmp_path / "files").rglob("*.jpg"):
         film.unlink()
-    with pytest.raises(DataError, match=rf"none of {reading.films} films is there; looked for p.*/s.*jpg and the like"):
+    with pytest.raises(
+        DataError, match=rf"none of {reading.films} films was found; looked for films such as p.*/s.*jpg"
+    ):
         mimic_cxr.read(tmp_path)
 
 
@@ -305,7 +305,7 @@ def test_a_doubled_row_of_the_official_labels_is_one_and_a_contradiction_is_refu
     study_id = dict(zip(text.splitlines()[0].split(","), last.split(","), strict=True))["study_id"]
     other = ",".join(study_id if cell == study_id else cell or "-1.0" for cell in last.split(","))
     path.write_bytes(gzip.compress(f"{text}{other}\n".encode()))
-    with pytest.raises(DataError, match=rf"row 8: study {study_id} stands twice, with other labels than before"):
+    with pytest.raises(DataError, match=rf"row 8: study {study_id} occurs twice, with other labels than before"):
         mimic_cxr.read(tmp_path)
 
 
@@ -320,7 +320,7 @@ def test_how_many_studies_have_a_report_is_said_with_the_first_that_has_none(dra
     for path in (path for path in paths if path.is_file()):
         path.rename(path.with_name(f"s6{path.name[2:]}"))
     looked = paths[0].relative_to(tmp_path / "files")
-    with pytest.raises(DataError, match=rf"none of its 6 studies has a report; looked for {looked} and the like"):
+    with pytest.raises(DataError, match=rf"none of its 6 studies has a report; looked for files such as {looked} in"):
         mimic_cxr.read(tmp_path)
 
 
@@ -343,7 +343,7 @@ def test_chexberts_lines_of_other_films_are_refused(drawn: list, tmp_path: Path)
         chexpert_plus.read(tmp_path).notes["matched"]["findings_fixed.json"].startswith(f"{len(rows)} of {len(rows)}")
     )
     write([*rows, {**rows[0], "Edema": 0 if rows[0]["Edema"] == 1 else 1}])
-    with pytest.raises(DataError, match=rf"line {len(rows) + 1}: film .* stands twice, with other labels than before"):
+    with pytest.raises(DataError, match=rf"line {len(rows) + 1}: film .* occurs twice, with other labels than before"):
         chexpert_plus.read(tmp_path)
     write([{**row, "path_to_image": row["path_to_image"].replace("/patient", "/patient9")} for row in rows])
     with pytest.raises(DataError, match=rf"findings_fixed.json: none of its {len(rows)} rows belongs to a film of df_"):
@@ -375,7 +375,7 @@ def test_a_film_of_no_patients_path_stands_in_one_split(drawn: list, tmp_path: P
     entry = {"id": "e1", "report": "The lungs are clear.", "image_path": ["odd/one.png", "odd/one.jpg"]}
     path = tmp_path / "annotation.json"
     path.write_text(json.dumps({"train": [entry], "test": [{**entry, "id": "e2"}]}))
-    with pytest.raises(DataError, match=r"film odd/one.png stands in train and in test \(id e2\), which would leak it"):
+    with pytest.raises(DataError, match=r"film odd/one.png is in train and in test \(id e2\), which would leak it"):
         chexpert_plus.read(tmp_path)
     path.write_text(json.dumps({"train": [entry, {**entry, "id": "e2"}]}))
     assert chexpert_plus.read(tmp_path).films == 1

@@ -1,4 +1,4 @@
-"""The command from a raw IU X-Ray folder to a prepared one, and what it says when something is wrong."""
+"""The command that prepares a raw IU X-Ray folder, and its error messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_command_prepares_and_then_is_up_to_date(write_iu, tmp_path, capsys)
     written = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.is_file()}
     assert main(command) == 0
     assert "up to date" in capsys.readouterr().out
-    assert main(["prepare", "--dataset", "iu_xray", "--out", str(out)]) == 0  # nothing to read: RAW is not needed
+    assert main(["prepare", "--dataset", "iu_xray", "--out", str(out)]) == 0  # nothing to read, so RAW is not needed
     assert written == {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.is_file()}
 
 
@@ -81,7 +81,7 @@ def test_an_undecodable_film_is_set_aside_and_counted(write_iu, tmp_path, capsys
     command = ["prepare", "--dataset", "iu_xray", "--raw", str(raw), "--out", str(out), "--workers", "1"]
     assert main(command) == 1
     message = capsys.readouterr().err
-    assert "1 of 20 films were set aside" in message
+    assert "1 of 20 films were rejected" in message
     assert "3_IM-0.dcm.jpg" in message
     assert not (out / "card.json").exists()
     assert main([*command, "--max-rejected", "0.1"]) == 0
@@ -114,7 +114,7 @@ def test_a_folder_without_any_usable_study(write_iu, tmp_path):
         prepare("iu_xray", raw, tmp_path / "out", workers=1)
     for path in (raw / "images").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="none of 6 films is there"):
+    with pytest.raises(DataError, match="none of 6 films was found"):
         prepare("iu_xray", raw, tmp_path / "elsewhere", workers=1)
 
 
@@ -129,7 +129,7 @@ def test_a_cured_film_is_read_by_the_same_command(write_iu, tmp_path):
     film = raw / "images" / "3_IM-0.dcm.jpg"
     whole = film.read_bytes()
     film.write_bytes(whole[:200])
-    with pytest.raises(DataError, match="1 of 20 films were set aside"):
+    with pytest.raises(DataError, match="1 of 20 films were rejected"):
         prepare("iu_xray", raw, out, workers=1)
     film.write_bytes(whole)
     assert prepare("iu_xray", raw, out, workers=1)["rejected"] == 0

@@ -1,4 +1,4 @@
-"""Any annotation.json: one image an example or many, examples of one study joined."""
+"""Reading any annotation.json: one or many images in an example, and examples of one study joined."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_missing_films_are_set_aside_and_another_suffix_found(tmp_path):
         ({"train": [{"report": "x", "image_path": ["a.png"]}]}, r"train\[0\] has no field 'id'"),
         ({"train": [example([])]}, "image_path"),
         ({"train": [example([3])]}, "image_path"),
-        ({"train": [example("a.png", report=None)]}, "report must be text"),
+        ({"train": [example("a.png", report=None)]}, "report is NoneType; it must be text"),
         ({"train": ["film"]}, r"train\[0\] is str"),
-        ({"train": [example("a.png", id="")]}, "id must be a name or a number, is ''"),
-        ({"train": [example("a.png", subject_id=None)]}, "subject_id must be a name or a number, is None"),
-        ({"train": [example("a.png"), example("a.png", report="Other.")]}, "id e1 stands twice, with two reports"),
+        ({"train": [example("a.png", id="")]}, "id is ''; it must be a name or a whole number"),
+        ({"train": [example("a.png", subject_id=None)]}, "subject_id is None; it must be a name or a whole number"),
+        ({"train": [example("a.png"), example("a.png", report="Other.")]}, "id e1 occurs twice, with two reports"),
         ({"train": {}}, "not a list"),
         ({"train": [], "extra": []}, "extra"),
         ({"all": []}, "looked for"),

@@ -1,4 +1,4 @@
-"""Shards give back what was put in, whoever made them and however often the making was interrupted."""
+"""Shards return what was written, with any number of workers and however often writing was interrupted."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
             try:
                 if mark.encode() in (process / "environ").read_bytes():
                     found.append(int(process.name))
-            except OSError:  # ended meanwhile, or another user's
+            except OSError:  # it has ended, or is another user's
                 continue
         return found
 
@@ -241,7 +241,7 @@ def test_more_rejected_than_allowed_fails_at_the_end_and_says_so(tmp_path):
     reading = make_reading(20, 2, 2)
     bad = make_study(50, "train", views=1)._replace(views=(View(b"nothing", "frontal"),), boxes=())
     reading.studies["train"].append(bad)
-    with pytest.raises(DataError, match=r"1 of 49 films were set aside, more than the 1\.0% allowed"):
+    with pytest.raises(DataError, match=r"1 of 49 films were rejected, more than the 1\.0% allowed"):
         write(reading, tmp_path)
     assert not (tmp_path / "card.json").exists()
     assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 1
@@ -256,7 +256,7 @@ def test_a_patient_in_two_splits_is_an_error_that_names_them(tmp_path):
         write(reading, tmp_path)
     twice = make_reading()
     twice.studies["test"].append(twice.studies["test"][0])
-    with pytest.raises(DataError, match="test0 stands twice"):
+    with pytest.raises(DataError, match="test0 occurs twice"):
         write(twice, tmp_path)
 
 
@@ -275,7 +275,7 @@ def test_unprepared_broken_and_other_version_folders_are_refused(tmp_path):
         load_split(tmp_path, "dev")
     card = json.loads((tmp_path / "card.json").read_text())
     (tmp_path / "train-00000.parquet").unlink()
-    with pytest.raises(DataError, match="hold 0 studies, the card says 5"):
+    with pytest.raises(DataError, match="contain 0 studies, but the card says 5"):
         load_split(tmp_path, "train")
     (tmp_path / "card.json").write_text(json.dumps({**card, "version": 0}))
     with pytest.raises(DataError, match="version 0"):

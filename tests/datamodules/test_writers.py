@@ -1,4 +1,4 @@
-"""Prepared data written for other tools: R2Gen's annotation comes back as it was, ReXrank's fields are its own."""
+"""Prepared data in other tools' layouts: R2Gen's annotation is read back equal, and ReXrank's fields are right."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def phantom(tmp_path_factory):
 
 @pytest.fixture
 def iu(write_iu, tmp_path):
-    """Prepared for the impression: a study without findings, one without an indication, one whose lateral film comes
-    first, one without a frontal film."""
+    """Data prepared for the impression, with one study of each kind.
+
+    The kinds are: without findings, without an indication, with the lateral film first, and without a frontal film.
+    """
     raw = write_iu(8, {"train": (1, 2, 3, 4), "val": (5,), "test": (6, 7, 8)})
     reports = list(csv.reader((raw / "indiana_reports.csv").open(newline="")))
     reports[6][6] = ""
@@ -136,14 +138,14 @@ def test_no_study_id_leaves_the_folder(tmp_path, name):
 def test_nothing_is_written_over_and_wrong_data_are_named(phantom, tmp_path, write):
     export = write(phantom, tmp_path / "out", ["test"])
     before = export.files[0].read_bytes()
-    with pytest.raises(SettingsError, match=rf"{export.files[0].name} is there already; name another folder"):
+    with pytest.raises(SettingsError, match=rf"{export.files[0].name} exists already; name another folder"):
         write(phantom, tmp_path / "out", ["test"])
     assert export.files[0].read_bytes() == before
     with pytest.raises(SettingsError, match=r"annotation\.json is a file|rexrank_test\.json is a file"):
         write(phantom, export.files[0], ["test"])
-    with pytest.raises(DataError, match="holds no split 'other'; it has train, val, test"):
+    with pytest.raises(DataError, match="has no split 'other'; it has train, val, test"):
         write(phantom, tmp_path / "new", ["other"])
-    with pytest.raises(DataError, match="holds no prepared data"):
+    with pytest.raises(DataError, match="contains no prepared data"):
         write(tmp_path, tmp_path / "new", ["test"])
     assert not (tmp_path / "new").exists()
 

@@ -64,7 +64,7 @@ def test_restricted_data_must_stay(tmp_path, capsys):
 
 def test_wrong_calls(phantom, tmp_path, capsys):
     assert main(["convert", "--data", str(tmp_path), "--to", "r2gen", "--out", str(tmp_path / "out")]) == 1
-    assert "holds no prepared data" in capsys.readouterr().err
+    assert "contains no prepared data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["convert", "--data", str(phantom), "--to", "coco", "--out", str(tmp_path / "out")])
     assert "invalid choice: 'coco'" in capsys.readouterr().err

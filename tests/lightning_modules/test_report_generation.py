@@ -1,4 +1,4 @@
-"""The Lightning shell of stage 2: what needs no trained network. The whole of it runs in tests/pipeline."""
+"""The Lightning module of stage 2 as far as it needs no trained network; tests/pipeline runs the whole."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def module(**settings: Any) -> ReportGeneration:
 
 
 def with_memory(visual: MemoryBank, trained: MemoryBank) -> tuple[ReportGeneration, dict[str, Any]]:
-    """A module that holds one memory, and a checkpoint that was trained with another."""
+    """A module with one memory, and a checkpoint that was trained with another."""
     stage2 = module()
     identity = {"classifier": "c", "visual_memory": visual.fingerprint, "report_memory": None}
     network = SimpleNamespace(visual_bank=visual, report_bank=None, identity=identity)
@@ -85,7 +85,7 @@ def edited(before: MemoryBank) -> MemoryBank:
 
 def test_a_memory_edited_since_training_is_taken_and_another_refused(capsys: pytest.CaptureFixture[str]) -> None:
     first = bank()
-    for now, said in ((first, ""), (edited(first), "visual_memory was edited since this checkpoint was trained")):
+    for now, said in ((first, ""), (edited(first), "visual_memory was edited after this checkpoint was trained")):
         stage2, checkpoint = with_memory(now, first)
         stage2.on_load_checkpoint(checkpoint)
         assert capsys.readouterr().out.startswith(said)

@@ -1,4 +1,4 @@
-"""What stage 2 takes from a stage-1 checkpoint, and what it refuses."""
+"""Loading a stage-1 checkpoint for stage 2: its content, and refusals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_untied_heads_are_no_earlier_version(tmp_path: Path) -> None:
     assert load_stage1(tmp_path / "untied.ckpt").fingerprint == untied.fingerprint
     checkpoint = torch.load(tmp_path / "untied.ckpt", weights_only=True)
     untied.on_load_checkpoint(checkpoint)
-    # read with other settings it is refused for these, by weights that do not fit
+    # with other settings it is refused, because weights do not fit
     save(tmp_path / "tied.ckpt").on_load_checkpoint(checkpoint)
 
 
@@ -72,7 +72,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="this checkpoint of stage 1: was trained by an earlier version"):
         module.on_load_checkpoint(torch.load(path, weights_only=True))
     torch.save({"state_dict": {}, "provenance": {"module": "ReportGeneration"}}, path)
-    with pytest.raises(CheckpointError, match="holds ReportGeneration, not DiseaseClassification"):
+    with pytest.raises(CheckpointError, match="contains ReportGeneration, not DiseaseClassification"):
         load_stage1(path)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):

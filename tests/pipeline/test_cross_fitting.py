@@ -1,4 +1,4 @@
-"""Stage 2 trained on readings out of fold."""
+"""Stage 2 trained on films that are read out of fold."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
     own = f"--trainer.default_root_dir={tmp_path / 'stage2'}"
     of_fold = f"--model.stage1_checkpoint={folds / 'fold-0' / 'stage1' / 'best.ckpt'}"
     assert run.fit_stage2(of_fold, own) == 1
-    assert "was trained without a fold; name the one trained on all" in capsys.readouterr().err
+    assert "was trained without a fold; name the checkpoint trained on all" in capsys.readouterr().err
     assert run.fit_stage2(given[0], own) == 1
     assert "give the memory mined out of fold" in capsys.readouterr().err
     assert run.fit_stage2(*given, own) == 0
@@ -58,7 +58,7 @@ def test_stage_2_learns_from_readings_out_of_fold(run: Run, tmp_path: Path, caps
     (swapped / "fold-1").rename(swapped / "fold-0")
     (swapped / "old").rename(swapped / "fold-1")
     assert main([*join[:2], str(swapped), *join[3:]]) == 1
-    assert "was trained without fold 1 of 2, must be without fold 0 of 2" in capsys.readouterr().err
+    assert "was trained without fold 1 of 2, but it must leave out fold 0 of 2" in capsys.readouterr().err
     assert main([*join[:1], str(folds / "fold-0" / "stage1" / "best.ckpt"), *join[2:]]) == 1
     assert "name the stage 1 trained on all" in capsys.readouterr().err
     (folds / "fold-1" / "stage1" / "best.ckpt").unlink()

@@ -1,4 +1,4 @@
-"""Settings that do not fit a run, or another run's, are refused by name."""
+"""Settings that do not fit a run, or belong to another, are refused by name."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_data_prepared_anew_are_not_those_of_a_finished_run(run: Run, capsys: py
         assert run.fit_stage1() == 1
         assert f"holds data {'f' * 16} now" in capsys.readouterr().err
         assert other.fit_stage2() == 1
-        assert "train stage 1 on them, or prepare its data again" in capsys.readouterr().err
+        assert "train stage 1 on the prepared data, or prepare the checkpoint's data again" in capsys.readouterr().err
     finally:
         card.write_text(before)
 
@@ -98,4 +98,4 @@ def test_sharding_where_it_cannot_be_is_refused(run: Run, capsys: pytest.Capture
 
 def test_weights_that_are_trained_are_held_in_float32(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert Run(run.root, "bf16").fit_stage2("--trainer.precision=bf16-true", *run.parts()) == 1
-    assert "trainer.precision bf16-true: what is trained must be held in float32" in capsys.readouterr().err
+    assert "trainer.precision bf16-true: trained weights must be float32" in capsys.readouterr().err

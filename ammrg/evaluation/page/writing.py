@@ -19,7 +19,9 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
 from ammrg.evaluation.location_table import LOCATION_COLUMNS
-from ammrg.evaluation.predictions import GROUPS, Line, id_text, study_rows
+from ammrg.evaluation.prediction_fields import id_text
+from ammrg.evaluation.prediction_files import study_rows
+from ammrg.evaluation.predictions import GROUPS, Line
 from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS

@@ -1,4 +1,4 @@
-"""Normal anatomy, frontal and lateral: attenuation of a patient without any finding, and the landmarks of signs.
+"""Normal anatomy, frontal and lateral: attenuation of a patient without findings, and landmarks for placing signs.
 
 Numbers are water-equivalent attenuation: about 0.15 for a lung field, 0.6 for the chest wall, 0.9 for the
 mediastinum, 1.7 for metal. Normal variation stays well below the size of any sign.
@@ -20,19 +20,19 @@ RIB_HALF = 0.15
 
 @dataclass
 class Lung:
-    """One lung field. On the frontal the patient's right and left lung, on the lateral the front and back half."""
+    """One lung field: the right or left lung on a frontal film, the front or back half on a lateral film."""
 
     name: str
     outward: float
-    """+1 where the chest wall lies towards film right, -1 towards film left."""
+    """+1 if the chest wall is towards film right, -1 if it is towards film left."""
     s: Map
     """Distance from the midline, outward."""
     outer: Map
-    """Chest wall: the s of it at each pixel's height."""
+    """The chest wall's s at each pixel's height."""
     bottom: Map
-    """Diaphragm: the y of it at each pixel's s."""
+    """The diaphragm's y at each pixel's s."""
     mask: Map
-    """Aerated lung, 0..1, heart and mediastinum left out."""
+    """Aerated lung, 0..1, without heart and mediastinum."""
     wall: list[tuple[float, float]]
     top: float
     base: float
@@ -46,7 +46,7 @@ class Lung:
 
 @dataclass
 class Anatomy:
-    """A patient before the detector, from one side."""
+    """A patient's anatomy as one film projects it."""
 
     projection: str
     size: int
@@ -63,18 +63,18 @@ class Anatomy:
     """Attenuation of the posterior ribs."""
     clavicles: Map
     heart: tuple[float, float, float, float]
-    """Centre x, y and half-axes of the heart's left (on the lateral: only) ellipse."""
+    """Centre x, y and half-axes of the ellipse of the left heart; on a lateral film, of the whole heart."""
     marks: dict[str, float] = field(default_factory=dict)
 
     def at(self, x: float, y: float) -> tuple[int, int]:
-        """Pixel (row, column) of a point in patient coordinates, held inside the film."""
+        """Pixel (row, column) of a point in patient coordinates, moved inside the film if necessary."""
         u, v = self.pose.to_film(np.array([x, y]))
         last = self.size - 1
         return min(max(int(v * self.size), 0), last), min(max(int(u * self.size), 0), last)
 
 
 def rib_arch(s: Map | float) -> Map | float:
-    """How far below its vertebra a posterior rib stands at distance s from the midline."""
+    """Height of a posterior rib below its vertebra at distance s from the midline."""
     return 1.5 * (s - 0.10) * (s - 0.10)
 
 
@@ -277,7 +277,7 @@ def frontal(rng: np.random.Generator, size: int) -> Anatomy:
 
 
 def lateral(rng: np.random.Generator, size: int) -> Anatomy:
-    """A normal left lateral radiograph: front of the chest at film left."""
+    """A normal left lateral radiograph's attenuation and landmarks; the front of the chest is at film left."""
     half = rng.uniform(0.235, 0.265)
     pose = _pose(rng, half + 0.07)
     x, y = pose.grids(size)
@@ -384,6 +384,6 @@ def lateral(rng: np.random.Generator, size: int) -> Anatomy:
 
 
 def tilted(dx: Map, dy: Map, a: float, b: float, angle: float) -> Map:
-    """Squared elliptic radius: 1 on the border of the ellipse with half-axes a (turned by angle) and b."""
+    """Squared elliptic radius: 1 on the border of the ellipse with half-axes a (turned by ``angle``) and b."""
     cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     return np.square((cos * dx + sin * dy) / np.float32(a)) + np.square((cos * dy - sin * dx) / np.float32(b))

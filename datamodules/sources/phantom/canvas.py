@@ -1,8 +1,8 @@
-"""The drawing board: coordinate grids, soft edges, strokes and a bank of noise textures.
+"""Drawing tools: coordinate grids, soft edges, strokes and a bank of noise textures.
 
 A film is drawn in *patient coordinates*: x runs from -0.5 (film left, the patient's right) to 0.5, y from 0 (neck)
-to 1 (abdomen); a :class:`Pose` says how the patient stands before the detector. Everything is a float32 map
-``[size size]`` over the film, so that shapes overlap as shadows do: by adding attenuation.
+to 1 (abdomen). A :class:`Pose` maps them to the film. Every shape is a float32 map ``[size size]`` over the film, so
+that shapes overlap as shadows do: by adding attenuation.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _BANK = 8
 
 @dataclass(frozen=True)
 class Pose:
-    """Where and how the patient stands: film = centre + scale * rotation(patient - (0, 0.46))."""
+    """Position of the patient before the detector: film = centre + scale * rotation(patient - (0, 0.46))."""
 
     cx: float
     cy: float
     scale: float
     width: float
-    """Stretch of x over y: habitus."""
+    """Stretch of x relative to y, for slim and broad patients."""
     angle: float
     """Radians, clockwise on the film."""
 
@@ -76,15 +76,20 @@ def bump(squared_radius: Map) -> Map:
 
 
 def curve(values: Sequence[tuple[float, float]], at: Map) -> Map:
-    """Piecewise linear curve through (position, value) pairs, looked up in a fine table over [0, 1]."""
+    """Values of a piecewise linear curve through (position, value) pairs, from a fine table over [0, 1]."""
     positions, heights = zip(*values, strict=True)
     table: Map = np.interp(np.linspace(0.0, 1.0, 2048), positions, heights).astype(np.float32)
     return table[(np.clip(at, 0.0, 0.9999) * 2048).astype(np.int32)]
 
 
 def strokes(pose: Pose, size: int, lines: Iterable[tuple[Points, float, float]]) -> Map:
-    """Anti-aliased polylines: (points in patient coordinates ``[n 2]``, width in thousandths of the film,
-    brightness 0..1) drawn in turn, later ones on top. Map ``[size size]`` in [0, 1]."""
+    """Draw anti-aliased polylines in turn, later ones on top: a map ``[size size]`` in [0, 1].
+
+    Args:
+        pose: position of the patient.
+        size: side of the film in pixels.
+        lines: (points in patient coordinates ``[n 2]``, width in thousandths of the film, brightness 0..1) of each.
+    """
     side = size * _SUPERSAMPLING
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)

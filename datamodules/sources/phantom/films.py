@@ -1,4 +1,4 @@
-"""From anatomy and signs to one exposed 8-bit film with its boxes."""
+"""Exposes anatomy and signs as one 8-bit film with boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANATOMIES = {"frontal": frontal, "lateral": lateral}
 
 
 class Film(NamedTuple):
-    """An exposed film and where its signs are."""
+    """An exposed film, with the boxes of its signs."""
 
     pixels: NDArray[np.uint8]
     """``[size size]``, bright = dense."""
@@ -28,12 +28,12 @@ class Film(NamedTuple):
 
 
 def draw_anatomy(projection: str, seed: Sequence[int], size: int) -> Anatomy:
-    """The normal anatomy of one film; the same for the same seed whatever signs are added."""
+    """The normal anatomy of one film, which depends on the seed but not on the signs."""
     return _ANATOMIES[projection](np.random.default_rng([*seed, 1]), size)
 
 
 def draw_signs(anatomy: Anatomy, signs: Sequence[Sign], seed: Sequence[int]) -> list[tuple[Sign, list[Drawn]]]:
-    """Every sign placed beside the ones before it, in the order of :data:`PLACING_ORDER`."""
+    """Place the signs in the order of :data:`PLACING_ORDER`, each beside the earlier ones."""
     taken: list[PixelBox] = []
     placed = []
     for sign in sorted(signs, key=lambda one: PLACING_ORDER.index(one.finding)):
@@ -44,7 +44,10 @@ def draw_signs(anatomy: Anatomy, signs: Sequence[Sign], seed: Sequence[int]) -> 
 
 
 def expose(attenuation: Map, seed: Sequence[int]) -> NDArray[np.uint8]:
-    """Film response, exposure and noise. Pointwise in the attenuation: a local change stays local."""
+    """Turn attenuation into an 8-bit film by film response, exposure and noise.
+
+    The result is a pointwise function of attenuation, so that a local change stays local.
+    """
     size = attenuation.shape[0]
     rng = np.random.default_rng([*seed, 3])
     slope, middle = rng.uniform(3.8, 4.7), rng.uniform(0.44, 0.54)
@@ -59,7 +62,7 @@ def expose(attenuation: Map, seed: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def draw_film(projection: str, signs: Sequence[Sign], seed: Sequence[int], size: int) -> Film:
-    """One film of a study."""
+    """Draw one film of a study."""
     anatomy = draw_anatomy(projection, seed, size)
     total = anatomy.attenuation
     boxes: list[tuple[str, PixelBox]] = []
@@ -71,7 +74,7 @@ def draw_film(projection: str, signs: Sequence[Sign], seed: Sequence[int], size:
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """8-bit grey PNG bytes."""
+    """The film as an 8-bit grey PNG."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, format="PNG", compress_level=1)
     return out.getvalue()

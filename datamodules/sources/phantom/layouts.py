@@ -1,4 +1,4 @@
-"""The phantom in the raw layouts of the real data sets, for their readers' tests and for dry runs.
+"""Writes phantom studies in the raw layouts of real data sets, to test their readers and for dry runs.
 
 ``write_iu_xray``: the projections/reports CSV pair with images, XML reports, a label table and an R2Gen annotation.
 ``write_mimic_cxr``: MIMIC-CXR-JPG's tree and tables beside MIMIC-CXR's report tree.
@@ -74,8 +74,11 @@ CHEXPERT_PLUS_COLUMNS = (
 
 
 def write_iu_xray(root: Path, studies: Iterable[Study]) -> None:
-    """IU X-Ray as it is handed out: ``images/``, ``indiana_{projections,reports}.csv``, ``chexpert_labels.csv``,
-    ``ecgen-radiology/<uid>.xml`` and R2Gen's ``annotation.json``. A study's uid is its study_id."""
+    """Write studies in the layout of IU X-Ray.
+
+    The files are ``images/``, ``indiana_{projections,reports}.csv``, ``chexpert_labels.csv``,
+    ``ecgen-radiology/<uid>.xml`` and R2Gen's ``annotation.json``. A study's uid is its study_id.
+    """
     root = Path(root)
     (root / "images").mkdir(parents=True, exist_ok=True)
     (root / "ecgen-radiology").mkdir(exist_ok=True)
@@ -114,8 +117,11 @@ def write_iu_xray(root: Path, studies: Iterable[Study]) -> None:
 
 
 def write_mimic_cxr(root: Path, studies: Iterable[Study]) -> None:
-    """MIMIC-CXR-JPG: JPEGs in ``files/p1x/p<subject>/s<study>/<dicom_id>.jpg``, the split, metadata and CheXpert tables
-    as ``mimic-cxr-2.0.0-*.csv.gz``, and MIMIC-CXR's texts ``files/p1x/p<subject>/s<study>.txt``."""
+    """Write studies in the layout of MIMIC-CXR-JPG, with MIMIC-CXR's reports.
+
+    The files are JPEGs ``files/p1x/p<subject>/s<study>/<dicom_id>.jpg``, the split, metadata and CheXpert tables
+    ``mimic-cxr-2.0.0-*.csv.gz``, and the reports ``files/p1x/p<subject>/s<study>.txt``.
+    """
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     splits, metadata, labels = [], [], []
@@ -156,9 +162,13 @@ def write_mimic_cxr(root: Path, studies: Iterable[Study]) -> None:
 
 
 def write_chexpert_plus(root: Path, studies: Iterable[Study]) -> None:
-    """CheXpert Plus: ``df_chexpert_plus_240401.csv`` (27 columns, a row an image), ``chexbert_labels/*_fixed.json``
-    (JSON Lines) and ``PNG/<train|valid>/patient<id>/study<k>/view<n>_<projection>.png``; the table says
-    ``.jpg``, as the original does. The data set has no test part: val and test studies both become ``valid``."""
+    """Write studies in the layout of CheXpert Plus.
+
+    The files are ``df_chexpert_plus_240401.csv`` (27 columns, one row for each image),
+    ``chexbert_labels/*_fixed.json`` (JSON Lines) and
+    ``PNG/<train|valid>/patient<id>/study<k>/view<n>_<projection>.png``. The table says ``.jpg``, as in the original.
+    CheXpert Plus has no test part, so val and test studies both become ``valid``.
+    """
     root = Path(root)
     (root / "chexbert_labels").mkdir(parents=True, exist_ok=True)
     rows, lines = [], []
@@ -209,12 +219,12 @@ def mimic_report(study: Study) -> str:
 
 
 def _encoded(view: View) -> bytes:
-    """The view's PNG bytes, also where the view is a file."""
+    """The view's PNG bytes, read from its file if the view is one."""
     return view.image if isinstance(view.image, bytes) else view.image.read_bytes()
 
 
 def _dicom_id(study_id: str, view: int) -> str:
-    """Five groups of eight hex digits, as MIMIC-CXR's anonymised ids."""
+    """An id of five groups of eight hex digits, like MIMIC-CXR's anonymised ids."""
     digits = hashlib.sha256(f"{study_id}/{view}".encode()).hexdigest()[:40]
     return "-".join(digits[k : k + 8] for k in range(0, 40, 8))
 
@@ -245,7 +255,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
 
 
 def _write_iu_xml(path: Path, study: Study, terms: str, names: Sequence[str]) -> None:
-    """The report in the shape of the collection's XML files."""
+    """Write the report in the form of Open-I's XML files."""
     root = ElementTree.Element("eCitation")
     ElementTree.SubElement(root, "uId", id=f"CXR{study.study_id}")
     ElementTree.SubElement(root, "IUXRId", id=study.study_id)

@@ -1,10 +1,11 @@
-"""Drawn signs painted on real frontal films, where their lungs are, with labels and boxes that are known; large hearts
-and wide mediastina are the film itself, moved (:mod:`datamodules.sources.phantom.widening`).
+"""Paints drawn signs on real frontal films, at the right places of their lungs, with known labels and boxes.
 
-What a film shows is a pointwise function of attenuation (:func:`datamodules.sources.phantom.films.expose`): grey is a
-logistic function of it. So a sign is added to a real film where attenuation adds: to the log odds of its grey.
-Painted anomalies as a task to learn from unlabelled films: Tan et al. 2020, "Detecting outliers with foreign patch
-interpolation"; Schlueter et al. 2022, "Natural synthetic anomalies", both on chest films among others.
+Large hearts and wide mediastina are made by moving the film itself (:mod:`datamodules.sources.phantom.widening`).
+
+The grey of a film is a logistic function of attenuation, pixel by pixel
+(:func:`datamodules.sources.phantom.films.expose`). Attenuation adds up, so a sign is added to the log odds of a real
+film's grey. For painted anomalies as a training task see Tan et al. 2020, "Detecting outliers with foreign patch
+interpolation", and Schlueter et al. 2022, "Natural synthetic anomalies"; both include chest films.
 """
 
 from __future__ import annotations
@@ -24,35 +25,37 @@ from datamodules.sources.phantom.widening import BORDERS, Move, move, plan_moves
 
 PAINTED = tuple(FINDINGS[i] for i in ABNORMAL)
 SIGNS_ON_A_FILM = (0.15, 0.40, 0.30, 0.15)
-"""Chance of 0, 1, 2 and 3 signs."""
+"""Probabilities of 0, 1, 2 and 3 signs."""
 SMALLEST = -0.6
-"""Size of the smallest sign, below the phantom's 0: real ones are often as small as a granuloma."""
+"""Size of the smallest sign, below the phantom's 0, since real signs are often as small as a granuloma."""
 FAINTEST, STRONGEST = 0.15, 0.8
-"""Of the phantom's attenuation: there a sign shall be seen at a glance."""
+"""Range of a sign's attenuation as a share of the phantom's, where signs are obvious."""
 UNLIKE = 0.5
-"""A film that is less like every drawn anatomy than this stays as it is: turned, cut, or not frontal."""
+"""Least likeness to a drawn anatomy; a film below it (turned, cut, or not frontal) is not painted."""
 SLOPE = 4.2
-"""Log odds of grey per attenuation, the middle of what :func:`expose` draws."""
+"""Log odds of grey per unit of attenuation: the mean of the values that :func:`expose` draws."""
 BLACK, WHITE = 0.012, 0.988
-"""Grey that counts as attenuation that can still be told."""
+"""Range of grey, in [0, 1], from which attenuation can still be computed."""
 LEAST = 0.002
-"""Attenuation below this changes no grey level."""
+"""Least attenuation that changes a grey level."""
 VISIBLE = 8
-"""Grey levels by which a film must differ somewhere in a sign's box, or the sign counts as not there: what is painted
-on white, over the abdomen or a breast, is lost in it."""
+"""Least change, in grey levels of 255, somewhere in a sign's box; a sign with less does not count as present.
+
+A sign on a white area, such as the abdomen or a breast, cannot be seen.
+"""
 
 
 class Plan(NamedTuple):
-    """What is done to a film."""
+    """The changes to make to a film."""
 
     signs: tuple[tuple[Sign, float], ...]
-    """Drawn signs, a finding at most once, and how strong each is painted."""
+    """(sign, strength) of each drawn sign; each finding occurs at most once."""
     moves: tuple[Move, ...]
-    """Hearts and mediastina made wider, or moved to a side."""
+    """Movements that make the heart or mediastinum wider, or shift it to a side."""
 
 
 def plan_painting(seed: Sequence[int]) -> Plan:
-    """Which signs a film gets; the same for the same seed."""
+    """Choose the changes to a film; the same seed gives the same plan."""
     rng = np.random.default_rng(seed)
     count = int(rng.choice(len(SIGNS_ON_A_FILM), p=SIGNS_ON_A_FILM))
     chosen = rng.choice(len(PAINTED), count, replace=False)
@@ -63,16 +66,16 @@ def plan_painting(seed: Sequence[int]) -> Plan:
 
 
 def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) -> Film:
-    """A film moved as planned, then with signs on it; what neither reaches is as it was.
+    """Move a film as planned, then draw the signs on it; all other pixels stay unchanged.
 
     Args:
-        film: uint8 ``[size size]``, a whole frontal film squashed to a square, bright = dense.
-        fit: where its anatomy lies.
-        plan: as from :func:`plan_painting`.
-        seed: of the drawing.
+        film: uint8 ``[size size]``, a whole frontal film resized to a square, bright = dense.
+        fit: the drawn anatomy that fits the film.
+        plan: a plan from :func:`plan_painting`.
+        seed: seed of the drawing.
 
     Returns:
-        The painted film, and the boxes of what can be seen of the signs.
+        The painted film, with the boxes of the visible signs.
     """
     size = film.shape[0]
     anatomy = fitted_anatomy(fit, size)
@@ -89,7 +92,7 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) ->
                 boxes.append((sign.finding, box))
     grey = np.clip(moved.astype(np.float32) / 255.0, BLACK, WHITE)
     odds = np.log(grey / (1.0 - grey)) + np.float32(SLOPE) * added
-    # Only the change is laid on the film: black and white beyond what can be told stay as they are.
+    # Only the change is added to the film, so that pixels too black or white to compute with stay as they are.
     lift = 255.0 * (1.0 / (1.0 + np.exp(-odds)) - grey)
     painted = np.clip(moved + lift + 0.5, 0, 255).astype(np.uint8)
     return Film(painted, (*visible(film, moved, widened), *visible(moved, painted, boxes)))
@@ -98,7 +101,7 @@ def paint(film: NDArray[np.uint8], fit: Fit, plan: Plan, seed: Sequence[int]) ->
 def visible(
     before: NDArray[np.uint8], after: NDArray[np.uint8], boxes: Sequence[tuple[str, PixelBox]]
 ) -> list[tuple[str, PixelBox]]:
-    """Those of the boxes in which a film differs by :data:`VISIBLE` grey levels or more somewhere."""
+    """The boxes in which some pixel changed by at least :data:`VISIBLE` grey levels."""
     differs = np.abs(after.astype(np.int16) - before)
     return [(name, box) for name, box in boxes if differs[slices(box)].max() >= VISIBLE]
 

@@ -1,4 +1,4 @@
-"""What a study shows, decided before a pixel is drawn: findings that occur together, their sides, zones and sizes."""
+"""Plans a study before it is drawn: findings that occur together, and their sides, zones and sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHORT = {
     "devices": "Support Devices",
 }
 
-# Share of studies and chance of each finding in them: what is seen together in a hospital.
+# Name, share of studies, and probability of each finding in them: findings that occur together in a hospital.
 _SYNDROMES: tuple[tuple[str, float, dict[str, float]], ...] = (
     ("normal", 0.27, {}),
     ("heart failure", 0.15, {"heart": 0.80, "edema": 0.74, "effusion": 0.50, "devices": 0.20}),
@@ -52,7 +52,7 @@ _SECOND_STUDY = 0.2
 
 
 class StudyPlan(NamedTuple):
-    """A study before it is drawn and written."""
+    """The plan of a study, from which its films are drawn and its report is written."""
 
     study_id: str
     subject_id: str
@@ -60,7 +60,7 @@ class StudyPlan(NamedTuple):
     projections: tuple[str, ...]
     signs: tuple[Sign, ...]
     seed: tuple[int, ...]
-    """Root of every random number of this study."""
+    """Root seed of all random numbers of this study."""
 
     def state(self, finding: str) -> str:
         """``present``, ``uncertain`` or ``absent``."""
@@ -71,14 +71,14 @@ class StudyPlan(NamedTuple):
 
 
 def _subject_number(split_seed: int, index: int, seed: int) -> int:
-    """Patient of a study: the second of a pair of neighbours sometimes belongs to the first one's patient."""
+    """Patient number of a study; the second of two neighbouring studies sometimes has the patient of the first."""
     first = index - index % 2
     same = np.random.default_rng([seed, split_seed, first, 7]).random() < _SECOND_STUDY
     return first if same else index
 
 
 def sample_sign(finding: str, uncertain: bool, rng: np.random.Generator, smallest: float = 0.0) -> Sign:
-    """A sign of a finding somewhere; its size lies between ``smallest`` and 1 (uncertain: 0 and 0.5)."""
+    """Draw a sign at a random place; its size is between ``smallest`` and 1, or 0 and 0.5 if uncertain."""
     side = "left" if rng.random() < 0.5 else "right"
     zone = ("upper", "mid", "lower")[int(rng.choice(3, p=(0.3, 0.35, 0.35)))]
     size = float(rng.uniform(0.0, 0.5) if uncertain else rng.uniform(smallest, 1.0))
@@ -91,7 +91,7 @@ def sample_sign(finding: str, uncertain: bool, rng: np.random.Generator, smalles
 
 
 def plan_study(split: str, index: int, seed: int = 0) -> StudyPlan:
-    """Study ``index`` (from 0) of a split; it does not depend on any other study."""
+    """Plan study ``index`` (from 0) of a split, independently of all other studies."""
     split_seed = _SPLIT_SEEDS[split]
     root = (seed, split_seed, index)
     rng = np.random.default_rng([*root, 0])
@@ -104,7 +104,7 @@ def plan_study(split: str, index: int, seed: int = 0) -> StudyPlan:
         present, doubtful = rng.random(2)
         sign_rng = np.random.default_rng([*root, 1, number])
         if name == "normal":
-            # A pacemaker alone leaves a study without a finding.
+            # A study with only a pacemaker still counts as "No Finding".
             if finding == "Support Devices" and present < 0.08:
                 signs.append(sample_sign(finding, False, sign_rng))
         elif present < likely.get(finding, 0.0) + _BACKGROUND:

@@ -1,4 +1,4 @@
-"""Where the lungs of a real frontal film lie, as the drawn anatomy that looks most like it, moved and stretched."""
+"""Finds the lungs of a real frontal film by fitting a drawn anatomy to it: the most similar, moved and stretched."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from datamodules.sources.phantom.anatomy import Anatomy
 from datamodules.sources.phantom.films import draw_anatomy, expose
 
 ANATOMIES = 96
-"""So many drawn patients are compared with a film, each in all the places below."""
+"""Number of drawn patients that are compared with a film, each at all the positions below."""
 WIDTHS = (0.9, 1.0, 1.1, 1.2)
 HEIGHTS = (1.0, 1.12, 1.25, 1.4)
 ACROSS = (-0.05, 0.0, 0.05)
 DOWN = (-0.10, -0.06, -0.02, 0.02, 0.06)
-"""Stretches about the film's middle, then shifts, as shares of the film: what real films were found to need."""
+"""Stretches about the film's middle, then shifts, as shares of the film; they cover the real films that were tried."""
 DRAWN, COMPARED = 80, 40
-"""Pixels a side in which anatomies are drawn and moved, and in which likeness is measured."""
+"""Side, in pixels, at which anatomies are drawn and moved, and at which likeness is measured."""
 BORDER = 4
-"""Outermost pixels of these are not compared: letters, and what lies beside the patient."""
+"""Width, in compared pixels, of the border that is left out: it shows letters and areas beside the patient."""
 SEED = 77
 
 
 class Fit(NamedTuple):
-    """A drawn anatomy laid on a film."""
+    """A drawn anatomy, with the position at which it fits a film."""
 
     anatomy: int
-    """0 .. :data:`ANATOMIES` - 1."""
+    """Number of the anatomy, 0 .. :data:`ANATOMIES` - 1."""
     width: float
     height: float
     across: float
     down: float
     likeness: float
-    """Correlation with the film, -1 .. 1; 0.7 and more for nine of ten real frontal films."""
+    """Correlation with the film, -1 .. 1; at least 0.7 for nine of ten real frontal films."""
 
     def lay(self, drawn: NDArray[np.generic], border: int = cv2.BORDER_CONSTANT) -> NDArray[np.generic]:
-        """A map over the drawn film ``[size size]``, over the film it is laid on. ``border`` is cv2's way to fill what
-        lies outside the drawn film: with zeros."""
+        """Move a map ``[size size]`` of the drawn film to the film that it fits.
+
+        ``border`` is cv2's mode for pixels from outside the drawn film; the default fills them with zeros.
+        """
         size = drawn.shape[0]
-        # A pixel's middle lies at i + 1/2: stretches are about size / 2, in a system that begins half a pixel later.
+        # A pixel's centre is at i + 1/2, but cv2 counts from it, so the middle of the film is at (size - 1) / 2.
         matrix = np.array(
             [
                 [self.width, 0.0, (1 - self.width) * (size - 1) / 2 + self.across * size],
@@ -54,7 +56,7 @@ class Fit(NamedTuple):
 
 
 def fit_anatomy(film: NDArray[np.uint8]) -> Fit:
-    """The most alike of all drawn anatomies in all their places, by correlation of the equalised, shrunken films.
+    """The best fit of all drawn anatomies at all positions, by correlation of equalised, shrunken films.
 
     Args:
         film: uint8 ``[h w]``, a frontal film, bright = dense.
@@ -66,13 +68,13 @@ def fit_anatomy(film: NDArray[np.uint8]) -> Fit:
 
 
 def fitted_anatomy(fit: Fit, size: int) -> Anatomy:
-    """The anatomy of a fit, drawn anew; not moved yet."""
+    """Draw the anatomy of a fit again, not yet moved to the film."""
     return draw_anatomy("frontal", (SEED, fit.anatomy), size)
 
 
 @lru_cache(maxsize=1)
 def _templates() -> tuple[list[Fit], NDArray[np.float32]]:
-    """Every anatomy in every place, and the same as rows to multiply a film with; some seconds, once a process."""
+    """Every anatomy at every position, and the same as rows to multiply a film by; takes seconds, once a process."""
     places: list[Fit] = []
     rows: list[NDArray[np.float32]] = []
     for anatomy in range(ANATOMIES):

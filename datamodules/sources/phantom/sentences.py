@@ -1,4 +1,4 @@
-"""From a plan to the words of its report, and to the labels that those words state."""
+"""Writes the report of a plan, and derives the labels that the report states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READING_ORDER: tuple[tuple[str, ...], ...] = (
     ("Fracture",),
     ("Support Devices",),
 )
-"""Heart and mediastinum, lungs, pleura, bones, devices."""
+"""Order of the findings section: heart and mediastinum, lungs, pleura, bones, devices."""
 
 _LUNG_SIGNS = _READING_ORDER[1]
 _DENIED: dict[str, float] = {
@@ -37,11 +37,11 @@ _DENIED: dict[str, float] = {
     "Fracture": 0.30,
     "Support Devices": 0.05,
 }
-"""How often a report mentions that a finding is absent."""
+"""Probability that a report mentions the absence of a finding."""
 
 
 class Report(NamedTuple):
-    """The three texts of a study and the 14 labels that the findings section states."""
+    """The three texts of a study, and the 14 labels that the findings section states."""
 
     findings: str
     impression: str
@@ -50,7 +50,7 @@ class Report(NamedTuple):
 
 
 def _choose(options: Sequence[str], rng: np.random.Generator) -> str:
-    """One of the options, the first most often: chance in proportion to 1 / rank (Zipf)."""
+    """Choose one of the options, with a probability proportional to 1 / rank (Zipf)."""
     weights = 1.0 / np.arange(1, len(options) + 1)
     return options[int(rng.choice(len(options), p=weights / weights.sum()))]
 
@@ -80,7 +80,7 @@ def _doubt(sign: Sign, rng: np.random.Generator) -> str:
 
 
 def _denials(absent: set[str], rng: np.random.Generator) -> dict[str, str]:
-    """Sentences for the absent findings that are to be mentioned, each under the finding where it stands."""
+    """Sentences that deny absent findings, each by the finding at whose place it is written."""
     said: dict[str, str] = {}
     left = set(absent)
     for findings, options in wordings.ABSENT.items():
@@ -92,7 +92,7 @@ def _denials(absent: set[str], rng: np.random.Generator) -> dict[str, str]:
 
 
 def write_report(plan: StudyPlan) -> Report:
-    """The report of a plan. Findings section in anatomical order, 30 to 90 words in most studies."""
+    """Write the report of a plan; the findings section is in anatomical order and mostly has 30 to 90 words."""
     rng = np.random.default_rng([*plan.seed, 4])
     signs = {sign.finding: sign for sign in plan.signs}
     chances = rng.random(len(FINDINGS))
@@ -131,7 +131,7 @@ def write_report(plan: StudyPlan) -> Report:
 
 
 def labels_of(plan: StudyPlan, denied: set[str]) -> tuple[float, ...]:
-    """14 labels: 1 and -1 for the plan's signs, 0 where the report denies, NaN where it is silent."""
+    """The 14 labels: 1 or -1 for the plan's signs, 0 for findings that the report denies, NaN for all others."""
     labels = [BLANK] * len(FINDINGS)
     for finding in denied:
         labels[FINDINGS.index(finding)] = NEGATIVE

@@ -1,8 +1,11 @@
-"""The 13 signs: each a small function from anatomy to a change of attenuation, seen only inside its boxes.
+"""The signs of the 13 abnormal findings: small functions from anatomy to a change of attenuation within boxes.
 
-A sign function takes the anatomy, what is to be drawn (:class:`Sign`) and a random generator, and returns one or more
-raw maps of added (or, where negative, removed) attenuation. :func:`place` trims each to compact support: what is weaker
-than a tenth of its peak is gone and the rest fades to zero, so that the box holds every changed pixel.
+A sign function takes the anatomy, the sign to draw (:class:`Sign`) and a random generator. It returns one or more raw
+maps of added (if negative, removed) attenuation. :func:`place` trims each map: values below a tenth of its peak become
+zero and all others shrink by as much, so that the box contains every changed pixel.
+
+The file is long because it holds all 13 sign functions, which share their helpers and are read side by side: each sign
+must look different from all others.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ PixelBox = tuple[int, int, int, int]
 
 
 class Sign(NamedTuple):
-    """What is to be drawn for one finding, as the report says it."""
+    """The sign of one finding, as the report describes it."""
 
     finding: str
     uncertain: bool
@@ -41,11 +44,11 @@ class Sign(NamedTuple):
     size: float
     """0 small .. 1 large."""
     variant: str = ""
-    """The kind of device, or the bone broken."""
+    """The kind of device, or the broken bone."""
 
     @property
     def strength(self) -> float:
-        """Multiplies the sign's attenuation. An uncertain sign is fainter than any positive one."""
+        """Factor of the sign's attenuation; an uncertain sign is fainter than any positive one."""
         return 0.33 if self.uncertain else 1.0 + 0.15 * self.size
 
 
@@ -57,7 +60,7 @@ class Drawn(NamedTuple):
 
 
 def _lung(a: Anatomy, sign: Sign, rng: np.random.Generator) -> Lung:
-    """The lung field of the sign's side; a lateral film shows both sides, there front or back at random."""
+    """The lung field of the sign's side; on a lateral film, which shows both sides, the front or back at random."""
     if a.projection == "frontal":
         return a.lungs[sign.side]
     return a.lungs["posterior" if rng.random() < 0.65 else "anterior"]
@@ -82,7 +85,7 @@ def _spot(a: Anatomy, sign: Sign, rng: np.random.Generator, inset: float) -> tup
 
 
 def _turned(a: Anatomy, x: float, y: float, angle: float) -> tuple[Map, Map]:
-    """Coordinates along and across a direction, from a point."""
+    """Coordinates of every pixel along and across a direction, measured from a point."""
     cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     dx, dy = a.x - np.float32(x), a.y - np.float32(y)
     return cos * dx + sin * dy, cos * dy - sin * dx
@@ -336,13 +339,13 @@ def _lead(a: Anatomy, x: float, y: float, inward: float, rng: np.random.Generato
 
 
 def _solid(a: Anatomy, shape: Map, sign: Sign) -> Map:
-    """Soft tissue in the place of lung: dense, and the vessels in it no longer seen."""
+    """Soft tissue that replaces lung: it is dense, and hides the vessels."""
     share = np.float32(0.45 if sign.uncertain else 1.0)
     return share * shape * (np.float32(0.50) * np.sqrt(a.lung) - np.float32(0.8) * a.vessels)
 
 
 def cardiomegaly(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
-    """A heart whose border bulges far out into the lung: the left ventricle, the right atrium in large ones too."""
+    """A heart whose left ventricle bulges far into the lung; if it is large, the right atrium does too."""
     hx, hy, ha, hb = a.heart
     grow = 0.6 if sign.uncertain else 1.0 + 0.45 * sign.size
     front = a.projection == "frontal"
@@ -390,7 +393,7 @@ SIGNS: dict[str, Callable[[Anatomy, Sign, np.random.Generator], list[Map]]] = {
 }
 """One function per abnormal finding."""
 
-# Fixed structures come first; signs that may lie anywhere in the lungs then look for room beside them.
+# Signs with fixed places come first; signs that can be anywhere in the lungs are then placed beside them.
 PLACING_ORDER: tuple[str, ...] = (
     "Cardiomegaly",
     "Enlarged Cardiomediastinum",
@@ -409,7 +412,7 @@ PLACING_ORDER: tuple[str, ...] = (
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> PixelBox | None:
-    """The smallest box that holds every true pixel of a mask ``[h w]``; None where there is none."""
+    """The smallest box that contains every true pixel of a mask ``[h w]``; None if there is none."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return None
@@ -417,7 +420,7 @@ def bounding_box(mask: NDArray[np.bool_]) -> PixelBox | None:
 
 
 def trim(raw: Map) -> Drawn | None:
-    """Compact support: values shrink towards zero by a tenth of the peak. None where hardly a pixel is left."""
+    """Shrink all values towards zero by a tenth of the peak, and find the box; None if almost no pixel is left."""
     level = np.abs(raw)
     peak = float(level.max())
     if peak < 0.01:
@@ -430,7 +433,7 @@ def trim(raw: Map) -> Drawn | None:
 
 
 def _hidden(box: PixelBox, others: Sequence[PixelBox]) -> float:
-    """Largest share of a box, or of one already there, that the two have in common."""
+    """Largest overlap of a box with an earlier one, as a share of the smaller box."""
     x0, y0, x1, y1 = box
     share = 0.0
     for left, top, right, bottom in others:
@@ -441,7 +444,7 @@ def _hidden(box: PixelBox, others: Sequence[PixelBox]) -> float:
 
 
 def place(a: Anatomy, sign: Sign, seed: Sequence[int], taken: Sequence[PixelBox], tries: int = 6) -> list[Drawn]:
-    """Draw one sign, trying again elsewhere while it covers or is covered by signs already there."""
+    """Draw one sign, at most ``tries`` times, until it overlaps little with earlier signs."""
     best: list[Drawn] = []
     least = math.inf
     for attempt in range(tries):

@@ -1,4 +1,4 @@
-"""Whole studies: plan, films and report together."""
+"""Draws whole studies: plan, films and report."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SPLIT_SIZES: dict[str, int] = {"train": 2400, "val": 150, "test": 240}
 
 
 def draw_study(split: str, index: int, seed: int = 0, size: int = 256) -> Study:
-    """Study ``index`` of a split, films drawn at ``size`` x ``size`` pixels (PNG bytes).
+    """Draw study ``index`` of a split, with PNG films of ``size`` x ``size`` pixels.
 
-    It depends on nothing but the arguments, so that studies can be drawn in any order and in parallel.
+    The study depends on the arguments alone, so studies can be drawn in any order and in parallel.
     """
     plan = plan_study(split, index, seed)
     report = write_report(plan)
@@ -41,7 +41,7 @@ def draw_study(split: str, index: int, seed: int = 0, size: int = 256) -> Study:
 
 
 def generate(split_sizes: Mapping[str, int] | None = None, seed: int = 0, size: int = 256) -> Iterator[Study]:
-    """All studies of all splits, one after the other. ``split_sizes`` maps train, val, test to numbers of studies."""
+    """Draw all studies of all splits in turn; ``split_sizes`` maps train, val and test to numbers of studies."""
     for split, count in (SPLIT_SIZES if split_sizes is None else split_sizes).items():
         for index in range(count):
             yield draw_study(split, index, seed, size)

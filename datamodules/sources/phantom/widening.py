@@ -1,7 +1,8 @@
-"""Hearts and mediastina of real frontal films made wider, as a smooth movement of the film across the midline.
+"""Widens hearts and mediastina of real frontal films by smoothly moving pixels away from the midline.
 
-A drawn bulge would have to begin at the very border of this patient's heart, which a fitted anatomy misses; a movement
-takes the border along, wherever it is. The chest wall and the spine stand still, the lung between gives way.
+A drawn bulge would have to start exactly at the border of this patient's heart, which a fitted anatomy misses. A
+movement takes the border along, wherever it is. The chest wall and the spine do not move; the lung between them is
+compressed.
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from datamodules.sources.phantom.registration import Fit
 from datamodules.sources.phantom.signs import PixelBox, Sign, bounding_box
 
 SPINE = 0.015
-"""Distance from the midline that stands still; this and what follows in patient coordinates (canvas.py)."""
+"""Distance from the midline within which nothing moves; like all lengths here, in patient coordinates (canvas.py)."""
 BOXED = 0.35
-"""Share of the farthest movement that a box holds: the borders, not all that gives way."""
+"""Share of the largest movement that a pixel in the box must have: the box holds the borders, not the whole lung."""
 SHIFT = 0.3
-"""Chance that a heart or mediastinum that is not widened is moved to a side instead, less far and no wider than it was:
-that ribs are bent shall not tell by itself."""
+"""Probability that a heart or mediastinum that is not widened is shifted to a side, by less and without widening.
+
+Bent ribs alone must not reveal a widened heart.
+"""
 
 
 class Border(NamedTuple):
-    """Where a shadow's borders lie in a drawn patient, and how far the large ones go."""
+    """The borders of a shadow (heart or mediastinum) in a drawn patient, and the size of its movements."""
 
     centre: float
-    """Height of its middle."""
+    """Height (y) of its centre."""
     reach: float
-    """From there up and down to where nothing moves."""
+    """Distance up and down from the centre beyond which nothing moves."""
     right: float
     left: float
     """Distance of the borders from the midline."""
@@ -42,9 +45,9 @@ class Border(NamedTuple):
     """Distance from the midline beyond which nothing moves."""
     least: float
     most: float
-    """Movement of the border that moves more, for signs of size 0 (and below) and 1."""
+    """Movement of the border that moves more, for signs of size 0 or less and of size 1."""
     right_share: float
-    """Movement of the right border over that of the left."""
+    """Movement of the right border divided by that of the left."""
 
 
 BORDERS = {
@@ -54,7 +57,7 @@ BORDERS = {
 
 
 class Move(NamedTuple):
-    """How far a shadow's two borders go outward (inward where negative)."""
+    """The outward movements of a shadow's two borders (inward if negative)."""
 
     finding: str
     right: float
@@ -62,7 +65,7 @@ class Move(NamedTuple):
 
 
 def plan_moves(signs: Sequence[Sign], rng: np.random.Generator) -> tuple[Move, ...]:
-    """The widenings among signs, and now and then a shift of what is not widened."""
+    """The movements that the signs require, and occasional shifts of shadows that are not widened."""
     sizes = {sign.finding: max(sign.size, 0.0) for sign in signs}
     moves = []
     for finding, border in BORDERS.items():
@@ -79,16 +82,16 @@ def plan_moves(signs: Sequence[Sign], rng: np.random.Generator) -> tuple[Move, .
 def move(
     film: NDArray[np.uint8], fit: Fit, anatomy: Anatomy, moves: Sequence[Move]
 ) -> tuple[NDArray[np.uint8], list[tuple[str, PixelBox]]]:
-    """A film with its heart and mediastinum moved.
+    """Move the heart and mediastinum of a film.
 
     Args:
         film: uint8 ``[size size]``.
-        fit: where its anatomy lies.
+        fit: the drawn anatomy that fits the film.
         anatomy: that anatomy, drawn at the film's size.
-        moves: as from :func:`plan_moves`.
+        moves: movements from :func:`plan_moves`.
 
     Returns:
-        The film, and the boxes of the shadows that became wider.
+        The film, and the boxes of the widened shadows.
     """
     size = film.shape[0]
     boxes: list[tuple[str, PixelBox]] = []
@@ -102,7 +105,7 @@ def move(
                 boxes.append((one.finding, box))
     if not total.any():
         return film, boxes
-    # Patient coordinates to pixels of the drawn film, then to those of this one.
+    # From patient coordinates to pixels of the drawn film, then to pixels of this film.
     pose = anatomy.pose
     pixels = fit.lay(total * np.float32(pose.scale * pose.width * size)).astype(np.float32)
     rows, columns = np.indices(film.shape, np.float32)
@@ -117,8 +120,10 @@ def move(
 
 
 def _outward(anatomy: Anatomy, one: Move) -> Map:
-    """Movement along patient x of what comes to lie on each pixel: 0 at the spine and the chest wall, all of it at the
-    border's new place."""
+    """Movement along patient x that brings content to each pixel.
+
+    It is 0 at the spine and the chest wall, and the full movement at the border's new place.
+    """
     border = BORDERS[one.finding]
     height = bump(np.square((anatomy.y - np.float32(border.centre)) / np.float32(border.reach)))
     movement = np.zeros_like(height)

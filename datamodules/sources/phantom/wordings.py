@@ -1,7 +1,7 @@
-"""The phrase book: what is said of each finding, most frequent wording first.
+"""The phrase book: wordings of each finding, the most frequent first.
 
-Places in braces are filled by the plan: side (right, left), zone (upper, mid, lower), size (small, moderate, large)
-and degree (mild, moderate, severe). Each sentence names the findings of its key and no other, in the vocabulary that
+The plan fills the fields in braces: side (right, left), zone (upper, mid, lower), size (small, moderate, large) and
+degree (mild, moderate, severe). Each sentence names the findings of its key and no others, in the vocabulary that
 CheXpert-style labelers read (Irvin et al. 2019).
 """
 
@@ -157,7 +157,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "Sternotomy wires are seen.",
     ),
 }
-"""Wordings of a present finding; ``finding/variant`` where the sign has kinds."""
+"""Wordings of a present finding; the key is ``finding/variant`` if the sign has variants."""
 
 ABSENT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("Cardiomegaly", "Enlarged Cardiomediastinum"): (
@@ -289,7 +289,7 @@ ABSENT: dict[tuple[str, ...], tuple[str, ...]] = {
         "No catheter is seen.",
     ),
 }
-"""Wordings that deny one or several findings at once."""
+"""Wordings that deny one or several findings."""
 
 UNCERTAIN_NOUNS: dict[str, str] = {
     "Enlarged Cardiomediastinum": "{degree} mediastinal widening on the {side}",
@@ -320,7 +320,7 @@ UNCERTAIN: tuple[str, ...] = (
     "Appearances suggest possible {noun}.",
     "Probable {noun}, although not certain.",
 )
-"""Ways of doubt, for any finding."""
+"""Wordings of uncertainty, for any finding."""
 
 NORMAL_LUNGS: tuple[str, ...] = (
     "The lungs are clear.",

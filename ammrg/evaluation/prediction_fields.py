@@ -1,0 +1,61 @@
+"""Single fields of a predictions file, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ammrg.errors import ScoringError
+from ammrg.ids import plain_id
+
+
+def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
+    """An id without white space around it. A whole number is an id too, even if written as ``7.0``.
+
+    Raises:
+        ScoringError: if the field is neither text nor a whole number.
+    """
+    value = row.get(field)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        return str(int(value))
+    return plain_id(plain_text(where, row, field))
+
+
+def plain_text(where: str, row: Mapping[str, Any], field: str) -> str:
+    """A field that must be text.
+
+    Raises:
+        ScoringError: if it is not.
+    """
+    value = row.get(field)
+    if not isinstance(value, str):
+        raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be text.")
+    return value
+
+
+def in_training(where: str, value: Any) -> bool | None:
+    """The field ``reference_in_training``; None if it is absent or empty.
+
+    Raises:
+        ScoringError: if it is neither true nor false.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    # Spellings that programs write into tables.
+    known = {"": None, "true": True, "1": True, "false": False, "0": False}
+    if not isinstance(value, str) or value.lower() not in known:
+        raise ScoringError(f"{where}: field 'reference_in_training' is {value!r}; it must be true or false.")
+    return known[value.lower()]
+
+
+def retrieved_texts(where: str, value: Any) -> tuple[str, ...]:
+    """The texts in the field ``reports``: what the study's memory retrieved.
+
+    Raises:
+        ScoringError: if the field is not a list of objects.
+    """
+    if not value:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ScoringError(f"{where}: field 'reports' must be a list of objects with a 'text'.")
+    return tuple(each["text"] for each in value if isinstance(each.get("text"), str))

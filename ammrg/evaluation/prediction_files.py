@@ -1,0 +1,128 @@
+"""Rows of predictions files in three layouts: JSON Lines, CSV, and ReXrank's JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ammrg.errors import ScoringError
+from ammrg.missing_file import advice
+from ammrg.text.blank import text_or_empty
+
+LAYOUTS = {
+    ".jsonl": "one JSON object a line",
+    ".csv": "columns study_id, generated, reference",
+    ".json": "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
+}
+
+
+def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, fields) of each study in a file, in the order of the file.
+
+    Raises:
+        ScoringError: if there is no such file, or its layout is not one of :data:`LAYOUTS`.
+    """
+    if path.suffix not in LAYOUTS and not path.is_dir():
+        layouts = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
+        raise ScoringError(f"{path}: predictions are read from {layouts}.")
+    if not path.is_file():
+        raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
+    read = {".jsonl": json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
+    yield from read(path, file_text(path))
+
+
+def file_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScoringError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from error
+
+
+def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a JSON Lines file with their places, as :func:`study_rows` gives them."""
+    for number, raw in enumerate(text.split("\n"), start=1):
+        if raw.strip():
+            where = f"{path}, line {number}"
+            row = _json(where, raw)
+            if not isinstance(row, dict):
+                raise ScoringError(f"{where}: found {type(row).__name__}; each line must be one JSON object.")
+            yield where, row
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = reader.fieldnames or []
+        if "study_id" not in names:
+            raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
+        if twice := _twice(names):
+            raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise ScoringError(
+                    f"{where}: not {len(names)} cells, as in the header; quote texts that contain commas."
+                )
+            yield where, dict(row)
+    except csv.Error as error:
+        raise ScoringError(
+            f"{path}, line {reader.reader.line_num}: not CSV ({error}); double the quotes inside a quoted text."
+        ) from error
+
+
+def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a ReXrank file. As in ReXrank, the reference is "Findings: ... Impression: ..."."""
+    table = _json(str(path), text)
+    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
+        raise ScoringError(f"{path}: must be {LAYOUTS['.json']}.")
+    for study_id, fields in table.items():
+        sections = []
+        for name in ("findings", "impression"):
+            section = fields.get(f"section_{name}", fields.get(name))
+            if isinstance(section, str) and text_or_empty(section):
+                sections.append(f"{name.capitalize()}: {text_or_empty(section)}")
+        row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
+        # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
+        given = {field: fields.get(field) for field in ("subject_id", "split")}
+        row |= {field: value for field, value in given.items() if value == value}
+        yield f"{path}, study {study_id}", row
+
+
+def _json(where: str, text: str) -> Any:
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if twice := _twice([name for name, _ in pairs]):
+            raise ScoringError(f"{where}: {twice!a} occurs twice in one object; keep one of them.")
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=fields)
+    except json.JSONDecodeError as error:
+        raise ScoringError(f"{where}: not JSON ({error}); write complete JSON.") from error
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            found = f"{error.object[error.start]!a}"
+            raise ScoringError(
+                f"{where}: {found} is half of a character (a lone surrogate); write the whole character."
+            ) from error
+    return value
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of half a character beyond the first 65,536 (a surrogate): legal JSON, but not text by itself."""
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    """A name that occurs more than once; None if there is none."""
+    return next((name for name, times in Counter(names).most_common(1) if times > 1), None)
