@@ -45,8 +45,8 @@ from ammrg.imaging.reading import read_film, shrink
 from ammrg.types import Study, View
 from datamodules.phantom import PhantomDataModule
 from datamodules.shards import to_jpeg, write_shards
-from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
+from datamodules.sources.source_reading import SourceReading
 
 FILM, QUICK_FILM, QUALITY = (2500, 3000), (750, 900), 95
 """Width and height in pixels, and the JPEG quality."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from ammrg.commands.argument_types import positive
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
-from datamodules.sources import DATASETS, SECTIONS, SPLITS
+from datamodules.sources.reading import DATASETS
+from datamodules.sources.source_reading import SECTIONS, SPLITS
 from experiments.data.card_table import print_card
 from experiments.data.preparation import DEFAULT_SIZE, prepare
 

@@ -114,7 +114,7 @@ def test_a_folder_without_any_usable_study(write_iu, tmp_path):
         prepare("iu_xray", raw, tmp_path / "out", workers=1)
     for path in (raw / "images").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="none of 6 films is there"):
+    with pytest.raises(DataError, match="none of 6 films was found"):
         prepare("iu_xray", raw, tmp_path / "elsewhere", workers=1)
 
 
