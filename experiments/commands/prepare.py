@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "--section",
         choices=SECTIONS,
         default="findings",
-        help="the section of the report that a model shall write (default %(default)s)",
+        help="the section of the report that a model learns to write (default: %(default)s)",
     )
     arguments.add_argument(
         "--source",
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         help="for the phantom: number of studies of each split, such as train=2400,val=150,test=240",
     )
     arguments.add_argument(
-        "--max-rejected", type=share, default=0.01, help="largest share of films that may be set aside (default 0.01)"
+        "--max-rejected", type=share, default=0.01, help="largest share of films that may be set aside (default: 0.01)"
     )
     return arguments
 

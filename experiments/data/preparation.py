@@ -49,7 +49,7 @@ def prepare(
         size: most pixels of a film's shorter side. None: 256 for the phantom and for painted films (which have no other
             size), 512 for all other data sets.
         workers: processes; None takes one per core.
-        section: the section of the report that a model shall write.
+        section: the section of the report that a model learns to write.
         source: the layout to read, if the folder holds several.
         seed: of drawn or painted films, and of a split made here; not negative.
         studies: split -> number of studies, for the phantom only.
