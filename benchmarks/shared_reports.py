@@ -92,7 +92,7 @@ def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) 
             optimizer.step()
     retrieval.eval()
     with torch.no_grad():
-        told: dict[str, Any] = {
+        result: dict[str, Any] = {
             "rule": rule,
             "seed": seed,
             "test_loss": float(loss_of(test.states, asked, None)),
@@ -105,10 +105,10 @@ def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) 
                 rows, own = [rows[i] for i in kept.tolist()], own[kept]
             found = retrieval.associations(studies.states[rows], patterns, None if mask is None else mask[rows])
             weights = found.mean(dim=(1, 2))
-            told[f"{name}_share_of_another"] = len(rows) / len(studies.ids)
-            told[f"{name}_weight_on_own_text"] = float(weights[torch.arange(len(rows)), own].mean())
-            told[f"{name}_own_text_strongest"] = float((weights.argmax(1) == own).float().mean())
-    return told
+            result[f"{name}_share_of_another"] = len(rows) / len(studies.ids)
+            result[f"{name}_weight_on_own_text"] = float(weights[torch.arange(len(rows)), own].mean())
+            result[f"{name}_own_text_strongest"] = float((weights.argmax(1) == own).float().mean())
+    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:

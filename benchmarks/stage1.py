@@ -192,7 +192,7 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
     for column in ("finding", "positives", "ours", "reference", "ours - reference"):
         table.add_column(column, justify="left" if column == "finding" else "right")
     for finding in sorted(range(NUM_FINDINGS), key=lambda i: -positives[i]):
-        cells = (told(values[:, finding]) for values in (first, second, first - second))
+        cells = (formatted(values[:, finding]) for values in (first, second, first - second))
         table.add_row(FINDINGS[finding], str(positives[finding]), *cells)
     means = {}
     for least in FEWEST:
@@ -206,13 +206,13 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
             "reference": interval(rows[1]),
             "difference": interval(rows[0] - rows[1]),
         }
-        cells = (told(values) for values in (*rows, rows[0] - rows[1]))
+        cells = (formatted(values) for values in (*rows, rows[0] - rows[1]))
         table.add_row(f"[b]mean of {len(kept)}[/b]", f"≥ {least}", *cells)
     console.print(table)
     return means
 
 
-def told(values: Tensor) -> str:
+def formatted(values: Tensor) -> str:
     found = interval(values)
     if found["value"] is None or found["low"] is None:
         return "-"

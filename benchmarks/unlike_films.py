@@ -162,8 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     target = {"value": false, "target": FALSE_ALARMS, "met": false <= FALSE_ALARMS}
     facts = {"dataset": stage1.dataset, "image_size": stage1.image_size, **fitted}
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()}
-    told = {"cases": cases, "targets": {"own test films beyond 1, at most": target}, "facts": facts, "machine": machine}
-    print(json.dumps({"benchmark": "unlike_films", **told}))
+    result = {"cases": cases, "targets": {"own test films beyond 1, at most": target}}
+    print(json.dumps({"benchmark": "unlike_films", **result, "facts": facts, "machine": machine}))
     return 0
 
 

@@ -70,7 +70,7 @@ class RunCheckpoint(ModelCheckpoint):
         gathered, done = trainer.accumulate_grad_batches, batch_idx + 1
         if done % gathered or done >= trainer.num_training_batches:
             return
-        self.stopping = self.told_to_stop(trainer)
+        self.stopping = self.should_stop(trainer)
         before_last = done + gathered >= trainer.num_training_batches
         per_epoch = int(trainer.num_training_batches) // gathered
         every = self.every_n_steps or max(1, min(MOST_STEPS, per_epoch // 4))
@@ -85,7 +85,7 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().on_train_epoch_end(trainer, pl_module)
         self.save_place(trainer)
-        self.stopping = self.told_to_stop(trainer)
+        self.stopping = self.should_stop(trainer)
 
     def save_place(self, trainer: Trainer) -> None:
         """Write ``last.ckpt``; the one before it becomes ``last-1.ckpt``."""
@@ -125,7 +125,7 @@ class RunCheckpoint(ModelCheckpoint):
         self.signalled = signal.Signals(number)
         print(f"\n{self.signalled.name}: saving a checkpoint after this step", flush=True)
 
-    def told_to_stop(self, trainer: Trainer) -> bool:
+    def should_stop(self, trainer: Trainer) -> bool:
         """Whether any process got a signal; all processes get the same answer, so all stop after the same step."""
         return bool(trainer.strategy.reduce_boolean_decision(self.signalled is not None, all=False))
 
@@ -143,7 +143,7 @@ class RunCheckpoint(ModelCheckpoint):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Stop at once after a signal, on all processes: the step before the epoch's last is saved."""
-        if self.told_to_stop(trainer):
+        if self.should_stop(trainer):
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

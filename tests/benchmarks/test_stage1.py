@@ -59,7 +59,7 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
     assert both["at least 10 positives"]["difference"]["value"] == pytest.approx(
         mean["difference"]["value"] / 2, abs=1e-9
     )
-    with pytest.raises(SystemExit, match="other studies"):
+    with pytest.raises(SystemExit, match="rated different studies"):
         compare(
             "test",
             Rated(good[None], labels, studies, subjects),
@@ -79,7 +79,7 @@ def test_references_train_by_the_clock_once_a_seed_and_rate_every_study(tmp_path
     before = {path: path.stat().st_mtime_ns for path in options.references.iterdir()}
     kept = reference(options, 0)  # not trained again
     assert {path: path.stat().st_mtime_ns for path in options.references.iterdir()} == before
-    with pytest.raises(SystemExit, match=r"'minutes': '0.05'.*asked for.*'minutes': '8'.*name another --references"):
+    with pytest.raises(SystemExit, match=r"'minutes': '0.05'.*, not by .*'minutes': '8'.*name another --references"):
         reference(Namespace(**{**vars(options), "minutes": 8.0}), 0)
     drawn = ["--studies", "train=40,val=5,test=4", "--seed", "1"]
     assert main(["prepare", "--dataset", "phantom", "--out", str(tmp_path / "other"), *drawn]) == 0

@@ -1,4 +1,4 @@
-"""The average against its formula, in checkpoints, in validation, and over a stop."""
+"""The average of the weights against its formula, in checkpoints, in validation, and after a resume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.quiet_trainer import quiet_trainer
 
 
 class Walk(LightningModule):
-    """A weight that is fitted to numbers; validation notes it and chooses a threshold from it, as stage 1 does."""
+    """Fits one weight to numbers; validation records it and chooses a threshold from it, as stage 1 does."""
 
     threshold: Tensor
 
@@ -51,7 +51,7 @@ class Walk(LightningModule):
 
 
 class Keeper(Callback):
-    """Saves every epoch, as RunCheckpoint does: after validation, at the end of the training epoch."""
+    """Saves every epoch as RunCheckpoint does: after validation, at the end of the training epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.save_checkpoint(Path(trainer.default_root_dir) / "last.ckpt")
@@ -69,7 +69,7 @@ def run(folder: Path, epochs: int, decay: float = 0.6, resume: bool = False) -> 
 
 
 def by_hand(path: list[float], decay: float) -> list[float]:
-    """The average after each step; the first step's weights are taken whole."""
+    """The average after each step; it starts as the first step's weights."""
     average, found = path[0], [path[0]]
     for n, value in enumerate(path[1:], start=1):
         d = min(decay, (1 + n) / (10 + n))
@@ -88,7 +88,7 @@ def test_the_average_is_validated_saved_and_left_in_the_module(tmp_path: Path) -
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert kept["state_dict"]["weight"].item() == pytest.approx(averages[-1], rel=1e-5)
     assert kept["current_model_state"]["weight"].item() == pytest.approx(module.path[-1], rel=1e-5)
-    # what validation chose belongs to the average, NaN before it or not
+    # the value chosen in validation belongs to the average, even if it was NaN before
     assert kept["state_dict"]["threshold"].item() == pytest.approx(2 * averages[-1], rel=1e-5)
     assert kept["state_dict"]["flag"].item() is True
 
@@ -106,7 +106,7 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path) -> None:
 
 
 def test_testing_a_checkpoint_after_training_keeps_the_average(tmp_path: Path) -> None:
-    """Where Lightning's own callback loads the weights of the last step."""
+    """Lightning's own callback would load the weights of the last step here."""
     module, trainer = run(tmp_path, epochs=2)
     average = module.weight.item()
     loader = DataLoader(torch.randn(4), batch_size=4)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Out of memory says the largest batch that fits."""
+"""An out-of-memory error names the largest batch that fits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from callbacks.gpu_memory import GpuMemory
 from tests.quiet_trainer import quiet_trainer
 
 ROOM = 5
-"""Films that the pretended GPU holds."""
+"""Number of films that fit the simulated GPU."""
 
 
 def batch(studies: int) -> StudyBatch:

@@ -19,7 +19,7 @@ from tests.quiet_trainer import quiet_trainer
 
 
 class Sum(LightningModule):
-    """Study 5 has a report that breaks the loss."""
+    """A loss that becomes NaN for the report of study 5."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,4 +50,4 @@ def test_it_stops_with_the_studies_of_the_step_and_the_weights_stay_good(tmp_pat
     assert facts["study_ids"] == (["study5"] if gathered == 1 else ["study4", "study5"])
     assert facts["parameters"] == ["weight"]
     assert module.weight.isfinite().all()
-    assert trainer.callback_metrics["train/grad_norm"].isfinite()  # of the step before
+    assert trainer.callback_metrics["train/grad_norm"].isfinite()  # of the previous step

@@ -1,4 +1,4 @@
-"""Who may be remembered, and what a bank of mined regions or encoded reports holds."""
+"""Banks of mined regions and encoded reports: which studies they may contain, and their content."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_maps_that_show_no_place_are_counted_and_said(tmp_path: Path, capsys: py
 
 def test_a_memory_that_somebody_was_withdrawn_from_is_not_made_anew(tmp_path: Path) -> None:
     writer = RegionMemoryWriter(folder=str(tmp_path))
-    for _ in range(2):  # made anew without a word
+    for _ in range(2):  # replaced without an error
         writer.on_predict_start(trainer(), module())
         writer.on_predict_batch_end(trainer(), module(), [film("a", 1), film("b", 1)], None, 0)
         writer.on_predict_epoch_end(trainer(), module())
@@ -120,5 +120,5 @@ def test_studies_that_were_not_chosen_own_their_report_too(tmp_path: Path) -> No
     owned = {text: set(owners) for text, owners in zip(bank.texts, bank.study_ids, strict=True)}
     assert owned == {"The lungs are clear.": set("abcde"), "There is edema.": {"f"}}
     allowed = owners_mask(bank, ["f", "b"], ["z", "v"], "patient")
-    assert allowed[1].all()  # what five have in common gives none of them away
-    assert not allowed[0].all()  # what one has alone does
+    assert allowed[1].all()  # the owners of a shared pattern cannot be identified
+    assert not allowed[0].all()  # the owner of an unshared pattern can

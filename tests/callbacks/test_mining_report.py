@@ -1,4 +1,4 @@
-"""The report stands beside the memory, tells the same, and says where it may not go."""
+"""The mining report is beside the memory, agrees with it, and carries the notice of restricted data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STUDIES = [f"s{i}" for i in range(9)]
 
 
 class Films:
-    """Every study has two films; the second is brighter."""
+    """Studies with two films each, the second of which is brighter."""
 
     def example(self, key: tuple[int, int, int]) -> SimpleNamespace:
         return SimpleNamespace(films=np.stack([np.full((32, 32), v + key[0], np.uint8) for v in (40, 200)]))
@@ -91,7 +91,7 @@ def test_numbers_and_pages_are_those_of_the_memory(tmp_path: Path) -> None:
     assert cells[0].caption.startswith(f"{scores[0]:.2f}")
     for cell in cells:
         study = cell.caption.split()[1]
-        assert (cell.film == 200 + int(study[1:])).all()  # its own study, and its second film
+        assert (cell.film == 200 + int(study[1:])).all()  # the study itself, and its second film
         assert cell.known == [(0.1, 0.1, 0.5, 0.5)]
 
 

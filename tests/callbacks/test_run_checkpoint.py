@@ -36,7 +36,7 @@ class Rows(torch.utils.data.Dataset[Tensor]):
 
 
 class Learner(LightningModule):
-    """Dropout, momentum, a schedule and batch statistics: all that an inexact resume would show in."""
+    """Has dropout, momentum, a schedule and batch statistics, which an inexact resume would change."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Learner(LightningModule):
 
 
 class Signal(Callback):
-    """Sends this process a signal at one moment, as a cluster does."""
+    """Sends this process a signal at a given moment, as a cluster does."""
 
     def __init__(self, number: int, hook: str, epoch: int, batch: int = 0) -> None:
         self.number, self.place = number, (epoch, batch)
@@ -79,7 +79,7 @@ class Signal(Callback):
 
 
 def train(folder: Path, *extra: Callback, gather: int = 1, average: bool = True) -> tuple[Learner, Trainer]:
-    """Three epochs, or what is left of them."""
+    """Train for three epochs, or the remaining part of them."""
     module, averaged = Learner(), [AveragedWeights(0.9)] if average else []
     trainer = quiet_trainer(
         folder,
@@ -96,7 +96,7 @@ def train(folder: Path, *extra: Callback, gather: int = 1, average: bool = True)
 
 
 def content(path: Path) -> dict[str, Any]:
-    """All of a checkpoint that training goes on with."""
+    """The parts of a checkpoint that training resumes from."""
     checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
     loops = checkpoint["loops"]["fit_loop"]
     return {
@@ -108,7 +108,7 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Bit for bit."""
+    """Check that two checkpoints are equal bit for bit."""
     if isinstance(one, Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
@@ -158,11 +158,11 @@ def test_a_signalled_run_resumed_ends_bit_for_bit_alike(
 
 
 def test_stopped_after_every_batch_it_still_ends_alike(tmp_path: Path, whole: dict[int, Path]) -> None:
-    """A stop after each optimizer step of the run, in a chain."""
+    """A run stopped and resumed after every optimizer step."""
 
     class Impatient(Callback):
         def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Tensor, index: int) -> None:
-            if index < STUDIES // BATCH - 1:  # a validation that is always cut would never end
+            if index < STUDIES // BATCH - 1:  # a validation that is always interrupted would never end
                 os.kill(os.getpid(), signal.SIGTERM)
 
     stops = 0
@@ -209,7 +209,7 @@ def test_one_flipped_bit_is_seen(whole: dict[int, Path], tmp_path: Path) -> None
 
 
 def test_a_kill_between_two_names_loses_nothing(tmp_path: Path, whole: dict[int, Path]) -> None:
-    """last.ckpt is already last-1.ckpt, and the fresh one has not got its name."""
+    """Killed between the renames: last.ckpt is already last-1.ckpt, but the new file has no name yet."""
     (tmp_path / "last-1.ckpt").write_bytes((whole[1] / "last.ckpt").read_bytes())
     (tmp_path / "last.fresh.ckpt").write_bytes(b"half")
     assert newest_whole(tmp_path) == tmp_path / "last-1.ckpt"
@@ -225,7 +225,7 @@ def test_rotation_keeps_the_stated_number(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
-    """The kernel refuses the bytes, as on a full disk."""
+    """Simulate a full disk: the kernel refuses to write."""
     path = tmp_path / "last.ckpt"
     files = WholeCheckpoints()
     files.save_checkpoint({"weights": torch.zeros(10)}, path)

@@ -1,4 +1,4 @@
-"""Counted as torch counts, without touching a bit of the training."""
+"""FLOPs are counted as torch counts them, and training is not changed by a bit."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_rows_are_written_and_the_weights_are_those_without_it(tmp_path: Path) -
         assert 0 <= float(row["loader_wait"]) <= 1
         assert float(row["memory_gib"]) > 0
         assert float(row["tflop_per_s"]) > 0
-        assert row["flop_utilisation"] == ""  # no published peak of a CPU
+        assert row["flop_utilisation"] == ""  # CPUs have no published peak
     assert not (tmp_path / "alone" / "throughput.csv").exists()
 
 

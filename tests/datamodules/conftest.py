@@ -1,4 +1,4 @@
-"""A small raw folder in IU X-Ray's layout, drawn here: noise films and invented sentences."""
+"""A small raw folder in IU X-Ray's layout, with noise films and invented sentences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SENTENCES = (
 
 
 def write_film(path: Path, seed: int, size: tuple[int, int] = (60, 50)) -> None:
-    """A film that differs from every other: smooth noise, as JPEG or PNG by its suffix."""
+    """Write a unique film of smooth noise, as JPEG or PNG by its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
     Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
 
 
 def write_rows(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    """A CSV file, its header the first row."""
+    """Write a CSV file; the first row is its header."""
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 

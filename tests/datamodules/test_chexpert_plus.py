@@ -1,4 +1,4 @@
-"""CheXpert Plus's layouts: the phantom comes back as it was written; every fault is named with file, row and field."""
+"""CheXpert Plus's layouts: the phantom is read back as written, and errors name file, row and field."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = layouts.CHEXPERT_PLUS_COLUMNS
 
 @pytest.fixture(scope="module")
 def studies():
-    """One of the patients of train is a patient of validation too: by the hash that the reader takes."""
+    """By the reader's hash, one patient of train goes to validation."""
     drawn = list(generate({"train": 6, "val": 2, "test": 3}, seed=2, size=64))
     numbers = iter(n for n in range(1000) if hash_split(f"patient{n}", 0, val=VAL_SHARE, test=0.0) == "val")
     return [drawn[0]._replace(subject_id=str(next(numbers))), *drawn[1:]]
@@ -62,7 +62,7 @@ def write_table(raw: Path, rows: list[dict[str, str]], name: str = TABLE) -> Non
 
 
 def edit(raw: Path, number: int, **cells: str) -> None:
-    """Change cells of one row, counted as a spreadsheet counts: the header is row 1."""
+    """Change cells of one row, numbered as in a spreadsheet: the header is row 1."""
     rows = table(raw)
     rows[number - 2].update(cells)
     write_table(raw, rows)
@@ -77,7 +77,7 @@ def films(raw: Path) -> list[str]:
 
 
 def name_of(study, studies) -> str:
-    """The name that a drawn study gets: a patient's studies are numbered as they come."""
+    """The id of a drawn study; a patient's studies are numbered in order."""
     of_patient = [other.study_id for other in studies if other.subject_id == study.subject_id]
     return f"patient{study.subject_id}_study{of_patient.index(study.study_id) + 1}"
 
@@ -92,7 +92,7 @@ def test_the_phantom_comes_back(written, studies):
     for study in studies:
         other = back[name_of(study, studies)]
         assert other.subject_id == f"patient{study.subject_id}"
-        # valid is all that the data set keeps apart, so what the phantom validates on comes back as test.
+        # The data set has only valid beside train, so the phantom's val studies are read back as test.
         assert other.split == ("test" if study.split != "train" else "val" if study is studies[0] else "train")
         assert (other.findings, other.impression) == (study.findings, study.impression)
         assert other.indication == study.indication
@@ -191,12 +191,12 @@ def test_the_first_frontal_film_gives_the_report_and_differences_are_counted(raw
     assert other.findings == study.findings
     assert [view.image.name for view in other.views] == ["view1_frontal.png", "view2_lateral.png", "view10_frontal.png"]
     assert reading.notes["reports_that_differ_between_films"] == 1
-    # The projection decides, not the place: with the first two exchanged, the second film's report is the study's.
+    # The projection decides, not the order: with the first two exchanged, the second film's report is used.
     for row in (frontal, lateral):
         row["frontal_lateral"] = "Lateral" if row is frontal else "Frontal"
     write_table(raw, [*rows[:start], second, lateral, frontal, *rows[start + 2 :]])
     assert by_id(chexpert_plus.read(raw))[name_of(study, studies)].findings == "Anonymised apart."
-    # Without any frontal film the first of all speaks.
+    # Without a frontal film the first film decides.
     write_table(raw, [{**row, "frontal_lateral": "Oblique"} for row in table(raw)])
     other = by_id(chexpert_plus.read(raw))[name_of(study, studies)]
     assert (other.findings, {view.projection for view in other.views}) == (study.findings, {"unknown"})
@@ -258,7 +258,7 @@ def test_texts_are_folded_and_the_newest_table_is_read(raw, studies):
 
 
 def annotate(raw: Path, splits: dict[str, str]) -> None:
-    """An annotation of the films of some studies (name -> split), one film an example."""
+    """Write an annotation of the films of some studies (name -> split), one example for each film."""
     content: dict[str, list[dict[str, object]]] = {"train": [], "val": [], "test": []}
     for number, row in enumerate(table(raw)):
         _, patient, study, _ = row["path_to_image"].split("/")
@@ -298,7 +298,7 @@ def test_an_annotation_alone_tells_no_projection_and_the_labeler_labels(raw, stu
     study = by_id(reading)[name_of(studies[0], studies)]
     assert study.subject_id == f"patient{studies[0].subject_id}"
     assert {view.projection for view in study.views} == {"unknown"}
-    # CheXbert's lines lie there, yet no table says whether the section that they label was empty.
+    # CheXbert's labels exist, but without a table nothing says whether the labelled section was empty.
     assert reading.notes["labels"] == f"{LINES} for 0 studies, the labeler for 2"
     assert reading.notes["table"].startswith("none")
 
@@ -355,7 +355,9 @@ def test_wrong_rows_are_named(raw, studies):
     write_table(
         raw, [*rows, {**rows[0], "path_to_image": films(raw)[0].replace("view1", "view2"), "deid_patient_id": "z"}]
     )
-    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: deid_patient_id is z, another film .* says {patient}"):
+    with pytest.raises(
+        DataError, match=rf"row {len(rows) + 2}: deid_patient_id is z, but another film .* has {patient}"
+    ):
         chexpert_plus.read(raw)
 
 
@@ -414,7 +416,7 @@ def test_quotes_and_line_breaks_inside_a_cell_are_one_row(raw, studies):
     edit(raw, 2, report='NARRATIVE:\n"quoted", and\n\nmore', section_impression='1. "Normal",\n2. else.')
     study = by_id(chexpert_plus.read(raw))[name_of(studies[0], studies)]
     assert study.impression == '1. "Normal",\n2. else.'
-    edit(raw, 2, section_impression="1. NO CHANGE IN POSITION\n\n 2. CLEAR LUNGS")  # lines tell list numbers
+    edit(raw, 2, section_impression="1. NO CHANGE IN POSITION\n\n 2. CLEAR LUNGS")  # line breaks mark list numbers
     study = by_id(chexpert_plus.read(raw, section="impression"))[name_of(studies[0], studies)]
     assert clean(study.impression) == "NO CHANGE IN POSITION. CLEAR LUNGS"
     np.testing.assert_array_equal(study.labels, studies[0].labels)

@@ -1,4 +1,4 @@
-"""IU X-Ray's layouts: annotation before CSV, splits kept, nothing outside RAW, the published counts on the real one."""
+"""IU X-Ray's layouts: the annotation's precedence, its splits, paths within RAW, and counts of the real data."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_labels_of_the_csv_else_of_the_labeler(write_iu):
     assert given["Fracture"] == -1.0
     assert math.isnan(given["Pneumonia"])
     assert studies["CXR2"].labels == pytest.approx(tuple(label(studies["CXR2"].findings)), nan_ok=True)
-    # The CSV labels the findings section; another section is the labeler's.
+    # The CSV labels the findings section; other sections get the labeler's labels.
     other = {s.study_id: s for group in iu_xray.read(raw, section="impression").studies.values() for s in group}
     assert other["CXR1"].labels == pytest.approx(tuple(label("Impression 1.")), nan_ok=True)
 
@@ -107,7 +107,7 @@ def test_studies_without_text_or_film_are_left_out_and_counted(write_iu):
     reading = iu_xray.read(raw)
     studies = {s.study_id: s for group in reading.studies.values() for s in group}
     assert sorted(studies) == ["CXR3", "CXR4", "CXR5", "CXR6"]
-    assert [view.projection for view in studies["CXR3"].views] == ["lateral"]  # it uses what it has
+    assert [view.projection for view in studies["CXR3"].views] == ["lateral"]  # it uses the files that exist
     assert reading.notes["without_text"] == 1
     assert reading.notes["without_film"] == 1
     assert reading.notes["without_frontal"] == 1
@@ -186,7 +186,7 @@ def drawn():
 
 @pytest.fixture
 def xml_raw(drawn, tmp_path):
-    """The phantom as IU X-Ray with XML reports alone."""
+    """The phantom as IU X-Ray with XML reports only."""
     layouts.write_iu_xray(tmp_path / "raw", drawn)
     for path in (tmp_path / "raw").glob("indiana_*.csv"):
         path.unlink()
@@ -246,7 +246,7 @@ def test_films_called_as_open_i_calls_them(xml_raw, drawn):
         path.rename(path.with_name("CXR" + path.name.replace(".dcm.png", ".png")))
     reading = iu_xray.read(xml_raw)
     assert (len(by_id(reading)), reading.rejected) == (len(drawn), ())
-    # Some ids give the study's number twice: CXR1_1_IM-0001-3001.
+    # Some ids contain the study's number twice: CXR1_1_IM-0001-3001.
     uid = drawn[0].study_id
     for path in list((xml_raw / "images").glob(f"CXR{uid}_*")):
         path.rename(path.with_name(path.name.replace(f"CXR{uid}_", f"{uid}_").replace(".png", ".dcm.png")))
@@ -319,7 +319,7 @@ def test_two_xml_of_one_study_are_refused(xml_raw):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real IU X-Ray is not at {REAL}; AMMRG_IU_XRAY names its folder")
 class TestReal:
-    """Counts of the raw data as they were counted apart from this code."""
+    """Counts of the raw data, made independently of this code."""
 
     def test_annotation_and_what_joins_train(self):
         reading = iu_xray.read(REAL)

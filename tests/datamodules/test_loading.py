@@ -1,4 +1,4 @@
-"""Streamed or mapped, on any number of processes and workers, resumed anywhere: the same studies, the same batches."""
+"""Loading gives the same studies in the same batches: streamed or mapped, with any processes and workers, resumed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
 
 
 class OneOf(StudyDataModule):
-    """One process of several, without starting them."""
+    """A data module as one of several processes, without starting them."""
 
     place = (0, 1)
 
@@ -76,7 +76,7 @@ def batches(loader) -> list[list[str]]:
 
 
 def flat(*parts: list[list[str]]) -> list[str]:
-    """The study ids of some processes' batches."""
+    """The study ids in the batches of several processes."""
     return [name for part in parts for names in part for name in names]
 
 
@@ -108,7 +108,7 @@ def test_training_is_the_same_for_any_number_of_workers_and_new_each_epoch(folde
 
 
 def test_a_study_looks_the_same_mapped_and_streamed(folder):
-    """Order differs, variation of a study in an epoch does not."""
+    """The order differs, but the augmentation of a study in an epoch does not."""
 
     def films(streamed: bool) -> dict[str, torch.Tensor]:
         loader = module(folder, streamed=streamed).train_dataloader()
@@ -151,7 +151,7 @@ def test_two_ranks_resumed_at_a_random_step_go_on_as_if_never_stopped(folder, st
         interrupted = module(folder, rank, 2, num_workers=2, streamed=streamed).train_dataloader()
         interrupted.sampler.set_epoch(epoch)
         stopped = iter(interrupted)
-        for _ in range(step):  # workers have fetched further than this
+        for _ in range(step):  # workers have fetched more than this
             next(stopped)
         state = json.loads(json.dumps(interrupted.state_dict()))
         assert (state["epoch"], state["batches"]) == (epoch, step)
@@ -176,9 +176,9 @@ def test_a_state_taken_after_the_last_batch_goes_on_with_the_next_epoch(folder):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"batch_size": 8}, r"data\.batch_size: 4 \(kept\) -> 8 \(now\)"),
-        ({"seed": 6}, r"seed: 5 \(kept\) -> 6"),
-        ({"world": 2}, r"processes: 1 \(kept\) -> 2"),
+        ({"batch_size": 8}, r"data\.batch_size: 4 \(checkpoint\) -> 8 \(now\)"),
+        ({"seed": 6}, r"seed: 5 \(checkpoint\) -> 6"),
+        ({"world": 2}, r"processes: 1 \(checkpoint\) -> 2"),
         ({"streamed": True}, r"data\.streamed: False"),
         ({"repeat_threshold": 0.5}, r"data\.repeat_threshold: 0\.0"),
     ],
@@ -241,12 +241,12 @@ def test_rare_findings_come_more_often_where_asked(folder):
         for row, name in enumerate(batch.study_ids)
         if name == "train25"
     ]
-    assert not torch.equal(films[0], films[1])  # each time varied anew
+    assert not torch.equal(films[0], films[1])  # augmented differently each time
 
 
 @pytest.fixture
 def bucket(folder):
-    """The prepared folder in an object store: fsspec's in-memory one."""
+    """The prepared folder in an object store, simulated by fsspec's memory file system."""
     store = fsspec.filesystem("memory")
     for path in Path(folder).glob("*.*"):
         if path.is_file():
@@ -296,7 +296,7 @@ def test_a_film_damaged_after_preparation_names_its_study(folder, bucket):
 
 
 class Recorder(lightning.LightningModule):
-    """Keeps the ids of each step."""
+    """Records the study ids of each step."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         super().__init__()
@@ -318,7 +318,7 @@ class Recorder(lightning.LightningModule):
 
 
 def fit(model: Recorder, data: str, folder: Path, every: int, workers: int, streamed: bool, **options: object) -> bool:
-    """Train for three epochs of 38 steps, a checkpoint every so many; True where it was interrupted."""
+    """Train for three epochs of 38 steps with regular checkpoints; True if it was interrupted."""
     keeper = ModelCheckpoint(folder, filename="at", every_n_train_steps=every, enable_version_counter=False)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
     trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", callbacks=[keeper], **quiet)
@@ -334,7 +334,7 @@ def fit(model: Recorder, data: str, folder: Path, every: int, workers: int, stre
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(("every", "stop"), [(7, 47), (38, 40)])
 def test_the_trainer_goes_on_in_the_middle_of_an_epoch(folder, tmp_path, workers, streamed, every, stop):
-    """The checkpoint is taken at step 42, in the second epoch, or right at the end of the first."""
+    """The checkpoint is saved at step 42, in the second epoch, or exactly at the end of the first."""
     whole, stopped, resumed = Recorder(), Recorder(stop), Recorder()
     assert not fit(whole, folder, tmp_path / "whole", every, workers, streamed)
     assert len(whole.steps) == 3 * 38
@@ -394,9 +394,9 @@ def test_two_real_processes_under_lightning_share_every_split(folder, tmp_path):
 
 
 class Stuck(StudyDataset):
-    """A disk that does not answer, or a worker that is killed, at the third batch.
+    """A disk stalls, or a worker is killed, at the third batch.
 
-    The worker waits for the two before it to be taken: what it has only offered (file descriptors) dies with it.
+    The worker first waits until two batches are consumed: batches it only offers (file descriptors) die with it.
     """
 
     how = "stall"

@@ -1,4 +1,4 @@
-"""Tables that call a study otherwise: what is clearly one id matches, what matches nothing is refused."""
+"""Tables that write ids differently: clearly equal ids match, and a table without any match is refused."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def test_labels_that_match_nothing_are_refused_and_a_stranger_is_named(write_iu:
     raw = write_iu(3)
     labels_of(raw, "s1", "s2")
     with pytest.raises(
-        DataError, match=r"chexpert_labels.csv: none of its 2 rows belongs to a study .*uid 's1', and a study .* '1'"
+        DataError, match=r"chexpert_labels.csv: none of its 2 rows belongs to a study .*uid 's1', but a study .* '1'"
     ):
         iu_xray.read(raw)
-    # They belong to the findings: another section does not read them.
+    # They label the findings section, so they are not used for another section.
     assert iu_xray.read(raw, section="impression").notes["labels"] == "the labeler"
     labels_of(raw, "1", "77", "78")
     matched = iu_xray.read(raw).notes["matched"]
@@ -116,7 +116,7 @@ def test_reports_of_other_studies_than_the_films_are_refused(write_iu: Callable[
     assert before.notes["matched"] == {"indiana_projections.csv": "8 of 8 rows match a report of indiana_reports.csv"}
     rename_uids(raw / "indiana_reports.csv", lambda uid: f"study-{uid}")
     with pytest.raises(
-        DataError, match=r"indiana_projections.csv: none of its 8 rows belongs to a report .*uid '1', and .*'study-1.0'"
+        DataError, match=r"indiana_projections.csv: none of its 8 rows belongs to a report .*uid '1', but .*'study-1.0'"
     ):
         iu_xray.read(raw)
 

@@ -1,4 +1,4 @@
-"""MIMIC-CXR's layouts: the phantom written and read back, official tables beside an annotation, nothing outside RAW."""
+"""MIMIC-CXR's layouts: the phantom written and read back, tables beside an annotation, and paths within RAW."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def write_table(raw, kind, text):
 
 
 def add_row(raw, kind, **cells):
-    """One more row, the cells that are not given as in the last one."""
+    """Add a row; cells that are not given are copied from the last row."""
     rows = list(csv.DictReader(io.StringIO(text_of(raw, kind))))
     line = ",".join(cells.get(name, value) for name, value in rows[-1].items())
     write_table(raw, kind, f"{text_of(raw, kind)}{line}\n")
 
 
 def add_study(raw, report, study_id=STUDY, subject_id=SUBJECT, split="train"):
-    """One more study of one film that only the split table names."""
+    """Add a study with one film that only the split table lists."""
     patient = raw / "files" / f"p{subject_id[:2]}" / f"p{subject_id}"
     (patient / f"s{study_id}").mkdir(parents=True)
     Image.new("L", (40, 40), 90).save(patient / f"s{study_id}" / f"{DICOM}.jpg")
@@ -87,7 +87,7 @@ def reform(raw, form):
 
 
 def annotate(raw, phantom, text=str, **fields):
-    """R2Gen's annotation of the phantom: one example a film, ``text(study)`` its report."""
+    """Write R2Gen's annotation of the phantom: one example for each film, with ``text(study)`` as its report."""
     content = {"train": [], "val": [], "test": []}
     for study in phantom:
         for view in sorted((raw / "files").glob(f"*/*/s{study.study_id}/*.jpg")):
@@ -175,7 +175,7 @@ def test_labels_of_the_table_else_of_the_labeler(raw, phantom):
     assert reading.notes["labels_by_labeler"] == 1
     assert reading.notes["labels_by_table_read_from"] == {"impression": len(phantom)}
 
-    # NegBio's table is read where CheXpert's is not there.
+    # NegBio's table is read if CheXpert's is missing.
     first = phantom[0].study_id
     cells = {name: "-1.0" if name == "Fracture" else "" for name in FINDINGS}
     header = text_of(raw, "chexpert").splitlines()[0]
@@ -269,7 +269,7 @@ def test_the_annotation_comes_first_and_the_tables_add_what_it_lacks(raw, phanto
 
 def test_an_annotation_alone(raw, phantom):
     annotate(raw, phantom, lambda study: study.findings)
-    # Not every annotation has the ids as fields, and some begin at files/.
+    # Not every annotation has id fields, and some paths start with files/.
     edit_annotation(
         raw,
         lambda content: [
@@ -375,8 +375,8 @@ def test_a_row_of_the_split_table_that_is_not_as_documented(raw, field, value):
 @pytest.mark.parametrize(
     ("kind", "cells", "message"),
     [
-        ("split", {"split": "train"}, "split train here and test before"),
-        ("split", {"subject_id": SUBJECT, "dicom_id": DICOM}, f"subject_id {SUBJECT} here and 13000000 before"),
+        ("split", {"split": "train"}, "split train here but test before"),
+        ("split", {"subject_id": SUBJECT, "dicom_id": DICOM}, f"subject_id {SUBJECT} here but 13000000 before"),
         ("metadata", {"dicom_id": "film"}, "dicom_id is 'film'"),
         ("chexpert", {"study_id": "s5"}, "study_id is 's5'"),
         ("chexpert", {"study_id": STUDY, "Edema": "2"}, "Edema is '2'"),
@@ -433,7 +433,7 @@ def test_a_study_annotated_in_two_splits(raw, phantom):
     edit_annotation(raw, lambda content: content["val"].append(content["train"][0]))
     study_id = phantom[0].study_id
     with pytest.raises(
-        DataError, match=rf"annotation\.json: val.*study {study_id} has split val here and train before"
+        DataError, match=rf"annotation\.json: val.*study {study_id} has split val here but train before"
     ):
         mimic_cxr.read(raw)
 
@@ -465,7 +465,9 @@ def test_wrong_reports_say_what_is_wrong(raw, phantom):
     reform(raw, "archive")
     archive = raw / "mimic-cxr-reports.zip"
     content = archive.read_bytes()
-    archive.write_bytes(content.replace(LUNGS.encode(), LUNGS.upper().encode(), 1))  # the check sum is of the other
+    archive.write_bytes(
+        content.replace(LUNGS.encode(), LUNGS.upper().encode(), 1)
+    )  # the checksum is that of the other file
     with pytest.raises(DataError, match=rf"mimic-cxr-reports\.zip: .*{report.name} cannot be read"):
         mimic_cxr.read(raw)
     archive.write_bytes(content[:200])

@@ -1,4 +1,4 @@
-"""Orders of an epoch: every study is there, the seed decides, a row group is met by few readers."""
+"""Orders of an epoch: they contain every study, depend on the seed, and share row groups among few readers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_processes_share_an_order_without_overlap_and_in_equal_steps(count, batc
     parts = [list(shares(count, batch, rank, world, whole=whole)) for rank in range(world)]
     taken = [place for part in parts for first, stop in part for place in range(first, stop)]
     if whole and count:
-        assert all(parts)  # of fewer studies than processes the last is taken several times
+        assert all(parts)  # with fewer studies than processes, several processes take the last study
         assert len(taken) == max(count, world)
     assert len(taken) == len(set(taken)) or (whole and count < world)
     assert all(0 < stop - first <= batch for part in parts for first, stop in part)
@@ -45,7 +45,7 @@ def test_full_steps_come_first_and_the_rest_is_shared():
     assert list(shares(11, 4, 0, 1, whole=True)) == [(0, 4), (4, 8), (8, 11)]
     assert list(shares(11, 4, 0, 2, whole=False)) == [(0, 4), (8, 10)]
     assert list(shares(11, 4, 1, 2, whole=False)) == [(4, 8), (10, 11)]
-    # One is left for two: training leaves it out, an evaluation takes one more from the step before.
+    # One study is left for two processes: training drops it, an evaluation moves one more from the step before.
     assert [list(shares(9, 4, rank, 2, whole=False)) for rank in (0, 1)] == [[(0, 4)], [(4, 8)]]
     assert [list(shares(9, 4, rank, 2, whole=True)) for rank in (0, 1)] == [[(0, 4), (7, 8)], [(4, 7), (8, 9)]]
 
@@ -63,7 +63,7 @@ def test_weaving_is_a_permutation_that_seed_and_epoch_decide(sizes, batch, seed)
 
 @pytest.mark.parametrize(("world", "workers"), [(1, 1), (1, 2), (2, 2), (4, 8), (2, 3)])
 def test_a_reader_keeps_few_row_groups_and_reads_each_once(world, workers):
-    """The worker's cache, simulated: batches go round the processes, and in each round its workers."""
+    """Simulate the workers' caches: batches go to the processes in turn, and in each process to its workers in turn."""
     rows, batch, readers = 32_000, 16, world * workers
     groups = np.arange(rows) // 16
     order = woven(groups, batch, 0, 0)
@@ -80,7 +80,7 @@ def test_a_reader_keeps_few_row_groups_and_reads_each_once(world, workers):
                 if len(kept) > room:
                     kept.pop(next(iter(kept)))
     once = len(set(groups))
-    # Readers that do not divide the lanes share them; and the last few batches are gathered from all lanes.
+    # Readers share lanes if their number does not divide the lanes; the last batches come from all lanes.
     assert fetched <= once * (1.15 if LANES % readers == 0 else readers)
 
 
@@ -148,4 +148,4 @@ def test_bucketed_epochs_pad_little_and_show_every_study(groups):
     assert sorted(sorted_) == list(range(2000))
     assert not np.array_equal(sorted_, epoch_keys(kept, factors, groups, 8, 0, 2, lengths)[:, 0])
     means = np.asarray([lengths[batch].mean() for batch in np.split(sorted_, 250)])
-    assert abs(np.corrcoef(means, np.arange(250))[0, 1]) < 0.2  # long and short alternate over the epoch
+    assert abs(np.corrcoef(means, np.arange(250))[0, 1]) < 0.2  # long and short batches alternate over the epoch

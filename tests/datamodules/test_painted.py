@@ -1,4 +1,4 @@
-"""Drawn signs on the films of another data set: on phantom films here, where the true anatomy is known."""
+"""Signs painted on films of another data set; here on phantom films, whose anatomy is known."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def painted(phantom, tmp_path_factory):
 
 
 def real_film(seed: int, size: int = SIDE):
-    """A film of a patient whom no template shows, taller and moved, and where its lungs are."""
+    """A film of a patient that no template shows, stretched and moved, and the position of its lungs."""
     anatomy = draw_anatomy("frontal", (5, seed), size)
     moved = np.float32([[1.08, 0, -12], [0, 1.2, -24]])
     film = cv2.warpAffine(expose(anatomy.attenuation, (5, seed)), moved, (size, size), borderMode=cv2.BORDER_REPLICATE)
@@ -52,7 +52,7 @@ def real_film(seed: int, size: int = SIDE):
 
 
 def signs(finding: str, strength: float = 0.8, variant: str = "") -> Plan:
-    """A plan of one drawn sign."""
+    """A plan with one drawn sign."""
     return Plan(((Sign(finding, False, "left", "mid", 0.5, variant), strength),), ())
 
 
@@ -68,7 +68,7 @@ def test_a_fitted_anatomy_has_its_lungs_where_the_film_has_them(seed):
 
 def test_laying_moves_a_point_where_the_stretch_says():
     drawn = np.zeros((100, 100), np.float32)
-    drawn[40:50, 70:80] = 1  # its middle at (0.75, 0.45)
+    drawn[40:50, 70:80] = 1  # its centre is at (0.75, 0.45)
     rows, columns = np.nonzero(Fit(0, 1.2, 1.4, 0.05, -0.1, 1.0).lay(drawn) > 0.5)
     middle = (columns.mean() + 0.5) / 100, (rows.mean() + 0.5) / 100
     assert middle == pytest.approx((0.5 + 1.2 * 0.25 + 0.05, 0.5 - 1.4 * 0.05 - 0.1), abs=0.005)
@@ -138,13 +138,13 @@ def test_plans_vary():
 
 
 def on_film(fit, anatomy, x, y):
-    """Column and row, not rounded, of a point in patient coordinates."""
+    """Column and row of a point in patient coordinates, not rounded."""
     u, v = anatomy.pose.to_film(np.array([x, y]))
     return (0.5 + fit.width * (u - 0.5) + fit.across) * SIDE, (0.5 + fit.height * (v - 0.5) + fit.down) * SIDE
 
 
 def breadth(lungs, row):
-    """First and last column of a row between the lungs, and of both lungs."""
+    """First and last column of the shadow between the lungs in a row, and of both lungs."""
     columns = np.flatnonzero(lungs[row] > 127)
     gaps = np.flatnonzero(np.diff(columns) > 1)
     gap = gaps[np.argmax(np.diff(columns)[gaps])]
@@ -154,7 +154,7 @@ def breadth(lungs, row):
 @pytest.mark.parametrize("finding", BORDERS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_widened_shadow_moves_its_borders_as_far_as_it_says_and_nothing_else(finding, seed):
-    """Seen on the lungs of a drawn patient, whose edge the border is."""
+    """Measured on the lungs of a drawn patient, whose edges are the borders."""
     fit = Fit(seed, 1.1, 1.25, 0.02, -0.05, 1.0)
     anatomy = fitted_anatomy(fit, SIDE)
     lungs = np.where(fit.lay(anatomy.lung.astype(np.float32)) > 0.5, 255, 0).astype(np.uint8)
@@ -165,7 +165,7 @@ def test_a_widened_shadow_moves_its_borders_as_far_as_it_says_and_nothing_else(f
     row = round(on_film(fit, anatomy, 0.0, border.centre)[1])
     before, after = breadth(lungs, row), breadth(moved, row)
     pixels = SIDE * fit.width * pose.scale * pose.width
-    # A border that lies off the drawn patients' mean goes a little less far.
+    # A border away from the drawn patients' mean moves a little less.
     assert before[0] - after[0] == pytest.approx(place.right * pixels, abs=2 + 0.3 * place.right * pixels)
     assert after[1] - before[1] == pytest.approx(place.left * pixels, abs=2 + 0.3 * place.left * pixels)
     assert after[2:] == pytest.approx(before[2:], abs=1)  # chest walls
@@ -173,11 +173,11 @@ def test_a_widened_shadow_moves_its_borders_as_far_as_it_says_and_nothing_else(f
     assert name == finding
     assert x0 < after[0] < after[1] < x1
     assert y0 < row < y1
-    assert x1 - x0 < 0.8 * (after[3] - after[2])  # the shadow, not all that gives way
+    assert x1 - x0 < 0.8 * (after[3] - after[2])  # the shadow, not the whole moved area
 
 
 def turned_most():
-    """Of the drawn patients, the one who stands most askew."""
+    """The drawn patient with the largest rotation."""
     angle = {i: fitted_anatomy(Fit(i, 1, 1, 0, 0, 1), 32).pose.angle for i in range(ANATOMIES)}
     return max(angle, key=lambda i: abs(angle[i]))
 
@@ -185,7 +185,7 @@ def turned_most():
 @pytest.mark.parametrize("shifted", [0, 1, -1])
 @pytest.mark.parametrize("finding", BORDERS)
 def test_a_film_moves_along_the_patient_as_far_as_planned_and_never_folds(finding, shifted):
-    """Seen on films whose grey is the column, or the row."""
+    """Measured on films whose grey is the column, or the row."""
     border = BORDERS[finding]
     fit = Fit(turned_most(), 1.1, 1.25, 0.02, -0.05, 1.0)
     anatomy = fitted_anatomy(fit, SIDE)
@@ -198,16 +198,16 @@ def test_a_film_moves_along_the_patient_as_far_as_planned_and_never_folds(findin
 
     new, old = (on_film(fit, anatomy, x, border.centre) for x in (border.left + far, border.left))
     at = round(new[1]), round(new[0])
-    # Half a grey level is lost; a pixel is not the point itself.
+    # Tolerance: half a grey level is lost by rounding, and a pixel is not exactly the point.
     assert column[at] - columns[at] == pytest.approx(old[0] - new[0], abs=1.2)
     assert row[at] - rows[at] == pytest.approx(old[1] - new[1], abs=0.7)
     if not shifted:
         assert abs(old[1] - new[1]) > 0.7 or finding != "Cardiomegaly"
-    turned = 0.05  # what lies beside the midline stands higher or lower
+    turned = 0.05  # points beside the midline are higher or lower
     top = int(on_film(fit, anatomy, 0, border.centre - border.reach - turned)[1])
     bottom = int(on_film(fit, anatomy, 0, border.centre + border.reach + turned)[1])
     assert bottom < SIDE - 10
-    assert top > 10 or finding != "Cardiomegaly"  # a mediastinum may begin above the film
+    assert top > 10 or finding != "Cardiomegaly"  # a mediastinum may start above the film
     for still in (slice(0, max(top, 0)), slice(bottom, SIDE)):
         assert (column[still] == columns[still]).all()
 
@@ -229,12 +229,12 @@ def test_a_plan_moves_the_film_and_lays_its_signs_on_what_was_moved(finding):
         if name != finding:
             outside[slices(box)] = False
     assert (both.pixels[outside] == moved[outside]).all()
-    # As if the moved film had been the patient's own.
+    # As if the moved film were the patient's own.
     wide = signs("Edema")
     painted = paint(film, fit, Plan(wide.signs, moves), (4,)).pixels
     assert (painted == paint(moved, fit, wide, (4,)).pixels).all()
     assert (painted != moved).any()
-    # On a plain film nothing can be seen to move.
+    # On a uniform film no movement is visible.
     assert not paint(np.full_like(film, 90), fit, Plan((), moves), (4,)).boxes
 
 
@@ -298,7 +298,7 @@ def test_what_is_restricted_stays_so(phantom, tmp_path):
 
 
 def changed(path, column, row, value):
-    """Put another value into a Parquet file."""
+    """Change a value in a Parquet file."""
     table = pq.read_table(path)
     values = table[column].to_pylist()
     values[row] = value
@@ -355,7 +355,7 @@ def test_wrong_folders_and_settings(phantom, painted, tmp_path):
         read(phantom, source="csv")
     with pytest.raises(DataError, match=r"card\.json"):
         read(tmp_path)
-    with pytest.raises(SettingsError, match="--size 128: painted films have 256 pixels a side"):
+    with pytest.raises(SettingsError, match="--size 128: painted films are 256 pixels on a side"):
         prepare("painted", phantom, tmp_path / "out", size=128)
     with pytest.raises(SettingsError, match="--seed -1: must not be negative"):
         prepare("painted", phantom, tmp_path / "out", seed=-1)

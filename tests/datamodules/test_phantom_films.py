@@ -1,4 +1,4 @@
-"""The phantom's films: same seed same bytes, each sign only inside its tight box, doubt fainter than certainty."""
+"""The phantom's films: reproducible bytes, signs only within their tight boxes, uncertain signs fainter."""
 
 import io
 
@@ -23,7 +23,7 @@ def signs_of(finding: str, variant: str, uncertain: bool = False):
 
 
 def contrast(finding: str, variant: str, uncertain: bool, projection: str = "frontal") -> list[float]:
-    """Summed grey change of the sign on each of four films: how much there is to see."""
+    """Summed grey change of the sign on each of four films: how visible it is."""
     found = []
     for k, sign in signs_of(finding, variant, uncertain):
         sign = sign._replace(size=0.3)

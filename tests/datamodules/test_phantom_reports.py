@@ -1,4 +1,4 @@
-"""The phantom's plans and reports: prevalence, wordings, and words that say what the labels say."""
+"""The phantom's plans and reports: prevalence, wordings, and texts that agree with the labels."""
 
 from collections import Counter
 

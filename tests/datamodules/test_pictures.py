@@ -1,4 +1,4 @@
-"""Pictures are written whole or not at all, the same each time; and the one in docs is what the code draws."""
+"""Pictures are written whole or not at all and are reproducible, and the one in docs is up to date."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def draw(folder):
-    """The three pictures, by name, each a function of where to."""
+    """The three pictures by name; each is a function of its path."""
     card = read_card(folder)
     return {
         "contact_sheet": lambda path: contact_sheet(folder, card, path),
@@ -70,13 +70,13 @@ def test_the_augmentation_sheet_shows_films_first_as_they_are_then_varied(tmp_pa
         for row in range(rows)
     ]
     for row in films:
-        assert len({film.tobytes() for film in row}) >= 6  # now and then training leaves a film as it is
+        assert len({film.tobytes() for film in row}) >= 6  # training sometimes leaves a film unchanged
         assert max(np.abs(varied - row[0].astype(float)).mean() for varied in row[1:]) < 60
     assert min(film.std() for row in films for film in row) > 20
 
 
 def test_the_sheet_in_docs_is_what_the_code_draws(tmp_path):
-    """Nearly: another build of OpenCV may round otherwise. ``python -m datamodules.pictures`` draws it anew."""
+    """Nearly equal, since OpenCV builds round differently; ``python -m datamodules.pictures`` draws it again."""
     augmentation_sheet(tmp_path / "sheet.png")
     kept = ROOT / pictures.AUGMENTATION
     assert kept.stat().st_size < 600_000

@@ -1,4 +1,4 @@
-"""The command from a raw IU X-Ray folder to a prepared one, and what it says when something is wrong."""
+"""The command that prepares a raw IU X-Ray folder, and its error messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_command_prepares_and_then_is_up_to_date(write_iu, tmp_path, capsys)
     written = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.is_file()}
     assert main(command) == 0
     assert "up to date" in capsys.readouterr().out
-    assert main(["prepare", "--dataset", "iu_xray", "--out", str(out)]) == 0  # nothing to read: RAW is not needed
+    assert main(["prepare", "--dataset", "iu_xray", "--out", str(out)]) == 0  # nothing to read, so RAW is not needed
     assert written == {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what is finished stays, and the end is that of an uninterrupted run, byte for byte."""
+"""kill -9 at random moments: finished shards stay, and the result equals an uninterrupted run byte for byte."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if __name__ == "__main__":
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file by its hash; the lock by its name alone, for it notes the process that held it and was killed."""
+    """The hash of every file; the lock only by name, since it names the killed process."""
     files = (path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts)
     return {
         str(path.relative_to(folder)): "" if path.name == LOCK else hashlib.sha256(path.read_bytes()).hexdigest()
@@ -37,12 +37,12 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:
-    """Shards that are there, with what would change if one were written again."""
+    """The existing shards, with values that would change if one were written again."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*-*.parquet")}
 
 
 def whole(train: int, folder: Path) -> tuple[list[str], float]:
-    """Prepare without a kill: the command, and how long it took."""
+    """Prepare without a kill; returns the command and its seconds."""
     script = folder.parent / "prepare.py"
     script.write_text(PREPARE.format(root=str(ROOT), train=train))
     command = [sys.executable, str(script)]
@@ -52,7 +52,7 @@ def whole(train: int, folder: Path) -> tuple[list[str], float]:
 
 
 def killed_once(command: list[str], folder: Path, moment: float) -> bool:
-    """Start, wait, kill -9; False where it had ended by itself."""
+    """Start, wait and kill -9; False if the process had already ended."""
     process = subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         process.wait(moment)
@@ -70,7 +70,7 @@ def test_killed_at_random_moments_and_resumed_it_ends_byte_identical(tmp_path, t
     while hits < kills:
         hits += killed_once(command, folder, draw.uniform(0.1, 0.6) * seconds / (1 + hits / 4))
         now = finished(folder)
-        assert {name: now[name] for name in kept} == kept  # nothing finished is made again
+        assert {name: now[name] for name in kept} == kept  # finished shards are not made again
         kept = now
     subprocess.run([*command, str(folder)], check=True, stdout=subprocess.DEVNULL)
     now = finished(folder)
@@ -80,7 +80,7 @@ def test_killed_at_random_moments_and_resumed_it_ends_byte_identical(tmp_path, t
 
 
 def test_killed_while_the_pictures_are_drawn(tmp_path):
-    """The card is there, a picture is not: the next call draws it."""
+    """If the card exists but a picture is missing, the next call draws it."""
     command, _ = whole(4, tmp_path / "whole")
     before = contents(tmp_path / "whole")
     (tmp_path / "whole" / "findings.png").unlink()

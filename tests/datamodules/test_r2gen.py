@@ -1,4 +1,4 @@
-"""Any annotation.json: one image an example or many, examples of one study joined."""
+"""Reading any annotation.json: one or many images in an example, and examples of one study joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phantom in the raw layout of each real data set, prepared by the real command, is the phantom again."""
+"""The phantom written in each real layout and prepared by the real command equals the phantom."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_layout_and_back(tmp_path, dataset):
         assert study.study_id in row["study_id"] or study.subject_id in row["study_id"]
         np.testing.assert_array_equal(row["labels"], np.float32(study.labels))
         assert (row["impression"], row["indication"]) == (study.impression, study.indication)
-        # CheXpert Plus has no test part of its own: val and test both become its "valid", which is read as test.
+        # CheXpert Plus has no test part: val and test both become its "valid", which is read as test.
         expected = study.split if dataset != "chexpert_plus" or study.split == "train" else "test"
         assert row["split"] == expected or (dataset == "chexpert_plus" and row["split"] == "val")
         drawn = {view.projection: read_film(view.image) for view in study.views}
         for projection, data in zip(row["projections"], row["images"], strict=True):
             difference = np.abs(read_film(data).astype(int) - drawn[projection].astype(int)).mean()
-            assert difference < 4  # grey levels, by two JPEGs at most
+            assert difference < 4  # grey levels lost by at most two JPEG compressions
 
 
 def test_every_phantom_report_survives_mimics_line_breaks():

@@ -1,4 +1,4 @@
-"""A report that says nothing ("nan", "---") is no report, whichever layout it comes in."""
+"""A report that says nothing ("nan", "---") counts as missing, in every layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYOUTS = {
 
 
 def read(raw: Path, dataset: str, source: str, section: Section) -> tuple[int, object, list[str]]:
-    """How many studies there are, how many were counted without a text, and all texts."""
+    """Number of studies, number without a text, and all texts."""
     reading = read_source(dataset, raw, source=source, section=section)
     studies = [study for part in reading.studies.values() for study in part]
     texts = [text for study in studies for text in (study.findings, study.impression, study.indication)]
@@ -35,7 +35,7 @@ def test_reports_that_say_nothing_are_left_out_and_counted(dataset: str, source:
     LAYOUTS[dataset][0](tmp_path, [*planted, *drawn[len(planted) :]])
     kept, left_out, texts = read(tmp_path, dataset, source, "findings")
     assert (kept, left_out) == (len(drawn) - len(EMPTY), len(EMPTY))
-    # Where findings and impression are one report, the impression alone is the report, and no "nan" goes before it.
+    # With ``both``, a study without findings has the impression alone as its report, without "nan" before it.
     kept, left_out, texts = read(tmp_path, dataset, source, "both")
     assert (kept, left_out) == (len(drawn), 0)
     assert not set(EMPTY) & set(texts)

@@ -1,4 +1,4 @@
-"""Shards give back what was put in, whoever made them and however often the making was interrupted."""
+"""Shards return what was written, with any number of workers and however often writing was interrupted."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
             try:
                 if mark.encode() in (process / "environ").read_bytes():
                     found.append(int(process.name))
-            except OSError:  # ended meanwhile, or another user's
+            except OSError:  # it has ended, or is another user's
                 continue
         return found
 

@@ -1,4 +1,4 @@
-"""The data module: evaluation whole and in order, training shuffled and varied, both the same for any worker count."""
+"""The data module: evaluation is whole and in order, training shuffled and augmented, for any worker count."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE = 32
 
 
 def film(study: int, view: int, split: str) -> np.ndarray:
-    """A gradient whose level tells the study apart, with a step that tells left from right."""
+    """A gradient whose level identifies the study, with a step that distinguishes left from right."""
     level = 20 + 6 * study + 2 * view + {"train": 0, "val": 1, "test": 2}[split] * 40
     pixels = np.full((48, 40), min(level, 250), np.uint8)
     pixels[:, 30:] = 0
@@ -189,7 +189,7 @@ def test_shuffled_films_are_all_of_other_studies_and_fixed(folder):
         assert torch.equal(shown, second[name])
     assert all(name != shown for name, shown in owner.items())
     assert sorted(owner.values()) == sorted(own)
-    # The text and labels stay the study's own; training is never shuffled among studies.
+    # Text and labels stay the study's own; training films are never exchanged.
     assert next(iter(module(folder, films="shuffled").predict_dataloader())).reports[0] == "Report of test 0."
     plain = films_by_study(module(folder, augment=False).train_dataloader())
     kept = films_by_study(module(folder, augment=False, films="shuffled").train_dataloader())
@@ -252,7 +252,7 @@ def test_defaults_of_the_data_sets():
 
 
 class Collector(lightning.LightningModule):
-    """Keeps the ids it is shown."""
+    """Records the ids of its batches."""
 
     def __init__(self) -> None:
         super().__init__()

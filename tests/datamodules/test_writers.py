@@ -1,4 +1,4 @@
-"""Prepared data written for other tools: R2Gen's annotation comes back as it was, ReXrank's fields are its own."""
+"""Prepared data in other tools' layouts: R2Gen's annotation is read back equal, and ReXrank's fields are right."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def phantom(tmp_path_factory):
 
 @pytest.fixture
 def iu(write_iu, tmp_path):
-    """Prepared for the impression: a study without findings, one without an indication, one whose lateral film comes
-    first, one without a frontal film."""
+    """Data prepared for the impression, with one study of each kind.
+
+    The kinds are: without findings, without an indication, with the lateral film first, and without a frontal film.
+    """
     raw = write_iu(8, {"train": (1, 2, 3, 4), "val": (5,), "test": (6, 7, 8)})
     reports = list(csv.reader((raw / "indiana_reports.csv").open(newline="")))
     reports[6][6] = ""

@@ -36,7 +36,7 @@ def test_the_command_writes_and_says_where(phantom, tmp_path, capsys, layout, na
             with Image.open(tmp_path / "out" / "images" / film) as image:
                 assert (image.format, image.mode, min(image.size)) == ("JPEG", "L", 64)
     assert main(command) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_all_splits_without_asking(phantom, tmp_path, capsys):

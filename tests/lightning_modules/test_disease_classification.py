@@ -1,4 +1,4 @@
-"""Stage 1 through a real Trainer on drawn blobs, its scores against independent ones."""
+"""Stage 1 trained by a real Trainer on drawn blobs, and its scores against independent computations."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class Blobs(Dataset[tuple[torch.Tensor, list[float], list[Box]]]):
-    """Findings 0 .. 3 are a bright blob each in its own quarter of the film."""
+    """Findings 0 .. 3 are bright blobs, each in its own quarter of the film."""
 
     def __init__(self, count: int, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -110,7 +110,7 @@ def test_it_learns_and_scores_itself(trained: tuple[DiseaseClassification, Path]
     scores = module.scores["test"]
     logged = judge.callback_metrics
     assert logged["scores/test/auroc_macro"] == pytest.approx(scores["auroc_macro"]["value"])
-    assert "val/auroc_macro" not in logged  # the mean that epochs are compared by stays what it was
+    assert "val/auroc_macro" not in logged  # the mean that compares epochs does not change
     json.dumps(scores)
     for finding in range(SPOTS):
         assert scores["auroc"][FINDINGS[finding]]["value"] > 0.9
@@ -228,25 +228,25 @@ def test_what_epochs_are_compared_by_is_logged_by_name() -> None:
 
 
 def test_training_stops_where_validation_does_not_get_better(tmp_path: Path) -> None:
-    """With the callback and the score of configs/stage1/default.yaml."""
+    """Train with the callback and the score of configs/stage1/default.yaml."""
     default = yaml.safe_load((CONFIGS / "stage1" / "default.yaml").read_text())
     (stop,) = (c for c in default["trainer"]["callbacks"] if c["class_path"].endswith("EarlyStopping"))
     assert stop["init_args"] == {"monitor": "val/auroc_macro", "mode": "max", "patience": 10}
     module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0, "lr": 1e-30})  # too small to move a weight
     for part in module.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
-            part.momentum = 0.0  # nothing at all changes
+            part.momentum = 0.0  # nothing changes
     callbacks = [EarlyStopping(**{**stop["init_args"], "patience": 2})]
     fit = trainer(tmp_path, max_epochs=20, enable_checkpointing=False, callbacks=callbacks)
     fit.fit(module, loader(16, 1), loader(32, 2))
-    assert fit.current_epoch == 3  # the first, and two that are no better
+    assert fit.current_epoch == 3  # the first epoch, and two that are not better
 
 
 def test_averaged_weights_are_what_a_checkpoint_holds_and_names(tmp_path: Path) -> None:
     module = DiseaseClassification(**{**SETTINGS, "cam": "auto"})
     fit = trainer(tmp_path, max_epochs=2, enable_checkpointing=False, callbacks=[AveragedWeights(0.9)])
     fit.fit(module, loader(64, 1, shuffle=True), loader(32, 2))
-    fit.save_checkpoint(tmp_path / "mean.ckpt")  # after the end: the module holds the average
+    fit.save_checkpoint(tmp_path / "mean.ckpt")  # after training the module holds the average
     kept = torch.load(tmp_path / "mean.ckpt", weights_only=True)
     prefix = "classifier."
     weights = {k[len(prefix) :]: v for k, v in kept["state_dict"].items() if k.startswith(prefix)}
@@ -264,7 +264,7 @@ def test_averaged_weights_are_what_a_checkpoint_holds_and_names(tmp_path: Path) 
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     weights = {k[len(prefix) :]: v for k, v in kept["state_dict"].items() if k.startswith(prefix)}
     assert kept["classifier_fingerprint"] == tensors_fingerprint(weights) == module.fingerprint != keep.trained
-    # the thresholds chosen for the average, by choosing again
+    # choosing again gives the thresholds of the average
     module.choose_thresholds(*predictions(module, loader(32, 2)))
     torch.testing.assert_close(weights["thresholds"], module.classifier.thresholds)
 
@@ -416,7 +416,7 @@ def test_auto_takes_the_map_that_points_best_and_the_checkpoint_names_it(tmp_pat
     scores = again.scores["test"]
     assert scores["cam"] == module.cam
     assert scores["pointing_game"] == scores["pointing_game_by_method"][module.cam]
-    # the same films as validation's: the same game
+    # the films are validation's, so the game is the same
     assert scores["pointing_game"]["value"] == pytest.approx(points[module.cam])
 
 
@@ -441,7 +441,7 @@ def test_token_loss_teaches_encoder_and_head_and_needs_a_head_per_query(tmp_path
     before = module.token_bias.detach().clone()
     trainer(tmp_path, max_steps=3, enable_checkpointing=False).fit(module, loader(48, 1), loader(16, 2))
     assert (module.token_bias != before).all()
-    assert not any(name.startswith("token") for name in module.classifier.state_dict())  # a training aid only
+    assert not any(name.startswith("token") for name in module.classifier.state_dict())  # helps in training only
     with pytest.raises(SettingsError, match=r"model\.token_loss"):
         DiseaseClassification(**{**SETTINGS, "head": "pooled", "token_loss": 2.0})
     assert DiseaseClassification(**{**SETTINGS, "head": "pooled"}).token_bias is None

@@ -1,4 +1,4 @@
-"""What is trained is in training mode, what is not is not, whatever was loaded or looked at before."""
+"""Trained parts are in training mode and frozen parts are not, whatever was loaded or evaluated before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.tiny_stage2 import build
 
 
 class Modes(Callback):
-    """Modules in eval mode at each training step, and what batch norm counted."""
+    """Records the modules in eval mode at each training step, and the counts of batch norm."""
 
     def __init__(self) -> None:
         self.in_eval: list[list[str]] = []
@@ -33,7 +33,7 @@ class Modes(Callback):
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[DiseaseClassification, Modes, Path]:
-    """Fine-tuned from a folder of ResNet with validation between its two epochs."""
+    """Fine-tunes a ResNet from a folder, with a validation between the two epochs."""
     folder = tmp_path_factory.mktemp("pretrained")
     save_pretrained(folder / "resnet", "resnet")
     module = DiseaseClassification(**{**SETTINGS, "encoder": {"pretrained": str(folder / "resnet")}, "warmup_steps": 0})
@@ -45,7 +45,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[DiseaseClassificat
 
 
 def test_a_pretrained_encoder_is_fine_tuned_in_training_mode(fitted: tuple[DiseaseClassification, Modes, Path]) -> None:
-    """With batch statistics; before and after a validation, which looks at films in eval mode."""
+    """Batch statistics are updated before and after a validation, which reads films in eval mode."""
     module, modes, _ = fitted
     assert len(modes.in_eval) >= 2
     assert all(names == [] for names in modes.in_eval)
@@ -58,7 +58,7 @@ def test_a_pretrained_encoder_is_fine_tuned_in_training_mode(fitted: tuple[Disea
 def test_stage_2_trains_what_it_does_not_freeze(
     fitted: tuple[DiseaseClassification, Modes, Path], llm_folder: Path, frozen: tuple[str, ...]
 ) -> None:
-    """A checkpoint's network comes in eval mode; what may be trained of it has to be trained, in training mode."""
+    """A checkpoint's network is loaded in eval mode; its trained parts must then be in training mode."""
     classifier = load_stage1(fitted[2], trainable=True).classifier
     network = build(llm_folder, classifier=classifier, freeze=frozen, banks=(None, None), **MEMORYLESS)
     for part, module in (("encoder", classifier.encoder), ("qformer", classifier.qformer)):
@@ -68,7 +68,7 @@ def test_stage_2_trains_what_it_does_not_freeze(
     assert load_stage1(fitted[2]).classifier.encoder.backbone.training is False
     assert not any(p.requires_grad for p in load_stage1(fitted[2]).classifier.parameters())
     with torch.no_grad():
-        token_budget(network, 64)  # looks at a film in eval mode
+        token_budget(network, 64)  # reads a film in eval mode
     assert {m.training for m in classifier.encoder.modules()} == {"encoder" not in frozen}
 
 
@@ -76,7 +76,7 @@ MEMORYLESS = {"visual_memory": False, "report_memory": False}
 
 
 def test_maps_on_a_film_leave_a_frozen_encoder_at_rest(llm_folder: Path) -> None:
-    """W&B's samples are drawn between epochs, from a network half of which may be frozen."""
+    """W&B's samples are drawn between epochs, from a network that may be half frozen."""
     from types import SimpleNamespace
 
     from callbacks.samples import Samples

@@ -1,4 +1,4 @@
-"""Learning rates of parts, and when they begin."""
+"""Learning rates of parts, and the steps from which they are trained."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ def test_nothing_is_trained_in_less_than_float32(dtype: torch.dtype) -> None:
     coarse = torch.nn.ModuleList([torch.nn.Linear(2, 2), torch.nn.Linear(2, 2).to(dtype)])
     with pytest.raises(SettingsError, match=f"trained weights must be float32, found {dtype}"):
         adamw_cosine([TrainedPart(coarse)], 1e-2, total_steps=20)
-    coarse[1].requires_grad_(False)  # what is frozen may be held as it likes
+    coarse[1].requires_grad_(False)  # frozen weights may have any dtype
     assert adamw_cosine([TrainedPart(coarse)], 1e-2, total_steps=20)

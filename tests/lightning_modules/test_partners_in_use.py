@@ -1,5 +1,7 @@
-"""Another study is another patient's, wherever films or memories are exchanged: at any batch size, on a split whose
-patients have several studies, one beside the other."""
+"""Films and memories are exchanged between different patients only.
+
+This holds at any batch size, even if the studies of a patient are adjacent in the split.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,7 @@ def test_validation_is_the_same_at_any_batch_size(folder: str, llm_folder: Path)
     assert {"val/loss", "val/shuffle_gap", "val/shuffle_gap_f1", "val/score"} <= found[0].keys()
     for other in found[1:]:
         assert other == pytest.approx(found[0], abs=1e-5)
-    # The gap by hand: each study's report after its partner's films, one at a time.
+    # The gap computed by hand, one study at a time: the report's loss with the partner's films.
     studies = data(folder, eval_batch_size=1)
     films = {batch.study_ids[0]: batch for batch in studies.val_dataloader()}
     names, subjects = studies.ids("val")
@@ -113,7 +115,7 @@ def test_reports_are_written_for_the_same_studies_at_any_batch_size(folder: str,
     assert len(chosen[0] or ()) == 5
     for other in found[1:]:
         assert other == pytest.approx(found[0], abs=1e-5)
-    # The yardstick is the best constant's score on these five.
+    # The yardstick is the best constant report's score on these five studies.
     names, texts = data(folder).ids("val")[0], data(folder).texts("val")
     references = [text for name, text in sorted(zip(names, texts, strict=True)) if name in (chosen[0] or ())]
     assert module.yardstick.references == tuple(references)
@@ -133,9 +135,9 @@ def test_reports_are_written_for_the_same_studies_at_any_batch_size(folder: str,
 
 
 def test_guards_are_the_same_at_any_batch_size(folder: str, llm_folder: Path, tmp_path: Path) -> None:
-    """On the training split, whose studies own patterns: what is read in another's name is none of either's."""
+    """On the training split, exchanged films recall patterns of neither the study nor its partner."""
     module, written = stage2(llm_folder), []
-    # The bank's owners are the split's first, second and third study.
+    # The bank's patterns belong to the split's first, second and third study.
     for bank, kinds in ((module.network.visual_bank, 7), (module.network.report_bank, 6)):
         assert bank is not None
         assert len(bank) == kinds
@@ -149,7 +151,7 @@ def test_guards_are_the_same_at_any_batch_size(folder: str, llm_folder: Path, tm
     for one, other in zip(*written, strict=True):
         assert [line["generated"] for line in one] == [line["generated"] for line in other]
         assert [line["study_id"] for line in one] == sorted(f"test{row}" for row in range(11))
-    # What the memories brought back is what they bring back to the partner.
+    # The memories return what they return to the partner itself.
     studies = data(folder, eval_batch_size=1)
     films = {batch.study_ids[0]: batch for batch in studies.evaluation_loader("test")}
     names_, partners = studies.ids("test")[0], studies.partners("test")
@@ -217,14 +219,14 @@ def test_partners_are_trained_on_and_read_with_their_study(tmp_path: Path) -> No
         assert 0 < len(kept) < 40
         assert set(found[kept]) == set(kept)
         assert (subjects[found[kept]] != subjects[kept]).all()
-        # Streamed studies are fetched a group at a time; mapped ones from anywhere.
+        # Streamed partners come from the same row group; mapped ones from anywhere.
         groups = studies.prepared.index("train").groups
         assert (groups[found[kept]] == groups[kept]).all() == streamed
         assert len(set(groups)) > 1
 
 
 def test_a_step_ends_where_the_trainer_ends_the_epoch(folder: str) -> None:
-    """With ``limit_train_batches`` the last step has fewer batches than there are."""
+    """With ``limit_train_batches`` the last optimizer step may have fewer batches."""
     module = torch.nn.Linear(1, 1)
     steps: list[list[int]] = []
 

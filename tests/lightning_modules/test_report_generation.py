@@ -1,4 +1,4 @@
-"""The Lightning shell of stage 2: what needs no trained network. The whole of it runs in tests/pipeline."""
+"""The Lightning module of stage 2 as far as it needs no trained network; tests/pipeline runs the whole."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def module(**settings: Any) -> ReportGeneration:
 
 
 def with_memory(visual: MemoryBank, trained: MemoryBank) -> tuple[ReportGeneration, dict[str, Any]]:
-    """A module that holds one memory, and a checkpoint that was trained with another."""
+    """A module with one memory, and a checkpoint that was trained with another."""
     stage2 = module()
     identity = {"classifier": "c", "visual_memory": visual.fingerprint, "report_memory": None}
     network = SimpleNamespace(visual_bank=visual, report_bank=None, identity=identity)

@@ -1,4 +1,4 @@
-"""How stage 2 is trained: inactive parts, weights of sentences, further losses, a cache of films."""
+"""Training of stage 2: inactive parts, weights of sentences, further losses, and the cache of films."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Parts = dict[str, list[torch.Tensor]]
 
 
 def module(network: ReportNetwork | None = None, **settings: Any) -> ReportGeneration:
-    """Around a network that is given, where nothing of the run has to be read."""
+    """A module around a given network, which reads no files of a run."""
     stage2 = ReportGeneration("stage1.ckpt", "regions", "reports", "llm", warmup_steps=0, **settings)
     stage2.generator = network
     stage2.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign]
@@ -44,7 +44,7 @@ logged: dict[str, float] = {}
 
 
 def abnormal() -> StudyBatch:
-    """Two reports that are alike (the first and the last) and one that affirms something."""
+    """Two equal reports (the first and the last), and one that affirms a finding."""
     return batch()._replace(reports=["No effusion.", "The heart is large. Large right effusion.", "No effusion."])
 
 
@@ -64,7 +64,7 @@ def changed(before: Parts, after: Parts) -> set[str]:
 
 
 def train(stage2: ReportGeneration, steps: int, each: Callable[[int], None], *callbacks: Callback) -> None:
-    """Steps of the real trainer on one batch; ``each`` looks on after every step."""
+    """Train on one batch with the real Trainer; ``each`` is called after every step."""
 
     def end(outputs: Any, batch: Any, index: int) -> None:
         each(stage2.global_step)
@@ -114,7 +114,7 @@ def test_a_part_is_trained_from_its_step_on(llm_folder: Path) -> None:
 
 
 def test_an_inactive_part_takes_no_share_of_the_clipped_gradient(llm_folder: Path) -> None:
-    """As if it had been frozen: the steps before are those of a run without it, and so are the norms logged."""
+    """An inactive part is as if frozen: earlier steps and logged norms equal those of a run without it."""
     weights, norms = [], []
     for settings in ({"freeze": ["encoder", "qformer", "lora"]}, {"freeze": ["lora", "encoder", "qformer"]}):
         later = {"unfreeze_at": {"lora": 2}} if weights else {}
@@ -202,7 +202,7 @@ def test_the_shuffle_loss_asks_for_a_margin_where_reports_differ(llm_folder: Pat
     def mean(losses: Any, row: int) -> float:
         return float(losses.values[losses.report_of_token == row].mean())
 
-    # Study 0's partner has its very report; those of 1 and 2 have others.
+    # Study 0's partner has the same report; those of 1 and 2 have others.
     stage2 = module(network, shuffle_loss=0.5, shuffle_margin=10.0)
     loss = float(stage2.training_step(given, 0))
     gaps = 10.0 - logged["train/shuffle_loss"]
@@ -215,7 +215,7 @@ def test_the_shuffle_loss_asks_for_a_margin_where_reports_differ(llm_folder: Pat
 
 
 def test_a_partners_films_bring_back_neither_studys_patterns(llm_folder: Path) -> None:
-    """Else the loss with them would be one of a study that recalls its partner's report, or the very one asked for."""
+    """Otherwise a study could recall its partner's report, or even the report it should write."""
     network = build(llm_folder).eval()
     given = with_partners(abnormal())
     assert given.partner is not None
@@ -264,7 +264,7 @@ def test_a_finding_is_named_in_as_many_validation_studies_as_have_it(llm_folder:
     named = network.eval().names(network.prompt(batch()).logits)
     assert named[:, 2].all()
     assert int(named[:, 9].sum()) == 2
-    assert int(named.sum()) == 3 + 2  # never what no training study has
+    assert int(named.sum()) == 3 + 2  # never a finding that no training study has
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
@@ -300,7 +300,7 @@ def test_weights_can_be_averaged_over_a_quantised_model(llm_folder: Path) -> Non
     train(module(network, lr=1e-2), 3, lambda step: seen.append(parts(network)), AveragedWeights(decay=0.5))
     expected = seen[0]["projections"][0]
     for step, weights in enumerate(seen[1:], start=1):
-        decay = min(0.5, step / (9 + step)) if step > 1 else 0.0  # the first average is the first step's weights
+        decay = min(0.5, step / (9 + step)) if step > 1 else 0.0  # the first average equals the first step's weights
         expected = torch.lerp(weights["projections"][0], expected, decay)
     torch.testing.assert_close(parts(network)["projections"][0], expected)
     for parameter in network.parts.parameters()["lora"]:
@@ -323,7 +323,7 @@ def test_cross_fitting_needs_a_stage_1_that_stays_as_it_is(llm_folder: Path) -> 
 
 
 def test_training_films_are_read_out_of_fold(llm_folder: Path) -> None:
-    """The network in use is left alone, with the cache and without; the others read each film once where it is kept."""
+    """Only the folds' networks read training films; with a cache they read each film once."""
     asked: list[list[str]] = []
 
     class Folds(torch.nn.Module):

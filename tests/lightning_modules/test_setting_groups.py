@@ -41,11 +41,11 @@ NANO: dict[str, Any] = {
     "qformer": {"width": 32, "layers": 1, "heads": 2, "cross_attention_every": 1},
 }
 ELSEWHERE = {"exclude_self", "instruction", "max_report_tokens", "freeze"}
-"""Settings of the network that have a name of their own in ``model``."""
+"""Settings of the network that have their own name in ``model``."""
 
 
 def own(kind: type) -> dict[str, Any]:
-    """Defaults of a group's fields, groups within as primitives."""
+    """Defaults of a group's fields, with inner groups as primitives."""
     return {
         field.name: field.default if field.default_factory is MISSING else primitives(field.default_factory())
         for field in fields(kind)

@@ -1,4 +1,4 @@
-"""What stage 2 takes from a stage-1 checkpoint, and what it refuses."""
+"""Loading a stage-1 checkpoint for stage 2: its content, and refusals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_untied_heads_are_no_earlier_version(tmp_path: Path) -> None:
     assert load_stage1(tmp_path / "untied.ckpt").fingerprint == untied.fingerprint
     checkpoint = torch.load(tmp_path / "untied.ckpt", weights_only=True)
     untied.on_load_checkpoint(checkpoint)
-    # read with other settings it is refused for these, by weights that do not fit
+    # with other settings it is refused, because weights do not fit
     save(tmp_path / "tied.ckpt").on_load_checkpoint(checkpoint)
 
 

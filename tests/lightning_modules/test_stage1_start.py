@@ -1,4 +1,4 @@
-"""A stage 1 that starts from another: what it takes, what it checks, what it remembers."""
+"""A stage 1 that starts from another: the weights it takes, its checks, and what it records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.quiet_trainer import quiet_trainer
 
 
 class Data(LightningDataModule):
-    """Studies of a hospital: finding 0 is positive in ``share`` of ten."""
+    """Studies of a hospital in which finding 0 is positive in ``share`` of ten."""
 
     fold = None
 
@@ -60,7 +60,7 @@ class First(Callback):
 def fit(
     folder: Path, data: Data, ckpt_path: Path | None = None, max_epochs: int = 1, **changes: Any
 ) -> tuple[DiseaseClassification, First]:
-    """Train, write ``folder/last.ckpt``."""
+    """Train, and write ``folder/last.ckpt``."""
     torch.manual_seed(len(folder.name))
     module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 0, **changes})
     first = First()
@@ -134,7 +134,7 @@ def test_the_origin_is_written_down_and_its_restriction_stays(source: Path, tmp_
     }
     assert checkpoint["provenance"]["restricted"]
     assert load_stage1(tmp_path / "a" / "last.ckpt").restricted
-    # And further on: what goes on from this one, or starts from it, comes from there too.
+    # A training resumed from this one, or started from it, has the same origin.
     first = str(tmp_path / "a" / "last.ckpt")
     fit(tmp_path / "b", Data(0.2, False), ckpt_path=tmp_path / "a" / "last.ckpt", max_epochs=2, start_from=str(source))
     fit(tmp_path / "c", Data(0.3, False), start_from=first)
@@ -160,7 +160,7 @@ def test_a_training_that_goes_on_keeps_its_own_weights(source: Path, tmp_path: P
 
 
 def test_it_may_not_have_seen_who_judges_it(tmp_path: Path) -> None:
-    """Nor may what it started from itself."""
+    """The patients of the network that it started from are refused too."""
     fit(tmp_path / "a", Data(0.5, True, train={"1", "2"}))
     first = str(tmp_path / "a" / "last.ckpt")
     fit(tmp_path / "b", Data(0.2, True, train={"3", ""}, held_out={"4"}), start_from=first)
@@ -169,7 +169,9 @@ def test_it_may_not_have_seen_who_judges_it(tmp_path: Path) -> None:
             fit(tmp_path / "c", Data(0.2, True, held_out=others), start_from=str(tmp_path / folder / "last.ckpt"))
     seen = torch.load(tmp_path / "b" / "last.ckpt", weights_only=True)["seen_patients"]
     torch.testing.assert_close(seen, id_codes(["1", "2", "3"]))
-    fit(tmp_path / "c", Data(0.2, True, held_out={""}), start_from=str(tmp_path / "b" / "last.ckpt"))  # nobody known
+    fit(
+        tmp_path / "c", Data(0.2, True, held_out={""}), start_from=str(tmp_path / "b" / "last.ckpt")
+    )  # no known patient
 
 
 def test_a_training_that_goes_on_or_is_tested_has_seen_what_it_saw(tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.start_from: .*: is a folder; name a checkpoint in it"):
         fit(tmp_path, Data(0.2, False), start_from=str(source.parent))
     with pytest.raises(CheckpointError, match=r"model\.start_from: : no such checkpoint"):
-        fit(tmp_path, Data(0.2, False), start_from="")  # a shell's variable that was not set
+        fit(tmp_path, Data(0.2, False), start_from="")  # an unset shell variable
     wider = {"qformer": {"width": 32, "layers": 1, "heads": 4, "dropout": 0.3}}
     with pytest.raises(
         SettingsError, match=r"another architecture \(qformer\.heads: 2 there, 4 here; qformer\.width: 16 there"
@@ -234,7 +236,7 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     ],
 )
 def test_weights_that_do_not_fit_are_named(source: Path, tmp_path: Path, change: Any, message: str) -> None:
-    """None is dropped in silence, save a head whose loss only one of both trainings asks for."""
+    """Every weight that does not fit is an error, except a head whose loss only one of the trainings has."""
     checkpoint = torch.load(source, weights_only=True)
     change(checkpoint["state_dict"])
     torch.save(checkpoint, tmp_path / "other.ckpt")

@@ -1,4 +1,4 @@
-"""One batch, several in a row and two processes: one gradient, that of the mean over the whole step."""
+"""One batch, several batches and two processes give the same gradient: that of the mean over the step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.tiny_stage2 import batch, build, with_partners
 Made = Callable[[], tuple[LightningModule, StudyBatch]]
 LLM = ""
 SPLITS = ([[0], [1], [2]], [[0, 1], [2]], [[0], [1, 2]])
-# Layer norms and no dropout: statistics of a batch, and what is drawn for it, are the batch's own.
+# Layer norms and no dropout, since batch statistics and random draws depend on the batch.
 SWIN = {
     "model_type": "swin",
     "num_channels": 1,
@@ -41,7 +41,7 @@ SWIN = {
 
 
 def unequal() -> StudyBatch:
-    """Reports of 3 to 60 tokens, one to three positive findings, one study unlabelled where findings are learnt."""
+    """Studies with reports of 3 to 60 tokens and one to three positive findings; for stage 1 one is unlabelled."""
     labels = torch.zeros(3, 14)
     labels[0, 2] = labels[1, 1] = labels[1, 3] = labels[1, 4] = labels[2, 5] = 1.0
     labels[2, 6:12] = -1.0
@@ -73,7 +73,7 @@ def stage1() -> tuple[LightningModule, StudyBatch]:
 
 
 def in_step(whole: StudyBatch, split: Sequence[Sequence[int]]) -> list[StudyBatch]:
-    """A step's batches, as the loader hands them out."""
+    """The batches of a step, as the loader yields them."""
     parts = [whole.take(rows) for rows in split]
     return [part._replace(step=[each.without_films() for each in parts]) for part in parts]
 
@@ -83,7 +83,7 @@ def gradient(module: LightningModule) -> dict[str, Tensor]:
 
 
 def trained_on(module: LightningModule, batches: list[StudyBatch], gathered: int) -> tuple[dict[str, Tensor], Any]:
-    """The gradient that the optimizer gets of the real trainer, and what is logged with it."""
+    """The gradient that the real Trainer gives to the optimizer, and the logged values."""
     found: dict[str, Tensor] = {}
     module.on_before_optimizer_step = lambda _: found.update(gradient(module))  # type: ignore[method-assign]
     trainer = quiet_trainer(max_steps=1, accumulate_grad_batches=gathered, limit_val_batches=0)
@@ -131,7 +131,7 @@ def test_the_loss_is_the_mean_over_tokens_and_not_of_means(llm_folder: Path) -> 
     means = sums / torch.bincount(losses.report_of_token)
     assert float(means.mean()) != pytest.approx(
         float(losses.values.detach().mean()), rel=1e-3
-    )  # the studies tell them apart
+    )  # losses differ between studies
 
 
 def test_what_a_step_counts_beforehand_is_what_there_is(llm_folder: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_a_step_counts_beforehand_is_what_there_is(llm_folder: Path) -> Non
     assert counts["train/loss"] == len(losses.values)
     assert counts["weight"] == float((1 + 2 * losses.emphasised.float()).sum())
     assert counts["train/shuffle_loss"] == 3
-    # of five positives, 3 of study 1 and 5 of study 2 have regions of these very studies alone
+    # five positives; 3 of study 1 and 5 of study 2 have only regions of the study itself
     assert counts["train/association_loss"] == 3
     cut = stage.network.language_model.reports_cut
     stage.terms(whole)
@@ -150,7 +150,7 @@ def test_what_a_step_counts_beforehand_is_what_there_is(llm_folder: Path) -> Non
 
 
 def test_a_last_step_of_fewer_batches_is_a_whole_one(llm_folder: Path) -> None:
-    """An epoch's end: Trainer divides by the number of batches all the same."""
+    """The last step of an epoch: the Trainer divides by the full number of batches."""
     module, whole = stage2(str(llm_folder))
     expected = by_hand(module, whole)
     module, whole = stage2(str(llm_folder))
@@ -178,7 +178,7 @@ def _rank(rank: int, store: str, out: str, llm: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     found = {}
     for name, made in (("stage1", stage1), ("stage2", lambda: stage2(llm))):
-        # Two batches each: process 0 has the study of fewest terms alone, and then the others.
+        # Two batches each: process 0 first has the study with the fewest terms alone.
         whole = (module := made())[1]
         split = [[[0], [1, 2]], [[2], [0, 1]]][rank]
         doubled = in_step(whole, split)
@@ -187,7 +187,7 @@ def _rank(rank: int, store: str, out: str, llm: str) -> None:
         stage.log = lambda key, value, told=told, **_: told.update({key: float(value)})  # type: ignore[method-assign, assignment]
         stage._trainer = cast(Trainer, SimpleNamespace(accumulate_grad_batches=2, world_size=2, datamodule=None))
         for index, part in enumerate(doubled):
-            (stage.training_step(part, index) / 2).backward()  # as Trainer does
+            (stage.training_step(part, index) / 2).backward()  # as the Trainer does
         grads = gradient(stage)
         for grad in grads.values():
             distributed.all_reduce(grad)
@@ -199,7 +199,7 @@ def _rank(rank: int, store: str, out: str, llm: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_are_as_one(llm_folder: Path, tmp_path: Path) -> None:
-    """Both see every study once, in other batches: the mean over all is that of one process over them."""
+    """Both see every study once, in different batches; their mean is that of one process over all."""
     arguments = (str(tmp_path / "store"), str(tmp_path / "out"), str(llm_folder))
     multiprocessing.spawn(_rank, args=arguments, nprocs=2)
     ranks = [torch.load(tmp_path / f"out{rank}", weights_only=True) for rank in (0, 1)]

@@ -1,4 +1,4 @@
-"""Stage 1 fits its distance at each validation, on any number of processes, and its checkpoint keeps it."""
+"""Stage 1 fits its film distance at each validation, on any number of processes, and saves it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The whole way in miniature, through the real command and once for all tests of this folder: data, both stages,
-memories, reports, scores."""
+"""A whole run in miniature by the real commands, made once for all tests of this folder.
+
+It has data, both stages, memories, reports and scores.
+"""
 
 from __future__ import annotations
 

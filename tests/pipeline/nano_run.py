@@ -1,4 +1,4 @@
-"""A run in miniature (MODEL=nano), made by the real commands."""
+"""A miniature run (MODEL=nano) made by the real commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 
 
 class Run:
-    """The commands of the Makefile for one run folder, with MODEL=nano."""
+    """Runs the commands of the Makefile for one run folder, with MODEL=nano."""
 
     def __init__(self, root: Path, name: str = "default") -> None:
         self.root, self.folder = root, root / "outputs" / "phantom" / name

@@ -1,4 +1,4 @@
-"""What a finished run leaves in its folder."""
+"""The files in the folder of a finished run."""
 
 from __future__ import annotations
 

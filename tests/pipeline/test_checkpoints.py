@@ -1,4 +1,4 @@
-"""Checkpoints: a stopped run goes on to the same weights, and a wrong or damaged file is named."""
+"""Checkpoints: a resumed run ends with the same weights, and errors name a wrong or damaged file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, monkeypatch: pytest
                 raise KeyboardInterrupt
 
         patch.setattr(DiseaseClassification, "on_train_epoch_start", stop)
-        assert again.fit_stage1() == STOPPED  # what runs several commands in turn ends with it
+        assert again.fit_stage1() == STOPPED  # a script that runs several commands stops at it
     assert (again.stage1 / "last.ckpt").exists()
     assert not (again.stage1 / "manifest.json").exists()
     assert again.fit_stage1() == 0
@@ -83,7 +83,7 @@ def test_resume_within_an_epoch_gives_the_same_checkpoints_and_metrics(
         shutil.copy(run.stage1 / "best.ckpt", again.stage1 / "best.ckpt")
     fit = again.fit_stage1 if stage == "stage1" else again.fit_stage2
     module = DiseaseClassification if stage == "stage1" else ReportGeneration
-    for epoch, batch in ((0, 4), (1, 2), (1, 7)):  # the last falls on the step before a validation
+    for epoch, batch in ((0, 4), (1, 2), (1, 7)):  # the last is at the step before a validation
         with monkeypatch.context() as patch:
 
             def fire(self: DiseaseClassification, *_: object, place: tuple[int, int] = (epoch, batch)) -> None:

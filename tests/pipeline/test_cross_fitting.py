@@ -1,4 +1,4 @@
-"""Stage 2 trained on readings out of fold."""
+"""Stage 2 trained on films that are read out of fold."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_an_export_asked_for_again_is_up_to_date(run: Run, exported: Path, capsy
     assert after == before
     written = [path for folder in (exported, run.folder) for path in folder.rglob("*") if "wandb" not in path.parts]
     closed = [str(path) for path in written if not path.stat().st_mode & 0o040]
-    assert closed == []  # the umask of the tests lets a group read
+    assert closed == []  # the umask of the tests allows the group to read
 
 
 def test_the_card_shows_the_scores_of_the_run(run: Run, exported: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_card_shows_the_scores_of_the_run(run: Run, exported: Path) -> None:
     config = json.loads((exported / "config.json").read_text())
     assert all(config["provenance"][what] in card for what in ("data", "checkpoint", "stage1"))
     assert config["provenance"]["split"]["fingerprint"] in card
-    assert str(run.root) not in card + (exported / "config.json").read_text()  # nothing of this machine
+    assert str(run.root) not in card + (exported / "config.json").read_text()  # no path of this machine
     assert not any(str(line[part]) in card for line in run.lines() for part in ("study_id", "generated"))
 
 

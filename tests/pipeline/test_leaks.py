@@ -1,4 +1,4 @@
-"""A memory that holds a validation or test study is refused wherever it is opened."""
+"""A memory with a validation or test study is refused wherever it is opened."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_test_study_slipped_into_a_memory_is_refused(
 
 
 def leaked_into(memory: Path, bank: str, study: str, patient: str) -> None:
-    """Put an evaluation study into a memory as a merge does, so that a trained network takes it as its own, edited."""
+    """Add an evaluation study to a memory as a merge does, so that a trained network accepts it as an edited one."""
     before = banks.load(memory / bank, UNCHECKED)
     row = next(row for row, owners in enumerate(before.study_ids) if owners)
     owners = {name: list(getattr(before, name)) for name in ("study_ids", "subject_ids")}
@@ -88,7 +88,7 @@ def test_every_command_refuses_a_memory_with_a_test_study(
 
 
 def test_other_data_than_the_runs_are_no_guard(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """Their evaluation studies are others: a memory with a test study of the run's own would pass."""
+    """Other data have other evaluation studies, so a memory with a test study of this run would pass."""
     other, strange = Run(run.root, "other_guard"), run.root / "strange_data"
     shutil.copytree(run.folder, other.folder)
     leaked_into(other.memory, "reports", "of_the_runs_own_test", "a_patient")
@@ -126,6 +126,6 @@ def test_a_run_away_from_its_data_takes_the_memories_of_its_training_alone(
         assert main(describe) == 1
         assert "cannot be checked" in (said := capsys.readouterr().err)
         assert "name the prepared data with --data FOLDER" in said
-        assert main([*describe, "--data", str(hidden)]) == 0  # it is none of the evaluation studies
+        assert main([*describe, "--data", str(hidden)]) == 0  # not an evaluation study
     finally:
         hidden.rename(run.data)

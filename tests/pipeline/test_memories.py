@@ -1,4 +1,4 @@
-"""Memories of a run: what they hold, how they are measured, and studies that leave or join them."""
+"""Memories of a run: their content and measures, and studies that are withdrawn or added."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_new_studies_come_into_the_memories_of_a_trained_run(run: Run, capsys: p
     assert added <= set(PreparedFolder(new / "data").index("train").study_ids[64:])
     capsys.readouterr()
     assert main(["memory", "associations", str(grown.folder), "--split", "train", "--top", "1"]) == 0
-    shown = capsys.readouterr().out  # stage 2 loads what it was not trained with, and says so
+    shown = capsys.readouterr().out  # stage 2 loads the edited memory, and says so
     assert shown.count("was edited after this checkpoint was trained (merged with") == 2
     assert main(["predict", "-c", f"{grown.stage2}/config.yaml", "--new_studies=true"]) == 1
     assert "stage 2 makes none" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The disease queries of a trained stage 1, put in each other's place."""
+"""The disease queries of a trained stage 1, exchanged with each other."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_queries_of_other_heads(
     monkeypatch.setattr("experiments.training.cli.ended", spied)
     other = Run(run.root, head)
     assert other.fit_stage1(f"--model.head={head}", "--trainer.max_epochs=1") == 0
-    assert ends == [head]  # with its command, not with the process
+    assert ends == [head]  # ends with the command, not with the process
     checkpoint = str(other.stage1 / "best.ckpt")
     assert main(["queries", checkpoint, "--split", "val", "--data", str(run.data)]) == status
     said = capsys.readouterr()

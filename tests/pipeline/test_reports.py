@@ -1,4 +1,4 @@
-"""The reports of a run: their file, their scores, baselines and guards, and their page."""
+"""The reports of a run: their file, scores, baselines, guards and page."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_page_of_a_run_shows_films_and_maps(run: Run) -> None:
 
 @pytest.mark.slow
 def test_two_processes_test_stage_2_as_one_does(run: Run) -> None:
-    """Batches of 5 of the 16 studies, so that one process has 10 and the other 6; figures equal to the last digit."""
+    """16 studies in batches of 5, so that one process has 10 and the other 6; the figures agree to the last digit."""
     measured = []
     for devices in (1, 2):
         folder = run.root / f"tested_{devices}"

@@ -1,4 +1,4 @@
-"""Settings that do not fit a run, or another run's, are refused by name."""
+"""Settings that do not fit a run, or belong to another, are refused by name."""
 
 from __future__ import annotations
 

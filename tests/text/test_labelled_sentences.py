@@ -49,5 +49,5 @@ def test_the_table_counts_what_is_read_otherwise(tmp_path: Path, capsys: pytest.
 def test_a_finding_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("kind,role,sentence,present,absent,uncertain\nchange,case,No effusion.,,Effusion,\n")
-    with pytest.raises(DataError, match="row 2: 'Effusion' is no finding"):
+    with pytest.raises(DataError, match="row 2: 'Effusion' is not a finding"):
         read(path)
