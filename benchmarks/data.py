@@ -18,9 +18,7 @@ films are processed by one process on both sides and have no target. Prints a ta
 from __future__ import annotations
 
 import io
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -43,10 +41,11 @@ from ammrg.commands.parser import CommandParser
 from ammrg.findings import NUM_FINDINGS
 from ammrg.imaging.reading import read_film, shrink
 from ammrg.types import Study, View
+from benchmarks._result import print_result
 from datamodules.phantom import PhantomDataModule
 from datamodules.shards import to_jpeg, write_shards
-from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
+from datamodules.sources.source_reading import SourceReading
 
 FILM, QUICK_FILM, QUALITY = (2500, 3000), (750, 900), 95
 """Width and height in pixels, and the JPEG quality."""
@@ -296,16 +295,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"preparing {SIZE}-pixel films against PIL one at a time": (preparation["ratio"], PREPARE_TARGET),
         "films a second out of the training loader against R2GenGPT's way": (load["ratio"], LOAD_TARGET),
     }
-    result = {
-        "benchmark": "data",
-        "cases": cases,
-        "targets": {
-            claim: {"value": value, "target": target, "met": value >= target}
-            for claim, (value, target) in targets.items()
-        },
-        "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
-    }
-    print(json.dumps(result))
+    print_result("data", cases, targets)
     return 0
 
 

@@ -429,7 +429,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--patience",
         type=float,
         default=16.0,
-        help="leave out a rival that takes longer, seconds a call; ours may take twice that (default %(default)s)",
+        help="leave out a rival that takes longer, seconds a call; ours may take twice that (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
     device = torch.device(arguments.device)

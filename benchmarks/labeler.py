@@ -12,7 +12,6 @@ import csv
 import json
 import math
 import os
-import platform
 import re
 import statistics
 import time
@@ -28,6 +27,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.errors import DataError
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.text.labeler import label, sentence_mentions
+from benchmarks._result import print_result
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", "../shared/data/iu_xray"))
 PARTS = ("train", "val", "test", "csv_only", "held_out")
@@ -114,7 +114,7 @@ def agreement_table(title: str, found: dict[str, dict[str, Agreement]]) -> Table
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = CommandParser(description=__doc__.splitlines()[0])
-    parser.add_argument("raw", nargs="?", type=Path, default=RAW, help="the IU X-Ray folder (default %(default)s)")
+    parser.add_argument("raw", nargs="?", type=Path, default=RAW, help="the IU X-Ray folder (default: %(default)s)")
     arguments = parser.parse_args(argv)
     studies = read(arguments.raw)
     times = []
@@ -146,16 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         targets[f"{reading}: micro F1 of positives, 13 findings, held-out"] = (held["micro 13"][2], 0.90)
         targets[f"{reading}: weakest of 20 positives, held-out ({weakest[1]})"] = (weakest[0], 0.80)
     seconds = statistics.median(times)
-    result = {
-        "benchmark": "labeler",
-        "cases": [{"reports": len(studies), "ours_s": seconds, "reports_per_s": len(studies) / seconds}],
-        "targets": {
-            claim: {"value": value, "target": target, "met": value >= target}
-            for claim, (value, target) in targets.items()
-        },
-        "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
-    }
-    print(json.dumps(result))
+    print_result(
+        "labeler", [{"reports": len(studies), "ours_s": seconds, "reports_per_s": len(studies) / seconds}], targets
+    )
     return 0
 
 

@@ -290,8 +290,8 @@ def show(cases: Sequence[dict[str, Any]], console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = CommandParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--films", type=int, default=8, help="films, one batch of ours (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default %(default)s)")
+    parser.add_argument("--films", type=int, default=8, help="films, one batch of ours (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="2 films, 1 round, 1 and 2 findings: does it run?")
     parser.add_argument("--memory-of", nargs=3, metavar=("NAME", "BATCH", "FINDINGS"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)

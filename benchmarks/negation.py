@@ -52,7 +52,7 @@ def answers(python: Path, library: str, asked: Sequence[Mention]) -> list[float]
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = CommandParser(description=__doc__.splitlines()[0])
-    parser.add_argument("raw", nargs="?", type=Path, default=RAW, help="the IU X-Ray folder (default %(default)s)")
+    parser.add_argument("raw", nargs="?", type=Path, default=RAW, help="the IU X-Ray folder (default: %(default)s)")
     parser.add_argument("--negspacy", type=Path, metavar="PYTHON")
     parser.add_argument("--medspacy", type=Path, metavar="PYTHON")
     options = parser.parse_args(argv)

@@ -114,7 +114,7 @@ def trial(train: Studies, test: Studies, rule: Exclude, seed: int, epochs: int) 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = CommandParser(prog="python -m benchmarks.shared_reports", description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=400, help="training studies (default %(default)s)")
+    parser.add_argument("--studies", type=int, default=400, help="training studies (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=40, help="default %(default)s")
     parser.add_argument("--seeds", type=int, default=2, help="default %(default)s")
     parser.add_argument("--quick", action="store_true", help="100 studies, one epoch, one seed: does it run?")

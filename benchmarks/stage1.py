@@ -225,8 +225,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of stage 1 (best.ckpt), one a seed")
     parser.add_argument("--data", required=True, help="the prepared folder they were trained on")
     parser.add_argument("--references", type=Path, default=Path("outputs/references"), help="their folder")
-    parser.add_argument("--seeds", type=int, default=1, help="references to train (default %(default)s)")
-    parser.add_argument("--minutes", type=float, default=8.0, help="to train one (default %(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="references to train (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="to train one (default: %(default)s)")
     parser.add_argument("--views", choices=("frontal", "all"), default="frontal", help="films that are rated")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1 or not arguments.minutes > 0:

@@ -125,8 +125,8 @@ def show(title: str, cases: Sequence[dict[str, Any]]) -> Table:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = CommandParser(prog="python -m benchmarks.stage2", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--batches", type=int, default=3, help="of a window of 16 (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default %(default)s)")
+    parser.add_argument("--batches", type=int, default=3, help="of a window of 16 (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="a tiny language model, small memories: does it run?")
     parser.add_argument("--gpu", action="store_true", help="then the 7B-class part, where there is a GPU")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)

@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="of stage 1 (best.ckpt)")
     parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
     parser.add_argument("--others", type=Path, nargs="+", default=[], help="folders of film files of any kind")
-    parser.add_argument("--most", type=int, default=256, help="films of a split or folder (default %(default)s)")
+    parser.add_argument("--most", type=int, default=256, help="films of a split or folder (default: %(default)s)")
     options = parser.parse_args(argv)
     if options.most < 1:
         parser.error("--most must be at least 1 film")

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.distributed.fsdp import FSDPModule
 
-import ammrg
+from ammrg import __version__
 from ammrg.errors import CheckpointError
 from callbacks.forced_log import note_forced
 
@@ -39,7 +39,7 @@ class Provenance(Callback):
             "restricted": datamodule.card["restricted"] or getattr(pl_module, "restricted_origin", False),
             "image_size": datamodule.image_size,
             "left_out_fold": None if datamodule.fold is None else list(datamodule.fold),
-            "version": ammrg.__version__,
+            "version": __version__,
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

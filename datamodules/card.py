@@ -18,7 +18,7 @@ from ammrg.atomic import write_atomically
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS, NUM_FINDINGS, is_unlabelled
 from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes
-from datamodules.sources import SPLITS, Rejection, SourceReading
+from datamodules.sources.source_reading import SPLITS, Rejection, SourceReading
 
 TEXT_COLUMNS = ["study_id", "subject_id", "report", "labels", "projections", "findings", "impression", "indication"]
 

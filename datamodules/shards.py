@@ -35,7 +35,7 @@ from ammrg.types import Study, View
 from datamodules.card import check_records, write_card
 from datamodules.format import ROWS_PER_GROUP, SCHEMA, VERSION, shard_name, shard_notes
 from datamodules.prepared import load_split, read_card  # noqa: F401
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, section_text
+from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, section_text
 
 STUDIES_PER_SHARD = 128
 JPEG_QUALITY = 90

@@ -18,6 +18,8 @@ GROUND = "ammrg"
 """The loose modules of ``ammrg``, which any room may import: their arrows are not drawn."""
 DOORS = ("ammrg", "ammrg.__main__")
 """``from ammrg import ...`` and the command ``ammrg``: they name what others may use, and belong to no room."""
+VERSION = "ammrg.__version__"
+"""The one value of the public entry that rooms may import: it depends on no room."""
 
 
 def sources() -> dict[str, Path]:
@@ -30,27 +32,37 @@ def sources() -> dict[str, Path]:
 
 
 def named_in(path: Path) -> Iterator[str]:
-    """All that a file imports, at its top or within functions: ``a.b`` and, of ``from a.b import c``, ``a.b.c`` too."""
+    """All that a file imports, at its top or within functions: ``a.b`` of ``import a.b``, ``a.b.c`` of
+    ``from a.b import c`` and of ``import_module("a.b.c")``."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import; name the room"
-            yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and called(node) == "import_module" and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value)
+
+
+def called(node: ast.Call) -> str:
+    """The last name of what a call calls: ``import_module`` of ``importlib.import_module(...)``."""
+    return ast.unparse(node.func).rpartition(".")[2]
 
 
 def module_graph() -> dict[str, set[str]]:
-    """Module -> modules of this project that it imports; of ``from a.b import c`` the module ``a.b.c`` where there is
-    one, else ``a.b``."""
+    """Module -> modules of this project that it imports; of ``from a.b import c`` the module ``a.b.c`` if there is one,
+    else ``a.b``, which may be the ``__init__.py`` of a room."""
     files = sources()
-    graph = {}
-    for module, path in files.items():
-        names = set(named_in(path))
-        known = {name for name in names if name in files}
-        packages = {name for name in known if any(other.startswith(f"{name}.") for other in known)}
-        graph[module] = known - packages - {module}
-    return graph
+
+    def module_of(name: str) -> str:
+        while name and name not in files:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        module: {module_of(name) for name in named_in(path) if name != VERSION} - {module, ""}
+        for module, path in files.items()
+    }
 
 
 def table() -> dict[str, set[str]]:
@@ -69,11 +81,13 @@ def arrows() -> dict[str, set[str]]:
     """Room -> other rooms that its modules import."""
     rooms = table()
     found: dict[str, set[str]] = {room: set() for room in rooms}
-    for module, imported in module_graph().items():
+    graph = module_graph()
+    for module, imported in graph.items():
         if module in DOORS:
             continue
         room = room_of(module, rooms)
-        found[room] |= {room_of(name, rooms) for name in imported} - {room}
+        behind = set().union(*(graph[name] if name in DOORS else {name} for name in imported))
+        found[room] |= {room_of(name, rooms) for name in behind} - {room}
     return found
 
 

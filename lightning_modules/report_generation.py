@@ -101,7 +101,8 @@ class ReportGeneration(LightningModule):
         shuffle_loss: weight, >= 0, of a hinge loss: with another patient's films the loss should be at least
             ``shuffle_margin`` higher than with the study's own; pairs with the same report are left out. 0 = off.
         shuffle_margin: margin of ``shuffle_loss`` in nats a token, >= 0.
-        association_loss: weight, >= 0, of :meth:`AssociativeMemory.association_loss`; 0 = off (as published).
+        association_loss: weight, >= 0, of
+            :meth:`ammrg.networks.associative_memory.AssociativeMemory.association_loss`; 0 = off (as published).
         cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): each training film is read by the stage-1
             network that never saw its patient; needs the region bank mined out of fold as ``regions_memory``. None =
             films are read by the network trained on all of them, which may remember them (as published).

@@ -15,8 +15,8 @@ from lightning.pytorch.loggers import WandbLogger
 
 from ammrg.errors import SettingsError
 from datamodules.shards import write_shards
-from datamodules.sources import SourceReading
 from datamodules.sources.phantom import draw_study
+from datamodules.sources.source_reading import SourceReading
 from experiments.__main__ import main
 from experiments.runs.wandb_run import NumbersOnly, ended, sent_config, stable_id, wandb_logger
 

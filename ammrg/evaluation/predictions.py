@@ -50,7 +50,7 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     """Read one predictions file; the studies are sorted by id.
 
     Args:
-        path: ``.jsonl``, ``.csv`` or ``.json``, see :data:`LAYOUTS`.
+        path: ``.jsonl``, ``.csv`` or ``.json``, see :data:`ammrg.evaluation.prediction_files.LAYOUTS`.
         references: from :func:`read_references`, for a file that has only generated reports; both must have the same
             studies.
 
@@ -145,7 +145,8 @@ def read_references(path: Path) -> dict[str, dict[str, Any]]:
     """References by study id, with patients and split if the file names them; other fields are left out.
 
     Raises:
-        ScoringError: if there is no such file, its layout is not one of :data:`LAYOUTS`, or an id occurs twice.
+        ScoringError: if there is no such file, its layout is not one of
+            :data:`ammrg.evaluation.prediction_files.LAYOUTS`, or an id occurs twice.
     """
     found: dict[str, dict[str, Any]] = {}
     for where, row in study_rows(path):

@@ -82,7 +82,7 @@ class AssociativeMemory(NamedTuple):
 
         Args:
             batch: studies with labels; uncertain and blank findings are left out.
-            states: Q_f ``[b 14 q]`` of the batch (:attr:`VisualPrompt.states`).
+            states: Q_f ``[b 14 q]`` of the batch (:attr:`ammrg.networks.visual_prompt.VisualPrompt.states`).
         """
         study, finding, allowed, wanted = self._positives(batch)
         found = self.retrieval.associations(states[study, finding][:, None], self.patterns, allowed, self.candidates)[

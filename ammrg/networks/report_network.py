@@ -69,8 +69,10 @@ class ReportNetwork(nn.Module):
         pool_image_tokens: average each film's grid of tokens to at most this many per side; None: all tokens.
         hopfield: settings of both :class:`HopfieldRetrieval` (``association_width``, ``heads``, ``beta``, ...).
         two_step: ``{candidates, visited, lists, folder}``, for very large memories: associate only with the candidates
-            of an approximate search (:class:`FaissSearch`; needs the extra ``scale``). None: with every pattern.
-        exclude_self: which own patterns a study may not recall, in training and after; see :func:`owners_mask`.
+            of an approximate search (:class:`ammrg.memory.candidates.FaissSearch`; needs the extra ``scale``).
+            None: with every pattern.
+        exclude_self: which own patterns a study may not recall, in training and after; see
+            :func:`ammrg.memory.bank.owners_mask`.
         instruction: template of the text after the visual tokens in the user turn; see :mod:`ammrg.text.prompts`.
         max_report_tokens: longer training reports are cut at a sentence end.
         finding_tokens: add to the Q_f token of finding i a learned embedding times the finding's probability (0.5 at

@@ -17,7 +17,6 @@ from rich.progress import track
 from ammrg.errors import DataError
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text
 from datamodules.sources.chexpert_plus_files import (
     VAL_SHARE,
     Record,
@@ -28,6 +27,7 @@ from datamodules.sources.chexpert_plus_files import (
 )
 from datamodules.sources.matching import match_rows
 from datamodules.sources.r2gen import ANNOTATION, stem
+from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, check_source, section_text
 
 SOURCES = ("r2gen", "csv")
 TABLE = "df_chexpert_plus_*.csv"

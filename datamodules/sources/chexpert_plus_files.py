@@ -14,8 +14,8 @@ from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.text.blank import text_or_empty
 from ammrg.types import Study
-from datamodules.sources import Section, section_text
 from datamodules.sources.r2gen import inside, read_annotation, stem
+from datamodules.sources.source_reading import Section, section_text
 from datamodules.sources.splits import hash_split
 from datamodules.sources.tables import add_labels, finding_labels, read_csv
 

@@ -17,7 +17,6 @@ from ammrg.errors import DataError
 from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
 from ammrg.types import Study
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
 from datamodules.sources.iu_xray_csv import LABELS, PROJECTIONS, REPORTS, Row, read_labels, read_pair, uid_of
 from datamodules.sources.iu_xray_xml import XML_FOLDER, read_reports
 from datamodules.sources.matching import match_rows
@@ -31,6 +30,15 @@ from datamodules.sources.r2gen import (
     read_annotation,
     stem,
     views_of,
+)
+from datamodules.sources.source_reading import (
+    SPLITS,
+    Rejection,
+    Section,
+    SourceReading,
+    check_source,
+    section_text,
+    with_section,
 )
 from datamodules.sources.splits import hash_split
 

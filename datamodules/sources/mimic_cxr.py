@@ -17,7 +17,6 @@ from rich.progress import track
 from ammrg.errors import DataError
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, section_text, with_section
 from datamodules.sources.matching import match_rows
 from datamodules.sources.mimic_cxr_reports import ARCHIVE, FOLDERS, Reports, Texts, report_name, texts_of
 from datamodules.sources.mimic_cxr_tables import (
@@ -29,6 +28,15 @@ from datamodules.sources.mimic_cxr_tables import (
     read_split,
 )
 from datamodules.sources.r2gen import ANNOTATION, check_some_there
+from datamodules.sources.source_reading import (
+    SPLITS,
+    Rejection,
+    Section,
+    SourceReading,
+    check_source,
+    section_text,
+    with_section,
+)
 
 SOURCES = ("r2gen", "csv")
 FILM_FOLDERS = {"r2gen": ("images", "files", "."), "csv": ("files",)}

@@ -21,11 +21,11 @@ from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE, SUPPORT_DEVICES
 from ammrg.imaging.reading import read_film
 from ammrg.types import Box, Study, View
 from datamodules.prepared import PreparedFolder, Rows
-from datamodules.sources import SPLITS, Section, SourceReading, check_source
 from datamodules.sources.phantom.films import encode_png
 from datamodules.sources.phantom.painting import UNLIKE, paint, plan_painting
 from datamodules.sources.phantom.registration import fit_anatomy
 from datamodules.sources.phantom.signs import PixelBox
+from datamodules.sources.source_reading import SPLITS, Section, SourceReading, check_source
 
 PAINTINGS = {"train": 6, "val": 1, "test": 1}
 PAINTER = 2

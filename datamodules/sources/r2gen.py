@@ -14,7 +14,7 @@ from ammrg.ids import plain_id
 from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
-from datamodules.sources import SPLITS, Rejection, Section, SourceReading, check_source, with_section
+from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, check_source, with_section
 
 ANNOTATION = "annotation.json"
 FIELDS = ("id", "report", "image_path")

@@ -17,8 +17,8 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 from datamodules.prepared import PreparedFolder
-from datamodules.sources import SPLITS
 from datamodules.sources.r2gen import ANNOTATION
+from datamodules.sources.source_reading import SPLITS
 
 IMAGES = "images"
 

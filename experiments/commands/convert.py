@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
-from datamodules.sources import SPLITS
+from datamodules.sources.source_reading import SPLITS
 from experiments.data.conversion import WRITERS, convert
 
 

@@ -35,8 +35,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="holds fold-0, fold-1, ...: each with a stage1/ and a memory/")
     parser.add_argument("--data", required=True, help="the prepared folder they were trained on")
     parser.add_argument("--memory", type=Path, required=True, help="path of the region memory to write, without suffix")
-    parser.add_argument("--ridge", type=float, default=1e-3, help="ridge penalty of the maps (default %(default)s)")
-    parser.add_argument("--batch", type=positive, default=32, help="studies of a batch (default %(default)s)")
+    parser.add_argument("--ridge", type=float, default=1e-3, help="ridge penalty of the maps (default: %(default)s)")
+    parser.add_argument("--batch", type=positive, default=32, help="studies of a batch (default: %(default)s)")
     options = parser.parse_args(argv)
     if options.ridge <= 0:
         raise SettingsError(f"--ridge {options.ridge}: must be above 0, or a map has no single solution")

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         help="patterns whose neighbours are listed (default: one per finding)",
     )
     shown.add_argument(
-        "--neighbours", type=positive, default=3, metavar="K", help="neighbours of each pattern (default %(default)s)"
+        "--neighbours", type=positive, default=3, metavar="K", help="neighbours of each pattern (default: %(default)s)"
     )
     shown.add_argument("--map", type=png, metavar="PNG", help="draw the patterns on a plane, coloured by finding")
 
@@ -77,7 +77,11 @@ def main(argv: Sequence[str]) -> int:
         command.add_argument("run", type=Path, help="a finished run: outputs/<dataset>/<run>")
     associated.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: %(default)s")
     associated.add_argument(
-        "--top", type=positive, default=5, metavar="K", help="number of strongest regions counted (default %(default)s)"
+        "--top",
+        type=positive,
+        default=5,
+        metavar="K",
+        help="number of strongest regions counted (default: %(default)s)",
     )
 
     data_help = "prepared data whose validation and test studies the bank must not hold"

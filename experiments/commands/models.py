@@ -20,15 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     phantom = commands.add_parser("phantom", help="train the phantom's tiny language model")
     phantom.add_argument(
-        "--data", type=Path, default=Path("data/phantom"), help="prepared data to train on (default %(default)s)"
+        "--data", type=Path, default=Path("data/phantom"), help="prepared data to train on (default: %(default)s)"
     )
     phantom.add_argument(
-        "--out", type=Path, default=Path("models/phantom-llm"), help="the model's folder (default %(default)s)"
+        "--out", type=Path, default=Path("models/phantom-llm"), help="the model's folder (default: %(default)s)"
     )
     phantom.add_argument("--size", choices=sorted(SIZES), default="tiny", help="default %(default)s")
     phantom.add_argument("--seed", type=int, default=0, help="default %(default)s")
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct and all-MiniLM-L6-v2")
-    small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default %(default)s)")
+    small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.command == "small":
         fetch_small(arguments.out)

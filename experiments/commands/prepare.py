@@ -9,7 +9,8 @@ from pathlib import Path
 from ammrg.commands.argument_types import positive
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
-from datamodules.sources import DATASETS, SECTIONS, SPLITS
+from datamodules.sources.reading import DATASETS
+from datamodules.sources.source_reading import SECTIONS, SPLITS
 from experiments.data.card_table import print_card
 from experiments.data.preparation import DEFAULT_SIZE, prepare
 
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "--section",
         choices=SECTIONS,
         default="findings",
-        help="the section of the report that a model shall write (default %(default)s)",
+        help="the section of the report that a model learns to write (default: %(default)s)",
     )
     arguments.add_argument(
         "--source",
@@ -73,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         help="for the phantom: number of studies of each split, such as train=2400,val=150,test=240",
     )
     arguments.add_argument(
-        "--max-rejected", type=share, default=0.01, help="largest share of films that may be set aside (default 0.01)"
+        "--max-rejected", type=share, default=0.01, help="largest share of films that may be set aside (default: 0.01)"
     )
     return arguments
 

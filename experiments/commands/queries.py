@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("checkpoint", type=Path, help="checkpoint of stage 1: outputs/<dataset>/<run>/stage1/best.ckpt")
     parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="default %(default)s")
-    parser.add_argument("--batch", type=positive, default=32, help="studies of a batch (default %(default)s)")
+    parser.add_argument("--batch", type=positive, default=32, help="studies of a batch (default: %(default)s)")
     options = parser.parse_args(argv)
     check_there(options.checkpoint)
     write_query_swaps(options.checkpoint, options.data, options.split, options.batch)

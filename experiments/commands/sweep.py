@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("sweep", type=Path, help="a file of experiments/sweeps")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the trials, one subfolder each")
-    parser.add_argument("--count", type=int, default=10, help="number of trials (default %(default)s)")
+    parser.add_argument("--count", type=int, default=10, help="number of trials (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the trials that --dry draws")
     parser.add_argument("--dry", action="store_true", help="draw and run the trials here, without W&B's server")
     parser.add_argument("--trial", action="store_true", help="run one trial; W&B's agents call this")

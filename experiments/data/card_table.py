@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ammrg.findings import FINDINGS
-from datamodules.sources import SPLITS
+from datamodules.sources.source_reading import SPLITS
 
 
 def print_card(out: Path, card: Mapping[str, Any]) -> None:

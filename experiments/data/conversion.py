@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.prepared import read_card
-from datamodules.sources import SPLITS
+from datamodules.sources.source_reading import SPLITS
 from datamodules.sources.writers import IMAGES, write_annotation, write_rexrank
 
 WRITERS = {"r2gen": write_annotation, "rexrank": write_rexrank}

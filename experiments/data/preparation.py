@@ -13,10 +13,11 @@ from ammrg.errors import DataError, SettingsError
 from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.shards import write_shards
-from datamodules.sources import Section, read_source
 from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES
+from datamodules.sources.reading import read_source
+from datamodules.sources.source_reading import Section
 from experiments.runs.lock import locked
 from experiments.runs.settings import differences
 
@@ -42,13 +43,13 @@ def prepare(
     """Prepare one data set, or continue an earlier call that was stopped; a finished folder stays as it is.
 
     Args:
-        dataset: one of :data:`datamodules.sources.DATASETS`; ``r2gen`` takes any annotation.json.
+        dataset: one of :data:`datamodules.sources.reading.DATASETS`; ``r2gen`` takes any annotation.json.
         raw: folder of the raw data; None for the phantom, which has none.
         out: folder of the shards.
         size: most pixels of a film's shorter side. None: 256 for the phantom and for painted films (which have no other
             size), 512 for all other data sets.
         workers: processes; None takes one per core.
-        section: the section of the report that a model shall write.
+        section: the section of the report that a model learns to write.
         source: the layout to read, if the folder holds several.
         seed: of drawn or painted films, and of a split made here; not negative.
         studies: split -> number of studies, for the phantom only.

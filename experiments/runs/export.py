@@ -69,6 +69,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     opened = Run(run)
     checkpoint = opened.checkpoint
     meta, scores = _read(opened.reports_meta), _read(opened.scores)
+    manifest = _read(opened.stage2.folder / "manifest.json")
     from ammrg.inference import saving  # takes seconds to import: missing files are an error before
     from experiments.runs.model_card import model_card
 
@@ -87,7 +88,6 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     split = checked_split(model.network, data, opened)
     named = model.network.identity["language_model"]
     in_folder = Path(named["name"]).is_dir()
-    manifest = _read(opened.stage2.folder / "manifest.json")
     provenance = {
         "dataset": kept["dataset"],
         "data": kept["data_fingerprint"],
@@ -151,5 +151,8 @@ def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, An
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: not there; finish and score the run first (make scores)")
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        value: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged, not a JSON object; remove it and run make scores again") from error
     return value

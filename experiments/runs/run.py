@@ -108,11 +108,16 @@ class Run:
         """The data module of stage 2, not checked to be the data of the training; open no memory with it.
 
         Raises:
-            CheckpointError: the settings of stage 2 do not exist.
+            CheckpointError: the settings of stage 2 do not exist, or are those of another stage.
             DataError: there are no prepared data.
         """
         module, _, name = self.stage2.setting("data", "class_path").rpartition(".")
         settings = self.stage2.setting("data", "init_args")
+        if (trained := self.stage2.setting("model", "class_path").rpartition(".")[2]) != "ReportGeneration":
+            raise CheckpointError(
+                f"{self.stage2.folder / 'config.yaml'}: holds the settings of {trained}, which is not stage 2; copy it "
+                "from the stage2 folder of the run"
+            )
         made = getattr(importlib.import_module(module), name)
         data: StudyDataModule = made(**{**settings, "folder": self.find(settings["folder"])})
         return data

@@ -17,9 +17,10 @@ from ammrg.findings import FINDINGS
 from ammrg.text.cleaning import clean
 from ammrg.text.labeler import label
 from datamodules.chexpert_plus import CheXpertPlusDataModule
-from datamodules.sources import chexpert_plus, read_source
+from datamodules.sources import chexpert_plus
 from datamodules.sources.chexpert_plus_files import VAL_SHARE
 from datamodules.sources.phantom import generate, layouts
+from datamodules.sources.reading import read_source
 from datamodules.sources.splits import hash_split
 from experiments.data.preparation import prepare
 

@@ -13,8 +13,9 @@ import pytest
 from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
-from datamodules.sources import iu_xray, read_source
+from datamodules.sources import iu_xray
 from datamodules.sources.phantom import generate, layouts
+from datamodules.sources.reading import read_source
 from datamodules.sources.splits import hash_split
 
 REAL = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[3] / "shared" / "data" / "iu_xray"))

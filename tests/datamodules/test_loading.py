@@ -28,7 +28,7 @@ from ammrg.types import Study, StudyBatch, View
 from datamodules.dataset import StudyDataset
 from datamodules.format import ROWS_PER_GROUP
 from datamodules.shards import to_jpeg, write_shards
-from datamodules.sources import SourceReading
+from datamodules.sources.source_reading import SourceReading
 from datamodules.studies import StudyDataModule
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,10 @@ import pytest
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
-from datamodules.sources import SourceReading, chexpert_plus, iu_xray, mimic_cxr, r2gen
+from datamodules.sources import chexpert_plus, iu_xray, mimic_cxr, r2gen
 from datamodules.sources.iu_xray_csv import uid_of
 from datamodules.sources.phantom import generate, layouts
+from datamodules.sources.source_reading import SourceReading
 from experiments.data.card_table import print_card
 from experiments.data.preparation import prepare
 from tests.datamodules.conftest import write_film, write_rows

@@ -21,8 +21,9 @@ from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
 from datamodules.mimic_cxr import MIMICCXRDataModule
-from datamodules.sources import mimic_cxr, mimic_cxr_reports, mimic_cxr_tables, read_source
+from datamodules.sources import mimic_cxr, mimic_cxr_reports, mimic_cxr_tables
 from datamodules.sources.phantom import generate, layouts
+from datamodules.sources.reading import read_source
 
 TABLE = "mimic-cxr-2.0.0-{}.csv.gz"
 FORMS = ("packed tables", "plain tables", "archive", "archive a folder higher", "mimic-cxr-reports/files", "reports")

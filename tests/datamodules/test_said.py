@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.sources import Section, read_source
 from datamodules.sources.phantom import generate, layouts
+from datamodules.sources.reading import read_source
+from datamodules.sources.source_reading import Section
 
 EMPTY = ("nan", "None", "N/A", "---", ".", "No report.", "___", "XXXX XXXX")
 LAYOUTS = {

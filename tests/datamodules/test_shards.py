@@ -22,7 +22,7 @@ from ammrg.types import Box, Study, View
 from datamodules import shards
 from datamodules.prepared import load_split, read_card
 from datamodules.shards import write_shards
-from datamodules.sources import SourceReading
+from datamodules.sources.source_reading import SourceReading
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")

@@ -14,7 +14,7 @@ from ammrg.types import Box, Study, StudyBatch, View
 from datamodules.iu_xray import IUXRayDataModule
 from datamodules.phantom import PhantomDataModule
 from datamodules.shards import to_jpeg, write_shards
-from datamodules.sources import SourceReading
+from datamodules.sources.source_reading import SourceReading
 from datamodules.studies import StudyDataModule
 
 NAN = float("nan")

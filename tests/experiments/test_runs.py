@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ammrg.errors import CheckpointError
 from experiments.__main__ import main
 from experiments.runs.energy import kilowatt_hours
+from experiments.runs.export import export
 from experiments.runs.manifest import begin_session, write_manifest
+from experiments.runs.run import Run
 
 
 def make(out: Path, name: str, lr: float, seconds: float | None) -> None:
@@ -81,3 +84,25 @@ def test_a_broken_run_does_not_hide_the_others(out: Path, broken: str, capsys: p
 def test_energy_counters_may_begin_again() -> None:
     before = {"cpu0": (3.6e6, 7.2e6), "gpu0": (0.0, 0.0), "gone": (1.0, 0.0)}
     assert kilowatt_hours(before, {"cpu0": (0.0, 7.2e6), "gpu0": (3.6e6, 0.0)}) == {"cpu0": 1.0, "gpu0": 1.0}
+
+
+def test_settings_of_another_stage_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    folder = tmp_path / "stage2"
+    folder.mkdir()
+    settings = {
+        "model": {"class_path": "lightning_modules.disease_classification.DiseaseClassification"},
+        "data": {"class_path": "datamodules.studies.StudyDataModule", "init_args": {"folder": "data/phantom"}},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(CheckpointError, match="settings of DiseaseClassification, which is not stage 2; copy it"):
+        _ = Run(tmp_path).unchecked_data
+
+
+@pytest.mark.parametrize("broken", ['{"half', "[1]", ""])
+def test_a_broken_manifest_is_refused_before_the_network_is_loaded(tmp_path: Path, broken: str) -> None:
+    (tmp_path / "stage2").mkdir()
+    for name in ("reports.meta.json", "scores.json", "stage2/best.ckpt"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "stage2" / "manifest.json").write_text(broken)
+    with pytest.raises(CheckpointError, match=r"manifest\.json: damaged, not a JSON object; remove it"):
+        export(tmp_path, tmp_path / "export")

@@ -19,7 +19,7 @@ from ammrg.text.labeler import label
 from ammrg.types import Study, View
 from callbacks.report_writer import ReportWriter
 from datamodules.shards import to_jpeg, write_shards
-from datamodules.sources import SourceReading
+from datamodules.sources.source_reading import SourceReading
 from datamodules.studies import StudyDataModule
 from experiments.runs.guards import write_guards
 from lightning_modules.report_generation import ReportGeneration

@@ -33,7 +33,8 @@ FAINTEST, STRONGEST = 0.15, 0.8
 UNLIKE = 0.5
 """Least likeness to a drawn anatomy; a film below it (turned, cut, or not frontal) is not painted."""
 SLOPE = 4.2
-"""Log odds of grey per unit of attenuation: the mean of the values that :func:`expose` draws."""
+"""Log odds of grey per unit of attenuation: the mean of the values that
+:func:`datamodules.sources.phantom.films.expose` draws."""
 BLACK, WHITE = 0.012, 0.988
 """Range of grey, in [0, 1], from which attenuation can still be computed."""
 LEAST = 0.002
