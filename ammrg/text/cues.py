@@ -143,7 +143,7 @@ TURNS: tuple[str, ...] = (
     "appears?",
     "remains?",
     # Circumstances: the findings named after these words are there.
-    "(following|after|since|despite|status post|s/p)",
+    "((?<!the )following|after|since|despite|status post|s/p)",
     "post(?! ?(operative|procedur|surgical|traumatic|obstructive|infectious|inflammatory))",
     "(?<!consistent )(?<!compatible )(?<!associated )with",
     "in the setting of",

@@ -1,7 +1,7 @@
 """The scope of negation and uncertainty: clauses, lists and their shared verbs.
 
-The rules follow NegEx (Chapman et al. 2001) and add three. A comma or "and" ends a negation if a clause of its own
-follows (with its own verb, or a word such as "unchanged" or "small"), but not inside a list ("no consolidation,
+The rules follow NegEx (Chapman et al. 2001) and add three. A comma, a colon or "and" ends a negation if a clause of its
+own follows (with its own verb, or a word such as "unchanged" or "small"), but not inside a list ("no consolidation,
 effusion, or pneumothorax is seen"). A verb after a list denies the whole list ("edema, effusion, or pneumothorax is not
 seen"). Resolution denies a finding, and can itself be denied ("no resolution of the effusion").
 
@@ -37,7 +37,7 @@ _ADJECTIVE_LAST = re.compile(rf"(?:^|{pattern(cues.ADJECTIVES).pattern}) ?$")
 _UNCERTAINTY, _POST_UNCERTAINTY = pattern(cues.UNCERTAINTIES), pattern(cues.POST_UNCERTAINTIES)
 _OR = re.compile(r"\b(?:or|nor)\b|(?<=\w)/(?=\w)")
 _AND = re.compile(r"\band\b|&")
-_BOUNDARY = re.compile(r",? and(?:/or)?\b| & |, ?")
+_BOUNDARY = re.compile(r",? and(?:/or)?\b| & |[,:] ?")
 _TRAIL_END = re.compile(rf"{_BOUNDARY.pattern}| ?\(")
 _PLURAL = re.compile(r"are\b|were\b|have\b|(?!is\b|was\b|has\b)")
 """How a verb with several subjects begins: with a plural, or with no auxiliary at all ("not seen")."""

@@ -123,6 +123,12 @@ def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
         # several mentions: present over uncertain over absent
         ("No edema. Possible edema.", "Edema", -1),
         ("Possible edema at the left. Edema at the right. No edema elsewhere.", "Edema", 1),
+        # a colon ends a denial where a clause of its own follows, and opens a list of what is denied
+        ("There is no pneumothorax: a small effusion is present.", "Pleural Effusion", 1),
+        ("No pneumothorax: small left effusion.", "Pleural Effusion", 1),
+        ("No evidence of any of these: pneumothorax, pleural effusion.", "Pleural Effusion", 0),
+        ("No evidence of the following: pneumothorax, pleural effusion.", "Pneumothorax", 0),
+        ("No pneumothorax following removal of the chest tube.", "Pneumothorax", 0),
         # case, hyphens, decimals
         ("PNEUMOTHORAX.", "Pneumothorax", 1),
         ("Air-space disease.", "Lung Opacity", 1),
