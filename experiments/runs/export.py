@@ -23,12 +23,23 @@ def export_and_print(run: Path, out: Path, data: str | None = None, *, let_restr
     from rich.console import Console
 
     console = Console()
-    again = out.is_dir() and any(out.iterdir())
+    before = _written(out)
     with console.status("reading the run, writing the export"):
         folder = export(run, out, data, let_restricted_data_leave=let_restricted_data_leave)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    state = " is up to date" if again else ""
+    after = _written(folder)
+    renewed = sum(before.get(path) != found for path, found in after.items())
+    if not before:
+        state = ""
+    else:
+        state = f" is repaired: {renewed} of its files were written again" if renewed else " is up to date"
+    size = sum(path.stat().st_size for path in after)
     console.print(f"{folder}{state} ({size / 2**20:,.1f} MiB); its card: {folder / 'README.md'}", soft_wrap=True)
+
+
+def _written(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Each file below a folder with its inode and time of change; empty if there is no such folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
 def push_and_print(folder: Path, repository: str, *, private: bool, let_restricted_data_leave: bool = False) -> None:

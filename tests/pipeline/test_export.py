@@ -60,6 +60,20 @@ def test_an_export_asked_for_again_is_up_to_date(run: Run, exported: Path, capsy
     assert closed == []  # the umask of the tests allows the group to read
 
 
+def test_a_damaged_export_says_what_was_repaired(
+    run: Run, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    (copy / "generation_config.json").write_text("{}")
+    (copy / "memory" / "regions.json").unlink()
+    assert main(["export", str(run.folder), "--out", str(copy)]) == 0
+    assert f"{copy} is repaired: 2 of its files were written again" in capsys.readouterr().out.replace("\n", " ")
+    assert (copy / "generation_config.json").read_bytes() == (exported / "generation_config.json").read_bytes()
+    assert main(["export", str(run.folder), "--out", str(copy)]) == 0
+    assert f"{copy} is up to date" in capsys.readouterr().out
+
+
 def test_the_card_shows_the_scores_of_the_run(run: Run, exported: Path) -> None:
     card = (exported / "README.md").read_text()
     scores = json.loads((run.folder / "scores.json").read_text())
