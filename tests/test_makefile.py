@@ -118,6 +118,8 @@ def test_args_are_looked_at_before_anything_is_built(tmp_path: Path) -> None:
     assert "ARGS: " in make("-n", "stage1", "ARGS=--model.networks=3", *place).stderr
     assert "ARGS: " in make("-n", "memories", "ARGS=--model.pool=mean", *place).stderr
     assert not make("-n", "memories", "ARGS=--model.pooling=mean", *place).stderr
+    for word in ("--help", "--model.help=lightning_modules.report_generation.ReportGeneration"):
+        assert word in make("-n", "stage2", f"ARGS={word}", *place).stdout  # help is no wrong option
 
 
 def test_missing_python_is_named(tmp_path: Path) -> None:

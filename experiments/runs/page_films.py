@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ammrg.evaluation.page.writing import Films
 from ammrg.findings import FINDINGS
 from ammrg.inference.shown_maps import shown_findings, shown_view
+from experiments.runs.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,8 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
     Returns:
         The films; none, with the reason, if the network or the data are missing.
     """
-    if not (run / "stage1" / "best.ckpt").is_file() or not (run / "stage2" / "config.yaml").is_file():
+    opened = Run(run)
+    if not opened.stage1.checkpoint.is_file() or not (opened.stage2.folder / "config.yaml").is_file():
         return Films(
             {}, f"Films are not shown: {run} holds no finished run (it lacks stage1/best.ckpt or stage2/config.yaml)."
         )
@@ -49,12 +51,11 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
     from ammrg.errors import AMMRGError
     from ammrg.imaging.transforms import eval_transform
     from datamodules.dataset import StudyDataset
-    from experiments.runs.run import Run
     from lightning_modules.stage1_checkpoint import load_stage1
 
     kept: dict[str, Any] = {}
     try:
-        stage1, datamodule = load_stage1(run / "stage1" / "best.ckpt"), Run(run).unchecked_data
+        stage1, datamodule = load_stage1(opened.stage1.checkpoint), opened.unchecked_data
         split = datamodule.predict_split
         place = {study_id: row for row, study_id in enumerate(datamodule.ids(split)[0])}
         dataset = StudyDataset(

@@ -1,35 +1,19 @@
-"""``python -m experiments.training.check_words fit -c CONFIG ... OPTION ...``: are these words known? For make.
+"""Checks the options of a Trainer's command for make: ``python -m experiments.training.check_words fit OPTION ...``.
 
-Prints one sentence about the first unknown name, and nothing where all are known; exit status 2 or 0. It loads nothing
-heavy, so make can ask before it builds what the command needs.
+Prints one sentence about the first wrong option, and nothing if all are right; the exit status is 2 or 0. Nothing heavy
+is imported, so make can check ARGS before it builds what the command needs.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from ammrg.errors import SettingsError
-from experiments.training.words import Words
-
-
-def check(argv: Sequence[str]) -> str | None:
-    """Look at a Trainer command's words.
-
-    Args:
-        argv: the command first.
-
-    Returns:
-        What is wrong with them; None where nothing is.
-    """
-    try:
-        Words(argv).check()
-    except SettingsError as error:
-        return str(error)
-    return None
-
+from experiments.training.start import checked
 
 if __name__ == "__main__":
-    wrong = check(sys.argv[1:])
-    print(wrong or "", end="")
-    sys.exit(2 if wrong else 0)
+    try:
+        checked(sys.argv[1:])
+    except SettingsError as error:
+        print(error, end="")
+        sys.exit(2)

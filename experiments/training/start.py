@@ -11,6 +11,25 @@ from experiments.training.words import Words
 HELP = {"-h", "--help"}
 
 
+def checked(argv: Sequence[str]) -> tuple[Words, list[str]]:
+    """Read a command's options, and check them unless they ask for help.
+
+    Args:
+        argv: the command (fit, validate, test or predict) and its options.
+
+    Returns:
+        The options other than help, and the words that ask for help.
+
+    Raises:
+        SettingsError: an option is wrong.
+    """
+    wants_help = [word for word in argv if word in HELP or word.partition("=")[0].endswith(".help")]
+    requested = Words([word for word in argv if word not in wants_help])
+    if not wants_help:
+        requested.check()
+    return requested, wants_help
+
+
 def start(argv: Sequence[str]) -> int:
     """Check the options, then run the command.
 
@@ -20,13 +39,9 @@ def start(argv: Sequence[str]) -> int:
     Returns:
         2 if an option is wrong, else what the command returns.
     """
-    words = list(argv)
-    wants_help = [word for word in words if word in HELP or word.partition("=")[0].endswith(".help")]
     try:
-        requested = Words([word for word in words if word not in wants_help])
-        if not wants_help:
-            requested.check()
-            words = requested.joined()
+        requested, wants_help = checked(argv)
+        words = list(argv) if wants_help else requested.joined()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
