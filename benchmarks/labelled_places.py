@@ -10,19 +10,15 @@ the sentences that are read differently, then one JSON line.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
-from ammrg.commands.parser import CommandParser
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
 from ammrg.text.place_words import LEVELS, SIDES
 from ammrg.text.places import Place, finding_places
+from benchmarks._misread import measure
 
 SENTENCES = Path(__file__).with_name("labelled_places.csv")
 
@@ -86,26 +82,16 @@ def _words(place: Place | None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = CommandParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, default=SENTENCES, help="default %(default)s")
-    path = parser.parse_args(argv).file
-    read_so = [(sentence, misread(sentence)) for sentence in read(path)]
-    kinds = list(dict.fromkeys(sentence.kind for sentence, _ in read_so))
-    table = Table(title=f"{path.name}: {len(read_so)} sentences")
-    table.add_column("kind")
-    table.add_column("read right", justify="right")
-    right_of = {}
-    for kind in (*kinds, "all"):
-        here = [not wrong for sentence, wrong in read_so if kind in (sentence.kind, "all")]
-        table.add_row(kind, f"{sum(here)} / {len(here)}", end_section=kind == kinds[-1])
-        right_of[kind] = [sum(here), len(here)]
-    console = Console(width=120)
-    console.print(table)
-    for sentence, wrong in read_so:
-        for finding, (ours, theirs) in wrong.items():
-            console.print(f"{sentence.kind}: {sentence.text!r}: {finding} read {ours}, is {theirs}", highlight=False)
-    print(json.dumps({"benchmark": "labelled_places", "file": path.name, "right_of": right_of}))
-    return 0
+    return measure(
+        argv,
+        benchmark="labelled_places",
+        description=__doc__.splitlines()[0],
+        sentences=SENTENCES,
+        read=read,
+        misread=misread,
+        columns={"read right": lambda sentence: True},
+        shape=lambda counts: counts["read right"],
+    )
 
 
 if __name__ == "__main__":

@@ -12,19 +12,15 @@ one JSON line.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
-from ammrg.commands.parser import CommandParser
 from ammrg.errors import DataError
 from ammrg.findings import ABNORMAL, BLANK, FINDINGS, NEGATIVE, POSITIVE, UNCERTAIN
 from ammrg.text.labeler import label
+from benchmarks._misread import measure
 
 SENTENCES = Path(__file__).with_name("labelled_sentences.csv")
 COLUMNS = {"present": POSITIVE, "absent": NEGATIVE, "uncertain": UNCERTAIN}
@@ -85,27 +81,16 @@ def misread(sentence: Sentence) -> dict[str, tuple[str, str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = CommandParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, default=SENTENCES, help="default %(default)s")
-    path = parser.parse_args(argv).file
-    read_so = [(sentence, misread(sentence)) for sentence in read(path)]
-    kinds = list(dict.fromkeys(sentence.kind for sentence, _ in read_so))
-    table = Table(title=f"{path.name}: {len(read_so)} sentences")
-    for column in ("kind", "cases", "look-alikes"):
-        table.add_column(column, justify="left" if column == "kind" else "right")
-    agreement = {}
-    for kind in (*kinds, "all"):
-        here = [(sentence, wrong) for sentence, wrong in read_so if kind in (sentence.kind, "all")]
-        parts = [[not wrong for sentence, wrong in here if sentence.look_alike is alike] for alike in (False, True)]
-        table.add_row(kind, *(f"{sum(part)} / {len(part)}" for part in parts), end_section=kind == kinds[-1])
-        agreement[kind] = {name: [sum(p), len(p)] for name, p in zip(("cases", "look_alikes"), parts, strict=True)}
-    console = Console(width=120)
-    console.print(table)
-    for sentence, wrong in read_so:
-        for finding, (ours, theirs) in wrong.items():
-            console.print(f"{sentence.kind}: {sentence.text!r}: {finding} read {ours}, is {theirs}", highlight=False)
-    print(json.dumps({"benchmark": "labelled_sentences", "file": path.name, "right_of": agreement}))
-    return 0
+    return measure(
+        argv,
+        benchmark="labelled_sentences",
+        description=__doc__.splitlines()[0],
+        sentences=SENTENCES,
+        read=read,
+        misread=misread,
+        columns={"cases": lambda each: not each.look_alike, "look-alikes": lambda each: each.look_alike},
+        shape=lambda counts: {"cases": counts["cases"], "look_alikes": counts["look-alikes"]},
+    )
 
 
 if __name__ == "__main__":

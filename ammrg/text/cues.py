@@ -236,10 +236,8 @@ POST_UNCERTAINTIES: tuple[str, ...] = (
 ALTERNATIVES: tuple[str, ...] = ("or", "and/or", "versus", "vs")
 """Words right beside a finding that is not denied which make it one of two possible readings."""
 
-BREAKS: tuple[str, ...] = (
+CONTRASTS: tuple[str, ...] = (
     "but",
-    "yet the",
-    "yet there",
     "however",
     "although",
     "though",
@@ -247,11 +245,18 @@ BREAKS: tuple[str, ...] = (
     "aside from",
     "apart from",
     "other than",
+    "whereas",
+    "while",
+)
+"""Words that part two clauses."""
+
+BREAKS: tuple[str, ...] = (
+    *CONTRASTS,
+    "yet the",
+    "yet there",
     "with the exception of",
     "(?<!doubt )(?<!that )there (is|are)",
     "which(?![^,]*, ?(has|have|is|are|was|were)\\b)",  # in "effusion, which was large, has ..." "has" is the effusion's
-    "whereas",
-    "while",
 )
 """Words that end the scope of the cues before them."""
 

@@ -6,6 +6,8 @@ place belongs to. Right and left are the patient's.
 
 from __future__ import annotations
 
+from ammrg.text.cues import CONTRASTS
+
 SIDES: tuple[str, ...] = ("left", "right")
 LEVELS: tuple[str, ...] = ("upper", "mid", "lower")
 """Thirds of the lungs, from apex to base."""
@@ -74,19 +76,7 @@ NO_PLACE: tuple[str, ...] = (
 )
 """Wider phrases inside which a word is not the place of a finding."""
 
-CLAUSE_ENDS: tuple[str, ...] = (
-    "but",
-    "yet",
-    "however",
-    "although",
-    "though",
-    "except",
-    "aside from",
-    "apart from",
-    "other than",
-    "whereas",
-    "while",
-)
+CLAUSE_ENDS: tuple[str, ...] = (*CONTRASTS, "yet")
 """Words that part two clauses: a word of place never belongs to a finding beyond them."""
 
 LISTS: tuple[str, ...] = ("and", "or", "with", "&", "/")
