@@ -23,9 +23,8 @@ from ammrg.evaluation.scored_file import (
     chosen_labeler,
     default_protocols,
     kept_scores,
-    split_of,
 )
-from ammrg.evaluation.scoring import dataset_beside, score_systems
+from ammrg.evaluation.scoring import dataset_beside, named_beside, score_systems
 from ammrg.metrics import bootstrap
 from ammrg.metrics.protocols import CUT_FOR, PROTOCOLS, SCORED
 from ammrg.notice import NOTICE
@@ -100,7 +99,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     if "rexrank" in options.protocol:
         if reports.suffix == ".json":
             raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
-        predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, split_of(reports))
+        predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, named_beside(reports, "split"))
     train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
     dataset, dataset_from = (options.dataset, "as --dataset says") if options.dataset else dataset_beside(reports)
     settings = {

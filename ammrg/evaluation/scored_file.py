@@ -12,7 +12,7 @@ from typing import Any
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation import outside_metrics, predictions
-from ammrg.evaluation.scoring import META, Extra, fingerprint
+from ammrg.evaluation.scoring import Extra, fingerprint
 from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
 from ammrg.text.labelers import Labeler, rule_based
@@ -52,13 +52,6 @@ def kept_scores(
         and meta.get("versions", {}).get("ammrg") == __version__
     )
     return kept if same else None
-
-
-def split_of(reports: Path) -> str | None:
-    """The split that ``reports.meta.json`` beside the reports names; None if it names none."""
-    path = reports.parent / META
-    split = json.loads(path.read_text(encoding="utf-8")).get("split") if path.is_file() else None
-    return None if split is None else str(split)
 
 
 def chosen_labeler(chexbert: str | None) -> Labeler:

@@ -376,9 +376,14 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
 
 def dataset_beside(reports: Path) -> tuple[str | None, str]:
     """(the data set that ``reports.meta.json`` beside the reports names, or None; where its name comes from)."""
+    return named_beside(reports, "dataset"), f"as {META} says"
+
+
+def named_beside(reports: Path, field: str) -> str | None:
+    """A field of ``reports.meta.json`` beside the reports; None if there is no such file or field."""
     path = reports.parent / META
-    named = json.loads(path.read_text(encoding="utf-8")).get("dataset") if path.is_file() else None
-    return None if named is None else str(named), f"as {META} says"
+    named = json.loads(path.read_text(encoding="utf-8")).get(field) if path.is_file() else None
+    return None if named is None else str(named)
 
 
 def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
