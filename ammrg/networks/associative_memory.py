@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -15,6 +16,8 @@ from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.places import place_targets
+from ammrg.networks.recall_targets import are_alike, finding_sides, in_same_place
 from ammrg.types import Retrieval, StudyBatch
 
 CANDIDATES = 256
@@ -77,8 +80,9 @@ class AssociativeMemory(NamedTuple):
     def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
         """Compute :func:`association_loss` for the queries of a batch's positive findings.
 
-        Query i should recall regions that were mined for finding i. A study's own regions are masked, as in the
-        retrieval. With candidates, the loss is over these: a query without a candidate of its finding has no gradient.
+        Query i should recall regions that were mined for finding i, and that lie where the report puts it
+        (:func:`ammrg.networks.recall_targets.in_same_place`). A study's own regions are masked, as in the retrieval.
+        With candidates, the loss is over these: a query without a candidate of its finding has no gradient.
 
         Args:
             batch: studies with labels; uncertain and blank findings are left out.
@@ -94,18 +98,49 @@ class AssociativeMemory(NamedTuple):
         """Count the queries of a batch that :meth:`association_loss` averages over. This needs no films."""
         return int(self._positives(batch)[3].any(dim=1).sum())
 
+    def report_association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
+        """Compute :func:`association_loss` for the studies of a batch, of the associations averaged over queries.
+
+        A study should recall reports that are alike (:func:`ammrg.networks.recall_targets.are_alike`) its own, which is
+        masked itself.
+
+        Args:
+            batch: studies with reports.
+            states: Q_f ``[b 14 q]`` of the batch.
+        """
+        allowed, wanted = self._alike(batch)
+        found = self.retrieval.associations(states, self.patterns, allowed, self.candidates)  # [b 14 h n]
+        return association_loss(found.mean(dim=1), wanted)
+
+    def reports_to_recall(self, batch: StudyBatch) -> int:
+        """Count the studies of a batch that :meth:`report_association_loss` averages over. This needs no films."""
+        return int(self._alike(batch)[1].any(dim=1).sum())
+
+    def _alike(self, batch: StudyBatch) -> tuple[Tensor | None, Tensor]:
+        """Return the reports that each study may recall (None for all), and those that it should: bool ``[b n]``."""
+        mask = self.may_recall(batch)
+        wanted = are_alike(finding_sides(batch.reports), stored_sides(self.bank)).to(self.patterns.device)
+        return mask, wanted if mask is None else wanted & mask
+
     def _positives(self, batch: StudyBatch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """List the m positive findings of a batch and the patterns that their queries should recall.
 
         Returns:
             (study int64 ``[m]``; finding int64 ``[m]``; the patterns that the study may recall, bool ``[m n]`` or None
-            for all; those of them that were mined for the finding, bool ``[m n]``).
+            for all; those of them that were mined for the finding in the same place, bool ``[m n]``).
         """
         study, finding = (batch.labels == POSITIVE).nonzero().to(self.patterns.device).unbind(dim=1)
         mask = self.may_recall(batch)
         allowed = None if mask is None else mask[study]
-        wanted = self.findings == finding[:, None]
+        places = place_targets(batch.reports, self.patterns.device).elements[study, finding]
+        wanted = (self.findings == finding[:, None]) & in_same_place(places, self.bank.places.to(self.patterns.device))
         return study, finding, allowed, wanted if allowed is None else wanted & allowed
+
+
+@lru_cache(maxsize=4)
+def stored_sides(bank: MemoryBank) -> Tensor:
+    """:func:`ammrg.networks.recall_targets.finding_sides` of a bank's reports; read once for each bank."""
+    return finding_sides(bank.texts)
 
 
 def required_bank(bank: MemoryBank | None, switch: str) -> MemoryBank:
