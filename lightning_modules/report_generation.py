@@ -55,7 +55,8 @@ class ReportGeneration(LightningModule):
     """Writes reports with a frozen quantised LLM from film tokens and two associative memories.
 
     The best checkpoint is the one with the highest ``val/score``: the mean of clinical micro-F1 over the 13 abnormal
-    findings and CIDEr, each divided by the score of the best constant report on the same validation studies.
+    findings, CIDEr and the F1 of the findings' sides, each divided by its yardstick on the same validation studies: the
+    score of the best constant report, or for the sides that of exchanged sides.
 
     Args:
         stage1_checkpoint: stage-1 checkpoint that provides the encoder, the Q-Former and the disease queries.
@@ -97,7 +98,8 @@ class ReportGeneration(LightningModule):
         decoding: how reports are written, see :class:`DecodingSettings`; None = its defaults.
         generate_studies: number of validation studies, over all processes, whose reports are written at each
             validation, the same each time; None = all.
-        generate_shuffled: also write these reports from another patient's films, for the clinical shuffle gap.
+        generate_shuffled: also write these reports from another patient's films, for the gaps of the clinical score and
+            of the side.
         abnormal_weight: weight, >= 0, in the training loss of tokens in sentences that affirm an abnormal finding;
             other tokens have weight 1.
         shuffle_loss: weight, >= 0, of a hinge loss: with another patient's films the loss should be at least

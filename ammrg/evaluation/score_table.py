@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
+from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
@@ -136,8 +137,10 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
-    for table in (score_table(scores), clinical_table(scores), location_table(scores), findings_table(scores)):
-        console.print(table)
+    tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
+    for table in (*tables, findings_table(scores)):
+        if table is not None:
+            console.print(table)
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
     for sentence in (*figures(scores), *(f"- {text}" for text in scores["sentences"])):

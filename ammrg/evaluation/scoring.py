@@ -17,13 +17,15 @@ from rich.progress import Progress
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation.location_verdicts import location_sentences
+from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import WATCHED, sentences
+from ammrg.evaluation.verdicts import MIRRORED, WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import bootstrap, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
+from ammrg.metrics.mirroring import FOLLOWS, mirrored_follows, outcome_counts
 from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
 from ammrg.metrics.resampled_idf import idf_difference
 from ammrg.text.labelers import Labeler, rule_based
@@ -196,6 +198,11 @@ class Scorer:
             for aspect, counts in location.pair_counts(statistics).items()
         }
 
+    def mirrored_follows(self, lines: Sequence[Line], mirrored: Sequence[Line]) -> dict[str, Any]:
+        """Whether the sides in reports follow mirrored films, see :func:`ammrg.metrics.mirroring.mirrored_follows`."""
+        texts = ([line.generated for line in each] for each in (lines, mirrored))
+        return mirrored_follows(outcome_counts(*map(self.places, texts)), self.weights(lines))
+
     def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
         """First minus second in the watched metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
@@ -273,8 +280,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. ``alarms``
-        are the sentences that report a problem. Equal inputs give equal values.
+        effect}}}}, findings, location, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. The guard
+        ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a problem. Equal
+        inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -307,7 +315,9 @@ def _scored(
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
-            scores = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            scores: dict[str, Any] = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            if (system.group, system.name) == ("guards", MIRRORED):
+                scores[FOLLOWS] = scorer.mirrored_follows(ours, system.lines)
             if system.group:
                 result[system.group][system.name] = scores
             else:
@@ -331,7 +341,8 @@ def _scored(
     gaps = {
         (system.group, system.name): scorer.watched_difference(ours, system.lines)
         for system in (systems[1:] if scorer.draws(ours) else ())
-        if system.group != "against"
+        # A mirrored film shows the same findings, so no fall in these metrics is expected.
+        if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
@@ -348,7 +359,8 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    verdicts = [*notes(result["meta"]), *location_sentences(result), *sentences(result, gaps)]
+    verdicts = [*notes(result["meta"]), *location_sentences(result), *mirrored_sentences(result)]
+    verdicts += sentences(result, gaps)
     result["sentences"] = [each.text for each in verdicts]
     result["alarms"] = [each.text for each in verdicts if each.alarm]
     return result

@@ -28,7 +28,9 @@ def test_reports_say_what_the_contract_says(run: Run) -> None:
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     scores = json.loads((run.folder / "scores.json").read_text())
     assert {"random_training", "nearest_image", "nearest_findings"} <= set(scores["baselines"])
-    assert {"images_shuffled", "memory_off"} <= set(scores["guards"])
+    assert {"images_shuffled", "films_mirrored", "memory_off"} <= set(scores["guards"])
+    mirrored = scores["guards"]["films_mirrored"]["mirrored_follows"]
+    assert mirrored["n"] == sum(mirrored[name] for name in ("flipped", "kept", "both", "unsided", "dropped"))
     bleu = scores["full"]["bleu_4"]
     assert bleu["low"] <= bleu["value"] <= bleu["high"]
     stage1 = json.loads((run.stage1 / "scores.json").read_text())
