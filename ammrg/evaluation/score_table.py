@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
 from ammrg.evaluation.predictions import GROUPS
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
@@ -125,7 +126,7 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
     table = Table(title=f"ours minus {escape(name)}, protocol {first}", pad_edge=False)
     for column in ("metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for key, label in {**COLUMNS, **LOCATION_COLUMNS}.items():
+    for key, label in {**COLUMNS, **LOCATION_COLUMNS, **BOX_COLUMNS}.items():
         row = scores["comparisons"][name][first].get(key)
         if row is not None:
             pair = [scores[first][key]["value"], scores["against"][name][first][key]["value"]]
@@ -136,8 +137,11 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
-    for table in (score_table(scores), clinical_table(scores), location_table(scores), findings_table(scores)):
+    for table in (score_table(scores), clinical_table(scores), location_table(scores)):
         console.print(table)
+    if scores["boxes"] is not None:
+        console.print(box_table(scores))
+    console.print(findings_table(scores))
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
     for sentence in (*figures(scores), *(f"- {text}" for text in scores["sentences"])):
