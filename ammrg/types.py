@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from ammrg.findings import FINDINGS
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor  # not needed at run time: commands that only read data start without torch
@@ -42,6 +44,16 @@ class Box(NamedTuple):
     y0: float
     x1: float
     y1: float
+
+
+class FilmBox(NamedTuple):
+    """The place of a finding on a film of known projection, as reports.jsonl has it."""
+
+    finding: str
+    """One of :data:`ammrg.findings.FINDINGS`."""
+    box: Corners
+    projection: str
+    """``frontal``, ``lateral`` or ``unknown``."""
 
 
 class Study(NamedTuple):
@@ -106,6 +118,15 @@ class StudyBatch(NamedTuple):
         """Return the batch without its pixels: the rest decides the weights of a loss."""
         partner = None if self.partner is None else self.partner.without_films()
         return self._replace(images=self.images[:, :, :0, :0].clone(), partner=partner, step=())
+
+    def film_boxes(self) -> list[list[FilmBox]]:
+        """Return the boxes of each study; empty lists where the data set has none."""
+        found: list[list[FilmBox]] = [[] for _ in self.study_ids]
+        owners = self.study_of_view.tolist()
+        for view, finding, *corners in self.boxes:
+            x0, y0, x1, y1 = (round(corner, 5) for corner in corners)
+            found[owners[view]].append(FilmBox(FINDINGS[finding], (x0, y0, x1, y1), self.projections[view]))
+        return found
 
     def take(self, rows: Sequence[int]) -> StudyBatch:
         """Return a batch of some of its studies (rows, ascending) with their films."""

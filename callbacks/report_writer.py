@@ -74,8 +74,9 @@ class ReportWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep one row for each report of the batch."""
-        for report, reference, subject_id in outputs:
+        """Keep one row for each report of the batch; its boxes are left out if the films shown are not its own."""
+        own = trainer.datamodule.films == "own"  # type: ignore[attr-defined]
+        for (report, reference, subject_id), boxes in zip(outputs, batch.film_boxes(), strict=True):
             row = {
                 "study_id": report.study_id,
                 "subject_id": subject_id,
@@ -87,6 +88,8 @@ class ReportWriter(Callback):
                 "reference_in_training": reference in self.training_texts,
                 "recalled": recalled_row(report.study_id, report.recalled, report.reports),
             }
+            if own and boxes:
+                row["boxes"] = [box._asdict() for box in boxes]
             self.rows.append((report.study_id, row))
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
 from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
@@ -126,7 +127,7 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
     table = Table(title=f"ours minus {escape(name)}, protocol {first}", pad_edge=False)
     for column in ("metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for key, label in {**COLUMNS, **LOCATION_COLUMNS}.items():
+    for key, label in {**COLUMNS, **LOCATION_COLUMNS, **BOX_COLUMNS}.items():
         row = scores["comparisons"][name][first].get(key)
         if row is not None:
             pair = [scores[first][key]["value"], scores["against"][name][first][key]["value"]]
@@ -138,7 +139,8 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
     tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
-    for table in (*tables, findings_table(scores)):
+    boxes = None if scores["boxes"] is None else box_table(scores)
+    for table in (*tables, boxes, findings_table(scores)):
         if table is not None:
             console.print(table)
     for name in scores["comparisons"]:

@@ -16,13 +16,15 @@ from rich.progress import Progress
 
 from ammrg import __version__
 from ammrg.errors import ScoringError
+from ammrg.evaluation.box_scores import box_section
+from ammrg.evaluation.box_verdicts import box_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
 from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.verdicts import MIRRORED, WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
-from ammrg.metrics import bootstrap, clinical, comparison, language, location, meteor
+from ammrg.metrics import bootstrap, box_location, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
 from ammrg.metrics.mirroring import FOLLOWS, mirrored_follows, outcome_counts
@@ -63,6 +65,8 @@ class Statistics(NamedTuple):
     clinical: dict[str, clinical.ClinicalStatistics]
     """How "uncertain" counts (neg, pos) -> statistics."""
     location: location.LocationStatistics
+    boxes: location.LocationStatistics
+    """Location against the boxes of the films; no counts without boxes."""
     extra: dict[str, Floats]
     """Metric -> ``[n]``."""
 
@@ -74,7 +78,11 @@ class Statistics(NamedTuple):
 
     def without_chance(self) -> Statistics:
         """The statistics without the chance of location, which says nothing about a difference of two systems."""
-        return self._replace(location=self.location._replace(chance={}))
+        return self._replace(location=self.location._replace(chance={}), boxes=self.boxes._replace(chance={}))
+
+    def undefined(self) -> set[str]:
+        """The measures of location that have nothing to count."""
+        return location.undefined(self.location) | box_location.undefined(self.boxes)
 
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
@@ -88,6 +96,7 @@ def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats
         **scores,
         **clinical.weighted_scores(statistics.clinical, weights),
         **location.weighted_scores(statistics.location, weights),
+        **box_location.weighted_scores(statistics.boxes, weights),
         **{key: weights @ values / total for key, values in statistics.extra.items()},
     }
 
@@ -135,6 +144,11 @@ class Scorer:
                 self.known_places[text] = finding_places(text)
         return [self.known_places[text] for text in wanted]
 
+    def box_truths(self, lines: Sequence[Line]) -> list[box_location.BoxTruth]:
+        """Where the findings of each study are, by its boxes."""
+        references = self.places(line.reference for line in lines)
+        return [box_location.box_truth(found, line.boxes) for found, line in zip(references, lines, strict=True)]
+
     def draws(self, lines: Sequence[Line]) -> int:
         """The number of resamples for these patients; 0 if they are too few."""
         return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
@@ -166,13 +180,15 @@ class Scorer:
             if self.java is not None:
                 aligned[each.name] = self.java.statistics(*words)
         found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        placed = location.location_statistics(self.places(references), self.places(generated), seed=self.seed)
-        return Statistics(counted, aligned, found, placed, {})
+        places = self.places(references), self.places(generated)
+        placed = location.location_statistics(*places, seed=self.seed)
+        boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
+        return Statistics(counted, aligned, found, placed, boxed, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
         """Protocol -> metric -> {value, low, high}; all three None for a measure of location with n = 0."""
         weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
-        without = dict.fromkeys(location.undefined(statistics.location), UNDEFINED)
+        without = dict.fromkeys(statistics.undefined(), UNDEFINED)
         return {
             each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
             | without
@@ -203,6 +219,11 @@ class Scorer:
         texts = ([line.generated for line in each] for each in (lines, mirrored))
         return mirrored_follows(outcome_counts(*map(self.places, texts)), self.weights(lines))
 
+    def boxes(self, lines: Sequence[Line]) -> dict[str, Any] | None:
+        """What stands behind the measures against boxes, see :func:`ammrg.evaluation.box_scores.box_section`."""
+        references = self.places(line.reference for line in lines)
+        return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
+
     def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
         """First minus second in the watched metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
@@ -222,7 +243,7 @@ class Scorer:
         weights = self.weights(first)
         swaps = comparison.swaps([line.subject_id for line in first], self.resamples, self.seed)
         both = [self.statistics(lines, with_extras=True).without_chance() for lines in (first, second)]
-        without = location.undefined(both[0].location) | location.undefined(both[1].location)
+        without = both[0].undefined() | both[1].undefined()
         return {
             each.name: {
                 metric: difference._asdict()
@@ -280,9 +301,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. The guard
-        ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a problem. Equal
-        inputs give equal values.
+        effect}}}}, findings, location, boxes, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. The
+        guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a problem.
+        Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -344,6 +365,7 @@ def _scored(
         # A mirrored film shows the same findings, so no fall in these metrics is expected.
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
+    result["boxes"] = scorer.boxes(ours)
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),
@@ -359,8 +381,13 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    verdicts = [*notes(result["meta"]), *location_sentences(result), *mirrored_sentences(result)]
-    verdicts += sentences(result, gaps)
+    verdicts = [
+        *notes(result["meta"]),
+        *location_sentences(result),
+        *box_sentences(result),
+        *mirrored_sentences(result),
+        *sentences(result, gaps),
+    ]
     result["sentences"] = [each.text for each in verdicts]
     result["alarms"] = [each.text for each in verdicts if each.alarm]
     return result

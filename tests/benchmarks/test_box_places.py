@@ -21,8 +21,10 @@ def test_no_cuts_agree_better_on_the_training_studies() -> None:
 
 def test_a_few_studies_agree_nearly_as_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--quick"]) == 0
-    best, train, val = json.loads(capsys.readouterr().out.splitlines()[-1])["cases"]
+    best, train, val, test = json.loads(capsys.readouterr().out.splitlines()[-1])["cases"]
     assert best["best"] >= train["level"]
     for found in (train, val):
         assert found["level"] > 0.75
         assert found["side"] > 0.9
+    # References give nearly all sides, but leave out many levels.
+    assert test["box_side_f1"] > max(0.8, test["box_level_f1"])

@@ -98,7 +98,8 @@ def test_conversations_are_about_whole_reports_or_about_excerpts() -> None:
     assert any(each.turn == "Go." for each in whole)
     for turn, answer in (each for each in made if each.answer != REPORT):
         assert not turn.endswith("Go.")
-        assert answer and all(sentence in REPORT for sentence in answer.split(". "))
+        assert answer
+        assert all(sentence in REPORT for sentence in answer.split(". "))
         assert ("cardiomegaly" not in turn) or "heart" in answer
 
 

@@ -37,7 +37,8 @@ def place(side: str = "", level: str = "") -> Place:
 
 def test_targets_are_the_places_of_affirmed_findings() -> None:
     elements, affirmed = place_targets(REPORTS)
-    assert elements.shape == (4, 14, 5) and affirmed.shape == (4, 14)
+    assert elements.shape == (4, 14, 5)
+    assert affirmed.shape == (4, 14)
     assert affirmed.nonzero().tolist() == sorted([[0, HEART], [0, EFFUSION], [1, PNEUMONIA], [2, EFFUSION]])
     assert [ELEMENTS[i] for i in elements[0, EFFUSION].nonzero().flatten()] == ["left"]
     assert [ELEMENTS[i] for i in elements[1, PNEUMONIA].nonzero().flatten()] == ["right", "upper"]

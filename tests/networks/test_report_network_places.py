@@ -43,7 +43,8 @@ def test_the_instruction_names_the_places_that_stage_1_reads(llm_folder: Path) -
     ]
     seen = network.see(batch().images)
     probabilities = network.places(seen, batch())
-    assert probabilities is not None and probabilities.shape == (3, 14, 5)
+    assert probabilities is not None
+    assert probabilities.shape == (3, 14, 5)
     assert network.prompt(batch(), named=named).instructions == (
         network.prompt(batch(), named=named, placed=network.placed(probabilities)).instructions
     )
@@ -119,8 +120,10 @@ def test_reports_to_recall_are_alike_and_the_loss_is_that_of_their_mass(llm_fold
     memory = network.memory("report")
     states = network.prompt(asked).states
     found, mask = memory.associations(asked, states)  # [b 14 n]
-    assert mask is not None and not mask.all()
+    assert mask is not None
+    assert not mask.all()
     alike = torch.tensor([[t == texts[0] for t in texts], [t == texts[2] for t in texts], [False] * 6]) & mask
     assert memory.reports_to_recall(asked) == int(alike.any(1).sum())
     mass = (found.mean(1) * alike).sum(1)[alike.any(1)]
-    assert float(memory.report_association_loss(asked, states).detach()) == pytest.approx(float(-mass.log().mean().detach()), rel=1e-5)
+    expected = float(-mass.log().mean().detach())
+    assert float(memory.report_association_loss(asked, states).detach()) == pytest.approx(expected, rel=1e-5)

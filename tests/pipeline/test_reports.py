@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from ammrg.findings import FINDINGS
+from datamodules.sources.phantom import generate
 from experiments.__main__ import main
 from tests.pipeline.nano_run import CONFIGS, Run
 
@@ -23,6 +24,27 @@ def test_reports_say_what_the_contract_says(run: Run) -> None:
         assert line["reference"]
         assert line["reports"]
         assert all(0 <= pattern["weight"] <= 1 for pattern in [*line["regions"], *line["reports"]])
+
+
+def test_reports_name_the_boxes_of_their_films(run: Run) -> None:
+    """As drawn, study by study; a pass with other films has none."""
+    studies = generate({"test": 16}, size=256)
+    drawn = {each.study_id: [each.boxes, each.views] for each in studies}
+    for line in run.lines():
+        boxes, views = drawn[str(line["study_id"])]
+        expected = [
+            (FINDINGS[box.finding], views[box.view].projection, [box.x0, box.y0, box.x1, box.y1]) for box in boxes
+        ]
+        found = [(box["finding"], box["projection"], box["box"]) for box in line.get("boxes", [])]
+        for one, other in zip(sorted(found), sorted(expected), strict=True):
+            assert one[:2] == other[:2]
+            assert one[2] == pytest.approx(other[2], abs=0.02)
+    assert any("boxes" in line for line in run.lines("guards/memory_off.jsonl"))
+    assert not any("boxes" in line for line in run.lines("guards/images_shuffled.jsonl"))
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert scores["boxes"]["findings"] > 0
+    for values in (scores, scores["baselines"]["nearest_image"], scores["guards"]["images_shuffled"]):
+        assert 0 <= values["full"]["box_side_f1"]["value"] <= 1
 
 
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:

@@ -18,6 +18,7 @@ from rich.progress import track
 
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
+from ammrg.evaluation.box_table import BOX_COLUMNS
 from ammrg.evaluation.location_table import LOCATION_COLUMNS
 from ammrg.evaluation.mirrored_films import mirrored_note
 from ammrg.evaluation.prediction_fields import id_text
@@ -31,7 +32,7 @@ from ammrg.notice import NOTICE
 from ammrg.text import labeler
 from ammrg.text.places import Place, finding_places, mention_places
 
-SHOWN = {**COLUMNS, **LOCATION_COLUMNS}
+SHOWN = {**COLUMNS, **LOCATION_COLUMNS, **BOX_COLUMNS}
 """The metrics on the page."""
 PARTS = Path(__file__).parent
 CASES = 30
