@@ -50,6 +50,14 @@ from lightning_modules.stage2_identity import check_identity
 from lightning_modules.step_mean import StepMeans
 from lightning_modules.study_losses import reports_differ, shuffle_hinge, sums_by_study
 
+ASSOCIATION_LOSSES = {
+    "association_loss": ("visual", False),
+    "report_association_loss": ("report", False),
+    "own_region_loss": ("visual", True),
+    "own_report_loss": ("report", True),
+}
+"""Setting -> the memory, and whether a patient's own patterns are what should be recalled."""
+
 
 class ReportGeneration(LightningModule):
     """Writes reports with a frozen quantised LLM from film tokens and two associative memories.
@@ -110,6 +118,9 @@ class ReportGeneration(LightningModule):
             off (as published).
         report_association_loss: weight, >= 0, of the same for the report memory: recall reports with mostly the same
             findings on the same sides; 0 = off (as published).
+        own_region_loss: weight, >= 0, of a further loss: recall the patient's own regions of the finding among all
+            others, so that different films recall different regions; 0 = off (as published).
+        own_report_loss: weight, >= 0, of the same for the report memory; 0 = off (as published).
         cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): each training film is read by the stage-1
             network that never saw its patient; needs the region bank mined out of fold as ``regions_memory``. None =
             films are read by the network trained on all of them, which may remember them (as published).
@@ -152,6 +163,8 @@ class ReportGeneration(LightningModule):
         shuffle_margin: float = 0.2,
         association_loss: float = 0.0,
         report_association_loss: float = 0.0,
+        own_region_loss: float = 0.0,
+        own_report_loss: float = 0.0,
         cross_fit: str | None = None,
         cache_films: int = 0,
     ) -> None:
@@ -295,8 +308,8 @@ class ReportGeneration(LightningModule):
         weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
         loss = means.share("weight", (losses.values * weights).sum())
         further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
-        further["association_loss"] = lambda: self.association_loss(batch, shown.states)
-        further["report_association_loss"] = lambda: self.report_association_loss(batch, shown.states)
+        for name in ASSOCIATION_LOSSES:
+            further[name] = partial(self.association_loss, name, batch, shown.states)
         for name, compute in further.items():
             if self.hparams[name] > 0:
                 total = compute()
@@ -313,10 +326,9 @@ class ReportGeneration(LightningModule):
         found = {"train/loss": tokens, "weight": tokens + (self.hparams["abnormal_weight"] - 1) * emphasised}
         if self.hparams["shuffle_loss"] > 0:
             found["train/shuffle_loss"] = sum(reports_differ(batch))
-        if self.hparams["association_loss"] > 0:
-            found["train/association_loss"] = self.network.memory("visual").associating(batch)
-        if self.hparams["report_association_loss"] > 0:
-            found["train/report_association_loss"] = self.network.memory("report").reports_to_recall(batch)
+        for name, (memory, own) in ASSOCIATION_LOSSES.items():
+            if self.hparams[name] > 0:
+                found[f"train/{name}"] = self.network.memory(memory).associating(batch, own)
         return found
 
     def named_in_training(self, batch: StudyBatch) -> tuple[Tensor, Tensor] | tuple[None, None]:
@@ -328,15 +340,11 @@ class ReportGeneration(LightningModule):
             return None, None
         return batch.labels == POSITIVE, place_targets(batch.reports).elements.bool()
 
-    def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """The association loss, summed over the batch's queries of positive findings that have a region to recall."""
-        regions = self.network.memory("visual")
-        return regions.association_loss(batch, states) * regions.associating(batch)
-
-    def report_association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """The association loss of the report memory, summed over the studies that have a report to recall."""
-        reports = self.network.memory("report")
-        return reports.report_association_loss(batch, states) * reports.reports_to_recall(batch)
+    def association_loss(self, name: str, batch: StudyBatch, states: Tensor) -> Tensor:
+        """One of :data:`ASSOCIATION_LOSSES`, summed over the queries or studies that have something to recall."""
+        memory, own = ASSOCIATION_LOSSES[name]
+        asked = self.network.memory(memory)
+        return asked.association_loss(batch, states, own) * asked.associating(batch, own)
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
         """:func:`lightning_modules.study_losses.shuffle_hinge` of a training batch, a scalar.

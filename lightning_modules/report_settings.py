@@ -15,7 +15,15 @@ from lightning_modules.stage1_checkpoint import Stage1
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
 NOT_NEGATIVE = (
     *("lora_lr", "memory_lr", "qformer_lr", "encoder_lr", "weight_decay", "warmup_steps", "cache_films"),
-    *("association_loss", "report_association_loss", "shuffle_loss", "shuffle_margin", "abnormal_weight"),
+    *(
+        "association_loss",
+        "report_association_loss",
+        "own_region_loss",
+        "own_report_loss",
+        "shuffle_loss",
+        "shuffle_margin",
+        "abnormal_weight",
+    ),
 )
 
 
