@@ -22,7 +22,7 @@ from ammrg.evaluation.location_verdicts import location_sentences
 from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import MIRRORED, WATCHED, sentences
+from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import bootstrap, box_location, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
@@ -224,15 +224,17 @@ class Scorer:
         references = self.places(line.reference for line in lines)
         return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
 
-    def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """First minus second in the watched metrics, under the first protocol, over paired resamples."""
+    def watched_difference(
+        self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
+    ) -> dict[str, dict[str, float]]:
+        """First minus second in some metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
 
-        def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
+        def chosen(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
             everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in WATCHED}
+            return {key: everything[key] for key in metrics}
 
-        sides = [partial(watched, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
+        sides = [partial(chosen, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
         return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
@@ -360,7 +362,7 @@ def _scored(
     copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
-        (system.group, system.name): scorer.watched_difference(ours, system.lines)
+        (system.group, system.name): scorer.watched_difference(ours, system.lines, watched(system.name))
         for system in (systems[1:] if scorer.draws(ours) else ())
         # A mirrored film shows the same findings, so no fall in these metrics is expected.
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
