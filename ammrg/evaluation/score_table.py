@@ -12,6 +12,7 @@ from rich.table import Table
 from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
 from ammrg.evaluation.predictions import GROUPS
+from ammrg.evaluation.recall_table import recall_table
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
@@ -141,6 +142,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         console.print(table)
     if scores["boxes"] is not None:
         console.print(box_table(scores))
+    if scores["recall"] is not None:
+        console.print(recall_table(scores))
     console.print(findings_table(scores))
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
