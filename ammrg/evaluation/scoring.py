@@ -21,6 +21,9 @@ from ammrg.evaluation.box_verdicts import box_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
 from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
+from ammrg.evaluation.recall_scores import StudyTruth, recall_section
+from ammrg.evaluation.recall_verdicts import recall_sentences
+from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
@@ -224,6 +227,12 @@ class Scorer:
         references = self.places(line.reference for line in lines)
         return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
 
+    def recall(self, lines: Sequence[Line], recalled: Sequence[RecallFile]) -> dict[str, Any] | None:
+        """The measures of recall, see :func:`ammrg.evaluation.recall_scores.recall_section`."""
+        references = self.places(line.reference for line in lines)
+        truths = list(map(StudyTruth, references, self.box_truths(lines)))
+        return recall_section(recalled, truths, self.places, self.weights(lines))
+
     def watched_difference(
         self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
     ) -> dict[str, dict[str, float]]:
@@ -277,6 +286,7 @@ def score_systems(
     protocols: Sequence[str] = DEFAULT,
     dataset: str | None = None,
     dataset_from: str | None = None,
+    recalled: Sequence[RecallFile] = (),
     train_texts: Sequence[str] | None = None,
     tokenizer: str | Path | None = None,
     labeler: Labeler | None = None,
@@ -292,6 +302,7 @@ def score_systems(
         protocols: see :mod:`ammrg.metrics.protocols`.
         dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use; ``full`` needs none.
         dataset_from: where the data set's name comes from, for the sentences.
+        recalled: from :func:`ammrg.evaluation.recalled.read_recalled`: what the first system recalled.
         train_texts: training reports for ``r2gen``'s vocabulary.
         tokenizer: the language model's folder or ``tokenizer.json``, for ``r2gengpt``.
         labeler: labels the findings; None: the rule-based labeler.
@@ -303,9 +314,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, boxes, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. The
-        guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a problem.
-        Equal inputs give equal values.
+        effect}}}}, findings, location, boxes, recall, collapse, copying, cider_idf, studies, sentences, alarms,
+        meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a
+        problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -315,19 +326,20 @@ def score_systems(
         raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
-        return _scored(systems, make(), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(), (dataset, dataset_from), recalled, train_texts)
     with meteor.MeteorScorer() as java:
-        return _scored(systems, make(java), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(java), (dataset, dataset_from), recalled, train_texts)
 
 
 def _scored(
     systems: Sequence[System],
     scorer: Scorer,
     dataset: tuple[str | None, str | None],
+    recalled: Sequence[RecallFile],
     train_texts: Sequence[str] | None,
 ) -> dict[str, Any]:
     ours = systems[0].lines
-    inputs = fingerprint(systems, train_texts)
+    inputs = fingerprint(systems, train_texts, recalled)
     patients = [line.subject_id for line in ours]
     if len(set(patients)) > 1:
         texts = exchanged([line.generated for line in ours], patients)
@@ -368,6 +380,7 @@ def _scored(
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
     result["boxes"] = scorer.boxes(ours)
+    result["recall"] = scorer.recall(ours, recalled)
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),
@@ -388,6 +401,7 @@ def _scored(
         *location_sentences(result),
         *box_sentences(result),
         *mirrored_sentences(result),
+        *recall_sentences(result),
         *sentences(result, gaps),
     ]
     result["sentences"] = [each.text for each in verdicts]
@@ -427,11 +441,14 @@ def named_beside(reports: Path, field: str) -> str | None:
     return None if named is None else str(named)
 
 
-def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
+def fingerprint(
+    systems: Sequence[System], train_texts: Sequence[str] | None, recalled: Sequence[RecallFile] = ()
+) -> str:
     """A fingerprint of all inputs of the scores except settings; it ignores the order of lines and the folder."""
     return json_fingerprint(
         [[system.group, system.name, system.lines] for system in systems]
         + [None if train_texts is None else list(train_texts)]
+        + [[file.name, file.fingerprint] for file in recalled]
     )
 
 
