@@ -5,78 +5,16 @@ They are reports copied from the training data, and stage 1's findings in fixed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import torch
-from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ammrg.evaluation.verdicts import TEMPLATE
 from ammrg.metrics.guards import best_constant, nearest, random_training, template_reports
-from ammrg.metrics.location import Places
-from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.thresholds import is_predicted
-from ammrg.types import StudyBatch
 from callbacks.report_writer import write_lines
-from datamodules.studies import StudyDataModule
-
-PlacesOf = Callable[[StudyBatch], Sequence[Places]]
-"""A batch -> for each study, the places of its findings that are known; other findings may be among them."""
-
-
-class StudyFeatures(NamedTuple):
-    """What stage 1 computes for the studies of a split."""
-
-    image: Tensor
-    """float32 ``[n q]``: the mean projected token of each study's films, at unit length."""
-    findings: Tensor
-    """float32 ``[n 14]``: probabilities of the findings."""
-    study_ids: list[str]
-    subject_ids: list[str]
-    reports: list[str]
-    places: list[Places]
-    """For each study, where stage 1 sees its findings; empty if that is not known."""
-
-
-@torch.inference_mode()
-def study_features(
-    classifier: DiseaseClassifier,
-    loader: DataLoader[StudyBatch],
-    device: torch.device,
-    name: str,
-    places_of: PlacesOf | None = None,
-) -> StudyFeatures:
-    """Run the stage-1 network over a loader without augmentation.
-
-    Args:
-        classifier: the network, in eval mode.
-        loader: the studies.
-        device: where the network is.
-        name: what the progress bar calls the studies.
-        places_of: where the network sees the findings of a batch, which is on the device; None = not known.
-    """
-    images: list[Tensor] = []
-    findings: list[Tensor] = []
-    study_ids: list[str] = []
-    subject_ids: list[str] = []
-    reports: list[str] = []
-    places: list[Places] = []
-    for batch in track(loader, description=f"features of {name}", transient=True):
-        count = len(batch.study_ids)
-        owner = batch.study_of_view.to(device)
-        seen = classifier(batch.images.to(device))
-        sums = torch.zeros(count, seen.tokens.shape[-1], device=device)
-        sums.index_add_(0, owner, seen.tokens.float().mean(dim=1))
-        images.append(torch.nn.functional.normalize(sums, dim=-1).cpu())
-        findings.append(classifier.study_logits(seen.logits.float(), owner, count).sigmoid().cpu())
-        study_ids += batch.study_ids
-        subject_ids += batch.subject_ids
-        reports += batch.reports
-        places += [{}] * count if places_of is None else places_of(batch.to(device))
-    return StudyFeatures(torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports, places)
+from experiments.runs.study_features import StudyFeatures
 
 
 def baseline_reports(
@@ -100,33 +38,29 @@ def baseline_reports(
 
 
 def write_baselines(
-    classifier: DiseaseClassifier,
-    datamodule: StudyDataModule,
-    device: torch.device,
+    train: StudyFeatures,
+    evaluated: StudyFeatures,
+    thresholds: Tensor,
+    validation_reports: Sequence[str],
     folder: Path,
     seed: int,
-    places_of: PlacesOf | None = None,
 ) -> list[Path]:
     """Write ``folder/<baseline>.jsonl`` for the split whose reports were written.
 
     Args:
-        classifier: the stage-1 network of the run.
-        datamodule: the data of the run.
-        device: where the network is.
+        train: the training studies.
+        evaluated: the studies whose reports were written.
+        thresholds: ``[14]``, probabilities above which a finding counts as predicted.
+        validation_reports: reports that the best constant report is chosen on.
         folder: the folder to write to.
         seed: of the random baseline.
-        places_of: where the network sees the findings of a batch; None = the template names no places.
 
     Returns:
         The files written.
     """
-    classifier.eval()
-    train = study_features(classifier, datamodule.evaluation_loader("train", alone=True), device, "training studies")
-    loader = datamodule.evaluation_loader(datamodule.predict_split, alone=True)
-    evaluated = study_features(classifier, loader, device, "evaluated studies", places_of)
     known = set(train.reports)
     paths = []
-    for name, texts in baseline_reports(train, evaluated, classifier.thresholds, datamodule.texts("val"), seed):
+    for name, texts in baseline_reports(train, evaluated, thresholds, validation_reports, seed):
         rows = (
             {
                 "study_id": study_id,

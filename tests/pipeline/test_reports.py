@@ -7,19 +7,17 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import label
-from ammrg.text.places import Place, finding_places
-from ammrg.types import StudyBatch
+from ammrg.text.places import finding_places, own_place
 from datamodules.sources.phantom import generate
 from experiments.__main__ import main
-from experiments.runs.baselines import write_baselines
 from experiments.runs.run import Run as OpenedRun
+from experiments.runs.study_features import study_features
 from tests.pipeline.nano_run import CONFIGS, Run
 
 
@@ -67,7 +65,7 @@ def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     assert 0 <= stage1["test"]["pointing_game"]["value"] <= 1
 
 
-def test_the_template_says_what_stage_1_finds(run: Run, tmp_path: Path) -> None:
+def test_the_template_says_what_stage_1_finds(run: Run) -> None:
     opened = OpenedRun(run.folder)
     classifier, data = opened.model().network.classifier, opened.data
     thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
@@ -81,21 +79,13 @@ def test_the_template_says_what_stage_1_finds(run: Run, tmp_path: Path) -> None:
     written = run.lines("baselines/stage1_template.jsonl")
     for row, findings in zip(written, found, strict=True):
         assert positives(row["generated"]) - {"No Finding"} == findings - {"No Finding"}
-        assert not any(place.side or place.level for place in finding_places(row["generated"]).values())
-    # Where the places of findings are known, the template names them.
-    place = Place(frozenset({"left"}), frozenset({"upper"}))
-    known = [dict.fromkeys(FINDINGS, place)]
-
-    def places_of(batch: StudyBatch) -> list[dict[str, Place]]:
-        return known * len(batch.study_ids)
-
-    write_baselines(classifier, data, torch.device("cpu"), tmp_path, 0, places_of)
-    placed = [json.loads(line) for line in (tmp_path / "stage1_template.jsonl").read_text().splitlines()]
-    for row, plain in zip(placed, written, strict=True):
-        assert positives(row["generated"]) == positives(plain["generated"])
-        places = finding_places(row["generated"])
-        assert places == {name: Place() if name == "Cardiomegaly" else place for name in places}
-    assert {**placed[0], "generated": ""} == {**written[0], "generated": ""}
+    loader = data.evaluation_loader("test", alone=True)
+    seen = study_features(classifier, loader, torch.device("cpu"), "test studies")
+    assert seen.study_ids == [row["study_id"] for row in rows]
+    assert any(place.side for places in seen.places for place in places.values())
+    for row, places in zip(written, seen.places, strict=True):
+        told = finding_places(row["generated"])
+        assert told == {name: own_place(name, places[name]) for name in told}
 
 
 def test_guards_by_one_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
