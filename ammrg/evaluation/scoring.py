@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -176,16 +177,18 @@ class Scorer:
 
     def _measure(self, lines: Sequence[Line]) -> Statistics:
         references, generated = [line.reference for line in lines], [line.generated for line in lines]
-        counted, aligned = {}, {}
-        for each in self.protocols:
-            words = [each.reference(text) for text in references], [each.hypothesis(text) for text in generated]
-            counted[each.name] = language.language_statistics(*words)
-            if self.java is not None:
-                aligned[each.name] = self.java.statistics(*words)
-        found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        places = self.places(references), self.places(generated)
-        placed = location.location_statistics(*places, seed=self.seed)
-        boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
+        words = {
+            each.name: ([each.reference(text) for text in references], [each.hypothesis(text) for text in generated])
+            for each in self.protocols
+        }
+        with ThreadPoolExecutor(1) as pool:  # Java aligns words while Python counts them
+            aligning = {name: pool.submit(self.java.statistics, *pair) for name, pair in words.items() if self.java}
+            counted = {name: language.language_statistics(*pair) for name, pair in words.items()}
+            found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
+            places = self.places(references), self.places(generated)
+            placed = location.location_statistics(*places, seed=self.seed)
+            boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
+            aligned = {name: future.result() for name, future in aligning.items()}
         return Statistics(counted, aligned, found, placed, boxed, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
@@ -327,7 +330,14 @@ def score_systems(
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
         return _scored(systems, make(), (dataset, dataset_from), recalled, train_texts)
-    with meteor.MeteorScorer() as java:
+    lines = [line for system in systems for line in system.lines]
+    texts = {
+        text
+        for each in chosen
+        for line in lines
+        for text in (each.reference(line.reference), each.hypothesis(line.generated))
+    }
+    with meteor.MeteorScorer(texts) as java:
         return _scored(systems, make(java), (dataset, dataset_from), recalled, train_texts)
 
 
