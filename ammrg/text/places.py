@@ -106,7 +106,7 @@ def mention_places(sentence: str) -> tuple[tuple[Mention, Place], ...]:
     words = list(_words(lowered))
     ends = [found.span() for found in _CLAUSE_END.finditer(lowered)]
     return tuple(
-        (mention, _own(mention, place))
+        (mention, own_place(mention.finding, place))
         for start, stop in _between(ends, 0, len(lowered))
         for mention, place in _in_clause(_pieces(lowered, start, stop, mentions, words))
     )
@@ -218,7 +218,8 @@ def _shares(first: _Piece, second: _Piece, distance: int, *, before: bool) -> bo
     return any(word.start > _start(second.mentions[-1]) for word in second.words)
 
 
-def _own(mention: Mention, place: Place) -> Place:
-    if mention.finding in place_words.MIDLINE:
+def own_place(finding: str, place: Place) -> Place:
+    """What a place says of this finding: nothing if it lies in the midline, and no level that the finding implies."""
+    if finding in place_words.MIDLINE:
         return Place()
-    return place._replace(level=place.level - {place_words.IMPLIED.get(mention.finding, "")})
+    return place._replace(level=place.level - {place_words.IMPLIED.get(finding, "")})
