@@ -24,6 +24,8 @@ from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.signs import Sign
 
 STUDIES, HELD_OUT, SIZE = 400, 100, 128
+VERSION = 1
+"""Of the phantom: the version whose patients stand anywhere and whose levels touch, so that the cuts matter."""
 LUNG = ("Lung Opacity", "Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis")
 """Findings that the phantom draws at the height of their planned zone."""
 STEP, HIGHEST, LOWEST = 0.005, 0.2, 0.75
@@ -40,10 +42,11 @@ class Drawn(NamedTuple):
 def drawn(split: str, count: int, size: int = SIZE) -> Iterator[Drawn]:
     """The boxes of the frontal films of the first ``count`` studies of a split, drawn at ``size`` pixels."""
     for number in range(count):
-        plan = plan_study(split, number)
+        plan = plan_study(split, number, version=VERSION)
         signs = {sign.finding: sign for sign in plan.signs}
         view = plan.projections.index("frontal")
-        for finding, (x0, y0, x1, y1) in draw_film("frontal", plan.signs, (*plan.seed, 100 + view), size).boxes:
+        film = draw_film("frontal", plan.signs, (*plan.seed, 100 + view), size, plan.positioning)
+        for finding, (x0, y0, x1, y1) in film.boxes:
             yield Drawn(signs[finding], (x0 / size, y0 / size, x1 / size, y1 / size))
 
 
