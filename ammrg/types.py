@@ -8,8 +8,9 @@ Shape letters in every docstring:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ammrg.findings import FINDINGS
@@ -168,9 +169,13 @@ class Attribution(NamedTuple):
     box: Corners | None
     """The region's place on its film; None for a report or a disease query."""
     text: str | None
-    """The report's text; None for a region."""
+    """The report's text, or the sentences of a region's finding in its report; None where it is not stored."""
     weight: float
     """Its association, averaged over the 14 queries, in [0, 1]."""
+    place: tuple[str, ...] = ()
+    """The sides and levels of a region, such as ``("right", "upper")``; empty for a report, or where it is unknown."""
+    pattern: int = -1
+    """Its row in the memory bank."""
 
 
 class GeneratedReport(NamedTuple):
@@ -184,3 +189,5 @@ class GeneratedReport(NamedTuple):
     """Retrieved regions, strongest first; empty where the visual memory is off."""
     reports: list[Attribution]
     """Retrieved reports, strongest first; empty where the report memory is off."""
+    recalled: Mapping[str, list[Attribution]] = MappingProxyType({})
+    """What the query of each abnormal finding above its threshold retrieved from the regions, strongest first."""

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
+from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
 from ammrg.evaluation.recall_table import recall_table
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
@@ -138,13 +139,10 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
-    for table in (score_table(scores), clinical_table(scores), location_table(scores)):
-        console.print(table)
-    if scores["boxes"] is not None:
-        console.print(box_table(scores))
-    if scores["recall"] is not None:
-        console.print(recall_table(scores))
-    console.print(findings_table(scores))
+    tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
+    for table in (*tables, box_table(scores), recall_table(scores), findings_table(scores)):
+        if table is not None:
+            console.print(table)
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
     for sentence in (*figures(scores), *(f"- {text}" for text in scores["sentences"])):

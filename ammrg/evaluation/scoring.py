@@ -19,16 +19,18 @@ from ammrg.errors import ScoringError
 from ammrg.evaluation.box_scores import box_section
 from ammrg.evaluation.box_verdicts import box_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
+from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
 from ammrg.evaluation.recall_scores import StudyTruth, recall_section
 from ammrg.evaluation.recall_verdicts import recall_sentences
 from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import WATCHED, sentences
+from ammrg.evaluation.verdicts import MIRRORED, WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import bootstrap, box_location, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
+from ammrg.metrics.mirroring import FOLLOWS, mirrored_follows, outcome_counts
 from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
 from ammrg.metrics.resampled_idf import idf_difference
 from ammrg.text.labelers import Labeler, rule_based
@@ -215,6 +217,11 @@ class Scorer:
             for aspect, counts in location.pair_counts(statistics).items()
         }
 
+    def mirrored_follows(self, lines: Sequence[Line], mirrored: Sequence[Line]) -> dict[str, Any]:
+        """Whether the sides in reports follow mirrored films, see :func:`ammrg.metrics.mirroring.mirrored_follows`."""
+        texts = ([line.generated for line in each] for each in (lines, mirrored))
+        return mirrored_follows(outcome_counts(*map(self.places, texts)), self.weights(lines))
+
     def boxes(self, lines: Sequence[Line]) -> dict[str, Any] | None:
         """What stands behind the measures against boxes, see :func:`ammrg.evaluation.box_scores.box_section`."""
         references = self.places(line.reference for line in lines)
@@ -306,8 +313,8 @@ def score_systems(
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
         effect}}}}, findings, location, boxes, recall, collapse, copying, cider_idf, studies, sentences, alarms,
-        meta}``.
-        ``alarms`` are the sentences that report a problem. Equal inputs give equal values.
+        meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a
+        problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -341,7 +348,9 @@ def _scored(
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
-            scores = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            scores: dict[str, Any] = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            if (system.group, system.name) == ("guards", MIRRORED):
+                scores[FOLLOWS] = scorer.mirrored_follows(ours, system.lines)
             if system.group:
                 result[system.group][system.name] = scores
             else:
@@ -365,7 +374,8 @@ def _scored(
     gaps = {
         (system.group, system.name): scorer.watched_difference(ours, system.lines)
         for system in (systems[1:] if scorer.draws(ours) else ())
-        if system.group != "against"
+        # A mirrored film shows the same findings, so no fall in these metrics is expected.
+        if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
     result["boxes"] = scorer.boxes(ours)
     result["recall"] = scorer.recall(ours, recalled)
@@ -389,6 +399,7 @@ def _scored(
         *location_sentences(result),
         *box_sentences(result),
         *recall_sentences(result),
+        *mirrored_sentences(result),
         *sentences(result, gaps),
     ]
     result["sentences"] = [each.text for each in verdicts]

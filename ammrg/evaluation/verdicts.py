@@ -10,9 +10,12 @@ from ammrg.metrics.guards import Collapse, warnings
 
 WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr"}
 """The two metrics of the guards' sentences."""
+MIRRORED = "films_mirrored"
+"""The guard with mirrored films, whose measure is in :mod:`ammrg.evaluation.mirrored_films`."""
 NAMES = {
     "images_shuffled": "films shuffled among studies",
     "images_noise": "noise in place of the films",
+    MIRRORED: "films mirrored",
     "memory_off": "both memories off",
     "memory_visual_off": "the visual memory off",
     "memory_report_off": "the report memory off",

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ammrg.findings import FINDINGS, NEGATIVE, POSITIVE
 from ammrg.text import place_words
+from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.labeler import Mention, sentence_mentions, sentences
 from ammrg.text.patterns import pattern
 
@@ -91,6 +92,26 @@ def finding_places(text: str) -> dict[str, Place]:
             if mention.label == POSITIVE and mention.finding in FINDINGS:
                 found[mention.finding] = found.get(mention.finding, Place()).joined(place)
     return {name: found[name] for name in FINDINGS if name in found}
+
+
+def affirming_sentences(text: str, finding: str) -> list[str]:
+    """The sentences of a report that affirm a finding, in their order."""
+    return [
+        sentence
+        for sentence in sentences(text)
+        if any(each.finding == finding and each.label == POSITIVE for each in sentence_mentions(sentence))
+    ]
+
+
+@lru_cache(maxsize=1 << 15)
+def place_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """The (start, stop), in characters, of each word of place in the sentences that affirm an abnormal finding."""
+    lowered = text.lower()
+    return tuple(
+        (start + word.start, start + word.stop)
+        for start, stop in abnormal_spans(text)
+        for word in _words(lowered[start:stop])
+    )
 
 
 @lru_cache(maxsize=1 << 15)

@@ -27,7 +27,8 @@ function showSummary() {
       const between = row[1] === null ? null : make("small", {}, `${short(row[1])} – ${short(row[2])}`);
       return make("td", {}, short(row[0]), between);
     });
-    return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name), ...cells);
+    const note = system.note ? make("small", {}, system.note) : null;
+    return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name, note), ...cells);
   });
   $("summary").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
   const compared = ["metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"];

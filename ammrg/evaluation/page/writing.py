@@ -20,6 +20,7 @@ from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
 from ammrg.evaluation.box_table import BOX_COLUMNS
 from ammrg.evaluation.location_table import LOCATION_COLUMNS
+from ammrg.evaluation.mirrored_films import mirrored_note
 from ammrg.evaluation.prediction_fields import id_text
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import GROUPS, Line
@@ -28,6 +29,7 @@ from ammrg.evaluation.recall_table import recall_note, recall_rows
 from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
+from ammrg.metrics.mirroring import FOLLOWS
 from ammrg.notice import NOTICE
 from ammrg.text import labeler
 from ammrg.text.places import Place, finding_places, mention_places
@@ -146,7 +148,12 @@ def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[st
         protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in SHOWN}
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
-    return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
+    return {
+        "group": group,
+        "name": f"against {name}" if group == "against" else called(name),
+        "note": mirrored_note(values[FOLLOWS]) if FOLLOWS in values else "",
+        "values": shown,
+    }
 
 
 def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
