@@ -25,7 +25,7 @@ from ammrg.evaluation.recall_scores import StudyTruth, recall_section
 from ammrg.evaluation.recall_verdicts import recall_sentences
 from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import MIRRORED, WATCHED, sentences
+from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import bootstrap, box_location, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
@@ -233,15 +233,17 @@ class Scorer:
         truths = list(map(StudyTruth, references, self.box_truths(lines)))
         return recall_section(recalled, truths, self.places, self.weights(lines))
 
-    def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """First minus second in the watched metrics, under the first protocol, over paired resamples."""
+    def watched_difference(
+        self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
+    ) -> dict[str, dict[str, float]]:
+        """First minus second in some metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
 
-        def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
+        def chosen(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
             everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in WATCHED}
+            return {key: everything[key] for key in metrics}
 
-        sides = [partial(watched, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
+        sides = [partial(chosen, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
         return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
@@ -372,7 +374,7 @@ def _scored(
     copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
-        (system.group, system.name): scorer.watched_difference(ours, system.lines)
+        (system.group, system.name): scorer.watched_difference(ours, system.lines, watched(system.name))
         for system in (systems[1:] if scorer.draws(ours) else ())
         # A mirrored film shows the same findings, so no fall in these metrics is expected.
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
@@ -398,8 +400,8 @@ def _scored(
         *notes(result["meta"]),
         *location_sentences(result),
         *box_sentences(result),
-        *recall_sentences(result),
         *mirrored_sentences(result),
+        *recall_sentences(result),
         *sentences(result, gaps),
     ]
     result["sentences"] = [each.text for each in verdicts]
