@@ -45,12 +45,15 @@ def recall_note(scores: Mapping[str, Any]) -> str:
     )
 
 
-def recall_table(scores: Mapping[str, Any]) -> Table:
-    """The table of recall, with 95% intervals."""
+def recall_table(scores: Mapping[str, Any]) -> Table | None:
+    """The table of recall, with 95% intervals; None if nothing was recalled."""
+    rows = recall_rows(scores)
+    if not rows:
+        return None
     table = Table(title="what the memories recall", caption=recall_note(scores), pad_edge=False)
     for column in COLUMNS:
         table.add_column(column.replace(" first", "\nfirst"), justify="left" if column == COLUMNS[0] else "right")
-    for first, *cells in recall_rows(scores):
+    for first, *cells in rows:
         own = first in KINDS
         table.add_row(f"[bold]{first}[/bold]" if own else f"  {escape(first)}", *cells)
     return table

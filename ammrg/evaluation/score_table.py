@@ -140,9 +140,7 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
     tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
-    boxes = None if scores["boxes"] is None else box_table(scores)
-    recall = None if scores["recall"] is None else recall_table(scores)
-    for table in (*tables, boxes, recall, findings_table(scores)):
+    for table in (*tables, box_table(scores), recall_table(scores), findings_table(scores)):
         if table is not None:
             console.print(table)
     for name in scores["comparisons"]:

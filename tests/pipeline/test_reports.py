@@ -52,6 +52,19 @@ def test_reports_name_the_boxes_of_their_films(run: Run) -> None:
         assert 0 <= values["full"]["box_side_f1"]["value"] <= 1
 
 
+def test_what_was_recalled_is_scored(run: Run) -> None:
+    found = json.loads((run.folder / "scores.json").read_text())["recall"]
+    recalled = run.lines("recalled/own.jsonl")
+    firsts = [line["reports"][0]["pattern"] for line in recalled]
+    assert (found["reports"]["queries"], found["reports"]["distinct"]) == (16, len(set(firsts)))
+    assert 0 <= found["reports"]["precision_at_5"]["value"] <= 1
+    pairs = [listed for line in recalled for listed in line["regions"].values() if listed]
+    assert found["regions"]["queries"] == len(pairs)
+    assert found["regions"]["distinct"] == len({listed[0]["pattern"] for listed in pairs})
+    unjudged = found["regions"]["not_affirmed"] + found["regions"]["no_place"]
+    assert found["regions"]["judged"] + unjudged == sum(len(line["regions"]) for line in recalled)
+
+
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     scores = json.loads((run.folder / "scores.json").read_text())
     assert {"random_training", "nearest_image", "nearest_findings", "stage1_template"} <= set(scores["baselines"])
