@@ -113,8 +113,8 @@ def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -
 def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> Path:
     """Train a BPE tokenizer and a small Llama on the training reports, and write them as a Hugging Face folder.
 
-    ``training.json`` holds seed, data fingerprint, training loss and the perplexity on held-out reports, with and
-    without the findings in the user's turn.
+    ``training.json`` holds seed, data fingerprint, training loss, and on held-out training reports the perplexity, with
+    and without the findings in the user's turn, and :func:`ammrg.networks.told.told_scores`.
 
     Args:
         data: prepared folder.
@@ -129,6 +129,8 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
         DataError: there are no prepared data in ``data``, or fewer than two training reports.
         SettingsError: there is no such size.
     """
+    from ammrg.networks.language_model import LanguageModel
+    from ammrg.networks.told import TOLD, told_scores
     from ammrg.text.prompts import INSTRUCTION
     from datamodules.prepared import load_split, read_card
 
@@ -139,15 +141,20 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
         raise DataError(f"{data}: {len(reports)} training reports, too few; prepare the data again")
     card = {"data": read_card(data)["fingerprint"], "seed": seed, "size": size, **SIZES[size]._asdict()}
     with new_folder(Path(out)) as folder:
-        model, tokenizer, measured = _train(reports, SIZES[size], seed, INSTRUCTION)
+        count = len(reports)
+        random.Random(seed).shuffle(reports)
+        held_out = [reports.pop() for _ in range(max(1, round(HELD_OUT * count)))]
+        model, tokenizer, measured = _train(reports, held_out, SIZES[size], seed, INSTRUCTION)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        write_json(folder / "training.json", {**card, "reports": len(reports), **measured})
+        told = told_scores(LanguageModel(str(folder), quantization="none", device="cpu"), held_out, TOLD)
+        write_json(folder / "training.json", {**card, "reports": count, **measured, **told})
     return Path(out)
 
 
 def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
     """Train the model as :func:`train_phantom` does, and print its loss and perplexity."""
+    from ammrg.networks.told import told_in_words
     from datamodules.prepared import read_card
 
     read_card(data)  # missing data are an error before seconds of imports
@@ -160,16 +167,16 @@ def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
         f"{folder}: loss {card['train_loss']:.3f}, perplexity {card['perplexity']:.2f} "
         f"({card['perplexity_findings_told']:.2f} with the findings in the prompt)"
     )
+    print(told_in_words(card))
 
 
-def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple[Any, Any, dict[str, float]]:
+def _train(
+    reports: list[str], held_out: list[str], size: Size, seed: int, instruction: str
+) -> tuple[Any, Any, dict[str, float]]:
     import torch
     from rich.progress import Progress
 
     rng = random.Random(seed)
-    rng.shuffle(reports)
-    held_out = reports[: max(1, round(HELD_OUT * len(reports)))]
-    reports = reports[len(held_out) :]
     turns = [findings_turn(report, instruction, rng) for report in reports]
     tokenizer = train_tokenizer([*reports, *turns], size.vocabulary)
     with torch.random.fork_rng(devices=[]):
