@@ -10,7 +10,9 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ammrg.atomic import partial_file
+from ammrg.findings import FINDINGS
 from ammrg.gathering import gather_once
+from ammrg.thresholds import rounded
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -47,13 +49,14 @@ class ReportWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep one row for each report of the batch."""
+        thresholds = dict(zip(FINDINGS, pl_module.network.classifier.thresholds.tolist(), strict=True))  # type: ignore[union-attr]
         for report, reference, subject_id in outputs:
             row = {
                 "study_id": report.study_id,
                 "subject_id": subject_id,
                 "reference": reference,
                 "generated": report.text,
-                "findings": {name: round(value, 5) for name, value in report.findings.items()},
+                "findings": {name: rounded(value, thresholds[name]) for name, value in report.findings.items()},
                 "regions": [pattern._asdict() for pattern in report.regions],
                 "reports": [pattern._asdict() for pattern in report.reports],
                 "reference_in_training": reference in self.training_texts,

@@ -35,7 +35,7 @@ def kept_scores(
         kept = json.loads(out.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or not {"alarms", "location"} <= kept.keys():
+    if not isinstance(kept, dict) or not {"alarms", "location", "invented", "faithfulness"} <= kept.keys():
         return None
     meta = kept.get("meta", {})
     read = (protocol(name, settings["dataset"], train_texts, tokenizer) for name in settings["protocols"])
