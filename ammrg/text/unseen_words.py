@@ -1,8 +1,9 @@
 """Words of what one film cannot show, as data: change since an earlier film, sizes, the distance of a tube's tip.
 
 :mod:`ammrg.text.patterns` describes the form of the entries. :mod:`ammrg.text.unseen` looks for them. The words of
-change were chosen for this project; Ramesh et al. (2022, CXR-PRO) describe why reports that mention an earlier film
-teach a network to invent one.
+change were chosen for this project. That networks invent earlier films, because their training reports mention them,
+is described in "Improving Radiology Report Generation Systems by Removing Hallucinated References to Non-existent
+Priors" (Ramesh et al. 2022).
 """
 
 from __future__ import annotations
