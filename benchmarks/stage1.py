@@ -36,7 +36,8 @@ from torch import Tensor, nn
 
 from ammrg.commands.parser import CommandParser
 from ammrg.findings import FINDINGS, NUM_FINDINGS
-from ammrg.metrics.classification import auroc, interval, patient_weights
+from ammrg.metrics.bootstrap import with_interval
+from ammrg.metrics.classification import auroc, patient_weights
 from ammrg.networks.disease_classifier import log_odds, study_logits
 from ammrg.networks.finding_loss import finding_loss, prevalence, training_targets
 from ammrg.networks.visual_encoder import VisualEncoder
@@ -202,9 +203,9 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
         rows = [values[:, kept].nanmean(1) for values in (first, second)]
         means[f"at least {least} positives"] = {
             "findings": len(kept),
-            "ours": interval(rows[0]),
-            "reference": interval(rows[1]),
-            "difference": interval(rows[0] - rows[1]),
+            "ours": with_interval(rows[0].numpy()),
+            "reference": with_interval(rows[1].numpy()),
+            "difference": with_interval((rows[0] - rows[1]).numpy()),
         }
         cells = (formatted(values) for values in (*rows, rows[0] - rows[1]))
         table.add_row(f"[b]mean of {len(kept)}[/b]", f"≥ {least}", *cells)
@@ -213,7 +214,7 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
 
 
 def formatted(values: Tensor) -> str:
-    found = interval(values)
+    found = with_interval(values.numpy())
     if found["value"] is None or found["low"] is None:
         return "-"
     return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"

@@ -9,10 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
 from ammrg.evaluation.faithfulness_table import FAITHFULNESS_COLUMNS, faithfulness_tables
 from ammrg.evaluation.invented_table import INVENTED_COLUMNS, invented_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
+from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
+from ammrg.evaluation.recall_table import recall_table
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
@@ -42,7 +45,7 @@ COLUMNS = {
     "clinical_macro_f1_5_neg": "macro F1 5",
 }
 
-ALL_COLUMNS = {**COLUMNS, **LOCATION_COLUMNS, **INVENTED_COLUMNS, **FAITHFULNESS_COLUMNS}
+ALL_COLUMNS = {**COLUMNS, **LOCATION_COLUMNS, **BOX_COLUMNS, **INVENTED_COLUMNS, **FAITHFULNESS_COLUMNS}
 """The metrics of the page and of differences; those below the clinical ones have tables of their own."""
 
 ABSENT = {"value": None}
@@ -141,9 +144,12 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
-    tables = [score_table(scores), clinical_table(scores), location_table(scores), invented_table(scores)]
-    for table in (*tables, *faithfulness_tables(scores), findings_table(scores)):
-        console.print(table)
+    tables = [score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)]
+    tables.append(None if scores["boxes"] is None else box_table(scores))
+    tables.append(None if scores["recall"] is None else recall_table(scores))
+    for table in (*tables, invented_table(scores), *faithfulness_tables(scores), findings_table(scores)):
+        if table is not None:
+            console.print(table)
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
     for sentence in (*figures(scores), *(f"- {text}" for text in scores["sentences"])):

@@ -15,17 +15,34 @@ from rich.progress import Progress
 
 from ammrg import __version__
 from ammrg.errors import ScoringError
+from ammrg.evaluation.box_scores import box_section
+from ammrg.evaluation.box_verdicts import box_sentences
 from ammrg.evaluation.faithfulness_verdicts import faithfulness_sentences
 from ammrg.evaluation.findings_tables import present_findings, why_unknown
 from ammrg.evaluation.invented_verdicts import invented_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
+from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
+from ammrg.evaluation.recall_scores import StudyTruth, recall_section
+from ammrg.evaluation.recall_verdicts import recall_sentences
+from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import WATCHED, sentences
+from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
-from ammrg.metrics import bootstrap, clinical, comparison, faithfulness, invented, language, location, meteor
+from ammrg.metrics import (
+    bootstrap,
+    box_location,
+    clinical,
+    comparison,
+    faithfulness,
+    invented,
+    language,
+    location,
+    meteor,
+)
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
+from ammrg.metrics.mirroring import FOLLOWS, mirrored_follows, outcome_counts
 from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
 from ammrg.metrics.resampled_idf import idf_difference
 from ammrg.text.labelers import Labeler, rule_based
@@ -62,6 +79,8 @@ class Statistics(NamedTuple):
     clinical: dict[str, clinical.ClinicalStatistics]
     """How "uncertain" counts (neg, pos) -> statistics."""
     location: location.LocationStatistics
+    boxes: location.LocationStatistics
+    """Location against the boxes of the films; no counts without boxes."""
     invented: invented.InventedStatistics
     faithfulness: faithfulness.Statistics
     """Empty if the file does not say which findings are present."""
@@ -79,11 +98,19 @@ class Statistics(NamedTuple):
 
         They say nothing about a difference of two systems.
         """
-        return self._replace(location=self.location._replace(chance={}), invented=self.invented._replace(references={}))
+        return self._replace(
+            location=self.location._replace(chance={}),
+            boxes=self.boxes._replace(chance={}),
+            invented=self.invented._replace(references={}),
+        )
 
     def undefined(self) -> set[str]:
-        """The measures with n = 0."""
-        return location.undefined(self.location) | faithfulness.undefined(self.faithfulness)
+        """The measures that have nothing to count."""
+        return (
+            location.undefined(self.location)
+            | box_location.undefined(self.boxes)
+            | faithfulness.undefined(self.faithfulness)
+        )
 
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
@@ -97,6 +124,7 @@ def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats
         **scores,
         **clinical.weighted_scores(statistics.clinical, weights),
         **location.weighted_scores(statistics.location, weights),
+        **box_location.weighted_scores(statistics.boxes, weights),
         **invented.weighted_scores(statistics.invented, weights),
         **faithfulness.weighted_scores(statistics.faithfulness, weights),
         **{key: weights @ values / total for key, values in statistics.extra.items()},
@@ -146,6 +174,11 @@ class Scorer:
                 self.known_places[text] = finding_places(text)
         return [self.known_places[text] for text in wanted]
 
+    def box_truths(self, lines: Sequence[Line]) -> list[box_location.BoxTruth]:
+        """Where the findings of each study are, by its boxes."""
+        references = self.places(line.reference for line in lines)
+        return [box_location.box_truth(found, line.boxes) for found, line in zip(references, lines, strict=True)]
+
     def draws(self, lines: Sequence[Line]) -> int:
         """The number of resamples for these patients; 0 if they are too few."""
         return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
@@ -177,13 +210,15 @@ class Scorer:
             if self.java is not None:
                 aligned[each.name] = self.java.statistics(*words)
         found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        placed = location.location_statistics(self.places(references), self.places(generated), seed=self.seed)
+        places = self.places(references), self.places(generated)
+        placed = location.location_statistics(*places, seed=self.seed)
+        boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
         unseen = invented.invented_statistics(
             *([unseen_kinds(text) for text in texts] for texts in (references, generated))
         )
         present = present_findings(line.table for line in lines)
         told = {} if present is None else faithfulness.faithfulness_statistics(present, self.labels(generated))
-        return Statistics(counted, aligned, found, placed, unseen, told, {})
+        return Statistics(counted, aligned, found, placed, boxed, unseen, told, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
         """Protocol -> metric -> {value, low, high}; all three None for a measure with n = 0."""
@@ -238,15 +273,33 @@ class Scorer:
         weights, sides = self.weights(first), [self.statistics(lines).faithfulness for lines in (first, second)]
         return faithfulness.f1_above(sides[0], sides[1], weights) if len(weights) and all(sides) else None
 
-    def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """First minus second in the watched metrics, under the first protocol, over paired resamples."""
+    def mirrored_follows(self, lines: Sequence[Line], mirrored: Sequence[Line]) -> dict[str, Any]:
+        """Whether the sides in reports follow mirrored films, see :func:`ammrg.metrics.mirroring.mirrored_follows`."""
+        texts = ([line.generated for line in each] for each in (lines, mirrored))
+        return mirrored_follows(outcome_counts(*map(self.places, texts)), self.weights(lines))
+
+    def boxes(self, lines: Sequence[Line]) -> dict[str, Any] | None:
+        """What stands behind the measures against boxes, see :func:`ammrg.evaluation.box_scores.box_section`."""
+        references = self.places(line.reference for line in lines)
+        return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
+
+    def recall(self, lines: Sequence[Line], recalled: Sequence[RecallFile]) -> dict[str, Any] | None:
+        """The measures of recall, see :func:`ammrg.evaluation.recall_scores.recall_section`."""
+        references = self.places(line.reference for line in lines)
+        truths = list(map(StudyTruth, references, self.box_truths(lines)))
+        return recall_section(recalled, truths, self.places, self.weights(lines))
+
+    def watched_difference(
+        self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
+    ) -> dict[str, dict[str, float]]:
+        """First minus second in some metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
 
-        def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
+        def chosen(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
             everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in WATCHED}
+            return {key: everything[key] for key in metrics}
 
-        sides = [partial(watched, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
+        sides = [partial(chosen, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
         return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
@@ -291,6 +344,7 @@ def score_systems(
     protocols: Sequence[str] = DEFAULT,
     dataset: str | None = None,
     dataset_from: str | None = None,
+    recalled: Sequence[RecallFile] = (),
     train_texts: Sequence[str] | None = None,
     tokenizer: str | Path | None = None,
     labeler: Labeler | None = None,
@@ -306,6 +360,7 @@ def score_systems(
         protocols: see :mod:`ammrg.metrics.protocols`.
         dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use; ``full`` needs none.
         dataset_from: where the data set's name comes from, for the sentences.
+        recalled: from :func:`ammrg.evaluation.recalled.read_recalled`: what the first system recalled.
         train_texts: training reports for ``r2gen``'s vocabulary.
         tokenizer: the language model's folder or ``tokenizer.json``, for ``r2gengpt``.
         labeler: labels the findings; None: the rule-based labeler.
@@ -317,8 +372,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, invented, faithfulness, collapse, copying, cider_idf, studies, sentences,
-        alarms, meta}``. ``alarms`` are the sentences that report a problem. Equal inputs give equal values.
+        effect}}}}, findings, location, boxes, recall, invented, faithfulness, collapse, copying, cider_idf, studies,
+        sentences, alarms, meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the
+        sentences that report a problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -328,19 +384,20 @@ def score_systems(
         raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
-        return _scored(systems, make(), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(), (dataset, dataset_from), recalled, train_texts)
     with meteor.MeteorScorer() as java:
-        return _scored(systems, make(java), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(java), (dataset, dataset_from), recalled, train_texts)
 
 
 def _scored(
     systems: Sequence[System],
     scorer: Scorer,
     dataset: tuple[str | None, str | None],
+    recalled: Sequence[RecallFile],
     train_texts: Sequence[str] | None,
 ) -> dict[str, Any]:
     ours = systems[0].lines
-    inputs = fingerprint(systems, train_texts)
+    inputs = fingerprint(systems, train_texts, recalled)
     patients = [line.subject_id for line in ours]
     if len(set(patients)) > 1:
         texts = exchanged([line.generated for line in ours], patients)
@@ -351,7 +408,9 @@ def _scored(
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
-            scores = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            scores: dict[str, Any] = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            if (system.group, system.name) == ("guards", MIRRORED):
+                scores[FOLLOWS] = scorer.mirrored_follows(ours, system.lines)
             if system.group:
                 result[system.group][system.name] = scores
             else:
@@ -377,10 +436,13 @@ def _scored(
     copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
-        (system.group, system.name): scorer.watched_difference(ours, system.lines)
+        (system.group, system.name): scorer.watched_difference(ours, system.lines, watched(system.name))
         for system in (systems[1:] if scorer.draws(ours) else ())
-        if system.group != "against"
+        # A mirrored film shows the same findings, so no fall in these metrics is expected.
+        if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
+    result["boxes"] = scorer.boxes(ours)
+    result["recall"] = scorer.recall(ours, recalled)
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),
@@ -399,6 +461,9 @@ def _scored(
     verdicts = [
         *notes(result["meta"]),
         *location_sentences(result),
+        *box_sentences(result),
+        *mirrored_sentences(result),
+        *recall_sentences(result),
         *invented_sentences(result),
         *faithfulness_sentences(result),
         *sentences(result, gaps),
@@ -428,11 +493,14 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
     }
 
 
-def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
+def fingerprint(
+    systems: Sequence[System], train_texts: Sequence[str] | None, recalled: Sequence[RecallFile] = ()
+) -> str:
     """A fingerprint of all inputs of the scores except settings; it ignores the order of lines and the folder."""
     return json_fingerprint(
         [[system.group, system.name, system.lines] for system in systems]
         + [None if train_texts is None else list(train_texts)]
+        + [[file.name, file.fingerprint] for file in recalled]
     )
 
 

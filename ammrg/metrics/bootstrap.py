@@ -6,6 +6,7 @@ sufficient statistics, one matrix product gives all its resamples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -63,14 +64,30 @@ def resampled(scores: WeightedScores, weights: Floats) -> dict[str, Floats]:
 
 
 def interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """The central ``level`` per cent of resampled values (percentile method)."""
+    """The central ``level`` per cent of resampled values (percentile method), without those that are NaN.
+
+    Two NaN if no value is left.
+    """
+    if np.isnan(values).all():
+        return math.nan, math.nan
     tail = (100.0 - level) / 2
-    low, high = np.percentile(values, [tail, 100.0 - tail])
+    low, high = np.nanpercentile(values, [tail, 100.0 - tail])
     return float(low), float(high)
 
 
+def with_interval(values: Floats) -> dict[str, float | None]:
+    """``{value, low, high}`` of the plain value, which is first, and the resampled values after it: ``[1 + r]``.
+
+    None where undefined: all three if the plain value is NaN, the interval if no resampled value is a number.
+    """
+    value = float(values[0])
+    low, high = (math.nan, math.nan) if math.isnan(value) else interval(values[1:])
+    found = {"value": value, "low": low, "high": high}
+    return {key: None if math.isnan(number) else number for key, number in found.items()}
+
+
 def with_intervals(scores: WeightedScores, weights: Floats) -> dict[str, dict[str, float | None]]:
-    """``metric -> {value, low, high}``: the plain value and its 95% interval (None without resamples).
+    """``metric -> {value, low, high}``: the plain value and its 95% interval (:func:`with_interval`).
 
     Args:
         scores: metric values under study weights.
@@ -78,11 +95,7 @@ def with_intervals(scores: WeightedScores, weights: Floats) -> dict[str, dict[st
     """
     plain = scores(np.ones((1, weights.shape[1])))
     spread = resampled(scores, weights)
-    table: dict[str, dict[str, float | None]] = {}
-    for key, value in plain.items():
-        low, high = interval(spread[key]) if key in spread else (None, None)
-        table[key] = {"value": float(value[0]), "low": low, "high": high}
-    return table
+    return {key: with_interval(np.append(value, spread.get(key, ()))) for key, value in plain.items()}
 
 
 def paired_difference(first: WeightedScores, second: WeightedScores, weights: Floats) -> dict[str, dict[str, float]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
-from ammrg.metrics.bootstrap import drawable
+from ammrg.metrics.bootstrap import drawable, with_interval
 from ammrg.thresholds import is_predicted
 
 MIN_POSITIVES = 10
@@ -30,6 +30,11 @@ def patient_weights(subjects: Tensor, resamples: int, seed: int = 0) -> Tensor:
     counts = torch.zeros(resamples, len(patients), dtype=torch.float64)
     counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
     return torch.cat([torch.ones(1, len(index), dtype=torch.float64), counts[:, index]])
+
+
+def once_each(studies: int) -> Tensor:
+    """Weights float64 ``[1 n]`` that count every study once, for plain scores."""
+    return torch.ones(1, studies, dtype=torch.float64)
 
 
 def _by_score(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +87,7 @@ def best_f1_threshold(probabilities: Tensor, target: Tensor) -> float:
 
     There must be at least one positive.
     """
-    positives, negatives = _by_score(probabilities, target.double(), torch.ones(1, len(target), dtype=torch.float64))
+    positives, negatives = _by_score(probabilities, target.double(), once_each(len(target)))
     values = torch.unique(probabilities).double()
     true = positives[0].flip(0).cumsum(0).flip(0)  # true positives if this value and all above are called positive
     called = true + negatives[0].flip(0).cumsum(0).flip(0)
@@ -90,17 +95,6 @@ def best_f1_threshold(probabilities: Tensor, target: Tensor) -> float:
     below = values[best - 1] if best else torch.zeros((), dtype=torch.float64)
     middle = ((values[best] + below) / 2).float()  # thresholds are stored as float32
     return float(middle if middle < values[best] else below)  # neighbouring floats have no middle
-
-
-def interval(values: Tensor, level: float = 0.95) -> dict[str, float | None]:
-    """``[r]`` -> value (row 0) and the percentile interval of the other rows; None where undefined."""
-    resampled = values[1:][~values[1:].isnan()]
-    if values[0].isnan() or not len(resampled):
-        value = None if values[0].isnan() else float(values[0])
-        return {"value": value, "low": None, "high": None}
-    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=resampled.dtype)
-    low, high = resampled.quantile(tails).tolist()
-    return {"value": float(values[0]), "low": low, "high": high}
 
 
 def choose_thresholds(
@@ -160,8 +154,8 @@ def finding_scores(
         columns["ece"].append(calibration_error(values, target, weight))
     scores: dict[str, Any] = {}
     for key, rows in columns.items():
-        scores[key if key == "ece" else f"{key}_macro"] = interval(torch.stack(rows).nanmean(0))
-        by_finding = {name: interval(row) for name, row in zip(FINDINGS, rows, strict=True)}
+        scores[key if key == "ece" else f"{key}_macro"] = with_interval(torch.stack(rows).nanmean(0).numpy())
+        by_finding = {name: with_interval(row.numpy()) for name, row in zip(FINDINGS, rows, strict=True)}
         scores["ece_by_finding" if key == "ece" else key] = by_finding
     scores["positives"] = {name: int((targets * mask)[:, i].sum()) for i, name in enumerate(FINDINGS)}
     scores["undefined"] = [name for name in FINDINGS if scores["auroc"][name]["value"] is None]

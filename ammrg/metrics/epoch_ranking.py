@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
 from ammrg.findings import FINDINGS
-from ammrg.metrics.classification import MIN_POSITIVES
+from ammrg.metrics.classification import MIN_POSITIVES, auroc, f1, once_each
 from ammrg.thresholds import is_predicted
 
 
 class EpochRanking(NamedTuple):
-    """Scores of a split after one epoch; the macro values are scalar tensors on the CPU."""
+    """Scores of a split after one epoch: scalar tensors, float32, on the CPU."""
 
     areas: dict[str, Tensor]
     """AUROC of each finding that has a positive and a negative study, by name."""
@@ -40,16 +39,16 @@ def rank(probabilities: Tensor, targets: Tensor, mask: Tensor, thresholds: Tenso
         thresholds: ``[14]``; a finding is predicted if its probability is above.
     """
     areas: dict[str, Tensor] = {}
-    frequent, f1 = [], []
+    frequent, each_f1 = [], []
     for finding, name in enumerate(FINDINGS):
         known = mask[:, finding].bool()
-        values, truth = probabilities[known, finding], targets[known, finding].long()
-        called = is_predicted(values, thresholds[finding]).long()
-        f1.append(binary_f1_score(called, truth) if len(truth) else torch.zeros(()))
+        values, truth = probabilities[known, finding], targets[known, finding]
+        weights = once_each(len(truth))
+        each_f1.append(f1(is_predicted(values, thresholds[finding]), truth, weights)[0].float())
         if truth.any() and not truth.all():
-            areas[name] = binary_auroc(values, truth)
+            areas[name] = auroc(values, truth, weights)[0].float()  # not every accelerator has float64
             if min(int(truth.sum()), int((1 - truth).sum())) >= MIN_POSITIVES:
                 frequent.append(areas[name])
     averaged = frequent or list(areas.values())
     macro = torch.stack(averaged).mean() if averaged else torch.zeros(())
-    return EpochRanking(areas, macro, torch.stack(f1).mean())
+    return EpochRanking(areas, macro, torch.stack(each_f1).mean())

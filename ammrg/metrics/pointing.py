@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ammrg.findings import ABNORMAL, FINDINGS, NUM_FINDINGS, POSITIVE
 from ammrg.maps import shows_place
-from ammrg.metrics.bootstrap import drawable
-from ammrg.metrics.classification import interval, patient_weights
+from ammrg.metrics.bootstrap import drawable, with_interval
+from ammrg.metrics.classification import patient_weights
 from ammrg.metrics.gathered import GatheredMetric
 from ammrg.metrics.study_predictions import id_key
 from ammrg.types import StudyBatch
@@ -122,7 +122,7 @@ def pointing_scores(cases: PointingCases, resamples: int) -> dict[str, Any]:
     def share(values: Tensor, rows: Tensor) -> dict[str, float | None]:
         drawn = drawable(len(torch.unique(cases.subjects[rows])), resamples)
         chosen = weights[: 1 + drawn, rows]
-        return interval((chosen * values[rows]).sum(1) / chosen.sum(1))
+        return with_interval(((chosen * values[rows]).sum(1) / chosen.sum(1)).numpy())
 
     every = torch.ones_like(cases.findings, dtype=torch.bool)
     return {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ammrg.findings import NUM_FINDINGS, POSITIVE, UNCERTAIN
-from ammrg.metrics.classification import auroc
+from ammrg.metrics.classification import auroc, once_each
 from ammrg.networks.disease_classifier import DiseaseClassifier
 
 BROKEN = 0.05
@@ -92,10 +92,7 @@ def swap_queries(
     def areas() -> Tensor:
         logits = torch.cat([classifier.classify(part, grid).logits for part in torch.split(tokens, _FILMS_AT_A_TIME)])
         scores = to_studies(logits.float()).cpu()
-        found = [
-            auroc(scores[rows, i], truth[rows, i], torch.ones(1, int(rows.sum()), dtype=torch.float64))
-            for i, rows in enumerate(known.T)
-        ]
+        found = [auroc(scores[rows, i], truth[rows, i], once_each(int(rows.sum()))) for i, rows in enumerate(known.T)]
         return torch.cat(found)
 
     queries = classifier.qformer.disease_queries

@@ -13,7 +13,7 @@ from ammrg.atomic import write_json
 from ammrg.errors import DataError, SettingsError
 from experiments.language_models.new_folder import new_folder
 from experiments.language_models.tokenizer import CONTEXT, train_tokenizer
-from experiments.language_models.turns import findings_turn, mentions, user_turn
+from experiments.language_models.turns import conversation, findings_turn
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,6 +40,8 @@ FINDING_WEIGHT = 4.0
 
 These few tokens are the ones that depend on the user's turn.
 """
+PLACE_WEIGHT = 12.0
+"""Weight of a token in a word of place in such a sentence."""
 HELD_OUT = 0.05
 """Share of the training reports that the model is not trained on, for the perplexity in ``training.json``."""
 
@@ -54,17 +56,20 @@ class Example(NamedTuple):
     """Weight of each report token in the training loss; see :data:`FINDING_WEIGHT`."""
 
 
-def _example(report: str, turn: str, tokenizer: Any) -> Example:
+def _example(turn: str, report: str, tokenizer: Any) -> Example:
+    from ammrg.text.abnormal_spans import abnormal_spans
+    from ammrg.text.places import place_spans
+
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": turn}], tokenize=False, add_generation_prompt=True
     )
     encoded = tokenizer(report, add_special_tokens=False, return_offsets_mapping=True)
     weights = [1.0] * len(encoded["input_ids"])
-    for sentence in {mention.sentence for mention in mentions(report) if mention.label != 0}:
-        start = report.find(sentence)
-        for place, (begin, end) in enumerate(encoded["offset_mapping"]):
-            if start >= 0 and begin < start + len(sentence) and end > start:
-                weights[place] = FINDING_WEIGHT
+    for spans, weight in ((abnormal_spans(report), FINDING_WEIGHT), (place_spans(report), PLACE_WEIGHT)):
+        for start, stop in spans:
+            for token, (begin, end) in enumerate(encoded["offset_mapping"]):
+                if begin < stop and end > start:
+                    weights[token] = weight
     return Example(
         tokenizer.encode(prompt, add_special_tokens=False),
         [*encoded["input_ids"], tokenizer.eos_token_id],
@@ -163,7 +168,7 @@ def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple
     rng.shuffle(reports)
     held_out = reports[: max(1, round(HELD_OUT * len(reports)))]
     reports = reports[len(held_out) :]
-    turns = [user_turn(report, instruction, rng) for report in reports]
+    turns = [findings_turn(report, instruction, rng) for report in reports]
     tokenizer = train_tokenizer([*reports, *turns], size.vocabulary)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -180,7 +185,7 @@ def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple
         with Progress() as progress:
             bar = progress.add_task("language model", total=size.steps)
             for _ in range(size.steps):
-                examples = [_example(text, user_turn(text, instruction, rng), tokenizer) for text in next(batches)]
+                examples = [_example(*conversation(text, instruction, rng), tokenizer) for text in next(batches)]
                 weights = torch.tensor([weight for example in examples for weight in example.weights])
                 losses = batch_loss(model, examples)
                 loss = (losses * weights).sum() / weights.sum()
@@ -191,10 +196,10 @@ def _train(reports: list[str], size: Size, seed: int, instruction: str) -> tuple
                 schedule.step()
                 recent = [*recent[-19:], float(losses.detach().mean())]
                 progress.update(bar, advance=1, description=f"language model, loss {sum(recent) / len(recent):.3f}")
-    with_findings = [_example(text, findings_turn(text, instruction, rng), tokenizer) for text in held_out]
+    with_findings = [_example(findings_turn(text, instruction, rng), text, tokenizer) for text in held_out]
     measured = {
         "train_loss": sum(recent) / len(recent),
-        "perplexity": perplexity(model, [_example(text, instruction, tokenizer) for text in held_out]),
+        "perplexity": perplexity(model, [_example(instruction, text, tokenizer) for text in held_out]),
         "perplexity_findings_told": perplexity(model, with_findings),
     }
     return model, tokenizer, {name: round(value, 4) for name, value in measured.items()}

@@ -1,8 +1,11 @@
-"""Baselines: reports copied from the training data, in the format of reports.jsonl. A trained system must beat them."""
+"""Baselines in the format of reports.jsonl, which a trained system must beat.
+
+They are reports copied from the training data, and stage 1's findings in fixed sentences.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +14,17 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ammrg.metrics.guards import best_constant, nearest, random_training
+from ammrg.evaluation.verdicts import TEMPLATE
+from ammrg.metrics.guards import best_constant, nearest, random_training, template_reports
+from ammrg.metrics.location import Places
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.thresholds import is_predicted
 from ammrg.types import StudyBatch
 from callbacks.report_writer import write_lines
 from datamodules.studies import StudyDataModule
+
+PlacesOf = Callable[[StudyBatch], Sequence[Places]]
+"""A batch -> for each study, the places of its findings that are known; other findings may be among them."""
 
 
 class StudyFeatures(NamedTuple):
@@ -28,18 +37,33 @@ class StudyFeatures(NamedTuple):
     study_ids: list[str]
     subject_ids: list[str]
     reports: list[str]
+    places: list[Places]
+    """For each study, where stage 1 sees its findings; empty if that is not known."""
 
 
 @torch.inference_mode()
 def study_features(
-    classifier: DiseaseClassifier, loader: DataLoader[StudyBatch], device: torch.device, name: str
+    classifier: DiseaseClassifier,
+    loader: DataLoader[StudyBatch],
+    device: torch.device,
+    name: str,
+    places_of: PlacesOf | None = None,
 ) -> StudyFeatures:
-    """Run the stage-1 network over a loader without augmentation; ``name`` is shown in the progress bar."""
+    """Run the stage-1 network over a loader without augmentation.
+
+    Args:
+        classifier: the network, in eval mode.
+        loader: the studies.
+        device: where the network is.
+        name: what the progress bar calls the studies.
+        places_of: where the network sees the findings of a batch, which is on the device; None = not known.
+    """
     images: list[Tensor] = []
     findings: list[Tensor] = []
     study_ids: list[str] = []
     subject_ids: list[str] = []
     reports: list[str] = []
+    places: list[Places] = []
     for batch in track(loader, description=f"features of {name}", transient=True):
         count = len(batch.study_ids)
         owner = batch.study_of_view.to(device)
@@ -51,13 +75,17 @@ def study_features(
         study_ids += batch.study_ids
         subject_ids += batch.subject_ids
         reports += batch.reports
-    return StudyFeatures(torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports)
+        places += [{}] * count if places_of is None else places_of(batch.to(device))
+    return StudyFeatures(torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports, places)
 
 
 def baseline_reports(
-    train: StudyFeatures, evaluated: StudyFeatures, validation_reports: Sequence[str], seed: int
+    train: StudyFeatures, evaluated: StudyFeatures, thresholds: Tensor, validation_reports: Sequence[str], seed: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield each baseline: its name, and one training report for each evaluated study."""
+    """Yield each baseline: its name, and one report for each evaluated study.
+
+    ``thresholds``, ``[14]``, are those above which a finding counts as predicted.
+    """
     count = len(evaluated.study_ids)
     for metric, text in best_constant(train.reports, list(validation_reports)).items():
         yield f"best_constant_{metric}", [text] * count
@@ -67,10 +95,17 @@ def baseline_reports(
         ("nearest_findings", train.findings, evaluated.findings),
     ):
         yield name, [train.reports[i] for i in nearest(pattern.numpy(), state.numpy()).tolist()]
+    predicted = is_predicted(evaluated.findings, thresholds.cpu())
+    yield TEMPLATE, template_reports(predicted.tolist(), evaluated.places)
 
 
 def write_baselines(
-    classifier: DiseaseClassifier, datamodule: StudyDataModule, device: torch.device, folder: Path, seed: int
+    classifier: DiseaseClassifier,
+    datamodule: StudyDataModule,
+    device: torch.device,
+    folder: Path,
+    seed: int,
+    places_of: PlacesOf | None = None,
 ) -> list[Path]:
     """Write ``folder/<baseline>.jsonl`` for the split whose reports were written.
 
@@ -80,18 +115,18 @@ def write_baselines(
         device: where the network is.
         folder: the folder to write to.
         seed: of the random baseline.
+        places_of: where the network sees the findings of a batch; None = the template names no places.
 
     Returns:
         The files written.
     """
     classifier.eval()
     train = study_features(classifier, datamodule.evaluation_loader("train", alone=True), device, "training studies")
-    evaluated = study_features(
-        classifier, datamodule.evaluation_loader(datamodule.predict_split, alone=True), device, "evaluated studies"
-    )
+    loader = datamodule.evaluation_loader(datamodule.predict_split, alone=True)
+    evaluated = study_features(classifier, loader, device, "evaluated studies", places_of)
     known = set(train.reports)
     paths = []
-    for name, texts in baseline_reports(train, evaluated, datamodule.texts("val"), seed):
+    for name, texts in baseline_reports(train, evaluated, classifier.thresholds, datamodule.texts("val"), seed):
         rows = (
             {
                 "study_id": study_id,

@@ -9,7 +9,7 @@ import pytest
 
 from ammrg.metrics.location import ASPECTS, Counts, location_scores, location_statistics
 from ammrg.text.places import finding_places
-from tests.evaluation.worked_tables import cells, text
+from tests.worked_table import prose, worked_rows
 
 HEADER = "| reference | report | side: pairs, same; in both, report, reference |"
 
@@ -28,7 +28,7 @@ def examples() -> list[Example]:
         Example(
             row[0], row[1], {aspect: [*map(int, re.findall(r"\d+", row[i]))] for i, aspect in enumerate(ASPECTS, 2)}
         )
-        for row in cells(HEADER)
+        for row in worked_rows(HEADER)
     ]
 
 
@@ -61,7 +61,7 @@ def test_the_figures_below_the_table_follow() -> None:
     told = re.search(
         r"agreement is 5 / 8 = (\S+) and its F1 2 x 7 / \(12 \+ 11\) = (\S+); the level's are 3 / 3 = (\S+) and "
         r"2 x 3 / \(5 \+ 5\) = (\S+)\.",
-        text(),
+        prose(),
     )
     assert told is not None
     keys = [f"location_{aspect}_{part}" for aspect in ASPECTS for part in ("agreement", "f1")]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ammrg.errors import ScoringError
 from ammrg.metrics import bootstrap
@@ -37,6 +38,29 @@ def test_interval_of_a_mean_is_that_of_theory() -> None:
     assert found["value"] == pytest.approx(values.mean())
     assert found["low"] == pytest.approx(values.mean() - half, abs=0.02)
     assert found["high"] == pytest.approx(values.mean() + half, abs=0.02)
+
+
+def test_interval_of_the_values_that_are_numbers_is_that_of_torch() -> None:
+    """With ties, and without the resamples in which the score is undefined."""
+    values = np.random.default_rng(3).normal(size=1001).round(2)
+    values[5::7] = np.nan
+    found = bootstrap.with_interval(values)
+    tails = torch.nanquantile(torch.from_numpy(values[1:]), torch.tensor([0.025, 0.975], dtype=torch.float64))
+    assert found["value"] == values[0]
+    assert [found["low"], found["high"]] == pytest.approx(tails.tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([np.nan, 1.0, 2.0], (None, None, None)),
+        ([0.5, np.nan, np.nan], (0.5, None, None)),
+        ([0.5], (0.5, None, None)),
+        ([0.5, np.nan, 0.25], (0.5, 0.25, 0.25)),
+    ],
+)
+def test_what_is_undefined_is_none(values: list[float], expected: tuple[float | None, ...]) -> None:
+    assert tuple(bootstrap.with_interval(np.array(values)).values()) == expected
 
 
 def test_repeated_patients_widen_the_interval() -> None:

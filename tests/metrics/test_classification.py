@@ -7,6 +7,7 @@ import torch
 from sklearn import metrics
 
 from ammrg.metrics import classification as ours
+from ammrg.metrics.bootstrap import with_interval
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ def test_patients_are_drawn_whole_and_intervals_hold_the_value(
     weights = ours.patient_weights(subjects, 200)
     assert torch.equal(weights[:, ::2], weights[:, 1::2])
     assert torch.equal(weights.sum(1), torch.full((201,), 80.0, dtype=torch.float64))
-    found = ours.interval(ours.auroc(scores, target, weights))
+    found = with_interval(ours.auroc(scores, target, weights).numpy())
     assert found["low"] < found["value"] < found["high"]  # type: ignore[operator]
-    assert ours.interval(ours.auroc(scores, torch.zeros(80), weights))["value"] is None
+    assert with_interval(ours.auroc(scores, torch.zeros(80), weights).numpy())["value"] is None
 
 
 def test_few_positives_take_the_training_quantile_and_are_flagged() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
+from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.metrics.epoch_ranking import rank
@@ -52,6 +53,24 @@ def test_unknown_studies_are_left_out_and_f1_is_at_the_thresholds() -> None:
         called = probabilities[known, i] > thresholds[i]
         scores.append(f1_score(targets[known, i], called, zero_division=0.0) if known.any() else 0.0)
     assert found.f1_macro.item() == pytest.approx(sum(scores) / NUM_FINDINGS)
+
+
+@pytest.mark.parametrize("steps", [5, 100, 1_000_000])
+def test_area_and_f1_are_those_of_torchmetrics(steps: int) -> None:
+    """With few different probabilities there are many ties."""
+    generator = torch.Generator().manual_seed(steps)
+    probabilities = (torch.rand(500, NUM_FINDINGS, generator=generator) * steps).round() / steps
+    targets = (torch.rand(500, NUM_FINDINGS, generator=generator) < 0.1 + 0.6 * probabilities).float()
+    mask = (torch.rand(500, NUM_FINDINGS, generator=generator) < 0.8).float()
+    found = rank(probabilities, targets, mask, HALF)
+    areas, balances = [], []
+    for i in range(NUM_FINDINGS):
+        known = mask[:, i].bool()
+        areas.append(binary_auroc(probabilities[known, i], targets[known, i].long()))
+        balances.append(binary_f1_score((probabilities[known, i] > 0.5).long(), targets[known, i].long()))
+    torch.testing.assert_close(torch.stack(list(found.areas.values())), torch.stack(areas), rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.macro, torch.stack(areas).mean(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.f1_macro, torch.stack(balances).mean(), rtol=0, atol=1e-6)
 
 
 def test_nothing_to_compare_is_no_crash() -> None:

@@ -7,11 +7,19 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from ammrg.findings import FINDINGS
+from ammrg.text.labeler import label
+from ammrg.text.places import Place, finding_places
+from ammrg.types import StudyBatch
+from datamodules.sources.phantom import generate
 from experiments.__main__ import main
+from experiments.runs.baselines import write_baselines
+from experiments.runs.run import Run as OpenedRun
 from tests.pipeline.nano_run import CONFIGS, Run
 
 
@@ -25,10 +33,33 @@ def test_reports_say_what_the_contract_says(run: Run) -> None:
         assert all(0 <= pattern["weight"] <= 1 for pattern in [*line["regions"], *line["reports"]])
 
 
+def test_reports_name_the_boxes_of_their_films(run: Run) -> None:
+    """As drawn, study by study; a pass with other films has none."""
+    studies = generate({"test": 16}, size=256)
+    drawn = {each.study_id: [each.boxes, each.views] for each in studies}
+    for line in run.lines():
+        boxes, views = drawn[str(line["study_id"])]
+        expected = [
+            (FINDINGS[box.finding], views[box.view].projection, [box.x0, box.y0, box.x1, box.y1]) for box in boxes
+        ]
+        found = [(box["finding"], box["projection"], box["box"]) for box in line.get("boxes", [])]
+        for one, other in zip(sorted(found), sorted(expected), strict=True):
+            assert one[:2] == other[:2]
+            assert one[2] == pytest.approx(other[2], abs=0.02)
+    assert any("boxes" in line for line in run.lines("guards/memory_off.jsonl"))
+    assert not any("boxes" in line for line in run.lines("guards/images_shuffled.jsonl"))
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert scores["boxes"]["findings"] > 0
+    for values in (scores, scores["baselines"]["nearest_image"], scores["guards"]["images_shuffled"]):
+        assert 0 <= values["full"]["box_side_f1"]["value"] <= 1
+
+
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     scores = json.loads((run.folder / "scores.json").read_text())
-    assert {"random_training", "nearest_image", "nearest_findings"} <= set(scores["baselines"])
-    assert {"images_shuffled", "memory_off"} <= set(scores["guards"])
+    assert {"random_training", "nearest_image", "nearest_findings", "stage1_template"} <= set(scores["baselines"])
+    assert {"images_shuffled", "films_mirrored", "memory_off"} <= set(scores["guards"])
+    mirrored = scores["guards"]["films_mirrored"]["mirrored_follows"]
+    assert mirrored["n"] == sum(mirrored[name] for name in ("flipped", "kept", "both", "unsided", "dropped"))
     bleu = scores["full"]["bleu_4"]
     assert bleu["low"] <= bleu["value"] <= bleu["high"]
     stage1 = json.loads((run.stage1 / "scores.json").read_text())
@@ -49,6 +80,37 @@ def test_reports_are_compared_with_the_networks_own_table(run: Run) -> None:
     assert "said_f1" in scores["full"]
     assert not scores["faithfulness"]["guards/memory_off"]["absent"]
     assert scores["faithfulness"]["baselines/nearest_image"]["absent"]
+
+
+def test_the_template_says_what_stage_1_finds(run: Run, tmp_path: Path) -> None:
+    opened = OpenedRun(run.folder)
+    classifier, data = opened.model().network.classifier, opened.data
+    thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
+    rows = run.lines()
+    found = [{name for name, value in row["findings"].items() if value > thresholds[name]} for row in rows]
+    assert any(found)
+
+    def positives(text: str) -> set[str]:
+        return {name for name, value in zip(FINDINGS, label(text), strict=True) if value == 1.0}
+
+    written = run.lines("baselines/stage1_template.jsonl")
+    for row, findings in zip(written, found, strict=True):
+        assert positives(row["generated"]) - {"No Finding"} == findings - {"No Finding"}
+        assert not any(place.side or place.level for place in finding_places(row["generated"]).values())
+    # Where the places of findings are known, the template names them.
+    place = Place(frozenset({"left"}), frozenset({"upper"}))
+    known = [dict.fromkeys(FINDINGS, place)]
+
+    def places_of(batch: StudyBatch) -> list[dict[str, Place]]:
+        return known * len(batch.study_ids)
+
+    write_baselines(classifier, data, torch.device("cpu"), tmp_path, 0, places_of)
+    placed = [json.loads(line) for line in (tmp_path / "stage1_template.jsonl").read_text().splitlines()]
+    for row, plain in zip(placed, written, strict=True):
+        assert positives(row["generated"]) == positives(plain["generated"])
+        places = finding_places(row["generated"])
+        assert places == {name: Place() if name == "Cardiomegaly" else place for name in places}
+    assert {**placed[0], "generated": ""} == {**written[0], "generated": ""}
 
 
 def test_guards_by_one_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

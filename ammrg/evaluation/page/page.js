@@ -27,7 +27,8 @@ function showSummary() {
       const between = row[1] === null ? null : make("small", {}, `${short(row[1])} – ${short(row[2])}`);
       return make("td", {}, short(row[0]), between);
     });
-    return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name), ...cells);
+    const note = system.note ? make("small", {}, system.note) : null;
+    return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name, note), ...cells);
   });
   $("summary").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
   const compared = ["metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"];
@@ -36,6 +37,15 @@ function showSummary() {
     make("table", {}, make("thead", {}, make("tr", {}, ...compared.map((title) => make("th", {}, title)))),
       make("tbody", {}, ...rows.map(([label, ...values]) =>
         make("tr", {}, make("td", {}, label), ...values.map((value) => make("td", {}, short(value))))))))));
+}
+
+// --- recall ------------------------------------------------------------------------------------------------------------
+function showRecall() {
+  const { columns, rows, note } = data.recall;
+  const line = (cells, kind) => make("tr", {}, ...cells.map((cell) => make(kind, {}, cell)));
+  $("recall-section").hidden = !rows.length;
+  $("recall").replaceChildren(make("thead", {}, line(columns, "th")), make("tbody", {}, ...rows.map((row) => line(row, "td"))));
+  $("recall-note").textContent = note;
 }
 
 // --- findings --------------------------------------------------------------------------------------------------------
@@ -285,6 +295,7 @@ $("search").addEventListener("input", filterStudies);
 for (const [id, up] of [["worst", true], ["best", false]])
   $(id).addEventListener("click", () => { state.sort = "f1"; state.up = up; sortStudies(); });
 showSummary();
+showRecall();
 showBars();
 showFaithfulness();
 filterStudies();

@@ -18,13 +18,17 @@ from rich.progress import track
 
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
+from ammrg.evaluation.mirrored_films import mirrored_note
 from ammrg.evaluation.page.claims import faithfulness_rows, found_bits, unseen_marks
 from ammrg.evaluation.prediction_fields import id_text
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import GROUPS, Line
+from ammrg.evaluation.recall_table import COLUMNS as RECALL_COLUMNS
+from ammrg.evaluation.recall_table import recall_note, recall_rows
 from ammrg.evaluation.score_table import ALL_COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
+from ammrg.metrics.mirroring import FOLLOWS
 from ammrg.notice import NOTICE
 from ammrg.text import labeler
 from ammrg.text.places import Place, finding_places, mention_places
@@ -129,6 +133,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
         },
         "faithfulness": faithfulness_rows(scores),
+        "recall": {"columns": RECALL_COLUMNS, "rows": recall_rows(scores), "note": recall_note(scores)},
         "studies": studies,
         "texts": list(texts),
         "films": dict(films.of_study),
@@ -141,7 +146,12 @@ def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[st
         protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in ALL_COLUMNS}
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
-    return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
+    return {
+        "group": group,
+        "name": f"against {name}" if group == "against" else called(name),
+        "note": mirrored_note(values[FOLLOWS]) if FOLLOWS in values else "",
+        "values": shown,
+    }
 
 
 def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
