@@ -10,8 +10,10 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ammrg.atomic import partial_file
+from ammrg.findings import FINDINGS
 from ammrg.gathering import gather_once
 from ammrg.networks.places import ASPECTS, ELEMENTS
+from ammrg.thresholds import rounded
 from ammrg.types import Attribution
 
 OWN = Path("recalled", "own.jsonl")
@@ -76,13 +78,14 @@ class ReportWriter(Callback):
     ) -> None:
         """Keep one row for each report of the batch; its boxes are left out if the films shown are not its own."""
         own = trainer.datamodule.films == "own"  # type: ignore[attr-defined]
+        thresholds = dict(zip(FINDINGS, pl_module.network.classifier.thresholds.tolist(), strict=True))  # type: ignore[union-attr]
         for (report, reference, subject_id), boxes in zip(outputs, batch.film_boxes(), strict=True):
             row = {
                 "study_id": report.study_id,
                 "subject_id": subject_id,
                 "reference": reference,
                 "generated": report.text,
-                "findings": {name: round(value, 5) for name, value in report.findings.items()},
+                "findings": {name: rounded(value, thresholds[name]) for name, value in report.findings.items()},
                 "regions": [pattern._asdict() for pattern in report.regions],
                 "reports": [pattern._asdict() for pattern in report.reports],
                 "reference_in_training": reference in self.training_texts,

@@ -18,6 +18,7 @@ from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.prediction_files import LAYOUTS
 from ammrg.evaluation.recalled import read_recalled
+from ammrg.evaluation.reports_meta import dataset_beside, named_beside
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
     chosen_extras,
@@ -25,7 +26,7 @@ from ammrg.evaluation.scored_file import (
     default_protocols,
     kept_scores,
 )
-from ammrg.evaluation.scoring import dataset_beside, named_beside, score_systems
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import bootstrap
 from ammrg.metrics.protocols import CUT_FOR, PROTOCOLS, SCORED
 from ammrg.notice import NOTICE

@@ -17,6 +17,9 @@ from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
 from ammrg.text.labelers import Labeler, rule_based
 
+SECTIONS = {"alarms", "location", "boxes", "recall", "invented", "faithfulness"}
+"""Parts of scores.json; one that lacks any is of an earlier version."""
+
 
 def default_protocols(dataset: str | None) -> list[str]:
     """The protocols that are scored by default: ``full``, and ``r2gen`` if its data set is known."""
@@ -35,7 +38,7 @@ def kept_scores(
         kept = json.loads(out.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or not {"alarms", "location", "boxes", "recall"} <= kept.keys():
+    if not isinstance(kept, dict) or not kept.keys() >= SECTIONS:
         return None
     meta = kept.get("meta", {})
     read = (protocol(name, settings["dataset"], train_texts, tokenizer) for name in settings["protocols"])

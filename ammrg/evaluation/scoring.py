@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +18,9 @@ from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation.box_scores import box_section
 from ammrg.evaluation.box_verdicts import box_sentences
+from ammrg.evaluation.faithfulness_verdicts import faithfulness_sentences
+from ammrg.evaluation.findings_tables import present_findings, why_unknown
+from ammrg.evaluation.invented_verdicts import invented_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
 from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
@@ -28,7 +30,17 @@ from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
-from ammrg.metrics import bootstrap, box_location, clinical, comparison, language, location, meteor
+from ammrg.metrics import (
+    bootstrap,
+    box_location,
+    clinical,
+    comparison,
+    faithfulness,
+    invented,
+    language,
+    location,
+    meteor,
+)
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
 from ammrg.metrics.mirroring import FOLLOWS, mirrored_follows, outcome_counts
@@ -36,6 +48,7 @@ from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
 from ammrg.metrics.resampled_idf import idf_difference
 from ammrg.text.labelers import Labeler, rule_based
 from ammrg.text.places import finding_places
+from ammrg.text.unseen import unseen_kinds
 
 Floats = NDArray[np.float64]
 Scores = dict[str, dict[str, float | None]]
@@ -43,8 +56,6 @@ Scores = dict[str, dict[str, float | None]]
 
 IDF_RESAMPLES = 100
 """Number of resamples for which the idf is computed again, to show the effect of a fixed idf."""
-META = "reports.meta.json"
-"""File beside a run's reports that says how they were made."""
 EXCHANGED = "reports_exchanged"
 """The guard that needs no network: each study gets another patient's generated report."""
 UNDEFINED: dict[str, float | None] = {"value": None, "low": None, "high": None}
@@ -71,6 +82,9 @@ class Statistics(NamedTuple):
     location: location.LocationStatistics
     boxes: location.LocationStatistics
     """Location against the boxes of the films; no counts without boxes."""
+    invented: invented.InventedStatistics
+    faithfulness: faithfulness.Statistics
+    """Empty if the file does not say which findings are present."""
     extra: dict[str, Floats]
     """Metric -> ``[n]``."""
 
@@ -81,12 +95,23 @@ class Statistics(NamedTuple):
         )
 
     def without_chance(self) -> Statistics:
-        """The statistics without the chance of location, which says nothing about a difference of two systems."""
-        return self._replace(location=self.location._replace(chance={}), boxes=self.boxes._replace(chance={}))
+        """The statistics without the chance of location and without what the references invent.
+
+        They say nothing about a difference of two systems.
+        """
+        return self._replace(
+            location=self.location._replace(chance={}),
+            boxes=self.boxes._replace(chance={}),
+            invented=self.invented._replace(references={}),
+        )
 
     def undefined(self) -> set[str]:
-        """The measures of location that have nothing to count."""
-        return location.undefined(self.location) | box_location.undefined(self.boxes)
+        """The measures that have nothing to count."""
+        return (
+            location.undefined(self.location)
+            | box_location.undefined(self.boxes)
+            | faithfulness.undefined(self.faithfulness)
+        )
 
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
@@ -101,6 +126,8 @@ def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats
         **clinical.weighted_scores(statistics.clinical, weights),
         **location.weighted_scores(statistics.location, weights),
         **box_location.weighted_scores(statistics.boxes, weights),
+        **invented.weighted_scores(statistics.invented, weights),
+        **faithfulness.weighted_scores(statistics.faithfulness, weights),
         **{key: weights @ values / total for key, values in statistics.extra.items()},
     }
 
@@ -188,11 +215,16 @@ class Scorer:
             places = self.places(references), self.places(generated)
             placed = location.location_statistics(*places, seed=self.seed)
             boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
+            unseen = invented.invented_statistics(
+                *([unseen_kinds(text) for text in texts] for texts in (references, generated))
+            )
+            present = present_findings(line.table for line in lines)
+            told = {} if present is None else faithfulness.faithfulness_statistics(present, self.labels(generated))
             aligned = {name: future.result() for name, future in aligning.items()}
-        return Statistics(counted, aligned, found, placed, boxed, {})
+        return Statistics(counted, aligned, found, placed, boxed, unseen, told, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
-        """Protocol -> metric -> {value, low, high}; all three None for a measure of location with n = 0."""
+        """Protocol -> metric -> {value, low, high}; all three None for a measure with n = 0."""
         weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
         without = dict.fromkeys(statistics.undefined(), UNDEFINED)
         return {
@@ -219,6 +251,30 @@ class Scorer:
             }
             for aspect, counts in location.pair_counts(statistics).items()
         }
+
+    def invented(self, lines: Sequence[Line]) -> dict[str, Any]:
+        """{reports, generated and references: {key: count}, above_references: {key: {value, low, high, error}}}.
+
+        ``above_references`` is empty without resamples.
+        """
+        weights, statistics = self.weights(lines), self.statistics(lines).invented
+        return {
+            "reports": len(lines),
+            **invented.report_counts(statistics),
+            "above_references": invented.above_references(statistics, weights) if len(weights) else {},
+        }
+
+    def faithfulness(self, lines: Sequence[Line]) -> dict[str, Any]:
+        """See :func:`ammrg.metrics.faithfulness.finding_counts`; ``{"absent": why}`` if the tables are not known."""
+        statistics = self.statistics(lines).faithfulness
+        if not statistics:
+            return {"absent": why_unknown(line.table for line in lines)}
+        return {"absent": None, **faithfulness.finding_counts(statistics)}
+
+    def said_above(self, first: Sequence[Line], second: Sequence[Line]) -> Mapping[str, float] | None:
+        """``said_f1`` of the first minus the second; None without tables or resamples."""
+        weights, sides = self.weights(first), [self.statistics(lines).faithfulness for lines in (first, second)]
+        return faithfulness.f1_above(sides[0], sides[1], weights) if len(weights) and all(sides) else None
 
     def mirrored_follows(self, lines: Sequence[Line], mirrored: Sequence[Line]) -> dict[str, Any]:
         """Whether the sides in reports follow mirrored films, see :func:`ammrg.metrics.mirroring.mirrored_follows`."""
@@ -252,11 +308,13 @@ class Scorer:
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
         """First minus second: protocol -> metric -> {value, low, high, p_value, effect}.
 
-        A measure of location for which either has n = 0 is left out.
+        A measure for which either has n = 0 is left out, and those of faithfulness if either has no tables.
         """
         weights = self.weights(first)
         swaps = comparison.swaps([line.subject_id for line in first], self.resamples, self.seed)
         both = [self.statistics(lines, with_extras=True).without_chance() for lines in (first, second)]
+        if not all(each.faithfulness for each in both):
+            both = [each._replace(faithfulness={}) for each in both]
         without = both[0].undefined() | both[1].undefined()
         return {
             each.name: {
@@ -317,9 +375,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, boxes, recall, collapse, copying, cider_idf, studies, sentences, alarms,
-        meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a
-        problem. Equal inputs give equal values.
+        effect}}}}, findings, location, boxes, recall, invented, faithfulness, collapse, copying, cider_idf, studies,
+        sentences, alarms, meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the
+        sentences that report a problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -356,7 +414,7 @@ def _scored(
         others = [line._replace(generated=text, retrieved=()) for line, text in zip(ours, texts, strict=True)]
         systems = [*systems, System("guards", EXCHANGED, systems[0].path, others)]
     result: dict[str, Any] = {group: {} for group in (*GROUPS, "against")}
-    result |= {"findings": {}, "location": {}, "collapse": {}, "comparisons": {}}
+    result |= {"findings": {}, "location": {}, "invented": {}, "faithfulness": {}, "collapse": {}, "comparisons": {}}
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
@@ -377,6 +435,10 @@ def _scored(
                 uncertain: clinical.finding_table(*labels, uncertain) for uncertain in clinical.UNCERTAIN_AS
             }
             result["location"][name] = scorer.location(system.lines)
+            result["invented"][name] = scorer.invented(system.lines)
+            result["faithfulness"][name] = scorer.faithfulness(system.lines)
+            if (system.group, system.name) == ("guards", EXCHANGED):
+                result["faithfulness"]["ours"]["above_exchanged"] = scorer.said_above(ours, system.lines)
             result["collapse"][name] = collapse(references, generated, *labels)._asdict()
             progress.advance(task)
         result["cider_idf"] = scorer.idf(ours)
@@ -412,6 +474,8 @@ def _scored(
         *box_sentences(result),
         *mirrored_sentences(result),
         *recall_sentences(result),
+        *invented_sentences(result),
+        *faithfulness_sentences(result),
         *sentences(result, gaps),
     ]
     result["sentences"] = [each.text for each in verdicts]
@@ -437,18 +501,6 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
         "reference": (truth @ bits).tolist(),
         "generated": (predicted @ bits).tolist(),
     }
-
-
-def dataset_beside(reports: Path) -> tuple[str | None, str]:
-    """(the data set that ``reports.meta.json`` beside the reports names, or None; where its name comes from)."""
-    return named_beside(reports, "dataset"), f"as {META} says"
-
-
-def named_beside(reports: Path, field: str) -> str | None:
-    """A field of ``reports.meta.json`` beside the reports; None if there is no such file or field."""
-    path = reports.parent / META
-    named = json.loads(path.read_text(encoding="utf-8")).get(field) if path.is_file() else None
-    return None if named is None else str(named)
 
 
 def fingerprint(

@@ -30,6 +30,8 @@ class Description(NamedTuple):
     """The same as a sentence, for the reader of the report."""
     distance: DistanceNote
     """How unlike the training films these films are."""
+    warnings: list[str]
+    """Where the report contradicts the findings, one sentence each."""
     page: CasePage
     """Content of the panel: the film shown and its maps."""
     notice: str = NOTICE
@@ -45,5 +47,6 @@ class Description(NamedTuple):
             "reports": [pattern._asdict() for pattern in self.reports],
             "trained_on": {"dataset": self.dataset, "sentence": self.trained_on},
             "distance_from_training": {**self.distance.as_json(), "sentence": self.distance.sentence},
+            "warnings": self.warnings,
             "notice": self.notice,
         }

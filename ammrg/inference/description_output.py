@@ -27,6 +27,8 @@ def print_description(description: Description, *files: Path) -> None:
     # Texts from models and memories are printed as they are: brackets in them are not markup.
     console.print("\nreport", style="bold")
     console.print(description.report, markup=False, highlight=False)
+    for warning in description.warnings:
+        console.print(warning, style="bold red", markup=False, highlight=False)
     console.print("\nretrieved", style="bold")
     console.print("\n".join(description.page.retrieved), markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)

@@ -90,5 +90,6 @@ class ReportGenerator(NamedTuple):
             dataset=self.dataset,
             trained_on=origin,
             distance=note,
+            warnings=list(page.warnings),
             page=page,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from ammrg.atomic import write_json
+from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from datamodules.studies import StudyDataModule
 from experiments.runs.baselines import write_baselines
@@ -48,7 +49,7 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
 
 
 def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
-    """Write the meta file of the reports: checkpoint, data, settings and versions they were written with."""
+    """Write the meta file of the reports: checkpoint, data, settings, thresholds, versions they were written with."""
     write_json(
         path,
         {
@@ -60,6 +61,7 @@ def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodul
             "identity": model.network.identity,
             "restricted": datamodule.card["restricted"],
             "split": datamodule.predict_split,
+            "thresholds": dict(zip(FINDINGS, model.network.classifier.thresholds.tolist(), strict=True)),
             "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
         },
     )

@@ -78,6 +78,21 @@ def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     assert 0 <= stage1["test"]["pointing_game"]["value"] <= 1
 
 
+def test_reports_are_compared_with_the_networks_own_table(run: Run) -> None:
+    meta = json.loads((run.folder / "reports.meta.json").read_text())
+    assert list(meta["thresholds"]) == sorted(FINDINGS)
+    scores = json.loads((run.folder / "scores.json").read_text())
+    found = {
+        name: sum(line["findings"][name] > meta["thresholds"][name] for line in run.lines())  # type: ignore[index]
+        for name in FINDINGS[:-1]
+    }
+    assert {name: row["found"] for name, row in scores["faithfulness"]["ours"]["findings"].items()} == found
+    assert sum(found.values()) > 0
+    assert "said_f1" in scores["full"]
+    assert not scores["faithfulness"]["guards/memory_off"]["absent"]
+    assert scores["faithfulness"]["baselines/nearest_image"]["absent"]
+
+
 def test_the_template_says_what_stage_1_finds(run: Run) -> None:
     opened = OpenedRun(run.folder)
     classifier, data = opened.model().network.classifier, opened.data
