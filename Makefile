@@ -137,6 +137,13 @@ STAGES_ablation := 1 2
 STAGES_sweep    := 1 memory 2
 STAGES_slurm    := 1 2 all agents
 one_of = $(strip $(call meant,$(1),$(2)) one of $(2))
+# A target that only uses a run trains one by this name if its DATASET or MODEL is given; a name alone may be a slip.
+ifneq ($(and $(SETTLED),$(call default,DATASET),$(call default,MODEL),$(if $(call default,RUN),,given)),)
+ifeq ($(wildcard $(OUT)/*/$(RUN)),)
+RUNS := $(sort $(foreach stage,$(wildcard $(OUT)/*/*/stage[12]),$(notdir $(patsubst %/,%,$(dir $(stage))))))
+$(error RUN=$(RUN): no such run in $(OUT); $(if $(RUNS),$(call one_of,$(RUN),$(RUNS)),there is none yet: make stage2 trains one))
+endif
+endif
 ifneq ($(filter data $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; $(call one_of,$(DATASET),$(DATASETS)))

@@ -110,6 +110,7 @@ class ReportGeneration(LightningModule):
             of the side.
         abnormal_weight: weight, >= 0, in the training loss of tokens in sentences that affirm an abnormal finding;
             other tokens have weight 1.
+        place_weight: weight, >= 0, of words of place in such sentences; None = ``abnormal_weight``.
         shuffle_loss: weight, >= 0, of a hinge loss: with another patient's films the loss should be at least
             ``shuffle_margin`` higher than with the study's own; pairs with the same report are left out. 0 = off.
         shuffle_margin: margin of ``shuffle_loss`` in nats a token, >= 0.
@@ -159,6 +160,7 @@ class ReportGeneration(LightningModule):
         generate_studies: int | None = None,
         generate_shuffled: bool = True,
         abnormal_weight: float = 1.0,
+        place_weight: float | None = None,
         shuffle_loss: float = 0.0,
         shuffle_margin: float = 0.2,
         association_loss: float = 0.0,
@@ -181,6 +183,9 @@ class ReportGeneration(LightningModule):
         """The held-out studies that its memories do not contain, or why they were not checked; None before reading."""
         self.memories: Memories = "own"
         """For guards: write reports with another patient's memories, or with one or both silenced."""
+        self.abnormal_weight: float = self.hparams["abnormal_weight"]
+        given_weight = self.hparams["place_weight"]
+        self.place_weight: float = self.abnormal_weight if given_weight is None else given_weight
         self.judged: list[tuple[str, Judged]] = []
         self.means = StepMeans(self)
         self.yardstick = Yardstick()
@@ -305,7 +310,11 @@ class ReportGeneration(LightningModule):
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
         means.log("train/loss", losses.values.sum(), batch, prog_bar=True)
-        weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
+        weights = (
+            1
+            + (self.abnormal_weight - 1) * losses.emphasised
+            + (self.place_weight - self.abnormal_weight) * losses.placed
+        )
         loss = means.share("weight", (losses.values * weights).sum())
         further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
         for name in ASSOCIATION_LOSSES:
@@ -322,8 +331,9 @@ class ReportGeneration(LightningModule):
 
         It reads no pixels.
         """
-        tokens, emphasised = self.network.target_counts(batch.reports)
-        found = {"train/loss": tokens, "weight": tokens + (self.hparams["abnormal_weight"] - 1) * emphasised}
+        tokens, emphasised, placed = self.network.target_counts(batch.reports)
+        weight = tokens + (self.abnormal_weight - 1) * emphasised + (self.place_weight - self.abnormal_weight) * placed
+        found = {"train/loss": tokens, "weight": weight}
         if self.hparams["shuffle_loss"] > 0:
             found["train/shuffle_loss"] = sum(reports_differ(batch))
         for name, (memory, own) in ASSOCIATION_LOSSES.items():

@@ -23,6 +23,7 @@ NOT_NEGATIVE = (
         "shuffle_loss",
         "shuffle_margin",
         "abnormal_weight",
+        "place_weight",
     ),
 )
 

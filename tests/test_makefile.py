@@ -103,6 +103,23 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
     assert "RUN=mine: there is one of iu_xray r2gen; name its DATASET=" in make("-n", "scores", *place).stderr
 
 
+@pytest.mark.parametrize("goal", ["reports", "scores", "guards", "describe", "predict", "export"])
+def test_a_run_that_does_not_exist_is_not_trained_for_its_name_alone(tmp_path: Path, goal: str) -> None:
+    (tmp_path / "film.png").touch()
+    place = (f"OUT={tmp_path}/out", f"IMAGE={tmp_path}/film.png")
+    first = make("-n", goal, "RUN=frist", *place)
+    assert f"RUN=frist: no such run in {tmp_path}/out; there is none yet: make stage2 trains one." in first.stderr
+    for run in ("phantom/first/stage1", "iu_xray/second/stage2", "r2gen/second/stage1"):
+        (tmp_path / "out" / run).mkdir(parents=True)
+    done = make("-n", goal, "RUN=frist", *place)
+    assert done.returncode != 0
+    assert "RUN=frist: no such run in " in done.stderr
+    assert "out; did you mean first? one of first second." in done.stderr
+    assert "experiments" not in done.stdout  # nothing would be run
+    for words in (["RUN=frist", "MODEL=nano"], ["RUN=frist", "DATASET=iu_xray"], ["RUN=first"], []):
+        assert " fit " in make("-n", goal, *words, *place).stdout, words
+
+
 def test_args_are_looked_at_before_anything_is_built(tmp_path: Path) -> None:
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')

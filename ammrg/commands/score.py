@@ -17,6 +17,7 @@ from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.prediction_files import LAYOUTS
+from ammrg.evaluation.recalled import read_recalled
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
     chosen_extras,
@@ -106,6 +107,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),
         "dataset": dataset,
         "dataset_from": dataset_from,
+        "recalled": read_recalled(reports, [line.study_id for line in systems[0].lines]),
         "labeler": chosen_labeler(options.chexbert),
         "extras": chosen_extras(options),
         "resamples": options.bootstrap,

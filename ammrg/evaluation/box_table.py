@@ -17,13 +17,15 @@ BOX_COLUMNS = {"box_side_f1": "side F1 by boxes", "box_level_f1": "level F1 by b
 """The measures against boxes in tables, which do not depend on the protocol."""
 
 
-def box_table(scores: Mapping[str, Any]) -> Table:
-    """The table of location against boxes. The scores must have a section ``boxes``.
+def box_table(scores: Mapping[str, Any]) -> Table | None:
+    """The table of location against boxes; None without boxes.
 
     Rows: the reports, the references themselves, baselines, guards, other files. Columns: F1 and chance of side and
     level.
     """
     known = scores["boxes"]
+    if known is None:
+        return None
     table = Table(
         title=f"location against the boxes of {known['findings']} findings; left out: {known['unknown']} without a box",
         pad_edge=False,

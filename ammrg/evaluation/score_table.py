@@ -13,6 +13,7 @@ from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
 from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
+from ammrg.evaluation.recall_table import recall_table
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
@@ -139,8 +140,7 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
     tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
-    boxes = None if scores["boxes"] is None else box_table(scores)
-    for table in (*tables, boxes, findings_table(scores)):
+    for table in (*tables, box_table(scores), recall_table(scores), findings_table(scores)):
         if table is not None:
             console.print(table)
     for name in scores["comparisons"]:

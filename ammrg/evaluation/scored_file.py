@@ -35,12 +35,12 @@ def kept_scores(
         kept = json.loads(out.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or not {"alarms", "location", "boxes"} <= kept.keys():
+    if not isinstance(kept, dict) or not {"alarms", "location", "boxes", "recall"} <= kept.keys():
         return None
     meta = kept.get("meta", {})
     read = (protocol(name, settings["dataset"], train_texts, tokenizer) for name in settings["protocols"])
     same = (
-        meta.get("inputs") == fingerprint(systems, train_texts)
+        meta.get("inputs") == fingerprint(systems, train_texts, settings["recalled"])
         and meta.get("protocols") == {each.name: each.settings for each in read}
         and meta.get("bootstrap", {}).get("resamples") == settings["resamples"]
         and meta.get("bootstrap", {}).get("seed") == settings["seed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +22,11 @@ from ammrg.evaluation.box_verdicts import box_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
 from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
+from ammrg.evaluation.recall_scores import StudyTruth, recall_section
+from ammrg.evaluation.recall_verdicts import recall_sentences
+from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import MIRRORED, WATCHED, sentences
+from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import bootstrap, box_location, clinical, comparison, language, location, meteor
 from ammrg.metrics.copying import copying
@@ -173,16 +177,18 @@ class Scorer:
 
     def _measure(self, lines: Sequence[Line]) -> Statistics:
         references, generated = [line.reference for line in lines], [line.generated for line in lines]
-        counted, aligned = {}, {}
-        for each in self.protocols:
-            words = [each.reference(text) for text in references], [each.hypothesis(text) for text in generated]
-            counted[each.name] = language.language_statistics(*words)
-            if self.java is not None:
-                aligned[each.name] = self.java.statistics(*words)
-        found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-        places = self.places(references), self.places(generated)
-        placed = location.location_statistics(*places, seed=self.seed)
-        boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
+        words = {
+            each.name: ([each.reference(text) for text in references], [each.hypothesis(text) for text in generated])
+            for each in self.protocols
+        }
+        with ThreadPoolExecutor(1) as pool:  # Java aligns words while Python counts them
+            aligning = {name: pool.submit(self.java.statistics, *pair) for name, pair in words.items() if self.java}
+            counted = {name: language.language_statistics(*pair) for name, pair in words.items()}
+            found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
+            places = self.places(references), self.places(generated)
+            placed = location.location_statistics(*places, seed=self.seed)
+            boxed = box_location.box_statistics(self.box_truths(lines), places[1], seed=self.seed)
+            aligned = {name: future.result() for name, future in aligning.items()}
         return Statistics(counted, aligned, found, placed, boxed, {})
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
@@ -224,15 +230,23 @@ class Scorer:
         references = self.places(line.reference for line in lines)
         return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
 
-    def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """First minus second in the watched metrics, under the first protocol, over paired resamples."""
+    def recall(self, lines: Sequence[Line], recalled: Sequence[RecallFile]) -> dict[str, Any] | None:
+        """The measures of recall, see :func:`ammrg.evaluation.recall_scores.recall_section`."""
+        references = self.places(line.reference for line in lines)
+        truths = list(map(StudyTruth, references, self.box_truths(lines)))
+        return recall_section(recalled, truths, self.places, self.weights(lines))
+
+    def watched_difference(
+        self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
+    ) -> dict[str, dict[str, float]]:
+        """First minus second in some metrics, under the first protocol, over paired resamples."""
         name = self.protocols[0].name
 
-        def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
+        def chosen(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
             everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in WATCHED}
+            return {key: everything[key] for key in metrics}
 
-        sides = [partial(watched, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
+        sides = [partial(chosen, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
         return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
@@ -275,6 +289,7 @@ def score_systems(
     protocols: Sequence[str] = DEFAULT,
     dataset: str | None = None,
     dataset_from: str | None = None,
+    recalled: Sequence[RecallFile] = (),
     train_texts: Sequence[str] | None = None,
     tokenizer: str | Path | None = None,
     labeler: Labeler | None = None,
@@ -290,6 +305,7 @@ def score_systems(
         protocols: see :mod:`ammrg.metrics.protocols`.
         dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use; ``full`` needs none.
         dataset_from: where the data set's name comes from, for the sentences.
+        recalled: from :func:`ammrg.evaluation.recalled.read_recalled`: what the first system recalled.
         train_texts: training reports for ``r2gen``'s vocabulary.
         tokenizer: the language model's folder or ``tokenizer.json``, for ``r2gengpt``.
         labeler: labels the findings; None: the rule-based labeler.
@@ -301,9 +317,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, boxes, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. The
-        guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a problem.
-        Equal inputs give equal values.
+        effect}}}}, findings, location, boxes, recall, collapse, copying, cider_idf, studies, sentences, alarms,
+        meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the sentences that report a
+        problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -313,19 +329,27 @@ def score_systems(
         raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
-        return _scored(systems, make(), (dataset, dataset_from), train_texts)
-    with meteor.MeteorScorer() as java:
-        return _scored(systems, make(java), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(), (dataset, dataset_from), recalled, train_texts)
+    lines = [line for system in systems for line in system.lines]
+    texts = {
+        text
+        for each in chosen
+        for line in lines
+        for text in (each.reference(line.reference), each.hypothesis(line.generated))
+    }
+    with meteor.MeteorScorer(texts) as java:
+        return _scored(systems, make(java), (dataset, dataset_from), recalled, train_texts)
 
 
 def _scored(
     systems: Sequence[System],
     scorer: Scorer,
     dataset: tuple[str | None, str | None],
+    recalled: Sequence[RecallFile],
     train_texts: Sequence[str] | None,
 ) -> dict[str, Any]:
     ours = systems[0].lines
-    inputs = fingerprint(systems, train_texts)
+    inputs = fingerprint(systems, train_texts, recalled)
     patients = [line.subject_id for line in ours]
     if len(set(patients)) > 1:
         texts = exchanged([line.generated for line in ours], patients)
@@ -360,12 +384,13 @@ def _scored(
     copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
-        (system.group, system.name): scorer.watched_difference(ours, system.lines)
+        (system.group, system.name): scorer.watched_difference(ours, system.lines, watched(system.name))
         for system in (systems[1:] if scorer.draws(ours) else ())
         # A mirrored film shows the same findings, so no fall in these metrics is expected.
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
     result["boxes"] = scorer.boxes(ours)
+    result["recall"] = scorer.recall(ours, recalled)
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),
@@ -386,6 +411,7 @@ def _scored(
         *location_sentences(result),
         *box_sentences(result),
         *mirrored_sentences(result),
+        *recall_sentences(result),
         *sentences(result, gaps),
     ]
     result["sentences"] = [each.text for each in verdicts]
@@ -425,11 +451,14 @@ def named_beside(reports: Path, field: str) -> str | None:
     return None if named is None else str(named)
 
 
-def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
+def fingerprint(
+    systems: Sequence[System], train_texts: Sequence[str] | None, recalled: Sequence[RecallFile] = ()
+) -> str:
     """A fingerprint of all inputs of the scores except settings; it ignores the order of lines and the folder."""
     return json_fingerprint(
         [[system.group, system.name, system.lines] for system in systems]
         + [None if train_texts is None else list(train_texts)]
+        + [[file.name, file.fingerprint] for file in recalled]
     )
 
 

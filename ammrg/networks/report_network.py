@@ -52,6 +52,7 @@ from ammrg.networks.visual_prompt import (
     projection_numbers,
 )
 from ammrg.text.abnormal_spans import abnormal_spans
+from ammrg.text.places import place_spans
 from ammrg.text.prompts import INSTRUCTION, template_fields
 from ammrg.thresholds import is_predicted
 from ammrg.types import Attribution, GeneratedReport, StudyBatch
@@ -365,24 +366,33 @@ class ReportNetwork(nn.Module):
 
     # Training --------------------------------------------------------------------------------------------------
 
-    def target_counts(self, reports: Sequence[str]) -> tuple[int, int]:
-        """Count the target tokens of reports, and how many of them are emphasised, without any film.
+    def target_counts(self, reports: Sequence[str]) -> tuple[int, int, int]:
+        """Count the target tokens of reports, and how many of them are emphasised or words of place, without any film.
 
         :meth:`target_losses` has fewer where a prompt leaves less room in the context than ``max_report_tokens``.
         """
         cut = self.language_model.reports_cut
-        marks = [self.language_model.targets(report, self.max_report_tokens, abnormal_spans)[1] for report in reports]
+        counted = [
+            self.language_model.targets(report, self.max_report_tokens, abnormal_spans, place_spans)
+            for report in reports
+        ]
         self.language_model.reports_cut = cut  # cut reports are counted in training, not here
-        return sum(map(len, marks)), sum(int(each.sum()) for each in marks)
+        return (
+            sum(len(ids) for ids, _, _ in counted),
+            sum(int(emphasised.sum()) for _, emphasised, _ in counted),
+            sum(int(placed.sum()) for _, _, placed in counted),
+        )
 
     def target_losses(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> TargetLosses:
         """Compute the cross entropy of every report token; sentences that affirm an abnormal finding are emphasised.
+
+        Words of place in such sentences are marked too.
 
         ``shown`` is the batch's prompt, where it was made already.
         """
         shown = self.prompt(batch) if shown is None else shown
         return self.language_model.target_losses(
-            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens, abnormal_spans
+            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens, abnormal_spans, place_spans
         )
 
     def forward(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> Tensor:

@@ -6,7 +6,7 @@ stage 1 would tell it, and sees no film. What its reports then leave out or inve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from rich.progress import track
@@ -17,7 +17,10 @@ from ammrg.metrics.location import location_scores
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.labeler import label
 from ammrg.text.places import finding_places
-from ammrg.text.prompts import NAMING_FIELDS, instruction, template_fields
+from ammrg.text.prompts import INSTRUCTION, NAMING_FIELDS, instruction, template_fields
+
+TOLD = f"{{placed_findings}} {INSTRUCTION}"
+"""The instruction that tells findings and places."""
 
 
 def told_scores(
@@ -55,3 +58,10 @@ def told_scores(
         "told_side_f1": where["location_side_f1"],
         "told_level_f1": where["location_level_f1"],
     }
+
+
+def told_in_words(scores: Mapping[str, float | None]) -> str:
+    """``told the findings of the reference, it writes them with micro F1 .978 ...``: one line for people."""
+    named = {"told_f1": "micro F1 (13)", "told_side_f1": "side F1", "told_level_f1": "level F1"}
+    listed = ", ".join(f"{name} {value:.3f}" for key, name in named.items() if (value := scores[key]) is not None)
+    return f"told the findings and places of the true report, it writes them with {listed}"

@@ -21,13 +21,6 @@ They are short and mostly about findings, so the model learns sooner to write wh
 """
 
 
-QUESTIONS = 0.2
-"""Share of the training conversations that ask where one of the listed findings is.
-
-The answer can only be copied from the list. So the model learns to look there before it learns the wordings.
-"""
-
-
 class Conversation(NamedTuple):
     """A user's turn and the answer to it."""
 
@@ -56,33 +49,17 @@ def findings_turn(report: str, instruction: str, rng: random.Random) -> str:
     return f"{findings_in_words(present, uncertain)} {instruction}".strip()
 
 
-def conversation(report: str, instruction: str, rng: random.Random) -> Conversation:
+def conversation(report: str, instruction: str, rng: random.Random, excerpts: float = EXCERPTS) -> Conversation:
     """A training conversation: the whole report after its findings or the instruction alone, or an excerpt of it.
 
-    The turn of an excerpt lists its findings without the instruction.
+    The turn of an excerpt lists its findings without the instruction. ``excerpts`` is the share of excerpts.
     """
     from ammrg.text.labeler import sentences
 
-    if rng.random() < QUESTIONS and (asked := question(report, rng)):
-        return asked
-    if rng.random() < EXCERPTS:
+    if rng.random() < excerpts:
         parts = sentences(report)
         chosen = sorted(rng.sample(range(len(parts)), rng.randint(1, min(3, len(parts)))))
         answer = " ".join(parts[number] for number in chosen)
         return Conversation(findings_turn(answer, "", rng), answer)
     turn = findings_turn(report, instruction, rng) if rng.random() < WITH_FINDINGS else instruction
     return Conversation(turn, report)
-
-
-def question(report: str, rng: random.Random) -> Conversation | None:
-    """Ask for the place of one of the report's findings, which the turn lists; None where none has a place."""
-    from ammrg.text.places import finding_places
-    from ammrg.text.prompts import findings_in_words, place_in_words, placed_name
-
-    places = {finding: place for finding, place in finding_places(report).items() if finding != "No Finding"}
-    named = [finding for finding, place in places.items() if place_in_words(place)]
-    if not named:
-        return None
-    asked = rng.choice(named)
-    listed = findings_in_words([placed_name(*each) for each in places.items()])
-    return Conversation(f"{listed} Where is the {asked.lower()}?", place_in_words(places[asked]))

@@ -39,6 +39,15 @@ function showSummary() {
         make("tr", {}, make("td", {}, label), ...values.map((value) => make("td", {}, short(value))))))))));
 }
 
+// --- recall ------------------------------------------------------------------------------------------------------------
+function showRecall() {
+  const { columns, rows, note } = data.recall;
+  const line = (cells, kind) => make("tr", {}, ...cells.map((cell) => make(kind, {}, cell)));
+  $("recall-section").hidden = !rows.length;
+  $("recall").replaceChildren(make("thead", {}, line(columns, "th")), make("tbody", {}, ...rows.map((row) => line(row, "td"))));
+  $("recall-note").textContent = note;
+}
+
 // --- findings --------------------------------------------------------------------------------------------------------
 function showBars() {
   const rows = data.findings[$("uncertain").value];
@@ -256,5 +265,6 @@ $("search").addEventListener("input", filterStudies);
 for (const [id, up] of [["worst", true], ["best", false]])
   $(id).addEventListener("click", () => { state.sort = "f1"; state.up = up; sortStudies(); });
 showSummary();
+showRecall();
 showBars();
 filterStudies();

@@ -24,6 +24,8 @@ from ammrg.evaluation.mirrored_films import mirrored_note
 from ammrg.evaluation.prediction_fields import id_text
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import GROUPS, Line
+from ammrg.evaluation.recall_table import COLUMNS as RECALL_COLUMNS
+from ammrg.evaluation.recall_table import recall_note, recall_rows
 from ammrg.evaluation.score_table import COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
@@ -133,6 +135,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         "findings": {
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
         },
+        "recall": {"columns": RECALL_COLUMNS, "rows": recall_rows(scores), "note": recall_note(scores)},
         "studies": studies,
         "texts": list(texts),
         "films": dict(films.of_study),

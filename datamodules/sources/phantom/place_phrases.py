@@ -14,7 +14,7 @@ from ammrg.text.place_words import IMPLIED
 from datamodules.sources.phantom.choice import choose
 from datamodules.sources.phantom.signs import Sign
 
-SIDE_SAID, LEVEL_SAID = 0.87, 0.80
+SIDE_SAID, LEVEL_SAID = 0.95, 0.85
 """Probability that a report names the side of a sign, and its level. A sign on both sides is always said to be so."""
 _BEFORE, _BEHIND = 0.55, 0.30
 """Share of the places that are named before the finding and behind it; the others open the sentence."""

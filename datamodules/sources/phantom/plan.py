@@ -9,6 +9,7 @@ import numpy as np
 from ammrg.errors import SettingsError
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.text.place_words import LEVELS, SIDES
+from datamodules.sources.phantom.anatomy import CENTRED, LOOSE, Positioning
 from datamodules.sources.phantom.signs import DEVICES, SIDED_DEVICES, Sign
 
 VERSIONS = (1, 2)
@@ -80,6 +81,11 @@ class StudyPlan(NamedTuple):
     """Root seed of all random numbers of this study."""
     version: int = VERSION
     """Version of the phantom, out of :data:`VERSIONS`."""
+
+    @property
+    def positioning(self) -> Positioning:
+        """How its films are taken."""
+        return LOOSE if self.version == 1 else CENTRED
 
     def state(self, finding: str) -> str:
         """``present``, ``uncertain`` or ``absent``."""

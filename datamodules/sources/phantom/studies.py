@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from ammrg.findings import FINDINGS
 from ammrg.types import Box, Study, View
-from datamodules.sources.phantom.anatomy import CENTRED, LOOSE
 from datamodules.sources.phantom.films import draw_film, encode_png
 from datamodules.sources.phantom.plan import VERSION, plan_study
 from datamodules.sources.phantom.sentences import write_report
 
 SPLIT_SIZES: dict[str, int] = {"train": 2400, "val": 150, "test": 240}
-_POSITIONINGS = {1: LOOSE, 2: CENTRED}
 
 
 def draw_study(split: str, index: int, seed: int = 0, size: int = 256, version: int = VERSION) -> Study:
@@ -24,7 +22,7 @@ def draw_study(split: str, index: int, seed: int = 0, size: int = 256, version: 
     report = write_report(plan)
     views, boxes = [], []
     for number, projection in enumerate(plan.projections):
-        film = draw_film(projection, plan.signs, (*plan.seed, 100 + number), size, _POSITIONINGS[version])
+        film = draw_film(projection, plan.signs, (*plan.seed, 100 + number), size, plan.positioning)
         views.append(View(encode_png(film.pixels), projection))
         for finding, (x0, y0, x1, y1) in film.boxes:
             boxes.append(Box(number, FINDINGS.index(finding), x0 / size, y0 / size, x1 / size, y1 / size))
