@@ -176,6 +176,9 @@ class Attribution(NamedTuple):
     """The sides and levels of a region, such as ``("right", "upper")``; empty for a report, or where it is unknown."""
     pattern: int = -1
     """Its row in the memory bank."""
+    influence: float | None = None
+    """How much more likely, in nats, it makes the report than a random pattern in its place
+    (:mod:`ammrg.networks.influence`); None = not measured."""
 
 
 class GeneratedReport(NamedTuple):
