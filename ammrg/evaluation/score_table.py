@@ -145,8 +145,8 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
     tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
-    tables += box_table(scores), recall_table(scores), invented_table(scores)
-    for table in (*tables, *faithfulness_tables(scores), findings_table(scores)):
+    judged = box_table(scores), recall_table(scores), invented_table(scores), *faithfulness_tables(scores)
+    for table in (*tables, *judged, findings_table(scores)):
         if table is not None:
             console.print(table)
     for name in scores["comparisons"]:
