@@ -42,7 +42,7 @@ def recall_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
 def _sentence(kind: str, found: Mapping[str, Any]) -> Sentence:
     one, queries, right = KINDS[kind]
     text = (
-        f"{found['distinct']} different {kind} are recalled first for {found['queries']} {queries}, one of them for "
+        f"Different {kind} recalled first: {found['distinct']}, for {found['queries']} {queries}; the commonest for "
         f"{found['most_first']} ({short(found['top_share']['value'])})."
     )
     doubts = []

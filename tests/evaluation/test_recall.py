@@ -85,7 +85,7 @@ def test_a_memory_with_a_place_for_each_film_is_above_one_for_all(tmp_path: Path
         assert other["difference"]["precision_at_5"]["low"] > 0
     assert not [text for text in said(found) if text in found["alarms"]]
     assert said(found)[0] == (
-        "60 different regions are recalled first for 60 pairs of study and finding, one of them for 1 (.017). "
+        "Different regions recalled first: 60, for 60 pairs of study and finding; the commonest for 1 (.017). "
         "Judged for 60: 1.000 of the first regions, and 1.000 of the first five, show the finding where the reference "
         "has it."
     )
