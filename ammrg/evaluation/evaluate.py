@@ -11,7 +11,8 @@ from ammrg.evaluation.predictions import System, lines_of, read_references, read
 from ammrg.evaluation.recalled import RecallFile, read_recalled
 from ammrg.evaluation.reports_meta import dataset_beside
 from ammrg.evaluation.scored_file import default_protocols
-from ammrg.evaluation.scoring import Extra, score_systems
+from ammrg.evaluation.scorer import Extra
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import bootstrap
 from ammrg.text.labelers import Labeler
 

@@ -12,7 +12,8 @@ from typing import Any
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation import outside_metrics, predictions
-from ammrg.evaluation.scoring import Extra, fingerprint
+from ammrg.evaluation.scorer import Extra
+from ammrg.evaluation.scoring import fingerprint
 from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
 from ammrg.text.labelers import Labeler, rule_based

@@ -15,7 +15,8 @@ from ammrg import evaluate
 from ammrg.commands.score import main
 from ammrg.errors import CheckpointError, ScoringError
 from ammrg.evaluation.predictions import read_lines, read_systems
-from ammrg.evaluation.scoring import Extra, score_systems
+from ammrg.evaluation.scorer import Extra
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
 from ammrg.metrics.location import location_scores
