@@ -194,3 +194,6 @@ class GeneratedReport(NamedTuple):
     """Retrieved reports, strongest first; empty where the report memory is off."""
     recalled: Mapping[str, list[Attribution]] = MappingProxyType({})
     """What the query of each abnormal finding above its threshold retrieved from the regions, strongest first."""
+    places: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Sides and levels of each abnormal finding above its threshold, as stage 1 reads them, such as ``("left",
+    "lower")``; a finding whose place is not known is left out."""

@@ -86,6 +86,7 @@ class ReportWriter(Callback):
                 "reference": reference,
                 "generated": report.text,
                 "findings": {name: rounded(value, thresholds[name]) for name, value in report.findings.items()},
+                "places": {finding: list(words) for finding, words in report.places.items()},
                 "regions": [pattern._asdict() for pattern in report.regions],
                 "reports": [pattern._asdict() for pattern in report.reports],
                 "reference_in_training": reference in self.training_texts,

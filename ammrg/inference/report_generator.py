@@ -85,6 +85,7 @@ class ReportGenerator(NamedTuple):
             report=report.text,
             findings=report.findings,
             thresholds=dict(page.thresholds),
+            places=dict(report.places),
             regions=report.regions,
             reports=report.reports,
             dataset=self.dataset,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.text.place_words import LEVELS, SIDES
-from ammrg.text.places import Place, finding_places
+from ammrg.text.places import Place, finding_places, own_place
 
 ELEMENTS = (*SIDES, *LEVELS)
 """The elements of a place, in the order of the head's outputs."""
@@ -167,6 +167,26 @@ def choose_place_thresholds(probabilities: Tensor, targets: PlaceTargets) -> Ten
         below = found[order[best + 1]] if best + 1 < len(order) else found[order[best]] * 0
         chosen[number] = (found[order[best]] + below) / 2
     return chosen
+
+
+def named_places(found: Tensor, named: Tensor | None) -> list[dict[str, tuple[str, ...]]]:
+    """List the places of the findings that were found.
+
+    Args:
+        found: bool ``[b 14]``.
+        named: bool ``[b 14 5]``; None = no places are known.
+
+    Returns:
+        For each study: finding -> sides and levels, without findings whose place is not known.
+    """
+    places: list[dict[str, tuple[str, ...]]] = [{} for _ in found]
+    if named is not None:
+        for study, finding in found.cpu().nonzero().tolist():
+            place = own_place(FINDINGS[finding], place_of(named[study, finding].tolist()))
+            words = tuple(word for word, has in zip(ELEMENTS, elements_of(place), strict=True) if has)
+            if words:
+                places[study][FINDINGS[finding]] = words
+    return places
 
 
 def places_of(named: Tensor) -> list[list[Place]]:

@@ -37,7 +37,7 @@ from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.instructions import embedded_words, instructions, thresholds_of_prevalence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
-from ammrg.networks.places import ELEMENTS, study_places
+from ammrg.networks.places import ELEMENTS, named_places, study_places
 from ammrg.networks.state_dicts import load_strictly, save_only
 from ammrg.networks.trained_parts import STAGE1, Part, TrainedParts
 from ammrg.networks.visual_prompt import (
@@ -279,6 +279,7 @@ class ReportNetwork(nn.Module):
                 self.placed(places) if placed is None else placed,
             ),
             logits=logits,
+            places=places,
             states=states,
             regions=recalled.get("visual"),
             reports=recalled.get("report"),
@@ -435,16 +436,23 @@ class ReportNetwork(nn.Module):
             else attributions(self.memory(name).bank, found, self.associations)
             for name, found in (("visual", shown.regions), ("report", shown.reports))
         )
+        found_here = is_predicted(shown.logits.float().sigmoid(), self.classifier.thresholds)
+        found_here[:, NO_FINDING] = False
         recalled: Sequence[Mapping[str, list[Attribution]]] = [{} for _ in texts]
         if shown.regions is not None and "visual" not in zeroed:
-            found_here = is_predicted(shown.logits.float().sigmoid(), self.classifier.thresholds)
-            found_here[:, NO_FINDING] = False
             bank = self.memory("visual").bank
             recalled = attributions_by_finding(bank, shown.regions, found_here, self.associations)
         return [
             GeneratedReport(study_id, text, dict(zip(FINDINGS, row, strict=True)), *reasons)
             for study_id, text, row, *reasons in zip(
-                batch.study_ids, texts, probabilities, regions, reports, recalled, strict=True
+                batch.study_ids,
+                texts,
+                probabilities,
+                regions,
+                reports,
+                recalled,
+                named_places(found_here, self.placed(shown.places)),
+                strict=True,
             )
         ]
 

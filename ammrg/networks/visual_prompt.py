@@ -64,6 +64,8 @@ class VisualPrompt(NamedTuple):
     instructions: list[str]
     logits: Tensor
     """``[b 14]``: logits of the studies."""
+    places: Tensor | None
+    """``[b 14 5]``: probabilities of the places of their findings; None where stage 1 knows none."""
     states: Tensor
     """Q_f ``[b 14 q]``: the state patterns of the retrieval from both memories."""
     regions: Retrieval | None

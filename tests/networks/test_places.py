@@ -12,6 +12,7 @@ from ammrg.networks.places import (
     PlaceHead,
     choose_place_thresholds,
     elements_of,
+    named_places,
     place_loss,
     place_of,
     place_targets,
@@ -118,3 +119,14 @@ def test_a_classifier_with_places_is_built_again_and_one_without_says_nothing_of
     again = DiseaseClassifier.from_config(placed.config)
     again.load_state_dict(placed.state_dict(), strict=True)
     assert again.place_head is not None
+
+
+def test_places_are_listed_for_findings_that_were_found() -> None:
+    found = torch.zeros(2, 14, dtype=torch.bool)
+    found[0, [EFFUSION, HEART, PNEUMONIA]] = True
+    named = torch.zeros(2, 14, 5, dtype=torch.bool)
+    named[:, :, [ELEMENTS.index("left"), ELEMENTS.index("lower")]] = True
+    named[:, PNEUMONIA] = False
+    # The heart has no side, the lower level of an effusion goes without saying, and no place of the pneumonia is known.
+    assert named_places(found, named) == [{"Pleural Effusion": ("left",)}, {}]
+    assert named_places(found, None) == [{}, {}]
