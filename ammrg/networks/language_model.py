@@ -3,6 +3,8 @@
 The prompt is the tokenizer's own chat template with one user turn, which holds the visual tokens (as embeddings) and
 then the instruction; the assistant turn is the report. Nothing is assumed about token ids, and neither the embedding
 nor the head is ever resized or trained.
+
+The file is long because losses and writing share one frozen model, its tokenizer and the embedding of prompts.
 """
 
 from __future__ import annotations

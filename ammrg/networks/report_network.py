@@ -4,6 +4,9 @@ In its user turn, the language model reads up to four streams of visual tokens a
 2026, section III). The streams are image tokens of all films (with a mark of the projection), Q_f, what Q_f recalls
 from the visual memory, and what Q_f recalls from the report memory. Each has its own norm and projection, and can be
 off.
+
+The file is long because one class owns all trained parts, whose names are those in checkpoints, and documents each of
+its settings; what they compute is in the modules that it imports.
 """
 
 from __future__ import annotations
