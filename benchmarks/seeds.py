@@ -66,7 +66,7 @@ def shown(numbers: tuple[float, float, float] | None) -> str:
 
 def systems(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Name -> scores under the first protocol, of the run itself, its baselines and its guards."""
-    protocol = scores["meta"]["protocols"][0] if "protocols" in scores["meta"] else "full"
+    protocol = next(iter(scores["meta"]["protocols"]))
     found = {"ours": scores[protocol]}
     for group in ("baselines", "guards"):
         found |= {f"{group}/{name}": each[protocol] for name, each in scores[group].items()}
