@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
-
-from ammrg.errors import CheckpointError
-from ammrg.types import Attribution
 
 PERCENTILE = 95
 """A reason has more influence than this many in 100 random patterns on validation studies."""
@@ -14,40 +10,33 @@ MemoryKind = Literal["regions", "reports"]
 
 
 class InfluenceThresholds(NamedTuple):
-    """The influence, in nats, that a recalled pattern must exceed to be called a reason.
-
-    For each memory, it is the percentile :data:`PERCENTILE` of the influence of random patterns.
-    """
+    """The influence (:mod:`ammrg.networks.influence`) that a recalled pattern must exceed to be called a reason."""
 
     regions: float | None
-    """Of the memory of regions; None where it is off, or where no validation study recalled from it."""
+    """In nats: the percentile :data:`PERCENTILE` of the influence of random regions on validation studies; None where
+    there is none, because the memory is off or nothing was recalled from it."""
     reports: float | None
-    """Of the memory of reports."""
+    """The same of reports."""
     studies: int
-    """Number of validation studies on which both were measured."""
+    """Number of these studies."""
+    chance: float
+    """Share of them, in [0, 1], in which any of the random patterns passed as a reason."""
+
+    def exceeded(self, kind: MemoryKind, influence: float | None) -> bool:
+        """Tell whether a pattern of a memory is a reason; never where its influence was not measured (None)."""
+        limit = self.regions if kind == "regions" else self.reports
+        return limit is not None and influence is not None and influence > limit
 
     @classmethod
-    def from_json(cls, value: Any, where: str) -> InfluenceThresholds | None:
-        """Read what :meth:`_asdict` wrote; None stays None (a file of an earlier version).
+    def from_json(cls, value: Any) -> InfluenceThresholds:
+        """Read what was written of :meth:`_asdict`.
 
         Raises:
-            CheckpointError: it is something else; the message starts with ``where``.
+            ValueError: it is something else.
         """
-        if value is None:
-            return None
         try:
-            regions, reports, studies = (value[name] for name in cls._fields)
+            regions, reports, studies, chance = (value[name] for name in cls._fields)
             limits = [None if limit is None else float(limit) for limit in (regions, reports)]
-            return cls(limits[0], limits[1], int(studies))
+            return cls(limits[0], limits[1], int(studies), float(chance))
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{where}: influence_threshold is {value!r}, but must have {', '.join(cls._fields)}, with numbers; "
-                "write the reports again (make reports), or restore the file"
-            ) from error
-
-    def exceeded(self, kind: MemoryKind, patterns: Iterable[Attribution]) -> list[Attribution]:
-        """Return the patterns of a memory whose influence was measured and is above the threshold."""
-        limit = self.regions if kind == "regions" else self.reports
-        if limit is None:
-            return []
-        return [each for each in patterns if each.influence is not None and each.influence > limit]
+            raise ValueError(f"is {value!r}, but must have {', '.join(cls._fields)}, with numbers") from error

@@ -75,7 +75,6 @@ class Samples(Callback):
             thresholds=dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True)),
             report=report,
             reference=example.report,
-            retrieved=(),
             title=f"study {example.study_id}",
             cell_shift=classifier.encoder.cell_shift,
         )

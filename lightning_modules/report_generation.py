@@ -29,6 +29,7 @@ from ammrg.networks.associative_memory import Memories
 from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
+from ammrg.networks.influence import with_influence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.places import place_targets
 from ammrg.networks.report_network import ReportNetwork
@@ -186,6 +187,8 @@ class ReportGeneration(LightningModule):
         self.abnormal_weight: float = self.hparams["abnormal_weight"]
         given_weight = self.hparams["place_weight"]
         self.place_weight: float = self.abnormal_weight if given_weight is None else given_weight
+        self.measures_influence = True
+        """Whether predicting measures the influence of what was recalled; guards do without."""
         self.judged: list[tuple[str, Judged]] = []
         self.means = StepMeans(self)
         self.yardstick = Yardstick()
@@ -502,7 +505,11 @@ class ReportGeneration(LightningModule):
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """Write the reports of one batch: (report, reference, subject id) of each study."""
-        return list(zip(self.generate(batch), batch.reports, batch.subject_ids, strict=True))
+        seen = self.network.see(batch.images)
+        reports = self.generate(batch, seen)
+        if self.measures_influence:
+            reports = with_influence(self.network, batch, reports, seen)
+        return list(zip(reports, batch.reports, batch.subject_ids, strict=True))
 
     # --- checkpoints: what is trained, and what it belongs to ---------------------------------------------------------
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ammrg.evaluation.recalled import RecallFile, StudyRecall
+from ammrg.metrics.bootstrap import with_intervals
 from ammrg.metrics.box_location import BoxTruth
 from ammrg.metrics.location import Floats, Places
 from ammrg.metrics.recall import (
@@ -58,12 +59,14 @@ def recall_section(
         the number of judged pairs (studies); measures with {value, low, high}; and name -> the same of each baseline,
         with ``difference``: measure -> {value, low, high} of the network's own minus the baseline's, empty without
         resamples. ``regions`` also has the pairs that are not judged: ``not_affirmed`` by the reference, or of
-        ``no_place``.
+        ``no_place``. ``mattered`` is the share of studies in which a region or report is a reason
+        (:mod:`ammrg.reasons`), ``{value, low, high, studies, chance, influence_threshold}`` with the number of these
+        studies; None if no influence was measured.
     """
     if not files:
         return None
     own, *others = files
-    section: dict[str, Any] = {"regions": None, "reports": None}
+    section: dict[str, Any] = {"regions": None, "reports": None, "mattered": _mattered(own, weights)}
     if any(regions for study in own.studies for regions in study.regions.values()):
         pairs = [(study, finding) for study, each in enumerate(own.studies) for finding in each.regions]
         section["regions"] = _compared(
@@ -77,6 +80,18 @@ def recall_section(
             [(file.name, _of_reports(file.studies, truths, places_of)) for file in (own, *others)], weights
         )
     return section
+
+
+def _mattered(own: RecallFile, weights: Floats) -> dict[str, Any] | None:
+    limits = own.limits
+    if limits is None or not any(study.influences for study in own.studies):
+        return None
+    reasons = [any(limits.exceeded(kind, value) for kind, value in study.influences) for study in own.studies]
+    found = np.array(reasons, np.float64)
+    table = with_intervals(lambda drawn: {"share": drawn @ found / drawn.sum(axis=1)}, weights)
+    named = limits._asdict()
+    chance = named.pop("chance")
+    return {**table["share"], "studies": sum(reasons), "chance": chance, "influence_threshold": named}
 
 
 def _of_regions(

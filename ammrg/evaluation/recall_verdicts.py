@@ -8,6 +8,7 @@ from typing import Any
 from ammrg.evaluation.verdicts import Sentence, short
 from ammrg.metrics.location import FEWEST_PAIRS
 from ammrg.metrics.recall import DEPTHS, PRECISIONS
+from ammrg.reasons import PERCENTILE
 
 KINDS: dict[str, tuple[str, str, str]] = {
     "regions": ("region", "pairs of study and finding", "show the finding where the reference has it"),
@@ -30,13 +31,28 @@ def named(baseline: str) -> str:
 
 
 def recall_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
-    """One sentence for the regions and one for the reports that were recalled; none if nothing was.
+    """One sentence for the regions and one for the reports that were recalled, and one for their influence.
+
+    There is none if nothing was recalled, or no influence measured.
 
     Args:
         scores: the contents of scores.json.
     """
     section = scores["recall"] or {}
-    return [_sentence(kind, section[kind]) for kind in KINDS if section.get(kind)]
+    found = [_sentence(kind, section[kind]) for kind in KINDS if section.get(kind)]
+    return [*found, _of_influence(section["mattered"], scores["meta"]["studies"])] if section.get("mattered") else found
+
+
+def _of_influence(found: Mapping[str, Any], studies: int) -> Sentence:
+    low = found["value"] if found["low"] is None else found["low"]
+    between = "" if found["low"] is None else f" [{short(found['low'])}, {short(found['high'])}]"
+    text = (
+        f"A memory mattered for {found['studies']} of {studies} reports ({short(found['value'])}{between}): a recalled "
+        f"case has more influence on them than {PERCENTILE} in 100 random ones. With random ones in all places, it "
+        f"would be {short(found['chance'])}."
+    )
+    doubt = low <= found["chance"]
+    return Sentence(f"{text} NOT MORE THAN WITH RANDOM CASES." if doubt else text, doubt)
 
 
 def _sentence(kind: str, found: Mapping[str, Any]) -> Sentence:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from ammrg.errors import ScoringError
 from ammrg.evaluation.prediction_fields import id_text, plain_text
 from ammrg.evaluation.prediction_files import study_rows
+from ammrg.evaluation.reports_meta import influence_in
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.metrics.location import ASPECTS
+from ammrg.reasons import InfluenceThresholds, MemoryKind
 from ammrg.text.places import Place
 
 FOLDER, OWN = "recalled", "own"
@@ -32,6 +34,8 @@ class RecalledRegion(NamedTuple):
     """The finding it was mined for."""
     place: Place | None
     """Where it is; None: unknown."""
+    influence: float | None
+    """On the report, in nats; None: not measured."""
 
 
 class RecalledReport(NamedTuple):
@@ -40,6 +44,8 @@ class RecalledReport(NamedTuple):
     pattern: int
     """Its row in the bank."""
     text: str
+    influence: float | None
+    """On the report, in nats; None: not measured."""
 
 
 class StudyRecall(NamedTuple):
@@ -50,6 +56,14 @@ class StudyRecall(NamedTuple):
     reports: tuple[RecalledReport, ...]
     """Strongest first."""
 
+    @property
+    def influences(self) -> list[tuple[MemoryKind, float]]:
+        """(``regions`` or ``reports``, influence) of each pattern whose influence was measured."""
+        regions = [each.influence for listed in self.regions.values() for each in listed]
+        reports = [each.influence for each in self.reports]
+        found: dict[MemoryKind, list[float | None]] = {"regions": regions, "reports": reports}
+        return [(kind, value) for kind, values in found.items() for value in values if value is not None]
+
 
 class RecallFile(NamedTuple):
     """One file of the folder."""
@@ -59,6 +73,8 @@ class RecallFile(NamedTuple):
     """Of the studies to score, in their order."""
     fingerprint: str
     """Of the file's bytes."""
+    limits: InfluenceThresholds | None = None
+    """The influence of a reason, as ``reports.meta.json`` says; None: not known, or a baseline."""
 
 
 def read_recalled(reports: Path, study_ids: Sequence[str]) -> list[RecallFile]:
@@ -72,8 +88,8 @@ def read_recalled(reports: Path, study_ids: Sequence[str]) -> list[RecallFile]:
         An empty list without any such file.
 
     Raises:
-        ScoringError: there are baselines but no ``own.jsonl``, a file cannot be read, or it has other studies or
-            findings than it must have.
+        ScoringError: there are baselines but no ``own.jsonl``, a file or ``reports.meta.json`` cannot be read, or it
+            has other studies or findings than it must have.
     """
     paths = {path.stem: path for path in sorted((reports.parent / FOLDER).glob("*.jsonl"))}
     if not paths:
@@ -83,7 +99,7 @@ def read_recalled(reports: Path, study_ids: Sequence[str]) -> list[RecallFile]:
             f"{reports.parent / FOLDER}: has {min(paths)}.jsonl but no {OWN}.jsonl, the network's own recall to "
             "compare it with; write the run's reports again, or remove the folder."
         )
-    files = [_read(paths.pop(OWN), study_ids)]
+    files = [_read(paths.pop(OWN), study_ids)._replace(limits=influence_in(reports.parent))]
     files += [_read(path, study_ids) for path in paths.values()]
     for other in files[1:]:
         for study_id, mine, theirs in zip(study_ids, files[0].studies, other.studies, strict=True):
@@ -110,7 +126,7 @@ def _read(path: Path, study_ids: Sequence[str]) -> RecallFile:
                 for finding, listed in regions.items()
             },
             tuple(
-                RecalledReport(each["pattern"], plain_text(where, each, "text"))
+                RecalledReport(each["pattern"], plain_text(where, each, "text"), _influence(where, each))
                 for each in _patterns(where, "reports", row.get("reports"))
             ),
         )
@@ -135,7 +151,14 @@ def _patterns(where: str, what: str, value: Any) -> list[Mapping[str, Any]]:
 
 def _region(where: str, fields: Mapping[str, Any]) -> RecalledRegion:
     finding = None if fields.get("finding") is None else plain_text(where, fields, "finding")
-    return RecalledRegion(fields["pattern"], finding, _place(where, fields.get("place")))
+    return RecalledRegion(fields["pattern"], finding, _place(where, fields.get("place")), _influence(where, fields))
+
+
+def _influence(where: str, fields: Mapping[str, Any]) -> float | None:
+    value = fields.get("influence")
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
+        raise ScoringError(f"{where}: field 'influence' is {value!r}; it must be a number or null.")
+    return value
 
 
 def _place(where: str, value: Any) -> Place | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ammrg.errors import ScoringError
 from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.reasons import InfluenceThresholds
 
 META = "reports.meta.json"
 
@@ -48,6 +49,25 @@ def thresholds_in(folder: Path) -> dict[str, float] | None:
                 "reports again."
             )
     return {FINDINGS[i]: float(named[FINDINGS[i]]) for i in ABNORMAL}
+
+
+def influence_in(folder: Path) -> InfluenceThresholds | None:
+    """The influence above which the recalled patterns of a run are called reasons.
+
+    Args:
+        folder: of the run, which holds ``reports.meta.json``.
+
+    Returns:
+        None if there is no such file or it names none, as in earlier versions.
+
+    Raises:
+        ScoringError: if the meta file cannot be read, or the field is damaged.
+    """
+    named = _fields(folder / META).get("influence_threshold")
+    try:
+        return None if named is None else InfluenceThresholds.from_json(named)
+    except ValueError as error:
+        raise ScoringError(f"{folder / META}: field 'influence_threshold' {error}. Write the reports again.") from error
 
 
 def _fields(path: Path) -> dict[str, Any]:

@@ -38,8 +38,6 @@ class CasePage(NamedTuple):
     """Finding -> the probability above which it counts as present."""
     report: str
     reference: str | None
-    retrieved: Sequence[str]
-    """One line for each stored pattern that was retrieved for the report, strongest first."""
     title: str
     notes: Sequence[str] = ()
     """Remarks about the model and this film, one line each; those that start with WARNING are drawn in red."""
@@ -47,6 +45,12 @@ class CasePage(NamedTuple):
     """Distance from the middle of a map's cell to the point that its token is centred on, right and down, in cells."""
     warnings: Sequence[str] = ()
     """Where the report contradicts the findings, one sentence each; drawn under the report as far as there is room."""
+    reasons: Sequence[str] = ()
+    """One line for each recalled case that changed the report."""
+    similar: Sequence[str] = ()
+    """One line for each other recalled case that is shown."""
+    memory: str = ""
+    """What the recalled cases mean, in a sentence."""
 
 
 def draw_case(page: CasePage, path: Path) -> Path:
@@ -64,10 +68,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
 
     blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
     text = "\n\n".join(f"{name}\n{textwrap.fill(content, 68)}" for name, content in blocks if content is not None)
-    recalled = "\n".join(
-        textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.retrieved
-    )
-    for left, content in ((0.70, f"RECALLED (association)\n{recalled}"), (0.34, text)):
+    for left, content in ((0.70, _recalled(page)), (0.34, text)):
         block = figure.text(left, 0.455, content, **BLOCK)
     if page.warnings:
         _draw_warnings(figure, page, below=_bottom(figure, block))
@@ -78,6 +79,15 @@ def draw_case(page: CasePage, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
+
+
+def _recalled(page: CasePage) -> str:
+    """The text about the recalled cases."""
+    blocks = [textwrap.fill(page.memory, 58)]
+    for name, listed in (("REASONS", page.reasons), ("SIMILAR CASES", page.similar)):
+        lines = (textwrap.fill(textwrap.shorten(line, 150), 58, subsequent_indent="    ") for line in listed)
+        blocks += ["\n".join((f"{name} (association)", *lines))] if listed else []
+    return "\n\n".join(blocks)
 
 
 def _draw_warnings(figure: Figure, page: CasePage, below: float) -> None:

@@ -1,4 +1,4 @@
-"""The page of one case: film, maps, findings, report, and the patterns retrieved for it."""
+"""The page of one case: film, maps, findings, report, and what was recalled for it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import CasePage
 from ammrg.inference.contradictions import contradictions
+from ammrg.inference.memory_note import MemoryNote
 from ammrg.inference.shown_maps import shown_findings, shown_view
 from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_network import ReportNetwork
-from ammrg.types import Attribution, GeneratedReport, StudyBatch
+from ammrg.types import GeneratedReport, StudyBatch
 
 
 def case_page(
     network: ReportNetwork,
     batch: StudyBatch,
     report: GeneratedReport,
+    memory: MemoryNote,
     reference: str | None,
     method: MapMethod,
     notes: Sequence[str] = (),
@@ -32,6 +34,7 @@ def case_page(
         network: that wrote the report.
         batch: of one study.
         report: of the study.
+        memory: what was recalled for it.
         reference: the radiologist's report; None where there is none.
         method: how the maps are made.
         notes: remarks about the model and the film, one line each.
@@ -47,26 +50,11 @@ def case_page(
         thresholds=thresholds,
         report=report.text,
         reference=reference,
-        retrieved=retrieved_lines(report),
+        reasons=[case.line() for case in memory.reasons],
+        similar=[case.line() for case in memory.similar],
+        memory=memory.sentence,
         title=f"study {report.study_id}",
         notes=notes,
         warnings=list(contradictions(report.text, report.findings, thresholds)),
         cell_shift=classifier.encoder.cell_shift,
     )
-
-
-def retrieved_lines(report: GeneratedReport) -> list[str]:
-    """List the patterns with the largest weights in a report: 6 regions and 3 reports at most, one line each."""
-    regions = [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
-    reports = [f"{r.weight:.2f} report of {_owner(r)}: {r.text or '(left out)'}" for r in report.reports[:3]]
-    return regions + reports
-
-
-def _owner(pattern: Attribution) -> str:
-    """Name the owner of a retrieved pattern.
-
-    Without an id, it is a disease query where it has neither place nor text, else a training study of restricted data.
-    """
-    if pattern.study_id:
-        return pattern.study_id
-    return "a training study" if pattern.box or pattern.finding is None else "disease query"

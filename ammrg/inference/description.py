@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ammrg.imaging.panel import CasePage
 from ammrg.inference.distance_note import DistanceNote
+from ammrg.inference.memory_note import MemoryNote
 from ammrg.notice import NOTICE
 from ammrg.types import Attribution
 
@@ -26,6 +27,10 @@ class Description(NamedTuple):
     """Retrieved regions of training films, strongest first."""
     reports: list[Attribution]
     """Retrieved training reports, strongest first."""
+    recalled: dict[str, list[Attribution]]
+    """What the query of each present finding retrieved from the regions, strongest first."""
+    memory: MemoryNote
+    """Which of these are reasons for the report."""
     dataset: str
     """Name of the data set the model was trained on."""
     trained_on: str
@@ -48,6 +53,8 @@ class Description(NamedTuple):
             "places": {finding: list(words) for finding, words in self.places.items()},
             "regions": [pattern._asdict() for pattern in self.regions],
             "reports": [pattern._asdict() for pattern in self.reports],
+            "recalled": {finding: [each._asdict() for each in listed] for finding, listed in self.recalled.items()},
+            "reasons": self.memory.as_json(),
             "trained_on": {"dataset": self.dataset, "sentence": self.trained_on},
             "distance_from_training": {**self.distance.as_json(), "sentence": self.distance.sentence},
             "warnings": self.warnings,

@@ -29,8 +29,11 @@ def print_description(description: Description, *files: Path) -> None:
     console.print(description.report, markup=False, highlight=False)
     for warning in description.warnings:
         console.print(warning, style="bold red", markup=False, highlight=False)
-    console.print("\nretrieved", style="bold")
-    console.print("\n".join(description.page.retrieved), markup=False, highlight=False)
+    for name, lines in (("reasons", description.page.reasons), ("similar cases", description.page.similar)):
+        if lines:
+            console.print(f"\n{name}", style="bold")
+            console.print("\n".join(lines), markup=False, highlight=False)
+    console.print(f"\n{description.memory.sentence}", markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
     console.print(description.trained_on, markup=False, highlight=False)
     note = description.distance

@@ -31,8 +31,9 @@ from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.state_dicts import load_strictly
+from ammrg.reasons import InfluenceThresholds
 
-Parts = tuple[ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None]
+Parts = tuple[ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None, InfluenceThresholds | None]
 """The fields of :class:`ammrg.inference.report_generator.ReportGenerator`, in its order."""
 
 
@@ -76,7 +77,9 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     if language_model.device.type != "cpu":
         network.to(language_model.device)
     dataset = str(config["provenance"].get("dataset", ""))
-    return network, processor, config["map_method"], dataset, _load_distance(folder, config)
+    named = config.get("influence_threshold")  # none in folders of earlier releases
+    influence = None if named is None else InfluenceThresholds.from_json(named)
+    return network, processor, config["map_method"], dataset, _load_distance(folder, config), influence
 
 
 def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | None) -> LanguageModel:

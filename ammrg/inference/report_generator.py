@@ -15,9 +15,12 @@ from ammrg.inference.description import Description
 from ammrg.inference.distance_note import distance_note
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
+from ammrg.inference.memory_note import memory_note
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.influence import with_influence
 from ammrg.networks.report_network import ReportNetwork
+from ammrg.reasons import InfluenceThresholds
 
 
 class ReportGenerator(NamedTuple):
@@ -40,6 +43,8 @@ class ReportGenerator(NamedTuple):
     """Name of the data set it was trained on."""
     distance: FilmDistance | None = None
     """Measures a film's distance from the training films; None where its stage 1 has no such measure."""
+    influence: InfluenceThresholds | None = None
+    """The influence that a recalled case must exceed to be called a reason; None where its run did not measure it."""
 
     @classmethod
     def from_pretrained(
@@ -74,12 +79,16 @@ class ReportGenerator(NamedTuple):
         name = paths[0].stem if paths else ""
         batch = self.processor(paths, projections, study_id=name, indication=indication).to(self.network.device)
         with torch.inference_mode():
-            report = self.network.generate(batch)[0]
+            seen = self.network.see(batch.images)
+            report = self.network.generate(batch, seen=seen)[0]
+            if self.influence is not None:
+                report = with_influence(self.network, batch, [report], seen)[0]
         # The processor leaves lateral films out where the network reads only frontal ones.
         kept = [path.name for path, view in zip(paths, projections, strict=True) if view in batch.projections]
         note = distance_note(self.distance, self.network.classifier, batch, kept)
         origin = f"This model was {trained_on(self.dataset)}."
-        page = case_page(self.network, batch, report, None, self.map_method, [origin, note.sentence])
+        memory = memory_note(report, self.influence)
+        page = case_page(self.network, batch, report, memory, None, self.map_method, [origin, note.sentence])
         return Description(
             films=[str(path) for path in paths],
             report=report.text,
@@ -88,6 +97,8 @@ class ReportGenerator(NamedTuple):
             places=dict(report.places),
             regions=report.regions,
             reports=report.reports,
+            recalled=dict(report.recalled),
+            memory=memory,
             dataset=self.dataset,
             trained_on=origin,
             distance=note,

@@ -97,6 +97,7 @@ def save(
             "generator": _without_paths(network.config),
             "map_method": model.map_method,
             "film_distance": {key: kept for key, kept in distance.items() if not torch.is_tensor(kept)} or None,
+            **({} if model.influence is None else {"influence_threshold": model.influence._asdict()}),
             "restricted": restricted,
             "memories_trained_with": trained_with,
             "provenance": dict(provenance),

@@ -29,9 +29,11 @@ from ammrg.memory.bank import owners_mask
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
-from ammrg.reasons import PERCENTILE, InfluenceThresholds
+from ammrg.reasons import PERCENTILE, InfluenceThresholds, MemoryKind
 from ammrg.types import Attribution, GeneratedReport, StudyBatch
 
+KINDS: dict[str, MemoryKind] = {"visual": "regions", "report": "reports"}
+"""Name of a memory in the network -> what it holds."""
 RANDOM_PATTERNS = 3
 """Number of random patterns r over which the influence is averaged."""
 NEAR_DUPLICATE = 0.95
@@ -98,34 +100,34 @@ def with_influence(
 
 def random_influences(
     network: ReportNetwork, batch: StudyBatch, reports: Sequence[GeneratedReport], seen: SeenFilms
-) -> dict[str, list[float]]:
+) -> list[dict[MemoryKind, list[float]]]:
     """Measure the influence of random patterns: each is put in the place of a pattern that a study recalled.
 
     Arguments are as for :func:`with_influence`, and so are the patterns whose places are taken.
 
     Returns:
-        Memory (``visual``, ``report``) -> one influence, in nats, for each place.
+        For each of the b studies: memory -> one influence, in nats, for each place.
     """
-    result: dict[str, list[float]] = {name: [] for name in network.retrievals}
+    result: list[dict[MemoryKind, list[float]]] = [{} for _ in reports]
     for each in exchanges(network, batch, reports, seen, RANDOM_PATTERNS + 1):
         first, *others = each.others.values()
         if others:
-            result[each.memory].append(first - fmean(others))
+            result[each.study].setdefault(KINDS[each.memory], []).append(first - fmean(others))
     return result
 
 
-def thresholds(random: Mapping[str, Sequence[float]], studies: int) -> InfluenceThresholds:
+def thresholds(random: Sequence[Mapping[MemoryKind, Sequence[float]]]) -> InfluenceThresholds:
     """Choose what counts as a reason: more influence than :data:`PERCENTILE` in 100 random patterns.
 
     Args:
-        random: memory -> influences of random patterns (:func:`random_influences`) on validation studies.
-        studies: number of these studies.
+        random: of validation studies, from :func:`random_influences`.
     """
-    regions, reports = (
-        max(LEAST, float(np.percentile(found, PERCENTILE))) if (found := random.get(name)) else None
-        for name in ("visual", "report")
-    )
-    return InfluenceThresholds(regions, reports, studies)
+    limits: dict[MemoryKind, float] = {}
+    for kind in KINDS.values():
+        if found := [value for study in random for value in study.get(kind, ())]:
+            limits[kind] = max(LEAST, float(np.percentile(found, PERCENTILE)))
+    passed = [any(value > limits[kind] for kind, values in study.items() for value in values) for study in random]
+    return InfluenceThresholds(limits.get("regions"), limits.get("reports"), len(random), fmean(passed or [0]))
 
 
 def recalled_first(report: GeneratedReport) -> dict[str, list[int]]:

@@ -10,31 +10,38 @@ from ammrg.data_sets import trained_on
 from ammrg.findings import ABNORMAL
 from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_page import case_page
-from ammrg.networks.class_activation import MapMethod
-from ammrg.networks.report_network import ReportNetwork
+from ammrg.inference.memory_note import memory_note
+from ammrg.networks.influence import with_influence
+from ammrg.reasons import InfluenceThresholds
 from ammrg.types import StudyBatch
 from datamodules.studies import StudyDataModule
+from lightning_modules.report_generation import ReportGeneration
 
 
-def write_case_picture(network: ReportNetwork, datamodule: StudyDataModule, folder: Path, method: MapMethod) -> Path:
+def write_case_picture(
+    model: ReportGeneration, datamodule: StudyDataModule, folder: Path, influence: InfluenceThresholds
+) -> Path:
     """Draw ``folder/case.png``: the first study with at least two positive findings, or else the first study.
 
     The choice depends on the labels only, never on how good the report is.
 
     Args:
-        network: the run's network.
+        model: the run's network.
         datamodule: the data of the run.
         folder: the run's folder.
-        method: how the maps are computed.
+        influence: what counts as a reason.
 
     Returns:
         The picture's path.
     """
-    batch, dataset = first_case(datamodule), str(datamodule.card["dataset"])
-    batch = batch.to(network.device)
+    network, dataset = model.network, str(datamodule.card["dataset"])
+    batch = first_case(datamodule).to(network.device)
     with torch.inference_mode():
-        report = network.generate(batch)[0]
-    page = case_page(network, batch, report, batch.reports[0], method, [f"This model was {trained_on(dataset)}."])
+        seen = network.see(batch.images)
+        report = with_influence(network, batch, model.generate(batch, seen), seen)[0]
+    note = memory_note(report, influence)
+    origin = f"This model was {trained_on(dataset)}."
+    page = case_page(network, batch, report, note, batch.reports[0], model.cam, [origin])
     return draw_case(page, folder / "case.png")
 
 

@@ -59,11 +59,12 @@ def write_guards(
     from callbacks.report_writer import ReportWriter
 
     writer = next(callback for callback in trainer.callbacks if isinstance(callback, ReportWriter))  # type: ignore[attr-defined]
+    model.measures_influence = False
     for name in names:
         writer.path = folder / f"{name}.jsonl"
         datamodule.films, model.memories = GUARDS[name]
         trainer.predict(model, datamodule=datamodule, return_predictions=False)
-    writer.path, datamodule.films, model.memories = None, "own", "own"
+    writer.path, datamodule.films, model.memories, model.measures_influence = None, "own", "own", True
 
 
 def write_guards_of_run(run: Path, names: Iterable[str]) -> None:

@@ -10,10 +10,12 @@ from lightning.pytorch import Trainer
 from ammrg.atomic import write_json
 from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
+from ammrg.reasons import InfluenceThresholds
 from datamodules.studies import StudyDataModule
 from experiments.runs.baselines import write_baselines
 from experiments.runs.case_picture import write_case_picture
 from experiments.runs.guards import write_guards
+from experiments.runs.influence import influence_thresholds
 from experiments.runs.recall_baselines import write_recall_baselines
 from experiments.runs.study_features import study_features
 from lightning_modules.report_generation import ReportGeneration
@@ -41,14 +43,21 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
         thresholds = network.classifier.thresholds.cpu()
         write_baselines(train, evaluated, thresholds, datamodule.texts("val"), folder / "baselines", seed)
         write_recall_baselines(network, train, evaluated, folder / "recalled", seed)
-        write_case_picture(model.network, datamodule, folder, model.cam)
+        influence = influence_thresholds(model, datamodule)
+        write_case_picture(model, datamodule, folder, influence)
     checkpoint = trainer.ckpt_path
     write_guards(trainer, model, datamodule, folder / "guards")
     if trainer.is_global_zero:  # written last: if this file exists, all the others do
-        write_meta(checkpoint, model, datamodule, folder / "reports.meta.json")
+        write_meta(checkpoint, model, datamodule, influence, folder / "reports.meta.json")
 
 
-def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
+def write_meta(
+    checkpoint: str | Path | None,
+    model: ReportGeneration,
+    datamodule: StudyDataModule,
+    influence: InfluenceThresholds,
+    path: Path,
+) -> None:
     """Write the meta file of the reports: checkpoint, data, settings, thresholds, versions they were written with."""
     write_json(
         path,
@@ -59,6 +68,7 @@ def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodul
             "dataset": datamodule.card["dataset"],
             "decoding": model.hparams["decoding"] or {},
             "identity": model.network.identity,
+            "influence_threshold": influence._asdict(),
             "restricted": datamodule.card["restricted"],
             "split": datamodule.predict_split,
             "thresholds": dict(zip(FINDINGS, model.network.classifier.thresholds.tolist(), strict=True)),

@@ -218,8 +218,9 @@ class Run:
     def generator(self, folder: str | None = None) -> ReportGenerator:
         """Load the run in the same form as an exported folder.
 
-        That is the network with its decoding, how films are read, the map method, the data set, and the measure of how
-        far a film is from those of the training.
+        That is the network with its decoding, how films are read, the map method, the data set, the measure of how far
+        a film is from those of the training, and the influence of a reason, where the run's reports are of its
+        checkpoint.
 
         Args:
             folder: prepared data, as for :meth:`held_out`.
@@ -228,7 +229,10 @@ class Run:
             CheckpointError: see :meth:`model`.
             DataError: see :meth:`held_out`.
             MemoryBankError: see :meth:`model`.
+            ScoringError: ``reports.meta.json`` is damaged.
         """
+        from ammrg.evaluation.reports_meta import influence_in, named_beside
+        from ammrg.fingerprints import file_fingerprint
         from ammrg.imaging.processor import FilmProcessor
         from ammrg.inference.report_generator import ReportGenerator
 
@@ -236,4 +240,6 @@ class Run:
         data = self.kept.get("datamodule_hyper_parameters", {})
         model.network.decoding = dict(model.hparams["decoding"] or {})
         processor = FilmProcessor(model.image_size, data.get("views", "all"))
-        return ReportGenerator(model.network, processor, model.cam, model.trained_on, model.film_distance)
+        written_by = named_beside(self.reports, "checkpoint")
+        influence = influence_in(self.folder) if written_by == file_fingerprint(self.checkpoint) else None
+        return ReportGenerator(model.network, processor, model.cam, model.trained_on, model.film_distance, influence)

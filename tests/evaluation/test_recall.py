@@ -148,7 +148,8 @@ def test_reports_without_the_folder_have_no_such_section(tmp_path: Path) -> None
     found = scores(write(tmp_path))
     assert found["recall"] is None
     assert said(found) == []
-    assert scores(write(tmp_path, own=lambda i: {}))["recall"] == {"regions": None, "reports": None}
+    nothing = {"regions": None, "reports": None, "mattered": None}
+    assert scores(write(tmp_path, own=lambda i: {}))["recall"] == nothing
 
 
 def test_tables_and_page_show_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,3 +214,62 @@ def test_files_that_do_not_belong_together_are_errors(tmp_path: Path) -> None:
     path.write_text("".join([*lines, json.dumps({"study_id": "other"})]))
     with pytest.raises(ScoringError, match=r"own\.jsonl: has extra studies, .*: 1 \(first: other\)"):
         scores(reports)
+
+
+def measured(share: float) -> Callable[[int], dict[str, Any]]:
+    """The first studies, so large a share of them, have a report above the threshold; regions are below theirs."""
+
+    def of(i: int) -> dict[str, Any]:
+        found = own(i)
+        found["regions"][FINDING][0]["influence"] = 0.4
+        found["reports"][0]["influence"] = 0.31 if i < share * COUNT else -0.5
+        return found
+
+    return of
+
+
+def limits(folder: Path, chance: float) -> None:
+    named = {"regions": 0.4, "reports": 0.3, "studies": 100, "chance": chance}
+    (folder / "reports.meta.json").write_text(json.dumps({"dataset": "phantom", "influence_threshold": named}))
+
+
+def test_the_share_of_reports_for_which_a_memory_mattered(tmp_path: Path) -> None:
+    reports = write(tmp_path, own=measured(0.5))
+    assert scores(reports)["recall"]["mattered"] is None  # no threshold is known
+    for chance, alarm in ((0.1, False), (0.45, True)):
+        limits(tmp_path, chance)
+        found = scores(reports)
+        mattered = found["recall"]["mattered"]
+        assert (mattered["value"], mattered["studies"], mattered["chance"]) == (0.5, COUNT // 2, chance)
+        assert 0.3 < mattered["low"] < 0.45 < 0.55 < mattered["high"] < 0.7
+        assert mattered["influence_threshold"] == {"regions": 0.4, "reports": 0.3, "studies": 100}
+        (sentence,) = [text for text in found["sentences"] if "A memory mattered" in text]
+        assert f"for {COUNT // 2} of {COUNT} reports (.500 [" in sentence
+        assert sentence.endswith("NOT MORE THAN WITH RANDOM CASES.") is alarm
+        assert (sentence in found["alarms"]) is alarm
+    lines = read_systems(reports, [])[0].lines
+    assert page_data(reports, lines, found, NO_FILMS)["reasons"]["reports"] == 0.3
+
+
+def test_reports_without_influence_have_no_such_share(tmp_path: Path) -> None:
+    reports = write(tmp_path, own=own)
+    limits(tmp_path, 0.1)
+    found = scores(reports)
+    assert found["recall"]["mattered"] is None
+    assert not [text for text in found["sentences"] if "A memory mattered" in text]
+
+
+@pytest.mark.parametrize("named", [{"regions": "high"}, [], 3, {"regions": 1, "reports": 1, "studies": 1}])
+def test_a_damaged_threshold_is_named(tmp_path: Path, named: Any) -> None:
+    reports = write(tmp_path, own=measured(0.5))
+    (tmp_path / "reports.meta.json").write_text(json.dumps({"influence_threshold": named}))
+    with pytest.raises(ScoringError, match=r"reports.meta.json: field 'influence_threshold' is .* must have regions"):
+        scores(reports)
+
+
+def test_an_influence_that_is_no_number_is_named(tmp_path: Path) -> None:
+    def wrong(i: int) -> dict[str, Any]:
+        return {**own(i), "reports": [{**report(i, "A text."), "influence": "high"}]}
+
+    with pytest.raises(ScoringError, match=r"own.jsonl.*field 'influence' is 'high'; it must be a number or null"):
+        scores(write(tmp_path, own=wrong))

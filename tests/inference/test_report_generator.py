@@ -66,7 +66,9 @@ def test_the_command_writes_and_prints_what_the_model_says(
     assert written == json.loads(json.dumps(description.as_json()))
     assert written["notice"] == NOTICE
     assert (tmp_path / "described" / "front" / "panel.png").stat().st_size > 0
-    for line in (description.report, *description.page.retrieved, NOTICE, os.path.join("described", "front")):
+    shown = (*description.page.reasons, *description.page.similar, description.memory.sentence)
+    assert len(shown) > 2
+    for line in (description.report, *shown, NOTICE, os.path.join("described", "front")):
         assert "".join(line.split()) in "".join(told.split())
 
 

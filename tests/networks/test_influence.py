@@ -128,8 +128,8 @@ def test_a_memory_whose_stream_is_cut_has_no_influence(llm_folder: Path) -> None
     reports, seen = written(network, shown), network.see(shown.images)
     for each in exchanges(network, shown, reports, seen, 3):
         assert (abs(each.influence) < 1e-4) is (each.memory == "visual")
-    nulls = random_influences(network, shown, reports, seen)
-    assert max(map(abs, nulls["visual"])) < 1e-4 < max(map(abs, nulls["report"]))
+    for study in random_influences(network, shown, reports, seen):
+        assert max(map(abs, study["regions"])) < 1e-4 < max(map(abs, study["reports"]))
 
 
 def test_a_copied_report_is_a_reason(llm_folder: Path) -> None:
@@ -138,27 +138,31 @@ def test_a_copied_report_is_a_reason(llm_folder: Path) -> None:
     seen = network.see(shown.images)
     reports = network.generate(shown, seen=seen)
     assert [report.text for report in reports] == ["A tube is seen."] * 3
-    null = random_influences(network, validation, network.generate(validation), network.see(validation.images))
-    thresholds = influence.thresholds(null, studies=3)
-    assert thresholds.regions is None  # that memory is off
+    random = random_influences(network, validation, network.generate(validation), network.see(validation.images))
+    limits = influence.thresholds(random)
+    assert limits.regions is None  # that memory is off
     for report in with_influence(network, shown, reports, seen):
-        reasons = thresholds.exceeded("reports", report.reports)
-        assert [pattern.pattern for pattern in reasons] == [4]
-        assert reasons[0].influence is not None
-        assert reasons[0].influence > 20
+        reasons = [each.pattern for each in report.reports if limits.exceeded("reports", each.influence)]
+        assert reasons == [4]
+        assert report.reports[0].influence is not None
+        assert report.reports[0].influence > 20
 
 
 def test_memories_that_are_off_have_nothing_to_measure(llm_folder: Path) -> None:
     network, shown = build(llm_folder, visual_memory=False, report_memory=False).eval(), batch()
     reports, seen = written(network, shown), network.see(shown.images)
     assert with_influence(network, shown, reports, seen) == reports
-    assert random_influences(network, shown, reports, seen) == {}
-    nothing = influence.thresholds({}, studies=3)
-    assert (nothing.regions, nothing.reports, nothing.studies) == (None, None, 3)
+    random = random_influences(network, shown, reports, seen)
+    assert random == [{}] * 3
+    assert influence.thresholds(random) == (None, None, 3, 0.0)
 
 
 def test_the_threshold_is_a_percentile_and_never_rounding_alone() -> None:
-    null = {"visual": [float(value) for value in range(101)], "report": [1e-6, -1e-6]}
-    found = influence.thresholds(null, studies=7)
+    random = [{"regions": [float(value)], "reports": [1e-6 * value]} for value in range(101)]
+    found = influence.thresholds(random)
     assert found.regions == pytest.approx(95)
     assert found.reports == influence.LEAST
+    assert found.chance == 5 / 101  # 96 to 100
+    assert not found.exceeded("regions", 95.0)
+    assert found.exceeded("regions", 95.5)
+    assert not found.exceeded("regions", None)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from ammrg.findings import FINDINGS
+from ammrg.inference.memory_note import UNKNOWN
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
 from tests.pipeline.nano_run import Run
@@ -28,6 +31,28 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     assert found["trained_on"]["dataset"] == "phantom"
     assert "trained on drawn films" in found["trained_on"]["sentence"]
     assert len(found["distance_from_training"]["distances"]) == 1
+    reasons = found["reasons"]
+    meta = json.loads((run.folder / "reports.meta.json").read_text())
+    assert reasons["influence_threshold"] == meta["influence_threshold"]
+    assert ("No memory changed this report" in reasons["sentence"]) is (reasons["patterns"] == [])
+    assert all(listed[0]["influence"] is not None for listed in found["recalled"].values())
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1
     assert "film.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [{"influence_threshold": None}, {"checkpoint": "0123456789abcdef"}])
+def test_reports_of_an_earlier_version_or_checkpoint_tell_no_influence(
+    run: Run, tmp_path: Path, change: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, film = tmp_path / "run", tmp_path / "film.png"
+    shutil.copytree(run.folder, copy)
+    meta = json.loads((copy / "reports.meta.json").read_text())
+    (copy / "reports.meta.json").write_text(json.dumps({**meta, **change}))
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    words = ["describe", str(film), "--run", str(copy), "--data", str(run.data), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "similar cases" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["reasons"] == {"influence_threshold": None, "patterns": [], "sentence": UNKNOWN}
+    assert all(each["influence"] is None for each in found["reports"])

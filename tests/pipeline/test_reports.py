@@ -65,6 +65,27 @@ def test_what_was_recalled_is_scored(run: Run) -> None:
     assert found["regions"]["judged"] + unjudged == sum(len(line["regions"]) for line in recalled)
 
 
+def test_the_influence_of_what_was_recalled_is_told(run: Run) -> None:
+    limits = json.loads((run.folder / "reports.meta.json").read_text())["influence_threshold"]
+    assert limits["studies"] == 16
+    assert min(limits["regions"], limits["reports"]) > 0
+    assert 0 <= limits["chance"] <= 1
+    reasons = []
+    own, written = run.lines("recalled/own.jsonl"), run.lines()
+    for recalled, line in zip(own, written, strict=True):
+        measured = [each["influence"] for listed in recalled["regions"].values() for each in listed[:1]]
+        assert [each["influence"] is None for each in recalled["reports"]] == [False] * 3 + [True] * 2
+        assert [each["influence"] for each in recalled["reports"]] == [each["influence"] for each in line["reports"]]
+        mattered = any(value > limits["regions"] for value in measured)
+        reasons.append(mattered or any(each["influence"] > limits["reports"] for each in recalled["reports"][:3]))
+    found = json.loads((run.folder / "scores.json").read_text())["recall"]["mattered"]
+    assert (found["studies"], found["value"]) == (sum(reasons), sum(reasons) / 16)
+    assert found["chance"] == limits["chance"]
+    for name in ("images_shuffled", "memory_off"):  # guards do not measure it
+        for line in run.lines(f"guards/{name}.jsonl"):
+            assert all(each["influence"] is None for each in [*line["regions"], *line["reports"]])
+
+
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     scores = json.loads((run.folder / "scores.json").read_text())
     assert {"random_training", "nearest_image", "nearest_findings", "stage1_template"} <= set(scores["baselines"])

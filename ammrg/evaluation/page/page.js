@@ -252,14 +252,20 @@ function filmsOf(study) {
     ...Object.entries(kept.maps).map(([name, grid]) => tile(`map of ${name}`, grid)));
 }
 
+function reason(kind, influence) {
+  const limit = data.reasons && data.reasons[kind];
+  if (limit === null || influence === null || influence <= limit) return null;
+  return make("b", {}, ` reason (influence ${short(influence, 2)} nats, more than ${short(limit, 2)})`);
+}
+
 function showStudy(study) {
   const scores = `F1 ${short(study.f1, 2)}, CIDEr ${short(study.cider, 2)}, ROUGE-L ${short(study.rouge, 2)}` +
     (study.known ? "; this reference is also a training report, word for word" : "");
   const memories = [
-    ...study.regions.map(([weight, finding, owner]) => make("div", { class: "memory" },
-      make("b", {}, short(weight, 2)), ` region of ${finding ?? "no finding"} (${owner || "disease query"})`)),
-    ...study.retrieved.map(([weight, owner, text]) => make("div", { class: "memory" },
-      make("b", {}, short(weight, 2)), ` report of ${owner}: ${data.texts[text]}`)),
+    ...study.regions.map(([weight, finding, owner, influence]) => make("div", { class: "memory" },
+      make("b", {}, short(weight, 2)), ` region of ${finding ?? "no finding"} (${owner || "disease query"})`, reason("regions", influence))),
+    ...study.retrieved.map(([weight, owner, text, influence]) => make("div", { class: "memory" },
+      make("b", {}, short(weight, 2)), ` report of ${owner}: ${data.texts[text]}`, reason("reports", influence))),
   ];
   $("detail").replaceChildren(
     make("h3", {}, `study ${study.id}`), make("p", { class: "note" }, scores), make("p", {}, ...findingMarks(study)),

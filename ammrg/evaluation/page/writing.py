@@ -134,6 +134,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         },
         "faithfulness": faithfulness_rows(scores),
         "recall": {"columns": RECALL_COLUMNS, "rows": recall_rows(scores), "note": recall_note(scores)},
+        "reasons": ((scores["recall"] or {}).get("mattered") or {}).get("influence_threshold"),
         "studies": studies,
         "texts": list(texts),
         "films": dict(films.of_study),
@@ -180,11 +181,19 @@ def _study(
 ) -> dict[str, Any]:
     row = rows.get(line.study_id, {})
     retrieved = [
-        [each.get("weight"), each.get("study_id"), texts.setdefault(each["text"], len(texts))]
+        [
+            each.get("weight"),
+            each.get("study_id"),
+            texts.setdefault(each["text"], len(texts)),
+            each.get("influence"),
+        ]
         for each in row.get("reports") or ()
         if isinstance(each.get("text"), str)
     ]
-    regions = [[each.get("weight"), each.get("finding"), each.get("study_id")] for each in row.get("regions") or ()]
+    regions = [
+        [each.get(field) for field in ("weight", "finding", "study_id", "influence")]
+        for each in row.get("regions") or ()
+    ]
     generated, reference = marked_pair(line.generated, line.reference)
     return {
         "id": line.study_id,

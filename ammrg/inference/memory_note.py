@@ -1,0 +1,98 @@
+"""The note that tells a user which of the recalled cases changed the report, if any did."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ammrg.reasons import PERCENTILE, InfluenceThresholds
+from ammrg.types import Attribution, GeneratedReport
+
+UNKNOWN = (
+    "Whether the recalled cases changed this report is not known: the influence of random cases was not measured. Runs "
+    "and exports of earlier versions lack it; make reports measures it."
+)
+REGIONS, REPORTS = 6, 3
+"""Most recalled regions and reports that are shown."""
+
+
+class RecalledCase(NamedTuple):
+    """A recalled pattern that is shown with a report."""
+
+    pattern: Attribution
+    query: str | None
+    """The finding whose query recalled it; None for a report, or where all queries together did."""
+
+    def line(self) -> str:
+        """Describe it in a line: weight, what it is, whose, and its influence where that was measured."""
+        case = self.pattern
+        owner = _owner(case) if case.influence is None else f"{_owner(case)}, influence {case.influence:+.2f}"
+        if case.finding is None:
+            return f"{case.weight:.2f} report of {owner}: {case.text or '(left out)'}"
+        asked = "region of" if self.query is None else f"for {self.query}:"
+        return f"{case.weight:.2f} {asked} {' '.join((*case.place, case.finding))} ({owner})"
+
+
+class MemoryNote(NamedTuple):
+    """The recalled cases that are shown with a report: reasons, and others that are merely similar."""
+
+    thresholds: InfluenceThresholds | None
+    """The influence that a reason exceeds; None = not known."""
+    reasons: list[RecalledCase]
+    """Those that changed the report."""
+    similar: list[RecalledCase]
+    """The others."""
+    sentence: str
+    """The meaning in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the part that report.json holds."""
+        return {
+            "influence_threshold": None if self.thresholds is None else self.thresholds._asdict(),
+            "patterns": [{"query": case.query, **case.pattern._asdict()} for case in self.reasons],
+            "sentence": self.sentence,
+        }
+
+
+def memory_note(report: GeneratedReport, thresholds: InfluenceThresholds | None) -> MemoryNote:
+    """Divide the recalled cases into reasons and similar ones.
+
+    Shown are the first region that the query of each present finding recalled (without present findings, the regions
+    with the largest weights), and the first reports.
+
+    Args:
+        report: with the influence of these cases (:func:`ammrg.networks.influence.with_influence`).
+        thresholds: the influence that a reason exceeds; None = not known.
+    """
+    regions = [RecalledCase(first, finding) for finding, listed in report.recalled.items() for first in listed[:1]]
+    regions = (regions or [RecalledCase(region, None) for region in report.regions])[:REGIONS]
+    cases = [*regions, *(RecalledCase(each, None) for each in report.reports[:REPORTS])]
+    reasons = [case for case in cases if thresholds is not None and _is_reason(case.pattern, thresholds)]
+    similar = [case for case in cases if case not in reasons]
+    return MemoryNote(thresholds, reasons, similar, _sentence(thresholds, bool(reasons), bool(cases)))
+
+
+def _is_reason(pattern: Attribution, thresholds: InfluenceThresholds) -> bool:
+    return thresholds.exceeded("reports" if pattern.finding is None else "regions", pattern.influence)
+
+
+def _sentence(thresholds: InfluenceThresholds | None, changed: bool, recalled: bool) -> str:
+    if not recalled:
+        return "No memory changed this report: nothing was recalled."
+    limits = {} if thresholds is None else {"regions": thresholds.regions, "reports": thresholds.reports}
+    known = ", ".join(f"{kind} {limit:.2f} nats" for kind, limit in limits.items() if limit is not None)
+    if not known:
+        return UNKNOWN
+    beyond = f"more influence on it than {PERCENTILE} in 100 random cases ({known})"
+    if changed:
+        return f"Recalled cases changed this report: the reasons have {beyond}."
+    return f"No memory changed this report: none of the recalled cases has {beyond}."
+
+
+def _owner(pattern: Attribution) -> str:
+    """Name the owner of a recalled pattern.
+
+    Without an id, it is a disease query where it has neither place nor text, else a training study of restricted data.
+    """
+    if pattern.study_id:
+        return pattern.study_id
+    return "a training study" if pattern.box or pattern.finding is None else "disease query"
