@@ -56,8 +56,16 @@ def case_page(
 
 
 def retrieved_lines(report: GeneratedReport) -> list[str]:
-    """List the patterns with the largest weights in a report: 6 regions and 3 reports at most, one line each."""
-    regions = [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
+    """List what was recalled for a report: 6 regions and 3 reports at most, one line each.
+
+    The regions are the first that the query of each present finding recalled, with their place; without any present
+    finding, those with the largest weights.
+    """
+    regions = [
+        f"{r.weight:.2f} for {finding}: {' '.join((*r.place, str(r.finding)))} ({_owner(r)})"
+        for finding, listed in list(report.recalled.items())[:6]
+        for r in listed[:1]
+    ] or [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
     reports = [f"{r.weight:.2f} report of {_owner(r)}: {r.text or '(left out)'}" for r in report.reports[:3]]
     return regions + reports
 

@@ -88,3 +88,11 @@ def test_maps_are_shown_of_findings_above_their_thresholds_else_of_the_likeliest
     assert shown_findings(probabilities, [0.0] * 14)[:3] == [5, 3, ABNORMAL[0]]
     assert shown_view(["lateral", "frontal", "frontal"]) == 1
     assert shown_view(["lateral", "unknown"]) == 0
+
+
+def test_recalled_regions_are_listed_by_finding_with_their_place() -> None:
+    region = Attribution("51", "Pneumonia", (0.1, 0.1, 0.2, 0.2), None, 0.31, ("left", "upper"), 7)
+    other = region._replace(study_id="52", finding="Edema", weight=0.5, place=())
+    report = GeneratedReport("1", "x", {}, [other], [], {"Pneumonia": [region, other]})
+    assert retrieved_lines(report) == ["0.31 for Pneumonia: left upper Pneumonia (51)"]
+    assert retrieved_lines(report._replace(recalled={})) == ["0.50 region of Edema (52)"]
