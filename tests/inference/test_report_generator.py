@@ -13,9 +13,11 @@ from PIL import Image
 from ammrg.commands.describe import main
 from ammrg.errors import CheckpointError, ReadError
 from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.inference.case_page import retrieved_lines
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.inference.shown_maps import shown_findings, shown_view
 from ammrg.notice import NOTICE
+from ammrg.types import Attribution, GeneratedReport
 
 
 @pytest.fixture(scope="module")
