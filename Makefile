@@ -299,7 +299,7 @@ scores: $(SCORES) ## score the reports, print the tables and write report.html
 $(SCORES): $(REPORTED)
 	@$(AMMRG) score $(REPORTS) --quiet
 
-guards: $(REPORTED) ## write and score the reports again, without the films or the memories
+guards: $(REPORTED) ## write and score the reports again, with other films or without memories
 	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
 
 describe: $(STAGE2)/manifest.json ## describe one film, with report, findings and maps: make describe IMAGE=film.png

@@ -24,3 +24,12 @@ def is_predicted(probabilities: Tensor | float, thresholds: Tensor | float) -> T
         thresholds: in [0, 1], or inf for a finding that is never predicted; broadcast against the probabilities.
     """
     return probabilities > thresholds
+
+
+def rounded(probability: float, threshold: float, digits: int = 5) -> float:
+    """Round a probability for a file, to more than ``digits`` digits if it would cross its threshold otherwise."""
+    present = is_predicted(probability, threshold)
+    return next(
+        (near for more in range(digits, 18) if is_predicted(near := round(probability, more), threshold) == present),
+        probability,
+    )

@@ -8,9 +8,12 @@ Shape letters in every docstring:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
+
+from ammrg.findings import FINDINGS
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +44,16 @@ class Box(NamedTuple):
     y0: float
     x1: float
     y1: float
+
+
+class FilmBox(NamedTuple):
+    """The place of a finding on a film of known projection, as reports.jsonl has it."""
+
+    finding: str
+    """One of :data:`ammrg.findings.FINDINGS`."""
+    box: Corners
+    projection: str
+    """``frontal``, ``lateral`` or ``unknown``."""
 
 
 class Study(NamedTuple):
@@ -106,6 +119,15 @@ class StudyBatch(NamedTuple):
         partner = None if self.partner is None else self.partner.without_films()
         return self._replace(images=self.images[:, :, :0, :0].clone(), partner=partner, step=())
 
+    def film_boxes(self) -> list[list[FilmBox]]:
+        """Return the boxes of each study; empty lists where the data set has none."""
+        found: list[list[FilmBox]] = [[] for _ in self.study_ids]
+        owners = self.study_of_view.tolist()
+        for view, finding, *corners in self.boxes:
+            x0, y0, x1, y1 = (round(corner, 5) for corner in corners)
+            found[owners[view]].append(FilmBox(FINDINGS[finding], (x0, y0, x1, y1), self.projections[view]))
+        return found
+
     def take(self, rows: Sequence[int]) -> StudyBatch:
         """Return a batch of some of its studies (rows, ascending) with their films."""
         place = {row: new for new, row in enumerate(rows)}
@@ -147,9 +169,16 @@ class Attribution(NamedTuple):
     box: Corners | None
     """The region's place on its film; None for a report or a disease query."""
     text: str | None
-    """The report's text; None for a region."""
+    """The report's text, or the sentences of a region's finding in its report; None where it is not stored."""
     weight: float
     """Its association, averaged over the 14 queries, in [0, 1]."""
+    place: tuple[str, ...] = ()
+    """The sides and levels of a region, such as ``("right", "upper")``; empty for a report, or where it is unknown."""
+    pattern: int = -1
+    """Its row in the memory bank."""
+    influence: float | None = None
+    """How much more likely, in nats, it makes the report than a random pattern in its place
+    (:mod:`ammrg.networks.influence`); None = not measured."""
 
 
 class GeneratedReport(NamedTuple):
@@ -163,3 +192,8 @@ class GeneratedReport(NamedTuple):
     """Retrieved regions, strongest first; empty where the visual memory is off."""
     reports: list[Attribution]
     """Retrieved reports, strongest first; empty where the report memory is off."""
+    recalled: Mapping[str, list[Attribution]] = MappingProxyType({})
+    """What the query of each abnormal finding above its threshold retrieved from the regions, strongest first."""
+    places: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Sides and levels of each abnormal finding above its threshold, as stage 1 reads them, such as ``("left",
+    "lower")``; a finding whose place is not known is left out."""

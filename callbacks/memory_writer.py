@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ammrg.errors import MemoryBankError
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.gathering import gather_once
-from ammrg.memory.bank import BankMeta, MemoryBank
+from ammrg.memory.bank import PLACE_ELEMENTS, BankMeta, MemoryBank
 from ammrg.memory.bank_files import bank_paths, load, save
 from ammrg.memory.editing import WITHDRAWN, merge_duplicates
 from ammrg.memory.held_out import Unchecked
@@ -21,6 +21,7 @@ from ammrg.memory.regions import MinedFilm
 from ammrg.memory.selection import Method, ReportMethod, select, select_reports
 
 NO_BOX = (float("nan"),) * 4
+UNKNOWN_PLACE = (False,) * PLACE_ELEMENTS
 
 
 class MemoryWriter(Callback):
@@ -153,8 +154,11 @@ class RegionMemoryWriter(MemoryWriter):
             findings=torch.cat([torch.arange(NUM_FINDINGS), findings[rows]]),
             boxes=torch.tensor([NO_BOX] * NUM_FINDINGS + [region.box for _, region in chosen]),
             views=torch.tensor([-1] * NUM_FINDINGS + [film.view for film, _ in chosen]),
-            texts=("",) * (NUM_FINDINGS + len(chosen)),
+            texts=("",) * NUM_FINDINGS + tuple(region.text for _, region in chosen),
             scores=torch.tensor([1.0] * NUM_FINDINGS + [region.score for _, region in chosen]),
+            places=torch.tensor(
+                [UNKNOWN_PLACE] * NUM_FINDINGS + [region.place or UNKNOWN_PLACE for _, region in chosen]
+            ),
             meta=self.meta(trainer, pl_module, self.selection),
         )
         counts = Counter(region.finding for _, region in chosen)

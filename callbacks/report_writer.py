@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ammrg.atomic import partial_file
+from ammrg.findings import FINDINGS
 from ammrg.gathering import gather_once
+from ammrg.networks.places import ASPECTS, ELEMENTS
+from ammrg.thresholds import rounded
+from ammrg.types import Attribution
+
+OWN = Path("recalled", "own.jsonl")
+"""File of what the network itself recalled, in the run's folder."""
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -22,10 +29,33 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
+def recalled_row(
+    study_id: str, regions: Mapping[str, Sequence[Attribution]], reports: Sequence[Attribution]
+) -> dict[str, Any]:
+    """One line of a file in ``recalled/``: what a study recalled, by finding and from the reports.
+
+    Args:
+        study_id: the study.
+        regions: finding -> regions, strongest first.
+        reports: reports, strongest first.
+    """
+    return {
+        "study_id": study_id,
+        "regions": {finding: [_pattern(each) for each in listed] for finding, listed in regions.items()},
+        "reports": [_pattern(each) for each in reports],
+    }
+
+
+def _pattern(found: Attribution) -> dict[str, Any]:
+    place = {name: [word for word in ELEMENTS[part] if word in found.place] for name, part in ASPECTS.items()}
+    return {**found._asdict(), "place": place if found.place else None}
+
+
 class ReportWriter(Callback):
     """Collects the results of stage 2's ``predict_step`` and writes them at the end of the pass, sorted by study id.
 
-    ``path`` is the file of the next pass; None = ``reports.jsonl`` in the run's folder.
+    ``path`` is the file of the next pass; None = ``reports.jsonl`` in the run's folder, with ``recalled/own.jsonl``
+    beside it: what the query of each finding recalled, and the reports that the study recalled.
     """
 
     def __init__(self) -> None:
@@ -46,23 +76,35 @@ class ReportWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep one row for each report of the batch."""
-        for report, reference, subject_id in outputs:
+        """Keep one row for each report of the batch; its boxes are left out if the films shown are not its own."""
+        own = trainer.datamodule.films == "own"  # type: ignore[attr-defined]
+        thresholds = dict(zip(FINDINGS, pl_module.network.classifier.thresholds.tolist(), strict=True))  # type: ignore[union-attr]
+        for (report, reference, subject_id), boxes in zip(outputs, batch.film_boxes(), strict=True):
             row = {
                 "study_id": report.study_id,
                 "subject_id": subject_id,
                 "reference": reference,
                 "generated": report.text,
-                "findings": {name: round(value, 5) for name, value in report.findings.items()},
+                "findings": {name: rounded(value, thresholds[name]) for name, value in report.findings.items()},
+                "places": {finding: list(words) for finding, words in report.places.items()},
                 "regions": [pattern._asdict() for pattern in report.regions],
                 "reports": [pattern._asdict() for pattern in report.reports],
                 "reference_in_training": reference in self.training_texts,
+                "recalled": recalled_row(report.study_id, report.recalled, report.reports),
             }
+            if own and boxes:
+                row["boxes"] = [box._asdict() for box in boxes]
             self.rows.append((report.study_id, row))
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the rows of all processes, and write them on the first."""
         rows = gather_once(self.rows)
         self.rows = []
-        if trainer.is_global_zero:
-            write_lines(self.path or Path(trainer.default_root_dir).parent / "reports.jsonl", rows.values())
+        if not trainer.is_global_zero:
+            return
+        run = Path(trainer.default_root_dir).parent
+        if self.path is None:
+            write_lines(run / OWN, [row.pop("recalled") for row in rows.values()])
+        for row in rows.values():
+            row.pop("recalled", None)
+        write_lines(self.path or run / "reports.jsonl", rows.values())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ammrg.errors import SettingsError
 from ammrg.ranges import check_ranges
+from datamodules.dataset import Films
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 2048
 COUNTS = {"loader_timeout": "second", "batch_size": "study", "micro_batch_size": "study", "eval_batch_size": "study"}
 CHOICES = {
-    "films": ("own", "shuffled", "noise"),
+    "films": get_args(Films),
     "views": ("all", "frontal"),
     "predict_split": ("train", "val", "test"),
     "test_splits": ("train", "val", "test"),

@@ -18,8 +18,9 @@ from datamodules.collate import Example
 from datamodules.loading import Key
 from datamodules.prepared import Rows
 
-Films = Literal["own", "shuffled", "noise"]
-"""The films that a study is shown with: its own, its partner's (shuffled), or noise."""
+Films = Literal["own", "shuffled", "noise", "mirrored"]
+"""The films that a study is shown with: its own, its partner's (shuffled), noise, or its own with left and right
+exchanged (mirrored)."""
 
 
 class StudyDataset(Dataset[list[Example]]):
@@ -41,7 +42,8 @@ class StudyDataset(Dataset[list[Example]]):
             rows: rows of a prepared split.
             transform: transform of each film.
             frontal_only: leave out other projections, except in studies without a frontal film.
-            films: ``own`` films, the partner's films (``shuffled``), or random pixels (``noise``).
+            films: ``own`` films, the partner's films (``shuffled``), random pixels (``noise``), or own films flipped
+                left to right (``mirrored``), boxes too.
             seed: seed of the augmentation.
             partners: ``[n]``, for each row the row of its partner, a study of another patient; an example then carries
                 its partner, unless it shows the partner's films already.
@@ -80,6 +82,9 @@ class StudyDataset(Dataset[list[Example]]):
             else:
                 film = self.film(shown, view)
             on_film = [box._replace(view=place) for box in known if box.view == view]
+            if self.films == "mirrored":
+                film = np.ascontiguousarray(film[:, ::-1])
+                on_film = [box._replace(x0=1 - box.x1, x1=1 - box.x0) for box in on_film]
             film, on_film_now = self.transform.with_boxes(film, on_film, (self.seed, epoch, index, copy, place))
             films.append(film)
             boxes += on_film_now

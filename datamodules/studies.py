@@ -71,7 +71,8 @@ class StudyDataModule(LightningDataModule):
             views: films of a study that are used: ``all``, or ``frontal`` only (all, if the study has no frontal film).
             augment: augment training films at random (without flips).
             films: films that evaluation shows: each study's ``own``, those of another patient's study (``shuffled``,
-                see :mod:`ammrg.partners`), or ``noise``. Training always shows a study's own films.
+                see :mod:`ammrg.partners`), ``noise``, or its own flipped left to right (``mirrored``). Training always
+                shows a study's own films as they are.
             predict_split: split that ``predict`` reads, whole and in order, without augmentation: ``train``, ``val``
                 or ``test``.
             test_splits: splits that ``test`` reads, whole and in order, with one dataloader for each.

@@ -12,7 +12,7 @@ from ammrg.networks.mining import check_settings as check_mining
 from ammrg.ranges import check_ranges
 
 ABOVE_ZERO = ("lr", "bootstrap")
-NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "report_terms")
+NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "place_loss", "report_terms")
 
 
 def check_numbers(settings: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from ammrg.metrics.epoch_ranking import rank
 from ammrg.metrics.study_predictions import StudyPredictions
 from ammrg.networks.class_activation import MAP_METHODS, MapMethod, compared_maps, methods_of
 from ammrg.networks.disease_classifier import (
+    Classification,
     DiseaseClassifier,
     HeadKind,
     PerQueryHead,
@@ -42,6 +43,7 @@ from lightning_modules.classification_settings import check_maps, check_numbers,
 from lightning_modules.first_weights import read_first_weights, start_heads
 from lightning_modules.mined_films import mined_films
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.place_scores import PlaceScores, frontal_targets, placed_films_loss
 from lightning_modules.pointing_games import PointingGames
 from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import classifier_weights, distance_of, refuse_earlier
@@ -75,6 +77,9 @@ class DiseaseClassification(LightningModule):
         token_loss: weight, >= 0, of the same loss on the tokens without queries
             (:func:`ammrg.networks.disease_classifier.token_evidence`), which makes training from scratch faster; needs
             head ``per_query`` or ``untied``. 0 = off (as published).
+        place_loss: weight, >= 0, of an auxiliary loss that teaches a head to read the side and level of each finding
+            from its query, as training reports name them (:mod:`ammrg.networks.places`). 0 = no such head (as
+            published).
         report_terms: weight, >= 0, of an auxiliary loss for training from scratch: predict from the mean of a film's
             tokens which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean
             over terms and films). Its head is saved in checkpoints but is not a part of ``classifier``. 0 = off (as
@@ -120,6 +125,7 @@ class DiseaseClassification(LightningModule):
         uncertain: UncertainPolicy = "ignore",
         views: StudyViews = "max",
         token_loss: float = 0.0,
+        place_loss: float = 0.0,
         report_terms: float = 0.0,
         loss: LossKind = "cross_entropy",
         gamma_positive: float = 0.0,
@@ -165,7 +171,11 @@ class DiseaseClassification(LightningModule):
     def configure_models(self) -> None:
         """Build the network, the heads that only training uses, and the buffers that explain the thresholds."""
         self.classifier = DiseaseClassifier(
-            self.hparams["encoder"], self.hparams["qformer"], self.hparams["head"], self.hparams["views"]
+            self.hparams["encoder"],
+            self.hparams["qformer"],
+            self.hparams["head"],
+            self.hparams["views"],
+            places=self.hparams["place_loss"] > 0,
         )
         check_token_loss(self.hparams, self.classifier)
         self.token_bias = torch.nn.Parameter(torch.zeros(NUM_FINDINGS)) if self.hparams["token_loss"] else None
@@ -195,6 +205,7 @@ class DiseaseClassification(LightningModule):
         self.test_splits = named_splits(self.hparams["test_splits"])
         tests = [f"test_{split}" for split in self.test_splits]
         self.predictions = torch.nn.ModuleDict({name: StudyPredictions() for name in ("fit", "validation", *tests)})
+        self.places = PlaceScores()
         self.pointing = PointingGames(
             ("validation", *tests), methods_of(self.classifier), self.classifier.encoder.cell_shift
         )
@@ -282,6 +293,10 @@ class DiseaseClassification(LightningModule):
             evidence = token_evidence(seen.tokens.float(), self.classifier.finding_weights, self.token_bias)
             token_loss = self.finding_loss(self._study_logits(evidence, batch), batch)
             loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, counts, batch)
+        if self.classifier.place_head is not None:
+            place_loss = placed_films_loss(self.classifier.place_head, seen.queries, batch)
+            self.means.log("train/place_loss", place_loss, batch)
+            loss = loss + self.hparams["place_loss"] * self.means.share("train/place_loss", place_loss)
         if self.terms_head is not None:
             terms_loss = report_terms_loss(self.terms_head, seen.raw_tokens, batch)
             loss = loss + self.hparams["report_terms"] * self._share("train/terms_loss", terms_loss, counts, batch)
@@ -291,9 +306,15 @@ class DiseaseClassification(LightningModule):
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
-        """Number of terms that each loss of the batch averages over: known labels, or films. It reads no pixels."""
+        """Number of terms that each loss of the batch averages over: known labels, affirmed findings, or films.
+
+        It reads no pixels.
+        """
         known = float(self.finding_loss.known(batch))
-        return {"train/loss": known, "train/token_loss": known, "train/terms_loss": len(batch.study_of_view)}
+        found = {"train/loss": known, "train/token_loss": known, "train/terms_loss": float(len(batch.study_of_view))}
+        if self.classifier.place_head is not None:
+            found["train/place_loss"] = float(frontal_targets(batch)[1].affirmed.sum())
+        return found
 
     def _share(self, name: str, loss: Tensor, counts: dict[str, float], batch: StudyBatch) -> Tensor:
         """Turn a batch's mean over ``counts[name]`` terms into its share of the step's mean; log the latter."""
@@ -309,22 +330,23 @@ class DiseaseClassification(LightningModule):
 
     def validation_step(self, batch: StudyBatch, index: int) -> None:
         """Collect predictions and the loss and, with ``cam: auto``, play the pointing games."""
-        logits = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
+        seen = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
+        logits = self._study_logits(seen.logits, batch)
+        self.places.add(self.classifier, seen, batch)
         # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
         known = max(1, int(self.finding_loss.known(batch))) * self.trainer.world_size
         self.log("val/loss", self.finding_loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)
 
-    def _collect(self, name: str, batch: StudyBatch, play: bool) -> Tensor:
-        """Predict a batch and return its logits ``[b 14]``; with ``play`` every map method plays if there are boxes."""
+    def _collect(self, name: str, batch: StudyBatch, play: bool) -> Classification:
+        """Predict a batch and return its films' output; with ``play`` every map method plays if there are boxes."""
         if play and batch.boxes:
             with torch.autocast(self.device.type, enabled=False):
                 maps, seen = compared_maps(self.classifier, batch.images, methods_of(self.classifier))
             self.pointing.update(name, maps, batch)
-            logits = self._study_logits(seen.logits, batch)
         else:
-            logits = self(batch)
-        cast(StudyPredictions, self.predictions[name]).update(logits, batch)
-        return logits
+            seen = self.classifier(batch.images)
+        cast(StudyPredictions, self.predictions[name]).update(self._study_logits(seen.logits, batch), batch)
+        return seen
 
     def on_validation_epoch_end(self) -> None:
         """Choose thresholds and map method, which are saved in the checkpoint, then log AUROC and F1.
@@ -343,6 +365,7 @@ class DiseaseClassification(LightningModule):
                 self._count_training()
                 self._fit_distance()
             self.choose_thresholds(*found[:2])
+        self.log_dict(self.places.choose(self.classifier))
         self.choose_cam()
         self._log_ranking("val", *found[:2])
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ammrg.findings import ABNORMAL, POSITIVE
+from ammrg.findings import ABNORMAL, FINDINGS, POSITIVE
 from ammrg.memory.regions import MinedFilm, Region
+from ammrg.metrics.box_places import place_of_box
+from ammrg.networks.places import elements_of
+from ammrg.text.places import Place, affirming_sentences, finding_places, own_place
 from ammrg.types import StudyBatch
 
 
@@ -32,7 +35,7 @@ def mined_films(
                 batch.study_ids[study],
                 batch.subject_ids[study],
                 view,
-                regions[film],
+                [_with_place(region, batch.reports[study], batch.projections[film]) for region in regions[film]],
                 positive,
                 tuple(i for i in positive if predicted[film, i]),
                 tuple(box._replace(view=view) for box in batch.boxes if box.view == film),
@@ -40,3 +43,17 @@ def mined_films(
             )
         )
     return films
+
+
+def _with_place(region: Region, report: str, projection: str) -> Region:
+    """The region with its place and the sentences of the report that affirm its finding.
+
+    The side is that of its box, because a report may name both sides of a finding; a lateral film has none, so there
+    the report's counts. The level is the report's, whose words know the patient's lungs, or else that of the box.
+    """
+    finding = FINDINGS[region.finding]
+    said = finding_places(report).get(finding, Place())
+    seen = own_place(finding, place_of_box(region.box)) if projection != "lateral" else Place()
+    level = said.level if len(said.level) == 1 else seen.level
+    place = Place(seen.side or said.side, level)
+    return region._replace(place=elements_of(place), text=" ".join(affirming_sentences(report, finding)))

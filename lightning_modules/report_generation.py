@@ -30,6 +30,7 @@ from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.language_model import LanguageModel, TargetLosses
+from ammrg.networks.places import place_targets
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
@@ -49,12 +50,21 @@ from lightning_modules.stage2_identity import check_identity
 from lightning_modules.step_mean import StepMeans
 from lightning_modules.study_losses import reports_differ, shuffle_hinge, sums_by_study
 
+ASSOCIATION_LOSSES = {
+    "association_loss": ("visual", False),
+    "report_association_loss": ("report", False),
+    "own_region_loss": ("visual", True),
+    "own_report_loss": ("report", True),
+}
+"""Setting -> the memory, and whether a patient's own patterns are what should be recalled."""
+
 
 class ReportGeneration(LightningModule):
     """Writes reports with a frozen quantised LLM from film tokens and two associative memories.
 
     The best checkpoint is the one with the highest ``val/score``: the mean of clinical micro-F1 over the 13 abnormal
-    findings and CIDEr, each divided by the score of the best constant report on the same validation studies.
+    findings, CIDEr and the F1 of the findings' sides, each divided by its yardstick on the same validation studies: the
+    score of the best constant report, or for the sides that of exchanged sides.
 
     Args:
         stage1_checkpoint: stage-1 checkpoint that provides the encoder, the Q-Former and the disease queries.
@@ -72,10 +82,11 @@ class ReportGeneration(LightningModule):
             alone, to its ``patient`` alone, to the patient even if ``shared`` with others, or ``none``; see
             docs/memory.md.
         instruction: text of the user's turn after the film; may contain ``{findings}`` (those above their threshold, in
-            words) and ``{indication}``.
-        named_findings: findings that ``{findings}`` names in training: the ``predicted`` ones, as in validation and
-            prediction, or the positive ``labels`` (after PromptMRG, Jin et al. 2024), so that the LLM learns to follow
-            the instruction even where stage 1 is often wrong.
+            words), ``{placed_findings}`` (the same with their sides and levels, if stage 1 knows places) and
+            ``{indication}``.
+        named_findings: findings that these fields name in training: the ``predicted`` ones, as in validation and
+            prediction, or the positive ``labels`` (after PromptMRG, Jin et al. 2024) with the places of the report, so
+            that the LLM learns to follow the instruction even where stage 1 is often wrong.
         naming_thresholds: probability above which a finding counts as predicted in ``{findings}``: ``f1``, stage 1's
             own, or ``prevalence``, which names each finding in as large a share of validation studies as have it in
             training.
@@ -95,14 +106,22 @@ class ReportGeneration(LightningModule):
         decoding: how reports are written, see :class:`DecodingSettings`; None = its defaults.
         generate_studies: number of validation studies, over all processes, whose reports are written at each
             validation, the same each time; None = all.
-        generate_shuffled: also write these reports from another patient's films, for the clinical shuffle gap.
+        generate_shuffled: also write these reports from another patient's films, for the gaps of the clinical score and
+            of the side.
         abnormal_weight: weight, >= 0, in the training loss of tokens in sentences that affirm an abnormal finding;
             other tokens have weight 1.
+        place_weight: weight, >= 0, of words of place in such sentences; None = ``abnormal_weight``.
         shuffle_loss: weight, >= 0, of a hinge loss: with another patient's films the loss should be at least
             ``shuffle_margin`` higher than with the study's own; pairs with the same report are left out. 0 = off.
         shuffle_margin: margin of ``shuffle_loss`` in nats a token, >= 0.
-        association_loss: weight, >= 0, of
-            :meth:`ammrg.networks.associative_memory.AssociativeMemory.association_loss`; 0 = off (as published).
+        association_loss: weight, >= 0, of a contrastive loss that teaches each positive finding's query to recall
+            regions of its finding in the same place (:class:`ammrg.networks.associative_memory.AssociativeMemory`); 0 =
+            off (as published).
+        report_association_loss: weight, >= 0, of the same for the report memory: recall reports with mostly the same
+            findings on the same sides; 0 = off (as published).
+        own_region_loss: weight, >= 0, of a further loss: recall the patient's own regions of the finding among all
+            others, so that different films recall different regions; 0 = off (as published).
+        own_report_loss: weight, >= 0, of the same for the report memory; 0 = off (as published).
         cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): each training film is read by the stage-1
             network that never saw its patient; needs the region bank mined out of fold as ``regions_memory``. None =
             films are read by the network trained on all of them, which may remember them (as published).
@@ -141,9 +160,13 @@ class ReportGeneration(LightningModule):
         generate_studies: int | None = None,
         generate_shuffled: bool = True,
         abnormal_weight: float = 1.0,
+        place_weight: float | None = None,
         shuffle_loss: float = 0.0,
         shuffle_margin: float = 0.2,
         association_loss: float = 0.0,
+        report_association_loss: float = 0.0,
+        own_region_loss: float = 0.0,
+        own_report_loss: float = 0.0,
         cross_fit: str | None = None,
         cache_films: int = 0,
     ) -> None:
@@ -160,6 +183,9 @@ class ReportGeneration(LightningModule):
         """The held-out studies that its memories do not contain, or why they were not checked; None before reading."""
         self.memories: Memories = "own"
         """For guards: write reports with another patient's memories, or with one or both silenced."""
+        self.abnormal_weight: float = self.hparams["abnormal_weight"]
+        given_weight = self.hparams["place_weight"]
+        self.place_weight: float = self.abnormal_weight if given_weight is None else given_weight
         self.judged: list[tuple[str, Judged]] = []
         self.means = StepMeans(self)
         self.yardstick = Yardstick()
@@ -279,14 +305,20 @@ class ReportGeneration(LightningModule):
         """
         means = self.means
         means.begin(batch, batch_idx, self.terms)
-        shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=self.named_in_training(batch))
+        named, placed = self.named_in_training(batch)
+        shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=named, placed=placed)
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
         means.log("train/loss", losses.values.sum(), batch, prog_bar=True)
-        weights = 1 + (self.hparams["abnormal_weight"] - 1) * losses.emphasised.float()
+        weights = (
+            1
+            + (self.abnormal_weight - 1) * losses.emphasised
+            + (self.place_weight - self.abnormal_weight) * losses.placed
+        )
         loss = means.share("weight", (losses.values * weights).sum())
         further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
-        further["association_loss"] = lambda: self.association_loss(batch, shown.states)
+        for name in ASSOCIATION_LOSSES:
+            further[name] = partial(self.association_loss, name, batch, shown.states)
         for name, compute in further.items():
             if self.hparams[name] > 0:
                 total = compute()
@@ -299,22 +331,30 @@ class ReportGeneration(LightningModule):
 
         It reads no pixels.
         """
-        tokens, emphasised = self.network.target_counts(batch.reports)
-        found = {"train/loss": tokens, "weight": tokens + (self.hparams["abnormal_weight"] - 1) * emphasised}
+        tokens, emphasised, placed = self.network.target_counts(batch.reports)
+        weight = tokens + (self.abnormal_weight - 1) * emphasised + (self.place_weight - self.abnormal_weight) * placed
+        found = {"train/loss": tokens, "weight": weight}
         if self.hparams["shuffle_loss"] > 0:
             found["train/shuffle_loss"] = sum(reports_differ(batch))
-        if self.hparams["association_loss"] > 0:
-            found["train/association_loss"] = self.network.memory("visual").associating(batch)
+        for name, (memory, own) in ASSOCIATION_LOSSES.items():
+            if self.hparams[name] > 0:
+                found[f"train/{name}"] = self.network.memory(memory).associating(batch, own)
         return found
 
-    def named_in_training(self, batch: StudyBatch) -> Tensor | None:
-        """The findings that the instruction names in training, bool ``[b 14]``; None = the predicted ones."""
-        return batch.labels == POSITIVE if self.hparams["named_findings"] == "labels" else None
+    def named_in_training(self, batch: StudyBatch) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """The findings that the instruction names in training, bool ``[b 14]``, and their places, bool ``[b 14 5]``.
 
-    def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """The association loss, summed over the batch's queries of positive findings that have a region to recall."""
-        regions = self.network.memory("visual")
-        return regions.association_loss(batch, states) * regions.associating(batch)
+        None = the predicted ones.
+        """
+        if self.hparams["named_findings"] == "predicted":
+            return None, None
+        return batch.labels == POSITIVE, place_targets(batch.reports).elements.bool()
+
+    def association_loss(self, name: str, batch: StudyBatch, states: Tensor) -> Tensor:
+        """One of :data:`ASSOCIATION_LOSSES`, summed over the queries or studies that have something to recall."""
+        memory, own = ASSOCIATION_LOSSES[name]
+        asked = self.network.memory(memory)
+        return asked.association_loss(batch, states, own) * asked.associating(batch, own)
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
         """:func:`lightning_modules.study_losses.shuffle_hinge` of a training batch, a scalar.
@@ -323,8 +363,8 @@ class ReportGeneration(LightningModule):
         """
         partner, exchanged = batch.partner, batch.exchanged()
         assert partner is not None
-        seen, named = self.see_training_films(partner), self.named_in_training(partner)
-        shown = self.network.prompt(exchanged, seen=seen, named=named, hidden_from=partner)
+        seen, (named, placed) = self.see_training_films(partner), self.named_in_training(partner)
+        shown = self.network.prompt(exchanged, seen=seen, named=named, placed=placed, hidden_from=partner)
         return shuffle_hinge(batch, own, self.network.target_losses(exchanged, shown), self.hparams["shuffle_margin"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

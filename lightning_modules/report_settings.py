@@ -9,13 +9,22 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.networks.decoding import check_decoding
 from ammrg.networks.trained_parts import PARTS
 from ammrg.ranges import check_ranges
-from ammrg.text.prompts import template_fields
+from ammrg.text.prompts import NAMING_FIELDS, template_fields
 from lightning_modules.stage1_checkpoint import Stage1
 
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
 NOT_NEGATIVE = (
     *("lora_lr", "memory_lr", "qformer_lr", "encoder_lr", "weight_decay", "warmup_steps", "cache_films"),
-    *("association_loss", "shuffle_loss", "shuffle_margin", "abnormal_weight"),
+    *(
+        "association_loss",
+        "report_association_loss",
+        "own_region_loss",
+        "own_report_loss",
+        "shuffle_loss",
+        "shuffle_margin",
+        "abnormal_weight",
+        "place_weight",
+    ),
 )
 
 
@@ -29,8 +38,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         SettingsError: a setting is out of range, unknown, or does not fit the others; the message names the first.
     """
     check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
-    if settings["named_findings"] == "labels" and "findings" not in template_fields(settings["instruction"]):
-        raise SettingsError("model.named_findings: labels needs {findings} in model.instruction, where they are named")
+    if settings["named_findings"] == "labels" and not template_fields(settings["instruction"]) & NAMING_FIELDS:
+        raise SettingsError(
+            "model.named_findings: labels needs {findings} or {placed_findings} in model.instruction, where they are "
+            "named"
+        )
     check_parts(settings)
     check_decoding(settings["decoding"] or {})
     network = settings["network"] or {}

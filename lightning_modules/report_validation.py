@@ -1,7 +1,7 @@
 """The numbers of a stage-2 validation.
 
-They are losses with a study's own films and with its partner's, and scores of generated reports relative to those of
-the best constant report, the yardstick.
+They are losses with a study's own films and with its partner's, and scores of generated reports: of their words and
+findings relative to those of the best constant report, of the sides of their findings relative to exchanged sides.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.guards import best_constant
 from ammrg.metrics.language import language_scores
+from ammrg.metrics.location import ASPECTS, CHANCE, location_scores, location_statistics, pair_counts
+from ammrg.metrics.location import weighted_scores as location_values
 from ammrg.text.cleaning import normalise
 from ammrg.text.labeler import label
+from ammrg.text.places import finding_places
 
-CLINICAL = "clinical_micro_f1_13_neg"
+CLINICAL, SIDE = "clinical_micro_f1_13_neg", "location_side_f1"
 CONSTANT_FLOOR = 0.1
-"""Smallest yardstick.
+"""Smallest yardstick of CIDEr and the clinical score.
 
 The best constant report may have a clinical score near 0. Dividing by so little would let noise choose the checkpoint.
 """
@@ -41,12 +47,17 @@ class Judged(NamedTuple):
 
 
 class Yardstick:
-    """The scores of the best constant training report on given references, by which ``val/score`` divides."""
+    """The scores by which ``val/score`` divides, on given references.
+
+    For CIDEr and the clinical score they are those of the best constant training report; for the side F1, see
+    :func:`exchanged_sides`.
+    """
 
     def __init__(self) -> None:
         self.references: tuple[str, ...] = ()
         self.best: dict[str, float] = {}
-        """The scores on these references, named as by :func:`report_scores`; each at least :data:`CONSTANT_FLOOR`."""
+        """The scores on these references: those of :func:`report_scores`, each at least :data:`CONSTANT_FLOOR`, and
+        that of the side, if they name one."""
 
     def __call__(self, texts: Callable[[str], list[str]], references: Sequence[str]) -> dict[str, float]:
         """Compute :attr:`best` for these references and return it; the same references are not scored again.
@@ -63,7 +74,33 @@ class Yardstick:
             ]
             self.references = tuple(references)
             self.best = {name: max(CONSTANT_FLOOR, *(score[name] for score in scores)) for name in ("cider", CLINICAL)}
+            side = exchanged_sides(references)
+            if side is None:
+                rank_zero_only(print)(
+                    f"val/score leaves the side F1 out: the {count} validation references name no side of a finding "
+                    "(n = 0)"
+                )
+            else:
+                self.best[SIDE] = side
         return self.best
+
+
+def exchanged_sides(references: Sequence[str]) -> float | None:
+    """The side F1 of reports with the right findings and sides, but each side that of another study's finding.
+
+    The sides of each finding are exchanged among the references that name one (mean of 100 random exchanges). A
+    constant report would be no yardstick, because its side F1 is about 0. This one cannot be small: it is about .5
+    where findings are as often on the left as on the right, and 1 where each finding has the same side everywhere. It
+    depends on the references only, so it is the same in every epoch.
+
+    Args:
+        references: the true reports.
+
+    Returns:
+        From about 0.5 to 1; None if no reference names a side.
+    """
+    sided = [{name: place for name, place in finding_places(text).items() if place.side} for text in references]
+    return location_scores(sided, sided)[f"{SIDE}{CHANCE}"]
 
 
 def report_scores(
@@ -82,6 +119,30 @@ def report_scores(
     return {"cider": language_scores(*words)["cider"], CLINICAL: clinical[CLINICAL]}
 
 
+def location_numbers(references: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    """Whether generated reports put findings where the references do.
+
+    Args:
+        references: the true report of each study.
+        texts: the generated report of each study.
+
+    Returns:
+        For the side and the level: ``location_side_n``, the number of findings whose side the references name; and
+        ``location_side_f1``, see :mod:`ammrg.metrics.location`, left out if n = 0.
+    """
+    statistics = location_statistics(
+        *([finding_places(text) for text in each] for each in (references, texts)), draws=0
+    )
+    values, counts = location_values(statistics, np.ones((1, len(references)))), pair_counts(statistics)
+    found = {}
+    for aspect in ASPECTS:
+        placed = counts[aspect]["placed"]
+        found[f"location_{aspect}_n"] = float(placed or 0)
+        if placed:
+            found[f"location_{aspect}_f1"] = float(values[f"location_{aspect}_f1"][0])
+    return found
+
+
 def loss_numbers(judged: Sequence[Judged]) -> dict[str, float]:
     """``loss``, in nats a token, and ``shuffle_gap``, its increase with the partner's films."""
     tokens = sum(study.tokens for study in judged)
@@ -97,12 +158,14 @@ def report_numbers(
     Args:
         judged: the validation results of the studies.
         exchanged: whether reports were also written from the partners' films.
-        yardstick: references -> the yardstick of each of :func:`report_scores`; None = no ``score``.
+        yardstick: references -> the yardstick of each part of the score, see :class:`Yardstick`; None = no ``score``.
 
     Returns:
         ``distinct``, the number of different texts divided by the number of texts; with ``exchanged`` also
-        ``shuffle_gap_f1``, the clinical score with a study's own films minus that with the partner's; those of
-        :func:`report_scores`; and ``score``, the mean of both after division by the yardstick.
+        ``shuffle_gap_f1``, the clinical score with a study's own films minus that with the partner's, and ``side_gap``,
+        the same of the side F1; those of :func:`report_scores` and :func:`location_numbers`; and ``score``, the mean of
+        CIDEr, the clinical score and the side F1, each after division by its yardstick. ``side_gap`` and the side F1
+        are left out if the references name no side.
     """
     written = [study for study in judged if study.text is not None]
     if not written:
@@ -114,9 +177,11 @@ def report_numbers(
         other = [label(str(study.exchanged)) for study in written]
         gap = clinical_scores(labels, generated)[CLINICAL] - clinical_scores(labels, other)[CLINICAL]
         found["shuffle_gap_f1"] = gap
-    scores = report_scores(references, texts, labels, generated)
-    found |= scores
+    found |= report_scores(references, texts, labels, generated) | location_numbers(references, texts)
+    if exchanged and SIDE in found:
+        others = location_numbers(references, [str(study.exchanged) for study in written])
+        found["side_gap"] = found[SIDE] - others[SIDE]
     if yardstick is not None:
         best = yardstick(references)
-        found["score"] = sum(scores[name] / best[name] for name in scores) / len(scores)
+        found["score"] = sum(found[name] / best[name] for name in best) / len(best)
     return found

@@ -12,16 +12,23 @@ from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import id_codes
 from lightning_modules.stage1_checkpoint import PREFIX, read_checkpoint, stage1_of
 
-TRAINING_ONLY = ("token_bias", "terms_head.")
-"""Heads that exist only with their loss (``token_loss``, ``report_terms``).
+OPTIONAL = ("token_bias", "terms_head.", f"{PREFIX}place_head.")
+"""Heads that exist only with their loss (``token_loss``, ``report_terms``, ``place_loss``).
 
 If only the old training has one, it is dropped; if only the new training has one, it starts from scratch.
 """
-BROUGHT = (PREFIX, *TRAINING_ONLY)
-"""Prefixes of the weights that are taken: the network's, and those of the two heads."""
+BROUGHT = (PREFIX, *OPTIONAL)
+"""Prefixes of the weights that are taken: the network's, and those of the optional heads."""
 OF_ITS_DATA = ("train_prevalence", "threshold_fallback", "chosen_cam")
 """Buffers that describe the old training data and are computed again; the prevalence corrects the heads' biases."""
-FREE = ("views", "encoder.gradient_checkpointing", "qformer.dropout", "qformer.blip2", "qformer.new_token_maps")
+FREE = (
+    "views",
+    "places",
+    "encoder.gradient_checkpointing",
+    "qformer.dropout",
+    "qformer.blip2",
+    "qformer.new_token_maps",
+)
 """Network settings that may differ, because they do not change what the weights mean."""
 
 
@@ -97,7 +104,7 @@ def read_start(path: str, config: Mapping[str, Any], held_out: Collection[str] =
 
 
 def fitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
-    """The weights to take: the network's, and those of each head in :data:`TRAINING_ONLY` that both sides have.
+    """The weights to take: the network's, and those of each head in :data:`OPTIONAL` that both sides have.
 
     Args:
         weights: :attr:`Start.weights`.
@@ -107,8 +114,11 @@ def fitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str)
     Raises:
         CheckpointError: a weight is missing, left over or of another shape.
     """
-    parts = [PREFIX, *(head for head in TRAINING_ONLY if _within(weights, head) and _within(own, head))]
-    theirs, ours = ({name: kept[name] for part in parts for name in _within(kept, part)} for kept in (weights, own))
+    left_out = tuple(head for head in OPTIONAL if not (_within(weights, head) and _within(own, head)))
+    theirs, ours = (
+        {name: kept[name] for name in kept if name.startswith(BROUGHT) and not name.startswith(left_out)}
+        for kept in (weights, own)
+    )
     wrong = [f"{name} is missing there" for name in ours.keys() - theirs.keys()]
     wrong += [f"{name} is not known here" for name in theirs.keys() - ours.keys()]
     wrong += [

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ammrg.imaging.panel import PRESENT, _draw_film, _draw_findings
 from ammrg.metrics.classification import best_f1_threshold
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import is_predicted, rounded
 
 ROOT = Path(__file__).parent.parent
 OTHER_THINGS = {"metrics/protocols.py", "datamodules/studies.py"}  # counts of words; shares of studies
@@ -27,6 +27,18 @@ def test_on_the_threshold_is_not_above_it() -> None:
     rows = torch.tensor([[0.2, 0.3], [0.4, 0.3], [float("nan"), 1.0]])
     assert is_predicted(rows, torch.tensor([0.3, 0.3])).tolist() == [[False, False], [True, False], [False, True]]
     assert not is_predicted(rows, torch.tensor(torch.inf)).any()
+
+
+def test_rounding_for_a_file_never_crosses_the_threshold() -> None:
+    assert rounded(0.123456789, 0.3) == 0.12346
+    assert rounded(0.2999999, 0.3) == 0.3  # not above its threshold either
+    assert rounded(0.3000001, 0.3) == 0.3000001
+    draw = np.random.default_rng(0)
+    for threshold in (0.0, 3e-6, 0.5, 0.99999988, np.float32(0.3).item()):
+        for step in draw.normal(0, 1e-5, 200):
+            value = float(np.float32(min(max(threshold + step, 0), 1)))
+            assert is_predicted(rounded(value, threshold), threshold) == is_predicted(value, threshold)
+            assert abs(rounded(value, threshold) - value) <= 5e-6
 
 
 def test_nobody_compares_with_a_threshold_by_another_rule() -> None:

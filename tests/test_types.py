@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ammrg.types import Box, StudyBatch
+from ammrg.types import Box, FilmBox, StudyBatch
 
 
 def batch() -> StudyBatch:
@@ -30,3 +30,11 @@ def test_some_studies_keep_their_films_and_boxes_together() -> None:
     assert [(box.view, box.finding) for box in less.boxes] == [(1, 3), (2, 4)]
     assert less.indications == ["", "pain"]
     assert batch()._replace(indications=()).take([0]).indications == ()
+
+
+def test_boxes_of_each_study_carry_their_projection() -> None:
+    first, second, third = batch().film_boxes()
+    assert first == [FilmBox("Cardiomegaly", (0.0, 0.0, 0.5, 0.5), "frontal")]
+    assert second == [FilmBox("Lung Lesion", (0.1, 0.1, 0.2, 0.2), "lateral")]
+    assert third == [FilmBox("Edema", (0.0, 0.0, 1.0, 1.0), "unknown")]
+    assert batch()._replace(boxes=[]).film_boxes() == [[], [], []]

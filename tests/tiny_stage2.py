@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ammrg.findings import FINDINGS
@@ -69,6 +71,42 @@ def build(
     )
     banks = settings.pop("banks", (bank("regions", 32), bank("reports", 24)))
     return ReportNetwork(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)
+
+
+def copying(folder: Path, pattern: int) -> ReportNetwork:
+    """A network whose report is the text of the pattern that it recalls, which is always the same one.
+
+    The language model is trained to write the text of each report pattern after its token alone.
+    """
+    texts = (*REPORTS, "Edema on the left.", "A tube is seen.", "The bones are normal.")
+    memory = replace(bank("reports", 24), texts=texts)
+    torch.manual_seed(0)
+    language_model = LanguageModel(str(folder), quantization="none", device="cpu")
+    network = ReportNetwork(
+        DiseaseClassifier(ENCODER, QFORMER),
+        language_model,
+        None,
+        memory,
+        hopfield=HOPFIELD,
+        image_tokens=False,
+        query_tokens=False,
+        visual_memory=False,
+        max_report_tokens=30,
+    )
+    language_model.model.requires_grad_(True)
+    retrieval, stored = network.retrievals["report"], network.report_patterns
+    states, each_alone = torch.zeros(len(memory), 14, network.classifier.width), torch.eye(len(memory)).bool()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for _ in range(60):
+        tokens = network.streams["report"](retrieval(states, stored, each_alone, k=0).tokens)
+        optimizer.zero_grad()
+        language_model.loss(list(tokens), texts, network.instruction).backward()
+        optimizer.step()
+    with torch.no_grad():  # every state asks for this pattern, whatever the film
+        keys = retrieval.key_weight @ (retrieval.key_scale * F.layer_norm(stored[pattern], (24,)))
+        retrieval.query_weight.zero_()
+        retrieval.query_bias.copy_(8 * F.normalize(keys, dim=-1) / keys.norm(dim=-1, keepdim=True))
+    return network.requires_grad_(False).eval()
 
 
 def with_partners(studies: StudyBatch, films_seed: int = 8) -> StudyBatch:

@@ -17,6 +17,8 @@ from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.prediction_files import LAYOUTS
+from ammrg.evaluation.recalled import read_recalled
+from ammrg.evaluation.reports_meta import dataset_beside, named_beside
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
     chosen_extras,
@@ -24,7 +26,7 @@ from ammrg.evaluation.scored_file import (
     default_protocols,
     kept_scores,
 )
-from ammrg.evaluation.scoring import dataset_beside, named_beside, score_systems
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import bootstrap
 from ammrg.metrics.protocols import CUT_FOR, PROTOCOLS, SCORED
 from ammrg.notice import NOTICE
@@ -106,6 +108,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),
         "dataset": dataset,
         "dataset_from": dataset_from,
+        "recalled": read_recalled(reports, [line.study_id for line in systems[0].lines]),
         "labeler": chosen_labeler(options.chexbert),
         "extras": chosen_extras(options),
         "resamples": options.bootstrap,

@@ -8,8 +8,11 @@ from typing import Any
 
 from ammrg.errors import ScoringError
 from ammrg.evaluation.predictions import System, lines_of, read_references, read_systems
+from ammrg.evaluation.recalled import RecallFile, read_recalled
+from ammrg.evaluation.reports_meta import dataset_beside
 from ammrg.evaluation.scored_file import default_protocols
-from ammrg.evaluation.scoring import Extra, dataset_beside, score_systems
+from ammrg.evaluation.scorer import Extra
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import bootstrap
 from ammrg.text.labelers import Labeler
 
@@ -34,8 +37,8 @@ def evaluate(
 
     Args:
         reports: n generated texts; or the path of a predictions file (``.jsonl``, ``.csv`` or ``.json``, see
-            :mod:`ammrg.evaluation.predictions`). The files ``baselines/*.jsonl`` and ``guards/*.jsonl`` beside it are
-            scored with it.
+            :mod:`ammrg.evaluation.predictions`). The files ``baselines/*.jsonl``, ``guards/*.jsonl`` and
+            ``recalled/*.jsonl`` beside it are scored with it.
         references: for n texts, their n references, none empty; for a file that has only generated texts, the path of
             a file with the references.
         patients: for n texts, the patient of each (n ids), because intervals are over patients; None: each text has a
@@ -65,6 +68,7 @@ def evaluate(
     if resamples < 0:
         raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
     name, source = dataset, "as the caller says"
+    recalled: list[RecallFile] = []
     if isinstance(reports, str | Path):
         if patients is not None or not (references is None or isinstance(references, str | Path)):
             raise ScoringError(
@@ -73,6 +77,7 @@ def evaluate(
             )
         known = read_references(Path(references)) if references is not None else None
         systems = read_systems(Path(reports), [Path(path) for path in against], known)
+        recalled = read_recalled(Path(reports), [line.study_id for line in systems[0].lines])
         if dataset is None:
             name, source = dataset_beside(Path(reports))
     else:
@@ -87,6 +92,7 @@ def evaluate(
         protocols=default_protocols(name) if protocols is None else protocols,
         dataset=name,
         dataset_from=source,
+        recalled=recalled,
         train_texts=train_texts,
         tokenizer=tokenizer,
         labeler=labeler,

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.errors import ScoringError
+from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
+from ammrg.types import FilmBox
 
 
 def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
@@ -59,3 +61,30 @@ def retrieved_texts(where: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise ScoringError(f"{where}: field 'reports' must be a list of objects with a 'text'.")
     return tuple(each["text"] for each in value if isinstance(each.get("text"), str))
+
+
+def film_boxes(where: str, value: Any) -> tuple[FilmBox, ...]:
+    """The field ``boxes``: the places of the study's findings on its films.
+
+    Raises:
+        ScoringError: if it is not a list of objects with a known finding, a box and a projection.
+    """
+    if not value:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ScoringError(f"{where}: field 'boxes' must be a list of objects with finding, box and projection.")
+    return tuple(_film_box(where, each) for each in value)
+
+
+def _film_box(where: str, fields: Mapping[str, Any]) -> FilmBox:
+    finding, projection = (plain_text(where, fields, name) for name in ("finding", "projection"))
+    if finding not in FINDINGS:
+        raise ScoringError(f"{where}: field 'boxes' names the finding {finding!r}; it must be one of the 14 findings.")
+    corners: Any = fields.get("box")
+    numbers = isinstance(corners, list) and all(isinstance(each, int | float) for each in corners)
+    if not numbers or len(corners) != 4 or not all(0 <= corners[i] < corners[i + 2] <= 1 for i in (0, 1)):
+        raise ScoringError(
+            f"{where}: field 'boxes' has the box {corners!r}; give x0, y0, x1, y1 as shares of the film, "
+            "0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1."
+        )
+    return FilmBox(finding, (corners[0], corners[1], corners[2], corners[3]), projection)

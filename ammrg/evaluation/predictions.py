@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
-from ammrg.evaluation.prediction_fields import id_text, in_training, plain_text, retrieved_texts
+from ammrg.evaluation.findings_tables import FindingsTable, findings_table
+from ammrg.evaluation.prediction_fields import film_boxes, id_text, in_training, plain_text, retrieved_texts
 from ammrg.evaluation.prediction_files import file_text, json_lines, study_rows
+from ammrg.evaluation.reports_meta import thresholds_in
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
+from ammrg.types import FilmBox
 
 GROUPS = ("baselines", "guards")
 """Folders beside reports.jsonl with files that are scored too."""
@@ -34,6 +37,10 @@ class Line(NamedTuple):
     """Whether the reference is also a training report, word for word; None if the file does not say."""
     retrieved: tuple[str, ...] = ()
     """Texts of the reports that the memory retrieved for the study."""
+    boxes: tuple[FilmBox, ...] = ()
+    """The places of the study's findings on its films; empty if they are not known."""
+    table: FindingsTable | None = None
+    """What the network found on the films; None if the file does not say."""
 
 
 class System(NamedTuple):
@@ -46,13 +53,16 @@ class System(NamedTuple):
     lines: list[Line]
 
 
-def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = None) -> list[Line]:
+def read_lines(
+    path: Path, references: Mapping[str, Mapping[str, Any]] | None = None, run: Path | None = None
+) -> list[Line]:
     """Read one predictions file; the studies are sorted by id.
 
     Args:
         path: ``.jsonl``, ``.csv`` or ``.json``, see :data:`ammrg.evaluation.prediction_files.LAYOUTS`.
         references: from :func:`read_references`, for a file that has only generated reports; both must have the same
             studies.
+        run: the folder whose ``reports.meta.json`` says how the reports were made; None: the file's own.
 
     Raises:
         ScoringError: if the file cannot be scored.
@@ -64,7 +74,7 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
         raise ScoringError(
             f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
         )
-    lines = lines_of(str(path), rows)
+    lines = lines_of(str(path), rows, thresholds_in(run or path.parent))
     absent = (references or {}).keys() - {line.study_id for line in lines}
     if absent:
         raise ScoringError(
@@ -74,12 +84,15 @@ def read_lines(path: Path, references: Mapping[str, Mapping[str, Any]] | None = 
     return lines
 
 
-def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Line]:
+def lines_of(
+    name: str, rows: Iterable[tuple[str, Mapping[str, Any]]], thresholds: Mapping[str, float] | None = None
+) -> list[Line]:
     """Check the fields of studies, and sort the studies by id.
 
     Args:
         name: the name of their file, for messages.
         rows: (place, fields) of each study.
+        thresholds: above which probability a finding is present; None: not known.
 
     Raises:
         ScoringError: if the studies cannot be scored.
@@ -109,6 +122,8 @@ def lines_of(name: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[L
             generated,
             in_training(where, row.get("reference_in_training")),
             retrieved_texts(where, row.get("reports")),
+            film_boxes(where, row.get("boxes")),
+            findings_table(where, row.get("findings"), thresholds),
         )
     if not lines:
         raise ScoringError(f"{name}: no studies; there is nothing to score.")
@@ -154,7 +169,7 @@ def read_references(path: Path) -> dict[str, dict[str, Any]]:
         if study_id in found:
             raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
         plain_text(where, row, "reference")
-        kept = ("study_id", "reference", "subject_id", "split", "reference_in_training")
+        kept = ("study_id", "reference", "subject_id", "split", "reference_in_training", "boxes")
         found[study_id] = {field: row[field] for field in kept if field in row}
     return found
 
@@ -164,7 +179,8 @@ def read_systems(
 ) -> list[System]:
     """The reports, the baselines and guards beside them, and other systems' files, all on the same studies.
 
-    A file that names no patients takes those of the first file that does.
+    A file that names no patients takes those of the first file that does. The boxes are the films', so all files take
+    those of the first file that has any.
 
     Raises:
         ScoringError: see :func:`read_lines`; or if a file lacks a study, has an extra one, or has another reference or
@@ -174,14 +190,14 @@ def read_systems(
     systems = [ours]
     siblings = [(group, path) for group in GROUPS for path in sorted((reports.parent / group).glob("*.jsonl"))]
     for group, path in siblings:
-        systems.append(System(group, path.stem, path, read_lines(path, references)))
+        systems.append(System(group, path.stem, path, read_lines(path, references, reports.parent)))
     for path in against:
         names = {system.name for system in systems if system.group == "against"}
         name = path.stem if path.stem not in names | {reports.stem} else f"{path.parent.name}/{path.stem}"
         systems.append(System("against", name, path, read_lines(path, references)))
     for other in systems[1:]:
         _check_same_studies(ours, other)
-    systems = _with_patients(systems)
+    systems = _with_boxes(_with_patients(systems))
     for other in systems[1:]:
         _check_same_texts(systems[0], other)
     return systems
@@ -202,6 +218,17 @@ def _with_patients(systems: list[System]) -> list[System]:
         else system._replace(
             lines=[line._replace(subject_id=name) for line, name in zip(system.lines, patients, strict=True)]
         )
+        for system in systems
+    ]
+
+
+def _with_boxes(systems: list[System]) -> list[System]:
+    named = next((system for system in systems if any(line.boxes for line in system.lines)), None)
+    if named is None:
+        return systems
+    boxes = [line.boxes for line in named.lines]
+    return [
+        system._replace(lines=[line._replace(boxes=known) for line, known in zip(system.lines, boxes, strict=True)])
         for system in systems
     ]
 

@@ -9,8 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ammrg.evaluation.box_table import BOX_COLUMNS, box_table
+from ammrg.evaluation.faithfulness_table import FAITHFULNESS_COLUMNS, faithfulness_tables
+from ammrg.evaluation.invented_table import INVENTED_COLUMNS, invented_table
 from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
+from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
+from ammrg.evaluation.recall_table import recall_table
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
@@ -39,6 +44,9 @@ COLUMNS = {
     "clinical_micro_f1_5_neg": "micro F1 5",
     "clinical_macro_f1_5_neg": "macro F1 5",
 }
+
+ALL_COLUMNS = {**COLUMNS, **LOCATION_COLUMNS, **BOX_COLUMNS, **INVENTED_COLUMNS, **FAITHFULNESS_COLUMNS}
+"""The metrics of the page and of differences; those below the clinical ones have tables of their own."""
 
 ABSENT = {"value": None}
 """Value of a metric of another package for baselines and guards, which such metrics do not score."""
@@ -125,7 +133,7 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
     table = Table(title=f"ours minus {escape(name)}, protocol {first}", pad_edge=False)
     for column in ("metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for key, label in {**COLUMNS, **LOCATION_COLUMNS}.items():
+    for key, label in ALL_COLUMNS.items():
         row = scores["comparisons"][name][first].get(key)
         if row is not None:
             pair = [scores[first][key]["value"], scores["against"][name][first][key]["value"]]
@@ -136,8 +144,11 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Print the tables, the figures and the sentences."""
-    for table in (score_table(scores), clinical_table(scores), location_table(scores), findings_table(scores)):
-        console.print(table)
+    tables = score_table(scores), clinical_table(scores), location_table(scores), mirrored_table(scores)
+    judged = box_table(scores), recall_table(scores), invented_table(scores), *faithfulness_tables(scores)
+    for table in (*tables, *judged, findings_table(scores)):
+        if table is not None:
+            console.print(table)
     for name in scores["comparisons"]:
         console.print(differences_table(scores, name))
     for sentence in (*figures(scores), *(f"- {text}" for text in scores["sentences"])):

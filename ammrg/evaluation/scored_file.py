@@ -12,10 +12,14 @@ from typing import Any
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation import outside_metrics, predictions
-from ammrg.evaluation.scoring import Extra, fingerprint
+from ammrg.evaluation.scorer import Extra
+from ammrg.evaluation.scoring import fingerprint
 from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
 from ammrg.text.labelers import Labeler, rule_based
+
+SECTIONS = {"alarms", "location", "boxes", "recall", "invented", "faithfulness"}
+"""Parts of scores.json; one that lacks any is of an earlier version."""
 
 
 def default_protocols(dataset: str | None) -> list[str]:
@@ -35,12 +39,12 @@ def kept_scores(
         kept = json.loads(out.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or not {"alarms", "location"} <= kept.keys():
+    if not isinstance(kept, dict) or not kept.keys() >= SECTIONS:
         return None
     meta = kept.get("meta", {})
     read = (protocol(name, settings["dataset"], train_texts, tokenizer) for name in settings["protocols"])
     same = (
-        meta.get("inputs") == fingerprint(systems, train_texts)
+        meta.get("inputs") == fingerprint(systems, train_texts, settings["recalled"])
         and meta.get("protocols") == {each.name: each.settings for each in read}
         and meta.get("bootstrap", {}).get("resamples") == settings["resamples"]
         and meta.get("bootstrap", {}).get("seed") == settings["seed"]

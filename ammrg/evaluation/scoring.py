@@ -2,246 +2,43 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from ammrg import __version__
 from ammrg.errors import ScoringError
+from ammrg.evaluation.box_verdicts import box_sentences
+from ammrg.evaluation.faithfulness_verdicts import faithfulness_sentences
+from ammrg.evaluation.invented_verdicts import invented_sentences
 from ammrg.evaluation.location_verdicts import location_sentences
+from ammrg.evaluation.mirrored_films import mirrored_sentences
 from ammrg.evaluation.predictions import GROUPS, Line, System
+from ammrg.evaluation.recall_verdicts import recall_sentences
+from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
-from ammrg.evaluation.verdicts import WATCHED, sentences
+from ammrg.evaluation.scorer import Extra, Scorer
+from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
 from ammrg.fingerprints import json_fingerprint
-from ammrg.metrics import bootstrap, clinical, comparison, language, location, meteor
+from ammrg.metrics import (
+    bootstrap,
+    clinical,
+    meteor,
+)
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
-from ammrg.metrics.protocols import DEFAULT, SCORED, Protocol, protocol
-from ammrg.metrics.resampled_idf import idf_difference
+from ammrg.metrics.mirroring import FOLLOWS
+from ammrg.metrics.protocols import DEFAULT, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
-from ammrg.text.places import finding_places
 
-Floats = NDArray[np.float64]
-Scores = dict[str, dict[str, float | None]]
-"""metric -> {value, low, high}."""
-
-IDF_RESAMPLES = 100
-"""Number of resamples for which the idf is computed again, to show the effect of a fixed idf."""
-META = "reports.meta.json"
-"""File beside a run's reports that says how they were made."""
 EXCHANGED = "reports_exchanged"
 """The guard that needs no network: each study gets another patient's generated report."""
-UNDEFINED: dict[str, float | None] = {"value": None, "low": None, "high": None}
-
-
-class Extra(NamedTuple):
-    """A metric of another package, which scores each pair of whole texts; the score is the mean over studies."""
-
-    name: str
-    """Name and version, for the table."""
-    per_study: Callable[[Sequence[str], Sequence[str]], Mapping[str, Floats]]
-    """References and generated reports -> metric -> ``[n]``."""
-
-
-class Statistics(NamedTuple):
-    """Each study's contribution to every score of a system."""
-
-    language: dict[str, language.LanguageStatistics]
-    """Protocol -> statistics."""
-    meteor: dict[str, meteor.MeteorStatistics]
-    """Protocol -> statistics; empty without METEOR."""
-    clinical: dict[str, clinical.ClinicalStatistics]
-    """How "uncertain" counts (neg, pos) -> statistics."""
-    location: location.LocationStatistics
-    extra: dict[str, Floats]
-    """Metric -> ``[n]``."""
-
-    def under(self, name: str) -> Statistics:
-        """The statistics with this protocol only."""
-        return self._replace(
-            language={name: self.language[name]}, meteor={name: self.meteor[name]} if self.meteor else {}
-        )
-
-    def without_chance(self) -> Statistics:
-        """The statistics without the chance of location, which says nothing about a difference of two systems."""
-        return self._replace(location=self.location._replace(chance={}))
-
-
-def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
-    """Every metric under study weights ``[r n]``: metric -> ``[r]``. The statistics must be of one protocol."""
-    (words,) = statistics.language.values()
-    total = weights.sum(axis=1)
-    scores = language.weighted_scores(words, weights)
-    for aligned in statistics.meteor.values():
-        scores |= meteor.weighted_scores(aligned, weights)
-    return {
-        **scores,
-        **clinical.weighted_scores(statistics.clinical, weights),
-        **location.weighted_scores(statistics.location, weights),
-        **{key: weights @ values / total for key, values in statistics.extra.items()},
-    }
-
-
-class Scorer:
-    """Scores systems on the same studies, with the same resamples.
-
-    Args:
-        protocols: the protocols of the word metrics.
-        labeler: labels the findings.
-        extras: metrics of other packages, for the reports and the files they are compared with.
-        resamples: number of bootstrap resamples, and of draws of approximate randomisation.
-        seed: seed of both.
-        java: a started METEOR scorer; None: no METEOR.
-    """
-
-    def __init__(
-        self,
-        protocols: Sequence[Protocol],
-        labeler: Labeler,
-        extras: Sequence[Extra] = (),
-        resamples: int = bootstrap.RESAMPLES,
-        seed: int = 0,
-        java: meteor.MeteorScorer | None = None,
-    ) -> None:
-        self.protocols, self.labeler, self.extras = protocols, labeler, extras
-        self.resamples, self.seed, self.java = resamples, seed, java
-        self.known_labels: dict[str, list[float]] = {}
-        self.known_places: dict[str, location.Places] = {}
-        self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
-        self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
-
-    def labels(self, texts: Iterable[str]) -> list[list[float]]:
-        """The 14 labels of each text; equal texts are labelled once."""
-        wanted = list(texts)
-        new = list(dict.fromkeys(text for text in wanted if text not in self.known_labels))
-        self.known_labels.update(zip(new, self.labeler.label_all(new), strict=True) if new else ())
-        return [self.known_labels[text] for text in wanted]
-
-    def places(self, texts: Iterable[str]) -> list[location.Places]:
-        """Where each text puts the findings that it affirms, by the rule-based labeler; equal texts are read once."""
-        wanted = list(texts)
-        for text in wanted:
-            if text not in self.known_places:
-                self.known_places[text] = finding_places(text)
-        return [self.known_places[text] for text in wanted]
-
-    def draws(self, lines: Sequence[Line]) -> int:
-        """The number of resamples for these patients; 0 if they are too few."""
-        return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
-
-    def weights(self, lines: Sequence[Line]) -> Floats:
-        """Resamples of the patients, as weights of the n studies ``[draws n]``."""
-        return bootstrap.patient_weights([line.subject_id for line in lines], self.draws(lines), self.seed)
-
-    def statistics(self, lines: Sequence[Line], with_extras: bool = False) -> Statistics:
-        """Per-study statistics; computed once for the same lines."""
-        key = tuple(lines)
-        if key not in self.known_statistics:
-            self.known_statistics[key] = self._measure(lines)
-        known = self.known_statistics[key]
-        if with_extras and self.extras:
-            if key not in self.known_extras:
-                texts = [line.reference for line in lines], [line.generated for line in lines]
-                parts = [each.per_study(*texts) for each in self.extras]
-                self.known_extras[key] = {metric: values for part in parts for metric, values in part.items()}
-            known = known._replace(extra=self.known_extras[key])
-        return known
-
-    def _measure(self, lines: Sequence[Line]) -> Statistics:
-        references, generated = [line.reference for line in lines], [line.generated for line in lines]
-        words = {
-            each.name: ([each.reference(text) for text in references], [each.hypothesis(text) for text in generated])
-            for each in self.protocols
-        }
-        with ThreadPoolExecutor(1) as pool:  # Java aligns words while Python counts them
-            aligning = {name: pool.submit(self.java.statistics, *pair) for name, pair in words.items() if self.java}
-            counted = {name: language.language_statistics(*pair) for name, pair in words.items()}
-            found = clinical.clinical_statistics(self.labels(references), self.labels(generated))
-            placed = location.location_statistics(self.places(references), self.places(generated), seed=self.seed)
-            aligned = {name: future.result() for name, future in aligning.items()}
-        return Statistics(counted, aligned, found, placed, {})
-
-    def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
-        """Protocol -> metric -> {value, low, high}; all three None for a measure of location with n = 0."""
-        weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
-        without = dict.fromkeys(location.undefined(statistics.location), UNDEFINED)
-        return {
-            each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
-            | without
-            for each in self.protocols
-        }
-
-    def location(self, lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
-        """Aspect -> {pairs, same, placed, covered, varies, above_chance: {part: {value, low, high, error}}}.
-
-        ``above_chance`` is empty without resamples; it lacks a measure with n = 0.
-        """
-        weights, statistics = self.weights(lines), self.statistics(lines).location
-        references = self.places(line.reference for line in lines)
-        gaps = location.above_chance(statistics, weights) if len(weights) else {}
-        return {
-            aspect: {
-                **counts,
-                "varies": location.varies(references, aspect),
-                "above_chance": {
-                    part: gaps[key] for part in location.PARTS if (key := f"location_{aspect}_{part}") in gaps
-                },
-            }
-            for aspect, counts in location.pair_counts(statistics).items()
-        }
-
-    def watched_difference(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """First minus second in the watched metrics, under the first protocol, over paired resamples."""
-        name = self.protocols[0].name
-
-        def watched(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
-            everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in WATCHED}
-
-        sides = [partial(watched, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
-        return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
-
-    def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
-        """First minus second: protocol -> metric -> {value, low, high, p_value, effect}.
-
-        A measure of location for which either has n = 0 is left out.
-        """
-        weights = self.weights(first)
-        swaps = comparison.swaps([line.subject_id for line in first], self.resamples, self.seed)
-        both = [self.statistics(lines, with_extras=True).without_chance() for lines in (first, second)]
-        without = location.undefined(both[0].location) | location.undefined(both[1].location)
-        return {
-            each.name: {
-                metric: difference._asdict()
-                for metric, difference in comparison.compare(
-                    both[0].under(each.name), both[1].under(each.name), weighted_scores, weights, swaps
-                ).items()
-                if metric not in without
-            }
-            for each in self.protocols
-        }
-
-    def idf(self, lines: Sequence[Line]) -> dict[str, dict[str, float]]:
-        """The effect of CIDEr's fixed idf on the first resamples, for each protocol; empty without resamples."""
-        weights = self.weights(lines)[:IDF_RESAMPLES]
-        return {
-            each.name: idf_difference(
-                [each.reference(line.reference) for line in lines],
-                [each.hypothesis(line.generated) for line in lines],
-                weights,
-            )
-            for each in self.protocols
-            if len(weights)
-        }
 
 
 def score_systems(
@@ -250,6 +47,7 @@ def score_systems(
     protocols: Sequence[str] = DEFAULT,
     dataset: str | None = None,
     dataset_from: str | None = None,
+    recalled: Sequence[RecallFile] = (),
     train_texts: Sequence[str] | None = None,
     tokenizer: str | Path | None = None,
     labeler: Labeler | None = None,
@@ -265,6 +63,7 @@ def score_systems(
         protocols: see :mod:`ammrg.metrics.protocols`.
         dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use; ``full`` needs none.
         dataset_from: where the data set's name comes from, for the sentences.
+        recalled: from :func:`ammrg.evaluation.recalled.read_recalled`: what the first system recalled.
         train_texts: training reports for ``r2gen``'s vocabulary.
         tokenizer: the language model's folder or ``tokenizer.json``, for ``r2gengpt``.
         labeler: labels the findings; None: the rule-based labeler.
@@ -276,8 +75,9 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, collapse, copying, cider_idf, studies, sentences, alarms, meta}``. ``alarms``
-        are the sentences that report a problem. Equal inputs give equal values.
+        effect}}}}, findings, location, boxes, recall, invented, faithfulness, collapse, copying, cider_idf, studies,
+        sentences, alarms, meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the
+        sentences that report a problem. Equal inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -287,7 +87,7 @@ def score_systems(
         raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
-        return _scored(systems, make(), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(), (dataset, dataset_from), recalled, train_texts)
     lines = [line for system in systems for line in system.lines]
     texts = {
         text
@@ -296,28 +96,31 @@ def score_systems(
         for text in (each.reference(line.reference), each.hypothesis(line.generated))
     }
     with meteor.MeteorScorer(texts) as java:
-        return _scored(systems, make(java), (dataset, dataset_from), train_texts)
+        return _scored(systems, make(java), (dataset, dataset_from), recalled, train_texts)
 
 
 def _scored(
     systems: Sequence[System],
     scorer: Scorer,
     dataset: tuple[str | None, str | None],
+    recalled: Sequence[RecallFile],
     train_texts: Sequence[str] | None,
 ) -> dict[str, Any]:
     ours = systems[0].lines
-    inputs = fingerprint(systems, train_texts)
+    inputs = fingerprint(systems, train_texts, recalled)
     patients = [line.subject_id for line in ours]
     if len(set(patients)) > 1:
         texts = exchanged([line.generated for line in ours], patients)
         others = [line._replace(generated=text, retrieved=()) for line, text in zip(ours, texts, strict=True)]
         systems = [*systems, System("guards", EXCHANGED, systems[0].path, others)]
     result: dict[str, Any] = {group: {} for group in (*GROUPS, "against")}
-    result |= {"findings": {}, "location": {}, "collapse": {}, "comparisons": {}}
+    result |= {"findings": {}, "location": {}, "invented": {}, "faithfulness": {}, "collapse": {}, "comparisons": {}}
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
-            scores = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            scores: dict[str, Any] = scorer.score(system.lines, with_extras=system.group in ("", "against"))
+            if (system.group, system.name) == ("guards", MIRRORED):
+                scores[FOLLOWS] = scorer.mirrored_follows(ours, system.lines)
             if system.group:
                 result[system.group][system.name] = scores
             else:
@@ -332,6 +135,10 @@ def _scored(
                 uncertain: clinical.finding_table(*labels, uncertain) for uncertain in clinical.UNCERTAIN_AS
             }
             result["location"][name] = scorer.location(system.lines)
+            result["invented"][name] = scorer.invented(system.lines)
+            result["faithfulness"][name] = scorer.faithfulness(system.lines)
+            if (system.group, system.name) == ("guards", EXCHANGED):
+                result["faithfulness"]["ours"]["above_exchanged"] = scorer.said_above(ours, system.lines)
             result["collapse"][name] = collapse(references, generated, *labels)._asdict()
             progress.advance(task)
         result["cider_idf"] = scorer.idf(ours)
@@ -339,10 +146,13 @@ def _scored(
     copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
-        (system.group, system.name): scorer.watched_difference(ours, system.lines)
+        (system.group, system.name): scorer.watched_difference(ours, system.lines, watched(system.name))
         for system in (systems[1:] if scorer.draws(ours) else ())
-        if system.group != "against"
+        # A mirrored film shows the same findings, so no fall in these metrics is expected.
+        if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
+    result["boxes"] = scorer.boxes(ours)
+    result["recall"] = scorer.recall(ours, recalled)
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),
@@ -358,7 +168,16 @@ def _scored(
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
     }
-    verdicts = [*notes(result["meta"]), *location_sentences(result), *sentences(result, gaps)]
+    verdicts = [
+        *notes(result["meta"]),
+        *location_sentences(result),
+        *box_sentences(result),
+        *mirrored_sentences(result),
+        *recall_sentences(result),
+        *invented_sentences(result),
+        *faithfulness_sentences(result),
+        *sentences(result, gaps),
+    ]
     result["sentences"] = [each.text for each in verdicts]
     result["alarms"] = [each.text for each in verdicts if each.alarm]
     return result
@@ -384,23 +203,14 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
     }
 
 
-def dataset_beside(reports: Path) -> tuple[str | None, str]:
-    """(the data set that ``reports.meta.json`` beside the reports names, or None; where its name comes from)."""
-    return named_beside(reports, "dataset"), f"as {META} says"
-
-
-def named_beside(reports: Path, field: str) -> str | None:
-    """A field of ``reports.meta.json`` beside the reports; None if there is no such file or field."""
-    path = reports.parent / META
-    named = json.loads(path.read_text(encoding="utf-8")).get(field) if path.is_file() else None
-    return None if named is None else str(named)
-
-
-def fingerprint(systems: Sequence[System], train_texts: Sequence[str] | None) -> str:
+def fingerprint(
+    systems: Sequence[System], train_texts: Sequence[str] | None, recalled: Sequence[RecallFile] = ()
+) -> str:
     """A fingerprint of all inputs of the scores except settings; it ignores the order of lines and the folder."""
     return json_fingerprint(
         [[system.group, system.name, system.lines] for system in systems]
         + [None if train_texts is None else list(train_texts)]
+        + [[file.name, file.fingerprint] for file in recalled]
     )
 
 

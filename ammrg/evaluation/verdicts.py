@@ -7,12 +7,19 @@ from typing import Any, NamedTuple
 
 from ammrg.metrics.clinical import silent_findings
 from ammrg.metrics.guards import Collapse, warnings
+from ammrg.metrics.location import FEWEST_PAIRS
 
 WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr"}
 """The two metrics of the guards' sentences."""
+TEMPLATE = "stage1_template"
+"""The baseline that says stage 1's findings and their places in fixed sentences."""
+MIRRORED = "films_mirrored"
+"""The guard with mirrored films, whose measure is in :mod:`ammrg.evaluation.mirrored_films`."""
 NAMES = {
     "images_shuffled": "films shuffled among studies",
     "images_noise": "noise in place of the films",
+    MIRRORED: "films mirrored",
+    TEMPLATE: "a template of stage 1's findings",
     "memory_off": "both memories off",
     "memory_visual_off": "the visual memory off",
     "memory_report_off": "the report memory off",
@@ -48,7 +55,8 @@ def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) ->
 
     Args:
         scores: the contents of scores.json.
-        gaps: (group, name) -> watched metric -> {value, low, high} of the reports minus a baseline's or guard's.
+        gaps: (group, name) -> metric (see :func:`watched`) -> {value, low, high} of the reports minus a baseline's or
+            guard's.
     """
     found = [Sentence(text, True) for text in warnings(Collapse(**scores["collapse"]["ours"]))]
     silent = silent_findings(scores["findings"]["ours"]["neg"])
@@ -69,14 +77,28 @@ def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) ->
 
 def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> Sentence:
     first = next(iter(protocols_of(scores)))
-    parts, unclear = [], []
+    labels, enough = watched(name), scores["location"]["ours"]["side"]["placed"] >= FEWEST_PAIRS
+    parts, below, unclear = [], [], []
     for metric, between in gap.items():
+        if metric not in WATCHED and not enough:
+            continue
         mine, theirs = (short(row[first][metric]["value"]) for row in (scores, scores[group][name]))
-        parts.append(f"{WATCHED[metric]} {mine} against {theirs} ({spread(between)})")
-        if between["low"] <= 0:
-            unclear.append(WATCHED[metric])
-    verdict = f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
-    return Sentence(f"Compared with {called(name)}: {'; '.join(parts)}.{verdict}", bool(unclear))
+        parts.append(f"{labels[metric]} {mine} against {theirs} ({spread(between)})")
+        if name == TEMPLATE and between["high"] < 0:
+            below.append(labels[metric])
+        elif between["low"] <= 0:
+            unclear.append(labels[metric])
+    verdict = f" BELOW THE TEMPLATE by {' and '.join(below)}: THE NETWORK ADDS NOTHING THERE." if below else ""
+    verdict += f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
+    return Sentence(f"Compared with {called(name)}: {'; '.join(parts)}.{verdict}", bool(verdict))
+
+
+def watched(name: str) -> dict[str, str]:
+    """The metrics by which the reports are compared with a baseline or guard, and their names in sentences.
+
+    The template also knows places, so the side counts too, if the references place enough findings for a verdict.
+    """
+    return {**WATCHED, "location_side_f1": "side F1"} if name == TEMPLATE else WATCHED
 
 
 def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap]) -> Sentence:

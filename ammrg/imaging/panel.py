@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,12 @@ from ammrg.thresholds import is_predicted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 PRESENT = "#b5382a"
+BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "fontsize": 9, "linespacing": 1.3}
+"""The style of a block of text."""
 
 
 class CasePage(NamedTuple):
@@ -41,6 +45,8 @@ class CasePage(NamedTuple):
     """Remarks about the model and this film, one line each; those that start with WARNING are drawn in red."""
     cell_shift: float = 0.0
     """Distance from the middle of a map's cell to the point that its token is centred on, right and down, in cells."""
+    warnings: Sequence[str] = ()
+    """Where the report contradicts the findings, one sentence each; drawn under the report as far as there is room."""
 
 
 def draw_case(page: CasePage, path: Path) -> Path:
@@ -61,8 +67,10 @@ def draw_case(page: CasePage, path: Path) -> Path:
     recalled = "\n".join(
         textwrap.fill(textwrap.shorten(line, 190), 58, subsequent_indent="    ") for line in page.retrieved
     )
-    for left, content in ((0.34, text), (0.70, f"RECALLED (association)\n{recalled}")):
-        figure.text(left, 0.455, content, va="top", ha="left", fontsize=9, linespacing=1.3)
+    for left, content in ((0.70, f"RECALLED (association)\n{recalled}"), (0.34, text)):
+        block = figure.text(left, 0.455, content, **BLOCK)
+    if page.warnings:
+        _draw_warnings(figure, page, below=_bottom(figure, block))
     figure.text(0.5, 0.012, NOTICE, ha="center", fontsize=9, color=PRESENT)
     for line, note in enumerate(reversed(page.notes)):
         colour = PRESENT if note.startswith("WARNING") else "black"
@@ -70,6 +78,24 @@ def draw_case(page: CasePage, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
+
+
+def _draw_warnings(figure: Figure, page: CasePage, below: float) -> None:
+    """Draw as many warnings as fit under this height and above the notes, and the number of the others."""
+    lowest = 0.045 + 0.02 * len(page.notes)
+    for count in range(len(page.warnings), 0, -1):
+        lines = [textwrap.fill(warning, 68) for warning in page.warnings[:count]]
+        if count < len(page.warnings):
+            lines.append(f"and {len(page.warnings) - count} more")
+        block = figure.text(0.34, below - 0.02, "\n".join(lines), color=PRESENT, **BLOCK)
+        if _bottom(figure, block) >= lowest:
+            return
+        block.remove()
+
+
+def _bottom(figure: Figure, block: Text) -> float:
+    """The height of the lower edge of a block of text, as a share of the figure."""
+    return float(block.get_window_extent().y0 / figure.bbox.height)
 
 
 def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None, shift: float) -> None:

@@ -1,6 +1,7 @@
 """Transforms of a film on its way into a batch: resizing and augmentation.
 
-Films are never flipped: a heart on the right side is a finding of its own.
+Films are never flipped here: a heart on the right side is a finding of its own. Only the guard ``films_mirrored``
+shows flipped films, and never to a network in training.
 """
 
 from __future__ import annotations

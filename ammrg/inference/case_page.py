@@ -8,6 +8,7 @@ import numpy as np
 
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import CasePage
+from ammrg.inference.contradictions import contradictions
 from ammrg.inference.shown_maps import shown_findings, shown_view
 from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_network import ReportNetwork
@@ -37,25 +38,34 @@ def case_page(
     """
     view, classifier = shown_view(batch.projections), network.classifier
     maps = activation_maps(classifier, batch.images[view : view + 1], method).maps[0]
-    thresholds = classifier.thresholds.tolist()
-    shown = shown_findings([report.findings[name] for name in FINDINGS], thresholds)
+    thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
+    shown = shown_findings([report.findings[name] for name in FINDINGS], list(thresholds.values()))
     return CasePage(
         film=batch.images[view, 0].cpu().numpy(),
         maps={FINDINGS[i]: maps[i].detach().cpu().numpy().astype(np.float32) for i in shown},
         probabilities=report.findings,
-        thresholds=dict(zip(FINDINGS, thresholds, strict=True)),
+        thresholds=thresholds,
         report=report.text,
         reference=reference,
         retrieved=retrieved_lines(report),
         title=f"study {report.study_id}",
         notes=notes,
+        warnings=list(contradictions(report.text, report.findings, thresholds)),
         cell_shift=classifier.encoder.cell_shift,
     )
 
 
 def retrieved_lines(report: GeneratedReport) -> list[str]:
-    """List the patterns with the largest weights in a report: 6 regions and 3 reports at most, one line each."""
-    regions = [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
+    """List what was recalled for a report: 6 regions and 3 reports at most, one line each.
+
+    The regions are the first that the query of each present finding recalled, with their place; without any present
+    finding, those with the largest weights.
+    """
+    regions = [
+        f"{r.weight:.2f} for {finding}: {' '.join((*r.place, str(r.finding)))} ({_owner(r)})"
+        for finding, listed in list(report.recalled.items())[:6]
+        for r in listed[:1]
+    ] or [f"{r.weight:.2f} region of {r.finding} ({_owner(r)})" for r in report.regions[:6]]
     reports = [f"{r.weight:.2f} report of {_owner(r)}: {r.text or '(left out)'}" for r in report.reports[:3]]
     return regions + reports
 

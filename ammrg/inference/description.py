@@ -20,6 +20,8 @@ class Description(NamedTuple):
     """Probability of each of the 14 findings."""
     thresholds: dict[str, float]
     """Finding -> the probability above which it counts as present."""
+    places: dict[str, tuple[str, ...]]
+    """Present abnormal finding -> its sides and levels, as far as they are known."""
     regions: list[Attribution]
     """Retrieved regions of training films, strongest first."""
     reports: list[Attribution]
@@ -30,6 +32,8 @@ class Description(NamedTuple):
     """The same as a sentence, for the reader of the report."""
     distance: DistanceNote
     """How unlike the training films these films are."""
+    warnings: list[str]
+    """Where the report contradicts the findings, one sentence each."""
     page: CasePage
     """Content of the panel: the film shown and its maps."""
     notice: str = NOTICE
@@ -41,9 +45,11 @@ class Description(NamedTuple):
             "report": self.report,
             "findings": self.findings,
             "thresholds": self.thresholds,
+            "places": {finding: list(words) for finding, words in self.places.items()},
             "regions": [pattern._asdict() for pattern in self.regions],
             "reports": [pattern._asdict() for pattern in self.reports],
             "trained_on": {"dataset": self.dataset, "sentence": self.trained_on},
             "distance_from_training": {**self.distance.as_json(), "sentence": self.distance.sentence},
+            "warnings": self.warnings,
             "notice": self.notice,
         }

@@ -27,6 +27,8 @@ def print_description(description: Description, *files: Path) -> None:
     # Texts from models and memories are printed as they are: brackets in them are not markup.
     console.print("\nreport", style="bold")
     console.print(description.report, markup=False, highlight=False)
+    for warning in description.warnings:
+        console.print(warning, style="bold red", markup=False, highlight=False)
     console.print("\nretrieved", style="bold")
     console.print("\n".join(description.page.retrieved), markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
@@ -38,11 +40,12 @@ def print_description(description: Description, *files: Path) -> None:
 
 def _findings_table(description: Description) -> Table:
     table = Table(title="findings", title_justify="left")
-    for column in ("finding", "probability", "threshold", ""):
-        table.add_column(column, justify="left" if column in ("finding", "") else "right")
+    for column in ("finding", "probability", "threshold", "", "place"):
+        table.add_column(column, justify="right" if column in ("probability", "threshold") else "left")
     for name, value in description.findings.items():
         threshold = description.thresholds[name]
         present = is_predicted(value, threshold)
-        row = (name, f"{value:.2f}", f"{threshold:.2f}", "present" if present else "")
+        place = " ".join(description.places.get(name, ()))
+        row = (name, f"{value:.2f}", f"{threshold:.2f}", "present" if present else "", place)
         table.add_row(*row, style="bold" if present else "dim")
     return table

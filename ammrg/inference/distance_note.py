@@ -47,7 +47,8 @@ def distance_note(
     if distance is None:
         return DistanceNote(None, UNKNOWN, False)
     with torch.inference_mode():
-        distances = distance(*classifier.encoder(batch.images)).tolist()
+        # Four decimals: the last digits depend on where in memory the weights happen to lie.
+        distances = [round(value, 4) for value in distance(*classifier.encoder(batch.images)).tolist()]
     far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
     scale = f"99 in 100 of the {distance.validation_films} validation films are below 1"
     if far:

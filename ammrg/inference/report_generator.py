@@ -85,10 +85,12 @@ class ReportGenerator(NamedTuple):
             report=report.text,
             findings=report.findings,
             thresholds=dict(page.thresholds),
+            places=dict(report.places),
             regions=report.regions,
             reports=report.reports,
             dataset=self.dataset,
             trained_on=origin,
             distance=note,
+            warnings=list(page.warnings),
             page=page,
         )

@@ -17,6 +17,8 @@ from ammrg.memory.owners import Exclude, OwnerIndex
 
 FORMAT = "ammrg-memory-bank"
 FORMAT_VERSION = 2
+PLACE_ELEMENTS = 5
+"""Two sides and three levels."""
 BankKind = Literal["regions", "reports"]
 
 
@@ -55,9 +57,10 @@ class BankMeta:
 class MemoryBank:
     """n stored patterns with their provenance.
 
-    A region pattern has a finding, a box on a film and a score; a report pattern has its text. A disease query that is
-    stored as a pattern has no owner (``()``), view -1 and a box of NaN. A pattern merged from duplicates has all their
-    owners.
+    A region pattern has a finding, a box on a film, a place, a score and the sentences of its report that affirm the
+    finding; a report pattern has its text. A disease query that is stored as a pattern has no owner (``()``), view -1
+    and a box of NaN. A pattern merged from duplicates has all their owners. Banks of earlier versions have neither
+    places nor sentences of regions.
 
     Raises:
         MemoryBankError: fields have different lengths or another dtype or shape, or a finding is out of range.
@@ -76,12 +79,16 @@ class MemoryBank:
     views: Tensor
     """int64 ``[n]``: index of the film in the (first) owning study; -1 = none."""
     texts: tuple[str, ...]
-    """Length n: the report's text; empty = none."""
+    """Length n: the report's text, or the sentences of a region's finding; empty = none."""
     scores: Tensor
     """float32 ``[n]`` in [0, 1]: confidence in a region (:attr:`ammrg.memory.regions.Region.score`); 1 otherwise."""
     meta: BankMeta
+    places: Tensor = dataclasses.field(default_factory=lambda: torch.empty(0, PLACE_ELEMENTS, dtype=torch.bool))
+    """bool ``[n 5]``: the place of each region, as left, right, upper, mid, lower; nothing = unknown."""
 
     def __post_init__(self) -> None:
+        if self.places.numel() == 0:
+            object.__setattr__(self, "places", torch.zeros(len(self.patterns), PLACE_ELEMENTS, dtype=torch.bool))
         if self.patterns.dim() != 2:
             raise MemoryBankError(f"memory bank: patterns must be a matrix [n d], not {list(self.patterns.shape)}")
         n = len(self.patterns)
@@ -91,6 +98,7 @@ class MemoryBank:
             "boxes": (self.boxes, torch.float32, (n, 4)),
             "views": (self.views, torch.int64, (n,)),
             "scores": (self.scores, torch.float32, (n,)),
+            "places": (self.places, torch.bool, (n, PLACE_ELEMENTS)),
         }
         for name, (tensor, dtype, shape) in expected.items():
             if tensor.dtype != dtype or tuple(tensor.shape) != shape:
@@ -169,6 +177,8 @@ class MemoryBank:
             "boxes": self.boxes,
             "views": self.views,
             "scores": self.scores,
+            # left out without any place: the files and fingerprints are then those of earlier versions
+            **({"places": self.places} if self.places.any() else {}),
         }
 
 

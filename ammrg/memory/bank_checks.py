@@ -101,7 +101,6 @@ def _rules(bank: MemoryBank) -> dict[str, Tensor]:
     }
     if bank.meta.kind == "regions":
         rules |= {
-            "a region has no text": ~has_text,
             "a region or a disease query has a finding": bank.findings >= 0,
         }
     else:

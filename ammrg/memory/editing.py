@@ -76,6 +76,7 @@ def extend(bank: MemoryBank, other: MemoryBank) -> MemoryBank:
         views=torch.cat([bank.views, added.views]),
         texts=bank.texts + added.texts,
         scores=torch.cat([bank.scores, added.scores]),
+        places=torch.cat([bank.places, added.places]),
         meta=dataclasses.replace(bank.meta, restricted=bank.meta.restricted or other.meta.restricted),
     )
     merged = merge_duplicates(both)
@@ -87,8 +88,8 @@ def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Col
     """Remove the given studies and patients from a bank.
 
     They are removed from the owners of every pattern; a pattern without any owner left is removed. Patterns that never
-    had an owner (disease queries) stay. A region with other owners left loses box and view where its place was on a
-    withdrawn film.
+    had an owner (disease queries) stay. A region with other owners left loses box, view, place and sentences where they
+    were of a withdrawn study.
 
     Args:
         bank: not changed.
@@ -118,8 +119,12 @@ def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Col
     placeless = torch.tensor(lost_place, dtype=torch.bool)
     boxes, views = left_bank.boxes.clone(), left_bank.views.clone()
     boxes[placeless], views[placeless] = torch.nan, -1
+    places, texts = left_bank.places.clone(), left_bank.texts
+    if bank.meta.kind == "regions":
+        places[placeless] = False
+        texts = tuple("" if lost else text for lost, text in zip(lost_place, texts, strict=True))
     what = f"{WITHDRAWN}: {len(bank) - len(left_bank)} of {len(bank)} patterns, {struck} owners struck"
-    return _edited(dataclasses.replace(left_bank, boxes=boxes, views=views), bank, what)
+    return _edited(dataclasses.replace(left_bank, boxes=boxes, views=views, places=places, texts=texts), bank, what)
 
 
 def without_identities(bank: MemoryBank) -> MemoryBank:

@@ -25,6 +25,10 @@ class Region(NamedTuple):
     """In (0, 1]: the finding's probability times the peak's height, as a share of the map's maximum."""
     token: Tensor
     """``[q]``, in the dtype of the film's tokens."""
+    place: tuple[bool, ...] = ()
+    """Whether it lies left, right, upper, mid, lower; empty = unknown."""
+    text: str = ""
+    """The sentences of the study's report that affirm the finding."""
 
 
 class MinedFilm(NamedTuple):

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ScoringError
-from ammrg.findings import NO_FINDING
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
 from ammrg.metrics.constant import ConstantScorer
+from ammrg.metrics.location import Places
 from ammrg.partners import partners
 from ammrg.text.blank import is_blank
 from ammrg.text.cleaning import normalise
+from ammrg.text.places import Place
+from ammrg.text.template_report import template_report
 
 CANDIDATES = 200
 """How many of the most frequent training reports are tried as the constant report."""
@@ -89,6 +92,19 @@ def nearest(train_features: NDArray[np.floating], features: NDArray[np.floating]
     block = max(1, 2**24 // len(patterns))
     found = [(states[i : i + block] @ patterns.T).argmax(axis=1) for i in range(0, len(states), block)]
     return np.concatenate(found).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
+
+
+def template_reports(predicted: Sequence[Sequence[bool]], places: Sequence[Places]) -> list[str]:
+    """The reports of a template (:mod:`ammrg.text.template_report`), from what a classifier found.
+
+    Args:
+        predicted: for each of n studies, whether each of the 14 findings is present; "No Finding" is ignored.
+        places: for each study, the places of findings that are known; places of absent findings are ignored.
+    """
+    return [
+        template_report({FINDINGS[i]: known.get(FINDINGS[i], Place()) for i in ABNORMAL if row[i]})
+        for row, known in zip(predicted, places, strict=True)
+    ]
 
 
 def exchanged(reports: Sequence[str], subject_ids: Sequence[str]) -> list[str]:

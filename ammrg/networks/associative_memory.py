@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -15,6 +16,8 @@ from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.places import place_targets
+from ammrg.networks.recall_targets import are_alike, finding_sides, in_same_place
 from ammrg.types import Retrieval, StudyBatch
 
 CANDIDATES = 256
@@ -74,38 +77,73 @@ class AssociativeMemory(NamedTuple):
             mask = self.may_recall(batch)
             return self.retrieval.associations(states, self.patterns, mask, self.candidates).mean(dim=2), mask
 
-    def association_loss(self, batch: StudyBatch, states: Tensor) -> Tensor:
-        """Compute :func:`association_loss` for the queries of a batch's positive findings.
+    def association_loss(self, batch: StudyBatch, states: Tensor, own: bool = False) -> Tensor:
+        """Compute :func:`association_loss`: a contrastive loss that teaches the memory what to recall.
 
-        Query i should recall regions that were mined for finding i. A study's own regions are masked, as in the
-        retrieval. With candidates, the loss is over these: a query without a candidate of its finding has no gradient.
+        Regions are recalled by the queries of positive findings: query i should recall regions that were mined for
+        finding i and lie where the report puts it (:func:`ammrg.networks.recall_targets.in_same_place`). Reports are
+        recalled by studies, with the associations averaged over their queries: a study should recall reports that are
+        alike (:func:`ammrg.networks.recall_targets.are_alike`) its own.
+
+        With candidates, the loss is over these: a query without a candidate to recall has no gradient.
 
         Args:
-            batch: studies with labels; uncertain and blank findings are left out.
-            states: Q_f ``[b 14 q]`` of the batch (:attr:`ammrg.networks.visual_prompt.VisualPrompt.states`).
+            batch: studies with labels and reports; uncertain and blank findings are left out.
+            states: state patterns ``[b 14 q]`` of the batch
+                (:attr:`ammrg.networks.visual_prompt.VisualPrompt.states`).
+            own: what should be recalled are the patient's own patterns among all others, which is harder; otherwise
+                these are masked, as in the retrieval.
         """
-        study, finding, allowed, wanted = self._positives(batch)
-        found = self.retrieval.associations(states[study, finding][:, None], self.patterns, allowed, self.candidates)[
-            :, 0
-        ]
+        study, finding, allowed, wanted = self._wanted(batch, own)
+        if finding is None:
+            found = self.retrieval.associations(states, self.patterns, allowed, self.candidates).mean(dim=1)
+        else:
+            asking = states[study, finding][:, None]
+            found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates)[:, 0]
         return association_loss(found, wanted)
 
-    def associating(self, batch: StudyBatch) -> int:
-        """Count the queries of a batch that :meth:`association_loss` averages over. This needs no films."""
-        return int(self._positives(batch)[3].any(dim=1).sum())
+    def associating(self, batch: StudyBatch, own: bool = False) -> int:
+        """Count the queries or studies that :meth:`association_loss` averages over. This needs no films."""
+        return int(self._wanted(batch, own).patterns.any(dim=1).sum())
 
-    def _positives(self, batch: StudyBatch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """List the m positive findings of a batch and the patterns that their queries should recall.
-
-        Returns:
-            (study int64 ``[m]``; finding int64 ``[m]``; the patterns that the study may recall, bool ``[m n]`` or None
-            for all; those of them that were mined for the finding, bool ``[m n]``).
-        """
-        study, finding = (batch.labels == POSITIVE).nonzero().to(self.patterns.device).unbind(dim=1)
+    def _wanted(self, batch: StudyBatch, own: bool) -> Wanted:
+        device = self.patterns.device
+        study, finding = torch.arange(len(batch.study_ids), device=device), None
+        if self.bank.meta.kind == "regions":
+            study, finding = (batch.labels == POSITIVE).nonzero().to(device).unbind(dim=1)
+        if own:
+            theirs = ~owners_mask(self.bank, batch.study_ids, batch.subject_ids, "shared").to(device)[study]
+            return Wanted(study, finding, None, theirs if finding is None else theirs & self._mined_for(finding))
         mask = self.may_recall(batch)
         allowed = None if mask is None else mask[study]
-        wanted = self.findings == finding[:, None]
-        return study, finding, allowed, wanted if allowed is None else wanted & allowed
+        if finding is None:
+            alike = are_alike(finding_sides(batch.reports), stored_sides(self.bank)).to(device)
+        else:
+            places = place_targets(batch.reports, device).elements[study, finding]
+            alike = self._mined_for(finding) & in_same_place(places, self.bank.places.to(device))
+        return Wanted(study, finding, allowed, alike if allowed is None else alike & allowed)
+
+    def _mined_for(self, finding: Tensor) -> Tensor:
+        return self.findings == finding[:, None]
+
+
+class Wanted(NamedTuple):
+    """What m queries of positive findings, or m studies, should recall."""
+
+    study: Tensor
+    """int64 ``[m]``."""
+    finding: Tensor | None
+    """int64 ``[m]``, the query of the study that asks; None: all its queries."""
+    allowed: Tensor | None
+    """bool ``[m n]``, the patterns that may be recalled; None: all."""
+    patterns: Tensor
+    """bool ``[m n]``, those of them that should be."""
+
+
+@lru_cache(maxsize=4)
+def stored_sides(bank: MemoryBank) -> Tensor:
+    """:func:`ammrg.networks.recall_targets.finding_sides` of a bank's reports; read once for each bank."""
+    return finding_sides(bank.texts)
 
 
 def required_bank(bank: MemoryBank | None, switch: str) -> MemoryBank:

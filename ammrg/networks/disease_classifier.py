@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ammrg.errors import SettingsError
 from ammrg.findings import NO_FINDING, NUM_FINDINGS
 from ammrg.networks.disease_qformer import DiseaseQFormer
+from ammrg.networks.places import PlaceHead
 from ammrg.networks.visual_encoder import VisualEncoder
 
 HeadKind = Literal["per_query", "untied", "pooled"]
@@ -182,6 +183,7 @@ class DiseaseClassifier(nn.Module):
         head: ``per_query`` (:class:`TiedHead`), ``untied`` (:class:`UntiedHead`) or ``pooled`` (as published,
             :class:`PooledHead`).
         views: how the films of a study give one prediction, see :func:`study_logits`.
+        places: also read the side and level of each finding, see :class:`ammrg.networks.places.PlaceHead`.
 
     Attributes:
         thresholds: float32 ``[14]``: probabilities above which a finding counts as predicted; 0.5 until they are chosen
@@ -199,6 +201,7 @@ class DiseaseClassifier(nn.Module):
         qformer: Mapping[str, Any],
         head: HeadKind = "per_query",
         views: StudyViews = "max",
+        places: bool = False,
     ) -> None:
         super().__init__()
         if head not in HEADS:
@@ -209,6 +212,7 @@ class DiseaseClassifier(nn.Module):
         self._head_kind: HeadKind = head
         self.views: StudyViews = views
         study_logits(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, dtype=torch.int64), 1, views)  # refuses unknown views
+        self.place_head = PlaceHead(self.qformer.width) if places else None
         self.register_buffer("thresholds", torch.full((NUM_FINDINGS,), 0.5))
 
     @property
@@ -219,6 +223,8 @@ class DiseaseClassifier(nn.Module):
             "qformer": dict(self.qformer.config),
             "head": self._head_kind,
             "views": self.views,
+            # not named where it is off: such networks are those of earlier versions
+            **({} if self.place_head is None else {"places": True}),
         }
 
     @classmethod

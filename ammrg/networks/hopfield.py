@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ammrg.memory.candidates import Candidates
-from ammrg.networks.association import NUMBERS_AT_ONCE, PatternNorm, Recalled, Stored, recall, scores
+from ammrg.networks.association import NUMBERS_AT_ONCE, PatternNorm, Recalled, Stored, layer_norm, recall, scores
 from ammrg.networks.two_step import associations_among, recall_among
 from ammrg.types import Retrieval
 
@@ -226,6 +226,42 @@ class HopfieldRetrieval(nn.Module):
                 probes = self._probes(queries)
                 result = associations_among(probes, stored, mask, candidates, numbers_at_once=limit)
         return result if anything is None else torch.where(anything[:, None, None, None], result, 0)
+
+    def similarities(self, patterns: Tensor, rows: Tensor) -> Tensor:
+        """Compare patterns ``[n p]`` of some rows (int64 ``[r]``) with all: cosines after the layer norm, ``[r n]``."""
+        n, p = patterns.shape
+        stored = self._pattern_norm(patterns, _core_dtype(patterns), self.eps)
+        chosen = F.normalize(layer_norm(patterns[rows].to(stored.dtype), self.eps), dim=-1)
+        step = max(1, self.numbers_at_once // p)
+        blocks = (stored.block(start, min(start + step, n)) for start in range(0, n, step))
+        return torch.cat([chosen @ F.normalize(block, dim=-1).T for block in blocks], dim=-1)
+
+    def exchange(self, associations: Tensor, patterns: Tensor, rows: Tensor, others: Tensor) -> Tensor:
+        """Compute how the tokens of a study change if some patterns had the value of another pattern.
+
+        Keys stay as they are, and so do all associations. A token is linear in the pooled pattern, so for patterns p_i
+        with associations a_i, in each head, and the other pattern r, its change is exactly
+
+            W_out concat_h(W_v,h (value_scale * sum_i a_i,h (r - p_i)))        without biases.
+
+        Args:
+            associations: ``[s h n]``, the study's part of :meth:`associations`.
+            patterns: ``[n p]``.
+            rows: int64 ``[g]``, the patterns p_i, all exchanged together.
+            others: int64 ``[m]``, the patterns r, one after the other.
+
+        Returns:
+            ``[m s out_width]``, in the dtype of the output's weights.
+        """
+        dtype = associations.dtype
+        with _autocast_off(associations):
+            scale, weight = self.value_scale.to(dtype), self.value_weight.to(dtype)
+            taken, given = (layer_norm(patterns[each].to(dtype), self.eps) * scale for each in (rows, others))
+            shares = associations[..., rows]  # [s h g]
+            lost = torch.einsum("shp,hap->sha", shares @ taken, weight)
+            gained = torch.einsum("mp,hap->mha", given, weight)
+            values = shares.sum(dim=-1, keepdim=True) * gained[:, None] - lost  # [m s h a]
+            return F.linear(values.flatten(2).to(self.out.weight.dtype), self.out.weight)
 
     def energy(self, states: Tensor, patterns: Tensor, mask: Tensor | None = None, steps: int = 0) -> Tensor:
         """Compute the energy of each state in the association space after ``steps`` update steps.

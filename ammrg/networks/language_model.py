@@ -3,6 +3,8 @@
 The prompt is the tokenizer's own chat template with one user turn, which holds the visual tokens (as embeddings) and
 then the instruction; the assistant turn is the report. Nothing is assumed about token ids, and neither the embedding
 nor the head is ever resized or trained.
+
+The file is long because losses and writing share one frozen model, its tokenizer and the embedding of prompts.
 """
 
 from __future__ import annotations
@@ -44,6 +46,12 @@ class TargetLosses(NamedTuple):
     """int64 ``[m]``, ascending: the batch row of each value's report."""
     emphasised: Tensor
     """bool ``[m]``: True for tokens in a span that the caller emphasised."""
+    placed: Tensor
+    """bool ``[m]``: True for tokens in a span that the caller named a place."""
+
+
+Spans = Callable[[str], Sequence[tuple[int, int]]]
+"""A text -> spans (start, stop) of its characters."""
 
 
 class LanguageModel(nn.Module):
@@ -219,7 +227,7 @@ class LanguageModel(nn.Module):
                 return text, [*ids, self.end_id]
         return sentences[0], ids[:limit]
 
-    def _emphasised(self, text: str, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tensor:
+    def _marked(self, text: str, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tensor:
         """Find the tokens that overlap one of the spans of a report's characters, bool ``[t]``; never the end token."""
         marked = torch.zeros(len(ids), dtype=torch.bool)
         if spans:
@@ -234,11 +242,12 @@ class LanguageModel(nn.Module):
         return marked
 
     def targets(
-        self, report: str, limit: int, emphasis: Callable[[str], Sequence[tuple[int, int]]] | None = None
-    ) -> tuple[list[int], Tensor]:
-        """Return the target tokens of a report (:meth:`fitting_report`) and which are emphasised, bool ``[t]``."""
+        self, report: str, limit: int, emphasis: Spans | None = None, places: Spans | None = None
+    ) -> tuple[list[int], Tensor, Tensor]:
+        """Return the target tokens of a report (:meth:`fitting_report`), and which of them are emphasised or placed."""
         text, ids = self.fitting_report(report, limit)
-        return ids, self._emphasised(text, ids, emphasis(text) if emphasis else ())
+        emphasised, placed = (self._marked(text, ids, spans(text) if spans else ()) for spans in (emphasis, places))
+        return ids, emphasised, placed
 
     def target_losses(
         self,
@@ -246,7 +255,8 @@ class LanguageModel(nn.Module):
         reports: Sequence[str],
         instruction: str | Sequence[str],
         max_report_tokens: int | None = None,
-        emphasis: Callable[[str], Sequence[tuple[int, int]]] | None = None,
+        emphasis: Spans | None = None,
+        places: Spans | None = None,
     ) -> TargetLosses:
         """Compute the cross entropy of every report token and end token, given the prompt and the tokens before it.
 
@@ -257,20 +267,22 @@ class LanguageModel(nn.Module):
             reports: b texts.
             instruction: one text for all studies, or b texts.
             max_report_tokens: longer reports are cut (see :meth:`fitting_report`).
-            emphasis: text -> spans of characters (start, stop) whose tokens are marked in the result.
+            emphasis: spans whose tokens are marked as emphasised in the result.
+            places: spans whose tokens are marked as placed.
 
         Raises:
             SettingsError: a prompt leaves no room for a report in the context.
         """
-        rows, targets, marked = [], [], []
+        rows, targets, marked, placed = [], [], [], []
         for prompt, report in zip(self._rows(visual, instruction), reports, strict=True):
             room = self.context - len(prompt)
             if room < 2:
                 raise SettingsError(
                     f"{self.name} reads {self.context} tokens, but the prompt has {len(prompt)}; set pool_image_tokens"
                 )
-            ids, marks = self.targets(report, min(room, max_report_tokens or room), emphasis)
+            ids, marks, where = self.targets(report, min(room, max_report_tokens or room), emphasis, places)
             marked.append(marks)
+            placed.append(where)
             targets.append(torch.tensor(ids, dtype=torch.long, device=self.device))
             # The last target is not an input.
             rows.append(torch.cat([prompt, self.embed(targets[-1][:-1])]))
@@ -287,7 +299,7 @@ class LanguageModel(nn.Module):
         ).logits
         values = F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), torch.cat(targets), reduction="none")
         owners = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
-        return TargetLosses(values, owners, torch.cat(marked).to(self.device))
+        return TargetLosses(values, owners, torch.cat(marked).to(self.device), torch.cat(placed).to(self.device))
 
     def loss(
         self,

@@ -4,6 +4,9 @@ In its user turn, the language model reads up to four streams of visual tokens a
 2026, section III). The streams are image tokens of all films (with a mark of the projection), Q_f, what Q_f recalls
 from the visual memory, and what Q_f recalls from the report memory. Each has its own norm and projection, and can be
 off.
+
+The file is long because one class owns all trained parts, whose names are those in checkpoints, and documents each of
+its settings; what they compute is in the modules that it imports.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
-from ammrg.findings import FINDINGS
+from ammrg.findings import FINDINGS, NO_FINDING
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.candidates import Candidates
@@ -30,24 +33,29 @@ from ammrg.networks.associative_memory import (
     required_bank,
     retrieval_for,
 )
-from ammrg.networks.attribution import attributions
+from ammrg.networks.attribution import attributions, attributions_by_finding
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.disease_qformer import TokenPositions
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.instructions import embedded_names, instructions, thresholds_of_prevalence
+from ammrg.networks.instructions import embedded_words, instructions, thresholds_of_prevalence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
+from ammrg.networks.places import ELEMENTS, named_places, study_places
 from ammrg.networks.state_dicts import load_strictly, save_only
 from ammrg.networks.trained_parts import STAGE1, Part, TrainedParts
 from ammrg.networks.visual_prompt import (
     PROJECTIONS,
     SeenFilms,
+    StatePlaces,
     VisualPrompt,
     VisualStream,
     deciding_queries,
+    pooled_grid,
     pooled_tokens,
     projection_numbers,
 )
 from ammrg.text.abnormal_spans import abnormal_spans
+from ammrg.text.places import place_spans
 from ammrg.text.prompts import INSTRUCTION, template_fields
 from ammrg.thresholds import is_predicted
 from ammrg.types import Attribution, GeneratedReport, StudyBatch
@@ -77,6 +85,11 @@ class ReportNetwork(nn.Module):
         max_report_tokens: longer training reports are cut at a sentence end.
         finding_tokens: add to the Q_f token of finding i a learned embedding times the finding's probability (0.5 at
             its threshold). The embedding starts as the language model's own for the finding's name.
+        place_tokens: with ``finding_tokens``, also add one for each side and level, times the probability that the
+            finding is there; it starts as the language model's own for the word. Needs a stage 1 with places.
+        image_positions: add to the image tokens an embedding of their place on the film.
+        state_places: add to the state patterns Q_f, with which the memories are asked, linear maps of the finding's
+            own place and of all findings of the study and their places. Needs a stage 1 with places.
         freeze: parts that are never trained. Frozen parts of stage 1 are in eval mode; where both are frozen, stage 1
             is in no state dict.
         associations: number of stored patterns of each memory that are listed with a report.
@@ -106,6 +119,9 @@ class ReportNetwork(nn.Module):
         instruction: str = INSTRUCTION,
         max_report_tokens: int = 128,
         finding_tokens: bool = False,
+        place_tokens: bool = False,
+        image_positions: bool = False,
+        state_places: bool = False,
         freeze: Sequence[Part] = ("encoder", "qformer"),
         associations: int = 5,
     ) -> None:
@@ -117,6 +133,16 @@ class ReportNetwork(nn.Module):
         """Default settings of :meth:`generate`; those of an exported network are its run's."""
         if finding_tokens and not query_tokens:
             raise SettingsError("finding_tokens adds to the tokens of Q_f, but query_tokens is off")
+        if place_tokens and not finding_tokens:
+            raise SettingsError("place_tokens adds to what finding_tokens add, but they are off")
+        if image_positions and not image_tokens:
+            raise SettingsError("image_positions adds to the image tokens, but image_tokens is off")
+        for name, is_on in (("place_tokens", place_tokens), ("state_places", state_places)):
+            if is_on and classifier.place_head is None:
+                raise SettingsError(
+                    f"network.{name} is on, but stage 1 was trained without places; train it with model.place_loss "
+                    f"above 0, or switch {name} off"
+                )
         self.classifier = classifier
         self.language_model = language_model
         self.pool_image_tokens = pool_image_tokens
@@ -138,7 +164,11 @@ class ReportNetwork(nn.Module):
         if image_tokens:
             self.projection_marks = nn.Parameter(torch.randn(len(PROJECTIONS), language_model.width) * 0.1)
         if finding_tokens:
-            self.finding_names = nn.Parameter(embedded_names(language_model) / scale)
+            self.finding_names = nn.Parameter(embedded_words(language_model, FINDINGS) / scale)
+        if place_tokens:
+            self.place_names = nn.Parameter(embedded_words(language_model, ELEMENTS) / scale)
+        self.image_positions = TokenPositions(language_model.width) if image_positions else None
+        self.state_places = StatePlaces(width) if state_places else None
         self.retrievals = nn.ModuleDict()
         self.candidates: dict[str, Candidates] = {}
         for name, bank in (("visual", self.visual_bank), ("report", self.report_bank)):
@@ -200,6 +230,7 @@ class ReportNetwork(nn.Module):
         associations: int = 0,
         seen: SeenFilms | None = None,
         named: Tensor | None = None,
+        placed: Tensor | None = None,
         hidden_from: StudyBatch | None = None,
     ) -> VisualPrompt:
         """Make the visual tokens and the instruction that the language model reads for each study.
@@ -210,6 +241,7 @@ class ReportNetwork(nn.Module):
             associations: number of strongest associations to report for each query; 0 in training (quicker).
             seen: stage 1's output for the batch's films, where it is known; the films are then not used.
             named: bool ``[b 14]``, the findings that the instruction names; default: :meth:`names`.
+            placed: bool ``[b 14 5]``, the places that it names for them; default: :meth:`placed`.
             hidden_from: b further studies whose own patterns may not be recalled either, for a batch that shows their
                 films.
 
@@ -221,16 +253,22 @@ class ReportNetwork(nn.Module):
         studies = len(batch.study_ids)
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = deciding_queries(seen, batch.study_of_view, studies)  # [b 14 q]
-        asking, hidden, states = batch, hidden_from, queries
+        places = self.places(seen, batch)
+        asking, hidden, states = batch, hidden_from, self._states(queries, logits, places)
         if memories == "shuffled":
             if batch.partner is None:
                 raise SettingsError("memories shuffled: the batch has no partners; ask the data module for them")
             asking, hidden = batch.partner, batch
-            states = deciding_queries(self.see(asking.images), asking.study_of_view, studies)
+            theirs = self.see(asking.images)
+            states = self._states(
+                deciding_queries(theirs, asking.study_of_view, studies),
+                self.classifier.study_logits(theirs.logits, asking.study_of_view, studies),
+                self.places(theirs, asking),
+            )
         recalled = {name: self.memory(name).recall(states, asking, associations, hidden) for name in self.retrievals}
         shared = []  # streams with the same number of tokens for every study
         if "query" in self.streams:
-            shared.append(self.streams["query"](queries, self._named_findings(logits)))
+            shared.append(self.streams["query"](queries, self._named_findings(logits, places)))
         for name, retrieval in recalled.items():
             tokens = self.streams[name](retrieval.tokens)
             shared.append(torch.zeros_like(tokens) if name in ZEROED.get(memories, ()) else tokens)
@@ -238,10 +276,14 @@ class ReportNetwork(nn.Module):
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
             instructions=instructions(
-                self.instruction, self.names(logits) if named is None else named, batch.indications
+                self.instruction,
+                self.names(logits) if named is None else named,
+                batch.indications,
+                self.placed(places) if placed is None else placed,
             ),
             logits=logits,
-            states=queries,
+            places=places,
+            states=states,
             regions=recalled.get("visual"),
             reports=recalled.get("report"),
         )
@@ -249,18 +291,46 @@ class ReportNetwork(nn.Module):
     def _image_tokens(self, seen: SeenFilms, batch: StudyBatch) -> list[list[Tensor]]:
         """Make the image tokens of each study: a list of ``[n d]``, one for each film, in the order of the batch."""
         marks = self.projection_marks[projection_numbers(batch.projections).to(seen.raw_tokens.device)]
-        films = self.streams["image"](pooled_tokens(seen, self.pool_image_tokens), marks[:, None])
+        extra = marks[:, None]
+        if self.image_positions is not None:
+            extra = extra + self.image_positions(pooled_grid(seen.grid, self.pool_image_tokens))
+        films = self.streams["image"](pooled_tokens(seen, self.pool_image_tokens), extra)
         grouped: list[list[Tensor]] = [[] for _ in batch.study_ids]
         for film, study in zip(films, batch.study_of_view.tolist(), strict=True):
             grouped[study].append(film)
         return grouped
 
-    def _named_findings(self, logits: Tensor) -> Tensor | float:
-        """Return each finding's name embedding times its probability, ``[b 14 d]``; 0 where the option is off."""
+    def _named_findings(self, logits: Tensor, places: Tensor | None) -> Tensor | float:
+        """Return each finding's name embedding times its probability, ``[b 14 d]``; 0 where the option is off.
+
+        With ``place_tokens``, the embeddings of the words of its place are added, times their probabilities.
+        """
         if not hasattr(self, "finding_names"):
             return 0.0
-        strength = (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
-        return strength[..., None] * self.finding_names
+        words: Tensor = self.finding_names
+        if hasattr(self, "place_names") and places is not None:
+            words = words + places @ self.place_names
+        return self._strength(logits)[..., None] * words
+
+    def _strength(self, logits: Tensor) -> Tensor:
+        """Return probabilities that are 0.5 at the threshold of each finding, ``[b 14]``."""
+        return (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
+
+    def _states(self, queries: Tensor, logits: Tensor, places: Tensor | None) -> Tensor:
+        """Return the state patterns ``[b 14 q]`` that ask the memories."""
+        if self.state_places is None or places is None:
+            return queries
+        return cast(Tensor, self.state_places(queries, self._strength(logits), places))
+
+    def places(self, seen: SeenFilms, batch: StudyBatch) -> Tensor | None:
+        """Read the places of each study's findings, probabilities ``[b 14 5]``; None where stage 1 knows none."""
+        head = self.classifier.place_head
+        if head is None:
+            return None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and "qformer" in self.parts.in_graph):
+            return study_places(
+                head, seen.logits, seen.queries, batch.study_of_view, batch.projections, len(batch.study_ids)
+            )
 
     @property
     def device(self) -> torch.device:
@@ -289,30 +359,44 @@ class ReportNetwork(nn.Module):
         """Return the findings that the instruction names for studies with these logits, bool ``[b 14]``."""
         return is_predicted(logits.float().sigmoid(), self.naming_thresholds)
 
+    def placed(self, places: Tensor | None) -> Tensor | None:
+        """Return the places that the instruction names, bool ``[b 14 5]``, from the probabilities of :meth:`places`."""
+        head = self.classifier.place_head
+        return None if places is None or head is None else head.named(places)
+
     def name_as_often(self, probabilities: Tensor, prevalence: Tensor) -> None:
         """Name each finding in as many studies as have it from now on; see :func:`thresholds_of_prevalence`."""
         self.naming_thresholds.copy_(thresholds_of_prevalence(probabilities, prevalence))
 
     # Training --------------------------------------------------------------------------------------------------
 
-    def target_counts(self, reports: Sequence[str]) -> tuple[int, int]:
-        """Count the target tokens of reports, and how many of them are emphasised, without any film.
+    def target_counts(self, reports: Sequence[str]) -> tuple[int, int, int]:
+        """Count the target tokens of reports, and how many of them are emphasised or words of place, without any film.
 
         :meth:`target_losses` has fewer where a prompt leaves less room in the context than ``max_report_tokens``.
         """
         cut = self.language_model.reports_cut
-        marks = [self.language_model.targets(report, self.max_report_tokens, abnormal_spans)[1] for report in reports]
+        counted = [
+            self.language_model.targets(report, self.max_report_tokens, abnormal_spans, place_spans)
+            for report in reports
+        ]
         self.language_model.reports_cut = cut  # cut reports are counted in training, not here
-        return sum(map(len, marks)), sum(int(each.sum()) for each in marks)
+        return (
+            sum(len(ids) for ids, _, _ in counted),
+            sum(int(emphasised.sum()) for _, emphasised, _ in counted),
+            sum(int(placed.sum()) for _, _, placed in counted),
+        )
 
     def target_losses(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> TargetLosses:
         """Compute the cross entropy of every report token; sentences that affirm an abnormal finding are emphasised.
+
+        Words of place in such sentences are marked too.
 
         ``shown`` is the batch's prompt, where it was made already.
         """
         shown = self.prompt(batch) if shown is None else shown
         return self.language_model.target_losses(
-            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens, abnormal_spans
+            shown.tokens, batch.reports, shown.instructions, self.max_report_tokens, abnormal_spans, place_spans
         )
 
     def forward(self, batch: StudyBatch, shown: VisualPrompt | None = None) -> Tensor:
@@ -355,10 +439,23 @@ class ReportNetwork(nn.Module):
             else attributions(self.memory(name).bank, found, self.associations)
             for name, found in (("visual", shown.regions), ("report", shown.reports))
         )
+        found_here = is_predicted(shown.logits.float().sigmoid(), self.classifier.thresholds)
+        found_here[:, NO_FINDING] = False
+        recalled: Sequence[Mapping[str, list[Attribution]]] = [{} for _ in texts]
+        if shown.regions is not None and "visual" not in zeroed:
+            bank = self.memory("visual").bank
+            recalled = attributions_by_finding(bank, shown.regions, found_here, self.associations)
         return [
             GeneratedReport(study_id, text, dict(zip(FINDINGS, row, strict=True)), *reasons)
             for study_id, text, row, *reasons in zip(
-                batch.study_ids, texts, probabilities, regions, reports, strict=True
+                batch.study_ids,
+                texts,
+                probabilities,
+                regions,
+                reports,
+                recalled,
+                named_places(found_here, self.placed(shown.places)),
+                strict=True,
             )
         ]
 

@@ -62,6 +62,12 @@ class NetworkSettings:
     """Associate only with the candidates of a search; null associates with every pattern."""
     finding_tokens: bool = False
     """Add the embedding of a finding's name, times its probability, to its token of Q_f."""
+    place_tokens: bool = False
+    """With ``finding_tokens``: also add the embeddings of the words of its place, times their probabilities."""
+    image_positions: bool = False
+    """Add to the image tokens an embedding of their place on the film."""
+    state_places: bool = False
+    """The states that ask the memories also know the place of their finding, and all findings of the study."""
     associations: int = 5
     """Number of stored patterns of each memory that are listed with a report."""
 

@@ -28,7 +28,7 @@ def token_budget(network: ReportNetwork, image_size: int) -> dict[str, int]:
     with torch.no_grad(), evaluating(network):
         grid = network.see(blank).grid
     film = math.prod(pooled_grid(grid, network.pool_image_tokens))
-    words = network.language_model.prompt_parts(instruction(network.instruction, (), ""))
+    words = network.language_model.prompt_parts(instruction(network.instruction, {}, ""))
     return {name: film if name == "image" else NUM_FINDINGS for name in network.streams} | {
         "instruction": sum(map(len, words))
     }

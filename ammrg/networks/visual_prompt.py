@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ammrg.findings import NO_FINDING, NUM_FINDINGS
+from ammrg.networks.places import ELEMENTS
 from ammrg.types import Retrieval
 
 PROJECTIONS = ("frontal", "lateral", "unknown")
@@ -63,6 +64,8 @@ class VisualPrompt(NamedTuple):
     instructions: list[str]
     logits: Tensor
     """``[b 14]``: logits of the studies."""
+    places: Tensor | None
+    """``[b 14 5]``: probabilities of the places of their findings; None where stage 1 knows none."""
     states: Tensor
     """Q_f ``[b 14 q]``: the state patterns of the retrieval from both memories."""
     regions: Retrieval | None
@@ -95,6 +98,28 @@ class VisualStream(nn.Module):
     def forward(self, tokens: Tensor, extra: Tensor | float = 0.0) -> Tensor:
         """Project tokens ``[.. n width]`` to ``[.. n d]``; ``extra`` is added before the scaling."""
         return cast(Tensor, (self.project(self.norm(tokens)) + self.kind + extra) * self.scale)
+
+
+class StatePlaces(nn.Module):
+    """Adds to each state pattern Q_f[i] the place of finding i, and all findings of the study with their places.
+
+    A query of the Q-Former knows little of the other findings; a report is about all of them. The maps start at zero.
+
+    Args:
+        width: q.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(len(ELEMENTS) + 1, width, bias=False)
+        self.study = nn.Linear(NUM_FINDINGS * (len(ELEMENTS) + 1), width, bias=False)
+        for layer in (self.own, self.study):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, queries: Tensor, findings: Tensor, places: Tensor) -> Tensor:
+        """Add to Q_f ``[b 14 q]``; findings are probabilities ``[b 14]``, places probabilities ``[b 14 5]``."""
+        known = findings[..., None] * torch.cat([torch.ones_like(findings)[..., None], places], dim=-1)  # [b 14 6]
+        return queries + cast(Tensor, self.own(known) + self.study(known.flatten(1))[:, None])
 
 
 def deciding_queries(seen: SeenFilms, study_of_view: Tensor, studies: int) -> Tensor:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ammrg.findings import FINDINGS, NEGATIVE, POSITIVE
 from ammrg.text import place_words
+from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.labeler import Mention, sentence_mentions, sentences
 from ammrg.text.patterns import pattern
 
@@ -93,6 +94,26 @@ def finding_places(text: str) -> dict[str, Place]:
     return {name: found[name] for name in FINDINGS if name in found}
 
 
+def affirming_sentences(text: str, finding: str) -> list[str]:
+    """The sentences of a report that affirm a finding, in their order."""
+    return [
+        sentence
+        for sentence in sentences(text)
+        if any(each.finding == finding and each.label == POSITIVE for each in sentence_mentions(sentence))
+    ]
+
+
+@lru_cache(maxsize=1 << 15)
+def place_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """The (start, stop), in characters, of each word of place in the sentences that affirm an abnormal finding."""
+    lowered = text.lower()
+    return tuple(
+        (start + word.start, start + word.stop)
+        for start, stop in abnormal_spans(text)
+        for word in _words(lowered[start:stop])
+    )
+
+
 @lru_cache(maxsize=1 << 15)
 def mention_places(sentence: str) -> tuple[tuple[Mention, Place], ...]:
     """The mentions of one sentence, each with its place; also those of abnormalities outside the 13 findings.
@@ -106,7 +127,7 @@ def mention_places(sentence: str) -> tuple[tuple[Mention, Place], ...]:
     words = list(_words(lowered))
     ends = [found.span() for found in _CLAUSE_END.finditer(lowered)]
     return tuple(
-        (mention, _own(mention, place))
+        (mention, own_place(mention.finding, place))
         for start, stop in _between(ends, 0, len(lowered))
         for mention, place in _in_clause(_pieces(lowered, start, stop, mentions, words))
     )
@@ -218,7 +239,8 @@ def _shares(first: _Piece, second: _Piece, distance: int, *, before: bool) -> bo
     return any(word.start > _start(second.mentions[-1]) for word in second.words)
 
 
-def _own(mention: Mention, place: Place) -> Place:
-    if mention.finding in place_words.MIDLINE:
+def own_place(finding: str, place: Place) -> Place:
+    """What a place says of this finding: nothing if it lies in the midline, and no level that the finding implies."""
+    if finding in place_words.MIDLINE:
         return Place()
-    return place._replace(level=place.level - {place_words.IMPLIED.get(mention.finding, "")})
+    return place._replace(level=place.level - {place_words.IMPLIED.get(finding, "")})

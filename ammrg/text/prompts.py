@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import Formatter
 
 from ammrg.errors import SettingsError
+from ammrg.text.place_words import LEVELS, SIDES
+from ammrg.text.places import Place
 
 INSTRUCTION = "Generate a comprehensive and detailed diagnosis report for this chest xray image."
 """The instruction of Wang et al. 2026. It follows the visual tokens in the user's turn."""
-FIELDS = ("findings", "indication")
+FIELDS = ("findings", "placed_findings", "indication")
 """Fields that a template may name in braces: the findings above threshold, in words (after PromptMRG, Jin et al. 2024),
-and the reason for the study."""
+the same with their places, and the reason for the study."""
+
+
+NAMING_FIELDS = {"findings", "placed_findings"}
+"""Those of them that name findings."""
 
 
 def template_fields(template: str) -> set[str]:
@@ -35,15 +41,30 @@ def template_fields(template: str) -> set[str]:
     return named
 
 
-def instruction(template: str, present: Sequence[str], indication: str) -> str:
+def instruction(template: str, present: Mapping[str, Place], indication: str) -> str:
     """The instruction for one study: the template with its fields filled in.
 
     Args:
         template: see :func:`template_fields`.
-        present: names of the findings above threshold.
+        present: the findings above threshold, with their places.
         indication: the reason for the study; empty if it is not known.
     """
-    return template.format(findings=findings_in_words(present), indication=indication_in_words(indication))
+    return template.format(
+        findings=findings_in_words([name.lower() for name in present]),
+        placed_findings=findings_in_words([placed_name(name, place) for name, place in present.items()]),
+        indication=indication_in_words(indication),
+    )
+
+
+def placed_name(finding: str, place: Place) -> str:
+    """``right upper pneumonia``: a finding's name in lower case, after the words of its place."""
+    return f"{place_in_words(place)} {finding.lower()}".strip()
+
+
+def place_in_words(place: Place) -> str:
+    """``right upper``, ``bilateral``, ``mid lower``; empty where nothing is known."""
+    sides = ["bilateral"] if place.side >= set(SIDES) else [word for word in SIDES if word in place.side]
+    return " ".join([*sides, *(word for word in LEVELS if word in place.level)])
 
 
 def findings_in_words(present: Sequence[str], uncertain: Sequence[str] = ()) -> str:

@@ -19,8 +19,9 @@ DATASETS = ("phantom", "iu_xray", "mimic_cxr", "chexpert_plus", "r2gen", "painte
 class DrawnStudies(Sequence[Study]):
     """Studies ``start .. stop`` of a phantom split; each is drawn when it is read, so that workers draw them."""
 
-    def __init__(self, split: str, start: int, stop: int, seed: int, size: int) -> None:
-        self.split, self.start, self.stop, self.seed, self.size = split, start, stop, seed, size
+    def __init__(self, split: str, start: int, stop: int, seed: int, size: int, version: int) -> None:
+        self.split, self.start, self.stop = split, start, stop
+        self.seed, self.size, self.version = seed, size, version
 
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
@@ -34,13 +35,15 @@ class DrawnStudies(Sequence[Study]):
 
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
-            return DrawnStudies(self.split, self.start + start, self.start + stop, self.seed, self.size)
+            return DrawnStudies(self.split, self.start + start, self.start + stop, self.seed, self.size, self.version)
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return draw_study(self.split, self.start + index, self.seed, self.size)
+        return draw_study(self.split, self.start + index, self.seed, self.size, self.version)
 
     def __repr__(self) -> str:
-        return f"DrawnStudies({self.split}, {self.start}, {self.stop}, seed={self.seed}, size={self.size})"
+        # Shards of version 1 that were written before there were versions keep their description.
+        version = f", version={self.version}" if self.version > 1 else ""
+        return f"DrawnStudies({self.split}, {self.start}, {self.stop}, seed={self.seed}, size={self.size}{version})"
 
 
 def read_source(
@@ -52,6 +55,7 @@ def read_source(
     seed: int = 0,
     split_sizes: Mapping[str, int] | None = None,
     size: int = 256,
+    version: int = 2,
 ) -> SourceReading:
     """Read the records (not the films) of one data set.
 
@@ -63,6 +67,7 @@ def read_source(
         seed: seed of a split made here, or of the phantom's drawing.
         split_sizes: number of studies of each phantom split.
         size: side of the phantom's films in pixels.
+        version: version of the phantom, 1 or 2.
 
     Raises:
         SettingsError: the data set, section or layout is unknown, or RAW is not given.
@@ -75,7 +80,7 @@ def read_source(
             if value is not None:
                 raise SettingsError(f"{option} {value}: the phantom is drawn and has no raw data; leave the option out")
         sizes = split_sizes or {}
-        drawn = {split: DrawnStudies(split, 0, count, seed, size) for split, count in sizes.items()}
+        drawn = {split: DrawnStudies(split, 0, count, seed, size, version) for split, count in sizes.items()}
         return SourceReading(drawn, "phantom", films=0, restricted=False)
     if dataset not in DATASETS:
         raise SettingsError(f"--dataset {dataset}: not known; give one of {', '.join(DATASETS)}")

@@ -1,7 +1,8 @@
 """``python -m experiments models``: make language models as local Hugging Face folders.
 
 ``models phantom --data data/phantom --out models/phantom-llm`` trains a tiny one on the phantom's training reports;
-``models small --out models`` fetches two small pretrained ones.
+``models small --out models`` fetches two small pretrained ones. ``models told FOLDER --data data/phantom`` measures
+whether a language model writes what it is told.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 from ammrg.commands.parser import CommandParser
 from experiments.language_models.fetched import fetch_small
 from experiments.language_models.phantom import SIZES, train_and_print
+from experiments.language_models.told import print_told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train the phantom's model (``phantom``) or fetch the pretrained ones (``small``)."""
+    """Train the phantom's model (``phantom``), fetch the pretrained ones (``small``), or measure one (``told``)."""
     parser = CommandParser(prog="python -m experiments models", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     phantom = commands.add_parser("phantom", help="train the phantom's tiny language model")
@@ -29,9 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     phantom.add_argument("--seed", type=int, default=0, help="default %(default)s")
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct and all-MiniLM-L6-v2")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
+    told = commands.add_parser("told", help="does a language model write the findings and places that it is told?")
+    told.add_argument("model", help="folder or hub id of the model")
+    told.add_argument("--data", type=Path, default=Path("data/phantom"), help="prepared data (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.command == "small":
         fetch_small(arguments.out)
+    elif arguments.command == "told":
+        print_told(arguments.model, arguments.data)
     else:
         train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed)
     return 0

@@ -74,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
         help="for the phantom: number of studies of each split, such as train=2400,val=150,test=240",
     )
     arguments.add_argument(
+        "--version",
+        type=int,
+        help="for the phantom: 1 or 2 (default: 2, where report and boxes give every sign's side and level)",
+    )
+    arguments.add_argument(
         "--max-rejected", type=share, default=0.01, help="largest share of films that may be set aside (default: 0.01)"
     )
     return arguments
@@ -93,6 +98,7 @@ def main(argv: Sequence[str]) -> int:
         source=options.source,
         seed=options.seed,
         studies=options.studies,
+        version=options.version,
         max_rejected=options.max_rejected,
     )
     print_card(out, card)

@@ -15,7 +15,7 @@ from datamodules.prepared import read_card
 from datamodules.shards import write_shards
 from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
-from datamodules.sources.phantom import SPLIT_SIZES
+from datamodules.sources.phantom import SPLIT_SIZES, VERSION, VERSIONS
 from datamodules.sources.reading import read_source
 from datamodules.sources.source_reading import Section
 from experiments.runs.lock import locked
@@ -38,6 +38,7 @@ def prepare(
     source: str | None = None,
     seed: int = 0,
     studies: Mapping[str, int] | None = None,
+    version: int | None = None,
     max_rejected: float = 0.01,
 ) -> dict[str, Any]:
     """Prepare one data set, or continue an earlier call that was stopped; a finished folder stays as it is.
@@ -53,6 +54,7 @@ def prepare(
         source: the layout to read, if the folder holds several.
         seed: of drawn or painted films, and of a split made here; not negative.
         studies: split -> number of studies, for the phantom only.
+        version: version of the phantom, 1 or 2; None takes the newest.
         max_rejected: share of films, from 0 to 1; if more are set aside, the call ends with an error.
 
     Returns:
@@ -74,6 +76,11 @@ def prepare(
         raise SettingsError(f"--seed {seed}: must not be negative")
     if studies is not None and not phantom:
         raise SettingsError(f"--studies is for the phantom; the number of studies of {dataset} is given")
+    if version is not None and not phantom:
+        raise SettingsError(f"--version is for the phantom; there is one version of {dataset}")
+    drawn_version = VERSION if version is None else version
+    if drawn_version not in VERSIONS:
+        raise SettingsError(f"--version {version}: the phantom has the versions {' and '.join(map(str, VERSIONS))}")
     counts = dict(studies or SPLIT_SIZES) if phantom else None
     settings: dict[str, Any] = {
         "dataset": dataset,
@@ -84,6 +91,8 @@ def prepare(
         "seed": seed,
         "studies": counts,
     }
+    if phantom:
+        settings["version"] = drawn_version
     if painted:
         # Their raw data are prepared films, which somebody may prepare again in the same folder.
         settings["painter"] = PAINTER
@@ -98,7 +107,16 @@ def prepare(
             return card
         if not (out / SETTINGS).exists() and out.exists() and any(out.iterdir()):
             raise DataError(f"{out} holds other files; name a new or an empty folder with --out")
-        reading = read_source(dataset, raw, source=source, section=section, seed=seed, split_sizes=counts, size=side)
+        reading = read_source(
+            dataset,
+            raw,
+            source=source,
+            section=section,
+            seed=seed,
+            split_sizes=counts,
+            size=side,
+            version=drawn_version,
+        )
         out.mkdir(parents=True, exist_ok=True)
         with alone(out):
             write_atomically(out / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
@@ -151,6 +169,8 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as settings: {error}; prepare into another folder") from error
     requested = dict(settings)
+    if "version" in requested:
+        kept.setdefault("version", 1)  # folders of before there were versions
     for key in ("raw", "source", "raw_fingerprint"):
         if finished and key in requested and requested[key] is None:
             requested[key] = kept.get(key)

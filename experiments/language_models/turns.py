@@ -1,56 +1,65 @@
-"""The user's turns in the training conversations: they list the findings of the report that follows."""
+"""The training conversations of the phantom's language model: user's turns that list the findings of the report."""
 
 from __future__ import annotations
 
-import functools
 import random
-import re
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from ammrg.text.labeler import Mention
-
-
-DROPPED = 0.05
+DROPPED = 0.03
 """Share of the findings that the user's turns leave out."""
-QUALIFIERS = re.compile(r"\b(?:left|right|bilateral|upper|mid|lower|apical|small|tiny|large|mild|moderate|severe)\b")
-"""Words of a finding's sentence that may go with its name into the user's turn."""
-WITH_FINDINGS = 0.85
-"""Share of the training conversations in which the user's turn lists the findings.
+PLACED = 0.95
+"""Share of the findings whose place the user's turns name, where the report names it."""
+WITH_FINDINGS = 0.95
+"""Share of the whole reports before which the user's turn lists the findings.
 
-With half of them, a model this small does not learn in its minute of training to write what the turn lists.
+With half of them, a model this small does not learn in its minutes of training to write what the turn lists.
+"""
+EXCERPTS = 0.5
+"""Share of the training conversations about some sentences of a report instead of the whole.
+
+They are short and mostly about findings, so the model learns sooner to write what the turn lists.
 """
 
 
-@functools.cache
-def mentions(report: str) -> tuple[Mention, ...]:
-    """The findings that the labeler reads in a report; cached, because every pass over the data needs them."""
-    from ammrg.text.labeler import explain
+class Conversation(NamedTuple):
+    """A user's turn and the answer to it."""
 
-    return tuple(explain(report))
+    turn: str
+    answer: str
 
 
 def findings_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """A user's turn with the findings of this report, then the instruction.
+    """A user's turn with the findings of this report and their places, then the instruction.
 
-    The order and wording of the findings vary, and now and then one is missing. The model so learns to write what the
-    user's turn says; stage 2 puts its visual tokens there.
+    Now and then a finding or a place is missing. The model so learns to write what the user's turn says; stage 2 lists
+    its findings in the same words and order, and puts its visual tokens before them.
     """
-    from ammrg.text.prompts import findings_in_words
+    from ammrg.text.labeler import explain
+    from ammrg.text.places import Place, finding_places
+    from ammrg.text.prompts import findings_in_words, placed_name
 
-    present: list[str] = []
-    uncertain: list[str] = []
-    for mention in mentions(report):
-        if mention.label == 0 or mention.finding == "No Finding" or rng.random() < DROPPED:
-            continue
-        found = QUALIFIERS.findall(mention.sentence.lower())
-        words = [*dict.fromkeys(found), mention.finding.lower()] if rng.random() < 0.5 else [mention.finding.lower()]
-        (present if mention.label == 1 else uncertain).append(" ".join(words))
-    rng.shuffle(present)
-    rng.shuffle(uncertain)
-    return f"{findings_in_words(list(dict.fromkeys(present)), list(dict.fromkeys(uncertain)))} {instruction}"
+    places = finding_places(report)
+    present = [
+        placed_name(finding, place if rng.random() < PLACED else Place())
+        for finding, place in places.items()
+        if finding != "No Finding" and rng.random() >= DROPPED
+    ]
+    doubted = {each.finding for each in explain(report) if each.label != 0} - {*places, "No Finding"}
+    uncertain = [finding.lower() for finding in sorted(doubted) if rng.random() >= DROPPED]
+    return f"{findings_in_words(present, uncertain)} {instruction}".strip()
 
 
-def user_turn(report: str, instruction: str, rng: random.Random) -> str:
-    """The user's turn before this report: mostly its findings (:func:`findings_turn`), else the instruction alone."""
-    return findings_turn(report, instruction, rng) if rng.random() < WITH_FINDINGS else instruction
+def conversation(report: str, instruction: str, rng: random.Random, excerpts: float = EXCERPTS) -> Conversation:
+    """A training conversation: the whole report after its findings or the instruction alone, or an excerpt of it.
+
+    The turn of an excerpt lists its findings without the instruction. ``excerpts`` is the share of excerpts.
+    """
+    from ammrg.text.labeler import sentences
+
+    if rng.random() < excerpts:
+        parts = sentences(report)
+        chosen = sorted(rng.sample(range(len(parts)), rng.randint(1, min(3, len(parts)))))
+        answer = " ".join(parts[number] for number in chosen)
+        return Conversation(findings_turn(answer, "", rng), answer)
+    turn = findings_turn(report, instruction, rng) if rng.random() < WITH_FINDINGS else instruction
+    return Conversation(turn, report)

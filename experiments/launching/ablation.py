@@ -108,16 +108,20 @@ def numbers(variant: Variant, ablation: Ablation, out: Path) -> dict[str, Any]:
 
 
 def show(rows: Mapping[str, Mapping[str, Any]], headings: Sequence[str], title: str) -> None:
-    """Print the table: one row per variant, with the 95% interval of a number if it has one."""
+    """Print the table: one row per variant, with the 95% interval of a number if it has one.
+
+    A column in which no variant has a number is left out.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title)
     table.add_column("variant")
-    for heading in headings:
+    shown = [heading for heading in headings if any(values[heading] is not None for values in rows.values())]
+    for heading in shown:
         table.add_column(heading, justify="right")
     for name, values in rows.items():
-        table.add_row(name, *(formatted(values[heading]) for heading in headings))
+        table.add_row(name, *(formatted(values[heading]) for heading in shown))
     console = Console()
-    console.width = max(console.width, 200)  # a narrow window would break the columns
+    console.width = max(console.width, 40 + 24 * len(shown))  # a narrow window would break the columns
     console.print(table)

@@ -1,63 +1,29 @@
-"""Baselines: reports copied from the training data, in the format of reports.jsonl. A trained system must beat them."""
+"""Baselines in the format of reports.jsonl, which a trained system must beat.
+
+They are reports copied from the training data, and stage 1's findings in fixed sentences.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import torch
-from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from ammrg.metrics.guards import best_constant, nearest, random_training
-from ammrg.networks.disease_classifier import DiseaseClassifier
-from ammrg.types import StudyBatch
+from ammrg.evaluation.verdicts import TEMPLATE
+from ammrg.metrics.guards import best_constant, nearest, random_training, template_reports
+from ammrg.thresholds import is_predicted
 from callbacks.report_writer import write_lines
-from datamodules.studies import StudyDataModule
-
-
-class StudyFeatures(NamedTuple):
-    """What stage 1 computes for the studies of a split."""
-
-    image: Tensor
-    """float32 ``[n q]``: the mean projected token of each study's films, at unit length."""
-    findings: Tensor
-    """float32 ``[n 14]``: probabilities of the findings."""
-    study_ids: list[str]
-    subject_ids: list[str]
-    reports: list[str]
-
-
-@torch.inference_mode()
-def study_features(
-    classifier: DiseaseClassifier, loader: DataLoader[StudyBatch], device: torch.device, name: str
-) -> StudyFeatures:
-    """Run the stage-1 network over a loader without augmentation; ``name`` is shown in the progress bar."""
-    images: list[Tensor] = []
-    findings: list[Tensor] = []
-    study_ids: list[str] = []
-    subject_ids: list[str] = []
-    reports: list[str] = []
-    for batch in track(loader, description=f"features of {name}", transient=True):
-        count = len(batch.study_ids)
-        owner = batch.study_of_view.to(device)
-        seen = classifier(batch.images.to(device))
-        sums = torch.zeros(count, seen.tokens.shape[-1], device=device)
-        sums.index_add_(0, owner, seen.tokens.float().mean(dim=1))
-        images.append(torch.nn.functional.normalize(sums, dim=-1).cpu())
-        findings.append(classifier.study_logits(seen.logits.float(), owner, count).sigmoid().cpu())
-        study_ids += batch.study_ids
-        subject_ids += batch.subject_ids
-        reports += batch.reports
-    return StudyFeatures(torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports)
+from experiments.runs.study_features import StudyFeatures
 
 
 def baseline_reports(
-    train: StudyFeatures, evaluated: StudyFeatures, validation_reports: Sequence[str], seed: int
+    train: StudyFeatures, evaluated: StudyFeatures, thresholds: Tensor, validation_reports: Sequence[str], seed: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield each baseline: its name, and one training report for each evaluated study."""
+    """Yield each baseline: its name, and one report for each evaluated study.
+
+    ``thresholds``, ``[14]``, are those above which a finding counts as predicted.
+    """
     count = len(evaluated.study_ids)
     for metric, text in best_constant(train.reports, list(validation_reports)).items():
         yield f"best_constant_{metric}", [text] * count
@@ -67,31 +33,34 @@ def baseline_reports(
         ("nearest_findings", train.findings, evaluated.findings),
     ):
         yield name, [train.reports[i] for i in nearest(pattern.numpy(), state.numpy()).tolist()]
+    predicted = is_predicted(evaluated.findings, thresholds.cpu())
+    yield TEMPLATE, template_reports(predicted.tolist(), evaluated.places)
 
 
 def write_baselines(
-    classifier: DiseaseClassifier, datamodule: StudyDataModule, device: torch.device, folder: Path, seed: int
+    train: StudyFeatures,
+    evaluated: StudyFeatures,
+    thresholds: Tensor,
+    validation_reports: Sequence[str],
+    folder: Path,
+    seed: int,
 ) -> list[Path]:
     """Write ``folder/<baseline>.jsonl`` for the split whose reports were written.
 
     Args:
-        classifier: the stage-1 network of the run.
-        datamodule: the data of the run.
-        device: where the network is.
+        train: the training studies.
+        evaluated: the studies whose reports were written.
+        thresholds: ``[14]``, probabilities above which a finding counts as predicted.
+        validation_reports: reports that the best constant report is chosen on.
         folder: the folder to write to.
         seed: of the random baseline.
 
     Returns:
         The files written.
     """
-    classifier.eval()
-    train = study_features(classifier, datamodule.evaluation_loader("train", alone=True), device, "training studies")
-    evaluated = study_features(
-        classifier, datamodule.evaluation_loader(datamodule.predict_split, alone=True), device, "evaluated studies"
-    )
     known = set(train.reports)
     paths = []
-    for name, texts in baseline_reports(train, evaluated, datamodule.texts("val"), seed):
+    for name, texts in baseline_reports(train, evaluated, thresholds, validation_reports, seed):
         rows = (
             {
                 "study_id": study_id,

@@ -1,6 +1,7 @@
-"""Guards: a run's reports written again by the same network, each time without its own films or without a memory.
+"""Guards: a run's reports written again by the same network, each time with other films or without a memory.
 
-If a guard scores as well as the reports themselves, the network did not use what was taken away.
+If a guard scores as well as the reports themselves, the network did not use what was taken away. With mirrored films,
+the sides in the reports should flip (:mod:`ammrg.metrics.mirroring`).
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ class Guard(NamedTuple):
 GUARDS: dict[str, Guard] = {
     "images_shuffled": Guard(films="shuffled"),
     "images_noise": Guard(films="noise"),
+    "films_mirrored": Guard(films="mirrored"),
     "memory_shuffled": Guard(memories="shuffled"),
     "memory_visual_off": Guard(memories="visual_off"),
     "memory_report_off": Guard(memories="report_off"),
     "memory_off": Guard(memories="off"),
 }
-"""Name of the file in ``guards/`` -> what is taken away."""
-ALWAYS = ("images_shuffled", "memory_off")
+"""Name of the file in ``guards/`` -> what is taken away or changed."""
+ALWAYS = ("images_shuffled", "films_mirrored", "memory_off")
 """Guards that every run writes with its reports. The others, each a pass over the split, are written on request."""
 
 

@@ -8,16 +8,19 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from ammrg.atomic import write_json
+from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from datamodules.studies import StudyDataModule
 from experiments.runs.baselines import write_baselines
 from experiments.runs.case_picture import write_case_picture
 from experiments.runs.guards import write_guards
+from experiments.runs.recall_baselines import write_recall_baselines
+from experiments.runs.study_features import study_features
 from lightning_modules.report_generation import ReportGeneration
 
 
 def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
-    """Write ``guards/*.jsonl``, ``baselines/*.jsonl``, ``case.png`` and ``reports.meta.json`` beside ``reports.jsonl``.
+    """Write guards, baselines, those of recall, ``case.png`` and ``reports.meta.json`` beside ``reports.jsonl``.
 
     Args:
         trainer: the Trainer that wrote the reports.
@@ -28,7 +31,16 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
         seed = int(datamodule.card.get("seed", 0))
-        write_baselines(model.network.classifier.to(device), datamodule, device, folder / "baselines", seed)
+        network = model.network.to(device).eval()
+        train, evaluated = (
+            study_features(
+                network.classifier, datamodule.evaluation_loader(split, alone=True), device, f"{name} studies"
+            )
+            for name, split in (("training studies", "train"), ("evaluated studies", datamodule.predict_split))
+        )
+        thresholds = network.classifier.thresholds.cpu()
+        write_baselines(train, evaluated, thresholds, datamodule.texts("val"), folder / "baselines", seed)
+        write_recall_baselines(network, train, evaluated, folder / "recalled", seed)
         write_case_picture(model.network, datamodule, folder, model.cam)
     checkpoint = trainer.ckpt_path
     write_guards(trainer, model, datamodule, folder / "guards")
@@ -37,7 +49,7 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
 
 
 def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodule: StudyDataModule, path: Path) -> None:
-    """Write the meta file of the reports: checkpoint, data, settings and versions they were written with."""
+    """Write the meta file of the reports: checkpoint, data, settings, thresholds, versions they were written with."""
     write_json(
         path,
         {
@@ -49,6 +61,7 @@ def write_meta(checkpoint: str | Path | None, model: ReportGeneration, datamodul
             "identity": model.network.identity,
             "restricted": datamodule.card["restricted"],
             "split": datamodule.predict_split,
+            "thresholds": dict(zip(FINDINGS, model.network.classifier.thresholds.tolist(), strict=True)),
             "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
         },
     )

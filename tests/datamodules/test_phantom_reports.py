@@ -7,15 +7,15 @@ import pytest
 
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, no_finding_label
 from ammrg.text.labeler import label
-from datamodules.sources.phantom import plan_study, wordings
+from datamodules.sources.phantom import VERSIONS, placed_wordings, plan_study, wordings
 from datamodules.sources.phantom.sentences import write_report
 
 COUNT = 1500
 
 
-@pytest.fixture(scope="module")
-def studies():
-    plans = [plan_study("train", index) for index in range(COUNT)]
+@pytest.fixture(scope="module", params=VERSIONS)
+def studies(request):
+    plans = [plan_study("train", index, version=request.param) for index in range(COUNT)]
     return [(plan, write_report(plan)) for plan in plans]
 
 
@@ -64,9 +64,10 @@ def test_the_labeler_reads_the_labels_from_the_findings_and_no_contradiction_fro
                 assert impression[finding] not in (1.0, -1.0), report.impression
 
 
-def test_at_least_six_wordings_of_each_state():
-    assert {key.split("/")[0] for key in wordings.PRESENT} == {FINDINGS[i] for i in ABNORMAL}
-    for key, options in wordings.PRESENT.items():
+@pytest.mark.parametrize("book", [wordings, placed_wordings])
+def test_at_least_six_wordings_of_each_state(book):
+    assert {key.split("/")[0] for key in book.PRESENT} == {FINDINGS[i] for i in ABNORMAL}
+    for key, options in book.PRESENT.items():
         assert len(set(options)) >= 6, key
     for finding in ABNORMAL:
         absent = {
@@ -74,7 +75,7 @@ def test_at_least_six_wordings_of_each_state():
         }
         assert len(absent) >= 6, FINDINGS[finding]
     assert len(set(wordings.UNCERTAIN)) >= 6
-    assert set(wordings.UNCERTAIN_NOUNS) == set(wordings.PRESENT) == set(wordings.SHORT)
+    assert set(book.UNCERTAIN_NOUNS) == set(book.PRESENT) == set(book.SHORT)
 
 
 def test_wordings_are_of_skewed_frequency(studies):
@@ -84,9 +85,11 @@ def test_wordings_are_of_skewed_frequency(studies):
     assert counts[0] > 2.5 * counts[5]
 
 
-def test_reports_name_the_side_of_the_drawn_sign(studies):
+def test_reports_of_version_1_name_the_side_of_a_drawn_effusion():
     seen = 0
-    for plan, report in studies:
+    for index in range(COUNT):
+        plan = plan_study("train", index, version=1)
+        report = write_report(plan)
         for sign in plan.signs:
             if sign.finding == "Pleural Effusion" and len(plan.signs) == 1:
                 other = "left" if sign.side == "right" else "right"

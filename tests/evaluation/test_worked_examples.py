@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from ammrg.metrics.location import ASPECTS, Counts, location_scores, location_statistics
 from ammrg.text.places import finding_places
+from tests.worked_table import prose, worked_rows
 
-DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
 HEADER = "| reference | report | side: pairs, same; in both, report, reference |"
 
 
@@ -25,14 +24,11 @@ class Example(NamedTuple):
 
 
 def examples() -> list[Example]:
-    _, _, after = DOCS.read_text(encoding="utf-8").partition(HEADER)
-    rows = after.partition("\n\n")[0].splitlines()[2:]
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return [
         Example(
             row[0], row[1], {aspect: [*map(int, re.findall(r"\d+", row[i]))] for i, aspect in enumerate(ASPECTS, 2)}
         )
-        for row in cells
+        for row in worked_rows(HEADER)
     ]
 
 
@@ -62,11 +58,10 @@ def test_each_is_counted_as_by_hand(example: Example) -> None:
 def test_the_figures_below_the_table_follow() -> None:
     places = [[finding_places(text) for text in texts] for texts in zip(*(each[:2] for each in TEN), strict=True)]
     found = location_scores(places[0], places[1])
-    text = " ".join(DOCS.read_text(encoding="utf-8").split())
     told = re.search(
         r"agreement is 5 / 8 = (\S+) and its F1 2 x 7 / \(12 \+ 11\) = (\S+); the level's are 3 / 3 = (\S+) and "
         r"2 x 3 / \(5 \+ 5\) = (\S+)\.",
-        text,
+        prose(),
     )
     assert told is not None
     keys = [f"location_{aspect}_{part}" for aspect in ASPECTS for part in ("agreement", "f1")]

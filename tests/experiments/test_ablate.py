@@ -13,7 +13,7 @@ from ammrg.errors import SettingsError
 from ammrg.evaluation.figures import formatted
 from experiments.__main__ import main as command
 from experiments.commands.ablate import main
-from experiments.launching.ablation import numbers
+from experiments.launching.ablation import numbers, show
 from experiments.launching.ablation_file import Variant, read_ablation
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "configs" / "ablations"
@@ -126,6 +126,37 @@ def test_numbers_are_found_by_their_keys(tmp_path: Path) -> None:
     assert [formatted(value) for value in found.values()] == ["-", "1,204"]
     assert formatted({"value": None, "low": None, "high": None}) == "-"
     assert formatted(0.5) == "0.500"
+
+
+def test_the_table_of_stage_2_shows_places_with_intervals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The columns of the shipped file against the scores.json that scoring writes."""
+    ablation = read_ablation(SHIPPED / "stage2.yaml")
+    variants = [variant for variant in ablation.variants if variant.name in ("ours", "F only")]
+    texts = ["There is a left upper lobe pneumonia.", "There is a right pneumothorax."]
+    for variant, flipped in zip(variants, ((1, 0), (0, 1)), strict=True):
+        folder = variant.folder(tmp_path)
+        for name, order in (("reports.jsonl", (0, 1)), ("guards/films_mirrored.jsonl", flipped)):
+            rows = [
+                {"study_id": f"s{i}", "reference": texts[i % 2], "generated": texts[order[i % 2]]} for i in range(20)
+            ]
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert command(["score", str(folder / "reports.jsonl"), "--bootstrap", "20", "--no-meteor", "--quiet"]) == 0
+    rows = {variant.name: numbers(variant, ablation, tmp_path) for variant in variants}
+    for heading in ("micro F1 (13)", "side F1", "level F1"):
+        assert rows["ours"][heading] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert rows["ours"]["side flips, films mirrored"]["value"] == 0.0
+    assert rows["ours"]["regions P@1"] is None
+    capsys.readouterr()
+    show(rows, list(ablation.columns), "stage2")
+    shown = " ".join(capsys.readouterr().out.split())
+    for heading in ("micro F1 (13)", "side F1", "level F1"):
+        assert heading in shown
+    assert "1.000 [1.000, 1.000]" in shown
+    assert "P@1" not in shown  # nothing was recalled
+    rows["ours"]["regions P@1"] = {"value": 0.25, "low": 0.2, "high": 0.3}
+    show(rows, list(ablation.columns), "stage2")
+    assert "0.250 [0.200, 0.300]" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from datamodules.sources.phantom.sentences import write_report
 from experiments.commands.models import main
 from experiments.language_models import fetched, phantom
 from experiments.language_models import tokenizer as tokens
-from experiments.language_models.turns import findings_turn
+from experiments.language_models.turns import conversation, findings_turn
 
 REPORT = "There is a small left pleural effusion. The heart is enlarged. No pneumothorax."
 
@@ -80,26 +80,39 @@ def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> N
 
 def test_the_user_turn_tells_the_findings_of_its_report() -> None:
     rng = random.Random(0)
-    turns = [findings_turn(REPORT, INSTRUCTION, rng) for _ in range(60)]
-    assert all(turn.startswith("Findings: ") and turn.endswith(INSTRUCTION) for turn in turns)
-    assert sum("pleural effusion" in turn for turn in turns) > 45  # now and then one is left out
-    assert sum("pleural effusion" in turn for turn in turns) < 60
-    assert any("left pleural effusion" in turn or "left small pleural effusion" in turn for turn in turns) or any(
-        "small left pleural effusion" in turn for turn in turns
-    )
+    turns = [findings_turn(REPORT, INSTRUCTION, rng) for _ in range(200)]
+    whole = f"Findings: cardiomegaly, left pleural effusion. {INSTRUCTION}"
+    assert 170 < sum(turn == whole for turn in turns) < 200  # now and then a finding or a place is left out
+    assert whole.replace("left ", "") in turns
+    assert f"Findings: left pleural effusion. {INSTRUCTION}" in turns
     assert not any("pneumothorax" in turn for turn in turns)
-    assert len({turn.index("cardiomegaly") for turn in turns if "cardiomegaly" in turn}) > 1  # varied order
     assert findings_turn("Normal.", "Go.", rng) == "Findings: none. Go."
+    assert "; uncertain: edema. Go." in findings_turn("The heart is enlarged. Possible edema.", "Go.", rng)
+
+
+def test_conversations_are_about_whole_reports_or_about_excerpts() -> None:
+    rng = random.Random(0)
+    made = [conversation(REPORT, "Go.", rng) for _ in range(200)]
+    whole = [each for each in made if each.answer == REPORT]
+    assert 80 < len(whole) < 160
+    assert any(each.turn == "Go." for each in whole)
+    for turn, answer in (each for each in made if each.answer != REPORT):
+        assert not turn.endswith("Go.")
+        assert answer
+        assert all(sentence in REPORT for sentence in answer.split(". "))
+        assert ("cardiomegaly" not in turn) or "heart" in answer
 
 
 def test_words_that_tell_a_finding_weigh_more(reports: list[str]) -> None:
     tokenizer = tokens.train_tokenizer([REPORT, *reports], 600)
-    example = phantom._example(REPORT, "Go.", tokenizer)
+    example = phantom._example("Go.", REPORT, tokenizer)
     assert example.report[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(example.report[:-1]) == REPORT
     heavy = [token for token, weight in zip(example.report, example.weights, strict=True) if weight > 1]
     told = "There is a small left pleural effusion. The heart is enlarged."
     assert tokenizer.decode(heavy).split() == told.split()
+    heaviest = [token for token, weight in zip(example.report, example.weights, strict=True) if weight == 12]
+    assert tokenizer.decode(heaviest).strip() == "left"
 
 
 def test_without_training_reports_nothing_is_made(

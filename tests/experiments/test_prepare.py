@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ammrg.errors import SettingsError
@@ -74,6 +76,31 @@ def test_the_same_call_is_up_to_date_and_another_is_refused(phantom, capsys):
     assert before == (phantom / "train-00000.parquet").stat().st_mtime_ns
 
 
+def test_versions_of_the_phantom(tmp_path, capsys):
+    sizes = {"train": 3, "val": 1, "test": 1}
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = ["prepare", "--dataset", "phantom", "--studies", "train=3,val=1,test=1", "--size", "64"]
+    assert main([*command, "--out", str(first), "--version", "1"]) == 0
+    assert main([*command, "--out", str(second)]) == 0
+    cards = read_card(first), read_card(second)
+    assert [card["settings"]["version"] for card in cards] == [1, 2]
+    assert [row["findings"] for row in load_split(first, "train")] == [
+        draw_study("train", index, 0, 64, version=1).findings for index in range(3)
+    ]
+    assert cards[0]["fingerprint"] != cards[1]["fingerprint"]
+    for folder, kept, asked in ((first, 1, None), (second, 2, 1)):
+        with pytest.raises(SettingsError, match=rf"version: {kept} \(kept\) -> {3 - kept} \(asked\)"):
+            prepare("phantom", None, folder, studies=sizes, size=64, version=asked)
+    # A folder of before there were versions is version 1.
+    settings = json.loads((first / "prepare.json").read_text())
+    assert settings.pop("version") == 1
+    (first / "prepare.json").write_text(json.dumps(settings))
+    with pytest.raises(SettingsError, match=r"version: 1 \(kept\) -> 2 \(asked\)"):
+        prepare("phantom", None, first, studies=sizes, size=64)
+    assert prepare("phantom", None, first, studies=sizes, size=64, version=1) == cards[0]
+    assert "up to date" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("studies", ["train=8,dev=2", "train", "train=x", "train=-1"])
 def test_wrong_split_sizes(studies, tmp_path):
     with pytest.raises(SystemExit):
@@ -83,6 +110,10 @@ def test_wrong_split_sizes(studies, tmp_path):
 def test_wrong_settings(tmp_path):
     with pytest.raises(SettingsError, match="--studies is for the phantom"):
         prepare("iu_xray", tmp_path, tmp_path / "out", studies={"train": 1})
+    with pytest.raises(SettingsError, match="--version is for the phantom; there is one version of iu_xray"):
+        prepare("iu_xray", tmp_path, tmp_path / "out", version=1)
+    with pytest.raises(SettingsError, match="--version 3: the phantom has the versions 1 and 2"):
+        prepare("phantom", None, tmp_path / "out", version=3)
     with pytest.raises(SettingsError, match="--size 8"):
         prepare("phantom", None, tmp_path / "out", size=8)
     with pytest.raises(SettingsError, match="known"):

@@ -15,7 +15,8 @@ from ammrg import evaluate
 from ammrg.commands.score import main
 from ammrg.errors import CheckpointError, ScoringError
 from ammrg.evaluation.predictions import read_lines, read_systems
-from ammrg.evaluation.scoring import Extra, score_systems
+from ammrg.evaluation.scorer import Extra
+from ammrg.evaluation.scoring import score_systems
 from ammrg.metrics import clinical
 from ammrg.metrics.language import language_scores
 from ammrg.metrics.location import location_scores
@@ -23,6 +24,8 @@ from ammrg.notice import NOTICE
 from ammrg.text.cleaning import normalise, r2gen
 from ammrg.text.labeler import label
 from ammrg.text.places import finding_places
+from ammrg.text.unseen import unseen_kinds
+from ammrg.text.unseen_words import KINDS
 from experiments.__main__ import main as command
 from experiments.language_models.tokenizer import train_tokenizer
 
@@ -81,6 +84,10 @@ def test_scores_are_those_of_the_metrics(run: Path) -> None:
     found = clinical.clinical_scores([label(text) for text in references], [label(text) for text in generated])
     places = ([finding_places(text) for text in texts] for texts in (references, generated))
     found |= {key: value for key, value in location_scores(*places).items() if value is not None}
+    for end, texts in (("", generated), ("_references", references)):
+        spoken = [unseen_kinds(text) for text in texts]
+        found |= {f"invented_{kind}{end}": sum(kind in each for each in spoken) / len(texts) for kind in KINDS}
+        found[f"invented{end}"] = sum(map(bool, spoken)) / len(texts)
     for name, view in views.items():
         expected = language_scores([view(text) for text in references], [view(text) for text in generated]) | found
         assert {key: row["value"] for key, row in scores[name].items()} == pytest.approx(expected, abs=1e-12)

@@ -33,7 +33,7 @@ def test_a_film_beyond_one_is_warned_of_by_name():
         "WARNING: unlike the films this model was trained on: far.png (3.2); 99 in 100 of the 120 validation films "
     )
     assert "near.png" not in note.sentence
-    assert note.as_json() == {"distances": [0.5, 3.2100000381469727], "unlike_training": True}
+    assert note.as_json() == {"distances": [0.5, 3.21], "unlike_training": True}
 
 
 def test_films_within_are_told_their_distances():

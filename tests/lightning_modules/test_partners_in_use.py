@@ -23,7 +23,7 @@ from datamodules.sources.source_reading import SourceReading
 from datamodules.studies import StudyDataModule
 from experiments.runs.guards import write_guards
 from lightning_modules.report_generation import ReportGeneration
-from lightning_modules.report_validation import CLINICAL, CONSTANT_FLOOR, report_scores
+from lightning_modules.report_validation import CLINICAL, CONSTANT_FLOOR, SIDE, exchanged_sides, report_scores
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import build
 
@@ -82,7 +82,12 @@ def validated(module: ReportGeneration, studies: StudyDataModule) -> dict[str, f
 def test_validation_is_the_same_at_any_batch_size(folder: str, llm_folder: Path) -> None:
     module = stage2(llm_folder)
     found = [validated(module, data(folder, eval_batch_size=size)) for size in (1, 4, 11)]
-    assert {"val/loss", "val/shuffle_gap", "val/shuffle_gap_f1", "val/score"} <= found[0].keys()
+    assert {"val/loss", "val/shuffle_gap", "val/shuffle_gap_f1", "val/side_gap", "val/score"} <= found[0].keys()
+    assert {"val/location_side_f1", "val/location_side_n", "val/location_level_n"} <= found[0].keys()
+    sided = [text for text in data(folder).texts("val") if "right effusion" in text]
+    assert found[0]["val/location_side_n"] == len(sided) > 0
+    assert found[0]["val/location_level_n"] == 0
+    assert "val/location_level_f1" not in found[0]
     for other in found[1:]:
         assert other == pytest.approx(found[0], abs=1e-5)
     # The gap computed by hand, one study at a time: the report's loss with the partner's films.
@@ -115,7 +120,7 @@ def test_reports_are_written_for_the_same_studies_at_any_batch_size(folder: str,
     assert len(chosen[0] or ()) == 5
     for other in found[1:]:
         assert other == pytest.approx(found[0], abs=1e-5)
-    # The yardstick is the best constant report's score on these five studies.
+    # The yardstick is the best constant report's score on these five studies, and the chance of their sides.
     names, texts = data(folder).ids("val")[0], data(folder).texts("val")
     references = [text for name, text in sorted(zip(names, texts, strict=True)) if name in (chosen[0] or ())]
     assert module.yardstick.references == tuple(references)
@@ -126,9 +131,10 @@ def test_reports_are_written_for_the_same_studies_at_any_batch_size(folder: str,
     ]
     best = {name: max(CONSTANT_FLOOR, *(score[name] for score in constants)) for name in ("cider", CLINICAL)}
     assert max(best.values()) > CONSTANT_FLOOR
-    assert module.yardstick.best == pytest.approx(best)
-    parts = [found[0][f"val/{name}"] / module.yardstick.best[name] for name in ("cider", CLINICAL)]
-    assert found[0]["val/score"] == pytest.approx(sum(parts) / 2)
+    assert exchanged_sides(references) == 1.0  # every effusion is on the right
+    assert module.yardstick.best == pytest.approx(best | {SIDE: 1.0})
+    parts = [found[0][f"val/{name}"] / module.yardstick.best[name] for name in ("cider", CLINICAL, SIDE)]
+    assert found[0]["val/score"] == pytest.approx(sum(parts) / 3)
     module.yardstick(data(folder).texts, references[:2])
     assert module.yardstick.references == tuple(references[:2])
     assert stage2(llm_folder).hparams["generate_studies"] is None

@@ -174,6 +174,22 @@ def test_each_part_has_its_rate(llm_folder: Path) -> None:
         assert all(found[id(parameter)] == pytest.approx(expected[part]) for parameter in parameters)
 
 
+def test_words_of_place_weigh_more_still(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    losses = network.target_losses(abnormal())
+    ids = network.language_model.fitting_report(abnormal().reports[1], 30)[1]
+    placed = losses.placed[losses.report_of_token == 1].tolist()
+    assert (
+        network.language_model.tokenizer.decode([i for i, mark in zip(ids, placed, strict=True) if mark]).strip()
+        == "right"
+    )
+    assert losses.placed.sum() == sum(placed)  # nowhere else
+    weights = torch.where(losses.placed, 12.0, torch.where(losses.emphasised, 3.0, 1.0))
+    expected = float(((losses.values * weights).sum() / weights.sum()).detach())
+    stage = module(network, abnormal_weight=3.0, place_weight=12.0)
+    assert float(stage.training_step(abnormal(), 0).detach()) == pytest.approx(expected)
+
+
 def test_sentences_that_affirm_something_weigh_more(llm_folder: Path) -> None:
     network = build(llm_folder).eval()
     losses = network.target_losses(abnormal())

@@ -241,7 +241,6 @@ def _edit(path: Path, **changes: Any) -> None:
         ({"count": None}, "field 'count' must be int"),
         ({"finding_names": list(FINDINGS)[::-1]}, "finding_names are No Finding, Support Devices"),
         ({"kind": "reports"}, r"a report has a text, but not in 4 of 4 patterns"),
-        ({"texts": ["", "edema.", "", ""]}, r"a region has no text, but not in 1 of 4 patterns \(rows 1\)"),
         ({"edits": [{"before": 1, "what": []}]}, r"edits must be a list of \{before: string, what: string\}"),
         ({"tensors": "../../x"}, r"tensors is '\.\./\.\./x', not 16 hex digits"),
     ],

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from ammrg.errors import DataError, ScoringError
-from ammrg.findings import NO_FINDING
+from ammrg.findings import FINDINGS, NO_FINDING
 from ammrg.metrics import guards
 from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import r2gen
+from ammrg.text.places import Place, finding_places
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[2].parent / "shared/data/iu_xray"))
 
@@ -63,6 +64,15 @@ def test_nearest_equals_a_plain_search() -> None:
     assert found.dtype == np.int64
     with pytest.raises(ScoringError, match="features"):
         guards.nearest(train, features[:, :4])
+
+
+def test_a_template_says_what_is_predicted_where_it_is_known() -> None:
+    left, right = Place(frozenset({"left"}), frozenset({"upper"})), Place(frozenset({"right"}))
+    predicted = [[name in ("Edema", "Pneumonia", "No Finding") for name in FINDINGS], [False] * 14]
+    texts = guards.template_reports(predicted, [{"Pneumonia": left, "Fracture": right}, {"Fracture": right}])
+    assert [finding_places(text) for text in texts] == [{"Edema": Place(), "Pneumonia": left}, {}]
+    with pytest.raises(ValueError, match="shorter"):
+        guards.template_reports(predicted, [{}])
 
 
 def rows(shares: list[float]) -> list[list[float]]:

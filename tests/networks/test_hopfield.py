@@ -102,6 +102,46 @@ def test_equals_the_unabsorbed_reference_forward_and_every_gradient(case: dict[s
         torch.testing.assert_close(got[name] / scale, wanted[name] / scale, rtol=1e-10, atol=1e-10, msg=name)
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(CASES, st.data())
+def test_an_exchange_is_the_layer_with_other_values_in_these_rows(case: dict[str, Any], draw: st.DataObject) -> None:
+    """Keys as they are, each value projected again from the pattern that is given."""
+    module, states, patterns, mask = build(case, torch.float64)
+    row = st.integers(0, case["n"] - 1)
+    rows = draw.draw(st.lists(row, min_size=1, max_size=3, unique=True))
+    others = draw.draw(st.lists(row, min_size=1, max_size=3))
+    _, associations = reference(module, states, patterns, mask)
+    tokens = module(states, patterns, mask, k=0).tokens
+    for study, found in enumerate(module.associations(states, patterns, mask)):
+        change = module.exchange(found, patterns, torch.tensor(rows), torch.tensor(others))
+        assert change.shape == (len(others), case["s"], case["out"])
+        for other, moved in zip(others, change, strict=True):
+            given = patterns.detach().clone()
+            given[rows] = given[other].clone()
+            given = F.layer_norm(given, (case["p"],), module.value_scale, module.value_shift)
+            read = [
+                associations[study, :, head] @ F.linear(given, module.value_weight[head], module.value_bias[head])
+                for head in range(case["heads"])
+            ]
+            expected = module.out(torch.cat(read, dim=-1))
+            torch.testing.assert_close(tokens[study] + moved, expected, rtol=1e-9, atol=1e-9)
+    for_itself = torch.tensor(rows[:1])
+    assert module.exchange(found, patterns, for_itself, for_itself).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("numbers", [NUMBERS_AT_ONCE, 30])
+def test_similarities_are_cosines_after_the_layer_norm(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, patterns = data()
+    patterns[5] = 3 * patterns[2] + 7  # the same after the layer norm
+    if numbers == 30:  # three patterns at a time
+        monkeypatch.setattr(association, "NUMBERS_KEPT", 0)
+    found = make(numbers_at_once=numbers).similarities(patterns, torch.tensor([2, 7]))
+    centred = patterns - patterns.mean(dim=1, keepdim=True)
+    expected = F.cosine_similarity(centred[[2, 7]][:, None], centred[None], dim=-1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert found[0, 5].item() == pytest.approx(1, abs=1e-5)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(CASES)
 def test_float32_is_within_1e_4_of_the_float64_reference(case: dict[str, Any]) -> None:

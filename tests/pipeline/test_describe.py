@@ -23,6 +23,8 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     assert main(["describe", str(film), "--model", "exported", "--data", str(run.data)]) == 1
     assert "--data is for --run" in capsys.readouterr().err
 
+    assert set(found["thresholds"]) == set(FINDINGS)
+    assert isinstance(found["warnings"], list)
     assert found["trained_on"]["dataset"] == "phantom"
     assert "trained on drawn films" in found["trained_on"]["sentence"]
     assert len(found["distance_from_training"]["distances"]) == 1

@@ -16,6 +16,7 @@ from ammrg.findings import FINDINGS
 from ammrg.fingerprints import file_fingerprint
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.memory import bank_files as banks
+from ammrg.thresholds import rounded
 from datamodules.phantom import PhantomDataModule
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
@@ -38,12 +39,13 @@ def test_an_exported_run_writes_the_very_reports_of_the_run(run: Run, exported: 
     data = PhantomDataModule(str(run.data), image_size=image_size, num_workers=0)
     with torch.inference_mode():
         reports = [report for batch in data.predict_dataloader() for report in network.generate(batch)]
+    thresholds = dict(zip(FINDINGS, network.classifier.thresholds.tolist(), strict=True))
     written = {line["study_id"]: line for line in run.lines()}
     assert {report.study_id for report in reports} == set(written)
     for report in reports:
         line = written[report.study_id]
         assert report.text.encode() == str(line["generated"]).encode()
-        assert {name: round(value, 5) for name, value in report.findings.items()} == line["findings"]
+        assert {name: rounded(value, thresholds[name]) for name, value in report.findings.items()} == line["findings"]
         named = json.loads(json.dumps([pattern._asdict() for pattern in (*report.regions, *report.reports)]))
         kept = [pattern for kind in ("regions", "reports") for pattern in line[kind]]  # type: ignore[attr-defined]
         assert [pattern["study_id"] for pattern in named] == [pattern["study_id"] for pattern in kept]

@@ -9,9 +9,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from ammrg.findings import FINDINGS
+from ammrg.text.labeler import label
+from ammrg.text.places import finding_places, own_place
+from datamodules.sources.phantom import generate
 from experiments.__main__ import main
+from experiments.runs.run import Run as OpenedRun
+from experiments.runs.study_features import study_features
 from tests.pipeline.nano_run import CONFIGS, Run
 
 
@@ -25,15 +31,89 @@ def test_reports_say_what_the_contract_says(run: Run) -> None:
         assert all(0 <= pattern["weight"] <= 1 for pattern in [*line["regions"], *line["reports"]])
 
 
+def test_reports_name_the_boxes_of_their_films(run: Run) -> None:
+    """As drawn, study by study; a pass with other films has none."""
+    studies = generate({"test": 16}, size=256)
+    drawn = {each.study_id: [each.boxes, each.views] for each in studies}
+    for line in run.lines():
+        boxes, views = drawn[str(line["study_id"])]
+        expected = [
+            (FINDINGS[box.finding], views[box.view].projection, [box.x0, box.y0, box.x1, box.y1]) for box in boxes
+        ]
+        found = [(box["finding"], box["projection"], box["box"]) for box in line.get("boxes", [])]
+        for one, other in zip(sorted(found), sorted(expected), strict=True):
+            assert one[:2] == other[:2]
+            assert one[2] == pytest.approx(other[2], abs=0.02)
+    assert any("boxes" in line for line in run.lines("guards/memory_off.jsonl"))
+    assert not any("boxes" in line for line in run.lines("guards/images_shuffled.jsonl"))
+    scores = json.loads((run.folder / "scores.json").read_text())
+    assert scores["boxes"]["findings"] > 0
+    for values in (scores, scores["baselines"]["nearest_image"], scores["guards"]["images_shuffled"]):
+        assert 0 <= values["full"]["box_side_f1"]["value"] <= 1
+
+
+def test_what_was_recalled_is_scored(run: Run) -> None:
+    found = json.loads((run.folder / "scores.json").read_text())["recall"]
+    recalled = run.lines("recalled/own.jsonl")
+    firsts = [line["reports"][0]["pattern"] for line in recalled]
+    assert (found["reports"]["queries"], found["reports"]["distinct"]) == (16, len(set(firsts)))
+    assert 0 <= found["reports"]["precision_at_5"]["value"] <= 1
+    pairs = [listed for line in recalled for listed in line["regions"].values() if listed]
+    assert found["regions"]["queries"] == len(pairs)
+    assert found["regions"]["distinct"] == len({listed[0]["pattern"] for listed in pairs})
+    unjudged = found["regions"]["not_affirmed"] + found["regions"]["no_place"]
+    assert found["regions"]["judged"] + unjudged == sum(len(line["regions"]) for line in recalled)
+
+
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     scores = json.loads((run.folder / "scores.json").read_text())
-    assert {"random_training", "nearest_image", "nearest_findings"} <= set(scores["baselines"])
-    assert {"images_shuffled", "memory_off"} <= set(scores["guards"])
+    assert {"random_training", "nearest_image", "nearest_findings", "stage1_template"} <= set(scores["baselines"])
+    assert {"images_shuffled", "films_mirrored", "memory_off"} <= set(scores["guards"])
+    mirrored = scores["guards"]["films_mirrored"]["mirrored_follows"]
+    assert mirrored["n"] == sum(mirrored[name] for name in ("flipped", "kept", "both", "unsided", "dropped"))
     bleu = scores["full"]["bleu_4"]
     assert bleu["low"] <= bleu["value"] <= bleu["high"]
     stage1 = json.loads((run.stage1 / "scores.json").read_text())
     assert {"val", "test"} <= set(stage1)
     assert 0 <= stage1["test"]["pointing_game"]["value"] <= 1
+
+
+def test_reports_are_compared_with_the_networks_own_table(run: Run) -> None:
+    meta = json.loads((run.folder / "reports.meta.json").read_text())
+    assert list(meta["thresholds"]) == sorted(FINDINGS)
+    scores = json.loads((run.folder / "scores.json").read_text())
+    found = {
+        name: sum(line["findings"][name] > meta["thresholds"][name] for line in run.lines())  # type: ignore[index]
+        for name in FINDINGS[:-1]
+    }
+    assert {name: row["found"] for name, row in scores["faithfulness"]["ours"]["findings"].items()} == found
+    assert sum(found.values()) > 0
+    assert "said_f1" in scores["full"]
+    assert not scores["faithfulness"]["guards/memory_off"]["absent"]
+    assert scores["faithfulness"]["baselines/nearest_image"]["absent"]
+
+
+def test_the_template_says_what_stage_1_finds(run: Run) -> None:
+    opened = OpenedRun(run.folder)
+    classifier, data = opened.model().network.classifier, opened.data
+    thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
+    rows = run.lines()
+    found = [{name for name, value in row["findings"].items() if value > thresholds[name]} for row in rows]
+    assert any(found)
+
+    def positives(text: str) -> set[str]:
+        return {name for name, value in zip(FINDINGS, label(text), strict=True) if value == 1.0}
+
+    written = run.lines("baselines/stage1_template.jsonl")
+    for row, findings in zip(written, found, strict=True):
+        assert positives(row["generated"]) - {"No Finding"} == findings - {"No Finding"}
+    loader = data.evaluation_loader("test", alone=True)
+    seen = study_features(classifier, loader, torch.device("cpu"), "test studies")
+    assert seen.study_ids == [row["study_id"] for row in rows]
+    assert any(place.side for places in seen.places for place in places.values())
+    for row, places in zip(written, seen.places, strict=True):
+        told = finding_places(row["generated"])
+        assert told == {name: own_place(name, places[name]) for name in told}
 
 
 def test_guards_by_one_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,10 +56,10 @@ def test_a_phrase_that_begins_with_a_cut_belongs_behind_it() -> None:
         assert finding_places(sentence) == {"Pleural Effusion": place("left"), "Support Devices": place("right")}
 
 
-def test_the_phantoms_reports_say_what_their_plans_say() -> None:
+def test_the_reports_of_phantom_1_say_what_their_plans_say() -> None:
     sided = unsided = 0
     for index in range(200):
-        plan = plan_study("train", index)
+        plan = plan_study("train", index, version=1)
         found = finding_places(write_report(plan).findings)
         for sign in plan.signs:
             if sign.uncertain or sign.finding in ("Cardiomegaly", "Edema"):

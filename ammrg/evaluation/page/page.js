@@ -27,7 +27,8 @@ function showSummary() {
       const between = row[1] === null ? null : make("small", {}, `${short(row[1])} – ${short(row[2])}`);
       return make("td", {}, short(row[0]), between);
     });
-    return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name), ...cells);
+    const note = system.note ? make("small", {}, system.note) : null;
+    return make("tr", { class: system.group ? "" : "ours" }, make("td", {}, system.name, note), ...cells);
   });
   $("summary").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
   const compared = ["metric", "ours", "theirs", "difference", "95% from", "to", "p", "effect"];
@@ -36,6 +37,15 @@ function showSummary() {
     make("table", {}, make("thead", {}, make("tr", {}, ...compared.map((title) => make("th", {}, title)))),
       make("tbody", {}, ...rows.map(([label, ...values]) =>
         make("tr", {}, make("td", {}, label), ...values.map((value) => make("td", {}, short(value))))))))));
+}
+
+// --- recall ------------------------------------------------------------------------------------------------------------
+function showRecall() {
+  const { columns, rows, note } = data.recall;
+  const line = (cells, kind) => make("tr", {}, ...cells.map((cell) => make(kind, {}, cell)));
+  $("recall-section").hidden = !rows.length;
+  $("recall").replaceChildren(make("thead", {}, line(columns, "th")), make("tbody", {}, ...rows.map((row) => line(row, "td"))));
+  $("recall-note").textContent = note;
 }
 
 // --- findings --------------------------------------------------------------------------------------------------------
@@ -57,6 +67,29 @@ function showBars() {
       showBars();
     } }, make("span", {}, data.names[i]), track, make("span", { class: "note" }, figures));
   }));
+}
+
+// --- what the network found, beside what the reports say ----------------------------------------------------------------
+function showFaithfulness() {
+  if (!data.faithfulness) return;
+  const columns = ["finding", "found", "said", "found, not said", "said, not found", "found, but denied"];
+  $("faithfulness").replaceChildren(make("h3", {}, "the network's own table, beside its reports"),
+    make("table", {}, make("thead", {}, make("tr", {}, ...columns.map((title) => make("th", {}, title)))),
+      make("tbody", {}, ...data.faithfulness.map((row) =>
+        make("tr", {}, ...row.map((value) => make("td", {}, String(value))))))));
+}
+
+function foundMarks(study) {
+  if (study.found === null) return null;
+  const marks = data.names.flatMap((name, i) => {
+    const found = has(study, "found", i), said = has(study, "predicted", i);
+    if (i === NO_FINDING || !(found || said)) return [];
+    const kind = found && said ? "hit" : found ? "miss" : "made";
+    const title = { hit: "found and said", miss: "found, not said", made: "said, not found" }[kind];
+    return [make("span", { class: kind, title }, `${{ hit: "✓", miss: "−", made: "+" }[kind]}${name}`), " "];
+  });
+  return make("p", { class: "note" }, "the network's own table (✓ said, − not said, + said but not found): ",
+    ...(marks.length ? marks : ["nothing found, nothing said"]));
 }
 
 // --- list of studies: only the visible rows exist ----------------------------------------------------------------------
@@ -170,16 +203,21 @@ function sharedRuns(parts, others) {
   });
 }
 
-function marked(parts, others) {
+function marked(parts, others, unseen) {
   const runs = sharedRuns(parts, others), text = make("p", { class: "text" });
+  const claims = parts.map(([sentence]) => new Array(sentence.length).fill(""));
+  for (const [s, start, end, kind] of unseen) claims[s].fill(kind, start, end);
   parts.forEach(([sentence, marks], s) => {
     const of = new Array(sentence.length).fill(null);
     marks.forEach((mark) => of.fill(mark, mark[0], mark[1]));
     for (let start = 0; start < sentence.length;) {
       let end = start + 1;
-      while (end < sentence.length && of[end] === of[start] && runs[s][end] === runs[s][start]) end++;
-      const classes = [of[start] ? of[start][2] : "", runs[s][start] ? "run" : ""].join(" ").trim();
-      const title = of[start] ? `${data.names[of[start][3]]}: ${of[start][4]}` : null;
+      while (end < sentence.length && of[end] === of[start] && runs[s][end] === runs[s][start] &&
+        claims[s][end] === claims[s][start]) end++;
+      const claim = claims[s][start];
+      const classes = [of[start] ? of[start][2] : "", runs[s][start] ? "run" : "", claim ? "unseen" : ""]
+        .filter(Boolean).join(" ");
+      const title = of[start] ? `${data.names[of[start][3]]}: ${of[start][4]}` : claim ? `one film cannot show: ${claim}` : null;
       const piece = sentence.slice(start, end);
       text.append(classes ? make("span", { class: classes, ...(title ? { title } : {}) }, piece) : piece);
       start = end;
@@ -225,15 +263,17 @@ function showStudy(study) {
   ];
   $("detail").replaceChildren(
     make("h3", {}, `study ${study.id}`), make("p", { class: "note" }, scores), make("p", {}, ...findingMarks(study)),
+    ...[foundMarks(study)].filter(Boolean),
     filmsOf(study),
     make("div", { class: "texts" },
-      make("div", {}, make("h3", {}, "generated"), marked(study.generated, study.reference)),
-      make("div", {}, make("h3", {}, "reference"), marked(study.reference, study.generated))),
+      make("div", {}, make("h3", {}, "generated"), marked(study.generated, study.reference, study.unseen.generated)),
+      make("div", {}, make("h3", {}, "reference"), marked(study.reference, study.generated, study.unseen.reference))),
     make("p", { class: "note" }, make("span", { class: "same" }, "finding: both reports agree"), " ",
       make("span", { class: "astray" }, "they agree, but this side is wrong"), " ",
       make("span", { class: "contrary" }, "the other report differs"), " ",
       make("span", { class: "alone" }, "denied here, not mentioned in the other report"), " ",
-      make("span", { class: "run" }, `${RUN} or more words in a row in both`)),
+      make("span", { class: "run" }, `${RUN} or more words in a row in both`), " ",
+      make("span", { class: "unseen" }, "change, size or distance that one film cannot show")),
     ...(memories.length ? [make("h3", {}, "retrieved from memory"), ...memories] : []));
 }
 
@@ -255,5 +295,7 @@ $("search").addEventListener("input", filterStudies);
 for (const [id, up] of [["worst", true], ["best", false]])
   $(id).addEventListener("click", () => { state.sort = "f1"; state.up = up; sortStudies(); });
 showSummary();
+showRecall();
 showBars();
+showFaithfulness();
 filterStudies();

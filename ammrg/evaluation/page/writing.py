@@ -18,19 +18,21 @@ from rich.progress import track
 
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
-from ammrg.evaluation.location_table import LOCATION_COLUMNS
+from ammrg.evaluation.mirrored_films import mirrored_note
+from ammrg.evaluation.page.claims import faithfulness_rows, found_bits, unseen_marks
 from ammrg.evaluation.prediction_fields import id_text
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import GROUPS, Line
-from ammrg.evaluation.score_table import COLUMNS, figures
+from ammrg.evaluation.recall_table import COLUMNS as RECALL_COLUMNS
+from ammrg.evaluation.recall_table import recall_note, recall_rows
+from ammrg.evaluation.score_table import ALL_COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
+from ammrg.metrics.mirroring import FOLLOWS
 from ammrg.notice import NOTICE
 from ammrg.text import labeler
 from ammrg.text.places import Place, finding_places, mention_places
 
-SHOWN = {**COLUMNS, **LOCATION_COLUMNS}
-"""The metrics on the page."""
 PARTS = Path(__file__).parent
 CASES = 30
 """Number of the worst studies, and of the best, that are shown with their films."""
@@ -115,7 +117,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients{trained}",
         "names": list(FINDINGS),
         "protocols": protocols_of(scores),
-        "columns": [{"key": key, "label": label} for key, label in SHOWN.items()],
+        "columns": [{"key": key, "label": label} for key, label in ALL_COLUMNS.items()],
         "systems": [
             _system(group, name, scores, values)
             for group, named in {
@@ -130,6 +132,8 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         "findings": {
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
         },
+        "faithfulness": faithfulness_rows(scores),
+        "recall": {"columns": RECALL_COLUMNS, "rows": recall_rows(scores), "note": recall_note(scores)},
         "studies": studies,
         "texts": list(texts),
         "films": dict(films.of_study),
@@ -139,10 +143,15 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
 
 def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     shown = {
-        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in SHOWN}
+        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in ALL_COLUMNS}
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
-    return {"group": group, "name": f"against {name}" if group == "against" else called(name), "values": shown}
+    return {
+        "group": group,
+        "name": f"against {name}" if group == "against" else called(name),
+        "note": mirrored_note(values[FOLLOWS]) if FOLLOWS in values else "",
+        "values": shown,
+    }
 
 
 def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[list[Any]]]:
@@ -152,7 +161,7 @@ def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[lis
         name: [
             [label, scores[protocol][key]["value"], scores["against"][name][protocol][key]["value"]]
             + [compared[protocol][key][part] for part in parts]
-            for key, label in SHOWN.items()
+            for key, label in ALL_COLUMNS.items()
             if key in compared[protocol]
         ]
         for name, compared in scores["comparisons"].items()
@@ -186,6 +195,8 @@ def _study(
         "rouge": round(scored["rouge_l"], 4),
         "truth": scored["reference"],
         "predicted": scored["generated"],
+        "found": found_bits(line),
+        "unseen": {"generated": unseen_marks(line.generated), "reference": unseen_marks(line.reference)},
         "known": bool(line.reference_in_training),
         "retrieved": retrieved,
         "regions": regions,

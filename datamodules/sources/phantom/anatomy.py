@@ -7,7 +7,9 @@ mediastinum, 1.7 for metal. Normal variation stays well below the size of any si
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,57 @@ from datamodules.sources.phantom.canvas import Map, Points, Pose, bump, curve, d
 HEART_TILT = 0.62
 RIB_PITCH = 0.066
 RIB_HALF = 0.15
+
+
+class Positioning(NamedTuple):
+    """How freely patients stand before the detector, and where signs of the levels upper, mid and lower are drawn.
+
+    Heights within a lung are shares of its height, 0 at the apex.
+    """
+
+    across: float
+    """Largest shift to a side, as a share of the film, and down."""
+    down: float
+    turn: float
+    """Largest rotation in degrees."""
+    scale: tuple[float, float]
+    """Smallest and largest magnification."""
+    lung: Mapping[str, tuple[float, float]]
+    """Range of heights of the middle of a sign in the lung."""
+    pleura: Mapping[str, float]
+    """Height of the middle of a pleural thickening."""
+    air: Mapping[str, tuple[float, float]]
+    """Height of the middle of a pneumothorax, and half the height of the smallest."""
+    ribs: Mapping[str, tuple[int, int]]
+    """The first broken rib: from the first number on, below the second."""
+    breaks: Mapping[str, tuple[float, float]]
+    """Range of the distance of a rib's break from the midline."""
+
+
+LOOSE = Positioning(
+    across=0.12,
+    down=0.12,
+    turn=5.0,
+    scale=(0.94, 1.26),
+    lung={"upper": (0.14, 0.36), "mid": (0.38, 0.60), "lower": (0.62, 0.84)},
+    pleura={"upper": 0.28, "mid": 0.48, "lower": 0.66},
+    air={"upper": (0.10, 0.30), "mid": (0.42, 0.30), "lower": (0.42, 0.30)},
+    ribs={"upper": (2, 4), "mid": (4, 6), "lower": (6, 8)},
+    breaks=dict.fromkeys(("upper", "mid", "lower"), (0.13, 0.26)),
+)
+"""Version 1 of the phantom: patients stand anywhere, and neighbouring levels touch."""
+CENTRED = Positioning(
+    across=0.01,
+    down=0.015,
+    turn=3.0,
+    scale=(0.98, 1.20),
+    lung={"upper": (0.10, 0.28), "mid": (0.40, 0.55), "lower": (0.72, 0.88)},
+    pleura={"upper": 0.22, "mid": 0.50, "lower": 0.74},
+    air={"upper": (0.10, 0.24), "mid": (0.50, 0.20), "lower": (0.86, 0.24)},
+    ribs={"upper": (1, 2), "mid": (4, 5), "lower": (6, 7)},
+    breaks={"upper": (0.12, 0.17), "mid": (0.13, 0.20), "lower": (0.18, 0.26)},
+)
+"""Version 2: patients stand in the middle, and levels are apart, so that a box alone tells its side and level."""
 
 
 @dataclass
@@ -64,6 +117,7 @@ class Anatomy:
     clavicles: Map
     heart: tuple[float, float, float, float]
     """Centre x, y and half-axes of the ellipse of the left heart; on a lateral film, of the whole heart."""
+    positioning: Positioning
     marks: dict[str, float] = field(default_factory=dict)
 
     def at(self, x: float, y: float) -> tuple[int, int]:
@@ -133,24 +187,24 @@ def _vessel_tree(
     return lines
 
 
-def _pose(rng: np.random.Generator, half_width: float) -> Pose:
-    scale = rng.uniform(0.94, 1.26)
+def _pose(rng: np.random.Generator, half_width: float, positioning: Positioning) -> Pose:
+    scale = rng.uniform(*positioning.scale)
     width = rng.uniform(0.92, 1.06)
-    slack_x = min(max(0.485 - half_width * scale * width, 0.0), 0.12)
-    slack_y = min(max(0.485 - 0.335 * scale, 0.0), 0.12)
+    slack_x = min(max(0.485 - half_width * scale * width, 0.0), positioning.across)
+    slack_y = min(max(0.485 - 0.335 * scale, 0.0), positioning.down)
     return Pose(
         cx=0.5 + rng.uniform(-slack_x, slack_x),
         cy=0.5 + rng.uniform(-slack_y, slack_y),
         scale=scale,
         width=width,
-        angle=math.radians(rng.uniform(-5.0, 5.0)),
+        angle=math.radians(rng.uniform(-positioning.turn, positioning.turn)),
     )
 
 
-def frontal(rng: np.random.Generator, size: int) -> Anatomy:
+def frontal(rng: np.random.Generator, size: int, positioning: Positioning) -> Anatomy:
     """A normal frontal radiograph's attenuation and landmarks."""
     half = rng.uniform(0.295, 0.335)
-    pose = _pose(rng, half + 0.02)
+    pose = _pose(rng, half + 0.02, positioning)
     x, y = pose.grids(size)
     top = rng.uniform(0.125, 0.15)
     domes = {"right": rng.uniform(0.655, 0.69), "left": rng.uniform(0.675, 0.715)}
@@ -272,14 +326,15 @@ def frontal(rng: np.random.Generator, size: int) -> Anatomy:
         ribs,
         clavicles,
         (hx, hy, ha, hb),
+        positioning,
         {"half": half, "top": top, "clavicle": clavicle_y},
     )
 
 
-def lateral(rng: np.random.Generator, size: int) -> Anatomy:
+def lateral(rng: np.random.Generator, size: int, positioning: Positioning) -> Anatomy:
     """A normal left lateral radiograph's attenuation and landmarks; the front of the chest is at film left."""
     half = rng.uniform(0.235, 0.265)
-    pose = _pose(rng, half + 0.07)
+    pose = _pose(rng, half + 0.07, positioning)
     x, y = pose.grids(size)
     top = rng.uniform(0.13, 0.155)
     soft = rng.uniform(0.56, 0.66)
@@ -379,6 +434,7 @@ def lateral(rng: np.random.Generator, size: int) -> Anatomy:
         ribs,
         np.zeros_like(ribs),
         (hx, hy, ha, hb),
+        positioning,
         {"half": half, "top": top, "clavicle": top},
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ammrg.findings import FINDINGS
-from datamodules.sources.phantom.anatomy import Anatomy, frontal, lateral
+from datamodules.sources.phantom.anatomy import CENTRED, Anatomy, Positioning, frontal, lateral
 from datamodules.sources.phantom.canvas import Map, texture
 from datamodules.sources.phantom.signs import PLACING_ORDER, Drawn, PixelBox, Sign, place
 
@@ -27,9 +27,9 @@ class Film(NamedTuple):
     """Finding and box in pixels, one per drawn mark (a finding may have several)."""
 
 
-def draw_anatomy(projection: str, seed: Sequence[int], size: int) -> Anatomy:
+def draw_anatomy(projection: str, seed: Sequence[int], size: int, positioning: Positioning = CENTRED) -> Anatomy:
     """The normal anatomy of one film, which depends on the seed but not on the signs."""
-    return _ANATOMIES[projection](np.random.default_rng([*seed, 1]), size)
+    return _ANATOMIES[projection](np.random.default_rng([*seed, 1]), size, positioning)
 
 
 def draw_signs(anatomy: Anatomy, signs: Sequence[Sign], seed: Sequence[int]) -> list[tuple[Sign, list[Drawn]]]:
@@ -61,9 +61,11 @@ def expose(attenuation: Map, seed: Sequence[int]) -> NDArray[np.uint8]:
     return pixels
 
 
-def draw_film(projection: str, signs: Sequence[Sign], seed: Sequence[int], size: int) -> Film:
+def draw_film(
+    projection: str, signs: Sequence[Sign], seed: Sequence[int], size: int, positioning: Positioning = CENTRED
+) -> Film:
     """Draw one film of a study."""
-    anatomy = draw_anatomy(projection, seed, size)
+    anatomy = draw_anatomy(projection, seed, size, positioning)
     total = anatomy.attenuation
     boxes: list[tuple[str, PixelBox]] = []
     for sign, drawn in draw_signs(anatomy, signs, seed):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.sources.phantom.anatomy import Anatomy
+from datamodules.sources.phantom.anatomy import LOOSE, Anatomy
 from datamodules.sources.phantom.films import draw_anatomy, expose
 
 ANATOMIES = 96
@@ -69,7 +69,7 @@ def fit_anatomy(film: NDArray[np.uint8]) -> Fit:
 
 def fitted_anatomy(fit: Fit, size: int) -> Anatomy:
     """Draw the anatomy of a fit again, not yet moved to the film."""
-    return draw_anatomy("frontal", (SEED, fit.anatomy), size)
+    return draw_anatomy("frontal", (SEED, fit.anatomy), size, LOOSE)
 
 
 @lru_cache(maxsize=1)
@@ -78,7 +78,7 @@ def _templates() -> tuple[list[Fit], NDArray[np.float32]]:
     places: list[Fit] = []
     rows: list[NDArray[np.float32]] = []
     for anatomy in range(ANATOMIES):
-        film = expose(draw_anatomy("frontal", (SEED, anatomy), DRAWN).attenuation, (SEED, anatomy))
+        film = expose(draw_anatomy("frontal", (SEED, anatomy), DRAWN, LOOSE).attenuation, (SEED, anatomy))
         for place in itertools.product(WIDTHS, HEIGHTS, ACROSS, DOWN):
             places.append(Fit(anatomy, *place, 0.0))
             rows.append(_compared(places[-1].lay(film, cv2.BORDER_REPLICATE).astype(np.uint8)))

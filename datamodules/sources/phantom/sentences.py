@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import NamedTuple
 
 import numpy as np
 
 from ammrg.findings import BLANK, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE, UNCERTAIN, no_finding_label
-from datamodules.sources.phantom import wordings
+from datamodules.sources.phantom import placed_wordings, wordings
+from datamodules.sources.phantom.choice import choose
+from datamodules.sources.phantom.place_phrases import say_place
 from datamodules.sources.phantom.plan import StudyPlan
 from datamodules.sources.phantom.signs import Sign
 
@@ -22,6 +24,9 @@ _READING_ORDER: tuple[tuple[str, ...], ...] = (
 """Order of the findings section: heart and mediastinum, lungs, pleura, bones, devices."""
 
 _LUNG_SIGNS = _READING_ORDER[1]
+_BOOKS = {1: wordings, 2: placed_wordings}
+"""Version of the phantom -> its phrase book of present and uncertain findings."""
+_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeiou])")
 _DENIED: dict[str, float] = {
     "Enlarged Cardiomediastinum": 0.65,
     "Cardiomegaly": 0.85,
@@ -49,12 +54,6 @@ class Report(NamedTuple):
     labels: tuple[float, ...]
 
 
-def _choose(options: Sequence[str], rng: np.random.Generator) -> str:
-    """Choose one of the options, with a probability proportional to 1 / rank (Zipf)."""
-    weights = 1.0 / np.arange(1, len(options) + 1)
-    return options[int(rng.choice(len(options), p=weights / weights.sum()))]
-
-
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -63,7 +62,7 @@ def _key(sign: Sign) -> str:
     return f"{sign.finding}/{sign.variant}" if sign.variant else sign.finding
 
 
-def _fill(template: str, sign: Sign) -> str:
+def _fill(template: str, sign: Sign, rng: np.random.Generator) -> str:
     step = 0 if sign.uncertain or sign.size < 0.35 else 1 if sign.size < 0.7 else 2
     words = {
         "side": sign.side,
@@ -71,12 +70,19 @@ def _fill(template: str, sign: Sign) -> str:
         "size": ("small", "moderate", "large")[step],
         "degree": ("mild", "moderate", "severe")[step],
     }
-    return _capital(template.format(**words, **{_capital(name): _capital(word) for name, word in words.items()}))
+    capitals = {_capital(name): _capital(word) for name, word in words.items()}
+    if "{at}" not in template:
+        return _capital(template.format(**words, **capitals))
+    place = say_place(sign, "{where}" in template, rng)
+    number = {"a": "", "s": "s", "is": "are"} if len(sign.sides) > 1 else {"a": "a ", "s": "", "is": "is"}
+    text = template.format(**words, **number, where=place.where, at=place.at)
+    if place.opening:
+        text = f"{place.opening}, {text[:1].lower()}{text[1:]}"
+    return _capital(_BEFORE_VOWEL.sub(r"\1n ", text))
 
 
-def _doubt(sign: Sign, rng: np.random.Generator) -> str:
-    noun = _fill(wordings.UNCERTAIN_NOUNS[_key(sign)], sign)
-    return _choose(wordings.UNCERTAIN, rng).format(noun=noun[:1].lower() + noun[1:], Noun=noun)
+def _doubt(noun: str, sign: Sign, rng: np.random.Generator) -> str:
+    return _fill(choose(wordings.UNCERTAIN, rng).format(noun=noun, Noun=noun), sign, rng)
 
 
 def _denials(absent: set[str], rng: np.random.Generator) -> dict[str, str]:
@@ -86,7 +92,7 @@ def _denials(absent: set[str], rng: np.random.Generator) -> dict[str, str]:
     for findings, options in wordings.ABSENT.items():
         joint = len(findings) > 1
         if left.issuperset(findings) and (not joint or rng.random() < 0.8):
-            said[findings[0]] = _choose(options, rng)
+            said[findings[0]] = choose(options, rng)
             left -= set(findings)
     return said
 
@@ -94,6 +100,7 @@ def _denials(absent: set[str], rng: np.random.Generator) -> dict[str, str]:
 def write_report(plan: StudyPlan) -> Report:
     """Write the report of a plan; the findings section is in anatomical order and mostly has 30 to 90 words."""
     rng = np.random.default_rng([*plan.seed, 4])
+    book = _BOOKS[plan.version]
     signs = {sign.finding: sign for sign in plan.signs}
     chances = rng.random(len(FINDINGS))
     absent = {
@@ -107,27 +114,28 @@ def write_report(plan: StudyPlan) -> Report:
     for group in _READING_ORDER:
         order = [finding for finding in group if finding in signs] + [f for f in group if f in denials]
         if group == _LUNG_SIGNS and not any(finding in signs for finding in group):
-            sentences.append(_choose(wordings.NORMAL_LUNGS, rng))
+            sentences.append(choose(wordings.NORMAL_LUNGS, rng))
         for finding in order:
             if finding in denials:
                 sentences.append(denials[finding])
             elif signs[finding].uncertain:
-                sentences.append(_doubt(signs[finding], rng))
+                sentences.append(_doubt(book.UNCERTAIN_NOUNS[_key(signs[finding])], signs[finding], rng))
             else:
-                sentences.append(_fill(_choose(wordings.PRESENT[_key(signs[finding])], rng), signs[finding]))
+                sentences.append(_fill(choose(book.PRESENT[_key(signs[finding])], rng), signs[finding], rng))
         if group == ("Fracture",) and "Fracture" not in signs and "Fracture" not in denials and rng.random() < 0.9:
-            sentences.append(_choose(wordings.NORMAL_BONES, rng))
+            sentences.append(choose(wordings.NORMAL_BONES, rng))
     if rng.random() < 0.6:
-        sentences.append(_choose(wordings.CLOSING, rng))
+        sentences.append(choose(wordings.CLOSING, rng))
 
     lines = []
     for group in _READING_ORDER:
         for finding in group:
             if finding in signs:
                 sign = signs[finding]
-                lines.append(_doubt(sign, rng) if sign.uncertain else _fill(wordings.SHORT[_key(sign)], sign))
-    impression = " ".join(lines) if lines else _choose(wordings.NORMAL_IMPRESSION, rng)
-    return Report(" ".join(sentences), impression, _choose(wordings.INDICATIONS, rng), labels_of(plan, absent))
+                noun, line = book.UNCERTAIN_NOUNS[_key(sign)], book.SHORT[_key(sign)]
+                lines.append(_doubt(noun, sign, rng) if sign.uncertain else _fill(line, sign, rng))
+    impression = " ".join(lines) if lines else choose(wordings.NORMAL_IMPRESSION, rng)
+    return Report(" ".join(sentences), impression, choose(wordings.INDICATIONS, rng), labels_of(plan, absent))
 
 
 def labels_of(plan: StudyPlan, denied: set[str]) -> tuple[float, ...]:

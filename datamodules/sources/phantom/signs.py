@@ -38,18 +38,30 @@ class Sign(NamedTuple):
     finding: str
     uncertain: bool
     side: str
-    """``right`` or ``left`` (of the patient)."""
+    """``right`` or ``left`` (of the patient), where the larger mark is; empty on the midline."""
     zone: str
-    """``upper``, ``mid`` or ``lower``."""
+    """``upper``, ``mid`` or ``lower``; empty where the sign has but one height."""
     size: float
     """0 small .. 1 large."""
     variant: str = ""
     """The kind of device, or the broken bone."""
+    other_size: float | None = None
+    """Size of the mark on the other side; None if there is none."""
 
     @property
     def strength(self) -> float:
         """Factor of the sign's attenuation; an uncertain sign is fainter than any positive one."""
         return 0.33 if self.uncertain else 1.0 + 0.15 * self.size
+
+    @property
+    def other_side(self) -> str:
+        """The side opposite to ``side``."""
+        return "left" if self.side == "right" else "right"
+
+    @property
+    def sides(self) -> frozenset[str]:
+        """All sides it is on; none on the midline."""
+        return frozenset({self.side, self.other_side if self.other_size is not None else self.side}) - {""}
 
 
 class Drawn(NamedTuple):
@@ -66,10 +78,17 @@ def _lung(a: Anatomy, sign: Sign, rng: np.random.Generator) -> Lung:
     return a.lungs["posterior" if rng.random() < 0.65 else "anterior"]
 
 
+def _marks(a: Anatomy, sign: Sign) -> list[Sign]:
+    """The sign on each of its sides; once on a lateral film, where the sides overlap."""
+    if a.projection == "lateral" or sign.other_size is None:
+        return [sign]
+    return [sign, sign._replace(side=sign.other_side, size=sign.other_size)]
+
+
 def _spot(a: Anatomy, sign: Sign, rng: np.random.Generator, inset: float) -> tuple[Lung, float, float]:
     """A point of aerated lung in the sign's zone, at least about ``inset`` from the chest wall."""
     lung = _lung(a, sign, rng)
-    low, high = {"upper": (0.14, 0.36), "mid": (0.38, 0.60), "lower": (0.62, 0.84)}[sign.zone]
+    low, high = a.positioning.lung[sign.zone]
     best, spot = -1.0, (0.17 * lung.outward, 0.5)
     for _ in range(20):
         y = lung.top + (lung.base - lung.top) * rng.uniform(low, high)
@@ -112,14 +131,10 @@ def lung_lesion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
 
 
 def edema(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
-    """Septal lines: a fine net with short horizontal Kerley B strokes, on one or both sides."""
-    fields = [_spot(a, sign, rng, 0.05)]
-    if a.projection == "frontal" and sign.size > 0.45:
-        other = "left" if sign.side == "right" else "right"
-        fields.append(_spot(a, sign._replace(side=other), rng, 0.05))
+    """Septal lines: a fine net with short horizontal Kerley B strokes."""
     changes: list[Map] = []
-    for _, x, y in fields:
-        half_w, half_h = 0.055 + 0.02 * sign.size, 0.085 + 0.025 * sign.size
+    for mark, (_, x, y) in [(mark, _spot(a, mark, rng, 0.05)) for mark in _marks(a, sign)]:
+        half_w, half_h = 0.055 + 0.02 * mark.size, 0.085 + 0.025 * mark.size
         lines: list[tuple[Points, float, float]] = []
         starts = rng.uniform(-1, 1, (34, 2))
         angles = np.where(np.arange(34) < 17, rng.normal(0, 0.18, 34), rng.uniform(0.6, 2.5, 34))
@@ -130,7 +145,7 @@ def edema(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
             lines.append((np.stack([centre - step, centre + step]), 4.6, 1.0))
         net = strokes(a.pose, a.size, lines)
         window = edge(1.15 - tilted(a.x - x, a.y - y, half_w, half_h, 0.0), 0.25)
-        changes.append(np.float32(0.30 * sign.strength) * (net + 0.15) * window * a.lung)
+        changes.append(np.float32(0.30 * mark.strength) * (net + 0.15) * window * a.lung)
     return changes
 
 
@@ -182,6 +197,10 @@ def pneumonia(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
 
 def atelectasis(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     """Plate-like bands: two or three nearly parallel, nearly horizontal strips with tapering ends."""
+    return [_bands(a, mark, rng) for mark in _marks(a, sign)]
+
+
+def _bands(a: Anatomy, sign: Sign, rng: np.random.Generator) -> Map:
     _, x, y = _spot(a, sign, rng, 0.08)
     angle = rng.uniform(-0.45, 0.45)
     along, across = _turned(a, x, y, angle)
@@ -195,16 +214,16 @@ def atelectasis(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
         change = np.maximum(
             change, edge(1.0 - np.abs(across - offset - bend) / np.float32(half), 0.5) * edge(ends - 0.1, 0.15)
         )
-    return [np.float32(0.38 * sign.strength) * change * (0.15 + 0.85 * a.lung)]
+    return np.float32(0.38 * sign.strength) * change * (0.15 + 0.85 * a.lung)
 
 
 def pneumothorax(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     """Air in the pleural space: a dark crescent without vessels, bounded by a thin white pleural line."""
     lung = _lung(a, sign, rng)
     span = lung.base - lung.top
-    apical = sign.zone == "upper"
-    centre = lung.top + span * ((0.10 if apical else 0.42) + 0.06 * rng.uniform(-1, 1))
-    height = span * (0.30 + 0.08 * sign.size)
+    middle, half = a.positioning.air[sign.zone]
+    centre = lung.top + span * (middle + 0.06 * rng.uniform(-1, 1))
+    height = span * (half + 0.08 * sign.size)
     depth = 0.050 + 0.040 * sign.size
     vertical = 1.0 - np.square((a.y - centre) / np.float32(height))
     gap = np.float32(depth) * np.sqrt(np.maximum(vertical, 0.0))
@@ -217,6 +236,10 @@ def pneumothorax(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
 
 def pleural_effusion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     """Homogeneous fluid in a costophrenic angle under a concave meniscus that climbs the chest wall."""
+    return [_fluid(a, mark) for mark in _marks(a, sign)]
+
+
+def _fluid(a: Anatomy, sign: Sign) -> Map:
     lung = a.lungs[sign.side] if a.projection == "frontal" else a.lungs["posterior"]
     height = (0.06 if sign.uncertain else 0.11) + 0.12 * sign.size
     wall = lung.wall_at(lung.base - 0.03)
@@ -226,14 +249,14 @@ def pleural_effusion(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[M
         0.40 + 0.30 * rise + 0.45 * np.square(np.square(rise))
     )
     fluid = edge(a.y - surface, 0.010) * edge(lung.s - np.float32(inner), 0.02) * lung.mask
-    return [np.float32(0.46 * (0.6 if sign.uncertain else 1.0) * min(sign.strength * 1.2, 1.1)) * fluid]
+    return np.float32(0.46 * (0.6 if sign.uncertain else 1.0) * min(sign.strength * 1.2, 1.1)) * fluid
 
 
 def pleural_other(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     """Lumpy pleural thickening along the chest wall with bright, irregular calcified plaques."""
     lung = _lung(a, sign, rng)
     span = lung.base - lung.top
-    centre = lung.top + span * ({"upper": 0.28, "mid": 0.48, "lower": 0.66}[sign.zone] + 0.04 * rng.uniform(-1, 1))
+    centre = lung.top + span * (a.positioning.pleura[sign.zone] + 0.04 * rng.uniform(-1, 1))
     length = span * (0.15 + 0.07 * sign.size)
     inward = lung.outer - lung.s
     along = (a.y - np.float32(centre)) / np.float32(length)
@@ -270,8 +293,9 @@ def fracture(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
         slope = (-0.16 + 0.028 * 17.0 * math.cos((s - 0.03) * 17.0)) * outward
         return [_break(a, s * outward, y, math.atan(slope), 0.0125, a.clavicles, sign, rng)]
     lung = _lung(a, sign, rng)
-    first = {"upper": 2, "mid": 4, "lower": 6}[sign.zone] + int(rng.integers(0, 2))
-    s = rng.uniform(0.13, 0.26)
+    zone = sign.zone or "upper"  # a lateral film does not show the clavicles: an upper rib stands for one
+    first = int(rng.integers(*a.positioning.ribs[zone]))
+    s = rng.uniform(*a.positioning.breaks[zone])
     changes: list[Map] = []
     for k in range(2 if sign.size > 0.3 else 1):
         here = s + (0.012 if k else 0.0)
@@ -288,7 +312,7 @@ def fracture(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
 
 
 def support_devices(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
-    """Metal and plastic: a pacemaker, an implanted port, a tube or sternal wires, by the sign's variant."""
+    """Metal and plastic, by the sign's variant: see :data:`DEVICES` and :data:`SIDED_DEVICES`."""
     metal = np.float32(0.95 * sign.strength if not sign.uncertain else 0.24)
     front = a.projection == "frontal"
     outward = (a.lungs[sign.side].outward) if front else -1.0
@@ -316,6 +340,10 @@ def support_devices(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Ma
         path = np.concatenate([drift + 0.01 * np.sin(3 * t), tip - 0.17 * (1 - t)], axis=1)
         wall = strokes(a.pose, a.size, [(path, 18.0, 0.5), (path, 6.0, 1.0)])
         return [np.float32(1.15) * metal * wall]
+    if sign.variant == "drain":
+        return [metal * _drain(a, sign, rng)]
+    if sign.variant == "line":
+        return [np.float32(0.9) * metal * _venous_line(a, outward, rng)]
     lines: list[tuple[Points, float, float]] = []
     count = 3 + int(2.5 * sign.size)
     start = a.marks["top"] + rng.uniform(0.12, 0.22)
@@ -338,6 +366,27 @@ def _lead(a: Anatomy, x: float, y: float, inward: float, rng: np.random.Generato
     return strokes(a.pose, a.size, [(path, 6.0, 1.0)])
 
 
+def _drain(a: Anatomy, sign: Sign, rng: np.random.Generator) -> Map:
+    """A chest tube that enters between two ribs and climbs along the inside of the chest wall."""
+    lung = _lung(a, sign, rng)
+    entry, tip = (lung.top + (lung.base - lung.top) * rng.uniform(*part) for part in ((0.60, 0.72), (0.18, 0.32)))
+    t = np.linspace(0, 1, 12)[:, None]
+    start, end = lung.wall_at(entry) + 0.04, lung.wall_at(tip) - rng.uniform(0.03, 0.06)
+    s = start + (end - start) * t - 0.06 * np.sin(math.pi * t)
+    path = np.concatenate([lung.outward * s, entry + (tip - entry) * t**1.4], axis=1)
+    return strokes(a.pose, a.size, [(path, 15.0, 0.45), (path, 5.0, 1.0)])
+
+
+def _venous_line(a: Anatomy, outward: float, rng: np.random.Generator) -> Map:
+    """A catheter that comes from the shoulder along the clavicle, and turns down beside the spine."""
+    t = np.linspace(0, 1, 12)[:, None]
+    shoulder, height = rng.uniform(0.24, 0.29), a.marks["clavicle"] + rng.uniform(0.0, 0.03)
+    bend = np.concatenate([shoulder + (0.03 - shoulder) * t, height - 0.035 * np.sin(math.pi * t)], axis=1)
+    down = np.concatenate([0.03 - 0.012 * t, height + rng.uniform(0.12, 0.19) * t], axis=1)
+    path = np.concatenate([bend, down]) * np.array([outward, 1.0])
+    return strokes(a.pose, a.size, [(path, 6.5, 1.0)])
+
+
 def _solid(a: Anatomy, shape: Map, sign: Sign) -> Map:
     """Soft tissue that replaces lung: it is dense, and hides the vessels."""
     share = np.float32(0.45 if sign.uncertain else 1.0)
@@ -345,11 +394,19 @@ def _solid(a: Anatomy, shape: Map, sign: Sign) -> Map:
 
 
 def cardiomegaly(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
-    """A heart whose left ventricle bulges far into the lung; if it is large, the right atrium does too."""
+    """A heart whose left ventricle bulges far into the lung; if it is large, the right atrium does too.
+
+    A sign with a side bulges to that side alone.
+    """
+    both = a.projection == "frontal" and not sign.side and sign.size > 0.5
+    return [_bulge(a, sign, side) for side in (("left", "right") if both else (sign.side or "left",))]
+
+
+def _bulge(a: Anatomy, sign: Sign, side: str) -> Map:
     hx, hy, ha, hb = a.heart
     grow = 0.6 if sign.uncertain else 1.0 + 0.45 * sign.size
     front = a.projection == "frontal"
-    direction = (1.0 if sign.side == "left" else -1.0) if front else 1.0
+    direction = (1.0 if side == "left" else -1.0) if front else 1.0
     if front and direction > 0:
         r2 = tilted(a.x - (hx + 0.062 * grow), a.y - (hy + 0.002), ha + 0.006, hb + 0.038 * grow, HEART_TILT * 0.8)
     elif front:
@@ -357,8 +414,8 @@ def cardiomegaly(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
     else:
         r2 = tilted(a.x - (hx + 0.05 * grow), a.y - (hy - 0.02), ha - 0.005, hb + 0.045 * grow, HEART_TILT)
     bulge = edge(1.0 - r2, 0.07) * (0.78 + 0.22 * dome(r2))
-    side = edge(a.x * np.float32(direction) + (0.1 if not front else 0.0), 0.02)
-    return [_solid(a, bulge * side, sign)]
+    half = edge(a.x * np.float32(direction) + (0.1 if not front else 0.0), 0.02)
+    return _solid(a, bulge * half, sign)
 
 
 def enlarged_cardiomediastinum(a: Anatomy, sign: Sign, rng: np.random.Generator) -> list[Map]:
@@ -375,6 +432,11 @@ def enlarged_cardiomediastinum(a: Anatomy, sign: Sign, rng: np.random.Generator)
     side = edge(a.x * np.float32(outward), 0.01) if front else np.float32(1.0)
     return [_solid(a, edge(1.0 - r2, 0.10) * (0.75 + 0.25 * dome(r2)) * side, sign)]
 
+
+DEVICES = ("pacemaker", "port", "tube", "wires")
+"""Devices of version 1 of the phantom; an endotracheal tube and sternal wires are on the midline."""
+SIDED_DEVICES = ("pacemaker", "port", "drain", "line")
+"""Devices of version 2: each is on one side."""
 
 SIGNS: dict[str, Callable[[Anatomy, Sign, np.random.Generator], list[Map]]] = {
     "Enlarged Cardiomediastinum": enlarged_cardiomediastinum,

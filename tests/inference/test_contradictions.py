@@ -1,0 +1,96 @@
+"""What a user is warned of where a report contradicts the findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from ammrg.findings import FINDINGS
+from ammrg.imaging.panel import CasePage, draw_case
+from ammrg.inference.contradictions import contradictions
+from ammrg.inference.report_generator import ReportGenerator
+from ammrg.types import GeneratedReport
+
+THRESHOLDS = dict.fromkeys(FINDINGS, 0.4)
+
+
+def warned(report: str, **present: float) -> list[str]:
+    probabilities = {name: present.get(name.replace(" ", "_"), 0.1) for name in FINDINGS}
+    return list(contradictions(report, probabilities, THRESHOLDS))
+
+
+def test_a_denied_finding_of_the_table_is_named() -> None:
+    assert warned("No edema. Small effusion.", Edema=0.83, Pleural_Effusion=0.5) == [
+        "WARNING: the report denies Edema, but the findings table affirms it (probability 0.83, threshold 0.40)."
+    ]
+
+
+def test_an_affirmed_finding_that_the_table_lacks_is_named() -> None:
+    assert warned("Edema. Left pneumothorax.", Edema=0.83, Pneumothorax=0.4) == [
+        "WARNING: the report affirms Pneumothorax, but the findings table does not (probability 0.40, threshold 0.40)."
+    ]
+
+
+def test_what_is_left_open_is_no_contradiction() -> None:
+    assert warned("Possible edema. Large heart and no effusion.", Edema=0.83, Fracture=0.9, Cardiomegaly=0.5) == []
+    assert warned("Possible edema. No effusion.") == []
+    assert warned("", Edema=0.9) == []
+    assert warned("No acute disease.", No_Finding=0.0) == []
+
+
+@pytest.mark.parametrize("said", ["denies", "affirms"])
+def test_a_description_carries_the_warnings(
+    model: ReportGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    from PIL import Image
+
+    film = tmp_path / "film.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 50), np.uint8)).save(film)
+    thresholds = model.network.classifier.thresholds
+    before = thresholds.clone()
+    text = "No edema." if said == "denies" else "Edema."
+    thresholds.fill_(0.0 if said == "denies" else 1.0)
+
+    def written(batch: Any) -> list[GeneratedReport]:
+        return [GeneratedReport("film", text, dict.fromkeys(FINDINGS, 0.5), [], [])]
+
+    monkeypatch.setattr(model.network, "generate", written)
+    try:
+        found = model.describe([film])
+    finally:
+        thresholds.copy_(before)
+    assert len(found.warnings) == 1
+    assert f"the report {said} Edema" in found.warnings[0]
+    assert found.as_json()["warnings"] == found.warnings == list(found.page.warnings)
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, report: str, warnings: list[str]) -> list[str]:
+    """The texts on the page."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *words: (figures.append(figure), save(figure, *words)))
+    film = np.zeros((8, 8), np.uint8)
+    probabilities = dict.fromkeys(FINDINGS, 0.1)
+    notes = ["This model was trained.", "Distance."]
+    draw_case(CasePage(film, {}, probabilities, THRESHOLDS, report, None, (), "s", notes, 0.0, warnings), path)
+    return [text.get_text().replace("\n", " ") for text in figures[0].texts]
+
+
+def test_the_page_shows_as_many_warnings_as_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings = [f"WARNING: the report denies {name}, but the findings table affirms it." for name in FINDINGS]
+    for words, count in ((1, 2), (60, 14)):
+        report = "effusion " * words
+        (block,) = (
+            text for text in drawn(monkeypatch, tmp_path / "page.png", report, warnings[:count]) if "WARN" in text
+        )
+        shown = block.count("WARNING")
+        assert block.startswith(warnings[0])
+        assert ("more" in block) == (shown < count)
+        assert shown == count or block.endswith(f"and {count - shown} more")
+    assert 0 < shown < 14
+    for report, some in (("effusion " * 400, warnings), ("effusion", [])):
+        assert not [text for text in drawn(monkeypatch, tmp_path / "page.png", report, some) if "WARN" in text]
