@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor  # not needed at run time: commands that only read data start without torch
 
 
+PROJECTIONS = ("frontal", "lateral", "unknown")
+"""What the projection of a film may be."""
 Corners = tuple[float, float, float, float]
 """x0 y0 x1 y1 of a rectangle, in relative film coordinates: 0 <= x0 < x1 <= 1, y downwards."""
 

@@ -344,14 +344,15 @@ class ReportGeneration(LightningModule):
                 found[f"train/{name}"] = self.network.memory(memory).associating(batch, own)
         return found
 
-    def named_in_training(self, batch: StudyBatch) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    def named_in_training(self, batch: StudyBatch) -> tuple[Tensor | None, Tensor | None]:
         """The findings that the instruction names in training, bool ``[b 14]``, and their places, bool ``[b 14 5]``.
 
-        None = the predicted ones.
+        None = the predicted ones. Places are named only if stage 1 knows them, since afterwards it has to.
         """
         if self.hparams["named_findings"] == "predicted":
             return None, None
-        return batch.labels == POSITIVE, place_targets(batch.reports).elements.bool()
+        knows = self.network.classifier.place_head is not None
+        return batch.labels == POSITIVE, place_targets(batch.reports).elements.bool() if knows else None
 
     def association_loss(self, name: str, batch: StudyBatch, states: Tensor) -> Tensor:
         """One of :data:`ASSOCIATION_LOSSES`, summed over the queries or studies that have something to recall."""

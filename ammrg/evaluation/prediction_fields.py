@@ -8,7 +8,7 @@ from typing import Any
 from ammrg.errors import ScoringError
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
-from ammrg.types import FilmBox
+from ammrg.types import PROJECTIONS, FilmBox
 
 
 def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
@@ -80,8 +80,14 @@ def _film_box(where: str, fields: Mapping[str, Any]) -> FilmBox:
     finding, projection = (plain_text(where, fields, name) for name in ("finding", "projection"))
     if finding not in FINDINGS:
         raise ScoringError(f"{where}: field 'boxes' names the finding {finding!r}; it must be one of the 14 findings.")
+    if projection not in PROJECTIONS:
+        raise ScoringError(
+            f"{where}: field 'boxes' has the projection {projection!r}; it must be one of {', '.join(PROJECTIONS)}."
+        )
     corners: Any = fields.get("box")
-    numbers = isinstance(corners, list) and all(isinstance(each, int | float) for each in corners)
+    numbers = isinstance(corners, list) and all(
+        isinstance(each, int | float) and not isinstance(each, bool) for each in corners
+    )
     if not numbers or len(corners) != 4 or not all(0 <= corners[i] < corners[i + 2] <= 1 for i in (0, 1)):
         raise ScoringError(
             f"{where}: field 'boxes' has the box {corners!r}; give x0, y0, x1, y1 as shares of the film, "

@@ -20,14 +20,14 @@ Owners = Mapping[int, Mapping[str, str]]
 def merge_duplicates(bank: MemoryBank) -> MemoryBank:
     """Merge equal patterns: the first one stays and gets the owners of all (each study once).
 
-    Patterns with a text are equal where finding and text are; the others, where finding and all numbers are. Patterns
-    without an owner (disease queries) are never merged.
+    Reports are equal where their texts are; regions, and reports whose texts were left out, where finding and all
+    numbers are. Patterns without an owner (disease queries) are never merged.
     """
     first: dict[tuple[object, ...], int] = {}
     owners: dict[int, dict[str, str]] = {}
     rows = bank.patterns.numpy()
     for row, (studies, subjects) in enumerate(zip(bank.study_ids, bank.subject_ids, strict=True)):
-        text = bank.texts[row]
+        text = bank.texts[row] if bank.meta.kind == "reports" else ""  # regions may share their sentences
         content: object = text or rows[row].tobytes()
         key = (bool(text), content, int(bank.findings[row])) if studies else (row,)
         kept = first.setdefault(key, row)
@@ -130,7 +130,7 @@ def withdraw(bank: MemoryBank, study_ids: Collection[str] = (), subject_ids: Col
 def without_identities(bank: MemoryBank) -> MemoryBank:
     """Remove ids and texts from a bank, so that it may be shared although its data are restricted.
 
-    Patterns, findings and boxes stay. Since no owners are left, a study's own patterns can no longer be masked.
+    Patterns, findings, boxes and places stay. Since no owners are left, a study's own patterns can no longer be masked.
     """
     nobody = ((),) * len(bank)
     bare = dataclasses.replace(

@@ -35,7 +35,9 @@ def place_of_box(corners: Corners) -> Place:
         A place with one level, that of the box's centre, and one side or both.
     """
     x0, y0, x1, y1 = corners
-    share = (_MIDLINE - x0) / (x1 - x0)  # of its width in the left half of the film; below 0 or above 1: all on a side
+    share = (_MIDLINE - x0) / max(
+        x1 - x0, 1e-9
+    )  # of its width in the left half of the film; below 0 or above 1: all on a side
     both = BOTH_SIDES <= share <= 1 - BOTH_SIDES
     height = (y0 + y1) / 2
     level = "upper" if height < MID_FROM else "mid" if height < LOWER_FROM else "lower"

@@ -44,7 +44,6 @@ from ammrg.networks.places import ELEMENTS, named_places, study_places
 from ammrg.networks.state_dicts import load_strictly, save_only
 from ammrg.networks.trained_parts import STAGE1, Part, TrainedParts
 from ammrg.networks.visual_prompt import (
-    PROJECTIONS,
     SeenFilms,
     StatePlaces,
     VisualPrompt,
@@ -58,7 +57,7 @@ from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.places import place_spans
 from ammrg.text.prompts import INSTRUCTION, template_fields
 from ammrg.thresholds import is_predicted
-from ammrg.types import Attribution, GeneratedReport, StudyBatch
+from ammrg.types import PROJECTIONS, Attribution, GeneratedReport, StudyBatch
 
 
 class ReportNetwork(nn.Module):

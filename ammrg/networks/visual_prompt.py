@@ -11,9 +11,7 @@ from torch.nn import functional as F
 
 from ammrg.findings import NO_FINDING, NUM_FINDINGS
 from ammrg.networks.places import ELEMENTS
-from ammrg.types import Retrieval
-
-PROJECTIONS = ("frontal", "lateral", "unknown")
+from ammrg.types import PROJECTIONS, Retrieval
 
 
 class SeenFilms(NamedTuple):

@@ -53,10 +53,13 @@ def find_traces(
     named_patients = set(_strings({key: value for key, value in sidecar.items() if key != "study_ids"}))
     may_stay = [row for row, owners in enumerate(before.study_ids) if not owners or set(owners) - gone]
     expected = before.take(torch.tensor(may_stay, dtype=torch.int64))
-    patterns, texts = (
-        Counter(content(after)) - Counter(content(expected))
-        for content in (lambda bank: [row.tobytes() for row in bank.patterns.numpy()], lambda bank: bank.texts)
-    )
+    # A region that others own too stays, but not the sentences of its first owner.
+    blanked = [bool(owners) and owners[0] in gone for owners in expected.study_ids]
+    wanted = [
+        "" if lost and before.meta.kind == "regions" else t for lost, t in zip(blanked, expected.texts, strict=True)
+    ]
+    patterns = Counter(_rows(after)) - Counter(_rows(expected))
+    texts = Counter(after.texts) - Counter(wanted)
     # An id counts only as a whole word: 51000 does not mention 5100.
     mention = re.compile(rf"(?<![^\W_])({'|'.join(map(re.escape, sorted(gone | set(patients))))})(?![^\W_])")
     return Traces(
@@ -72,6 +75,10 @@ def studies_of(bank: MemoryBank, patients: Collection[str]) -> set[str]:
     """Ids of the studies that these patients have in a bank."""
     owners = zip(bank.study_ids, bank.subject_ids, strict=True)
     return {study for row in owners for study, subject in zip(*row, strict=True) if subject in set(patients)}
+
+
+def _rows(bank: MemoryBank) -> list[bytes]:
+    return [row.tobytes() for row in bank.patterns.numpy()]
 
 
 def _strings(value: object) -> list[str]:

@@ -55,7 +55,7 @@ def write_recall_baselines(
         common = found.float() @ affirmed.T
         likeness = common / (found.sum(1)[:, None] + affirmed.sum(1) - common).clamp(min=1)
         alike = torch.where(found.any(1)[:, None], likeness, (affirmed.sum(1) == 0).float())
-        reports["filtered"] = alike + 1e-6 * reports["random"]
+        reports["filtered"] = alike.double() + 1e-6 * reports["random"]  # in float32, ties would go by their order
     paths = []
     for name in ("random", "filtered", "nearest_image"):
         rows = _rows(network, name, found, regions, reports, evaluated.study_ids)
@@ -67,10 +67,10 @@ def _scores(bank: MemoryBank | None, train: StudyFeatures, evaluated: StudyFeatu
     """The score of each pattern for each evaluated study, ``[b n]``, by baseline; the highest are listed."""
     if bank is None:
         return {}
-    chance = torch.from_numpy(np.random.default_rng(seed).random((len(evaluated.study_ids), len(bank)))).float()
+    chance = torch.from_numpy(np.random.default_rng(seed).random((len(evaluated.study_ids), len(bank))))
     place = {study: row for row, study in enumerate(train.study_ids)}
     likeness = evaluated.image @ train.image.T  # [b studies]
-    nearest = torch.full(chance.shape, -torch.inf)
+    nearest = likeness.new_full(chance.shape, -torch.inf)
     for pattern, owners in enumerate(bank.study_ids):
         known = [place[study] for study in owners if study in place]
         if known:

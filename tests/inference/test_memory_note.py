@@ -44,8 +44,8 @@ def test_only_what_passes_the_threshold_of_its_memory_is_a_reason() -> None:
     note = memory_note(written([region(1, 0.51), region(2, 0.5)], [report(3, 0.4), report(4, None)]), LIMITS)
     assert (rows(note.reasons), rows(note.similar)) == ([1, 3], [2, 4])
     assert note.sentence == (
-        "Recalled cases changed this report: the reasons have more influence on it than 95 in 100 random cases (regions "
-        "0.50 nats, reports 0.20 nats)."
+        "Recalled cases changed this report: the reasons have more influence on it than 95 in 100 random cases "
+        "(regions 0.50 nats, reports 0.20 nats)."
     )
     assert [case.line() for case in [*note.reasons, note.similar[1]]] == [
         "0.25 for finding 0: left lower Edema (r1, influence +0.51)",

@@ -13,9 +13,11 @@ from PIL import Image
 from ammrg.commands.describe import main
 from ammrg.errors import CheckpointError, ReadError
 from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.inference.memory_note import memory_note
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.inference.shown_maps import shown_findings, shown_view
 from ammrg.notice import NOTICE
+from ammrg.types import Attribution, GeneratedReport
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +92,12 @@ def test_maps_are_shown_of_findings_above_their_thresholds_else_of_the_likeliest
     assert shown_findings(probabilities, [0.0] * 14)[:3] == [5, 3, ABNORMAL[0]]
     assert shown_view(["lateral", "frontal", "frontal"]) == 1
     assert shown_view(["lateral", "unknown"]) == 0
+
+
+def test_recalled_regions_are_listed_by_finding_with_their_place() -> None:
+    region = Attribution("51", "Pneumonia", (0.1, 0.1, 0.2, 0.2), None, 0.31, ("left", "upper"), 7)
+    other = region._replace(study_id="52", finding="Edema", weight=0.5, place=())
+    report = GeneratedReport("1", "x", {}, [other], [], {"Pneumonia": [region, other]})
+    shown = [memory_note(each, None).similar for each in (report, report._replace(recalled={}))]
+    assert [case.line() for case in shown[0]] == ["0.31 for Pneumonia: left upper Pneumonia (51)"]
+    assert [case.line() for case in shown[1]] == ["0.50 region of Edema (52)"]

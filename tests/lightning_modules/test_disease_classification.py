@@ -13,81 +13,19 @@ import yaml
 from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from sklearn.metrics import roc_auc_score
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from ammrg.errors import AMMRGError, DataError, SettingsError
+from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.regions import Region
 from ammrg.metrics.epoch_ranking import rank
-from ammrg.networks.disease_classifier import DiseaseClassifier, token_evidence
-from ammrg.networks.finding_loss import finding_loss, training_targets
-from ammrg.text.report_terms import NUM_TERMS, TERMS
-from ammrg.types import Box, StudyBatch
+from ammrg.networks.disease_classifier import DiseaseClassifier
 from callbacks.averaged_weights import AveragedWeights
 from lightning_modules.disease_classification import DiseaseClassification
-from lightning_modules.stage1_losses import report_terms_loss
-from tests.quiet_trainer import quiet_trainer
-from tests.tiny_encoder import ENCODER
+from tests.lightning_modules.blobs import SETTINGS, SPOTS, Blobs, collate, loader, trainer
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
-SIDE, SPOTS = 48, 4
-SETTINGS: dict[str, Any] = {
-    "encoder": ENCODER,
-    "qformer": {"width": 16, "layers": 1, "heads": 2, "dropout": 0.0},
-    "bootstrap": 20,
-    "lr": 3e-3,
-    "warmup_steps": 2,
-    "cam": "hirescam",
-}
-
-
-class Blobs(Dataset[tuple[torch.Tensor, list[float], list[Box]]]):
-    """Findings 0 .. 3 are bright blobs, each in its own quarter of the film."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.items = [self._draw(generator) for _ in range(count)]
-
-    def _draw(self, generator: torch.Generator) -> tuple[torch.Tensor, list[float], list[Box]]:
-        film = torch.randint(60, 100, (1, SIDE, SIDE), generator=generator, dtype=torch.uint8)
-        labels, boxes = [math.nan] * NUM_FINDINGS, []
-        for finding in range(SPOTS):
-            if torch.rand((), generator=generator) < 0.4:
-                row, column = (torch.randint(2, 14, (2,), generator=generator)).tolist()
-                row, column = row + 24 * (finding // 2), column + 24 * (finding % 2)
-                film[0, row : row + 8, column : column + 8] += 100
-                labels[finding] = 1.0
-                boxes.append(Box(0, finding, column / SIDE, row / SIDE, (column + 8) / SIDE, (row + 8) / SIDE))
-        labels[NO_FINDING] = math.nan if boxes else 1.0
-        return film, labels, boxes
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Any:
-        return (index, *self.items[index])
-
-
-def collate(rows: list[Any]) -> StudyBatch:
-    return StudyBatch(
-        images=torch.stack([film for _, film, _, _ in rows]),
-        study_of_view=torch.arange(len(rows)),
-        labels=torch.tensor([labels for _, _, labels, _ in rows]),
-        reports=[""] * len(rows),
-        study_ids=[f"s{index}" for index, *_ in rows],
-        subject_ids=[f"p{index // 2}" for index, *_ in rows],
-        projections=["frontal"] * len(rows),
-        boxes=[box._replace(view=i) for i, (*_, boxes) in enumerate(rows) for box in boxes],
-    )
-
-
-def loader(count: int, seed: int, shuffle: bool = False) -> DataLoader[Any]:
-    return DataLoader(Blobs(count, seed), batch_size=16, shuffle=shuffle, collate_fn=collate)
-
-
-def trainer(folder: Path, **changes: Any) -> Trainer:
-    return quiet_trainer(folder, **{"enable_checkpointing": True, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -165,41 +103,6 @@ def test_mining(trained: tuple[DiseaseClassification, Path], tmp_path: Path, inf
         assert region.score > 0.75 * thresholds[region.finding]
         assert region.token.shape == (16,)
         assert data[int(film.study_id[1:])][2][region.finding] == 1.0  # labelled positive
-
-
-def test_unlabelled_studies_and_uncertain_labels_move_nothing() -> None:
-    module = DiseaseClassification(**SETTINGS)
-    batch = collate([Blobs(3, 0)[i] for i in range(3)])
-    batch.labels[1] = math.nan
-    batch.labels[2, 3] = -1.0
-    logits = torch.randn(3, NUM_FINDINGS, requires_grad=True)
-    module.finding_loss(logits, batch).backward()
-    assert logits.grad is not None
-    assert logits.grad[1].abs().sum() == 0
-    assert logits.grad[2, 3] == 0
-    assert (logits.grad[0] != 0).all()
-
-
-def test_a_loss_that_is_not_finite_stops_and_the_studies_are_written_down(tmp_path: Path) -> None:
-    module = DiseaseClassification(**{**SETTINGS, "warmup_steps": 1})
-    with torch.no_grad():
-        module.classifier.head.bias[4] = math.nan  # type: ignore[index, union-attr]
-    with pytest.raises(AMMRGError, match=r"s0, s1, .*not_finite-0\.json"):
-        trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(module, loader(32, 1), loader(16, 2))
-    facts = json.loads((tmp_path / "not_finite-0.json").read_text())
-    assert facts["study_ids"] == [f"s{i}" for i in range(16)]
-    assert facts["of_them_with_logits_that_are_not_finite"] == facts["study_ids"]
-    assert (facts["epoch"], facts["step"], facts["loss"]) == (0, 0, "nan")
-
-
-def test_a_label_that_is_none_stops_by_study_and_finding(tmp_path: Path) -> None:
-    data = Blobs(32, 1)
-    data.items[21][1][2] = 3.0
-    batches = DataLoader(data, batch_size=16, collate_fn=collate)
-    with pytest.raises(DataError, match="Lung Opacity of study s21 is 3"):
-        trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(
-            DiseaseClassification(**{**SETTINGS, "warmup_steps": 1}), batches, loader(16, 2)
-        )
 
 
 def test_findings_without_a_positive_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,31 +193,6 @@ def test_films_that_do_not_fit_the_backbone_stop_before_training(tmp_path: Path)
         trainer(tmp_path, max_epochs=1).fit(module, datamodule=Data())
 
 
-def test_report_terms_teach_the_encoder_and_are_no_part_of_the_network(tmp_path: Path) -> None:
-    module = DiseaseClassification(**{**SETTINGS, "report_terms": 2.0})
-    assert module.terms_head is not None
-    batch = collate([Blobs(3, 0)[i] for i in range(3)])._replace(reports=["Mild cardiomegaly.", "No edema.", ""])
-    films = batch._replace(images=batch.images[[0, 1, 2, 0]], study_of_view=torch.tensor([0, 1, 2, 2]))
-    tokens = module.classifier(films.images).raw_tokens
-    loss = report_terms_loss(module.terms_head, tokens, films)
-    said = torch.zeros(4, NUM_TERMS)
-    for term in ("mild*", "cardiomegaly"):
-        said[0, TERMS.index(term)] = 1.0
-    chance = module.terms_head(tokens.mean(1)).double().sigmoid()
-    expected = -(said * chance.log() + (1 - said) * (1 - chance).log()).mean()
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    loss.backward()
-    assert all(p.grad is not None for p in module.classifier.encoder.parameters() if p.requires_grad)
-    assert all(p.grad is None for p in module.classifier.qformer.parameters())
-    fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
-    fit.fit(module, loader(48, 1), loader(16, 2))
-    assert "train/terms_loss" in fit.logged_metrics
-    fit.save_checkpoint(tmp_path / "last.ckpt")
-    DiseaseClassification.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
-    DiseaseClassifier.from_config(torch.load(tmp_path / "last.ckpt", weights_only=True)["classifier_config"])
-    assert not any("terms" in name for name in module.classifier.state_dict())
-
-
 def test_a_new_head_starts_at_the_prevalence_of_the_training_studies(tmp_path: Path) -> None:
     class Data(LightningDataModule):
         def training_labels(self) -> Any:
@@ -374,30 +252,6 @@ def test_wrong_settings_are_told_at_once(changes: dict[str, Any], message: str) 
         DiseaseClassification(**{**SETTINGS, **changes})
 
 
-def test_the_loss_is_the_one_asked_for() -> None:
-    weights = [float(i + 1) for i in range(NUM_FINDINGS)]
-    settings = {"loss": "asymmetric", "gamma_positive": 1.0, "gamma_negative": 2.0, "margin": 0.1}
-    module = DiseaseClassification(**{**SETTINGS, **settings, "pos_weight": weights, "uncertain": "smooth"})
-    batch = collate([Blobs(3, 0)[i] for i in range(3)])
-    batch.labels[1, 3] = -1.0
-    logits = torch.randn(3, NUM_FINDINGS)
-    targets, mask = training_targets(batch.labels, "smooth")
-    expected = finding_loss(
-        logits,
-        targets,
-        mask,
-        kind="asymmetric",
-        pos_weight=torch.tensor(weights),
-        gamma_positive=1.0,
-        gamma_negative=2.0,
-        margin=0.1,
-    )
-    torch.testing.assert_close(module.finding_loss(logits, batch), expected)
-    assert not torch.isclose(
-        module.finding_loss(logits, batch), DiseaseClassification(**SETTINGS).finding_loss(logits, batch)
-    )
-
-
 def test_auto_takes_the_map_that_points_best_and_the_checkpoint_names_it(tmp_path: Path) -> None:
     module = DiseaseClassification(**{**SETTINGS, "cam": "auto"})
     assert module.cam == "hirescam"
@@ -433,45 +287,6 @@ def test_auto_without_boxes_takes_what_is_documented(tmp_path: Path) -> None:
     assert module.cam == "evidence"
     trainer(tmp_path).test(module, batches, verbose=False)
     assert "pointing_game" not in module.scores["test"]
-
-
-def test_token_loss_teaches_encoder_and_head_and_needs_a_head_per_query(tmp_path: Path) -> None:
-    module = DiseaseClassification(**{**SETTINGS, "token_loss": 2.0})
-    assert module.token_bias is not None
-    before = module.token_bias.detach().clone()
-    trainer(tmp_path, max_steps=3, enable_checkpointing=False).fit(module, loader(48, 1), loader(16, 2))
-    assert (module.token_bias != before).all()
-    assert not any(name.startswith("token") for name in module.classifier.state_dict())  # helps in training only
-    with pytest.raises(SettingsError, match=r"model\.token_loss"):
-        DiseaseClassification(**{**SETTINGS, "head": "pooled", "token_loss": 2.0})
-    assert DiseaseClassification(**{**SETTINGS, "head": "pooled"}).token_bias is None
-
-
-def test_token_loss_reads_tokens_with_what_the_queries_ask_for() -> None:
-    torch.manual_seed(0)
-    module = DiseaseClassification(**{**SETTINGS, "token_loss": 2.0})
-    plain = DiseaseClassification(**SETTINGS)
-    plain.load_state_dict({k: v for k, v in module.state_dict().items() if k != "token_bias"})
-    batch = collate([Blobs(8, 1)[i] for i in range(8)])
-    for each in (module, plain):
-        each.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
-        each.classifier.train()
-    queries = module.classifier.qformer.disease_queries
-    loss = module.training_step(batch, 0) - plain.training_step(batch, 0)
-    classifier = module.classifier
-    evidence = token_evidence(classifier(batch.images).tokens, classifier.finding_weights, module.token_bias)
-    targets, mask = training_targets(batch.labels)
-    expected = finding_loss(classifier.study_logits(evidence, batch.study_of_view, 8), targets, mask)
-    torch.testing.assert_close(loss, 2.0 * expected)
-    module.zero_grad()
-    (2.0 * expected).backward()
-    wanted = queries.grad.clone()  # type: ignore[union-attr]
-    module.zero_grad()
-    module.training_step(batch, 0).backward()
-    plain.training_step(batch, 0).backward()
-    found = queries.grad - plain.classifier.qformer.disease_queries.grad  # type: ignore[operator]
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
-    assert wanted.abs().sum() > 0
 
 
 def test_more_loaders_than_names() -> None:

@@ -13,7 +13,7 @@ from ammrg.networks.token_budget import token_budget
 from callbacks.provenance import Provenance
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1
-from tests.lightning_modules.test_disease_classification import SETTINGS
+from tests.lightning_modules.blobs import SETTINGS
 from tests.lightning_modules.test_stage1_start import Data
 from tests.networks.test_visual_encoder import save_pretrained
 from tests.quiet_trainer import quiet_trainer

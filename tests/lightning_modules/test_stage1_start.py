@@ -16,7 +16,7 @@ from ammrg.fingerprints import id_codes
 from callbacks.provenance import Provenance
 from lightning_modules.disease_classification import DiseaseClassification
 from lightning_modules.stage1_checkpoint import load_stage1
-from tests.lightning_modules.test_disease_classification import SETTINGS, loader
+from tests.lightning_modules.blobs import SETTINGS, loader
 from tests.quiet_trainer import quiet_trainer
 
 

@@ -124,3 +124,24 @@ def test_a_bank_without_identities_keeps_its_patterns_and_says_what_it_came_from
         assert torch.equal(getattr(bare, name), getattr(bank, name))
     assert bare.descends_from(bank.fingerprint)
     assert owners_mask(bare, ["s1"], ["p1"], "patient").tolist() == [[True, True, True]]
+
+
+def test_regions_with_one_sentence_stay_different_regions(bank_of: BankOf) -> None:
+    bank = bank_of([[("s1", "p1")], [("s1", "p1")], [("s2", "p2")], []])
+    bank = dataclasses.replace(
+        bank, findings=torch.tensor([4, 4, 4, 0]), texts=("Mild edema.", "Mild edema.", "Mild edema.", "")
+    )
+    assert merge_duplicates(bank).study_ids == (("s1",), ("s1",), ("s2",), ())
+    assert owners_mask(merge_duplicates(bank), ["s1"], ["p1"], "patient").tolist() == [[False, False, True, True]]
+
+
+def test_a_region_of_several_loses_place_and_sentences_with_its_first_owner(bank_of: BankOf) -> None:
+    bank = bank_of([[("s1", "p1"), ("s2", "p2")], [("s3", "p3")]])
+    places = torch.tensor([[True, False, False, False, True], [False, True, True, False, False]])
+    bank = dataclasses.replace(bank, texts=("Left basal edema.", "Right upper edema."), places=places)
+    left = withdraw(bank, study_ids=["s1"])
+    assert left.texts == ("", "Right upper edema.")
+    assert left.places.tolist() == [[False] * 5, places[1].tolist()]
+    kept = withdraw(bank, study_ids=["s2"])
+    assert kept.texts == bank.texts
+    assert kept.places.equal(places)

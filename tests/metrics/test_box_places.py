@@ -68,3 +68,7 @@ def test_findings_keep_what_a_report_would_say() -> None:
     assert finding_place_of_boxes("Pleural Effusion", both) == place("left right", "upper")
     assert finding_place_of_boxes("Pleural Effusion", [LOWER_LEFT]) == place("left")
     assert finding_place_of_boxes("Cardiomegaly", both) == Place()
+
+
+def test_a_box_without_width_lies_where_it_is() -> None:
+    assert [place_of_box((x, 0.1, x, 0.2)).side for x in (0.2, 0.8)] == [{"right"}, {"left"}]

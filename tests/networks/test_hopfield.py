@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,67 +11,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ammrg.memory.candidates import Candidates, ExactSearch
 from ammrg.networks import association
 from ammrg.networks.association import NUMBERS_AT_ONCE
 from ammrg.networks.hopfield import HopfieldRetrieval
-
-
-def reference(
-    module: HopfieldRetrieval,
-    states: Tensor,
-    patterns: Tensor,
-    mask: Tensor | None,
-    drop: Callable[[Tensor], Tensor] = lambda a: a,
-) -> tuple[Tensor, Tensor]:
-    """The layer as it is written down: three affine norms, every pattern projected for every head, one study, head and
-    state at a time, each state stopping by itself. Returns (tokens [b s o], associations [b s h n])."""
-    m, beta = module, module.beta
-    zero = torch.zeros((), dtype=states.dtype)
-    key_shift = zero.expand(m.pattern_width) if m.key_shift is None else m.key_shift
-    key_bias = zero.expand(m.heads, m.association_width) if m.key_bias is None else m.key_bias
-    r = F.layer_norm(states, (m.state_width,), m.query_scale, m.query_shift)
-    for_keys = F.layer_norm(patterns, (m.pattern_width,), m.key_scale, key_shift)
-    for_values = F.layer_norm(patterns, (m.pattern_width,), m.value_scale, m.value_shift)
-    b, s, _ = states.shape
-    tokens, kept = [], []
-    for i in range(b):
-        for j in range(s):
-            heads = []
-            for h in range(m.heads):
-                keys = F.linear(for_keys, m.key_weight[h], key_bias[h])
-                values = F.linear(for_values, m.value_weight[h], m.value_bias[h])
-                q = F.linear(r[i, j], m.query_weight[h], m.query_bias[h])
-
-                def associate(q: Tensor, keys: Tensor = keys, h: int = h, i: int = i) -> Tensor:
-                    scores = beta[h] * (keys @ q)
-                    return scores.softmax(0) if mask is None else scores.masked_fill(~mask[i], -torch.inf).softmax(0)
-
-                for _ in range(m.steps):
-                    new = associate(q) @ keys
-                    still = bool((new - q).norm() <= m.tolerance)
-                    q = new
-                    if still:
-                        break
-                a = associate(q)
-                kept.append(a)
-                heads.append((a, values))
-            a = drop(torch.stack([a for a, _ in heads]))
-            read = torch.cat([a[h] @ values for h, (_, values) in enumerate(heads)])
-            tokens.append(F.linear(read, m.out.weight, m.out.bias))
-    return torch.stack(tokens).view(b, s, -1), torch.stack(kept).view(b, s, m.heads, -1)
-
-
-def randomised(module: HopfieldRetrieval, seed: int) -> HopfieldRetrieval:
-    """Every parameter away from its start, so that no bias or shift is 0 and no scale 1."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter += (0.1 if name == "log_beta" else 0.3) * noise.to(parameter.dtype)
-    return module
+from tests.networks.hopfield_reference import data, make, randomised, reference
 
 
 def gradients(loss: Tensor, module: HopfieldRetrieval, *inputs: Tensor) -> dict[str, Tensor]:
@@ -217,62 +160,6 @@ def test_float32_is_within_1e_4_of_the_float64_reference(case: dict[str, Any]) -
         torch.testing.assert_close(got[name].double() / scale, wanted[name] / scale, rtol=1e-4, atol=1e-4, msg=name)
 
 
-def make(**changes: Any) -> HopfieldRetrieval:
-    torch.manual_seed(0)
-    settings_ = {"association_width": 8, "heads": 2, "dropout": 0.0} | changes
-    return randomised(HopfieldRetrieval(6, 10, 5, **settings_), 1)
-
-
-def data(b: int = 3, s: int = 4, n: int = 12, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    return (
-        torch.randn(b, s, 6, generator=generator, dtype=dtype),
-        torch.randn(n, 10, generator=generator, dtype=dtype),
-    )
-
-
-def test_dropped_associations_drop_their_share_of_the_value_bias(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = make(dropout=0.5, steps=1).double().train()  # update steps are not dropped from
-    states, patterns = data(dtype=torch.float64)
-    keep = (torch.rand(3, 4, 2, 12, dtype=torch.float64) < 0.5) * 2.0
-
-    def fixed_dropout(x: Tensor, p: float) -> Tensor:
-        assert p == 0.5
-        return x * keep.view_as(x)
-
-    rows = iter(keep.flatten(0, 1))
-    tokens, associations = reference(module, states, patterns, None, drop=lambda a: a * next(rows))
-    monkeypatch.setattr(association.F, "dropout", fixed_dropout)
-    ours = module(states, patterns)
-    torch.testing.assert_close(ours.tokens, tokens, rtol=1e-10, atol=1e-10)
-    # what is reported is what was associated, not what the dice left of it
-    torch.testing.assert_close(ours.weights, associations.mean(2).topk(5).values, rtol=1e-10, atol=1e-10)
-
-
-def test_dropout_acts_in_training_alone() -> None:
-    module, (states, patterns) = make(dropout=0.5), data()
-    module.train()
-    assert not torch.equal(module(states, patterns).tokens, module(states, patterns).tokens)
-    module.eval()
-    torch.testing.assert_close(module(states, patterns).tokens, reference(module, states, patterns, None)[0])
-
-
-def test_recomputed_blocks_draw_the_same_dropout_in_the_backward_pass() -> None:
-    module = make(dropout=0.4, numbers_at_once=3 * 4 * 2 * 5, steps=1).double().train()
-    states, patterns = data(dtype=torch.float64)
-    direction = torch.randn_like(states)
-
-    def loss(shift: float) -> Tensor:
-        torch.manual_seed(11)
-        return module(states + shift * direction, patterns).tokens.square().sum()
-
-    states.requires_grad_()
-    (slope,) = torch.autograd.grad(loss(0.0), states)
-    states.requires_grad_(False)
-    numeric = (loss(1e-5) - loss(-1e-5)) / 2e-5
-    torch.testing.assert_close((slope * direction).sum(), numeric, rtol=1e-6, atol=1e-6)
-
-
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("steps", [0, 2])
 def test_every_route_gives_the_same(masked: bool, steps: int) -> None:
@@ -290,92 +177,6 @@ def test_every_route_gives_the_same(masked: bool, steps: int) -> None:
             torch.testing.assert_close(in_blocks.tokens, whole.tokens, rtol=1e-10, atol=1e-10)
             torch.testing.assert_close(in_blocks.weights, whole.weights, rtol=1e-10, atol=1e-10)
             assert torch.equal(in_blocks.indices, whole.indices)
-
-
-class _Storages(TorchDispatchMode):
-    """Notes the largest storage any operation returns but the given ones, and the layer-norms taken of n rows."""
-
-    def __init__(self, n: int, *given: Tensor) -> None:
-        super().__init__()
-        self.n, self.largest, self.norms = n, 0, 0
-        self.given = {tensor.untyped_storage().data_ptr() for tensor in given}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() not in self.given:
-                self.largest = max(self.largest, tensor.untyped_storage().nbytes() // tensor.element_size())
-        if "native_layer_norm" in str(func) and args[0].shape[0] == self.n:
-            self.norms += 1
-        return result
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_no_pattern_is_projected_or_expanded_over_the_batch(training: bool) -> None:
-    b, s, n, p, heads = 6, 2, 2000, 32, 2
-    module = HopfieldRetrieval(16, p, 8, association_width=64, heads=heads, dropout=0.0)
-    states, patterns = torch.randn(b, s, 16), torch.randn(n, p)
-    mask = torch.rand(b, n) < 0.9
-    with _Storages(n) as seen, torch.set_grad_enabled(training):
-        for k in (5, 0):
-            tokens = module(states, patterns, mask, k=k).tokens
-            if training:
-                tokens.sum().backward()
-    # the largest thing is the normalised patterns: projected they would be 4 times, expanded 6 times that
-    assert seen.largest == n * p
-    assert seen.norms == 1, "frozen patterns are normalised once"
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_working_memory_does_not_grow_with_the_stored_patterns(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    b, s, p, heads, at_once = 4, 2, 32, 2, 2**13
-    monkeypatch.setattr(association, "NUMBERS_KEPT", 2**15)
-    module = HopfieldRetrieval(16, p, 8, 4, heads=heads, dropout=0.1 * training, numbers_at_once=at_once)
-    states = torch.randn(b, s, 16)
-    largest = []
-    for n in (2_000, 32_000):
-        patterns, mask = torch.randn(n, p), torch.rand(b, n) < 0.9
-        with _Storages(n, patterns, mask) as seen, torch.set_grad_enabled(training):
-            for k in (5, 0):
-                tokens = module(states, patterns, mask, k=k).tokens
-                if training:
-                    tokens.sum().backward()
-        largest.append(seen.largest)
-        assert seen.norms == 0, "patterns are normalised on the way"
-    # the mask of a batch is asked whether a row has anything at all; nothing else is as long as the memory
-    assert max(largest) <= max(at_once, b * 32_000)
-    assert largest[0] <= at_once
-
-
-def test_a_changed_pattern_is_noticed() -> None:
-    module, (states, patterns) = make().eval(), data()
-    before = module(states, patterns).tokens
-    patterns *= torch.linspace(-1, 1, 10)
-    after = module(states, patterns).tokens
-    assert not torch.allclose(before, after)
-    torch.testing.assert_close(after, reference(module, states, patterns, None)[0])
-    other = patterns.clone()
-    other[0] = -other[0]
-    torch.testing.assert_close(module(states, other).tokens, reference(module, states, other, None)[0])
-
-
-def test_training_after_inference_mode_can_use_the_kept_patterns() -> None:
-    module, (states, patterns) = make(), data()
-    with torch.inference_mode():
-        module.eval()(states, patterns)
-    module.train()(states.requires_grad_(), patterns).tokens.sum().backward()
-    assert states.grad is not None
-    assert states.grad.abs().sum() > 0
-
-
-def test_the_kept_patterns_are_in_no_state_dict_copy_or_pickle() -> None:
-    module, (states, patterns) = make().eval(), data()
-    tokens = module(states, patterns).tokens
-    assert "fixed_beta" not in module.state_dict()
-    assert all(tensor.shape != patterns.shape for tensor in module.state_dict().values())
-    assert len(pickle.dumps(module._pattern_norm)) < 200
-    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):  # a test of pickling, not a file format
-        assert torch.equal(twin(states, patterns).tokens, tokens)
 
 
 def test_masked_patterns_get_no_weight_and_a_fully_masked_study_gets_zeros() -> None:
@@ -410,72 +211,6 @@ def test_what_is_masked_cannot_matter() -> None:
     changed[7] = 100.0 * torch.randn(10)
     torch.testing.assert_close(module(states, changed, mask).tokens, before)
     torch.testing.assert_close(module(states, patterns[mask[0]]).tokens, before)
-
-
-def test_early_stop_does_not_depend_on_the_rest_of_the_batch() -> None:
-    module = make(steps=6, tolerance=0.05, beta=1.0).double().eval()
-    states, patterns = data(b=5, dtype=torch.float64)
-    together = module(states, patterns).tokens
-    alone = torch.cat([module(states[i : i + 1, j : j + 1], patterns).tokens for i in range(5) for j in range(4)])
-    torch.testing.assert_close(together.flatten(0, 1), alone.flatten(0, 1), rtol=1e-12, atol=1e-12)
-    never = copy.deepcopy(module)
-    never.tolerance = 0.0
-    assert not torch.allclose(never(states, patterns).tokens, together, rtol=1e-12), "the stop should have acted"
-
-
-def tied(width: int, beta: float, steps: int) -> HopfieldRetrieval:
-    """One head whose association space is the (normalised) pattern space itself."""
-    module = HopfieldRetrieval(width, width, width, width, heads=1, beta=beta, dropout=0.0, steps=steps).double()
-    with torch.no_grad():
-        for weight in (module.query_weight, module.key_weight, module.value_weight):
-            weight.copy_(torch.eye(width))
-        module.out.weight.copy_(torch.eye(width))
-    return module
-
-
-def test_separated_patterns_are_fixed_points_at_large_beta_and_attract_what_is_near() -> None:
-    torch.manual_seed(0)
-    patterns = torch.randn(20, 64, dtype=torch.float64)
-    stored = F.layer_norm(patterns, (64,))
-    module = tied(64, beta=4.0, steps=3).eval()
-    torch.testing.assert_close(module(patterns[None], patterns).tokens[0], stored, rtol=0, atol=1e-8)
-    noisy = patterns + 0.5 * torch.randn_like(patterns)
-    recalled = module(noisy[None], patterns)
-    torch.testing.assert_close(recalled.tokens[0], stored, rtol=0, atol=1e-8)
-    assert recalled.indices[0, :, 0].tolist() == list(range(20))
-    # and a small beta gives the mean of the memory, whatever the state
-    mean = tied(64, beta=1e-6, steps=0).eval()(noisy[None], patterns).tokens[0]
-    torch.testing.assert_close(mean, stored.mean(0).expand_as(mean), rtol=0, atol=1e-3)
-
-
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(st.integers(0, 2**31), st.floats(0.05, 8.0), st.booleans())
-def test_energy_never_rises(seed: int, beta: float, masked: bool) -> None:
-    torch.manual_seed(seed)
-    module = HopfieldRetrieval(6, 8, 4, 5, heads=2, beta=beta, dropout=0.0, steps=1, tolerance=0.0).double()
-    randomised(module, seed)
-    states, patterns = torch.randn(2, 3, 6).double(), torch.randn(7, 8).double()
-    mask = torch.rand(2, 7) < 0.7 if masked else None
-    if mask is not None:
-        mask[:, 0] = True
-    energies = torch.stack([module.energy(states, patterns, mask, steps=steps) for steps in range(7)])
-    assert bool((energies.diff(dim=0) <= 1e-9 * energies.abs().max()).all())
-
-
-def test_energy_is_its_formula() -> None:
-    module = make(steps=1).double()
-    states, patterns = data(dtype=torch.float64)
-    normalised = F.layer_norm(patterns, (10,))
-    assert module.key_shift is not None
-    assert module.key_bias is not None
-    keys = torch.einsum("np,hap->hna", normalised * module.key_scale + module.key_shift, module.key_weight)
-    keys = keys + module.key_bias[:, None]
-    r = F.layer_norm(states, (6,), module.query_scale, module.query_shift)
-    q = torch.einsum("bsd,had->bsha", r, module.query_weight) + module.query_bias
-    beta = module.beta
-    lse = (beta[:, None] * torch.einsum("bsha,hna->bshn", q, keys)).logsumexp(-1) / beta
-    expected = -lse + q.square().sum(-1) / 2 + torch.tensor(12.0).double().log() / beta
-    torch.testing.assert_close(module.energy(states, patterns), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_autocast_and_bfloat16_keep_the_associations_exact() -> None:

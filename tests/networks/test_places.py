@@ -130,3 +130,12 @@ def test_places_are_listed_for_findings_that_were_found() -> None:
     # The heart has no side, the lower level of an effusion goes without saying, and no place of the pneumonia is known.
     assert named_places(found, named) == [{"Pleural Effusion": ("left",)}, {}]
     assert named_places(found, None) == [{}, {}]
+
+
+def test_a_batch_of_lateral_films_keeps_the_head_in_the_graph() -> None:
+    """Several processes train together only if each has a gradient, if only of zeros, for every parameter."""
+    head = PlaceHead(8)
+    found = study_places(head, torch.randn(2, 14), torch.randn(2, 14, 8), torch.tensor([0, 1]), ["lateral"] * 2, 2)
+    assert found.abs().sum() == 0
+    found.sum().backward()
+    assert all(each.grad is not None and not each.grad.any() for each in head.parameters())

@@ -1,8 +1,8 @@
+"""The score command, called as a user calls it: files, tables, comparisons and errors."""
+
 from __future__ import annotations
 
-import csv
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -28,51 +28,7 @@ from ammrg.text.unseen import unseen_kinds
 from ammrg.text.unseen_words import KINDS
 from experiments.__main__ import main as command
 from experiments.language_models.tokenizer import train_tokenizer
-
-SENTENCES = (
-    "There is a small left pleural effusion.",
-    "No pleural effusion or pneumothorax.",
-    "Mild cardiomegaly.",
-    "The heart is normal in size.",
-    "Possible pneumonia in the right lung.",
-    "The lungs are clear.",
-    "A nodule is seen in the upper lobe.",
-    "Left rib fracture.",
-)
-FAST = ("--no-meteor", "--bootstrap", "50")
-
-
-def report(seed: int) -> str:
-    return " ".join(random.Random(seed).sample(SENTENCES, 4))
-
-
-def lines(generated: list[str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "study_id": f"s{i:03}",
-            "subject_id": f"p{i // 2}",
-            "reference": report(i),
-            "generated": text,
-            "reference_in_training": i % 4 == 0,
-        }
-        for i, text in enumerate(generated)
-    ]
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """Good reports, a baseline and a guard of 40 studies of 20 patients."""
-    good = [report(i) if i % 3 else report(i + 1) for i in range(40)]
-    write(tmp_path / "baselines/best_constant_cider.jsonl", lines([report(1)] * 40))
-    write(tmp_path / "guards/images_shuffled.jsonl", lines(good[5:] + good[:5]))
-    (tmp_path / "reports.meta.json").write_text(json.dumps({"dataset": "phantom"}))
-    return write(tmp_path / "reports.jsonl", lines(good))
+from tests.experiments.score.reports import FAST, SENTENCES, lines, of_patients, report, write
 
 
 def test_scores_are_those_of_the_metrics(run: Path) -> None:
@@ -175,41 +131,6 @@ def test_names_of_files_are_text_in_the_terminal(run: Path, capsys: pytest.Captu
     assert "/[b]/scores.json" in shown
 
 
-def test_alarms_are_the_sentences_in_capitals(run: Path) -> None:
-    write(run.parent / "guards/memory_off.jsonl", [json.loads(line) for line in run.read_text().splitlines()])
-    found = evaluate(run, resamples=200, with_meteor=False)
-    memories = next(said for said in found["sentences"] if "both memories off" in said)
-    assert "NO CLEAR USE OF THE MEMORIES" in memories
-    assert found["alarms"] == [memories]
-    write(run.parent / "a/reports.jsonl", lines([""] * 40))
-    empty = evaluate(run.parent / "a/reports.jsonl", resamples=0, with_meteor=False)
-    assert [said.partition(":")[0] for said in empty["alarms"]] == [
-        "ONE TEXT FOR ALL",
-        "EMPTY REPORTS",
-        "LENGTHS FAR OFF",
-    ]
-
-
-def test_a_planted_collapse_is_called_out(tmp_path: Path) -> None:
-    path = write(tmp_path / "reports.jsonl", lines(["The lungs are clear."] * 40))
-    said = " ".join(evaluate(path, resamples=20, with_meteor=False)["sentences"])
-    assert "ONE TEXT FOR ALL: all 40 reports are the same." in said
-
-
-def test_a_planted_shuffle_is_called_out(run: Path) -> None:
-    rows = [json.loads(line) for line in run.read_text().splitlines()]
-    texts = [row["generated"] for row in rows]
-    write(run, lines(texts[9:] + texts[:9]))
-    said = evaluate(run, resamples=200, with_meteor=False)["sentences"]
-    assert any("NO CLEAR USE OF THE FILMS by clinical micro F1 (13) and CIDEr." in sentence for sentence in said)
-
-
-def test_good_reports_are_seen_to_use_the_films(run: Path) -> None:
-    said = [line for line in evaluate(run, resamples=200, with_meteor=False)["sentences"] if "films" in line]
-    assert len(said) == 1
-    assert not any("NO CLEAR" in sentence for sentence in said)
-
-
 def test_no_siblings_no_intervals_no_training_flag(tmp_path: Path) -> None:
     rows = [{key: row[key] for key in ("study_id", "subject_id", "reference", "generated")} for row in lines(["x"] * 3)]
     found = evaluate(write(tmp_path / "reports.jsonl", rows), protocols=("full",), resamples=0, with_meteor=False)
@@ -232,23 +153,6 @@ def test_refuses_a_sibling_of_other_studies(run: Path, rows: list[Any], message:
     write(run.parent / "baselines/random_training.jsonl", rows)
     with pytest.raises(ScoringError, match=message):
         evaluate(run, resamples=0, with_meteor=False)
-
-
-def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_path: Path) -> None:
-    """No baselines, no guards, no network: a CSV of whatever system."""
-    for name, texts in (
-        ("collapse", ["The lungs are clear."] * 40),
-        ("shuffle", [report(i) for i in range(40)][17:] + [report(i) for i in range(40)][:17]),
-        ("good", [report(i) if i % 4 else report(i + 1) for i in range(40)]),
-    ):
-        path = tmp_path / f"{name}.csv"
-        with path.open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["study_id", "reference", "generated"])
-            table.writerows([f"s{i}", report(i), text] for i, text in enumerate(texts))
-        said = " ".join(evaluate(path, resamples=200, with_meteor=False)["sentences"])
-        assert ("NO CLEAR LINK" in said) == (name != "good")
-        assert ("ONE TEXT FOR ALL: all 40 reports are the same." in said) == (name == "collapse")
 
 
 def test_two_files_are_compared_with_p_value_and_effect(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,25 +181,6 @@ def test_the_other_way_round_is_below(run: Path) -> None:
     assert [system.name for system in systems if system.group == "against"] == ["reports"]
     found = score_systems(systems, protocols=("full",), resamples=50, with_meteor=False)
     assert "BELOW IT by clinical micro F1 (13) and CIDEr." in found["sentences"][-1]
-
-
-def test_what_fixing_the_idf_changes_is_told(run: Path) -> None:
-    found = evaluate(run, resamples=150, with_meteor=False)
-    for protocol in ("full", "r2gen"):
-        row = found["cider_idf"][protocol]
-        assert row["resamples"] == 100
-        assert 0 < row["largest_difference"] < 1
-        assert row["fixed_sd"] > 0
-    assert evaluate(run, resamples=0, with_meteor=False)["cider_idf"] == {}
-
-
-def test_copying_from_memory_is_called_out(run: Path) -> None:
-    rows = [json.loads(line) for line in run.read_text().splitlines()]
-    for row in rows:
-        row["reports"] = [{"text": row["generated"], "weight": 1.0}, {"text": "Other.", "weight": 0.1}]
-    found = evaluate(write(run, rows), resamples=0, with_meteor=False)
-    assert found["copying"]["whole"] == found["copying"]["share"] == 1.0
-    assert any("MUCH IS COPIED FROM MEMORY: 100%" in said for said in found["sentences"])
 
 
 def test_rexrank_is_written_for_its_own_tool_and_read_again(run: Path) -> None:
@@ -363,86 +248,9 @@ def test_scoring_starts_without_lightning_and_wandb() -> None:
         "import sys, ammrg.commands.score; "
         "print([name for name in ('lightning', 'wandb', 'transformers', 'pandas') if name in sys.modules])"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
-
-
-# --- few patients, unnamed data sets ----------------------------------------------------------------------------------
-
-
-def of_patients(patients: int, studies: int = 12) -> list[dict[str, Any]]:
-    good = [report(i) if i % 3 else report(i + 1) for i in range(studies)]
-    return [row | {"subject_id": f"p{i % patients}"} for i, row in enumerate(lines(good))]
-
-
-@pytest.mark.parametrize("patients", [1, 4])
-def test_too_few_patients_have_no_interval_and_are_the_one_alarm(
-    tmp_path: Path, patients: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(tmp_path / "baselines/best_constant_cider.jsonl", of_patients(patients))
-    other = write(tmp_path / "other.jsonl", of_patients(patients))
-    path = write(tmp_path / "reports.jsonl", of_patients(patients))
-    main([str(path), *FAST, "--against", str(other)])
-    found = json.loads((tmp_path / "scores.json").read_text())
-    assert {(row["low"], row["high"]) for row in found["full"].values()} == {(None, None)}
-    assert found["comparisons"] == found["cider_idf"] == {}
-    told = f"TOO FEW PATIENTS FOR AN INTERVAL: {patients} patient{'s' if patients > 1 else ''}, at least 5 are needed."
-    assert found["sentences"][0].startswith(told)
-    assert found["alarms"] == found["sentences"][:1]
-    shown = capsys.readouterr().out
-    assert told in " ".join(shown.split())
-    assert "95% from" not in shown
-
-
-def test_few_patients_have_an_interval_that_is_said_to_be_narrow(tmp_path: Path) -> None:
-    found = evaluate(write(tmp_path / "reports.jsonl", of_patients(6)), resamples=50, with_meteor=False)
-    assert found["full"]["rouge_l"]["low"] < found["full"]["rouge_l"]["high"]
-    assert "Few patients: intervals over 6 patients are narrower than they should be." in found["sentences"]
-    assert not [said for said in found["alarms"] if "patients" in said.lower()]
-    many = evaluate(write(tmp_path / "reports.jsonl", of_patients(20, 40)), resamples=50, with_meteor=False)
-    assert not [said for said in many["sentences"] if "patients" in said.lower()]
-    assert evaluate(tmp_path / "reports.jsonl", resamples=0, with_meteor=False)["full"]["rouge_l"]["low"] is None
-
-
-def test_whose_cuts_were_taken_is_said_and_never_assumed(run: Path, tmp_path: Path) -> None:
-    taken = (
-        "r2gen: cleaner and cut of {} (as {} says), references cut to {} words, every word known (no "
-        "--train-texts given"
-    )
-    main([str(run), *FAST, "--quiet"])
-    kept = json.loads((run.parent / "scores.json").read_text())
-    assert kept["sentences"][0].startswith(taken.format("phantom", "reports.meta.json", 59))
-    main([str(run), *FAST, "--quiet", "--dataset", "mimic_cxr"])
-    assert json.loads((run.parent / "scores.json").read_text())["sentences"][0].startswith(
-        taken.format("mimic_cxr", "--dataset", 99)
-    )
-    for meta, told in ((None, "no data set is given"), ({"dataset": "r2gen"}, "r2gen has none")):
-        (run.parent / "reports.meta.json").unlink()
-        if meta:
-            (run.parent / "reports.meta.json").write_text(json.dumps(meta))
-        else:
-            with pytest.raises(
-                ScoringError, match=r"protocol r2gen: its cleaner and cut .* no data set is given; choose"
-            ):
-                main([str(run), *FAST, "--quiet", "--protocol", "full", "r2gen"])
-        main([str(run), *FAST, "--quiet"])
-        kept = json.loads((run.parent / "scores.json").read_text())
-        assert "r2gen" not in kept
-        assert list(kept["meta"]["protocols"]) == ["full"]
-        assert kept["sentences"][0].startswith(
-            "Only full is scored: the cleaners and cuts of r2gen and r2gengpt depend"
-        )
-        assert told in kept["sentences"][0]
-        (run.parent / "reports.meta.json").touch()
-
-
-def test_the_number_of_training_words_known_is_said(run: Path, tmp_path: Path) -> None:
-    texts = tmp_path / "train.txt"
-    texts.write_text("".join(f"{sentence}\n" for sentence in SENTENCES[:4] * 3))
-    main([str(run), *FAST, "--quiet", "--protocol", "r2gen", "--train-texts", str(texts)])
-    kept = json.loads((run.parent / "scores.json").read_text())
-    assert kept["sentences"][0].endswith(f", {kept['meta']['protocols']['r2gen']['vocabulary']} words known.")
 
 
 def test_a_file_that_is_not_there_gets_advice_that_fits(

@@ -1,85 +1,23 @@
-"""CheXpert Plus's layouts: the phantom is read back as written, and errors name file, row and field."""
+"""CheXpert Plus's layouts: the phantom written and read back, wherever the releases put films and labels."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.text.cleaning import clean
 from ammrg.text.labeler import label
 from datamodules.chexpert_plus import CheXpertPlusDataModule
 from datamodules.sources import chexpert_plus
 from datamodules.sources.chexpert_plus_files import VAL_SHARE
-from datamodules.sources.phantom import generate, layouts
-from datamodules.sources.reading import read_source
-from datamodules.sources.splits import hash_split
 from experiments.data.preparation import prepare
-
-TABLE = "df_chexpert_plus_240401.csv"
-LINES = "chexbert_labels/findings_fixed.json"
-COLUMNS = layouts.CHEXPERT_PLUS_COLUMNS
-
-
-@pytest.fixture(scope="module")
-def studies():
-    """By the reader's hash, one patient of train goes to validation."""
-    drawn = list(generate({"train": 6, "val": 2, "test": 3}, seed=2, size=64))
-    numbers = iter(n for n in range(1000) if hash_split(f"patient{n}", 0, val=VAL_SHARE, test=0.0) == "val")
-    return [drawn[0]._replace(subject_id=str(next(numbers))), *drawn[1:]]
-
-
-@pytest.fixture(scope="module")
-def written(studies, tmp_path_factory):
-    raw = tmp_path_factory.mktemp("chexpert_plus") / "raw"
-    layouts.write_chexpert_plus(raw, studies)
-    return raw
-
-
-@pytest.fixture
-def raw(written, tmp_path):
-    return Path(shutil.copytree(written, tmp_path / "raw"))
-
-
-def table(raw: Path) -> list[dict[str, str]]:
-    with (raw / TABLE).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_table(raw: Path, rows: list[dict[str, str]], name: str = TABLE) -> None:
-    with (raw / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def edit(raw: Path, number: int, **cells: str) -> None:
-    """Change cells of one row, numbered as in a spreadsheet: the header is row 1."""
-    rows = table(raw)
-    rows[number - 2].update(cells)
-    write_table(raw, rows)
-
-
-def by_id(reading):
-    return {study.study_id: study for of_split in reading.studies.values() for study in of_split}
-
-
-def films(raw: Path) -> list[str]:
-    return [row["path_to_image"] for row in table(raw)]
-
-
-def name_of(study, studies) -> str:
-    """The id of a drawn study; a patient's studies are numbered in order."""
-    of_patient = [other.study_id for other in studies if other.subject_id == study.subject_id]
-    return f"patient{study.subject_id}_study{of_patient.index(study.study_id) + 1}"
+from tests.datamodules.chexpert_plus.raw_folder import LINES, TABLE, by_id, edit, films, name_of, table, write_table
 
 
 def test_the_phantom_comes_back(written, studies):
@@ -252,164 +190,6 @@ def test_texts_are_folded_and_the_newest_table_is_read(raw, studies):
     assert reading.notes["table"] == "df_chexpert_plus_250101.csv"
     study = by_id(reading)[name_of(studies[0], studies)]
     assert (study.findings, study.indication) == ("Heart is\nnormal.", "Cough,\nfever")
-
-
-# --- the annotation --------------------------------------------------------------------------------------------------
-
-
-def annotate(raw: Path, splits: dict[str, str]) -> None:
-    """Write an annotation of the films of some studies (name -> split), one example for each film."""
-    content: dict[str, list[dict[str, object]]] = {"train": [], "val": [], "test": []}
-    for number, row in enumerate(table(raw)):
-        _, patient, study, _ = row["path_to_image"].split("/")
-        if split := splits.get(f"{patient}_{study}"):
-            path = row["path_to_image"].replace(".jpg", ".png")
-            content[split].append({"id": f"e{number}", "report": f"Annotated:\n{patient}.", "image_path": [path]})
-    (raw / "annotation.json").write_text(json.dumps(content))
-
-
-def test_the_annotation_comes_first_and_the_table_adds_what_it_lacks(raw, studies):
-    annotate(
-        raw,
-        {
-            name_of(studies[0], studies): "train",
-            name_of(studies[1], studies): "val",
-            name_of(studies[-1], studies): "test",
-        },
-    )
-    reading = chexpert_plus.read(raw)
-    assert (reading.source, reading.notes["split"]) == ("r2gen", "annotation")
-    assert {split: len(group) for split, group in reading.studies.items()} == {"train": 1, "val": 1, "test": 1}
-    study, drawn = by_id(reading)[name_of(studies[1], studies)], studies[1]
-    assert study.findings == f"Annotated:\npatient{drawn.subject_id}."
-    assert (study.subject_id, study.source) == (f"patient{drawn.subject_id}", "r2gen")
-    assert (study.impression, study.indication) == (drawn.impression, drawn.indication)
-    assert study.labels == pytest.approx(drawn.labels, nan_ok=True)
-    assert [view.projection for view in study.views] == [view.projection for view in drawn.views]
-    assert reading.notes["labels"] == f"{LINES} for 3 studies, the labeler for 0"
-    assert by_id(chexpert_plus.read(raw, section="impression"))[study.study_id].impression.startswith("Annotated:")
-    assert chexpert_plus.read(raw, source="csv").source == "csv"
-
-
-def test_an_annotation_alone_tells_no_projection_and_the_labeler_labels(raw, studies):
-    annotate(raw, {name_of(studies[0], studies): "train", name_of(studies[-1], studies): "test"})
-    (raw / TABLE).unlink()
-    reading = chexpert_plus.read(raw)
-    study = by_id(reading)[name_of(studies[0], studies)]
-    assert study.subject_id == f"patient{studies[0].subject_id}"
-    assert {view.projection for view in study.views} == {"unknown"}
-    # CheXbert's labels exist, but without a table nothing says whether the labelled section was empty.
-    assert reading.notes["labels"] == f"{LINES} for 0 studies, the labeler for 2"
-    assert reading.notes["table"].startswith("none")
-
-
-def test_labels_of_an_empty_section_are_not_those_of_the_annotated_text(raw, studies):
-    annotate(raw, {name_of(studies[0], studies): "train"})
-    write_table(raw, [{**row, "section_findings": ""} for row in table(raw)])
-    assert "the labeler for 1" in chexpert_plus.read(raw).notes["labels"]
-
-
-def test_a_patient_in_two_splits_of_the_annotation_is_named(raw, studies):
-    rows = table(raw)
-    other = {**rows[0], "path_to_image": rows[0]["path_to_image"].replace("study1", "study2")}
-    write_table(raw, [*rows, other])
-    patient = f"patient{studies[0].subject_id}"
-    annotate(raw, {f"{patient}_study1": "train", f"{patient}_study2": "test"})
-    with pytest.raises(DataError, match=rf"annotation\.json: test, id e\d+: patient {patient} is in train and in"):
-        chexpert_plus.read(raw)
-
-
-# --- faults ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("cells", "message"),
-    [
-        ({"path_to_image": "../train/patient1/study1/view1.jpg"}, r"row 3: path_to_image: .* leaves the image folder"),
-        ({"path_to_image": "/train/patient1/study1/view1.jpg"}, r"row 3: path_to_image: .* leaves"),
-        ({"path_to_image": "train/patient1/../study1/view1.jpg"}, r"row 3: path_to_image: .* leaves"),
-        ({"path_to_image": ""}, r"row 3: path_to_image: .* leaves"),
-        ({"path_to_image": "train/view1.jpg"}, r"row 3: path_to_image is 'train/view1.jpg'; expected train/patient<n>"),
-        ({"split": "test"}, r"row 3: split is 'test'; expected train or valid"),
-        ({"split": ""}, r"row 3: split is ''"),
-        ({"deid_patient_id": " "}, r"row 3: deid_patient_id is empty"),
-    ],
-)
-def test_a_wrong_cell_is_named_with_file_row_and_field(raw, cells, message):
-    edit(raw, 3, **cells)
-    with pytest.raises(DataError, match=rf"{TABLE}: {message}"):
-        chexpert_plus.read(raw)
-
-
-def test_wrong_rows_are_named(raw, studies):
-    rows = table(raw)
-    patient = rows[0]["deid_patient_id"]
-    write_table(
-        raw, [*rows, {**rows[0], "path_to_image": f"valid/{patient}/study2/view1_frontal.jpg", "split": "valid"}]
-    )
-    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: deid_patient_id: patient {patient} is in train and"):
-        chexpert_plus.read(raw)
-    write_table(raw, [*rows, rows[0]])
-    with pytest.raises(DataError, match=rf"row {len(rows) + 2}: path_to_image {films(raw)[0]} occurs twice"):
-        chexpert_plus.read(raw)
-    write_table(
-        raw, [*rows, {**rows[0], "path_to_image": films(raw)[0].replace("view1", "view2"), "deid_patient_id": "z"}]
-    )
-    with pytest.raises(
-        DataError, match=rf"row {len(rows) + 2}: deid_patient_id is z, but another film .* has {patient}"
-    ):
-        chexpert_plus.read(raw)
-
-
-@pytest.mark.parametrize("column", ["path_to_image", "deid_patient_id", "split", "section_history"])
-def test_an_absent_column_is_named(raw, column):
-    lines = (raw / TABLE).read_text().split("\n", 1)
-    (raw / TABLE).write_text(lines[0].replace(column, "other", 1) + "\n" + lines[1])
-    with pytest.raises(DataError, match=rf"{TABLE}: no column '{column}'"):
-        chexpert_plus.read(raw)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"path_to_image": ', "line 2: cannot be read as JSON"),
-        ("[1]", "line 2 is list, not an object"),
-        ("{}", "line 2: path_to_image is None; expected train/patient<n>"),
-        ('{"path_to_image": "train/view1.jpg"}', "line 2: path_to_image is 'train/view1.jpg'"),
-        (
-            '{"path_to_image": "train/patient1/study1/a.jpg", "Edema": 1}',
-            "line 2 .patient1/study1/a. has no field 'Enl",
-        ),
-        (
-            json.dumps({"path_to_image": "train/patient1/study1/a.jpg", **dict.fromkeys(FINDINGS, 0), "Edema": 2}),
-            r"line 2 \(patient1/study1/a\): Edema is '2'; expected 1, 0, -1",
-        ),
-        ("\udcff", "line 2: cannot be read as JSON in UTF-8"),
-    ],
-)
-def test_a_broken_line_of_labels_is_named(raw, line, message):
-    lines = (raw / LINES).read_text().splitlines()
-    lines[1] = line
-    (raw / LINES).write_bytes("\n".join(lines).encode(errors="surrogateescape"))
-    with pytest.raises(DataError, match=rf"findings_fixed\.json: {message}"):
-        chexpert_plus.read(raw)
-
-
-def test_missing_layouts_and_films_say_what_was_looked_for(raw, tmp_path):
-    with pytest.raises(SettingsError, match="xml"):
-        chexpert_plus.read(raw, source="xml")
-    with pytest.raises(DataError, match=r"looked for annotation\.json; found PNG, chexbert_labels, df_chexpert_plus"):
-        chexpert_plus.read(raw, source="r2gen")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(
-        DataError, match=r"looked for annotation\.json or df_chexpert_plus_\*\.csv; found an empty folder"
-    ):
-        read_source("chexpert_plus", tmp_path / "empty")
-    shutil.rmtree(raw / "PNG")
-    with pytest.raises(
-        DataError, match=rf"none of {len(films(raw))} films was found; looked for .*\.jpg, also as \.png, in"
-    ):
-        chexpert_plus.read(raw)
 
 
 def test_quotes_and_line_breaks_inside_a_cell_are_one_row(raw, studies):
