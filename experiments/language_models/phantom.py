@@ -154,11 +154,12 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
 
 def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
     """Train the model as :func:`train_phantom` does, and print its loss and perplexity."""
-    from ammrg.networks.told import told_in_words
     from datamodules.prepared import read_card
 
     read_card(data)  # missing data are an error before seconds of imports
     from transformers.utils.logging import disable_progress_bar
+
+    from ammrg.networks.told import told_in_words
 
     disable_progress_bar()  # transformers' bars last milliseconds; the training shows its own
     folder = train_phantom(data, out, size, seed)
