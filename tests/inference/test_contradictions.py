@@ -55,7 +55,7 @@ def test_a_description_carries_the_warnings(
     text = "No edema." if said == "denies" else "Edema."
     thresholds.fill_(0.0 if said == "denies" else 1.0)
 
-    def written(batch: Any) -> list[GeneratedReport]:
+    def written(batch: Any, **settings: Any) -> list[GeneratedReport]:
         return [GeneratedReport("film", text, dict.fromkeys(FINDINGS, 0.5), [], [])]
 
     monkeypatch.setattr(model.network, "generate", written)
@@ -76,7 +76,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, report: str, warnings: li
     film = np.zeros((8, 8), np.uint8)
     probabilities = dict.fromkeys(FINDINGS, 0.1)
     notes = ["This model was trained.", "Distance."]
-    draw_case(CasePage(film, {}, probabilities, THRESHOLDS, report, None, (), "s", notes, 0.0, warnings), path)
+    page = CasePage(film, {}, probabilities, THRESHOLDS, report, None, title="s", notes=notes, warnings=warnings)
+    draw_case(page, path)
     return [text.get_text().replace("\n", " ") for text in figures[0].texts]
 
 
