@@ -111,6 +111,7 @@ def test_all_files_are_judged_by_the_boxes_of_the_first_that_has_any(
         ([box("left", finding="Mass")], "names the finding 'Mass'; it must be one of the 14 findings"),
         ([box("left", finding=3)], "field 'finding' is 3; it must be text"),
         ([box("left", projection=None)], "field 'projection' is None; it must be text"),
+        ([box("left", projection="PA")], "the projection 'PA'; it must be one of frontal, lateral, unknown"),
         ([box("left", box=[0.1, 0.2, 0.3])], r"has the box \[0.1, 0.2, 0.3\]; give x0, y0, x1, y1"),
         ([box("left", box=[0.5, 0.1, 0.4, 0.2])], "0 <= x0 < x1 <= 1"),
         ([box("left", box=[1, 1, 40, 50])], "as shares of the film"),

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ammrg.errors import SettingsError
 from ammrg.networks.cross_fit import CrossFit
+from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS
@@ -26,7 +27,8 @@ from callbacks.averaged_weights import AveragedWeights
 from callbacks.gradient_watch import GradientWatch
 from lightning_modules.report_generation import ReportGeneration
 from tests.quiet_trainer import quiet_trainer
-from tests.tiny_stage2 import batch, build, with_partners
+from tests.tiny_encoder import ENCODER
+from tests.tiny_stage2 import QFORMER, batch, build, with_partners
 
 Parts = dict[str, list[torch.Tensor]]
 
@@ -266,6 +268,17 @@ def test_training_names_what_it_is_asked_to_name(llm_folder: Path, named: str) -
     assert network.prompt(batch()._replace(labels=labels)).instructions == predicted
     with pytest.raises(SettingsError, match=r"named_findings: labels needs \{findings\}"):
         module(network, named_findings="labels")
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_labels_are_named_with_places_only_if_stage_1_knows_places(llm_folder: Path, knows: bool) -> None:
+    classifier = DiseaseClassifier(ENCODER, QFORMER, places=knows)
+    network = build(llm_folder, classifier=classifier, instruction="{placed_findings} Go.")
+    named, placed = module(network, instruction="{placed_findings} Go.", named_findings="labels").named_in_training(
+        batch()
+    )
+    assert named is not None
+    assert (placed is not None) == knows
 
 
 def test_a_finding_is_named_in_as_many_validation_studies_as_have_it(llm_folder: Path) -> None:

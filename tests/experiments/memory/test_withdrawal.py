@@ -12,6 +12,7 @@ from ammrg.memory.bank_files import load, save
 from ammrg.memory.editing import withdraw
 from experiments.__main__ import main
 from experiments.memories import withdrawal as memory_withdrawal
+from experiments.memories.traces import find_traces
 from tests.experiments.memory.banks import STUDIES, make
 from tests.unchecked import UNCHECKED
 
@@ -129,3 +130,17 @@ def test_nothing_left_is_refused_and_the_bank_stays(tmp_path: Path, capsys: pyte
     assert len(load(tmp_path / "reports", UNCHECKED)) == 1
     assert main(["memory", "prune", str(tmp_path / "reports")]) == 1
     assert "name the studies or patients to withdraw" in capsys.readouterr().err
+
+
+def test_a_region_that_others_own_too_is_no_trace_once_its_sentences_are_gone(tmp_path: Path) -> None:
+    path, bank = tmp_path / "regions", make("regions", STUDIES)
+    row = next(row for row, owners in enumerate(bank.study_ids) if owners == ("s1",))
+    shared = tuple(("s1", "s2") if i == row else owners for i, owners in enumerate(bank.study_ids))
+    patients = tuple(("p1", "p1") if i == row else owners for i, owners in enumerate(bank.subject_ids))
+    texts = tuple("Mild edema." if owners else "" for owners in shared)
+    before = dataclasses.replace(bank, study_ids=shared, subject_ids=patients, texts=texts)
+    after = withdraw(before, study_ids=["s1"])
+    save(after, path)
+    assert find_traces(before, load(path, UNCHECKED), path, {"s1"}, set()).is_gone
+    save(dataclasses.replace(after, texts=tuple("Mild edema." if owners else "" for owners in after.study_ids)), path)
+    assert find_traces(before, load(path, UNCHECKED), path, {"s1"}, set()).texts > 0
