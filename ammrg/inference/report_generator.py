@@ -21,6 +21,7 @@ from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.influence import with_influence
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.reasons import InfluenceThresholds
+from ammrg.studies.records import StudyIdentity, StudyView
 
 
 class ReportGenerator(NamedTuple):
@@ -90,7 +91,12 @@ class ReportGenerator(NamedTuple):
         memory = memory_note(report, self.influence)
         page = case_page(self.network, batch, report, memory, None, self.map_method, [origin, note.sentence])
         return Description(
-            films=[str(path) for path in paths],
+            study=StudyIdentity(name, None),
+            views=tuple(
+                StudyView(str(path), view, "", "", is_read=view in batch.projections)
+                for path, view in zip(paths, projections, strict=True)
+            ),
+            set_aside=(),
             report=report.text,
             findings=report.findings,
             thresholds=dict(page.thresholds),

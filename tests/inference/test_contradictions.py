@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ammrg.findings import FINDINGS
-from ammrg.imaging.panel import CasePage, draw_case
+from ammrg.imaging.panel import CasePage, PageFilm, draw_case
 from ammrg.inference.contradictions import contradictions
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.types import GeneratedReport
@@ -76,7 +76,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, report: str, warnings: li
     film = np.zeros((8, 8), np.uint8)
     probabilities = dict.fromkeys(FINDINGS, 0.1)
     notes = ["This model was trained.", "Distance."]
-    page = CasePage(film, {}, probabilities, THRESHOLDS, report, None, title="s", notes=notes, warnings=warnings)
+    page = CasePage(
+        [PageFilm(film)], {}, probabilities, THRESHOLDS, report, None, title="s", notes=notes, warnings=warnings
+    )
     draw_case(page, path)
     return [text.get_text().replace("\n", " ") for text in figures[0].texts]
 
