@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ammrg.atomic import partial_file
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
@@ -96,7 +97,8 @@ def draw_case(page: CasePage, path: Path) -> Path:
         colour = PRESENT if note.startswith("WARNING") else "black"
         figure.text(0.5, 0.034 + 0.02 * line, note, ha="center", fontsize=8, color=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with partial_file(path) as partial:
+        figure.savefig(partial, format="png")
     return path
 
 

@@ -13,10 +13,8 @@ from ammrg.inference.memory_note import MemoryNote
 from ammrg.inference.shown_maps import shown_findings
 from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_network import ReportNetwork
+from ammrg.studies.films import FACING
 from ammrg.types import GeneratedReport, StudyBatch
-
-FACING = ("R", "L")
-"""What lies at the left and the right edge of a frontal film, as radiologists look at it."""
 
 
 def case_page(
@@ -28,6 +26,7 @@ def case_page(
     method: MapMethod,
     notes: Sequence[str] = (),
     sides: Sequence[tuple[str, str] | None] | None = None,
+    warnings: Sequence[str] = (),
 ) -> CasePage:
     """Make the page of a batch of one study.
 
@@ -42,7 +41,9 @@ def case_page(
         reference: the radiologist's report; None where there is none.
         method: how the maps are made.
         notes: remarks about the model and the film, one line each.
-        sides: for each film, what lies at its left and right edge; default: :data:`FACING` for frontal films.
+        sides: for each film, what lies at its left and right edge; default: :data:`ammrg.studies.films.FACING` for
+            frontal films.
+        warnings: about the films, shown before those of contradictions.
     """
     classifier = network.classifier
     maps, seen = activation_maps(classifier, batch.images, method)
@@ -67,6 +68,6 @@ def case_page(
         memory=memory.sentence,
         title=f"study {report.study_id}",
         notes=notes,
-        warnings=list(contradictions(report.text, report.findings, thresholds)),
+        warnings=[*warnings, *contradictions(report.text, report.findings, thresholds)],
         cell_shift=classifier.encoder.cell_shift,
     )

@@ -42,11 +42,13 @@ class Description(NamedTuple):
     distance: DistanceNote
     """How unlike the training films these films are."""
     warnings: list[str]
-    """Where the report contradicts the findings, one sentence each."""
+    """Where a film may mislead, and where the report contradicts the findings, one sentence each."""
     page: CasePage
     """Content of the panel: films and maps."""
     model: str = ""
     """Fingerprint of the model that wrote the report; empty = not known."""
+    inputs: str = ""
+    """Fingerprint of what it read: the films' bytes, their projections and the indication."""
     notice: str = NOTICE
 
     @property
@@ -69,7 +71,7 @@ class Description(NamedTuple):
             "reports": [pattern._asdict() for pattern in self.reports],
             "recalled": {finding: [each._asdict() for each in listed] for finding, listed in self.recalled.items()},
             "reasons": self.memory.as_json(),
-            "model": self.model,
+            "made_from": {"model": self.model, "inputs": self.inputs},
             "trained_on": {"dataset": self.dataset, "sentence": self.trained_on},
             "distance_from_training": {**self.distance.as_json(), "sentence": self.distance.sentence},
             "warnings": self.warnings,

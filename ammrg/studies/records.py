@@ -41,6 +41,8 @@ class StudyView(NamedTuple):
     sides: tuple[str, str] | None = None
     """What lies at the left and the right edge of the film: ``("R", "L")`` as usual for a frontal film; None = not
     known."""
+    warning: str = ""
+    """A sentence for the reader of the report where the film may mislead; empty: none."""
     is_read: bool = True
     """Whether the network read it: one that reads frontal films only leaves out the others."""
 

@@ -72,7 +72,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, report: str, warnings: li
     """The texts on the page."""
     figures: list[Figure] = []
     save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *words: (figures.append(figure), save(figure, *words)))
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *words, **how: (figures.append(figure), save(figure, *words, **how))
+    )
     film = np.zeros((8, 8), np.uint8)
     probabilities = dict.fromkeys(FINDINGS, 0.1)
     notes = ["This model was trained.", "Distance."]
