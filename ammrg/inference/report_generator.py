@@ -105,6 +105,8 @@ class ReportGenerator(NamedTuple):
             ValueError: there is no film, or ``lateral`` names none.
         """
         if isinstance(study, StudyFilms):
+            if lateral:
+                raise ValueError("lateral is for films that you give; for a study that is found, find_studies takes it")
             return self.describe_decoded(decode_study(study, indication), indication)
         if isinstance(study, list | tuple):
             if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):

@@ -322,6 +322,16 @@ def test_a_film_called_lateral_that_says_it_is_frontal_is_set_aside(tmp_path: Pa
     ]
 
 
+def test_tags_that_make_no_sense_are_one_sentence(tmp_path: Path) -> None:
+    tags = pydicom.dcmread(io.BytesIO(film("1", "1.2.1", 1)))
+    tags[0x00082112] = pydicom.DataElement(0x00082112, "LO", "none")  # SourceImageSequence
+    tags.save_as(tmp_path / "a.dcm")
+    written(tmp_path, b_dcm=film("1", "1.2.1", 2))
+    found = find_studies([tmp_path])
+    assert [names(study) for study in found.studies] == [["b.dcm"]]
+    assert "SourceImageSequence is none, expected a sequence" in reasons(found)["a.dcm"]
+
+
 def test_monochrome_1_is_read_as_bright_bone(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 4095, 40, dtype=np.uint16), (40, 1))
     plain = film("1", "1.2.1", 1)
