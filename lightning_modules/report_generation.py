@@ -310,6 +310,8 @@ class ReportGeneration(LightningModule):
         means.begin(batch, batch_idx, self.terms)
         named, placed = self.named_in_training(batch)
         shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=named, placed=placed)
+        for name in self.network.retrievals:
+            self.network.memory(name).observe(batch, shown.states)
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
         means.log("train/loss", losses.values.sum(), batch, prog_bar=True)

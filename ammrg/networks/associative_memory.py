@@ -16,6 +16,7 @@ from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.hub_correction import HubCorrection
 from ammrg.networks.places import place_targets
 from ammrg.networks.recall_targets import are_alike, finding_sides, in_same_place
 from ammrg.types import Retrieval, StudyBatch
@@ -47,6 +48,8 @@ class AssociativeMemory(NamedTuple):
     """The search for candidates; None where every pattern is associated."""
     exclude: Exclude
     """Which patterns a study may not recall because it, or its patient, owns them."""
+    hubs: HubCorrection | None = None
+    """Makes room for patterns that few studies recall; None: associations are as they are."""
 
     def may_recall(self, batch: StudyBatch, hidden_from: StudyBatch | None = None) -> Tensor | None:
         """Return the patterns that each study may recall: bool ``[b n]``, or None where all may recall all.
@@ -63,7 +66,20 @@ class AssociativeMemory(NamedTuple):
     def recall(self, queries: Tensor, batch: StudyBatch, k: int, hidden_from: StudyBatch | None = None) -> Retrieval:
         """Recall for queries ``[b 14 q]`` of a batch, with the k strongest associations of each query."""
         mask = self.may_recall(batch, hidden_from)
-        return cast(Retrieval, self.retrieval(queries, self.patterns, mask, k=k, candidates=self.candidates))
+        found = self.retrieval(queries, self.patterns, mask, k=k, candidates=self.candidates, bias=self.bias)
+        return cast(Retrieval, found)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """What :attr:`hubs` add to the scores of each pattern, ``[n]``; None without them."""
+        return None if self.hubs is None else self.hubs.bias
+
+    def observe(self, batch: StudyBatch, states: Tensor) -> None:
+        """Let :attr:`hubs` see what training studies with states Q_f ``[b 14 q]`` would recall without them."""
+        if self.hubs is not None:
+            with torch.no_grad():
+                mask = self.may_recall(batch)
+                self.hubs.observe(self.retrieval.associations(states, self.patterns, mask, self.candidates))
 
     def associations(self, batch: StudyBatch, states: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute all associations of states Q_f ``[b 14 q]``, without gradient, to measure them.
@@ -75,7 +91,8 @@ class AssociativeMemory(NamedTuple):
         """
         with torch.no_grad():
             mask = self.may_recall(batch)
-            return self.retrieval.associations(states, self.patterns, mask, self.candidates).mean(dim=2), mask
+            found = self.retrieval.associations(states, self.patterns, mask, self.candidates, self.bias)
+            return found.mean(dim=2), mask
 
     def association_loss(self, batch: StudyBatch, states: Tensor, own: bool = False) -> Tensor:
         """Compute :func:`association_loss`: a contrastive loss that teaches the memory what to recall.
@@ -85,7 +102,8 @@ class AssociativeMemory(NamedTuple):
         recalled by studies, with the associations averaged over their queries: a study should recall reports that are
         alike (:func:`ammrg.networks.recall_targets.are_alike`) its own.
 
-        With candidates, the loss is over these: a query without a candidate to recall has no gradient.
+        With candidates, the loss is over these: a query without a candidate to recall has no gradient. :attr:`hubs` are
+        left out: the scores would learn to undo what they do.
 
         Args:
             batch: studies with labels and reports; uncertain and blank findings are left out.

@@ -38,6 +38,7 @@ from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.disease_qformer import TokenPositions
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.hub_correction import HubCorrection
 from ammrg.networks.instructions import embedded_words, instructions, thresholds_of_prevalence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.places import ELEMENTS, named_places, study_places
@@ -89,6 +90,8 @@ class ReportNetwork(nn.Module):
         image_positions: add to the image tokens an embedding of their place on the film.
         state_places: add to the state patterns Q_f, with which the memories are asked, linear maps of the finding's
             own place and of all findings of the study and their places. Needs a stage 1 with places.
+        hub_correction: power, >= 0, of the mean association in training by which associations are divided
+            (:class:`ammrg.networks.hub_correction.HubCorrection`); 0 = off (as published).
         freeze: parts that are never trained. Frozen parts of stage 1 are in eval mode; where both are frozen, stage 1
             is in no state dict.
         associations: number of stored patterns of each memory that are listed with a report.
@@ -121,6 +124,7 @@ class ReportNetwork(nn.Module):
         place_tokens: bool = False,
         image_positions: bool = False,
         state_places: bool = False,
+        hub_correction: float = 0.0,
         freeze: Sequence[Part] = ("encoder", "qformer"),
         associations: int = 5,
     ) -> None:
@@ -168,7 +172,9 @@ class ReportNetwork(nn.Module):
             self.place_names = nn.Parameter(embedded_words(language_model, ELEMENTS) / scale)
         self.image_positions = TokenPositions(language_model.width) if image_positions else None
         self.state_places = StatePlaces(width) if state_places else None
-        self.retrievals = nn.ModuleDict()
+        if hub_correction < 0:
+            raise SettingsError(f"network.hub_correction must be at least 0, not {hub_correction}")
+        self.retrievals, self.hubs = nn.ModuleDict(), nn.ModuleDict()
         self.candidates: dict[str, Candidates] = {}
         for name, bank in (("visual", self.visual_bank), ("report", self.report_bank)):
             if bank is None:
@@ -180,6 +186,8 @@ class ReportNetwork(nn.Module):
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.register_buffer(f"{name}_findings", bank.region_findings.clone(), persistent=False)
             self.retrievals[name] = retrieval_for(bank, width, hopfield or {})
+            if hub_correction > 0:
+                self.hubs[name] = HubCorrection(len(bank), hub_correction)
             if two_step is not None:
                 self.candidates[name] = candidates_for(bank, two_step)
         self.register_buffer("naming_thresholds", classifier.thresholds.clone())
@@ -350,6 +358,7 @@ class ReportNetwork(nn.Module):
             cast(HopfieldRetrieval, self.retrievals[name]),
             self.candidates.get(name),
             self.exclude_self,
+            cast(HubCorrection, self.hubs[name]) if name in self.hubs else None,
         )
 
     # Instructions ----------------------------------------------------------------------------------------------
