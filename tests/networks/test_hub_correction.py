@@ -76,11 +76,12 @@ def test_the_usage_travels_with_the_weights(llm_folder: Path) -> None:
     other.load_trained_state_dict(network.trained_state_dict())
     for name in ("visual", "report"):
         ours, theirs = network.memory(name).hubs, other.memory(name).hubs
-        assert ours is not None and theirs is not None
+        assert ours is not None
+        assert theirs is not None
         assert torch.equal(ours.usage, theirs.usage)
         assert ours.usage.std() > 0
 
 
 def test_a_negative_strength_is_refused(llm_folder: Path) -> None:
-    with pytest.raises(SettingsError, match="hub_correction must be at least 0, not -0.5"):
+    with pytest.raises(SettingsError, match=r"hub_correction must be at least 0, not -0\.5"):
         build(llm_folder, hub_correction=-0.5)
