@@ -261,13 +261,13 @@ class ReportNetwork(nn.Module):
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = deciding_queries(seen, batch.study_of_view, studies)  # [b 14 q]
         places = self.places(seen, batch)
-        asking, hidden, states = batch, hidden_from, self._states(queries, logits, places)
+        asking, hidden, states = batch, hidden_from, self.states(queries, logits, places)
         if memories == "shuffled":
             if batch.partner is None:
                 raise SettingsError("memories shuffled: the batch has no partners; ask the data module for them")
             asking, hidden = batch.partner, batch
             theirs = self.see(asking.images)
-            states = self._states(
+            states = self.states(
                 deciding_queries(theirs, asking.study_of_view, studies),
                 self.classifier.study_logits(theirs.logits, asking.study_of_view, studies),
                 self.places(theirs, asking),
@@ -290,6 +290,7 @@ class ReportNetwork(nn.Module):
             ),
             logits=logits,
             places=places,
+            queries=queries,
             states=states,
             regions=recalled.get("visual"),
             reports=recalled.get("report"),
@@ -323,8 +324,14 @@ class ReportNetwork(nn.Module):
         """Return probabilities that are 0.5 at the threshold of each finding, ``[b 14]``."""
         return (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
 
-    def _states(self, queries: Tensor, logits: Tensor, places: Tensor | None) -> Tensor:
-        """Return the state patterns ``[b 14 q]`` that ask the memories."""
+    def states(self, queries: Tensor, logits: Tensor, places: Tensor | None) -> Tensor:
+        """Return the state patterns ``[b 14 q]`` that ask the memories.
+
+        Args:
+            queries: Q_f ``[b 14 q]``.
+            logits: of the studies, ``[b 14]``.
+            places: of their findings, ``[b 14 5]``; None where stage 1 knows none.
+        """
         if self.state_places is None or places is None:
             return queries
         return cast(Tensor, self.state_places(queries, self._strength(logits), places))

@@ -9,6 +9,7 @@ import torch
 
 from ammrg.errors import SettingsError
 from ammrg.networks.hub_correction import HubCorrection
+from ammrg.networks.recall_targets import recall_targets
 from tests.tiny_stage2 import batch, build
 
 
@@ -64,7 +65,10 @@ def test_the_network_recalls_with_the_correction_and_its_losses_without(llm_fold
     torch.testing.assert_close(listed.weights, after.sort(dim=-1, descending=True).values, rtol=1e-4, atol=1e-5)
     assert (after[..., 0] < before[..., 0]).all()
     plain = build(llm_folder, exclude_self="none").eval()
-    losses = [each.memory("report").association_loss(batch(), shown.states, own=True) for each in (network, plain)]
+    losses = [
+        each.memory("report").association_loss(recall_targets(batch()), shown.states, own=True)
+        for each in (network, plain)
+    ]
     assert losses[0] == losses[1]
 
 
