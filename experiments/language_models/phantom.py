@@ -227,11 +227,13 @@ def _optimizers(model: nn.Module) -> list[Any]:
     """
     import torch
 
+    from experiments.language_models.muon import Muon
+
     named = list(model.named_parameters())
     matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "embed" not in name]
     others = [parameter for name, parameter in named if parameter.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, lr=0.02, weight_decay=0.1),
+        Muon(matrices, lr=0.02, weight_decay=0.1),
         torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
