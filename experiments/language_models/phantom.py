@@ -33,7 +33,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
-    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=2600, batch=16),
+    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=16),
 }
 FINDING_WEIGHT = 4.0
 """Weight in the training loss of a token in a sentence that names a finding; other tokens weigh 1.
