@@ -16,6 +16,7 @@ PROGRAM = Program(
         "describe": Command(
             "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, retrieved reports", "models"
         ),
+        "serve": Command("ammrg.commands.serve", "a service that describes studies over HTTP", "serve"),
     },
 )
 
