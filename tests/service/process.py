@@ -36,7 +36,7 @@ class Process:
             )
         self.port = int(self.wait_for(LISTENS)[1])
 
-    def wait_for(self, pattern: re.Pattern[str], seconds: float = 240) -> re.Match[str]:
+    def wait_for(self, pattern: re.Pattern[str], seconds: float = 900) -> re.Match[str]:
         """Wait until the log has a line."""
         until = time.monotonic() + seconds
         while not (found := pattern.search(self.text())):

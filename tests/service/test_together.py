@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import uvicorn
 
 from ammrg.inference.description import Description
 from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
@@ -114,6 +116,27 @@ def test_a_late_report_is_given_up_and_what_is_not_begun_is_dropped(start: Start
     while "ammrg_queue_studies 0.0" not in client.get("/metrics").text:
         time.sleep(0.02)
     assert gate.begun == 1
+
+
+def test_an_upload_that_takes_too_long_is_given_up(start: Start, tmp_path: Path) -> None:
+    client = start(seconds=1)
+    server = uvicorn.Server(uvicorn.Config(client.app, port=0, lifespan="off", log_config=None))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    with socket.create_connection(server.servers[0].sockets[0].getsockname()) as caller:
+        caller.sendall(
+            b"POST /v1/studies HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+            b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nabc'
+        )
+        caller.settimeout(60)
+        answer = caller.recv(10_000)
+    server.should_exit = True
+    thread.join()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert leftovers(tmp_path / "scratch") == []
 
 
 def test_a_study_that_fails_does_not_fail_those_beside_it(
