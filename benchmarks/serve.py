@@ -2,8 +2,8 @@
 
 It starts ``ammrg serve`` twice on loopback, once with batches and once with one study at a time, and sends it drawn
 studies from clients that each wait for an answer before they send the next. It reports the times of answers, answers
-per second, whether every request was answered with the same report both times, and the memory of the process before
-and after. A part ends after ``--seconds``, whatever is left. Without an exported model it says so and does nothing. It
+per second, processor seconds of the service per answer (which other programs on the machine change less), whether every
+request was answered with the same report both times, and the memory of the process before and after. A part ends after ``--seconds``, whatever is left. Without an exported model it says so and does nothing. It
 prints a table, then one JSON line.
 """
 
@@ -85,6 +85,12 @@ def resident_mib(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process took so far, all threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def ask(url: str, films: Sequence[bytes], requests: int, clients: int, seconds: float) -> tuple[list[Answer], float]:
     """Send requests from several clients; return the answers, and the seconds from the first to the last."""
     numbers, lock, until = iter(range(requests)), threading.Lock(), time.monotonic() + seconds
@@ -116,9 +122,9 @@ def measure(model: Path, batch: int, films: Sequence[bytes], options: Any) -> tu
     """Measure one part."""
     with service(model, batch) as (url, pid):
         ask(url, films, WARM, options.clients, options.seconds)
-        before = resident_mib(pid)
+        before, used = resident_mib(pid), processor_seconds(pid)
         answers, seconds = ask(url, films, options.requests, options.clients, options.seconds)
-        after = resident_mib(pid)
+        after, used = resident_mib(pid), processor_seconds(pid) - used
         metrics = httpx2.get(f"{url}/metrics").text
     times = sorted(answer.seconds for answer in answers)
     batches = re.search(r"^ammrg_batch_studies_count (\S+)", metrics, re.MULTILINE)
@@ -130,6 +136,7 @@ def measure(model: Path, batch: int, films: Sequence[bytes], options: Any) -> tu
         "p50_s": statistics.median(times),
         "p95_s": times[min(len(times) - 1, int(0.95 * len(times)))],
         "per_second": len(answers) / seconds,
+        "cpu_s_per_answer": used / len(answers),
         "mean_batch": (len(answers) + WARM) / float(batches[1]),
         "rss_before_mib": before,
         "rss_after_mib": after,
@@ -171,6 +178,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         [alone, together],
         {
             "answers per second, together / one at a time": (together["per_second"] / alone["per_second"], 3.0),
+            "processor seconds per answer, one at a time / together": (
+                alone["cpu_s_per_answer"] / together["cpu_s_per_answer"],
+                3.0,
+            ),
             "answered / sent": (
                 (alone["answered"] + together["answered"]) / (alone["sent"] + together["sent"]),
                 1.0,

@@ -23,6 +23,9 @@ def test_it_runs(llm_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert told["targets"]["studies with the same report both times"]["met"]
     speed = told["targets"]["answers per second, together / one at a time"]
     assert speed["value"] == pytest.approx(together["per_second"] / alone["per_second"])
+    processor = told["targets"]["processor seconds per answer, one at a time / together"]
+    assert processor["value"] == pytest.approx(alone["cpu_s_per_answer"] / together["cpu_s_per_answer"])
+    assert 0 < together["cpu_s_per_answer"] < alone["cpu_s_per_answer"]
     assert 0 < together["p50_s"] <= together["p95_s"]
 
 
