@@ -3,8 +3,9 @@
 It starts ``ammrg serve`` twice on loopback, once with batches and once with one study at a time, and sends it drawn
 studies from clients that each wait for an answer before they send the next. It reports the times of answers, answers
 per second, processor seconds of the service per answer (which other programs on the machine change less), whether every
-request was answered with the same report both times, and the memory of the process before and after. A part ends after ``--seconds``, whatever is left. Without an exported model it says so and does nothing. It
-prints a table, then one JSON line.
+request was answered with the same report both times, and the memory of the process before and after. A part ends after
+``--seconds``, whatever is left. Without an exported model it says so and does nothing. It prints a table, then one JSON
+line.
 """
 
 from __future__ import annotations
