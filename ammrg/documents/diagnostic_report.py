@@ -44,7 +44,10 @@ def diagnostic_report(description: Description, films: SourceFilms, pdf: bytes |
         "contained": [_device(description), *observations],
         "status": "preliminary",
         "category": [
-            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}], "text": "radiology"}
+            {
+                "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}],
+                "text": "radiology",
+            }
         ],
         "code": _codeable(concepts.REPORT_TITLE),
         "issued": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -62,14 +62,11 @@ def source_films(description: Description, files: Iterable[bytes]) -> SourceFilm
         raise DocumentError("the description names no film, so no DICOM document can refer to one")
     for view in description.views:
         if view.dicom is None:
-            raise DocumentError(
-                f"{view.path}: not a DICOM film with all its UIDs, so no DICOM document can refer to it; describe "
-                "DICOM files, or leave out --dicom"
-            )
+            raise DocumentError(no_dicom(view.path))
     found = {header.SOPInstanceUID: header for header in map(_header, files) if header is not None}
     headers = []
     for view in description.views:
-        assert view.dicom is not None  # noqa: S101
+        assert view.dicom is not None
         header = found.get(view.dicom.sop_instance_uid)
         if header is None:
             raise DocumentError(f"{view.path}: its file is not among those given; give the files that were described")
@@ -82,6 +79,14 @@ def source_films(description: Description, files: Iterable[bytes]) -> SourceFilm
             )
     read = tuple(header for view, header in headers if view.is_read)
     return SourceFilms(read, tuple(header for view, header in headers if not view.is_read))
+
+
+def no_dicom(path: str) -> str:
+    """Say that a film is not DICOM."""
+    return (
+        f"{path}: not a DICOM film with all its UIDs, so no DICOM document can refer to it; describe DICOM files, or "
+        "leave out --dicom"
+    )
 
 
 def _differs(one: Dataset, other: Dataset) -> str | None:

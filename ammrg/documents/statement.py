@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from ammrg import __version__
 
-STATEMENT = (
-    "Research use only. Machine-generated and not checked by a person. Not a medical device; not for diagnosis."
-)
+STATEMENT = "Research use only. Machine-generated and not checked by a person. Not a medical device; not for diagnosis."
 """Stands in every document."""
 MANUFACTURER = "AM-MRG"
 """The device's manufacturer and name."""

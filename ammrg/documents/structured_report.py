@@ -156,7 +156,9 @@ def _finding(description: Description, name: str, kind: CodedConcept, presence: 
 
 def _number(name: CodedConcept, value: float) -> NumContentItem:
     # Four decimals: a decimal string has at most 16 characters, and highdicom takes no numpy floats.
-    return NumContentItem(name, round(float(value), 4), concept(concepts.NO_UNITS), relationship_type=Relation.HAS_PROPERTIES)
+    return NumContentItem(
+        name, round(float(value), 4), concept(concepts.NO_UNITS), relationship_type=Relation.HAS_PROPERTIES
+    )
 
 
 def _text(text: str) -> TextContentItem:

@@ -16,10 +16,11 @@ from ammrg.documents.identifiers import DocumentIdentifiers, new_identifiers
 from ammrg.documents.map_image import map_image
 from ammrg.documents.page_document import page_document, page_pdf
 from ammrg.documents.quiet import quiet_libraries
-from ammrg.documents.source_films import SourceFilms
+from ammrg.documents.source_films import SourceFilms, no_dicom, source_films
 from ammrg.documents.structured_report import structured_report
 from ammrg.errors import DocumentError
 from ammrg.inference.description import Description
+from ammrg.studies.grouping import StudyFilms
 
 REPORT, MAPS, PAGE, FHIR = "report.dcm", "maps.dcm", "page.dcm", "diagnostic_report.json"
 
@@ -74,6 +75,29 @@ def write_documents(documents: Documents, folder: Path) -> list[Path]:
         write_atomically(folder / name, content)
     write_json(folder / FHIR, documents.fhir)
     return [folder / name for name in (*documents.dicom, FHIR)]
+
+
+def check_studies(studies: Sequence[StudyFilms]) -> None:
+    """Refuse studies of which none has DICOM films alone.
+
+    Raises:
+        DocumentError: names the first film that is not DICOM.
+    """
+    others = [next((film for film in study.films if film.view.dicom is None), None) for study in studies]
+    if studies and None not in others:
+        raise DocumentError(no_dicom(next(film.view.path for film in others if film is not None)))
+
+
+def write_study(
+    description: Description, study: StudyFilms, folder: Path, *, page: bool, predecessors: Sequence[Dataset]
+) -> list[Path]:
+    """Make the documents of a study that was described and write them into its folder; see :func:`make_documents`.
+
+    Raises:
+        DocumentError: a film is not DICOM, or a predecessor is of another study.
+    """
+    films = source_films(description, (film.source.read() for film in study.films))
+    return write_documents(make_documents(description, films, page=page, predecessors=predecessors), folder)
 
 
 def encoded(document: Dataset) -> bytes:
