@@ -109,8 +109,9 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     states: Counter[str] = Counter({"set aside": found.studies_set_aside})
     aside = dict.fromkeys(found.set_aside)  # a set in order
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    quiet = {"redirect_stdout": False, "redirect_stderr": False, "disable": len(found.studies) < 2}
-    with Progress(*columns, console=messages, transient=True, **quiet) as progress:
+    disable = len(found.studies) < 2
+    # By default rich moves what is printed to stdout to its own console, here stderr.
+    with Progress(*columns, console=messages, transient=True, redirect_stdout=False, disable=disable) as progress:
         for study in progress.track(found.studies, description="describing"):
             where = out if alone else study_folder(out, study)
             again = alone or (document is not None and not has_documents(where))
@@ -197,7 +198,7 @@ def _name(study: StudyFilms) -> str:
 
 
 def _print(report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone: bool) -> None:
-    """Print a study: as a JSON line, or all of a single one, or of one among many its folder, report and warnings."""
+    """Print a study: as a JSON line, or all of a single one, or of one among many its folder, report and notes."""
     from ammrg.inference.describing import as_line
     from ammrg.inference.description_output import PANEL, REPORT, print_description
 
@@ -206,7 +207,8 @@ def _print(report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone:
     elif alone and outcome.description is not None:
         print_description(outcome.description, outcome.folder / PANEL, outcome.folder / REPORT)
     else:
-        print("\n  ".join([f"{outcome.folder}: {report['report']}", *report["warnings"]]), flush=True)
+        notes = (*report["warnings"], *(report[key]["sentence"] for key in ("trained_on", "distance_from_training")))
+        print("\n  ".join([f"{outcome.folder}: {report['report']}", *notes, report["notice"]]), flush=True)
 
 
 def _close(messages: Console, states: Counter[str], aside: Sequence[SetAside], listed: Path | None) -> int:

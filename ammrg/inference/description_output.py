@@ -14,7 +14,6 @@ from ammrg.imaging.panel import draw_case
 from ammrg.inference.description import Description
 from ammrg.thresholds import is_predicted
 
-
 REPORT, PANEL = "report.json", "panel.png"
 
 

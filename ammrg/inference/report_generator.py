@@ -110,11 +110,11 @@ class ReportGenerator(NamedTuple):
             if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):
                 if lateral or indication:
                     raise ValueError("lateral and indication are of one study; describe these studies one by one")
-                return [self.describe(each) for each in study]  # type: ignore[misc, arg-type]
+                return [self.describe(each) for each in study]
             films = list(study)
         else:
-            films = [study]  # type: ignore[list-item]
-        sources = [film_source(film, number) for number, film in enumerate(films, 1)]  # type: ignore[arg-type]
+            films = [study]
+        sources = [film_source(film, number) for number, film in enumerate(films, 1)]
         given = study_of(sources, lateral)
         decoded = decode_study(given, indication)
         if len(decoded.pixels) < len(given.films):

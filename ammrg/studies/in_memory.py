@@ -58,11 +58,12 @@ def film_source(film: FilmInput, number: int) -> Source:
 
 
 def _checked(array: NDArray[Any], name: str) -> Image.Image:
-    if array.ndim != 2 or array.dtype not in (np.uint8, np.uint16) or not array.size:
+    native = array.dtype.newbyteorder("=")
+    if array.ndim != 2 or native not in (np.uint8, np.uint16) or not array.size:
         raise ValueError(
             f"{name}: an array of {array.dtype} {list(array.shape)}; expected uint8 or uint16 [h w], larger is brighter"
         )
-    return Image.fromarray(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+    return Image.fromarray(np.ascontiguousarray(array, dtype=native))
 
 
 def _encoded(image: Image.Image) -> bytes:
