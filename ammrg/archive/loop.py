@@ -155,7 +155,7 @@ class Loop:
 
     def _set_aside(self, key: str, record: Record, reason: str) -> str:
         self._records.write(key, record._replace(outcome="set aside", reason=reason))
-        self._say(f"study {key}: set aside: {reason}")
+        self._say(f"study {key}: set aside; its file in the state folder says why")
         return "set aside"
 
     def _fingerprint(self, contents: Contents) -> str:
@@ -177,7 +177,5 @@ def _refusal(contents: Contents, attempts: int) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """The reason in words that name no patient: our own messages name tags and numbers, others may name anything."""
-    if isinstance(error, AMMRGError):
-        return textwrap.shorten(str(error), 200)
-    return f"an unexpected {type(error).__name__}"
+    """What kept a study from being described; for the state folder, as decoders may quote a film's tags."""
+    return textwrap.shorten(str(error) if isinstance(error, AMMRGError) else f"{type(error).__name__}: {error}", 300)

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dicom",
         action="store_true",
-        help="also write DICOM documents (report.dcm, maps.dcm) and a FHIR DiagnosticReport, for studies of DICOM films",
+        help="also write report.dcm, maps.dcm and a FHIR DiagnosticReport, for studies of DICOM films",
     )
     parser.add_argument("--page", action="store_true", help="with --dicom: also page.dcm, the page as encapsulated PDF")
     parser.add_argument(
