@@ -13,8 +13,6 @@ from highdicom.sr.coding import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from ammrg.findings import FINDINGS
-
 SCHEME = "99AMMRG"
 """Designator of our own scheme; 99 marks a private one (PS3.16, chapter 8)."""
 
@@ -26,6 +24,8 @@ PUBLIC: dict[str, Code] = {
     "Pleural Effusion": codes.SCT.PleuralEffusion,
 }
 """Findings that a public scheme has with the same meaning."""
+SHORT = {"Enlarged Cardiomediastinum": "enlarged-cm"}
+"""Codes of our scheme that are not the finding's name: a code has at most 16 characters."""
 SIDES: dict[frozenset[str], Code] = {
     frozenset(("left",)): codes.SCT.Left,
     frozenset(("right",)): codes.SCT.Right,
@@ -54,7 +54,7 @@ SOURCE_IMAGE: Code = codes.DCM.SourceImageForImageProcessingOperation
 NO_UNITS: Code = codes.UCUM.NoUnits
 ENGLISH = CodedConcept("en", "RFC5646", "English")
 BELOW_THRESHOLD = CodedConcept("below-threshold", SCHEME, "Finding below its threshold")
-NOT_PRESENT_HEADING = CodedConcept("below-threshold-list", SCHEME, "Findings below their thresholds")
+NOT_PRESENT_HEADING = CodedConcept("below-list", SCHEME, "Findings below their thresholds")
 NOTICE_HEADING = CodedConcept("notice", SCHEME, "Notice")
 
 
@@ -67,7 +67,7 @@ def finding_concept(name: str) -> CodedConcept:
     """Return the code of one of :data:`ammrg.findings.FINDINGS`."""
     if name in PUBLIC:
         return concept(PUBLIC[name])
-    return CodedConcept(FINDINGS[FINDINGS.index(name)].lower().replace(" ", "-"), SCHEME, name)
+    return CodedConcept(SHORT.get(name) or name.lower().replace(" ", "-"), SCHEME, name)
 
 
 def side_concept(places: Sequence[str]) -> CodedConcept | None:

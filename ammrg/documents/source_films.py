@@ -90,13 +90,16 @@ def no_dicom(path: str) -> str:
 
 
 def _differs(one: Dataset, other: Dataset) -> str | None:
-    """Name an attribute by which two films are of two studies or two patients; None: they are of one."""
+    """Name an attribute by which two films are of two studies or two patients; None: they are of one, as far as known.
+
+    Names are compared only where an id is missing: people write a name in many ways.
+    """
     if one.StudyInstanceUID != other.StudyInstanceUID:
         return "StudyInstanceUID"
     named = ("PatientID", "IssuerOfPatientID") if one.PatientID and other.PatientID else ("PatientName",)
     for keyword in (*named, "PatientBirthDate"):
         values = str(one.get(keyword) or ""), str(other.get(keyword) or "")
-        if values[0] != values[1] and (all(values) or keyword == "PatientID"):
+        if values[0] != values[1] and all(values):
             return keyword
     return None
 

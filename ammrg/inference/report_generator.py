@@ -25,6 +25,7 @@ from ammrg.reasons import InfluenceThresholds
 from ammrg.studies.decoding import DecodedStudy, decode_study
 from ammrg.studies.grouping import StudyFilms, study_of
 from ammrg.studies.in_memory import film_source
+from ammrg.studies.records import SetAside
 
 if TYPE_CHECKING:
     from ammrg.studies.in_memory import FilmInput
@@ -78,14 +79,14 @@ class ReportGenerator(NamedTuple):
     ) -> Description: ...
 
     @overload
-    def describe(self, study: list[StudyFilms] | list[list[FilmInput]]) -> list[Description]: ...
+    def describe(self, study: list[StudyFilms] | list[list[FilmInput]]) -> list[Description | SetAside]: ...
 
     def describe(
         self,
         study: FilmInput | Sequence[FilmInput] | StudyFilms | list[StudyFilms] | list[list[FilmInput]],
         lateral: Sequence[int] = (),
         indication: str = "",
-    ) -> Description | list[Description]:
+    ) -> Description | list[Description | SetAside]:
         """Generate the report of one study, or of several, with its reasons. No file is written.
 
         Args:
@@ -97,20 +98,22 @@ class ReportGenerator(NamedTuple):
             indication: why the study was made, for a model whose prompt uses it.
 
         Returns:
-            The description, or a list with that of each study.
+            The description; or a list of the same length, with the reason in place of a study that cannot be described.
 
         Raises:
             ReadError: a film cannot be read, or the films are of two patients or two studies; the message names it. Of
-                a study that was found, only where none of its films can be read.
+                a study that was found, only where none of its films can be read. Of a list of studies, never.
             ValueError: there is no film, or ``lateral`` names none.
         """
         if isinstance(study, StudyFilms):
+            if lateral:
+                raise ValueError("lateral is for films that you give; for a study that is found, find_studies takes it")
             return self.describe_decoded(decode_study(study, indication), indication)
         if isinstance(study, list | tuple):
             if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):
                 if lateral or indication:
                     raise ValueError("lateral and indication are of one study; describe these studies one by one")
-                return [self.describe(each) for each in study]
+                return [self._one_of_many(each, number) for number, each in enumerate(study, 1)]
             films = list(study)
         else:
             films = [study]
@@ -121,6 +124,12 @@ class ReportGenerator(NamedTuple):
             refused = next(each for each in decoded.set_aside if each not in given.set_aside)
             raise ReadError(f"{refused.path}: {refused.reason}")
         return self.describe_decoded(decoded, indication)
+
+    def _one_of_many(self, study: StudyFilms | Sequence[FilmInput], number: int) -> Description | SetAside:
+        try:
+            return self.describe(study)
+        except ReadError as error:
+            return SetAside(f"study {number}", str(error))
 
     def describe_decoded(self, study: DecodedStudy, indication: str = "") -> Description:
         """Generate the report of one study whose films are read; see :meth:`describe`."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ReadError
-from ammrg.imaging.reading import read_film
+from ammrg.imaging.reading import in_one_sentence, read_film
 from ammrg.studies.grouping import StudyFilms, refusal
 from ammrg.studies.records import SetAside, StudyIdentity, StudyView
 
@@ -35,9 +35,10 @@ def decode_study(study: StudyFilms, indication: str = "") -> DecodedStudy:
     pixels, views, aside = [], [], list(study.set_aside)
     for film in study.films:
         try:
-            pixels.append(read_film(film.source.read(), name=film.view.path))
+            with in_one_sentence(film.view.path):
+                pixels.append(read_film(film.source.read(), name=film.view.path))
             views.append(film.view)
-        except (ReadError, OSError) as error:
+        except ReadError as error:
             aside.append(refusal(film.view.path, error))
     if not pixels:
         first = next(each for each in aside if each.path == study.films[0].view.path)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ammrg.errors import ReadError
 from ammrg.fingerprints import bytes_fingerprint
 from ammrg.imaging.attributes import whole
-from ammrg.imaging.reading import read_header
+from ammrg.imaging.reading import in_one_sentence, read_header
 from ammrg.studies.identity import Exposure, Patient, plain
 from ammrg.studies.projection import Projection, projection_in, sides_in, turned
 from ammrg.studies.records import DicomReference, StudyView
@@ -45,8 +45,13 @@ def examine(source: Source, number: int, is_lateral: bool) -> Film:
     Raises:
         ReadError: the bytes are no chest film, or its tags say that it is not lateral.
     """
-    data = source.read()
-    tags = read_header(data, source.path)
+    with in_one_sentence(source.path):
+        data = source.read()
+        tags = read_header(data, source.path)
+        return _film(source, data, tags, number, is_lateral)
+
+
+def _film(source: Source, data: bytes, tags: Any, number: int, is_lateral: bool) -> Film:
     said = None if tags is None else projection_in(tags)
     if is_lateral and said is not None and said.name == "frontal":
         raise ReadError(f"{source.path}: named as lateral, but {said.why}; leave it out of --lateral")

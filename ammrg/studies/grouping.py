@@ -80,7 +80,7 @@ def find_studies(
         unused -= words
         try:
             films.append(examine(source, named, bool(words)))
-        except (ReadError, OSError) as error:
+        except ReadError as error:
             refused.append((source.place, refusal(source.path, error)))
     if unused:
         raise SettingsError(f"--lateral {min(unused)}: names none of the films; give a film's name, path or number")
@@ -176,11 +176,11 @@ def _study(
         films: in order.
         refused: files beside them that are no films.
     """
-    for first, second in itertools.combinations([film for film in films if film.patient is not None], 2):
-        assert first.patient is not None and second.patient is not None  # noqa: PT018
-        if (attribute := first.patient.differs_from(second.patient)) is not None:
+    patients = {film.patient: film.view.path for film in reversed(films) if film.patient is not None}
+    for (first, path), (second, other) in itertools.combinations(sorted(patients.items(), key=lambda each: each[1]), 2):
+        if (attribute := first.differs_from(second)) is not None:
             reason = (
-                f"its study is of two patients: {attribute} differs between {first.view.path} and {second.view.path}; "
+                f"its study is of two patients: {attribute} differs between {path} and {other}; "
                 "correct the tags, or describe the films of each patient by themselves"
             )
             return None, [SetAside(film.view.path, reason) for film in films]
@@ -191,6 +191,8 @@ def _study(
             "its own"
         )
         return None, [SetAside(film.view.path, reason) for film in films]
-    uid = group[1] if group[0] == "uid" else None
-    key = json_fingerprint([film.view.fingerprint for film in kept]) if uid is None else bytes_fingerprint(uid.encode())
-    return StudyFilms(StudyIdentity(key, uid), kept, [*refused, *left_out]), left_out
+    if group[0] == "uid":
+        identity = StudyIdentity(bytes_fingerprint(group[1].encode()), group[1])
+    else:
+        identity = StudyIdentity(json_fingerprint(sorted(film.view.fingerprint for film in kept)), None)
+    return StudyFilms(identity, kept, [*refused, *left_out]), left_out
