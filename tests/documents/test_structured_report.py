@@ -101,6 +101,7 @@ def test_private_codes_are_declared_and_public_ones_are_pydicom_s(documents: Doc
     assert set(concepts.PUBLIC) < set(FINDINGS)
     known = {name: concepts.finding_concept(name) for name in FINDINGS}
     assert len({(each.value, each.scheme_designator) for each in known.values()}) == len(FINDINGS)
+    assert all(len(each.value) <= 16 for each in known.values())
     assert (known["Pneumothorax"].value, known["Pneumothorax"].scheme_designator) == ("36118008", "SCT")
 
 
