@@ -33,12 +33,12 @@ def texts(report: pydicom.Dataset) -> list[str]:
 def test_a_study_is_stored_once_and_says_what_describe_says(
     orthanc: Orthanc, look: Look, generator: ReportGenerator
 ) -> None:
-    plain, compressed = phantom_dicom(0), phantom_dicom(1, compress=True)
-    orthanc.put(*plain, *compressed)
+    ordinary, compressed = phantom_dicom(0), phantom_dicom(1, compress=True)
+    orthanc.put(*ordinary, *compressed)
     assert look() == {"stored": 2}
     found = orthanc.documents()
-    assert set(found) == {study_of(plain), study_of(compressed)}
-    for films in (plain, compressed):
+    assert set(found) == {study_of(ordinary), study_of(compressed)}
+    for films in (ordinary, compressed):
         stored = {file.Modality: file for file in found[study_of(films)]}
         assert set(stored) == {"SR", "OT"}
         assert stored["SR"].SeriesDescription == SERIES
