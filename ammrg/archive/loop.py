@@ -81,8 +81,9 @@ class Loop:
         for study, key in sorted(studies, key=lambda each: _attempts(before[each[1]])):
             try:
                 done[self._take(study, key, before[key], settled)] += 1
-            except ArchiveError as error:
-                self._say(f"study {key}: {error}; it is tried again at the next look")
+            except Exception as error:  # an answer that makes no sense, or a full disk: the other studies go on
+                reason = str(error) if isinstance(error, ArchiveError) else f"an unexpected {type(error).__name__}"
+                self._say(f"study {key}: {reason}; it is tried again at the next look")
                 done["waiting"] += 1
         return done
 
@@ -138,9 +139,14 @@ class Loop:
     def _send(self, key: str, files: list[Path]) -> str:
         """Store what the archive does not have yet, and remember it."""
         try:
-            for file in files:
-                with quiet_libraries():
-                    document = pydicom.dcmread(file)
+            with quiet_libraries():
+                documents = [pydicom.dcmread(file) for file in files]
+        except Exception:  # pydicom raises many types of exception on damaged files
+            self._records.discard(key)
+            self._say(f"study {key}: its documents in the outbox are damaged; it is described again at the next look")
+            return "waiting"
+        try:
+            for document in documents:
                 if not self._archive.holds(instance_in(document)):
                     self._archive.store(document)
         except ArchiveError as error:
@@ -149,7 +155,7 @@ class Loop:
         record = self._records.read(key)
         if record is not None:
             self._records.write(key, record._replace(outcome="stored"))
-        self._records.sent(key)
+        self._records.discard(key)
         self._say(f"study {key}: described and stored")
         return "stored"
 

@@ -99,6 +99,8 @@ class Records:
         """Return the files of a study in the outbox."""
         return sorted((self._outbox / key).glob("*.dcm"))
 
-    def sent(self, key: str) -> None:
-        """Remove a study's documents from the outbox: they are stored."""
-        shutil.rmtree(self._outbox / key)
+    def discard(self, key: str) -> None:
+        """Remove a study's documents from the outbox, all at once."""
+        hidden = self._outbox / f".{key}"
+        os.replace(self._outbox / key, hidden)
+        shutil.rmtree(hidden)

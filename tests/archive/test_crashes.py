@@ -21,7 +21,7 @@ from tests.dicom_studies import phantom_dicom
 
 pytestmark = pytest.mark.slow
 
-STEPS = ((Records, "write"), (Records, "put"), (Records, "sent"), (Archive, "fetch"), (Archive, "store"))
+STEPS = ((Records, "write"), (Records, "put"), (Records, "discard"), (Archive, "fetch"), (Archive, "store"))
 """All that changes a file or the archive, and the fetching."""
 
 

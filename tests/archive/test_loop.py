@@ -10,6 +10,7 @@ import pydicom
 import pytest
 
 from ammrg.__main__ import main
+from ammrg.archive.records import Records
 from ammrg.documents.statement import SERIES, plain
 from ammrg.inference.report_generator import ReportGenerator
 from tests.archive.conftest import Look
@@ -122,3 +123,15 @@ def test_a_film_without_a_patient_is_described(orthanc: Orthanc, look: Look) -> 
     film = retagged(phantom_dicom(0)[0], PatientID="", PatientName="")
     orthanc.put(film)
     assert look() == {"stored": 1}
+
+
+def test_damaged_documents_in_the_outbox_are_made_again(orthanc: Orthanc, look: Look, tmp_path: Path) -> None:
+    films = phantom_dicom(0)
+    orthanc.put(*films)
+    records = Records(tmp_path / "state")
+    key = hashlib.sha256(study_of(films).encode()).hexdigest()[:16]
+    records.put(key, {"report.dcm": b"torn"})
+    records.close()
+    assert look() == {"waiting": 1}
+    assert look() == {"stored": 1}
+    assert sorted(file.Modality for file in orthanc.documents()[study_of(films)]) == ["OT", "SR"]

@@ -20,7 +20,7 @@ def test_records_outlive_the_process(tmp_path: Path) -> None:
     assert again.read("k") == record
     assert again.read("other") is None
     assert [(key, [path.read_bytes() for path in files]) for key, files in again.waiting()] == [("k", [b"m", b"r"])]
-    again.sent("k")
+    again.discard("k")
     assert list(again.waiting()) == []
 
 
