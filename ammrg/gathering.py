@@ -37,6 +37,15 @@ def sum_over_processes(values: Sequence[float], device: torch.device) -> Tensor:
     return sums
 
 
+def mean_over_processes(values: Tensor) -> Tensor:
+    """Average a tensor over all processes, element by element; each must give the same shape."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    values = values.clone()
+    distributed.all_reduce(values)
+    return values / distributed.get_world_size()
+
+
 def gather_once(items: Iterable[tuple[str, Item]]) -> dict[str, Item]:
     """Merge (id, item) pairs of all ranks.
 

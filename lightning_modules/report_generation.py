@@ -32,32 +32,27 @@ from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.influence import with_influence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.places import place_targets
+from ammrg.networks.recall_targets import recall_targets
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
-from ammrg.networks.visual_prompt import SeenFilms
+from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
 from ammrg.partners import SEED
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import GeneratedReport, StudyBatch
 from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.memory_guard import given
 from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.recall_losses import RecallLosses
 from lightning_modules.report_settings import check_same_data, check_settings, frozen_parts
 from lightning_modules.report_validation import Judged, Yardstick, loss_numbers, report_numbers
 from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import load_stage1
 from lightning_modules.stage2_identity import check_identity
+from lightning_modules.state_replay import KeptStates
 from lightning_modules.step_mean import StepMeans
 from lightning_modules.study_losses import reports_differ, shuffle_hinge, sums_by_study
-
-ASSOCIATION_LOSSES = {
-    "association_loss": ("visual", False),
-    "report_association_loss": ("report", False),
-    "own_region_loss": ("visual", True),
-    "own_report_loss": ("report", True),
-}
-"""Setting -> the memory, and whether a patient's own patterns are what should be recalled."""
 
 
 class ReportGeneration(LightningModule):
@@ -123,6 +118,8 @@ class ReportGeneration(LightningModule):
         own_region_loss: weight, >= 0, of a further loss: recall the patient's own regions of the finding among all
             others, so that different films recall different regions; 0 = off (as published).
         own_report_loss: weight, >= 0, of the same for the report memory; 0 = off (as published).
+        replayed_studies: number of earlier training studies, in each process, whose state patterns join these four
+            losses in each step (:mod:`lightning_modules.state_replay`); 0 = none.
         cross_fit: folder of a cross-fitting (``make stage2 FOLDS=5``): each training film is read by the stage-1
             network that never saw its patient; needs the region bank mined out of fold as ``regions_memory``. None =
             films are read by the network trained on all of them, which may remember them (as published).
@@ -168,6 +165,7 @@ class ReportGeneration(LightningModule):
         report_association_loss: float = 0.0,
         own_region_loss: float = 0.0,
         own_report_loss: float = 0.0,
+        replayed_studies: int = 0,
         cross_fit: str | None = None,
         cache_films: int = 0,
     ) -> None:
@@ -178,6 +176,7 @@ class ReportGeneration(LightningModule):
         self.frozen = frozen_parts(self.hparams)
         self.unfreeze_at: dict[str, int] = self.hparams["unfreeze_at"] or {}
         self.film_cache = FilmCache(cache_films) if cache_films else None
+        self.recall = RecallLosses(self.hparams, replayed_studies)
         self.cross_fit: CrossFit | None = None
         self.generator: ReportNetwork | None = None
         self.held_out: HeldOut | Unchecked | None = None
@@ -310,6 +309,8 @@ class ReportGeneration(LightningModule):
         means.begin(batch, batch_idx, self.terms)
         named, placed = self.named_in_training(batch)
         shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=named, placed=placed)
+        for name in self.network.retrievals:
+            self.network.memory(name).observe(batch, shown.states)
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
         means.log("train/loss", losses.values.sum(), batch, prog_bar=True)
@@ -319,14 +320,12 @@ class ReportGeneration(LightningModule):
             + (self.place_weight - self.abnormal_weight) * losses.placed
         )
         loss = means.share("weight", (losses.values * weights).sum())
-        further = {"shuffle_loss": lambda: self.shuffle_loss(batch, losses)}
-        for name in ASSOCIATION_LOSSES:
-            further[name] = partial(self.association_loss, name, batch, shown.states)
-        for name, compute in further.items():
-            if self.hparams[name] > 0:
-                total = compute()
-                means.log(f"train/{name}", total, batch)
-                loss = loss + self.hparams[name] * means.share(f"train/{name}", total)
+        if self.recall.weights:
+            loss = loss + self.recall_loss(batch, batch_idx, shown)
+        if self.hparams["shuffle_loss"] > 0:
+            total = self.shuffle_loss(batch, losses)
+            means.log("train/shuffle_loss", total, batch)
+            loss = loss + self.hparams["shuffle_loss"] * means.share("train/shuffle_loss", total)
         return loss
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
@@ -339,9 +338,9 @@ class ReportGeneration(LightningModule):
         found = {"train/loss": tokens, "weight": weight}
         if self.hparams["shuffle_loss"] > 0:
             found["train/shuffle_loss"] = sum(reports_differ(batch))
-        for name, (memory, own) in ASSOCIATION_LOSSES.items():
-            if self.hparams[name] > 0:
-                found[f"train/{name}"] = self.network.memory(memory).associating(batch, own)
+        if self.recall.weights:
+            counts = self.recall.counts(self.network, recall_targets(batch))
+            found |= {f"train/{name}": count for name, count in counts.items()}
         return found
 
     def named_in_training(self, batch: StudyBatch) -> tuple[Tensor | None, Tensor | None]:
@@ -354,11 +353,22 @@ class ReportGeneration(LightningModule):
         knows = self.network.classifier.place_head is not None
         return batch.labels == POSITIVE, place_targets(batch.reports).elements.bool() if knows else None
 
-    def association_loss(self, name: str, batch: StudyBatch, states: Tensor) -> Tensor:
-        """One of :data:`ASSOCIATION_LOSSES`, summed over the queries or studies that have something to recall."""
-        memory, own = ASSOCIATION_LOSSES[name]
-        asked = self.network.memory(memory)
-        return asked.association_loss(batch, states, own) * asked.associating(batch, own)
+    def recall_loss(self, batch: StudyBatch, batch_idx: int, shown: VisualPrompt) -> Tensor:
+        """The batch's share of the association losses, with those of earlier studies at a step's first batch."""
+        recall, network, means = self.recall, self.network, self.means
+        targets = recall_targets(batch)
+        counts = recall.counts(network, targets)
+        loss = shown.states.new_zeros(())
+        for name, mean in recall.means(network, targets, shown.states).items():
+            means.log(f"train/{name}", mean * counts[name], batch)
+            loss = loss + recall.weights[name] * means.share(f"train/{name}", mean * counts[name])
+        if recall.replay is not None:
+            first = batch_idx % means.gathered == 0
+            replayed = recall.replayed(network, self.global_step, self.global_rank) if first else None
+            if replayed is not None:
+                loss = loss + replayed * means.gathered  # the Trainer divides by the number of a step's batches
+            recall.replay.keep(KeptStates.of(shown, targets))
+        return loss
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
         """:func:`lightning_modules.study_losses.shuffle_hinge` of a training batch, a scalar.
@@ -522,8 +532,13 @@ class ReportGeneration(LightningModule):
         return self.network.load_trained_state_dict(state_dict)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the identity of the memories, stage 1 and language model that the trained parts belong to."""
+        """Add the identity of the memories, stage 1 and language model that the trained parts belong to.
+
+        The states of earlier studies are those of the first process.
+        """
         checkpoint["identity"] = self.network.identity
+        if self.recall.replay is not None:
+            checkpoint["replay"] = self.recall.replay.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that belongs to other parts.
@@ -532,3 +547,5 @@ class ReportGeneration(LightningModule):
             CheckpointError, MemoryBankError: see :func:`lightning_modules.stage2_identity.check_identity`.
         """
         check_identity(checkpoint.get("identity"), self.network, self.held_out)
+        if self.recall.replay is not None:
+            self.recall.replay.load_state_dict(checkpoint.get("replay", {}), self.network.device)

@@ -15,6 +15,7 @@ from lightning_modules.stage1_checkpoint import Stage1
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
 NOT_NEGATIVE = (
     *("lora_lr", "memory_lr", "qformer_lr", "encoder_lr", "weight_decay", "warmup_steps", "cache_films"),
+    "replayed_studies",
     *(
         "association_loss",
         "report_association_loss",

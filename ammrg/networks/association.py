@@ -1,7 +1,7 @@
 """Association of a few probes with many stored patterns that all studies share: the core of Hopfield retrieval.
 
-A probe's association with pattern i is ``softmax_i(probe . p_i)``. The probe recalls the mean of the patterns, weighted
-by its associations. Three routes give the same result:
+A probe's association with pattern i is ``softmax_i(probe . p_i + bias_i)``; the bias is 0 unless one is given. The
+probe recalls the mean of the patterns, weighted by its associations. Three routes give the same result:
 
 - all scores at once, where gradients or the strongest associations are needed;
 - torch's fused attention, where neither is needed;
@@ -48,12 +48,18 @@ class Stored(NamedTuple):
     """``[n p]``, normalised; None where patterns are normalised one block at a time."""
     dtype: torch.dtype
     eps: float
+    bias: Tensor | None = None
+    """``[n]``: added to the scores of each pattern, whatever the probe; None: nothing is added."""
 
     def block(self, start: int, end: int) -> Tensor:
         """Return the normalised patterns of rows start to end (exclusive), ``[m p]``."""
         if self.whole is not None:
             return self.whole[start:end]
         return layer_norm(self.patterns[start:end].to(self.dtype), self.eps)
+
+    def bias_of(self, start: int, end: int) -> Tensor | None:
+        """Return the bias of rows start to end (exclusive), ``[m]``."""
+        return None if self.bias is None else self.bias[start:end]
 
 
 class PatternNorm:
@@ -116,18 +122,27 @@ def recall(
     n, p = stored.patterns.shape
     graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
     if stored.whole is not None and k == 0 and dropout == 0.0 and not graph:
-        return _fused(probes, stored.whole, mask)
+        return _fused(probes, stored.whole, stored.bias, mask)
     at_once = max(1, numbers_at_once // max(1, probes.shape[:3].numel()))
     if stored.whole is None:
         at_once = min(at_once, max(1, numbers_at_once // p))
     elif n <= at_once:
-        return _whole(probes, stored.whole, mask, k, dropout)
+        return _whole(probes, stored, mask, k, dropout)
     return _blockwise(probes, stored, mask, k, dropout, at_once)
 
 
-def scores(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
-    """Score patterns ``[m p]`` for probes ``[b s h p]``: ``[b s h m]``, -inf where the mask ``[b m]`` is False."""
+def scores(probes: Tensor, patterns: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
+    """Score patterns ``[m p]`` for probes ``[b s h p]``: ``[b s h m]``.
+
+    Args:
+        probes: in the dtype of the patterns.
+        patterns: normalised.
+        bias: ``[m]``, added to the scores of each pattern.
+        mask: bool ``[b m]``; the score is -inf where it is False. None: all may be recalled.
+    """
     found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], len(patterns))
+    if bias is not None:
+        found = found.add_(bias)
     return found if mask is None else found.masked_fill_(~mask[:, None, None], -torch.inf)
 
 
@@ -136,13 +151,14 @@ def layer_norm(x: Tensor, eps: float) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=eps)
 
 
-def _whole(probes: Tensor, patterns: Tensor, mask: Tensor | None, k: int, dropout: float) -> Recalled:
+def _whole(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, dropout: float) -> Recalled:
     """Recall with all associations held at once.
 
     Its backward pass takes two matrix products. The fused kernel's would also compute the gradient of the patterns and,
     with a mask, expand the patterns over the batch.
     """
-    associations = scores(probes, patterns, mask).softmax(dim=-1)
+    patterns = stored.block(0, len(stored.patterns))
+    associations = scores(probes, patterns, stored.bias, mask).softmax(dim=-1)
     strongest = _strongest(associations.detach(), k)
     total = associations.new_ones(associations.shape[:3])
     if dropout > 0.0:
@@ -152,7 +168,7 @@ def _whole(probes: Tensor, patterns: Tensor, mask: Tensor | None, k: int, dropou
     return Recalled(pooled, total, *strongest)
 
 
-def _fused(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Recalled:
+def _fused(probes: Tensor, patterns: Tensor, bias: Tensor | None, mask: Tensor | None) -> Recalled:
     """Recall with one call of the fused kernel.
 
     States and heads form one query dimension. All studies share the patterns through a stride of 0.
@@ -160,11 +176,14 @@ def _fused(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Recalled:
     b, s, h, p = probes.shape
     studies = 1 if mask is None else b
     shared = patterns.expand(studies, 1, *patterns.shape)
+    allowed = None if mask is None else mask[:, None, None]
+    if bias is not None:
+        allowed = bias[None, None, None] if allowed is None else torch.where(allowed, bias, -torch.inf)
     pooled = F.scaled_dot_product_attention(
         probes.reshape(studies, 1, -1, p),
         shared,
         shared,
-        attn_mask=None if mask is None else mask[:, None, None],
+        attn_mask=allowed,
         scale=1.0,
     ).reshape(b, s, h, p)
     return Recalled(pooled, probes.new_ones(b, s, h), *_none(probes))
@@ -207,7 +226,7 @@ def _blockwise(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, drop
 
 def _part(probes: Tensor, stored: Stored, start: int, end: int, mask: Tensor | None, dropout: float) -> _Part:
     patterns = stored.block(start, end)
-    odds = scores(probes, patterns, mask)
+    odds = scores(probes, patterns, stored.bias_of(start, end), mask)
     # the clamp keeps the maximum finite where the whole block is masked: its odds are then 0 instead of NaN
     top = odds.detach().amax(dim=-1).clamp(min=torch.finfo(odds.dtype).min)
     odds = odds.sub_(top[..., None]).exp_()
@@ -256,7 +275,8 @@ def _strongest_of_blocks(
     weights, indices = _none(probes)
     for start, end in blocks:
         allowed = None if mask is None else mask[:, start:end]
-        found = scores(probes, stored.block(start, end), allowed).sub_(log_mass[..., None]).exp_()
+        found = scores(probes, stored.block(start, end), stored.bias_of(start, end), allowed)
+        found = found.sub_(log_mass[..., None]).exp_()
         here, rows = _strongest(found, min(k, end - start))
         weights, indices = torch.cat([weights, here], dim=-1), torch.cat([indices, rows + start], dim=-1)
         weights, kept = weights.topk(min(k, weights.shape[-1]), dim=-1)

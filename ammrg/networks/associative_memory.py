@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from ammrg.errors import SettingsError
-from ammrg.findings import POSITIVE
 from ammrg.memory.bank import MemoryBank, owners_mask
 from ammrg.memory.candidates import Candidates, FaissSearch
 from ammrg.memory.owners import Exclude
 from ammrg.networks.association_loss import association_loss
 from ammrg.networks.hopfield import HopfieldRetrieval
-from ammrg.networks.places import place_targets
-from ammrg.networks.recall_targets import are_alike, finding_sides, in_same_place
+from ammrg.networks.hub_correction import HubCorrection
+from ammrg.networks.recall_targets import RecallTargets, are_alike, finding_sides, in_same_place
 from ammrg.types import Retrieval, StudyBatch
 
 CANDIDATES = 256
@@ -47,8 +46,10 @@ class AssociativeMemory(NamedTuple):
     """The search for candidates; None where every pattern is associated."""
     exclude: Exclude
     """Which patterns a study may not recall because it, or its patient, owns them."""
+    hubs: HubCorrection | None = None
+    """Makes room for patterns that few studies recall; None: associations are as they are."""
 
-    def may_recall(self, batch: StudyBatch, hidden_from: StudyBatch | None = None) -> Tensor | None:
+    def may_recall(self, batch: StudyBatch | RecallTargets, hidden_from: StudyBatch | None = None) -> Tensor | None:
         """Return the patterns that each study may recall: bool ``[b n]``, or None where all may recall all.
 
         Args:
@@ -63,7 +64,20 @@ class AssociativeMemory(NamedTuple):
     def recall(self, queries: Tensor, batch: StudyBatch, k: int, hidden_from: StudyBatch | None = None) -> Retrieval:
         """Recall for queries ``[b 14 q]`` of a batch, with the k strongest associations of each query."""
         mask = self.may_recall(batch, hidden_from)
-        return cast(Retrieval, self.retrieval(queries, self.patterns, mask, k=k, candidates=self.candidates))
+        found = self.retrieval(queries, self.patterns, mask, k=k, candidates=self.candidates, bias=self.bias)
+        return cast(Retrieval, found)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """What :attr:`hubs` add to the scores of each pattern, ``[n]``; None without them."""
+        return None if self.hubs is None else self.hubs.bias
+
+    def observe(self, batch: StudyBatch, states: Tensor) -> None:
+        """Let :attr:`hubs` see what training studies with states Q_f ``[b 14 q]`` would recall without them."""
+        if self.hubs is not None:
+            with torch.no_grad():
+                mask = self.may_recall(batch)
+                self.hubs.observe(self.retrieval.associations(states, self.patterns, mask, self.candidates))
 
     def associations(self, batch: StudyBatch, states: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute all associations of states Q_f ``[b 14 q]``, without gradient, to measure them.
@@ -75,9 +89,10 @@ class AssociativeMemory(NamedTuple):
         """
         with torch.no_grad():
             mask = self.may_recall(batch)
-            return self.retrieval.associations(states, self.patterns, mask, self.candidates).mean(dim=2), mask
+            found = self.retrieval.associations(states, self.patterns, mask, self.candidates, self.bias)
+            return found.mean(dim=2), mask
 
-    def association_loss(self, batch: StudyBatch, states: Tensor, own: bool = False) -> Tensor:
+    def association_loss(self, targets: RecallTargets, states: Tensor, own: bool = False) -> Tensor:
         """Compute :func:`association_loss`: a contrastive loss that teaches the memory what to recall.
 
         Regions are recalled by the queries of positive findings: query i should recall regions that were mined for
@@ -85,16 +100,17 @@ class AssociativeMemory(NamedTuple):
         recalled by studies, with the associations averaged over their queries: a study should recall reports that are
         alike (:func:`ammrg.networks.recall_targets.are_alike`) its own.
 
-        With candidates, the loss is over these: a query without a candidate to recall has no gradient.
+        With candidates, the loss is over these: a query without a candidate to recall has no gradient. :attr:`hubs` are
+        left out: the scores would learn to undo what they do.
 
         Args:
-            batch: studies with labels and reports; uncertain and blank findings are left out.
-            states: state patterns ``[b 14 q]`` of the batch
+            targets: of b studies.
+            states: their state patterns ``[b 14 q]``
                 (:attr:`ammrg.networks.visual_prompt.VisualPrompt.states`).
             own: what should be recalled are the patient's own patterns among all others, which is harder; otherwise
                 these are masked, as in the retrieval.
         """
-        study, finding, allowed, wanted = self._wanted(batch, own)
+        study, finding, allowed, wanted = self._wanted(targets, own)
         if finding is None:
             found = self.retrieval.associations(states, self.patterns, allowed, self.candidates).mean(dim=1)
         else:
@@ -102,24 +118,24 @@ class AssociativeMemory(NamedTuple):
             found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates)[:, 0]
         return association_loss(found, wanted)
 
-    def associating(self, batch: StudyBatch, own: bool = False) -> int:
-        """Count the queries or studies that :meth:`association_loss` averages over. This needs no films."""
-        return int(self._wanted(batch, own).patterns.any(dim=1).sum())
+    def associating(self, targets: RecallTargets, own: bool = False) -> int:
+        """Count the queries or studies that :meth:`association_loss` averages over."""
+        return int(self._wanted(targets, own).patterns.any(dim=1).sum())
 
-    def _wanted(self, batch: StudyBatch, own: bool) -> Wanted:
+    def _wanted(self, targets: RecallTargets, own: bool) -> Wanted:
         device = self.patterns.device
-        study, finding = torch.arange(len(batch.study_ids), device=device), None
+        study, finding = torch.arange(len(targets.study_ids), device=device), None
         if self.bank.meta.kind == "regions":
-            study, finding = (batch.labels == POSITIVE).nonzero().to(device).unbind(dim=1)
+            study, finding = targets.positive.nonzero().to(device).unbind(dim=1)
         if own:
-            theirs = ~owners_mask(self.bank, batch.study_ids, batch.subject_ids, "shared").to(device)[study]
+            theirs = ~owners_mask(self.bank, targets.study_ids, targets.subject_ids, "shared").to(device)[study]
             return Wanted(study, finding, None, theirs if finding is None else theirs & self._mined_for(finding))
-        mask = self.may_recall(batch)
+        mask = self.may_recall(targets)
         allowed = None if mask is None else mask[study]
         if finding is None:
-            alike = are_alike(finding_sides(batch.reports), stored_sides(self.bank)).to(device)
+            alike = are_alike(targets.sides, stored_sides(self.bank)).to(device)
         else:
-            places = place_targets(batch.reports, device).elements[study, finding]
+            places = targets.places.to(device)[study, finding]
             alike = self._mined_for(finding) & in_same_place(places, self.bank.places.to(device))
         return Wanted(study, finding, allowed, alike if allowed is None else alike & allowed)
 

@@ -158,6 +158,7 @@ class HopfieldRetrieval(nn.Module):
         mask: Tensor | None = None,
         k: int = 5,
         candidates: Candidates | None = None,
+        bias: Tensor | None = None,
     ) -> Retrieval:
         """Retrieve one token for each state.
 
@@ -168,6 +169,7 @@ class HopfieldRetrieval(nn.Module):
             k: number of strongest associations to report (at most n); 0 reports none and is quicker.
             candidates: a search over the same patterns. Each state and head then associates only with the patterns that
                 it finds, also in each update step. None: with every pattern.
+            bias: ``[n]``, added to the scores of each pattern for every state, also in each update step.
 
         Returns:
             Tokens ``[b s out_width]`` in the states' dtype (autocast's under autocast); indices and weights ``[b s k]``
@@ -180,7 +182,7 @@ class HopfieldRetrieval(nn.Module):
         dtype = _core_dtype(states)
         anything, mask = _open_empty_rows(mask)
         with _autocast_off(states):
-            stored = self._pattern_norm(patterns, dtype, self.eps)
+            stored = self._stored(patterns, dtype, bias)
             queries = self._settle(self._queries(states, dtype), stored, mask, self.steps, candidates)
             dropout = self.dropout if self.training else 0.0
             recalled = self._recall(queries, stored, mask, candidates, k=min(k, len(patterns)), dropout=dropout)
@@ -204,6 +206,7 @@ class HopfieldRetrieval(nn.Module):
         patterns: Tensor,
         mask: Tensor | None = None,
         candidates: Candidates | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Compute all associations of each head after the update steps, without dropout, with gradient.
 
@@ -216,12 +219,12 @@ class HopfieldRetrieval(nn.Module):
         self._check(states, patterns, mask, 0)
         anything, mask = _open_empty_rows(mask)
         if candidates is None:
-            _, found = self._settled_scores(states, patterns, mask, self.steps)
+            _, found = self._settled_scores(states, patterns, mask, self.steps, bias)
             result = found.softmax(dim=-1)
         else:
             dtype, limit = _core_dtype(states), self.numbers_at_once
             with _autocast_off(states):
-                stored = self._pattern_norm(patterns, dtype, self.eps)
+                stored = self._stored(patterns, dtype, bias)
                 queries = self._settle(self._queries(states, dtype), stored, mask, self.steps, candidates)
                 probes = self._probes(queries)
                 result = associations_among(probes, stored, mask, candidates, numbers_at_once=limit)
@@ -263,19 +266,27 @@ class HopfieldRetrieval(nn.Module):
             values = shares.sum(dim=-1, keepdim=True) * gained[:, None] - lost  # [m s h a]
             return F.linear(values.flatten(2).to(self.out.weight.dtype), self.out.weight)
 
-    def energy(self, states: Tensor, patterns: Tensor, mask: Tensor | None = None, steps: int = 0) -> Tensor:
+    def energy(
+        self,
+        states: Tensor,
+        patterns: Tensor,
+        mask: Tensor | None = None,
+        steps: int = 0,
+        bias: Tensor | None = None,
+    ) -> Tensor:
         """Compute the energy of each state in the association space after ``steps`` update steps.
 
         ``E(q) = -lse(beta, K q) + |q|^2 / 2 + log(n) / beta`` with ``lse(beta, z) = log(sum_i exp(beta z_i)) / beta``
         (Ramsauer et al. 2021, eq. 2, without the constant max |k_i|^2 / 2, which would need projected patterns); n
-        counts the patterns that may be recalled. An update step never raises the energy.
+        counts the patterns that may be recalled. With a bias b, ``lse(beta, z) = log(sum_i exp(beta z_i + b_i)) /
+        beta``. An update step never raises the energy.
 
         Returns:
             ``[b s h]``; infinite where every pattern is masked.
         """
         self._check(states, patterns, mask, 0)
         anything, mask = _open_empty_rows(mask)
-        queries, found = self._settled_scores(states, patterns, mask, steps)
+        queries, found = self._settled_scores(states, patterns, mask, steps, bias)
         with _autocast_off(states):
             beta = self.beta.to(queries.dtype)
             # the scores leave out the part that all keys have in common; it matters for the energy, not for the softmax
@@ -287,14 +298,17 @@ class HopfieldRetrieval(nn.Module):
         return energy if anything is None else torch.where(anything[:, None, None], energy, torch.inf)
 
     def _settled_scores(
-        self, states: Tensor, patterns: Tensor, mask: Tensor | None, steps: int
+        self, states: Tensor, patterns: Tensor, mask: Tensor | None, steps: int, bias: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Compute queries ``[b s h a]`` after ``steps`` update steps, and their scores ``[b s h n]``."""
         dtype = _core_dtype(states)
         with _autocast_off(states):
-            stored = self._pattern_norm(patterns, dtype, self.eps)
+            stored = self._stored(patterns, dtype, bias)
             queries = self._settle(self._queries(states, dtype), stored, mask, steps)
-            return queries, scores(self._probes(queries), stored.block(0, len(patterns)), mask)
+            return queries, scores(self._probes(queries), stored.block(0, len(patterns)), stored.bias, mask)
+
+    def _stored(self, patterns: Tensor, dtype: torch.dtype, bias: Tensor | None) -> Stored:
+        return self._pattern_norm(patterns, dtype, self.eps)._replace(bias=None if bias is None else bias.to(dtype))
 
     def _check(self, states: Tensor, patterns: Tensor, mask: Tensor | None, k: int) -> None:
         if states.dim() != 3 or states.shape[-1] != self.state_width:

@@ -201,9 +201,10 @@ class _Exchanger:
         """
         if not rows:
             return {}
-        bank, patterns, _, retrieval, candidates, _ = self.memory
+        bank, patterns, _, retrieval, candidates, *_ = self.memory
         allowed = None if self.may_recall is None else self.may_recall[study][None]
-        associations = retrieval.associations(self.shown.states[study][None], patterns, allowed, candidates)[0]
+        state = self.shown.states[study][None]
+        associations = retrieval.associations(state, patterns, allowed, candidates, self.memory.bias)[0]
         exchanged = retrieval.similarities(patterns, torch.tensor(rows, device=patterns.device)) > NEAR_DUPLICATE
         drawn = torch.randperm(len(bank), generator=torch.Generator().manual_seed(_seed(self.study_ids[study])))
         result = {}

@@ -7,17 +7,43 @@ Two reports are alike if they affirm mostly the same abnormal findings on the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ammrg.findings import ABNORMAL, FINDINGS
-from ammrg.networks.places import ASPECTS
+from ammrg.findings import ABNORMAL, FINDINGS, POSITIVE
+from ammrg.networks.places import ASPECTS, place_targets
 from ammrg.text.place_words import SIDES
 from ammrg.text.places import finding_places
+from ammrg.types import StudyBatch
 
 ALIKE = 0.5
 """Least Jaccard index of two reports that are alike."""
+
+
+class RecallTargets(NamedTuple):
+    """All that decides what b studies should recall."""
+
+    study_ids: list[str]
+    subject_ids: list[str]
+    positive: Tensor
+    """bool ``[b 14]``: the findings that are labelled positive."""
+    places: Tensor
+    """float32 ``[b 14 5]``: 1 for each side and level that the report names for a finding."""
+    sides: Tensor
+    """float32 ``[b 39]``: see :func:`finding_sides`."""
+
+
+def recall_targets(batch: StudyBatch) -> RecallTargets:
+    """Read from the labels and reports of b studies what they should recall; uncertain findings are left out."""
+    return RecallTargets(
+        batch.study_ids,
+        batch.subject_ids,
+        batch.labels == POSITIVE,
+        place_targets(batch.reports).elements,
+        finding_sides(batch.reports),
+    )
 
 
 def finding_sides(reports: Sequence[str]) -> Tensor:

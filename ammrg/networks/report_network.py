@@ -38,6 +38,7 @@ from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.disease_qformer import TokenPositions
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.hub_correction import HubCorrection
 from ammrg.networks.instructions import embedded_words, instructions, thresholds_of_prevalence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.places import ELEMENTS, named_places, study_places
@@ -89,6 +90,8 @@ class ReportNetwork(nn.Module):
         image_positions: add to the image tokens an embedding of their place on the film.
         state_places: add to the state patterns Q_f, with which the memories are asked, linear maps of the finding's
             own place and of all findings of the study and their places. Needs a stage 1 with places.
+        hub_correction: power, >= 0, of the mean association in training by which associations are divided
+            (:class:`ammrg.networks.hub_correction.HubCorrection`); 0 = off (as published).
         freeze: parts that are never trained. Frozen parts of stage 1 are in eval mode; where both are frozen, stage 1
             is in no state dict.
         associations: number of stored patterns of each memory that are listed with a report.
@@ -121,6 +124,7 @@ class ReportNetwork(nn.Module):
         place_tokens: bool = False,
         image_positions: bool = False,
         state_places: bool = False,
+        hub_correction: float = 0.0,
         freeze: Sequence[Part] = ("encoder", "qformer"),
         associations: int = 5,
     ) -> None:
@@ -168,7 +172,9 @@ class ReportNetwork(nn.Module):
             self.place_names = nn.Parameter(embedded_words(language_model, ELEMENTS) / scale)
         self.image_positions = TokenPositions(language_model.width) if image_positions else None
         self.state_places = StatePlaces(width) if state_places else None
-        self.retrievals = nn.ModuleDict()
+        if hub_correction < 0:
+            raise SettingsError(f"network.hub_correction must be at least 0, not {hub_correction}")
+        self.retrievals, self.hubs = nn.ModuleDict(), nn.ModuleDict()
         self.candidates: dict[str, Candidates] = {}
         for name, bank in (("visual", self.visual_bank), ("report", self.report_bank)):
             if bank is None:
@@ -180,6 +186,8 @@ class ReportNetwork(nn.Module):
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.register_buffer(f"{name}_findings", bank.region_findings.clone(), persistent=False)
             self.retrievals[name] = retrieval_for(bank, width, hopfield or {})
+            if hub_correction > 0:
+                self.hubs[name] = HubCorrection(len(bank), hub_correction)
             if two_step is not None:
                 self.candidates[name] = candidates_for(bank, two_step)
         self.register_buffer("naming_thresholds", classifier.thresholds.clone())
@@ -253,13 +261,13 @@ class ReportNetwork(nn.Module):
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = deciding_queries(seen, batch.study_of_view, studies)  # [b 14 q]
         places = self.places(seen, batch)
-        asking, hidden, states = batch, hidden_from, self._states(queries, logits, places)
+        asking, hidden, states = batch, hidden_from, self.states(queries, logits, places)
         if memories == "shuffled":
             if batch.partner is None:
                 raise SettingsError("memories shuffled: the batch has no partners; ask the data module for them")
             asking, hidden = batch.partner, batch
             theirs = self.see(asking.images)
-            states = self._states(
+            states = self.states(
                 deciding_queries(theirs, asking.study_of_view, studies),
                 self.classifier.study_logits(theirs.logits, asking.study_of_view, studies),
                 self.places(theirs, asking),
@@ -282,6 +290,7 @@ class ReportNetwork(nn.Module):
             ),
             logits=logits,
             places=places,
+            queries=queries,
             states=states,
             regions=recalled.get("visual"),
             reports=recalled.get("report"),
@@ -315,8 +324,14 @@ class ReportNetwork(nn.Module):
         """Return probabilities that are 0.5 at the threshold of each finding, ``[b 14]``."""
         return (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
 
-    def _states(self, queries: Tensor, logits: Tensor, places: Tensor | None) -> Tensor:
-        """Return the state patterns ``[b 14 q]`` that ask the memories."""
+    def states(self, queries: Tensor, logits: Tensor, places: Tensor | None) -> Tensor:
+        """Return the state patterns ``[b 14 q]`` that ask the memories.
+
+        Args:
+            queries: Q_f ``[b 14 q]``.
+            logits: of the studies, ``[b 14]``.
+            places: of their findings, ``[b 14 5]``; None where stage 1 knows none.
+        """
         if self.state_places is None or places is None:
             return queries
         return cast(Tensor, self.state_places(queries, self._strength(logits), places))
@@ -350,6 +365,7 @@ class ReportNetwork(nn.Module):
             cast(HopfieldRetrieval, self.retrievals[name]),
             self.candidates.get(name),
             self.exclude_self,
+            cast(HubCorrection, self.hubs[name]) if name in self.hubs else None,
         )
 
     # Instructions ----------------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ class NetworkSettings:
     """Add to the image tokens an embedding of their place on the film."""
     state_places: bool = False
     """The states that ask the memories also know the place of their finding, and all findings of the study."""
+    hub_correction: float = 0.0
+    """Divide associations by this power of their mean over training studies; 0 = off (as published)."""
     associations: int = 5
     """Number of stored patterns of each memory that are listed with a report."""
 

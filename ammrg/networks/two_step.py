@@ -26,8 +26,9 @@ def recall_among(
 ) -> Recalled:
     """Recall from candidates: :func:`ammrg.networks.association.recall` in which no other pattern has a weight.
 
-    Gradients reach the probes, and the patterns where they need one; the search itself has no gradient. A state's
-    candidates are the best patterns that its study may recall, so no result depends on the rest of the batch.
+    Gradients reach the probes, and the patterns where they need one; the search itself has no gradient and knows no
+    bias. A state's candidates are the best patterns that its study may recall, so no result depends on the rest of the
+    batch.
 
     Args:
         probes: ``[b s h p]``.
@@ -105,6 +106,8 @@ def _associated(probes: Tensor, rows: Tensor, allowed: Tensor, stored: Stored) -
     else:
         patterns = layer_norm(stored.patterns[rows].to(stored.dtype), stored.eps)
     scores = torch.einsum("chp,chmp->chm", probes, patterns)
+    if stored.bias is not None:
+        scores = scores + stored.bias[rows]
     # a state whose candidates are all masked gets zeros instead of NaN
     return scores.masked_fill(~allowed, torch.finfo(scores.dtype).min).softmax(dim=-1) * allowed, patterns
 

@@ -64,8 +64,10 @@ class VisualPrompt(NamedTuple):
     """``[b 14]``: logits of the studies."""
     places: Tensor | None
     """``[b 14 5]``: probabilities of the places of their findings; None where stage 1 knows none."""
+    queries: Tensor
+    """Q_f ``[b 14 q]``."""
     states: Tensor
-    """Q_f ``[b 14 q]``: the state patterns of the retrieval from both memories."""
+    """``[b 14 q]``: the state patterns of the retrieval from both memories, Q_f with or without places."""
     regions: Retrieval | None
     """Retrieval from the visual memory; None where it is off."""
     reports: Retrieval | None

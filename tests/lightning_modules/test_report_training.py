@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from ammrg.errors import SettingsError
 from ammrg.networks.cross_fit import CrossFit
 from ammrg.networks.disease_classifier import DiseaseClassifier
+from ammrg.networks.recall_targets import recall_targets
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS
@@ -303,7 +304,7 @@ def test_a_training_step_adds_the_association_loss_by_its_weight(llm_folder: Pat
     labels[0, 2] = 1.0
     given = batch()._replace(labels=labels)
     loss = float(module(network, association_loss=weight).training_step(given, 0))
-    expected = float(network.memory("visual").association_loss(given, network.prompt(given).states))
+    expected = float(network.memory("visual").association_loss(recall_targets(given), network.prompt(given).states))
     assert loss == pytest.approx(logged["train/loss"] + weight * expected, rel=1e-5)
     assert ("train/association_loss" in logged) is (weight > 0)
 

@@ -18,6 +18,7 @@ def reference(
     patterns: Tensor,
     mask: Tensor | None,
     drop: Callable[[Tensor], Tensor] = lambda a: a,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The layer as it is written down: three affine norms, every pattern projected for every head, one study, head and
     state at a time, each state stopping by itself. Returns (tokens [b s o], associations [b s h n])."""
@@ -39,7 +40,7 @@ def reference(
                 q = F.linear(r[i, j], m.query_weight[h], m.query_bias[h])
 
                 def associate(q: Tensor, keys: Tensor = keys, h: int = h, i: int = i) -> Tensor:
-                    scores = beta[h] * (keys @ q)
+                    scores = beta[h] * (keys @ q) + (zero if bias is None else bias)
                     return scores.softmax(0) if mask is None else scores.masked_fill(~mask[i], -torch.inf).softmax(0)
 
                 for _ in range(m.steps):

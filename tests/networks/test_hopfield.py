@@ -39,6 +39,7 @@ CASES = st.fixed_dictionaries(
         "beta": st.floats(0.1, 4.0),
         "learned": st.booleans(),
         "masked": st.booleans(),
+        "biased": st.booleans(),
         "block": st.none() | st.integers(1, 9),
         "seed": st.integers(0, 2**31),
     }
@@ -73,11 +74,14 @@ def build(case: dict[str, Any], dtype: torch.dtype) -> tuple[HopfieldRetrieval, 
 @given(CASES)
 def test_equals_the_unabsorbed_reference_forward_and_every_gradient(case: dict[str, Any]) -> None:
     module, states, patterns, mask = build(case, torch.float64)
+    bias = 2 * torch.randn(case["n"], dtype=torch.float64) if case["biased"] else None
     k = min(3, case["n"])
-    ours = module(states, patterns, mask, k=k)
-    tokens, associations = reference(module, states, patterns, mask)
+    ours = module(states, patterns, mask, k=k, bias=bias)
+    tokens, associations = reference(module, states, patterns, mask, bias=bias)
     torch.testing.assert_close(ours.tokens, tokens, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(module.associations(states, patterns, mask), associations, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        module.associations(states, patterns, mask, bias=bias), associations, rtol=1e-10, atol=1e-10
+    )
     expected = associations.mean(2).topk(k).values
     torch.testing.assert_close(ours.weights, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(associations.mean(2).gather(-1, ours.indices), expected, rtol=1e-10, atol=1e-10)
@@ -94,10 +98,10 @@ def test_equals_the_unabsorbed_reference_forward_and_every_gradient(case: dict[s
         patch.setattr(association, "NUMBERS_KEPT", 0 if case["learned"] else association.NUMBERS_KEPT)
         with torch.no_grad():
             for asked in (0, k):
-                unlearned = module(states, frozen, mask, k=asked)
+                unlearned = module(states, frozen, mask, k=asked, bias=bias)
                 torch.testing.assert_close(unlearned.tokens, tokens, rtol=1e-10, atol=1e-10)
             torch.testing.assert_close(unlearned.weights, expected, rtol=1e-10, atol=1e-10)
-        got = gradients((module(states, frozen, mask, k=0).tokens * weigh).sum(), module, states)
+        got = gradients((module(states, frozen, mask, k=0, bias=bias).tokens * weigh).sum(), module, states)
     for name in got:
         scale = max(1.0, float(wanted[name].abs().max()))
         torch.testing.assert_close(got[name] / scale, wanted[name] / scale, rtol=1e-10, atol=1e-10, msg=name)

@@ -77,3 +77,14 @@ def test_energy_is_its_formula() -> None:
     lse = (beta[:, None] * torch.einsum("bsha,hna->bshn", q, keys)).logsumexp(-1) / beta
     expected = -lse + q.square().sum(-1) / 2 + torch.tensor(12.0).double().log() / beta
     torch.testing.assert_close(module.energy(states, patterns), expected, rtol=1e-10, atol=1e-10)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.floats(0.2, 4.0), st.integers(0, 2**31))
+def test_an_update_step_with_a_bias_never_raises_the_energy(beta: float, seed: int) -> None:
+    module = randomised(make(steps=1, beta=beta, tolerance=0.0).double(), seed)
+    states, patterns = data(dtype=torch.float64)
+    bias = 3 * torch.randn(len(patterns), dtype=torch.float64)
+    energies = torch.stack([module.energy(states, patterns, steps=steps, bias=bias) for steps in range(4)])
+    assert (energies.diff(dim=0) <= 1e-9).all()
+    assert not torch.allclose(energies[0], module.energy(states, patterns), rtol=1e-3)

@@ -15,6 +15,7 @@ from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import associative_memory
 from ammrg.networks.associative_memory import Memories
 from ammrg.networks.hopfield import HopfieldRetrieval
+from ammrg.networks.recall_targets import recall_targets
 from ammrg.types import StudyBatch
 from tests.tiny_stage2 import STUDIES, batch, build, with_partners
 
@@ -116,7 +117,9 @@ def test_no_training_step_gives_weight_to_its_own_study(llm_folder: Path, exclud
             own = (found.detach() * owned[name][:, None, None]).sum()
             assert bool(own == 0) is (exclude != "none"), name
         optimizer.zero_grad()
-        (network(examples, shown) + network.memory("visual").association_loss(examples, shown.states)).backward()
+        (
+            network(examples, shown) + network.memory("visual").association_loss(recall_targets(examples), shown.states)
+        ).backward()
         optimizer.step()
 
 
@@ -133,17 +136,17 @@ def test_the_association_loss_teaches_queries_to_recall_their_own_finding(llm_fo
     assert bool((found.sum(1) > 0).logical_or(~may_recall).all())
     assert bool((found.sum(1)[~may_recall] == 0).all())
     expected = -torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).log().mean()
-    torch.testing.assert_close(network.memory("visual").association_loss(examples, states), expected)
+    torch.testing.assert_close(network.memory("visual").association_loss(recall_targets(examples), states), expected)
     optimizer = torch.optim.AdamW(network.retrievals["visual"].parameters(), lr=1e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        network.memory("visual").association_loss(examples, states).backward()
+        network.memory("visual").association_loss(recall_targets(examples), states).backward()
         optimizer.step()
     found, _ = network.memory("visual").associations(examples, states)
     for study, finding in ((0, 2), (0, 5), (2, 1)):
         assert int(found[study, finding].argmax()) == finding
     with pytest.raises(SettingsError, match="visual_memory is off"):
-        build(llm_folder, visual_memory=False).memory("visual").association_loss(examples, states)
+        build(llm_folder, visual_memory=False).memory("visual").association_loss(recall_targets(examples), states)
 
 
 def test_retrieval_in_two_steps_masks_and_explains_as_the_whole_does(
@@ -191,5 +194,5 @@ def test_what_is_measured_and_trained_of_associations_is_what_two_steps_recall(
     assert int((found == 0).sum()) > 3 * 14  # three candidates for each of two heads, of five to seven
     tiny = torch.finfo(torch.float32).tiny
     mass = torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).clamp(min=tiny)
-    loss = network.memory("visual").association_loss(examples, shown.states)
+    loss = network.memory("visual").association_loss(recall_targets(examples), shown.states)
     torch.testing.assert_close(loss, -mass.log().mean())

@@ -12,6 +12,7 @@ from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.places import ELEMENTS
+from ammrg.networks.recall_targets import recall_targets
 from ammrg.networks.report_network import ReportNetwork
 from tests.tiny_encoder import ENCODER
 from tests.tiny_stage2 import QFORMER, bank, batch, build
@@ -102,14 +103,14 @@ def test_regions_to_recall_lie_in_the_place_of_the_report(llm_folder: Path) -> N
     labels[:, effusion] = 1
     reports = ["Left pleural effusion.", "Right pleural effusion.", "Pleural effusion."]
     asked = batch()._replace(labels=labels, reports=reports)
-    wanted = network.memory("visual")._wanted(asked, own=False).patterns
+    wanted = network.memory("visual")._wanted(recall_targets(asked), own=False).patterns
     owned = regions.is_owned
     assert wanted.tolist() == [
         (places[:, 0] & owned).tolist(),
         (places[:, 1] & owned).tolist(),
         owned.tolist(),  # the report names no place
     ]
-    assert network.memory("visual").associating(asked) == 3
+    assert network.memory("visual").associating(recall_targets(asked)) == 3
 
 
 def test_reports_to_recall_are_alike_and_the_loss_is_that_of_their_mass(llm_folder: Path) -> None:
@@ -123,10 +124,10 @@ def test_reports_to_recall_are_alike_and_the_loss_is_that_of_their_mass(llm_fold
     assert mask is not None
     assert not mask.all()
     alike = torch.tensor([[t == texts[0] for t in texts], [t == texts[2] for t in texts], [False] * 6]) & mask
-    assert memory.associating(asked) == int(alike.any(1).sum())
+    assert memory.associating(recall_targets(asked)) == int(alike.any(1).sum())
     mass = (found.mean(1) * alike).sum(1)[alike.any(1)]
     expected = float(-mass.log().mean().detach())
-    assert float(memory.association_loss(asked, states).detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(memory.association_loss(recall_targets(asked), states).detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_own_patterns_are_recalled_among_all_others(llm_folder: Path) -> None:
@@ -135,15 +136,15 @@ def test_own_patterns_are_recalled_among_all_others(llm_folder: Path) -> None:
     asked = batch()._replace(labels=labels)
     for kind in ("visual", "report"):
         memory = network.memory(kind)
-        study, finding, allowed, wanted = memory._wanted(asked, own=True)
+        study, finding, allowed, wanted = memory._wanted(recall_targets(asked), own=True)
         assert allowed is None  # nothing is masked: the own patterns are what is asked for
         for row, number in enumerate(study.tolist()):
             mine = torch.tensor([asked.study_ids[number] in owners for owners in memory.bank.study_ids])
             expected = mine if finding is None else mine & (memory.findings == finding[row])
             assert wanted[row].equal(expected)
-        assert 0 < memory.associating(asked, own=True) == int(wanted.any(1).sum())
+        assert 0 < memory.associating(recall_targets(asked), own=True) == int(wanted.any(1).sum())
         states = network.prompt(asked).states
-        loss = memory.association_loss(asked, states, own=True)
+        loss = memory.association_loss(recall_targets(asked), states, own=True)
         assert loss > 0
         loss.backward()
         assert memory.retrieval.query_weight.grad is not None

@@ -39,9 +39,9 @@ def gradients(loss: Tensor, module: HopfieldRetrieval, states: Tensor) -> list[T
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(st.integers(1, 3), st.integers(0, 2), st.booleans(), st.booleans(), st.integers(0, 2**31))
+@given(st.integers(1, 3), st.integers(0, 2), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2**31))
 def test_with_every_pattern_a_candidate_it_is_the_whole_association(
-    heads: int, steps: int, masked: bool, chunked: bool, seed: int
+    heads: int, steps: int, masked: bool, chunked: bool, biased: bool, seed: int
 ) -> None:
     module = make(heads, steps=steps)
     states, patterns, mask = data()
@@ -50,8 +50,9 @@ def test_with_every_pattern_a_candidate_it_is_the_whole_association(
     allowed = mask if masked else None
     two_steps = copy.copy(module)
     two_steps.numbers_at_once = heads * 40 * 10 * 2 if chunked else module.numbers_at_once
-    whole = module(states, patterns, allowed, k=4)
-    found = two_steps(states, patterns, allowed, k=4, candidates=Candidates(ExactSearch(patterns), 40))
+    bias = 2 * torch.randn(40, dtype=torch.float64) if biased else None
+    whole = module(states, patterns, allowed, k=4, bias=bias)
+    found = two_steps(states, patterns, allowed, k=4, candidates=Candidates(ExactSearch(patterns), 40), bias=bias)
     torch.testing.assert_close(found.tokens, whole.tokens, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(found.weights, whole.weights, rtol=1e-10, atol=1e-10)
     assert torch.equal(found.indices, whole.indices)
