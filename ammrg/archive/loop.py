@@ -91,12 +91,18 @@ class Loop:
         """Bring one study as far as it goes, and say what became of it."""
         ended = record is not None and record.outcome in ("stored", "set aside")
         ours = record is not None and record.films.startswith(self._generator.fingerprint)
-        if record is not None and ended and ours and study.count is not None and record.count == study.count:
+        if (
+            record is not None
+            and ended
+            and ours
+            and study.instances is not None
+            and record.instances == study.instances
+        ):
             return "known"
         contents = self._archive.contents(study.uid)
         films = self._fingerprint(contents)
         if record is not None and ended and record.films == films:
-            self._records.write(key, record._replace(count=study.count))
+            self._records.write(key, record._replace(instances=study.instances))
             return "known"
         if not contents.films:
             return "known"
@@ -105,7 +111,7 @@ class Loop:
             return "waiting"
         self._seen.pop(key, None)
         attempts = record.attempts if record is not None and record.films == films else 0
-        begun = Record("begun", films, study.count, attempts + 1)
+        begun = Record("begun", films, study.instances, attempts + 1)
         if (reason := _refusal(contents, attempts)) is not None:
             return self._set_aside(key, begun, reason)
         return self._describe(key, begun, contents)

@@ -32,7 +32,7 @@ class Record(NamedTuple):
     """``begun``: being described; ``ready``: its documents are in the outbox; ``set aside``: it cannot be described."""
     films: str
     """Fingerprint of the films' UIDs and of the model."""
-    count: int | None = None
+    instances: int | None = None
     """Number of the study's instances when its films were listed last; None = not known."""
     attempts: int = 0
     """How often it was begun."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,7 +34,7 @@ class ListedStudy(NamedTuple):
     """A study in the archive's list."""
 
     uid: str
-    count: int | None
+    instances: int | None
     """Number of its instances; None where the archive does not say."""
 
 
@@ -94,12 +95,8 @@ class Archive:
             filters = {"ModalitiesInStudy": modality, "StudyDate": f"{since}-"}
             start = 0
             while True:
-                page = self._ask(
-                    "list studies",
-                    lambda start=start, filters=filters: self._client.search_for_studies(
-                        limit=PAGE, offset=start, fields=[COUNT], search_filters=filters
-                    ),
-                )
+                search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=[COUNT])
+                page = self._ask("list studies", partial(search, search_filters=filters))
                 new = [found for found in page if (uid := _value(found, STUDY)) and uid not in seen]
                 for found in new:
                     count = _value(found, COUNT)
@@ -153,12 +150,10 @@ class Archive:
         Raises:
             ArchiveError: the archive did not answer.
         """
-        filters = {"SOPInstanceUID": instance.sop}
-        found = self._ask(
-            "look for a document",
-            lambda: self._client.search_for_instances(instance.study, instance.series, search_filters=filters),
-            absent=[],
-        )
+        search = partial(self._client.search_for_instances, instance.study, instance.series)
+        absent: list[dict[str, dict[Any, Any]]] = []
+        asked = partial(search, search_filters={"SOPInstanceUID": instance.sop})
+        found = self._ask("look for a document", asked, absent)
         return any(_value(each, SOP) == instance.sop for each in found)
 
     def store(self, document: Dataset) -> None:

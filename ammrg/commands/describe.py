@@ -31,7 +31,6 @@ FOLDER = Path("described")
 SET_ASIDE = "set_aside.jsonl"
 SHOWN = 20
 """Most files set aside that are listed on the screen."""
-PLAIN: dict[str, bool] = {"markup": False, "highlight": False, "soft_wrap": True}
 NONE_DESCRIBED, SOME_FAILED = 1, 3
 """Exit statuses."""
 
@@ -123,7 +122,8 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
             elif outcome.report is not None:
                 _print(outcome.report, outcome, as_json=options.json, alone=alone)
             if document is not None and outcome.description is not None:
-                messages.print(document(outcome.description, study, where), **PLAIN)
+                said = document(outcome.description, study, where)
+                messages.print(said, markup=False, highlight=False, soft_wrap=True)
     if not alone and found.studies:
         write_index(out)
         write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())

@@ -67,7 +67,7 @@ def map_image(description: Description, films: SourceFilms, identifiers: Documen
         )
         image.copy_patient_and_study_information(first)
         orientations = {tuple(film.get("PatientOrientation", ())) for film in sources}
-        image.PatientOrientation = list(orientations.pop()) if len(orientations) == 1 else None
+        image.PatientOrientation = list(orientations.pop()) if len(orientations) == 1 else []
         image.BodyPartExamined = "CHEST"  # not a paired part, so Laterality must be absent
         image.ConversionType = "WSD"
         image.ImageComments = STATEMENT

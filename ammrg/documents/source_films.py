@@ -100,7 +100,7 @@ def _differs(one: Dataset, other: Dataset) -> str | None:
     for keyword in (*named, "PatientBirthDate"):
         values = str(one.get(keyword) or ""), str(other.get(keyword) or "")
         if values[0] != values[1] and all(values):
-            return keyword
+            return str(keyword)
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from highdicom.sr.coding import CodedConcept
 from highdicom.sr.enum import RelationshipTypeValues as Relation
@@ -25,6 +25,7 @@ from highdicom.sr.value_types import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from ammrg.documents import concepts
 from ammrg.documents.concepts import concept
@@ -165,7 +166,7 @@ def _text(text: str) -> TextContentItem:
     return TextContentItem(concept(concepts.COMMENT), text, Relation.CONTAINS)
 
 
-def _container(name: CodedConcept, items: Iterator[ContentItem] | Sequence[ContentItem]) -> ContainerContentItem:
+def _container(name: Code | CodedConcept, items: Iterable[ContentItem]) -> ContainerContentItem:
     container = ContainerContentItem(concept(name), relationship_type=Relation.CONTAINS)
-    container.ContentSequence = ContentSequence(items)
+    container.ContentSequence = ContentSequence(list(items))
     return container

@@ -45,9 +45,13 @@ def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
         state = "present" if is_predicted(probability, threshold) else "not above its threshold"
         film = f", film {place + 1}" if len(page.films) > 1 else ""
         figure.text(
-            *((column + 0.5) / len(names), 1 - MARGIN / 2 / height),
+            (column + 0.5) / len(names),
+            1 - MARGIN / 2 / height,
             f"{name}: {state}{film}\nprobability {probability:.2f}, threshold {threshold:.2f}",
-            **{"ha": "center", "va": "center", "color": "white", "fontsize": 10},
+            ha="center",
+            va="center",
+            color="white",
+            fontsize=10,
         )
     figure.text(0.5, MARGIN / 2 / height, below, ha="center", va="center", color="#ff8a7a", fontsize=10)
     canvas.draw()

@@ -78,7 +78,8 @@ def test_another_model_describes_again(orthanc: Orthanc, look: Look, generator: 
 
 def test_no_rotten_study_ends_the_look(orthanc: Orthanc, look: Look, tmp_path: Path) -> None:
     good, broken, hand = phantom_dicom(0), phantom_dicom(1, compress=True), phantom_dicom(2, BodyPartExamined="HAND")
-    damaged = [film[: film.index(b"\xff\x4f\xff\x51") + 60].ljust(len(film), b"\0") for film in broken]
+    starts = [film.index(b"\xff\x4f\xff\x51") + 60 for film in broken]  # of the pixels; the tags stay whole
+    damaged = [film[:at].ljust(len(film) - 8, b"\0") + film[-8:] for film, at in zip(broken, starts, strict=True)]
     mixed = phantom_dicom(3)[:1]
     mixed += [retagged(film, StudyInstanceUID=study_of(mixed), PatientID="OTHER") for film in phantom_dicom(4)[:1]]
     orthanc.put(*damaged, *hand, *mixed, *good)
