@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ammrg.atomic import write_atomically
 from ammrg.commands.parser import CommandParser
+from ammrg.errors import ReadError
 from ammrg.notice import NOTICE
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON line for each study, and nothing else")
 
 
+def check_paths(paths: Sequence[Path]) -> None:
+    """Check that all paths exist, so that a mistyped one is an error before anything else is read.
+
+    Raises:
+        ReadError: names the first that does not.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ReadError(f"{path}: no such file")
+
+
 def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerator], folder: Path = FOLDER) -> int:
     """Find the studies, describe each, write their folders, and print what was found.
 
@@ -76,13 +88,14 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
-    from ammrg.inference.describing import describe_into, study_folder, write_index
     from ammrg.studies.grouping import find_studies
     from ammrg.studies.sources import is_one_by_one
 
     messages = Console(stderr=True)
     with messages.status("reading the films' headers"):
         found = find_studies(options.paths, options.lateral, skip=options.out or folder)
+    from ammrg.inference.describing import describe_into, study_folder, write_index  # imports PyTorch
+
     alone = is_one_by_one(options.paths) and len(found.studies) == 1 and not found.studies_set_aside
     out = options.out or (folder / _name(found.studies[0]) if alone else folder)
 
