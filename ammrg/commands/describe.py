@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -101,7 +103,8 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
 
     @functools.cache
     def opened() -> ReportGenerator:
-        with messages.status("reading the model, checking its files"):
+        # A run tells on stdout which memories it opens, but stdout is for the reports.
+        with messages.status("reading the model, checking its files"), contextlib.redirect_stdout(sys.stderr):
             return open_model()
 
     states: Counter[str] = Counter({"set aside": found.studies_set_aside})
