@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ammrg.atomic import write_atomically
 from ammrg.commands.parser import CommandParser
-from ammrg.errors import DocumentError
+from ammrg.errors import DocumentError, ReadError
 from ammrg.extras import needs_extra
 from ammrg.notice import NOTICE
 
@@ -71,6 +73,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_paths(paths: Sequence[Path]) -> None:
+    """Check that all paths exist, so that a mistyped one is an error before anything else is read.
+
+    Raises:
+        ReadError: names the first that does not.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ReadError(f"{path}: no such file")
+
+
 def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerator], folder: Path = FOLDER) -> int:
     """Find the studies, describe each, write their folders, and print what was found.
 
@@ -89,20 +102,22 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
-    from ammrg.inference.describing import describe_into, study_folder, write_index
     from ammrg.studies.grouping import find_studies
     from ammrg.studies.sources import is_one_by_one
 
     messages = Console(stderr=True)
     with messages.status("reading the films' headers"):
         found = find_studies(options.paths, options.lateral, skip=options.out or folder)
+    from ammrg.inference.describing import describe_into, study_folder, write_index  # imports PyTorch
+
     document = _documents(options, found.studies) if options.dicom else None
     alone = is_one_by_one(options.paths) and len(found.studies) == 1 and not found.studies_set_aside
     out = options.out or (folder / _name(found.studies[0]) if alone else folder)
 
     @functools.cache
     def opened() -> ReportGenerator:
-        with messages.status("reading the model, checking its files"):
+        # A run tells on stdout which memories it opens, but stdout is for the reports.
+        with messages.status("reading the model, checking its files"), contextlib.redirect_stdout(sys.stderr):
             return open_model()
 
     states: Counter[str] = Counter({"set aside": found.studies_set_aside})
