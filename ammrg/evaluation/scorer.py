@@ -96,20 +96,33 @@ class Statistics(NamedTuple):
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
     """Every metric under study weights ``[r n]``: metric -> ``[r]``. The statistics must be of one protocol."""
+    return word_scores(statistics, weights) | finding_scores(statistics, weights) | extra_scores(statistics, weights)
+
+
+def word_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """The metrics that depend on the protocol, as in :func:`weighted_scores`."""
     (words,) = statistics.language.values()
-    total = weights.sum(axis=1)
     scores = language.weighted_scores(words, weights)
     for aligned in statistics.meteor.values():
         scores |= meteor.weighted_scores(aligned, weights)
+    return scores
+
+
+def finding_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """The metrics of findings, places and claims, which are the same under every protocol."""
     return {
-        **scores,
         **clinical.weighted_scores(statistics.clinical, weights),
         **location.weighted_scores(statistics.location, weights),
         **box_location.weighted_scores(statistics.boxes, weights),
         **invented.weighted_scores(statistics.invented, weights),
         **faithfulness.weighted_scores(statistics.faithfulness, weights),
-        **{key: weights @ values / total for key, values in statistics.extra.items()},
     }
+
+
+def extra_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """The metrics of other packages."""
+    total = weights.sum(axis=1)
+    return {key: weights @ values / total for key, values in statistics.extra.items()}
 
 
 class Scorer:
@@ -139,6 +152,8 @@ class Scorer:
         self.known_places: dict[str, location.Places] = {}
         self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
         self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
+        self.known_weights: dict[tuple[str, ...], Floats] = {}
+        self.known_values: dict[tuple[str, tuple[Line, ...]], dict[str, Floats]] = {}
 
     def labels(self, texts: Iterable[str]) -> list[list[float]]:
         """The 14 labels of each text; equal texts are labelled once."""
@@ -165,8 +180,22 @@ class Scorer:
         return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
 
     def weights(self, lines: Sequence[Line]) -> Floats:
-        """Resamples of the patients, as weights of the n studies ``[draws n]``."""
-        return bootstrap.patient_weights([line.subject_id for line in lines], self.draws(lines), self.seed)
+        """Resamples of the patients, as weights of the n studies ``[draws n]``; drawn once for the same patients."""
+        key = tuple(line.subject_id for line in lines)
+        if key not in self.known_weights:
+            # Only the last are kept: they are the largest arrays of all.
+            self.known_weights = {key: bootstrap.patient_weights(key, self.draws(lines), self.seed)}
+        return self.known_weights[key]
+
+    def values(self, lines: Sequence[Line], protocol: str) -> dict[str, Floats]:
+        """Every metric under one protocol, without extras: the plain value and the resamples' ``[1 + draws]``."""
+        statistics, weights = self.statistics(lines), self.weights(lines)
+        parts = (("", statistics, finding_scores), (protocol, statistics.under(protocol), word_scores))
+        for name, each, scores in parts:
+            if (name, tuple(lines)) not in self.known_values:
+                found = bootstrap.plain_and_resampled(partial(scores, each), weights)
+                self.known_values[name, tuple(lines)] = found
+        return self.known_values[protocol, tuple(lines)] | self.known_values["", tuple(lines)]
 
     def statistics(self, lines: Sequence[Line], with_extras: bool = False) -> Statistics:
         """Per-study statistics; computed once for the same lines."""
@@ -205,10 +234,13 @@ class Scorer:
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
         """Protocol -> metric -> {value, low, high}; all three None for a measure with n = 0."""
-        weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
+        statistics = self.statistics(lines, with_extras)
+        extras = bootstrap.plain_and_resampled(partial(extra_scores, statistics), self.weights(lines))
         without = dict.fromkeys(statistics.undefined(), UNDEFINED)
         return {
-            each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
+            each.name: {
+                key: bootstrap.with_interval(values) for key, values in (self.values(lines, each.name) | extras).items()
+            }
             | without
             for each in self.protocols
         }
@@ -218,9 +250,9 @@ class Scorer:
 
         ``above_chance`` is empty without resamples; it lacks a measure with n = 0.
         """
-        weights, statistics = self.weights(lines), self.statistics(lines).location
+        statistics, values = self.statistics(lines).location, self.values(lines, self.protocols[0].name)
         references = self.places(line.reference for line in lines)
-        gaps = location.above_chance(statistics, weights) if len(weights) else {}
+        gaps = location.above_chance(statistics, values) if self.draws(lines) else {}
         return {
             aspect: {
                 **counts,
@@ -264,7 +296,8 @@ class Scorer:
     def boxes(self, lines: Sequence[Line]) -> dict[str, Any] | None:
         """What stands behind the measures against boxes, see :func:`ammrg.evaluation.box_scores.box_section`."""
         references = self.places(line.reference for line in lines)
-        return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
+        statistics, values = self.statistics(lines).boxes, self.values(lines, self.protocols[0].name)
+        return box_section(self.box_truths(lines), references, statistics, values, self.weights(lines))
 
     def recall(self, lines: Sequence[Line], recalled: Sequence[RecallFile]) -> dict[str, Any] | None:
         """The measures of recall, see :func:`ammrg.evaluation.recall_scores.recall_section`."""
@@ -276,14 +309,8 @@ class Scorer:
         self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
     ) -> dict[str, dict[str, float]]:
         """First minus second in some metrics, under the first protocol, over paired resamples."""
-        name = self.protocols[0].name
-
-        def chosen(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
-            everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in metrics}
-
-        sides = [partial(chosen, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
-        return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
+        sides = [self.values(lines, self.protocols[0].name) for lines in (first, second)]
+        return {key: bootstrap.difference(sides[0][key], sides[1][key]) for key in metrics}
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
         """First minus second: protocol -> metric -> {value, low, high, p_value, effect}.

@@ -92,11 +92,17 @@ def sentences(text: str) -> list[str]:
 
     A decimal point does not end a sentence. A sentence longer than :data:`LONGEST` is cut between words.
     """
+    return list(_sentences(text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _sentences(text: str) -> tuple[str, ...]:
+    """The sentences of a text. Results are cached, because labels, places and claims are read from the same texts."""
     found = []
     for raw in _SENTENCE_END.split(text):
         part = " ".join(raw.split())
         found += textwrap.wrap(part, LONGEST, break_on_hyphens=False) if len(part) > LONGEST else [part]
-    return [part for part in found if part]
+    return tuple(part for part in found if part)
 
 
 def _clause(sentence: str, breaks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[str, str]:
