@@ -1,7 +1,7 @@
 """Runs a module as ``python -m`` does, and writes what it cost: ``python -P benchmarks/_measured.py COSTS MODULE ...``.
 
-It is run by its path, with the checkout to be measured on PYTHONPATH, so it imports nothing of any checkout. Peak memory
-is this process's own since it began (``VmHWM``): that of ``getrusage`` may be the parent's.
+It is run by its path, with the checkout to be measured on PYTHONPATH, so it imports nothing of any checkout. Peak
+memory is this process's own since it began (``VmHWM``): that of ``getrusage`` may be the parent's.
 """
 
 from __future__ import annotations

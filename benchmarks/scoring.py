@@ -4,13 +4,13 @@
 ``benchmarks/_report_pairs.py``, with 1,000 resamples and the page, on one thread. It takes turns with the same command
 of another checkout (``--other``, for example ``git worktree add --detach /tmp/old 30aa42c``, whose command was
 ``--other-program "experiments score"``) and with a floor, which only reads the file and its words
-(``benchmarks/_scoring_floor.py``). Each is a process of its own. The medians over the rounds are printed, and the largest
-difference of any number that both builds write to scores.json. CPU seconds are compared, because other programs on the
-machine lengthen wall time; METEOR's Java process counts in them, but not in the memory.
+(``benchmarks/_scoring_floor.py``). Each is a process of its own. The medians over the rounds are printed, and the
+largest difference of any number that both builds write to scores.json. CPU seconds are compared, because other programs
+on the machine lengthen wall time; METEOR's Java process counts in them, but not in the memory.
 
-The peer is what one would do without this package: the reference scorers (``benchmarks/_reference_scorers.py``) once for
-each resample. They run once, on the same words and labels; their scores are compared first. Prints a table, then one JSON
-line.
+The peer is what one would do without this package: the reference scorers (``benchmarks/_reference_scorers.py``) once
+for each resample. They run once, on the same words and labels; their scores are compared first. Prints a table, then
+one JSON line.
 """
 
 from __future__ import annotations

@@ -148,12 +148,28 @@ class Scorer:
     ) -> None:
         self.protocols, self.labeler, self.extras = protocols, labeler, extras
         self.resamples, self.seed, self.java = resamples, seed, java
+        self.known_words: dict[tuple[str, str, str], str] = {}
+        """(protocol, reference or hypothesis, text) -> its words."""
         self.known_labels: dict[str, list[float]] = {}
         self.known_places: dict[str, location.Places] = {}
         self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
         self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
         self.known_weights: dict[tuple[str, ...], Floats] = {}
         self.known_values: dict[tuple[str, tuple[Line, ...]], dict[str, Floats]] = {}
+
+    def words(self, lines: Sequence[Line], protocol: Protocol) -> tuple[list[str], list[str]]:
+        """References and generated reports as the protocol reads them; equal texts are read once."""
+
+        def read(side: str, view: Callable[[str], str], text: str) -> str:
+            key = (protocol.name, side, text)
+            if key not in self.known_words:
+                self.known_words[key] = view(text)
+            return self.known_words[key]
+
+        return (
+            [read("reference", protocol.reference, line.reference) for line in lines],
+            [read("hypothesis", protocol.hypothesis, line.generated) for line in lines],
+        )
 
     def labels(self, texts: Iterable[str]) -> list[list[float]]:
         """The 14 labels of each text; equal texts are labelled once."""
@@ -213,10 +229,7 @@ class Scorer:
 
     def _measure(self, lines: Sequence[Line]) -> Statistics:
         references, generated = [line.reference for line in lines], [line.generated for line in lines]
-        words = {
-            each.name: ([each.reference(text) for text in references], [each.hypothesis(text) for text in generated])
-            for each in self.protocols
-        }
+        words = {each.name: self.words(lines, each) for each in self.protocols}
         with ThreadPoolExecutor(1) as pool:  # Java aligns words while Python counts them
             aligning = {name: pool.submit(self.java.statistics, *pair) for name, pair in words.items() if self.java}
             counted = {name: language.language_statistics(*pair) for name, pair in words.items()}
@@ -339,8 +352,7 @@ class Scorer:
         weights = self.weights(lines)[:IDF_RESAMPLES]
         return {
             each.name: idf_difference(
-                [each.reference(line.reference) for line in lines],
-                [each.hypothesis(line.generated) for line in lines],
+                *self.words(lines, each),
                 weights,
             )
             for each in self.protocols

@@ -1,8 +1,8 @@
 """BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap defines them; the tests compare with its scorers.
 
-Each study's contribution is counted once, for all studies together (:mod:`ammrg.metrics.ngrams`). The corpus value under
-any weighting of the studies (all ones, or bootstrap counts) is then a matrix product. CIDEr is CIDEr-D with the idf of the evaluated references; a resample keeps the idf
-of the whole reference set.
+Each study's contribution is counted once, for all studies together (:mod:`ammrg.metrics.ngrams`). The corpus value
+under any weighting of the studies (all ones, or bootstrap counts) is then a matrix product. CIDEr is CIDEr-D with the
+idf of the evaluated references; a resample keeps the idf of the whole reference set.
 
 Texts are words separated by single spaces: clean them first (``ammrg.text.cleaning.normalise`` or ``r2gen``).
 """

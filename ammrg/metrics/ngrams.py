@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import NamedTuple
 
 import numpy as np
@@ -77,10 +78,10 @@ def paired_ngrams(references: Sequence[str], hypotheses: Sequence[str]) -> Paire
     """
     check_pairs(references, hypotheses)
     n = len(references)
-    known: dict[str, int] = {}
-    rows = [[known.setdefault(word, len(known)) for word in text.split()] for text in (*references, *hypotheses)]
+    rows = [text.split() for text in (*references, *hypotheses)]
+    known = dict(zip(dict.fromkeys(chain.from_iterable(rows)), count(), strict=False))
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    word = np.array([id for row in rows for id in row], dtype=np.int64)
+    word = np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), np.int64, lengths.sum())
     text = np.repeat(np.arange(2 * n), lengths)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(word))  # words from here to the end of the text
 

@@ -21,8 +21,8 @@ def rouge_l(reference: str, hypothesis: str) -> float:
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     """Length of the longest common subsequence.
 
-    A row of the table of lengths is the bits of one integer: a bit is 0 where the length grows by one (Hyyrö 2004, "Bit-
-    parallel LCS-length computation revisited"). So a word of ``second`` costs a few operations, not a loop over
+    A row of the table of lengths is the bits of one integer: a bit is 0 where the length grows by one (Hyyrö 2004,
+    "Bit-parallel LCS-length computation revisited"). So a word of ``second`` costs a few operations, not a loop over
     ``first``.
     """
     places: dict[str, int] = {}

@@ -64,6 +64,8 @@ _STATES = tuple(
     )
 )
 _STABLE = pattern(phrases.STATES_UNCERTAIN)
+_STRENGTH = {NEGATIVE: 0, UNCERTAIN: 1, POSITIVE: 2}
+"""Of several mentions of a finding, the label with the greatest strength is the report's."""
 _MISREADINGS = tuple((finding, pattern([entry])) for finding, entry in phrases.MISREADINGS)
 
 
@@ -258,13 +260,13 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
 
 def labels_of(found: Iterable[tuple[str, float]]) -> list[float]:
     """The 14 labels of a report from its mentions, each a (finding, label); see :func:`label`."""
-    values: dict[str, set[float]] = {}
+    strongest: dict[str, float] = {}
     for finding, value in found:
-        values.setdefault(finding, set()).add(value)
+        if finding not in strongest or _STRENGTH[value] > _STRENGTH[strongest[finding]]:
+            strongest[finding] = value
     labels = [BLANK] * len(FINDINGS)
     for i in ABNORMAL:
-        here = values.get(FINDINGS[i], set())
-        labels[i] = next((value for value in (POSITIVE, UNCERTAIN, NEGATIVE) if value in here), BLANK)
-    if not values.get(phrases.OTHER, set()) & {POSITIVE, UNCERTAIN}:
+        labels[i] = strongest.get(FINDINGS[i], BLANK)
+    if strongest.get(phrases.OTHER, NEGATIVE) == NEGATIVE:
         labels[NO_FINDING] = no_finding_label(labels)
     return labels
