@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ammrg.metrics.ngrams import ORDERS, Integers, PairedNGrams
+from ammrg.metrics.ngrams import ORDERS, Integers, Occurrences, OrderNGrams, PairedTexts
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ class _Sums:
         size: how many keys there are; those without a value have the sum 0.
     """
 
-    def __init__(self, keys: NDArray[np.integer], size: int) -> None:
+    def __init__(self, keys: NDArray[np.int32], size: int) -> None:
         self.starts = np.flatnonzero(np.diff(keys, prepend=-1))
         self.keys, self.size = keys[self.starts], size
 
@@ -37,52 +37,66 @@ class _Sums:
 
 
 class _Terms:
-    """Values of n-grams, each to be multiplied by the square of its idf and summed for each order and pair.
+    """Values of n-grams, each to be multiplied by the square of its idf and summed for each of n texts."""
 
-    Args:
-        slot: ``[e]``, ascending: order and pair, as in :class:`ammrg.metrics.ngrams.Occurrences`.
-        gram: ``[e]``: the n-gram.
-        value: ``[e]``.
-        pairs: n.
-    """
-
-    def __init__(self, slot: NDArray[np.int32], gram: NDArray[np.int32], value: Floats, pairs: int) -> None:
-        self.gram: Integers = gram.astype(np.int64)  # numpy looks up by other integers at a third of the speed
-        self.value, self.sums = value, _Sums(slot, ORDERS * pairs)
+    def __init__(self, rows: Occurrences, n: int) -> None:
+        self.gram: Integers = rows.gram.astype(np.int64)  # numpy looks up by other integers at a third of the speed
+        self.value, self.sums = rows.times, _Sums(rows.text, n)
 
     def __call__(self, squared_idf: Floats) -> Floats:
-        """The sums ``[4 n]`` for the squared idf of each n-gram ``[grams]``."""
-        return self.sums(self.value * squared_idf.take(self.gram)).reshape(ORDERS, -1)
+        """The sums ``[n]`` for the squared idf of each n-gram ``[grams]``."""
+        return self.sums(self.value * squared_idf.take(self.gram))
 
 
-class Cider:
-    """CIDEr of each pair, for any number of times that each reference counts in the idf.
+class Similarity:
+    """CIDEr's cosine of n pairs in the n-grams of one order, for any number of times that each reference counts."""
 
-    Args:
-        ngrams: of n pairs.
-    """
-
-    def __init__(self, ngrams: PairedNGrams) -> None:
-        n, reference, hypothesis = ngrams.pairs, ngrams.reference, ngrams.hypothesis
+    def __init__(self, ngrams: OrderNGrams, n: int) -> None:
+        reference, hypothesis = ngrams.reference, ngrams.hypothesis
         order = np.argsort(reference.gram, kind="stable")
-        self.document: Integers = reference.slot[order].astype(np.int64) % n
+        self.document: Integers = reference.text[order].astype(np.int64)
         """The references that have an n-gram, one n-gram after the other."""
         self.documents = _Sums(reference.gram[order], ngrams.grams)
         ours, theirs = ngrams.shared
-        counts = reference.count[theirs]
-        shared = np.minimum(hypothesis.count[ours], counts) * counts
-        self.shared = _Terms(hypothesis.slot[ours], hypothesis.gram[ours], shared, n)
-        self.norms = [_Terms(side.slot, side.gram, side.count**2, n) for side in (hypothesis, reference)]
-        # pycocoevalcap measures lengths in bigrams.
-        lengths = np.maximum(0, ngrams.lengths - 1).reshape(2, n)
-        self.penalty = np.exp(-((lengths[1] - lengths[0]) ** 2.0) / (2 * SIGMA**2))
+        counts = reference.times[theirs]
+        clipped = np.minimum(hypothesis.times[ours], counts) * counts
+        self.shared = _Terms(Occurrences(hypothesis.text[ours], hypothesis.gram[ours], clipped), n)
+        self.norms = [_Terms(side._replace(times=side.times**2), n) for side in (hypothesis, reference)]
 
-    def per_pair(self, weights: Floats) -> Floats:
-        """CIDEr of each pair ``[n]``, in [0, 10], if the corpus of the idf repeats reference i ``weights[i]`` times."""
+    def __call__(self, weights: Floats) -> Floats:
+        """The cosines ``[n]`` if the corpus of the idf repeats reference i ``weights[i]`` times."""
         documents = self.documents(weights.take(self.document))
         squared = (np.log(weights.sum()) - np.log(np.maximum(1.0, documents))) ** 2
         shared = self.shared(squared)
         norms = np.sqrt(self.norms[0](squared)) * np.sqrt(self.norms[1](squared))
-        similarity = np.divide(shared, norms, out=np.zeros_like(shared), where=norms > 0)
-        each: Floats = similarity.mean(axis=0) * self.penalty * 10
-        return each
+        cosines: Floats = np.divide(shared, norms, out=np.zeros_like(shared), where=norms > 0)
+        return cosines
+
+
+def of_similarities(total: Floats, lengths: Integers) -> Floats:
+    """CIDEr of pairs, in [0, 10].
+
+    Args:
+        total: ``[.. n]``: the sum of a pair's cosines over the orders.
+        lengths: ``[2 n]``: words of the references, then of the hypotheses.
+    """
+    # pycocoevalcap measures lengths in bigrams.
+    references, hypotheses = np.maximum(0, lengths - 1).reshape(2, -1)
+    penalty = np.exp(-((hypotheses - references) ** 2.0) / (2 * SIGMA**2))
+    found: Floats = total / ORDERS * penalty * 10
+    return found
+
+
+def cider(texts: PairedTexts, weights: Floats) -> Floats:
+    """CIDEr of each pair ``[r n]``, in [0, 10].
+
+    Args:
+        texts: n pairs.
+        weights: ``[r n]``: how often the corpus of the idf repeats each reference.
+    """
+    total = np.zeros(weights.shape)
+    for ngrams in texts.orders():
+        similarity = Similarity(ngrams, texts.pairs)
+        for sums, row in zip(total, weights, strict=True):
+            sums += similarity(row)
+    return of_similarities(total, texts.lengths)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ammrg.metrics.cider import Cider
-from ammrg.metrics.ngrams import ORDERS, PairedNGrams, paired_ngrams
+from ammrg.metrics.cider import Similarity, of_similarities
+from ammrg.metrics.ngrams import ORDERS, PairedTexts
 from ammrg.metrics.rouge import rouge_l
 
 Floats = NDArray[np.float64]
@@ -50,25 +50,23 @@ def language_statistics(references: Sequence[str], hypotheses: Sequence[str]) ->
     Raises:
         ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
-    found = paired_ngrams(references, hypotheses)
-    n = found.pairs
-    correct = found.hypothesis.count[found.shared[0]].clip(max=found.reference.count[found.shared[1]])
-    lengths = found.lengths.astype(np.float64)
+    texts = PairedTexts(references, hypotheses)
+    n = texts.pairs
+    correct, similarity = np.zeros((n, ORDERS)), np.zeros(n)
+    for k, ngrams in enumerate(texts.orders()):
+        ours, theirs = ngrams.shared
+        clipped = np.minimum(ngrams.hypothesis.times[ours], ngrams.reference.times[theirs])
+        correct[:, k] = np.bincount(ngrams.hypothesis.text[ours], clipped, minlength=n)
+        similarity += Similarity(ngrams, n)(np.ones(n))
+    lengths = texts.lengths.astype(np.float64)
     return LanguageStatistics(
-        correct=_by_order(found, np.asarray(correct)),
+        correct=correct,
         guessed=np.maximum(0.0, lengths[n:, None] - np.arange(ORDERS)),
         hypothesis_length=lengths[n:],
         reference_length=lengths[:n],
         rouge_l=np.array(list(map(rouge_l, references, hypotheses))),
-        cider=Cider(found).per_pair(np.ones(n)),
+        cider=of_similarities(similarity, texts.lengths),
     )
-
-
-def _by_order(ngrams: PairedNGrams, shared: Floats) -> Floats:
-    """Sums of a value of each shared n-gram by pair and order: ``[n 4]``."""
-    sums = np.bincount(ngrams.hypothesis.slot[ngrams.shared[0]], shared, minlength=ORDERS * ngrams.pairs)
-    # Without any shared n-gram bincount returns integers, even with weights.
-    return np.ascontiguousarray(sums.astype(np.float64).reshape(ORDERS, ngrams.pairs).T)
 
 
 def weighted_scores(statistics: LanguageStatistics, weights: Floats) -> dict[str, Floats]:

@@ -45,7 +45,7 @@ FEWEST_PAIRS = 40
 
 
 _BITS = {word: 1 << i for i, word in enumerate((*SIDES, *LEVELS))}
-_MASKS = {aspect: sum(_BITS[word] for word in words) for aspect, words in ASPECTS.items()}
+_MASKS = {aspect: np.uint8(sum(_BITS[word] for word in words)) for aspect, words in ASPECTS.items()}
 _SIZES = np.array([code.bit_count() for code in range(1 << len(_BITS))], dtype=np.uint8)
 """Code -> number of words in the set."""
 

@@ -1,13 +1,14 @@
 """The n-grams of order 1 to 4 of texts: of one text as a count, of many pairs of texts as arrays.
 
 In the arrays words and n-grams are whole numbers. An n-gram of order k is its first k - 1 words, which are an n-gram of
-the order before, and its last word; so each order needs one sort of all its occurrences, and no loop over texts.
+the order before, and its last word; so each order needs one sort of all its occurrences, and no loop over texts. One
+order is in memory at a time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from typing import NamedTuple
 
@@ -24,25 +25,21 @@ ORDERS = 4
 
 
 class Occurrences(NamedTuple):
-    """Which n-grams occur in which texts: e rows, one for each text and n-gram in it, sorted by order and text."""
+    """Which n-grams of one order occur in which of n texts: e rows, one for each text and n-gram, sorted by both."""
 
-    slot: Indices
-    """``[e]``: (order - 1) * n + text, for n texts."""
+    text: Indices
+    """``[e]``: 0 .. n-1."""
     gram: Indices
     """``[e]``: the n-gram."""
-    count: Floats
+    times: Floats
     """``[e]``: how often it occurs in the text."""
 
 
-class PairedNGrams(NamedTuple):
-    """The n-grams of n pairs of texts."""
+class OrderNGrams(NamedTuple):
+    """The n-grams of one order in n pairs of texts."""
 
-    pairs: int
-    """n."""
     grams: int
-    """Number of different n-grams in all texts. They are numbered from 0, those of one order after the other."""
-    lengths: Integers
-    """``[2 n]``: words of the references, then of the hypotheses."""
+    """Number of different n-grams in all texts; they are numbered from 0."""
     reference: Occurrences
     hypothesis: Occurrences
     shared: tuple[Integers, Integers]
@@ -70,46 +67,50 @@ def check_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
         raise ScoringError(f"reference {empty[0]} (and {len(empty) - 1} more) is empty; leave such studies out.")
 
 
-def paired_ngrams(references: Sequence[str], hypotheses: Sequence[str]) -> PairedNGrams:
-    """Count the n-grams of n references, none empty, and of n hypotheses.
+class PairedTexts:
+    """The words of n pairs of texts.
+
+    Args:
+        references: n texts, none empty.
+        hypotheses: n texts.
 
     Raises:
         ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
-    check_pairs(references, hypotheses)
-    n = len(references)
-    rows = [text.split() for text in (*references, *hypotheses)]
-    known = dict(zip(dict.fromkeys(chain.from_iterable(rows)), count(), strict=False))
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    word = np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), np.int64, lengths.sum())
-    text = np.repeat(np.arange(2 * n), lengths)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(word))  # words from here to the end of the text
 
-    total = 0
-    sides: list[list[Occurrences]] = [[], []]
-    gram = word  # of the n-gram that begins at each word
-    for k in range(1, ORDERS + 1):
-        starts = np.flatnonzero(left >= k)
-        pairs = gram[starts] if k == 1 else gram[starts] * len(known) + word[starts + k - 1]
-        different, ids = np.unique(pairs, return_inverse=True)
-        gram = np.zeros_like(word)
-        gram[starts] = ids
-        width = max(1, len(different))
-        keys, counts = np.unique(text[starts] * width + ids, return_counts=True)
-        cut = int(np.searchsorted(keys, n * width))
-        for side, part in enumerate((slice(cut), slice(cut, None))):
-            slots = keys[part] // width + (k - 1 - side) * n
-            found = Occurrences(
-                slots.astype(np.int32), (keys[part] % width + total).astype(np.int32), counts[part].astype(np.float64)
-            )
-            sides[side].append(found)
-        total += len(different)
-    reference, hypothesis = (Occurrences(*map(np.concatenate, zip(*side, strict=True))) for side in sides)
-    return PairedNGrams(n, total, lengths, reference, hypothesis, _shared(reference, hypothesis, max(1, total)))
+    def __init__(self, references: Sequence[str], hypotheses: Sequence[str]) -> None:
+        check_pairs(references, hypotheses)
+        self.pairs = len(references)
+        rows = [text.split() for text in (*references, *hypotheses)]
+        known = dict(zip(dict.fromkeys(chain.from_iterable(rows)), count(), strict=False))
+        self.vocabulary = len(known)
+        self.lengths: Integers = np.array([len(row) for row in rows], dtype=np.int64)
+        """``[2 n]``: words of the references, then of the hypotheses."""
+        self.words: Integers = np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), np.int64)
 
+    def orders(self) -> Iterator[OrderNGrams]:
+        """The n-grams of order 1, 2, 3 and 4."""
+        text = np.repeat(np.arange(2 * self.pairs), self.lengths)
+        left = np.repeat(np.cumsum(self.lengths), self.lengths) - np.arange(len(self.words))  # words to the text's end
+        gram = self.words  # the n-gram that begins at each word
+        for k in range(1, ORDERS + 1):
+            starts = np.flatnonzero(left >= k)
+            longer = gram[starts] * self.vocabulary + self.words[starts + k - 1] if k > 1 else gram
+            different, ids = np.unique(longer, return_inverse=True)
+            gram = np.zeros_like(self.words)
+            gram[starts] = ids
+            yield self._order(text[starts], ids, len(different))
 
-def _shared(reference: Occurrences, hypothesis: Occurrences, grams: int) -> tuple[Integers, Integers]:
-    theirs, ours = (side.slot * np.int64(grams) + side.gram for side in (reference, hypothesis))  # both ascend
-    place = np.searchsorted(theirs, ours)
-    found = np.flatnonzero(theirs[np.minimum(place, len(theirs) - 1)] == ours)
-    return found, place[found]
+    def _order(self, text: Integers, gram: Integers, grams: int) -> OrderNGrams:
+        """The n-grams of one order, from the text and the n-gram of each occurrence."""
+        width = max(1, grams)
+        keys, counts = np.unique(text * width + gram, return_counts=True)
+        cut = int(np.searchsorted(keys, self.pairs * width))
+        theirs, ours = keys[:cut], keys[cut:] - self.pairs * width  # both ascend
+        sides = [
+            Occurrences((key // width).astype(np.int32), (key % width).astype(np.int32), times.astype(np.float64))
+            for key, times in ((theirs, counts[:cut]), (ours, counts[cut:]))
+        ]
+        place = np.searchsorted(theirs, ours)
+        found = np.flatnonzero(np.append(theirs, -1)[place] == ours)
+        return OrderNGrams(grams, sides[0], sides[1], (found, place[found]))

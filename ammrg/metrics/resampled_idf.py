@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ammrg.metrics.cider import Cider
-from ammrg.metrics.ngrams import paired_ngrams
+from ammrg.metrics.cider import cider
+from ammrg.metrics.ngrams import PairedTexts
 
 Floats = NDArray[np.float64]
 
@@ -25,9 +25,10 @@ def idf_difference(references: Sequence[str], hypotheses: Sequence[str], weights
         ``resamples``; the standard deviations ``fixed_sd`` and ``recomputed_sd`` of CIDEr over them;
         ``mean_difference`` (recomputed minus fixed) and ``largest_difference`` (absolute).
     """
-    scorer = Cider(paired_ngrams(references, hypotheses))
-    each = np.array([row @ scorer.per_pair(row) for row in weights]) / weights.sum(axis=1)
-    fixed = weights @ scorer.per_pair(np.ones(len(references))) / weights.sum(axis=1)
+    plain, *drawn = cider(PairedTexts(references, hypotheses), np.concatenate([np.ones((1, len(references))), weights]))
+    totals = weights.sum(axis=1)
+    each = np.array([row @ values for row, values in zip(weights, drawn, strict=True)]) / totals
+    fixed = weights @ plain / totals
     difference = each - fixed
     return {
         "resamples": len(weights),

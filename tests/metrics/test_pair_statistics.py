@@ -9,7 +9,7 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge, my_lcs
 
 from ammrg.metrics.language import language_statistics
-from ammrg.metrics.ngrams import ORDERS, ngrams, paired_ngrams
+from ammrg.metrics.ngrams import ORDERS, PairedTexts, ngrams
 from ammrg.metrics.rouge import common_subsequence, rouge_l
 from ammrg.text.cleaning import normalise
 from datamodules.sources.phantom.plan import plan_study
@@ -68,27 +68,29 @@ def test_some_pairs_are_alike_and_some_are_not() -> None:
 
 def test_arrays_hold_the_ngrams_of_each_text() -> None:
     references, hypotheses = CORPORA["reports and odd"]
-    found = paired_ngrams(references, hypotheses)
+    texts = PairedTexts(references, hypotheses)
     counts = [ngrams(text) for text in (*references, *hypotheses)]
-    assert found.grams == len(set().union(*counts))
-    assert found.lengths.tolist() == [len(text.split()) for text in (*references, *hypotheses)]
-    # An n-gram is known by its texts and counts: in arrays and in words there must be the same ones.
-    by_number: dict[tuple[int, int], dict[int, float]] = {}
-    for side, first in ((found.reference, 0), (found.hypothesis, found.pairs)):
-        for slot, gram, count in zip(*(part.tolist() for part in side), strict=True):
-            order, text = divmod(slot, found.pairs)
-            by_number.setdefault((order + 1, gram), {})[first + text] = count
-    by_words: dict[tuple[str, ...], dict[int, float]] = {}
-    for text, grams in enumerate(counts):
-        for words, count in grams.items():
-            by_words.setdefault(words, {})[text] = count
-    numbered = sorted((order, sorted(texts.items())) for (order, _), texts in by_number.items())
-    assert numbered == sorted((len(words), sorted(texts.items())) for words, texts in by_words.items())
-    ours, theirs = found.shared
-    assert (found.hypothesis.gram[ours] == found.reference.gram[theirs]).all()
-    assert (found.hypothesis.slot[ours] == found.reference.slot[theirs]).all()
-    pairs = zip(counts[: found.pairs], counts[found.pairs :], strict=True)
-    assert len(ours) == sum(len(reference.keys() & hypothesis.keys()) for reference, hypothesis in pairs)
+    assert texts.lengths.tolist() == [len(text.split()) for text in (*references, *hypotheses)]
+    for k, found in enumerate(texts.orders(), start=1):
+        # An n-gram is known by its texts and counts: in arrays and in words there must be the same ones.
+        by_number: dict[int, dict[int, float]] = {}
+        for side, first in ((found.reference, 0), (found.hypothesis, texts.pairs)):
+            for text, gram, count in zip(*(part.tolist() for part in side), strict=True):
+                by_number.setdefault(gram, {})[first + text] = count
+        by_words: dict[tuple[str, ...], dict[int, float]] = {}
+        for text, grams in enumerate(counts):
+            for words in (words for words in grams if len(words) == k):
+                by_words.setdefault(words, {})[text] = grams[words]
+        numbered, worded = (sorted(sorted(each.items()) for each in known.values()) for known in (by_number, by_words))
+        assert numbered == worded
+        assert found.grams == len(by_words)
+        ours, theirs = found.shared
+        assert (found.hypothesis.gram[ours] == found.reference.gram[theirs]).all()
+        assert (found.hypothesis.text[ours] == found.reference.text[theirs]).all()
+        pairs = zip(counts[: texts.pairs], counts[texts.pairs :], strict=True)
+        shared = [words for reference, hypothesis in pairs for words in reference.keys() & hypothesis.keys()]
+        assert len(ours) == sum(len(words) == k for words in shared)
+    assert k == ORDERS
 
 
 @pytest.mark.parametrize(("first", "second"), [(a.split(" "), b.split(" ")) for a, b in ODD])
