@@ -34,7 +34,7 @@ def test_two_builds_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_command_that_fails_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"ended with 1.*no such file"):
+    with pytest.raises(SystemExit, match=r"(?s)ended with 1.*no such file"):
         scoring.measured(ROOT, ["ammrg", "score", str(tmp_path / "absent.jsonl")], tmp_path)
 
 
