@@ -175,7 +175,7 @@ endif
 endif
 
 # One film, whose name may contain spaces, or the names of several films.
-FILMS := $(if $(IMAGE),$(if $(shell [ -f $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
+FILMS := $(if $(IMAGE),$(if $(shell [ -e $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
 ifneq ($(filter describe predict,$(MAKECMDGOALS)),)
 ifeq ($(FILMS),)
 $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(IMAGE) does not)))

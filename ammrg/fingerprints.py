@@ -44,6 +44,11 @@ def id_codes(ids: Iterable[str]) -> Tensor:
     return torch.tensor(sorted(codes), dtype=torch.int64)
 
 
+def bytes_fingerprint(data: bytes) -> str:
+    """Return the sha256 (first 16 hex digits) of bytes: of a file's content, the same as :func:`file_fingerprint`."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
 def file_fingerprint(path: Path) -> str:
     """Return the sha256 (first 16 hex digits) of a file's bytes."""
     with Path(path).open("rb") as file:

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 
 from ammrg.findings import ABNORMAL, FINDINGS
-from ammrg.imaging.panel import CasePage, draw_case
+from ammrg.imaging.panel import CasePage, PageFilm, draw_case
 from ammrg.networks.class_activation import activation_maps
 from ammrg.networks.evaluating import evaluating
 
@@ -69,7 +69,7 @@ class Samples(Callback):
         values = dict(zip(FINDINGS, seen.logits[0].float().sigmoid().tolist(), strict=True))
         strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -values[name])[:3]
         return CasePage(
-            film=np.asarray(example.films[0]),
+            films=[PageFilm(np.asarray(example.films[0]))],
             maps={name: maps[0, FINDINGS.index(name)].float().cpu().numpy() for name in strongest},
             probabilities=values,
             thresholds=dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -17,6 +18,23 @@ ASSOCIATION_LOSSES = {
     "own_report_loss": ("report", True),
 }
 """Setting -> the memory, and whether a patient's own patterns are what should be recalled."""
+
+
+class Replayed(NamedTuple):
+    """The losses of earlier studies."""
+
+    loss: Tensor
+    """Their weighted sum, a scalar."""
+    studies: int
+    """Number of the studies."""
+
+    def share(self, studies: int) -> float:
+        """Their share of the losses of a step in which this process also sees ``studies`` new ones.
+
+        New studies have the steepest losses. If they counted as much as all earlier ones together, they would make the
+        gradient as noisy as if there were no earlier ones.
+        """
+        return self.studies / (self.studies + studies)
 
 
 class RecallLosses:
@@ -53,8 +71,8 @@ class RecallLosses:
             found[name] = network.memory(memory).association_loss(targets, states, own)
         return found
 
-    def replayed(self, network: ReportNetwork, step: int, process: int) -> Tensor | None:
-        """Compute the weighted sum of the losses of the earlier studies drawn for a step; None where there are none.
+    def replayed(self, network: ReportNetwork, step: int, process: int) -> Replayed | None:
+        """Compute the losses of the earlier studies drawn for a step; None where there are none.
 
         Args:
             network: the network.
@@ -66,4 +84,5 @@ class RecallLosses:
             return None
         states = network.states(drawn.queries, drawn.logits, drawn.places)
         means = self.means(network, drawn.targets, states)
-        return sum((self.weights[name] * mean for name, mean in means.items()), start=states.new_zeros(()))
+        loss = sum((self.weights[name] * mean for name, mean in means.items()), start=states.new_zeros(()))
+        return Replayed(loss, len(drawn.targets.study_ids))

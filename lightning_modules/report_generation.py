@@ -177,6 +177,8 @@ class ReportGeneration(LightningModule):
         self.unfreeze_at: dict[str, int] = self.hparams["unfreeze_at"] or {}
         self.film_cache = FilmCache(cache_films) if cache_films else None
         self.recall = RecallLosses(self.hparams, replayed_studies)
+        self.replayed_share = 0.0
+        """Share of the earlier studies in the association losses of the present step."""
         self.cross_fit: CrossFit | None = None
         self.generator: ReportNetwork | None = None
         self.held_out: HeldOut | Unchecked | None = None
@@ -362,12 +364,17 @@ class ReportGeneration(LightningModule):
         for name, mean in recall.means(network, targets, shown.states).items():
             means.log(f"train/{name}", mean * counts[name], batch)
             loss = loss + recall.weights[name] * means.share(f"train/{name}", mean * counts[name])
-        if recall.replay is not None:
-            first = batch_idx % means.gathered == 0
-            replayed = recall.replayed(network, self.global_step, self.global_rank) if first else None
-            if replayed is not None:
-                loss = loss + replayed * means.gathered  # the Trainer divides by the number of a step's batches
-            recall.replay.keep(KeptStates.of(shown, targets))
+        if recall.replay is None:
+            return loss
+        first = batch_idx % means.gathered == 0
+        replayed = recall.replayed(network, self.global_step, self.global_rank) if first else None
+        if first:
+            new = sum(len(part.study_ids) for part in batch.step or [batch])
+            self.replayed_share = 0.0 if replayed is None else replayed.share(new)
+        loss = (1 - self.replayed_share) * loss
+        if replayed is not None:  # the Trainer divides by the number of a step's batches; the first carries them all
+            loss = loss + self.replayed_share * replayed.loss * means.gathered
+        recall.replay.keep(KeptStates.of(shown, targets))
         return loss
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:

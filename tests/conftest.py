@@ -14,6 +14,16 @@ os.environ.setdefault("WANDB_MODE", "disabled")  # tests of the logger ask for i
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+SAMPLES = Path(os.environ.get("AMMRG_SAMPLES", Path(__file__).parents[2] / "shared" / "data" / "samples"))
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real films, ``dicom/`` and ``native_png/``; they never enter the repository."""
+    if not SAMPLES.is_dir():
+        pytest.skip(f"no real samples at {SAMPLES}; AMMRG_SAMPLES names their folder")
+    return SAMPLES
+
 
 @pytest.fixture(scope="session")
 def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

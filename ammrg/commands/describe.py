@@ -1,89 +1,190 @@
-"""``ammrg describe``: the films of one study -> report, 14 findings with maps, retrieved reports and regions."""
+"""``ammrg describe``: studies -> reports, 14 findings with maps, retrieved reports and regions."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ammrg.atomic import write_atomically
 from ammrg.commands.parser import CommandParser
+from ammrg.errors import ReadError
 from ammrg.notice import NOTICE
 
 if TYPE_CHECKING:
-    from ammrg.inference.report_generator import ReportGenerator
+    from rich.console import Console
 
-DESCRIPTION = f"Write the report of one examination, with its reasons. {NOTICE}"
+    from ammrg.inference.describing import Outcome
+    from ammrg.inference.report_generator import ReportGenerator
+    from ammrg.studies.grouping import StudyFilms
+    from ammrg.studies.records import SetAside
+
+DESCRIPTION = f"Write the reports of studies, with their reasons. {NOTICE}"
 FOLDER = Path("described")
 """Folder of descriptions by default, in the working directory."""
+SET_ASIDE = "set_aside.jsonl"
+SHOWN = 20
+"""Most files set aside that are listed on the screen."""
+NONE_DESCRIBED, SOME_FAILED = 1, 3
+"""Exit statuses."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the study's arguments; the caller adds those that name the model."""
-    parser.add_argument("films", nargs="+", type=Path, help="film(s) of one study: PNG or JPEG")
+    """Add the studies' arguments; the caller adds those that name the model."""
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        help="films of one study (DICOM, PNG, JPEG, TIFF); or folders and zip archives of any number of studies",
+    )
     parser.add_argument(
         "--out",
         type=Path,
-        help="folder for panel.png and report.json (default: described/FIRST_FILM here, or RUN/described/FIRST_FILM "
-        "for a run)",
+        help="for films of one study: the folder for panel.png and report.json (default: described/FIRST_FILM here, or "
+        "RUN/described/FIRST_FILM for a run); for folders and archives: the folder of all studies' folders (default: "
+        "described)",
     )
     parser.add_argument(
-        "--lateral", type=int, nargs="*", default=[], metavar="N", help="which of the films (1, 2, ...) are lateral"
+        "--lateral",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="the lateral films, where their files do not say it: names or paths (* and ? are wildcards), or which of "
+        "the films named here (1, 2, ...)",
     )
     parser.add_argument("--indication", default="", help="reason for the study, for a prompt that includes it")
+    parser.add_argument("--json", action="store_true", help="print one JSON line for each study, and nothing else")
 
 
-def check_films(films: Sequence[Path]) -> None:
-    """Read every film, so that one that cannot be read is an error before any weights are loaded.
+def check_paths(paths: Sequence[Path]) -> None:
+    """Check that all paths exist, so that a mistyped one is an error before anything else is read.
 
     Raises:
-        ReadError: if a film cannot be read; names the first.
+        ReadError: names the first that does not.
     """
-    from ammrg.imaging.reading import read_film
+    for path in paths:
+        if not path.exists():
+            raise ReadError(f"{path}: no such file")
 
-    for film in films:
-        read_film(film)
 
-
-def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerator], folder: Path = FOLDER) -> None:
-    """Open the model, describe the study, write report.json and panel.png, and print the description.
+def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerator], folder: Path = FOLDER) -> int:
+    """Find the studies, describe each, write their folders, and print what was found.
 
     Args:
         options: the arguments of :func:`add_arguments`.
         open_model: opens the model.
-        folder: without ``--out``, the files go into a folder here that has the first film's name.
+        folder: for the output without ``--out``.
+
+    Returns:
+        0; 1 where no study was described; 3 where one failed.
+
+    Raises:
+        AMMRGError: a path does not exist, ``--lateral`` names no film, or the model cannot be opened.
     """
     from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
 
-    from ammrg.inference.description_output import print_description, write_description
+    from ammrg.studies.grouping import find_studies
+    from ammrg.studies.sources import is_one_by_one
 
-    with Console(stderr=True).status("reading the model, checking its files"):
-        model = open_model()
-    description = model.describe(options.films, options.lateral, options.indication)
-    files = write_description(description, options.out or folder / options.films[0].stem)
-    print_description(description, *files)
+    messages = Console(stderr=True)
+    with messages.status("reading the films' headers"):
+        found = find_studies(options.paths, options.lateral, skip=options.out or folder)
+    from ammrg.inference.describing import describe_into, study_folder, write_index  # imports PyTorch
+
+    alone = is_one_by_one(options.paths) and len(found.studies) == 1 and not found.studies_set_aside
+    out = options.out or (folder / _name(found.studies[0]) if alone else folder)
+
+    @functools.cache
+    def opened() -> ReportGenerator:
+        # A run tells on stdout which memories it opens, but stdout is for the reports.
+        with messages.status("reading the model, checking its files"), contextlib.redirect_stdout(sys.stderr):
+            return open_model()
+
+    states: Counter[str] = Counter({"set aside": found.studies_set_aside})
+    aside = dict.fromkeys(found.set_aside)  # a set in order
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    disable = len(found.studies) < 2
+    # By default rich moves what is printed to stdout to its own console, here stderr.
+    with Progress(*columns, console=messages, transient=True, redirect_stdout=False, disable=disable) as progress:
+        for study in progress.track(found.studies, description="describing"):
+            where = out if alone else study_folder(out, study)
+            outcome = describe_into(study, where, opened, options.indication, again=alone)
+            states[outcome.state] += 1
+            aside |= dict.fromkeys(outcome.set_aside)
+            if outcome.state == "failed":
+                messages.print(f"failed {where}: {outcome.reason}", markup=False, highlight=False, soft_wrap=True)
+            elif outcome.report is not None:
+                _print(outcome.report, outcome, as_json=options.json, alone=alone)
+    if not alone and found.studies:
+        write_index(out)
+        write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())
+    return _close(messages, states, list(aside), None if alone or not found.studies else out / SET_ASIDE)
 
 
 def main(argv: Sequence[str]) -> int:
-    """``ammrg describe film.png --model FOLDER``.
+    """``ammrg describe PATHS... --model FOLDER``.
 
     Returns:
-        0.
+        See :func:`describe`.
 
     Raises:
-        ReadError: if a film cannot be read.
-        CheckpointError, SettingsError, MemoryBankError: if the model cannot be opened.
+        ReadError: a path does not exist.
+        CheckpointError, SettingsError, MemoryBankError: the model cannot be opened.
     """
     parser = CommandParser(prog="ammrg describe", description=DESCRIPTION)
     add_arguments(parser)
     parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
     options = parser.parse_args(argv)
-    check_films(options.films)
 
     def open_model() -> ReportGenerator:
         from ammrg.inference.report_generator import ReportGenerator
 
         return ReportGenerator.from_pretrained(options.model)
 
-    describe(options, open_model)
-    return 0
+    return describe(options, open_model)
+
+
+def _name(study: StudyFilms) -> str:
+    """Name the folder of a single study after its first film; DICOM files often have a patient's name, so its key."""
+    from ammrg.inference.describing import PREFIX
+
+    named = min(study.films, key=lambda film: film.order)
+    return Path(named.view.path).stem if named.patient is None else f"{PREFIX}{study.identity.key}"
+
+
+def _print(report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone: bool) -> None:
+    """Print a study: as a JSON line, or all of a single one, or of one among many its folder, report and notes."""
+    from ammrg.inference.describing import as_line
+    from ammrg.inference.description_output import PANEL, REPORT, print_description
+
+    if as_json:
+        print(as_line(report, outcome.folder), flush=True)
+    elif alone and outcome.description is not None:
+        print_description(outcome.description, outcome.folder / PANEL, outcome.folder / REPORT)
+    else:
+        notes = (*report["warnings"], *(report[key]["sentence"] for key in ("trained_on", "distance_from_training")))
+        print("\n  ".join([f"{outcome.folder}: {report['report']}", *notes, report["notice"]]), flush=True)
+
+
+def _close(messages: Console, states: Counter[str], aside: Sequence[SetAside], listed: Path | None) -> int:
+    """Print what was set aside and how the studies ended; return the exit status."""
+    for each in aside[:SHOWN]:
+        messages.print(f"set aside {each.path}: {each.reason}", markup=False, highlight=False, soft_wrap=True)
+    if len(aside) > SHOWN:
+        messages.print(f"and {len(aside) - SHOWN} more", markup=False, highlight=False)
+    done = states["described"] + states["kept"]
+    earlier = f" ({states['kept']} of them before)" if states["kept"] else ""
+    files = f"; {len(aside)} files set aside" if aside else ""
+    where = f", listed with their reasons in {listed}" if aside and listed else ""
+    counts = f"{done} described{earlier}, {states['set aside']} set aside, {states['failed']} failed"
+    messages.print(f"studies: {counts}{files}{where}", markup=False, highlight=False, soft_wrap=True)
+    if states["failed"]:
+        return SOME_FAILED
+    return 0 if done else NONE_DESCRIBED

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import re
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,13 @@ from numpy.typing import NDArray
 
 from ammrg.errors import ReadError
 from ammrg.imaging.attributes import named, text, value_of, whole
+from ammrg.imaging.body_part import elsewhere
 from ammrg.imaging.display import displayed
 from ammrg.imaging.headers import check_pixels
 from ammrg.imaging.stored import check_stored, layout_of, padded, stored_words
 
 MODALITIES = ("CR", "DX", "DR", "RG")
 """Projection radiography, digital or scanned. A file without a modality is read too."""
-
-ELSEWHERE = re.compile(
-    "(?<![A-Z])(ABDOMEN|ABDOMENPELVIS|ANKLE|ARM|BREAST|CALCANEUS|COCCYX|CSPINE|ELBOW|EXTREMITY|FACE|FEMUR|FIBULA|FINGER|"
-    "FOOT|FOREARM|HAND|HEAD|HIP|HUMERUS|JAW|KNEE|LEG|LSPINE|LSSPINE|MANDIBLE|MAXILLA|ORBIT|PATELLA|PELVIS|SKULL|SSPINE|"
-    "THIGH|THUMB|TIBIA|TOE|WRIST|ZYGOMA)S?(?![A-Z])"
-)
-"""Words of BodyPartExamined (PS3.16 annex L) for films that do not show the chest.
-
-The tag is often empty, free text, or names a part next to the chest (RIB, SHOULDER, TSPINE). So a film is refused only
-for one of these words, and not where a word of :data:`CHEST` is there too."""
-CHEST = re.compile("CHEST|THORA|LUNG")
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -56,19 +45,18 @@ class CountedReads(io.BytesIO):
         return super().read(size)
 
 
-def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Decode one chest radiograph (uncompressed, JPEG, JPEG 2000, RLE; other syntaxes where a decoder is installed).
+def parse_dicom(data: bytes, name: str) -> Any:
+    """Parse a DICOM file that holds a chest radiograph; its pixels are not decoded.
 
     Args:
         data: a whole DICOM file.
         name: of the film, at the start of every message.
 
     Returns:
-        uint8 ``[h w]``; MONOCHROME1 is inverted, so that bone is bright.
+        A pydicom ``FileDataset``.
 
     Raises:
-        ReadError: the file is of another modality or body part, in colour, of several frames, beyond the limits in
-            :mod:`ammrg.imaging.headers`, stored in a way that nothing installed decodes, or without pixels.
+        ReadError: pydicom is not installed, the file is deflated, or it is of another kind (:func:`check_kind`).
     """
     try:
         pydicom: Any = importlib.import_module("pydicom")
@@ -83,6 +71,24 @@ def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
     file.seek(0)
     tags = pydicom.dcmread(file)
     check_kind(tags, name)
+    return tags
+
+
+def read_dicom(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode one chest radiograph (uncompressed, JPEG, JPEG 2000, RLE; other syntaxes where a decoder is installed).
+
+    Args:
+        data: a whole DICOM file.
+        name: of the film, at the start of every message.
+
+    Returns:
+        uint8 ``[h w]``; MONOCHROME1 is inverted, so that bone is bright.
+
+    Raises:
+        ReadError: the file is of another modality or body part, in colour, of several frames, beyond the limits in
+            :mod:`ammrg.imaging.headers`, stored in a way that nothing installed decodes, or without pixels.
+    """
+    tags = parse_dicom(data, name)
     check_stored(tags, name)
     layout = layout_of(tags)
     stored = stored_words(tags, layout)
@@ -114,9 +120,8 @@ def check_kind(tags: Any, name: str) -> None:
     modality = text(tags.get("Modality"))
     if modality and modality not in MODALITIES:
         raise ReadError(f"{name}: Modality is {modality}; only radiographs ({', '.join(MODALITIES)}) are read")
-    part = text(tags.get("BodyPartExamined")).upper()
-    if ELSEWHERE.search(part) and not CHEST.search(part):
-        raise ReadError(f"{name}: BodyPartExamined is {part}; only films of the chest are read")
+    if (found := elsewhere(tags)) is not None:
+        raise ReadError(f"{name}: {found}; only films of the chest are read")
     if not value_of(tags, "PixelData"):
         raise ReadError(f"{name}: a DICOM file without pixels")
     if (frames := whole(tags, "NumberOfFrames", 1)) > 1:

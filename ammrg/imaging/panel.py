@@ -1,16 +1,18 @@
-"""A case on one page: the film, its strongest maps, the report, and the patterns it was written with."""
+"""A case on one page: its films, the strongest maps, the report, and the patterns it was written with."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ammrg.atomic import partial_file
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
@@ -23,13 +25,32 @@ if TYPE_CHECKING:
 PRESENT = "#b5382a"
 BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "fontsize": 9, "linespacing": 1.3}
 """The style of a block of text."""
+MARK: dict[str, Any] = {"ha": "center", "va": "top", "bbox": {"facecolor": "black", "alpha": 0.5, "pad": 1, "lw": 0}}
+"""The place of a letter at the film's edge, on a dark ground."""
+
+
+TILES = 6
+"""Most pictures in a row."""
+MAPS = 3
+"""Most maps on a page."""
+
+
+class PageFilm(NamedTuple):
+    """A film on the page."""
+
+    pixels: NDArray[np.uint8]
+    """8-bit grey ``[h w]``."""
+    name: str = ""
+    """Drawn over it, for example ``frontal``."""
+    sides: tuple[str, str] | None = None
+    """Letters drawn at the left and the right edge, ``("R", "L")`` as usual for a frontal film; None = not known."""
 
 
 class CasePage(NamedTuple):
     """The content of one page."""
 
-    film: NDArray[np.uint8]
-    """8-bit grey ``[h w]``."""
+    films: Sequence[PageFilm]
+    """All films that the network read, one or more."""
     maps: Mapping[str, NDArray[np.float32]]
     """Finding -> activation map ``[gh gw]`` >= 0, strongest finding first."""
     probabilities: Mapping[str, float]
@@ -51,6 +72,8 @@ class CasePage(NamedTuple):
     """One line for each other recalled case that is shown."""
     memory: str = ""
     """What the recalled cases mean, in a sentence."""
+    map_films: Mapping[str, int] = MappingProxyType({})
+    """Finding -> index of the film that its map is of; the first film where a finding is left out."""
 
 
 def draw_case(page: CasePage, path: Path) -> Path:
@@ -60,10 +83,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
 
     figure = Figure(figsize=(14, 8), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
-    for column, (name, heat) in enumerate([("film", None), *list(page.maps.items())[:3]]):
-        axes = figure.add_axes((0.012 + 0.247 * column, 0.515, 0.235, 0.43))
-        _draw_film(axes, page.film, heat, page.cell_shift)
-        axes.set_title(page.title if heat is None else f"{name}  p = {page.probabilities[name]:.2f}", fontsize=11)
+    _draw_films(figure, page)
     _draw_findings(figure.add_axes((0.155, 0.075, 0.165, 0.37)), page)
 
     blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
@@ -77,8 +97,30 @@ def draw_case(page: CasePage, path: Path) -> Path:
         colour = PRESENT if note.startswith("WARNING") else "black"
         figure.text(0.5, 0.034 + 0.02 * line, note, ha="center", fontsize=8, color=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with partial_file(path) as partial:
+        figure.savefig(partial, format="png")
     return path
+
+
+def _draw_films(figure: Figure, page: CasePage) -> None:
+    """Draw all films, then the strongest maps, each on its film, in rows of equal height."""
+    several = len(page.films) > 1
+    tiles: list[tuple[str, PageFilm, NDArray[np.float32] | None]] = []
+    for number, film in enumerate(page.films, 1):
+        own = ", ".join(part for part in (f"film {number}" if several else "", film.name) if part)
+        tiles.append(("\n".join(part for part in (page.title if number == 1 else "", own) if part), film, None))
+    for name, found in list(page.maps.items())[:MAPS]:
+        place = page.map_films.get(name, 0)
+        where = f"\nfilm {place + 1}" if several else ""
+        tiles.append((f"{name}  p = {page.probabilities[name]:.2f}{where}", page.films[place], found))
+    rows = -(-len(tiles) // TILES)
+    columns = max(MAPS + 1, -(-len(tiles) // rows))
+    step, height = 0.988 / columns, 0.485 / rows
+    for place, (title, film, heat) in enumerate(tiles):
+        row, column = divmod(place, columns)
+        axes = figure.add_axes((0.012 + step * column, 0.515 + height * (rows - 1 - row), step - 0.012, height - 0.055))
+        _draw_film(axes, film, heat, page.cell_shift)
+        axes.set_title(title, fontsize=11 if columns == MAPS + 1 and rows == 1 else 8)
 
 
 def _recalled(page: CasePage) -> str:
@@ -108,12 +150,14 @@ def _bottom(figure: Figure, block: Text) -> float:
     return float(block.get_window_extent().y0 / figure.bbox.height)
 
 
-def _draw_film(axes: Axes, film: NDArray[np.uint8], heat: NDArray[np.float32] | None, shift: float) -> None:
+def _draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shift: float) -> None:
     """Draw the film and, where the map shows a place, its map (scaled to its maximum) with a cross at its peak."""
-    height, width = film.shape
+    height, width = film.pixels.shape
     whole = (0, width, height, 0)
-    axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=whole)
+    axes.imshow(film.pixels, cmap="gray", vmin=0, vmax=255, extent=whole)
     axes.set_axis_off()
+    for letter, x in zip(film.sides or (), (0.04, 0.96), strict=False):
+        axes.text(x, 0.95, letter, color="white", weight="bold", fontsize=9, transform=axes.transAxes, **MARK)
     if heat is None or not shows_place(torch.from_numpy(heat)):
         return
     scaled = heat / max(float(heat.max()), 1e-12)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ammrg.findings import NUM_FINDINGS
 from ammrg.imaging.reading import read_film
@@ -24,7 +26,7 @@ class FilmProcessor(NamedTuple):
 
     def __call__(
         self,
-        films: Sequence[Path | str | bytes],
+        films: Sequence[Path | str | bytes | NDArray[np.uint8]],
         projections: Sequence[str] | None = None,
         study_id: str = "",
         subject_id: str = "",
@@ -33,7 +35,7 @@ class FilmProcessor(NamedTuple):
         """Make a batch of one study, without labels and report.
 
         Args:
-            films: files or their encoded bytes, 1 to n.
+            films: files, their encoded bytes, or films that are read already (:func:`read_film`), 1 to n.
             projections: ``frontal``, ``lateral`` or ``unknown`` for each film; None: all frontal.
             study_id: of the study, where known: it then does not retrieve its own patterns from a memory.
             subject_id: its patient, where known, for the same reason.
@@ -51,8 +53,9 @@ class FilmProcessor(NamedTuple):
         frontal = [place for place, name in enumerate(known) if name == "frontal"]
         kept = frontal if self.views == "frontal" and frontal else list(range(len(films)))
         transform = eval_transform(self.image_size)
+        read = [each if isinstance(each, np.ndarray) else read_film(each) for each in (films[place] for place in kept)]
         return StudyBatch(
-            images=torch.stack([torch.from_numpy(transform(read_film(films[place]))).unsqueeze(0) for place in kept]),
+            images=torch.stack([torch.from_numpy(transform(film)).unsqueeze(0) for film in read]),
             study_of_view=torch.zeros(len(kept), dtype=torch.int64),
             labels=torch.full((1, NUM_FINDINGS), float("nan")),
             reports=[""],

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from ammrg.errors import ReadError
 from ammrg.imaging.colour import SIDE, check_grey
-from ammrg.imaging.dicom import read_dicom
+from ammrg.imaging.dicom import parse_dicom, read_dicom
 from ammrg.imaging.dicom_start import whole_file
 from ammrg.imaging.headers import MAX_BYTES, open_image
 
@@ -34,7 +36,11 @@ ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
 
 
 def read_film(
-    source: Path | str | bytes, *, max_side: int | None = None, at_least: int | None = None
+    source: Path | str | bytes,
+    *,
+    max_side: int | None = None,
+    at_least: int | None = None,
+    name: str | None = None,
 ) -> NDArray[np.uint8]:
     """Decode one film to 8-bit grey, upright, with its aspect ratio kept, never enlarged.
 
@@ -46,6 +52,7 @@ def read_film(
         max_side: the longer side of the result is at most this many pixels.
         at_least: a large JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many
             pixels; this saves most of the decoding time. Other formats ignore it.
+        name: of the film in messages; default: its path, or the number of its bytes.
 
     Returns:
         uint8 ``[h w]``, contiguous.
@@ -54,23 +61,60 @@ def read_film(
         ReadError: the file is missing, truncated, not an image, in colour, not a chest radiograph (DICOM), or beyond
             the limits in :mod:`ammrg.imaging.headers`; the message names file and reason.
     """
-    name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
-    try:
+    if name is None:
+        name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
+    with in_one_sentence(name):
         data = source if isinstance(source, bytes) else contents(Path(source), name)
-        if not data:
-            raise ReadError(f"{name}: the file is empty")
+        if (dicom := dicom_in(data, name)) is not None:
+            film = read_dicom(dicom, name)
+        else:
+            film = decode(data, name, at_least if at_least is not None else max_side)
+    return film if max_side is None else resized(film, max_side / max(film.shape))
+
+
+def read_header(data: bytes, name: str) -> Any:
+    """Check what the header of a film says; its pixels are not decoded.
+
+    Args:
+        data: a whole file.
+        name: of the film, at the start of every message.
+
+    Returns:
+        A pydicom ``FileDataset`` for a DICOM file, None for a picture.
+
+    Raises:
+        ReadError: the header says that the file is no film, or none that :func:`read_film` reads.
+    """
+    with in_one_sentence(name):
+        if (dicom := dicom_in(data, name)) is not None:
+            return parse_dicom(dicom, name)
+        open_image(data, name, FORMATS).close()
+        return None
+
+
+def dicom_in(data: bytes, name: str) -> bytes | None:
+    """Return a DICOM file with its preamble; None for another file.
+
+    Raises:
+        ReadError: there are no bytes.
+    """
+    if not data:
+        raise ReadError(f"{name}: the file is empty")
+    return whole_file(data)
+
+
+@contextmanager
+def in_one_sentence(name: str) -> Iterator[None]:
+    """Turn any exception of a decoder into a :class:`ReadError`, and silence its warnings."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders warn of sizes, EXIF, palettes and tags; we raise or say nothing
-            if (dicom := whole_file(data)) is not None:
-                film = read_dicom(dicom, name)
-            else:
-                film = decode(data, name, at_least if at_least is not None else max_side)
+            yield
     except ReadError:
         raise
     except Exception as error:  # on a broken file, decoders may raise any exception
         reason = textwrap.shorten(str(error) or type(error).__name__, 300)
         raise ReadError(f"{name}: cannot be decoded: {reason}") from error
-    return film if max_side is None else resized(film, max_side / max(film.shape))
 
 
 def contents(path: Path, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The page of one case: film, maps, findings, report, and what was recalled for it."""
+"""The page of one case: films, maps, findings, report, and what was recalled for it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ammrg.findings import FINDINGS
-from ammrg.imaging.panel import CasePage
+from ammrg.imaging.panel import CasePage, PageFilm
 from ammrg.inference.contradictions import contradictions
 from ammrg.inference.memory_note import MemoryNote
-from ammrg.inference.shown_maps import shown_findings, shown_view
+from ammrg.inference.shown_maps import shown_findings
 from ammrg.networks.class_activation import MapMethod, activation_maps
 from ammrg.networks.report_network import ReportNetwork
+from ammrg.studies.films import FACING
 from ammrg.types import GeneratedReport, StudyBatch
 
 
@@ -24,11 +25,13 @@ def case_page(
     reference: str | None,
     method: MapMethod,
     notes: Sequence[str] = (),
+    sides: Sequence[tuple[str, str] | None] | None = None,
+    warnings: Sequence[str] = (),
 ) -> CasePage:
     """Make the page of a batch of one study.
 
-    The page shows the first frontal film, or the first film where none is frontal, and the maps of the findings that
-    :func:`ammrg.inference.shown_maps.shown_findings` chooses.
+    The page shows all films, and the maps of the findings that :func:`ammrg.inference.shown_maps.shown_findings`
+    chooses, each on the film that decides its finding: the one with the highest logit.
 
     Args:
         network: that wrote the report.
@@ -38,14 +41,24 @@ def case_page(
         reference: the radiologist's report; None where there is none.
         method: how the maps are made.
         notes: remarks about the model and the film, one line each.
+        sides: for each film, what lies at its left and right edge; default: :data:`ammrg.studies.films.FACING` for
+            frontal films.
+        warnings: about the films, shown before those of contradictions.
     """
-    view, classifier = shown_view(batch.projections), network.classifier
-    maps = activation_maps(classifier, batch.images[view : view + 1], method).maps[0]
+    classifier = network.classifier
+    maps, seen = activation_maps(classifier, batch.images, method)
+    deciding = seen.logits.argmax(dim=0).tolist()
+    if sides is None:
+        sides = [FACING if projection == "frontal" else None for projection in batch.projections]
     thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
     shown = shown_findings([report.findings[name] for name in FINDINGS], list(thresholds.values()))
     return CasePage(
-        film=batch.images[view, 0].cpu().numpy(),
-        maps={FINDINGS[i]: maps[i].detach().cpu().numpy().astype(np.float32) for i in shown},
+        films=[
+            PageFilm(image[0].cpu().numpy(), projection, letters)
+            for image, projection, letters in zip(batch.images, batch.projections, sides, strict=True)
+        ],
+        maps={FINDINGS[i]: maps[deciding[i], i].detach().cpu().numpy().astype(np.float32) for i in shown},
+        map_films={FINDINGS[i]: deciding[i] for i in shown},
         probabilities=report.findings,
         thresholds=thresholds,
         report=report.text,
@@ -55,6 +68,6 @@ def case_page(
         memory=memory.sentence,
         title=f"study {report.study_id}",
         notes=notes,
-        warnings=list(contradictions(report.text, report.findings, thresholds)),
+        warnings=[*warnings, *contradictions(report.text, report.findings, thresholds)],
         cell_shift=classifier.encoder.cell_shift,
     )

@@ -8,14 +8,18 @@ from ammrg.imaging.panel import CasePage
 from ammrg.inference.distance_note import DistanceNote
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.notice import NOTICE
+from ammrg.studies.records import SetAside, StudyIdentity, StudyView
 from ammrg.types import Attribution
 
 
 class Description(NamedTuple):
     """The report of one study and its reasons."""
 
-    films: list[str]
-    """The films' paths."""
+    study: StudyIdentity
+    views: tuple[StudyView, ...]
+    """Its films, in the order of the network's batch; those that the network does not read are among them."""
+    set_aside: tuple[SetAside, ...]
+    """Films and files of the study that are not described."""
     report: str
     findings: dict[str, float]
     """Probability of each of the 14 findings."""
@@ -38,15 +42,27 @@ class Description(NamedTuple):
     distance: DistanceNote
     """How unlike the training films these films are."""
     warnings: list[str]
-    """Where the report contradicts the findings, one sentence each."""
+    """Where a film may mislead, and where the report contradicts the findings, one sentence each."""
     page: CasePage
-    """Content of the panel: the film shown and its maps."""
+    """Content of the panel: films and maps."""
+    model: str = ""
+    """Fingerprint of the model that wrote the report; empty = not known."""
+    inputs: str = ""
+    """Fingerprint of what it read: the films' bytes, their projections and the indication."""
     notice: str = NOTICE
+
+    @property
+    def films(self) -> list[str]:
+        """The paths of all films."""
+        return [view.path for view in self.views]
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of report.json: everything except the pictures."""
         return {
+            "study": self.study._asdict(),
             "films": self.films,
+            "views": [view.as_json() for view in self.views],
+            "set_aside": [each._asdict() for each in self.set_aside],
             "report": self.report,
             "findings": self.findings,
             "thresholds": self.thresholds,
@@ -55,6 +71,7 @@ class Description(NamedTuple):
             "reports": [pattern._asdict() for pattern in self.reports],
             "recalled": {finding: [each._asdict() for each in listed] for finding, listed in self.recalled.items()},
             "reasons": self.memory.as_json(),
+            "made_from": {"model": self.model, "inputs": self.inputs},
             "trained_on": {"dataset": self.dataset, "sentence": self.trained_on},
             "distance_from_training": {**self.distance.as_json(), "sentence": self.distance.sentence},
             "warnings": self.warnings,

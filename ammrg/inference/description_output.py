@@ -1,8 +1,10 @@
-"""Output of a description: report.json and panel.png in a folder, and a table on the screen."""
+"""Output of a description: panel.png and report.json in a folder, and a table on the screen."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +14,35 @@ from ammrg.imaging.panel import draw_case
 from ammrg.inference.description import Description
 from ammrg.thresholds import is_predicted
 
+REPORT, PANEL = "report.json", "panel.png"
+
 
 def write_description(description: Description, folder: Path) -> tuple[Path, Path]:
-    """Write ``folder/panel.png`` and ``folder/report.json``, and return their paths."""
-    report = folder / "report.json"
-    write_json(report, description.as_json())
-    return draw_case(description.page, folder / "panel.png"), report
+    """Write ``folder/panel.png`` and then ``folder/report.json``, each atomically, and return their paths.
+
+    So a folder with a report.json is complete.
+    """
+    for left_over in folder.glob(".*.partial"):  # of a process that was killed
+        left_over.unlink(missing_ok=True)
+    panel = draw_case(description.page, folder / PANEL)
+    write_json(folder / REPORT, description.as_json())
+    return panel, folder / REPORT
+
+
+def written_before(folder: Path, model: str, inputs: str) -> dict[str, Any] | None:
+    """Return the content of a folder's report.json where the same model wrote it of the same films; else None.
+
+    Args:
+        folder: of the study.
+        model: fingerprint of the model; empty = not known, and then nothing counts as the same.
+        inputs: fingerprint of films, projections and indication.
+    """
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        same = report["made_from"] == {"model": model, "inputs": inputs}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same and model and (folder / PANEL).is_file() else None
 
 
 def print_description(description: Description, *files: Path) -> None:
@@ -34,6 +59,11 @@ def print_description(description: Description, *files: Path) -> None:
             console.print(f"\n{name}", style="bold")
             console.print("\n".join(lines), markup=False, highlight=False)
     console.print(f"\n{description.memory.sentence}", markup=False, highlight=False)
+    if len(description.views) > 1 or description.views[0].dicom is not None:
+        console.print("\nfilms", style="bold")
+        for view in description.views:
+            read = "" if view.is_read else "; not read: this model reads frontal films"
+            console.print(f"{view.path}: {view.projection} ({view.why}){read}", markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
     console.print(description.trained_on, markup=False, highlight=False)
     note = description.distance

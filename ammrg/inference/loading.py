@@ -8,6 +8,7 @@ from typing import Any
 
 from ammrg.errors import CheckpointError, MemoryBankError
 from ammrg.imaging.processor import FilmProcessor
+from ammrg.inference.model_fingerprint import model_fingerprint
 from ammrg.inference.model_folder import (
     AGAIN,
     CLASSIFIER,
@@ -33,7 +34,7 @@ from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.state_dicts import load_strictly
 from ammrg.reasons import InfluenceThresholds
 
-Parts = tuple[ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None, InfluenceThresholds | None]
+Parts = tuple[ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None, InfluenceThresholds | None, str]
 """The fields of :class:`ammrg.inference.report_generator.ReportGenerator`, in its order."""
 
 
@@ -79,7 +80,9 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     dataset = str(config["provenance"].get("dataset", ""))
     named = config.get("influence_threshold")  # none in folders of earlier releases
     influence = None if named is None else InfluenceThresholds.from_json(named)
-    return network, processor, config["map_method"], dataset, _load_distance(folder, config), influence
+    method = config["map_method"]
+    fingerprint = model_fingerprint(network, processor, method, influence)
+    return network, processor, method, dataset, _load_distance(folder, config), influence, fingerprint
 
 
 def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | None) -> LanguageModel:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import torch
 
 from ammrg.data_sets import trained_on
+from ammrg.errors import ReadError
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
 from ammrg.inference.description import Description
@@ -21,6 +22,13 @@ from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.influence import with_influence
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.reasons import InfluenceThresholds
+from ammrg.studies.decoding import DecodedStudy, decode_study
+from ammrg.studies.grouping import StudyFilms, study_of
+from ammrg.studies.in_memory import film_source
+from ammrg.studies.records import SetAside
+
+if TYPE_CHECKING:
+    from ammrg.studies.in_memory import FilmInput
 
 
 class ReportGenerator(NamedTuple):
@@ -45,6 +53,9 @@ class ReportGenerator(NamedTuple):
     """Measures a film's distance from the training films; None where its stage 1 has no such measure."""
     influence: InfluenceThresholds | None = None
     """The influence that a recalled case must exceed to be called a reason; None where its run did not measure it."""
+    fingerprint: str = ""
+    """Of everything that decides a report, see :func:`ammrg.inference.model_fingerprint.model_fingerprint`; empty = not
+    known."""
 
     @classmethod
     def from_pretrained(
@@ -62,35 +73,90 @@ class ReportGenerator(NamedTuple):
         """
         return cls(*load_parts(local_folder(folder, revision), device))
 
-    def describe(self, films: Sequence[Path | str], lateral: Sequence[int] = (), indication: str = "") -> Description:
-        """Generate the report of one study with its reasons. No file is written.
+    @overload
+    def describe(
+        self, study: FilmInput | Sequence[FilmInput] | StudyFilms, lateral: Sequence[int] = (), indication: str = ""
+    ) -> Description: ...
+
+    @overload
+    def describe(self, study: list[StudyFilms] | list[list[FilmInput]]) -> list[Description | SetAside]: ...
+
+    def describe(
+        self,
+        study: FilmInput | Sequence[FilmInput] | StudyFilms | list[StudyFilms] | list[list[FilmInput]],
+        lateral: Sequence[int] = (),
+        indication: str = "",
+    ) -> Description | list[Description | SetAside]:
+        """Generate the report of one study, or of several, with its reasons. No file is written.
 
         Args:
-            films: 1 to n image files of the study.
-            lateral: the numbers (1, 2, ...) of the lateral films; the others are frontal.
+            study: the films of one study: paths, encoded bytes, PIL images, arrays ``[h w]`` of uint8 or uint16
+                (MONOCHROME2: larger is brighter) or pydicom data sets; or a single one; or one of the studies that
+                :func:`ammrg.studies.grouping.find_studies` found. Or a list of studies, each a list of films or found.
+            lateral: the numbers (1, 2, ...) of the lateral films of one study. DICOM films say it themselves; others
+                are frontal.
             indication: why the study was made, for a model whose prompt uses it.
 
+        Returns:
+            The description; or a list of the same length, with the reason in place of a study that cannot be described.
+
         Raises:
-            ReadError: a film cannot be read; the message names it.
-            ValueError: there is no film.
+            ReadError: a film cannot be read, or the films are of two patients or two studies; the message names it. Of
+                a study that was found, only where none of its films can be read. Of a list of studies, never.
+            ValueError: there is no film, or ``lateral`` names none.
         """
-        paths = [Path(film) for film in films]
-        projections = ["lateral" if place in lateral else "frontal" for place in range(1, len(paths) + 1)]
-        name = paths[0].stem if paths else ""
-        batch = self.processor(paths, projections, study_id=name, indication=indication).to(self.network.device)
+        if isinstance(study, StudyFilms):
+            if lateral:
+                raise ValueError("lateral is for films that you give; for a study that is found, find_studies takes it")
+            return self.describe_decoded(decode_study(study, indication), indication)
+        if isinstance(study, list | tuple):
+            if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):
+                if lateral or indication:
+                    raise ValueError("lateral and indication are of one study; describe these studies one by one")
+                return [self._one_of_many(each, number) for number, each in enumerate(study, 1)]
+            films = list(study)
+        else:
+            films = [study]
+        sources = [film_source(film, number) for number, film in enumerate(films, 1)]
+        given = study_of(sources, lateral)
+        decoded = decode_study(given, indication)
+        if len(decoded.pixels) < len(given.films):
+            refused = next(each for each in decoded.set_aside if each not in given.set_aside)
+            raise ReadError(f"{refused.path}: {refused.reason}")
+        return self.describe_decoded(decoded, indication)
+
+    def _one_of_many(self, study: StudyFilms | Sequence[FilmInput], number: int) -> Description | SetAside:
+        try:
+            return self.describe(study)
+        except ReadError as error:
+            return SetAside(f"study {number}", str(error))
+
+    def describe_decoded(self, study: DecodedStudy, indication: str = "") -> Description:
+        """Generate the report of one study whose films are read; see :meth:`describe`."""
+        projections = [view.projection for view in study.views]
+        batch = self.processor(study.pixels, projections, study_id=study.identity.key, indication=indication)
+        batch = batch.to(self.network.device)
         with torch.inference_mode():
             seen = self.network.see(batch.images)
             report = self.network.generate(batch, seen=seen)[0]
             if self.influence is not None:
                 report = with_influence(self.network, batch, [report], seen)[0]
         # The processor leaves lateral films out where the network reads only frontal ones.
-        kept = [path.name for path, view in zip(paths, projections, strict=True) if view in batch.projections]
-        note = distance_note(self.distance, self.network.classifier, batch, kept)
+        views = [view._replace(is_read=view.projection in batch.projections) for view in study.views]
+        read = [view for view in views if view.is_read]
+        note = distance_note(self.distance, self.network.classifier, batch, [Path(view.path).name for view in read])
         origin = f"This model was {trained_on(self.dataset)}."
         memory = memory_note(report, self.influence)
-        page = case_page(self.network, batch, report, memory, None, self.map_method, [origin, note.sentence])
+        page = case_page(
+            *(self.network, batch, report, memory, None, self.map_method),
+            notes=[origin, note.sentence],
+            sides=[view.sides for view in read],
+            warnings=[view.warning for view in views if view.warning],
+        )
         return Description(
-            films=[str(path) for path in paths],
+            study=study.identity,
+            views=tuple(views),
+            set_aside=study.set_aside,
             report=report.text,
             findings=report.findings,
             thresholds=dict(page.thresholds),
@@ -104,4 +170,6 @@ class ReportGenerator(NamedTuple):
             distance=note,
             warnings=list(page.warnings),
             page=page,
+            model=self.fingerprint,
+            inputs=study.inputs,
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ammrg.commands.describe import DESCRIPTION, FOLDER, add_arguments, check_films, describe
+from ammrg.commands.describe import DESCRIPTION, FOLDER, add_arguments, check_paths, describe
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.model and options.data:
         raise SettingsError("--data is for --run: the memories of an exported model were checked when it was exported")
-    check_films(options.films)
+    check_paths(options.paths)
     from experiments.runs.run import Run
 
     if options.run:
@@ -43,5 +43,4 @@ def main(argv: Sequence[str]) -> int:
             return ReportGenerator.from_pretrained(options.model)
         return Run(options.run).generator(options.data)
 
-    describe(options, open_model, options.run / FOLDER if options.run else FOLDER)
-    return 0
+    return describe(options, open_model, options.run / FOLDER if options.run else FOLDER)

@@ -33,7 +33,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
-    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=2600, batch=16),
+    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=16),
 }
 FINDING_WEIGHT = 4.0
 """Weight in the training loss of a token in a sentence that names a finding; other tokens weigh 1.
@@ -227,11 +227,13 @@ def _optimizers(model: nn.Module) -> list[Any]:
     """
     import torch
 
+    from experiments.language_models.muon import Muon
+
     named = list(model.named_parameters())
     matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "embed" not in name]
     others = [parameter for name, parameter in named if parameter.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, lr=0.02, weight_decay=0.1),
+        Muon(matrices, lr=0.02, weight_decay=0.1),
         torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

@@ -234,6 +234,7 @@ class Run:
         from ammrg.evaluation.reports_meta import influence_in, named_beside
         from ammrg.fingerprints import file_fingerprint
         from ammrg.imaging.processor import FilmProcessor
+        from ammrg.inference.model_fingerprint import model_fingerprint
         from ammrg.inference.report_generator import ReportGenerator
 
         model = self.model(self.held_out(folder))
@@ -242,4 +243,5 @@ class Run:
         processor = FilmProcessor(model.image_size, data.get("views", "all"))
         written_by = named_beside(self.reports, "checkpoint")
         influence = influence_in(self.folder) if written_by == file_fingerprint(self.checkpoint) else None
-        return ReportGenerator(model.network, processor, model.cam, model.trained_on, model.film_distance, influence)
+        parts = (model.network, processor, model.cam, model.trained_on, model.film_distance, influence)
+        return ReportGenerator(*parts, model_fingerprint(model.network, processor, model.cam, influence))

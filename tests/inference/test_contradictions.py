@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ammrg.findings import FINDINGS
-from ammrg.imaging.panel import CasePage, draw_case
+from ammrg.imaging.panel import CasePage, PageFilm, draw_case
 from ammrg.inference.contradictions import contradictions
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.types import GeneratedReport
@@ -72,11 +72,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, report: str, warnings: li
     """The texts on the page."""
     figures: list[Figure] = []
     save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *words: (figures.append(figure), save(figure, *words)))
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *words, **how: (figures.append(figure), save(figure, *words, **how))
+    )
     film = np.zeros((8, 8), np.uint8)
     probabilities = dict.fromkeys(FINDINGS, 0.1)
     notes = ["This model was trained.", "Distance."]
-    page = CasePage(film, {}, probabilities, THRESHOLDS, report, None, title="s", notes=notes, warnings=warnings)
+    page = CasePage(
+        [PageFilm(film)], {}, probabilities, THRESHOLDS, report, None, title="s", notes=notes, warnings=warnings
+    )
     draw_case(page, path)
     return [text.get_text().replace("\n", " ") for text in figures[0].texts]
 

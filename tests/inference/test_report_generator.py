@@ -39,7 +39,7 @@ def test_a_description_is_the_network_s_own_report(
     assert (found.regions, found.reports) == (report.regions, report.reports)
     assert list(found.thresholds.values()) == pytest.approx(model.network.classifier.thresholds.tolist())
     assert found.films == [str(path) for path in films]
-    assert found.page.film.shape == (48, 48)
+    assert [film.pixels.shape for film in found.page.films] == [(48, 48), (48, 48)]
     assert not list(tmp_path.iterdir())
     assert model.describe([str(path) for path in films], lateral=[2]).as_json() == found.as_json()
     assert model.describe(films).findings != found.findings or model.describe(films).report != found.report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -56,3 +57,35 @@ def test_reports_of_an_earlier_version_or_checkpoint_tell_no_influence(
     found = json.loads((tmp_path / "out" / "report.json").read_text())
     assert found["reasons"] == {"influence_threshold": None, "patterns": [], "sentence": UNKNOWN}
     assert all(each["influence"] is None for each in found["reports"])
+
+
+def test_the_readme_s_lines_in_python_run_as_they_stand(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    lines = re.search(r"## In Python\n\n```python\n(.*?)```", readme, re.DOTALL)
+    assert lines is not None
+    assert main(["export", str(run.folder), "--out", str(tmp_path / "exported" / "phantom")]) == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "archive" / "first").mkdir(parents=True)
+    (tmp_path / "archive" / "second").mkdir()
+    study = draw_study("test", 3, 0, 128)
+    for name in ("front.png", "archive/first/film.png"):
+        Path(name).write_bytes(study.views[0].image)
+    for name in ("side.png", "archive/second/film.png"):
+        Path(name).write_bytes(draw_study("test", 4, 0, 128).views[-1].image)
+    capsys.readouterr()
+    names: dict[str, object] = {}
+    exec(lines[1], names)
+    told = capsys.readouterr().out
+    single = names["generator"].describe(tmp_path / "front.png")  # type: ignore[attr-defined]
+    assert f"{single.study.key} ['archive/first/film.png'] {single.report}" in told
+    assert "['archive/second/film.png']" in told
+
+    assert main(["describe", "archive", "--run", str(run.folder), "--out", "out", "--json"]) == 0
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["report"] for line in printed] == [
+        each.report for each in names["generator"].describe(names["found"].studies)
+    ]
+    assert len({line["made_from"]["model"] for line in printed}) == 1
+    assert printed[0]["made_from"] == single.as_json()["made_from"]  # a run and its export are the same model
