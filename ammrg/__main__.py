@@ -22,6 +22,7 @@ PROGRAM = Program(
             "dicom",
             goes_on="; the same command goes on where it stopped",
         ),
+        "serve": Command("ammrg.commands.serve", "a service that describes studies over HTTP", "serve"),
     },
 )
 
