@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ammrg.networks.recall_targets import RecallTargets
 from ammrg.networks.report_network import ReportNetwork
+from lightning_modules.report_validation import Recall
 from lightning_modules.state_replay import StateReplay
 
 ASSOCIATION_LOSSES = {
@@ -17,6 +19,23 @@ ASSOCIATION_LOSSES = {
     "own_report_loss": ("report", True),
 }
 """Setting -> the memory, and whether a patient's own patterns are what should be recalled."""
+
+
+class Replayed(NamedTuple):
+    """The losses of earlier studies."""
+
+    loss: Tensor
+    """Their weighted sum, a scalar."""
+    studies: int
+    """Number of the studies."""
+
+    def share(self, studies: int) -> float:
+        """Their share of the losses of a step in which this process also sees ``studies`` new ones.
+
+        New studies have the steepest losses. If they counted as much as all earlier ones together, they would make the
+        gradient as noisy as if there were no earlier ones.
+        """
+        return self.studies / (self.studies + studies)
 
 
 class RecallLosses:
@@ -53,8 +72,30 @@ class RecallLosses:
             found[name] = network.memory(memory).association_loss(targets, states, own)
         return found
 
-    def replayed(self, network: ReportNetwork, step: int, process: int) -> Tensor | None:
-        """Compute the weighted sum of the losses of the earlier studies drawn for a step; None where there are none.
+    @property
+    def memories(self) -> list[str]:
+        """The memories that are taught to recall what is right, not just what is the patient's own."""
+        return [memory for name, (memory, own) in ASSOCIATION_LOSSES.items() if name in self.weights and not own]
+
+    def first_recalled(self, network: ReportNetwork, targets: RecallTargets, states: Tensor) -> list[dict[str, Recall]]:
+        """Judge what each of b studies recalls first from each of :attr:`memories`.
+
+        Args:
+            network: the network.
+            targets: of the studies.
+            states: their state patterns ``[b 14 q]``.
+        """
+        studies: list[dict[str, Recall]] = [{} for _ in targets.study_ids]
+        for memory in self.memories:
+            first = network.memory(memory).first_recalled(targets, states)
+            for row, found in enumerate(studies):
+                own = first.study == row
+                right, chance = first.right[own], first.chance[own]
+                found[memory] = Recall(len(right), int(right.sum()), float(chance.sum()))
+        return studies
+
+    def replayed(self, network: ReportNetwork, step: int, process: int) -> Replayed | None:
+        """Compute the losses of the earlier studies drawn for a step; None where there are none.
 
         Args:
             network: the network.
@@ -66,4 +107,5 @@ class RecallLosses:
             return None
         states = network.states(drawn.queries, drawn.logits, drawn.places)
         means = self.means(network, drawn.targets, states)
-        return sum((self.weights[name] * mean for name, mean in means.items()), start=states.new_zeros(()))
+        loss = sum((self.weights[name] * mean for name, mean in means.items()), start=states.new_zeros(()))
+        return Replayed(loss, len(drawn.targets.study_ids))

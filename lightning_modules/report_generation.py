@@ -59,8 +59,9 @@ class ReportGeneration(LightningModule):
     """Writes reports with a frozen quantised LLM from film tokens and two associative memories.
 
     The best checkpoint is the one with the highest ``val/score``: the mean of clinical micro-F1 over the 13 abnormal
-    findings, CIDEr and the F1 of the findings' sides, each divided by its yardstick on the same validation studies: the
-    score of the best constant report, or for the sides that of exchanged sides.
+    findings, CIDEr, the F1 of the findings' sides and, for memories with an association loss, the share of right
+    recall, each divided by its yardstick on the same validation studies: the score of the best constant report, for the
+    sides that of exchanged sides, for recall that of chance.
 
     Args:
         stage1_checkpoint: stage-1 checkpoint that provides the encoder, the Q-Former and the disease queries.
@@ -177,6 +178,8 @@ class ReportGeneration(LightningModule):
         self.unfreeze_at: dict[str, int] = self.hparams["unfreeze_at"] or {}
         self.film_cache = FilmCache(cache_films) if cache_films else None
         self.recall = RecallLosses(self.hparams, replayed_studies)
+        self.replayed_share = 0.0
+        """Share of the earlier studies in the association losses of the present step."""
         self.cross_fit: CrossFit | None = None
         self.generator: ReportNetwork | None = None
         self.held_out: HeldOut | Unchecked | None = None
@@ -362,12 +365,17 @@ class ReportGeneration(LightningModule):
         for name, mean in recall.means(network, targets, shown.states).items():
             means.log(f"train/{name}", mean * counts[name], batch)
             loss = loss + recall.weights[name] * means.share(f"train/{name}", mean * counts[name])
-        if recall.replay is not None:
-            first = batch_idx % means.gathered == 0
-            replayed = recall.replayed(network, self.global_step, self.global_rank) if first else None
-            if replayed is not None:
-                loss = loss + replayed * means.gathered  # the Trainer divides by the number of a step's batches
-            recall.replay.keep(KeptStates.of(shown, targets))
+        if recall.replay is None:
+            return loss
+        first = batch_idx % means.gathered == 0
+        replayed = recall.replayed(network, self.global_step, self.global_rank) if first else None
+        if first:
+            new = sum(len(part.study_ids) for part in batch.step or [batch])
+            self.replayed_share = 0.0 if replayed is None else replayed.share(new)
+        loss = (1 - self.replayed_share) * loss
+        if replayed is not None:  # the Trainer divides by the number of a step's batches; the first carries them all
+            loss = loss + self.replayed_share * replayed.loss * means.gathered
+        recall.replay.keep(KeptStates.of(shown, targets))
         return loss
 
     def shuffle_loss(self, batch: StudyBatch, own: TargetLosses) -> Tensor:
@@ -451,7 +459,9 @@ class ReportGeneration(LightningModule):
         """Collect each study's loss with its own films and with its partner's, and its generated reports."""
         size, exchanged = len(batch.study_ids), batch.exchanged()
         seen, seen_exchanged = self.network.see(batch.images), self.network.see(exchanged.images)
-        own = self.network.target_losses(batch, self.network.prompt(batch, seen=seen))
+        shown = self.network.prompt(batch, seen=seen)
+        own = self.network.target_losses(batch, shown)
+        recalled = self.recall.first_recalled(self.network, recall_targets(batch), shown.states)
         other = self.network.target_losses(exchanged, self.network.prompt(exchanged, seen=seen_exchanged))
         tokens = torch.bincount(own.report_of_token, minlength=size).tolist()
         rows = [row for row, study in enumerate(batch.study_ids) if self.writes is None or study in self.writes]
@@ -466,7 +476,8 @@ class ReportGeneration(LightningModule):
                 strict=True,
             )
         ):
-            self.judged.append((study, Judged(*losses, batch.reports[row], texts.get(row), others.get(row))))
+            judged = Judged(*losses, batch.reports[row], texts.get(row), others.get(row), recalled[row])
+            self.judged.append((study, judged))
 
     def written(self, batch: StudyBatch, seen: SeenFilms, rows: list[int]) -> dict[int, str]:
         """Write the reports of these rows (studies) of a batch; returns row -> report."""

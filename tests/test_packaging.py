@@ -40,8 +40,8 @@ def required(lines: str) -> set[str]:
 
 
 LIGHT = required(CONFIG["options"]["install_requires"])
-MODELS, TRAIN, SERVE, DEV = (
-    required(CONFIG["options.extras_require"][name]) for name in ("models", "train", "serve", "dev")
+MODELS, TRAIN, DICOM, SERVE, DEV = (
+    required(CONFIG["options.extras_require"][name]) for name in ("models", "train", "dicom", "serve", "dev")
 )
 DISTRIBUTIONS = metadata.packages_distributions()
 
@@ -133,20 +133,23 @@ def test_the_command_is_installed() -> None:
 
 def test_scoring_imports_what_the_light_install_brings() -> None:
     light = loaded_with("ammrg.__main__", "ammrg.commands.score", "ammrg.evaluation.evaluate", "ammrg.text.labelers")
-    assert distributions(light) <= LIGHT
-    assert {"numpy", "rich", "pycocoevalcap"} <= {name.partition(".")[0] for name in light}
+    meteor = imports_of(ROOT / "ammrg/metrics/meteor.py", lazily=True)  # its jar's package, when METEOR starts
+    assert distributions(light | meteor) <= LIGHT
+    assert {"numpy", "rich"} <= {name.partition(".")[0] for name in light}
+    assert "pycocoevalcap" in {name.partition(".")[0] for name in meteor}
 
 
 def test_each_extra_brings_what_its_rooms_import() -> None:
     package = [name for path in sources("ammrg") for name in imports_of(path, lazily=True)]
     # Films are distorted with albumentations in training only.
-    assert distributions(package) - {"albumentations"} == (LIGHT | MODELS | SERVE) - BY_OTHERS
+    assert distributions(package) - {"albumentations"} == (LIGHT | MODELS | DICOM | SERVE) - BY_OTHERS
     checkout = [name for path in sources("ammrg", *CHECKOUT) for name in imports_of(path, lazily=True)]
-    assert distributions(checkout) == (LIGHT | TRAIN | SERVE) - BY_OTHERS
+    assert distributions(checkout) == (LIGHT | TRAIN | DICOM | SERVE) - BY_OTHERS
 
 
 def test_an_extra_adds_to_the_one_before_it_and_names_nothing_twice() -> None:
     assert MODELS < TRAIN < DEV
+    assert MODELS < DICOM < DEV
     assert MODELS < SERVE < DEV
     assert not LIGHT & DEV
     lists = [CONFIG["options"]["install_requires"], *CONFIG["options.extras_require"].values()]

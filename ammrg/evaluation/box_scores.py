@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ def box_section(
     truths: Sequence[box_location.BoxTruth],
     references: Sequence[Places],
     statistics: LocationStatistics,
+    values: Mapping[str, Floats],
     weights: Floats,
 ) -> dict[str, Any] | None:
     """The counts, the references' own figures, and the distance from chance.
@@ -22,6 +23,7 @@ def box_section(
         truths: of n studies.
         references: the places of their reference reports.
         statistics: of their generated reports against the boxes, with the chance.
+        values: key -> ``[1 + r]`` of :func:`ammrg.metrics.box_location.weighted_scores`.
         weights: ``[r n]`` of :func:`ammrg.metrics.bootstrap.patient_weights`; r may be 0.
 
     Returns:
@@ -34,7 +36,7 @@ def box_section(
         return None
     written = box_location.box_statistics(truths, references, draws=0)
     known = bootstrap.with_intervals(partial(box_location.weighted_scores, written), weights)
-    gaps = location.above_chance(statistics, weights) if len(weights) else {}
+    gaps = box_location.above_chance(statistics, values) if len(weights) else {}
     return {
         "findings": sum(len(truth.places) for truth in truths),
         "unknown": sum(len(truth.unknown) for truth in truths),
@@ -43,7 +45,7 @@ def box_section(
                 "placed": counts["placed"],
                 "varies": location.varies([truth.places for truth in truths], aspect),
                 "references": known[f"box_{aspect}_f1"],
-                "above_chance": gaps.get(f"location_{aspect}_f1"),
+                "above_chance": gaps.get(f"box_{aspect}_f1"),
             }
             for aspect, counts in location.pair_counts(statistics).items()
         },

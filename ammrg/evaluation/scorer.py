@@ -96,20 +96,33 @@ class Statistics(NamedTuple):
 
 def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
     """Every metric under study weights ``[r n]``: metric -> ``[r]``. The statistics must be of one protocol."""
+    return word_scores(statistics, weights) | finding_scores(statistics, weights) | extra_scores(statistics, weights)
+
+
+def word_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """The metrics that depend on the protocol, as in :func:`weighted_scores`."""
     (words,) = statistics.language.values()
-    total = weights.sum(axis=1)
     scores = language.weighted_scores(words, weights)
     for aligned in statistics.meteor.values():
         scores |= meteor.weighted_scores(aligned, weights)
+    return scores
+
+
+def finding_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """The metrics of findings, places and claims, which are the same under every protocol."""
     return {
-        **scores,
         **clinical.weighted_scores(statistics.clinical, weights),
         **location.weighted_scores(statistics.location, weights),
         **box_location.weighted_scores(statistics.boxes, weights),
         **invented.weighted_scores(statistics.invented, weights),
         **faithfulness.weighted_scores(statistics.faithfulness, weights),
-        **{key: weights @ values / total for key, values in statistics.extra.items()},
     }
+
+
+def extra_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats]:
+    """The metrics of other packages."""
+    total = weights.sum(axis=1)
+    return {key: weights @ values / total for key, values in statistics.extra.items()}
 
 
 class Scorer:
@@ -135,10 +148,28 @@ class Scorer:
     ) -> None:
         self.protocols, self.labeler, self.extras = protocols, labeler, extras
         self.resamples, self.seed, self.java = resamples, seed, java
+        self.known_words: dict[tuple[str, str, str], str] = {}
+        """(protocol, reference or hypothesis, text) -> its words."""
         self.known_labels: dict[str, list[float]] = {}
         self.known_places: dict[str, location.Places] = {}
         self.known_statistics: dict[tuple[Line, ...], Statistics] = {}
         self.known_extras: dict[tuple[Line, ...], dict[str, Floats]] = {}
+        self.known_weights: dict[tuple[str, ...], Floats] = {}
+        self.known_values: dict[tuple[str, tuple[Line, ...]], dict[str, Floats]] = {}
+
+    def words(self, lines: Sequence[Line], protocol: Protocol) -> tuple[list[str], list[str]]:
+        """References and generated reports as the protocol reads them; equal texts are read once."""
+
+        def read(side: str, view: Callable[[str], str], text: str) -> str:
+            key = (protocol.name, side, text)
+            if key not in self.known_words:
+                self.known_words[key] = view(text)
+            return self.known_words[key]
+
+        return (
+            [read("reference", protocol.reference, line.reference) for line in lines],
+            [read("hypothesis", protocol.hypothesis, line.generated) for line in lines],
+        )
 
     def labels(self, texts: Iterable[str]) -> list[list[float]]:
         """The 14 labels of each text; equal texts are labelled once."""
@@ -165,8 +196,22 @@ class Scorer:
         return bootstrap.drawable(len({line.subject_id for line in lines}), self.resamples)
 
     def weights(self, lines: Sequence[Line]) -> Floats:
-        """Resamples of the patients, as weights of the n studies ``[draws n]``."""
-        return bootstrap.patient_weights([line.subject_id for line in lines], self.draws(lines), self.seed)
+        """Resamples of the patients, as weights of the n studies ``[draws n]``; drawn once for the same patients."""
+        key = tuple(line.subject_id for line in lines)
+        if key not in self.known_weights:
+            # Only the last are kept: they are the largest arrays of all.
+            self.known_weights = {key: bootstrap.patient_weights(key, self.draws(lines), self.seed)}
+        return self.known_weights[key]
+
+    def values(self, lines: Sequence[Line], protocol: str) -> dict[str, Floats]:
+        """Every metric under one protocol, without extras: the plain value and the resamples' ``[1 + draws]``."""
+        statistics, weights = self.statistics(lines), self.weights(lines)
+        parts = (("", statistics, finding_scores), (protocol, statistics.under(protocol), word_scores))
+        for name, each, scores in parts:
+            if (name, tuple(lines)) not in self.known_values:
+                found = bootstrap.plain_and_resampled(partial(scores, each), weights)
+                self.known_values[name, tuple(lines)] = found
+        return self.known_values[protocol, tuple(lines)] | self.known_values["", tuple(lines)]
 
     def statistics(self, lines: Sequence[Line], with_extras: bool = False) -> Statistics:
         """Per-study statistics; computed once for the same lines."""
@@ -184,10 +229,7 @@ class Scorer:
 
     def _measure(self, lines: Sequence[Line]) -> Statistics:
         references, generated = [line.reference for line in lines], [line.generated for line in lines]
-        words = {
-            each.name: ([each.reference(text) for text in references], [each.hypothesis(text) for text in generated])
-            for each in self.protocols
-        }
+        words = {each.name: self.words(lines, each) for each in self.protocols}
         with ThreadPoolExecutor(1) as pool:  # Java aligns words while Python counts them
             aligning = {name: pool.submit(self.java.statistics, *pair) for name, pair in words.items() if self.java}
             counted = {name: language.language_statistics(*pair) for name, pair in words.items()}
@@ -205,10 +247,13 @@ class Scorer:
 
     def score(self, lines: Sequence[Line], with_extras: bool = False) -> dict[str, Scores]:
         """Protocol -> metric -> {value, low, high}; all three None for a measure with n = 0."""
-        weights, statistics = self.weights(lines), self.statistics(lines, with_extras)
+        statistics = self.statistics(lines, with_extras)
+        extras = bootstrap.plain_and_resampled(partial(extra_scores, statistics), self.weights(lines))
         without = dict.fromkeys(statistics.undefined(), UNDEFINED)
         return {
-            each.name: bootstrap.with_intervals(partial(weighted_scores, statistics.under(each.name)), weights)
+            each.name: {
+                key: bootstrap.with_interval(values) for key, values in (self.values(lines, each.name) | extras).items()
+            }
             | without
             for each in self.protocols
         }
@@ -218,9 +263,9 @@ class Scorer:
 
         ``above_chance`` is empty without resamples; it lacks a measure with n = 0.
         """
-        weights, statistics = self.weights(lines), self.statistics(lines).location
+        statistics, values = self.statistics(lines).location, self.values(lines, self.protocols[0].name)
         references = self.places(line.reference for line in lines)
-        gaps = location.above_chance(statistics, weights) if len(weights) else {}
+        gaps = location.above_chance(statistics, values) if self.draws(lines) else {}
         return {
             aspect: {
                 **counts,
@@ -264,7 +309,8 @@ class Scorer:
     def boxes(self, lines: Sequence[Line]) -> dict[str, Any] | None:
         """What stands behind the measures against boxes, see :func:`ammrg.evaluation.box_scores.box_section`."""
         references = self.places(line.reference for line in lines)
-        return box_section(self.box_truths(lines), references, self.statistics(lines).boxes, self.weights(lines))
+        statistics, values = self.statistics(lines).boxes, self.values(lines, self.protocols[0].name)
+        return box_section(self.box_truths(lines), references, statistics, values, self.weights(lines))
 
     def recall(self, lines: Sequence[Line], recalled: Sequence[RecallFile]) -> dict[str, Any] | None:
         """The measures of recall, see :func:`ammrg.evaluation.recall_scores.recall_section`."""
@@ -276,14 +322,8 @@ class Scorer:
         self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
     ) -> dict[str, dict[str, float]]:
         """First minus second in some metrics, under the first protocol, over paired resamples."""
-        name = self.protocols[0].name
-
-        def chosen(statistics: Statistics, rows: Floats) -> dict[str, Floats]:
-            everything = weighted_scores(statistics, rows)
-            return {key: everything[key] for key in metrics}
-
-        sides = [partial(chosen, self.statistics(lines).under(name).without_chance()) for lines in (first, second)]
-        return bootstrap.paired_difference(sides[0], sides[1], self.weights(first))
+        sides = [self.values(lines, self.protocols[0].name) for lines in (first, second)]
+        return {key: bootstrap.difference(sides[0][key], sides[1][key]) for key in metrics}
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
         """First minus second: protocol -> metric -> {value, low, high, p_value, effect}.
@@ -312,8 +352,7 @@ class Scorer:
         weights = self.weights(lines)[:IDF_RESAMPLES]
         return {
             each.name: idf_difference(
-                [each.reference(line.reference) for line in lines],
-                [each.hypothesis(line.generated) for line in lines],
+                *self.words(lines, each),
                 weights,
             )
             for each in self.protocols

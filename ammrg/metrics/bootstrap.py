@@ -25,7 +25,7 @@ FEWEST_PATIENTS = 5
 FEW_PATIENTS = 20
 """With fewer patients the interval is too narrow: with 10 normal values it covers the mean in 90% of cases, not 95%."""
 CHUNK = 250
-"""Resamples computed together; this limits the memory for a data set as large as MIMIC-CXR."""
+"""Resamples drawn and computed together; this limits the memory for a data set as large as MIMIC-CXR."""
 
 
 def patient_weights(subject_ids: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Floats:
@@ -43,10 +43,14 @@ def patient_weights(subject_ids: Sequence[str], resamples: int = RESAMPLES, seed
     patients, patient_of_study = np.unique(np.asarray(subject_ids, dtype=object).astype(str), return_inverse=True)
     generator = np.random.default_rng(seed)
     count = len(patients)
-    drawn = generator.integers(count, size=(resamples, count))
-    rows = np.arange(resamples)[:, None] * count
-    counts = np.bincount((drawn + rows).ravel(), minlength=resamples * count).reshape(resamples, count)
-    return counts[:, patient_of_study].astype(np.float64)
+    weights = np.empty((resamples, len(patient_of_study)))
+    for start in range(0, resamples, CHUNK):
+        chunk = weights[start : start + CHUNK]
+        drawn = generator.integers(count, size=(len(chunk), count))
+        drawn += np.arange(len(chunk))[:, None] * count
+        counts = np.bincount(drawn.ravel(), minlength=len(chunk) * count).reshape(len(chunk), count)
+        chunk[:] = counts[:, patient_of_study]
+    return weights
 
 
 def drawable(patients: int, resamples: int) -> int:
@@ -93,22 +97,28 @@ def with_intervals(scores: WeightedScores, weights: Floats) -> dict[str, dict[st
         scores: metric values under study weights.
         weights: ``[r n]`` of :func:`patient_weights`; r may be 0.
     """
+    return {key: with_interval(values) for key, values in plain_and_resampled(scores, weights).items()}
+
+
+def plain_and_resampled(scores: WeightedScores, weights: Floats) -> dict[str, Floats]:
+    """Every metric: its plain value, then its value for each row of weights: metric -> ``[1 + r]``."""
     plain = scores(np.ones((1, weights.shape[1])))
     spread = resampled(scores, weights)
-    return {key: with_interval(np.append(value, spread.get(key, ()))) for key, value in plain.items()}
+    return {key: np.append(value, spread.get(key, ())) for key, value in plain.items()}
+
+
+def difference(first: Floats, second: Floats) -> dict[str, float]:
+    """First minus second on the same resamples, both ``[1 + r]`` of :func:`plain_and_resampled`, r > 0.
+
+    Returns:
+        ``{value, low, high, error}``: ``low`` and ``high`` are the 95% interval, ``error`` is the standard error.
+    """
+    gap = first - second
+    low, high = interval(gap[1:])
+    return {"value": float(gap[0]), "low": low, "high": high, "error": float(gap[1:].std())}
 
 
 def paired_difference(first: WeightedScores, second: WeightedScores, weights: Floats) -> dict[str, dict[str, float]]:
-    """First minus second on the same resamples of the same studies: ``metric -> {value, low, high, error}``.
-
-    ``low`` and ``high`` are the 95% interval, ``error`` is the standard error.
-    """
-    ones = np.ones((1, weights.shape[1]))
-    plain = [{key: float(value[0]) for key, value in scores(ones).items()} for scores in (first, second)]
-    spread = [resampled(scores, weights) for scores in (first, second)]
-    table = {}
-    for key in plain[0]:
-        gap = spread[0][key] - spread[1][key]
-        low, high = interval(gap)
-        table[key] = {"value": plain[0][key] - plain[1][key], "low": low, "high": high, "error": float(gap.std())}
-    return table
+    """First minus second on the same resamples of the same studies: metric -> :func:`difference`."""
+    sides = [plain_and_resampled(scores, weights) for scores in (first, second)]
+    return {key: difference(values, sides[1][key]) for key, values in sides[0].items()}

@@ -14,11 +14,11 @@ Chance is that of :mod:`ammrg.metrics.location`: the mean after random exchanges
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ammrg.errors import ScoringError
-from ammrg.metrics import location
+from ammrg.metrics import bootstrap, location
 from ammrg.metrics.box_places import finding_place_of_boxes
 from ammrg.metrics.location import ASPECTS, CHANCE, Floats, LocationStatistics, Places
 from ammrg.types import Corners, FilmBox
@@ -92,6 +92,21 @@ def weighted_scores(statistics: LocationStatistics, weights: Floats) -> dict[str
     found = location.weighted_scores(statistics, weights)
     names = {f"{key}{end}": f"{name}{end}" for key, name in KEYS.items() for end in ("", CHANCE)}
     return {name: found[key] for key, name in names.items() if key in found}
+
+
+def above_chance(statistics: LocationStatistics, values: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
+    """Each measure minus its chance on the same resamples, as in :func:`ammrg.metrics.location.above_chance`.
+
+    Args:
+        statistics: with the chance.
+        values: key -> ``[1 + r]`` of :func:`weighted_scores`, r > 0.
+    """
+    without = undefined(statistics)
+    return {
+        key: bootstrap.difference(values[key], values[f"{key}{CHANCE}"])
+        for key in KEYS.values()
+        if key in values and key not in without
+    }
 
 
 def undefined(statistics: LocationStatistics) -> set[str]:

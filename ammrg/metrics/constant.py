@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ammrg.metrics.language import _SMALL, _TINY, ORDERS, ngrams
-from ammrg.metrics.resampled_idf import SIGMA
+from ammrg.metrics.cider import SIGMA
+from ammrg.metrics.language import _SMALL, _TINY
+from ammrg.metrics.ngrams import ORDERS, ngrams
 
 
 class ConstantScorer:

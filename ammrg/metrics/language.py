@@ -1,32 +1,29 @@
-"""BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap defines them, computed by its own scorers.
+"""BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap defines them; the tests compare with its scorers.
 
-The scorers give each study's contribution. The corpus value under any weighting of the studies (all ones, or bootstrap
-counts) is then a matrix product. CIDEr is CIDEr-D with the idf of the evaluated references; a resample keeps the idf
-of the whole reference set.
+Each study's contribution is counted once, for all studies together (:mod:`ammrg.metrics.ngrams`). The corpus value
+under any weighting of the studies (all ones, or bootstrap counts) is then a matrix product. CIDEr is CIDEr-D with the
+idf of the evaluated references; a resample keeps the idf of the whole reference set.
 
 Texts are words separated by single spaces: clean them first (``ammrg.text.cleaning.normalise`` or ``r2gen``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-from pycocoevalcap.cider.cider_scorer import CiderScorer
-from pycocoevalcap.rouge.rouge import Rouge
 
-from ammrg.errors import ScoringError
+from ammrg.metrics.cider import Similarity, of_similarities
+from ammrg.metrics.ngrams import ORDERS, PairedTexts
+from ammrg.metrics.rouge import rouge_l
 
 Floats = NDArray[np.float64]
 
-ORDERS = 4
 KEYS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
 
-# BleuScorer's own guards against 0/0; without them the corpus value would differ in the tenth digit.
+# pycocoevalcap's own guards against 0/0; without them the corpus value would differ in the tenth digit.
 _TINY, _SMALL = 1e-15, 1e-9
 
 
@@ -53,20 +50,22 @@ def language_statistics(references: Sequence[str], hypotheses: Sequence[str]) ->
     Raises:
         ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
     """
-    check_pairs(references, hypotheses)
-    bleu, cider, rouge = BleuScorer(n=ORDERS), CiderScorer(n=ORDERS), Rouge()
-    for reference, hypothesis in zip(references, hypotheses, strict=True):
-        bleu += (hypothesis, [reference])
-        cider += (hypothesis, [reference])
-    counts = bleu.ctest
-    overlap = [rouge.calc_score([h], [r]) for r, h in zip(references, hypotheses, strict=True)]
+    texts = PairedTexts(references, hypotheses)
+    n = texts.pairs
+    correct, similarity = np.zeros((n, ORDERS)), np.zeros(n)
+    for k, ngrams in enumerate(texts.orders()):
+        ours, theirs = ngrams.shared
+        clipped = np.minimum(ngrams.hypothesis.times[ours], ngrams.reference.times[theirs])
+        correct[:, k] = np.bincount(ngrams.hypothesis.text[ours], clipped, minlength=n)
+        similarity += Similarity(ngrams, n)(np.ones(n))
+    lengths = texts.lengths.astype(np.float64)
     return LanguageStatistics(
-        correct=np.array([entry["correct"] for entry in counts], dtype=np.float64),
-        guessed=np.array([entry["guess"] for entry in counts], dtype=np.float64),
-        hypothesis_length=np.array([entry["testlen"] for entry in counts], dtype=np.float64),
-        reference_length=np.array([entry["reflen"][0] for entry in counts], dtype=np.float64),
-        rouge_l=np.array(overlap, dtype=np.float64),
-        cider=np.asarray(cider.compute_score()[1], dtype=np.float64),
+        correct=correct,
+        guessed=np.maximum(0.0, lengths[n:, None] - np.arange(ORDERS)),
+        hypothesis_length=lengths[n:],
+        reference_length=lengths[:n],
+        rouge_l=np.array(list(map(rouge_l, references, hypotheses))),
+        cider=of_similarities(similarity, texts.lengths),
     )
 
 
@@ -97,24 +96,3 @@ def language_scores(references: Sequence[str], hypotheses: Sequence[str]) -> dic
     """
     statistics = language_statistics(references, hypotheses)
     return {key: float(value[0]) for key, value in weighted_scores(statistics, np.ones((1, len(references)))).items()}
-
-
-def ngrams(text: str) -> Counter[tuple[str, ...]]:
-    """How often each n-gram of order 1..4 occurs in a text of words and spaces."""
-    words = text.split()
-    return Counter(tuple(words[i : i + k]) for k in range(1, ORDERS + 1) for i in range(len(words) - k + 1))
-
-
-def check_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
-    """Check that corpus scores are defined for these pairs.
-
-    Raises:
-        ScoringError: if the lengths differ, there are no pairs, or a reference is empty.
-    """
-    if len(references) != len(hypotheses):
-        raise ScoringError(f"{len(references)} references, but {len(hypotheses)} hypotheses; give one for each.")
-    if not references:
-        raise ScoringError("no texts to score.")
-    empty = [i for i, text in enumerate(references) if not text.strip()]
-    if empty:
-        raise ScoringError(f"reference {empty[0]} (and {len(empty) - 1} more) is empty; leave such studies out.")

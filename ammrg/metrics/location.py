@@ -15,7 +15,6 @@ the studies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,8 @@ from ammrg.text.place_words import LEVELS, SIDES
 from ammrg.text.places import Place
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+Codes = NDArray[np.uint8]
+"""Sets of sides and levels, one bit for each word."""
 Places = Mapping[str, Place]
 """The place of each finding that a text affirms, see :func:`ammrg.text.places.finding_places`."""
 
@@ -44,20 +44,30 @@ FEWEST_PAIRS = 40
 """With fewer pairs (for F1: placed references) there is no verdict."""
 
 
-class Counts(NamedTuple):
-    """What each study adds to the measures of one aspect; each ``[n]``, or ``[n d]`` for d random exchanges."""
+_BITS = {word: 1 << i for i, word in enumerate((*SIDES, *LEVELS))}
+_MASKS = {aspect: np.uint8(sum(_BITS[word] for word in words)) for aspect, words in ASPECTS.items()}
+_SIZES = np.array([code.bit_count() for code in range(1 << len(_BITS))], dtype=np.uint8)
+"""Code -> number of words in the set."""
 
-    pairs: Floats
+
+class Counts(NamedTuple):
+    """What each study adds to the measures of one aspect.
+
+    Each is uint8 ``[n]``, or ``[n d]`` for d random exchanges; ``support`` and ``placed``, which no exchange changes,
+    are then ``[n 1]``.
+    """
+
+    pairs: Codes
     """Findings that both texts affirm and place."""
-    same: Floats
+    same: Codes
     """Those of them with the same set."""
-    true: Floats
+    true: Codes
     """Elements that both texts name for a finding."""
-    predicted: Floats
+    predicted: Codes
     """Elements that the generated report names."""
-    support: Floats
+    support: Codes
     """Elements that the reference names."""
-    placed: Floats
+    placed: Codes
     """Findings that the reference affirms and places."""
 
 
@@ -67,13 +77,6 @@ class LocationStatistics(NamedTuple):
     found: dict[str, Counts]
     chance: dict[str, Counts]
     """The same after random exchanges; empty if the chance is not wanted."""
-
-
-class _Sets(NamedTuple):
-    affirmed: Bools
-    """``[n 13]``."""
-    elements: dict[str, Bools]
-    """Aspect -> ``[n 13 k]``."""
 
 
 def location_statistics(
@@ -94,56 +97,49 @@ def location_statistics(
         raise ScoringError(f"location: {len(reference)} references, but {len(generated)} generated reports.")
     if not reference:
         raise ScoringError("location: no studies to score.")
-    theirs, ours = _sets(reference), _sets(generated)
-    found = {aspect: _counts(theirs.elements[aspect], ours.elements[aspect]) for aspect in ASPECTS}
-    generator = np.random.default_rng(seed)
-    drawn = [_exchanged(ours, generator) for _ in range(draws)]
-    chance = {
-        aspect: Counts(
-            *(
-                np.stack(parts, axis=1)
-                for parts in zip(*(_counts(theirs.elements[aspect], each[aspect]) for each in drawn), strict=True)
-            )
-        )
-        for aspect in (ASPECTS if draws else ())
-    }
+    (theirs, _), (ours, affirmed) = _codes(reference), _codes(generated)
+    found = {aspect: _counts(theirs & mask, ours & mask) for aspect, mask in _MASKS.items()}
+    if not draws:
+        return LocationStatistics(found, {})
+    drawn = _exchanged(ours, affirmed, draws, seed)
+    chance = {aspect: _counts(theirs[:, None] & mask, drawn & mask) for aspect, mask in _MASKS.items()}
     return LocationStatistics(found, chance)
 
 
-def _sets(places: Sequence[Places]) -> _Sets:
-    names = [FINDINGS[i] for i in ABNORMAL]
-    affirmed = np.array([[name in each for name in names] for each in places])
-    nowhere = Place()
-    return _Sets(
-        affirmed,
-        {
-            aspect: np.array(
-                [
-                    [[word in getattr(each.get(name, nowhere), aspect) for word in words] for name in names]
-                    for each in places
-                ]
-            )
-            for aspect, words in ASPECTS.items()
-        },
-    )
+def _codes(places: Sequence[Places]) -> tuple[Codes, NDArray[np.bool_]]:
+    """The place of each finding, and whether the text affirms it: ``[13 n]``. A finding not affirmed has no place."""
+    column = {FINDINGS[i]: row for row, i in enumerate(ABNORMAL)}
+    codes = np.zeros((len(column), len(places)), dtype=np.uint8)
+    affirmed = np.zeros(codes.shape, dtype=bool)
+    for study, each in enumerate(places):
+        for name, place in each.items():
+            if name in column:
+                affirmed[column[name], study] = True
+                codes[column[name], study] = sum(_BITS[word] for word in place.side | place.level)
+    return codes, affirmed
 
 
-def _exchanged(sets: _Sets, generator: np.random.Generator) -> dict[str, Bools]:
-    """The sets of each finding in random order among the studies that affirm it; side and level stay together."""
-    order = np.tile(np.arange(len(sets.affirmed))[:, None], sets.affirmed.shape[1])
-    for finding, affirmed in enumerate(sets.affirmed.T):
-        rows = np.flatnonzero(affirmed)
-        order[rows, finding] = generator.permutation(rows)
-    return {aspect: np.take_along_axis(table, order[..., None], axis=0) for aspect, table in sets.elements.items()}
+def _exchanged(codes: Codes, affirmed: NDArray[np.bool_], draws: int, seed: int) -> Codes:
+    """The places of each finding in random order among the studies that affirm it, ``[13 draws n]``.
+
+    Side and level stay together.
+    """
+    generator = np.random.default_rng(seed)
+    studies = [np.flatnonzero(row) for row in affirmed]
+    drawn = np.zeros((len(codes), draws, codes.shape[1]), dtype=np.uint8)
+    for draw in range(draws):
+        for finding, rows in enumerate(studies):
+            drawn[finding, draw, rows] = codes[finding, generator.permutation(rows)]
+    return drawn
 
 
-def _counts(reference: Bools, generated: Bools) -> Counts:
-    """Counts of ``[n 13 k]`` sets; a finding that a text does not affirm has an empty set there."""
-    placed, both = reference.any(axis=2), reference.any(axis=2) & generated.any(axis=2)
-    same = both & (reference == generated).all(axis=2)
-    sums = [table.sum(axis=1) for table in (both, same)]
-    sums += [table.sum(axis=(1, 2)) for table in (reference & generated, generated, reference)]
-    return Counts(*(table.astype(np.float64) for table in (*sums, placed.sum(axis=1))))
+def _counts(reference: Codes, generated: Codes) -> Counts:
+    """Counts of codes ``[13 .. n]``."""
+    placed = reference > 0
+    both = placed & (generated > 0)
+    tables = (both, both & (reference == generated), *(_SIZES[each] for each in (reference & generated, generated)))
+    sums = [table.sum(axis=0, dtype=np.uint8).T for table in (*tables, _SIZES[reference], placed)]
+    return Counts(*sums)
 
 
 def weighted_scores(statistics: LocationStatistics, weights: Floats) -> dict[str, Floats]:
@@ -165,7 +161,7 @@ def weighted_scores(statistics: LocationStatistics, weights: Floats) -> dict[str
 def _measures(counts: Mapping[str, Counts], weights: Floats) -> dict[str, Floats]:
     scores = {}
     for aspect, each in counts.items():
-        pairs, same, true, predicted, support = (weights @ table for table in each[:5])
+        pairs, same, true, predicted, support = (weights @ table.astype(np.float64) for table in each[:5])
         scores[f"location_{aspect}_agreement"] = _over(same, pairs)
         scores[f"location_{aspect}_f1"] = _over(2 * true, predicted + support)
     return scores
@@ -214,22 +210,22 @@ def varies(reference: Sequence[Places], aspect: str) -> bool:
     return any(len(found) > 1 for found in sets.values())
 
 
-def above_chance(statistics: LocationStatistics, weights: Floats) -> dict[str, dict[str, float]]:
+def above_chance(statistics: LocationStatistics, values: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
     """Each measure minus its chance on the same resamples: ``key -> {value, low, high, error}``.
 
     Args:
         statistics: with the chance.
-        weights: ``[r n]`` of :func:`ammrg.metrics.bootstrap.patient_weights`, r > 0.
+        values: key -> ``[1 + r]``, from :func:`ammrg.metrics.bootstrap.plain_and_resampled` of
+            :func:`weighted_scores`, r > 0.
 
     Measures that are :func:`undefined` are left out.
     """
-    plain = partial(weighted_scores, statistics._replace(chance={}))
-
-    def chance(rows: Floats) -> dict[str, Floats]:
-        return {key: values.mean(axis=1) for key, values in _measures(statistics.chance, rows).items()}
-
-    gaps = bootstrap.paired_difference(plain, chance, weights)
-    return {key: gap for key, gap in gaps.items() if key not in undefined(statistics)}
+    without = undefined(statistics)
+    return {
+        key: bootstrap.difference(values[key], values[f"{key}{CHANCE}"])
+        for key in KEYS
+        if key in values and key not in without
+    }
 
 
 def location_scores(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ScoringError
-from ammrg.metrics.language import check_pairs
+from ammrg.metrics.ngrams import check_pairs
 from ammrg.metrics.paraphrases import usable
 
 Floats = NDArray[np.float64]

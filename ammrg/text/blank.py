@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")) | dict.fromkeys(
     map(ord, "\u2010\u2011"), "-"
@@ -29,8 +30,9 @@ def visible(text: str) -> str:
     return text.translate(_INVISIBLE)
 
 
+@lru_cache(maxsize=1 << 14)
 def is_blank(text: str) -> bool:
-    """Whether a text has no word of a report.
+    """Whether a text has no word of a report. Results are cached, because each metric asks again.
 
     Such a text is empty, or has only punctuation, single digits or masks of de-identification (``XXXX``, ``___``), or
     is a placeholder such as ``nan``, ``None``, ``N/A`` or ``No report.``. A text with headings says nothing if no
@@ -40,7 +42,7 @@ def is_blank(text: str) -> bool:
 
 
 def _is_empty(section: str) -> bool:
-    if all(_MASKED.fullmatch(word) for word in _WORD.findall(section)):
+    if all(_MASKED.fullmatch(word.group()) for word in _WORD.finditer(section)):
         return True
     words = _MARKS.sub(" ", section).strip().lower()
     return words in PLACEHOLDERS or all(word in PLACEHOLDERS for word in words.split())

@@ -64,6 +64,8 @@ _STATES = tuple(
     )
 )
 _STABLE = pattern(phrases.STATES_UNCERTAIN)
+_STRENGTH = {NEGATIVE: 0, UNCERTAIN: 1, POSITIVE: 2}
+"""Of several mentions of a finding, the label with the greatest strength is the report's."""
 _MISREADINGS = tuple((finding, pattern([entry])) for finding, entry in phrases.MISREADINGS)
 
 
@@ -92,11 +94,17 @@ def sentences(text: str) -> list[str]:
 
     A decimal point does not end a sentence. A sentence longer than :data:`LONGEST` is cut between words.
     """
+    return list(_sentences(text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _sentences(text: str) -> tuple[str, ...]:
+    """The sentences of a text. Results are cached, because labels, places and claims are read from the same texts."""
     found = []
     for raw in _SENTENCE_END.split(text):
         part = " ".join(raw.split())
         found += textwrap.wrap(part, LONGEST, break_on_hyphens=False) if len(part) > LONGEST else [part]
-    return [part for part in found if part]
+    return tuple(part for part in found if part)
 
 
 def _clause(sentence: str, breaks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[str, str]:
@@ -252,13 +260,13 @@ def label(text: str, *, as_chexpert: bool = False) -> list[float]:
 
 def labels_of(found: Iterable[tuple[str, float]]) -> list[float]:
     """The 14 labels of a report from its mentions, each a (finding, label); see :func:`label`."""
-    values: dict[str, set[float]] = {}
+    strongest: dict[str, float] = {}
     for finding, value in found:
-        values.setdefault(finding, set()).add(value)
+        if finding not in strongest or _STRENGTH[value] > _STRENGTH[strongest[finding]]:
+            strongest[finding] = value
     labels = [BLANK] * len(FINDINGS)
     for i in ABNORMAL:
-        here = values.get(FINDINGS[i], set())
-        labels[i] = next((value for value in (POSITIVE, UNCERTAIN, NEGATIVE) if value in here), BLANK)
-    if not values.get(phrases.OTHER, set()) & {POSITIVE, UNCERTAIN}:
+        labels[i] = strongest.get(FINDINGS[i], BLANK)
+    if strongest.get(phrases.OTHER, NEGATIVE) == NEGATIVE:
         labels[NO_FINDING] = no_finding_label(labels)
     return labels

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ammrg.commands.describe import DESCRIPTION, FOLDER, add_arguments, describe
+from ammrg.commands.describe import DESCRIPTION, FOLDER, add_arguments, check_paths, describe
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
 
@@ -30,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.model and options.data:
         raise SettingsError("--data is for --run: the memories of an exported model were checked when it was exported")
+    check_paths(options.paths)
     from experiments.runs.run import Run
 
     if options.run:

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from ammrg.networks.recall_targets import RecallTargets, recall_targets
+from ammrg.networks.report_network import ReportNetwork
+from ammrg.types import StudyBatch
 from lightning_modules import state_replay
 from lightning_modules.recall_losses import RecallLosses
 from lightning_modules.report_generation import ReportGeneration
@@ -71,50 +73,56 @@ def test_the_kept_studies_travel_in_a_checkpoint_without_their_texts() -> None:
     assert empty.draw(0, 0) is None
 
 
-def test_a_step_adds_the_weighted_losses_of_earlier_studies(llm_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = build(llm_folder).eval()
+def labelled(first: int, second: int) -> StudyBatch:
+    """Three studies, of which the first two have a finding each."""
     labels = torch.zeros(3, 14)
-    labels[0, 2] = labels[1, 3] = 1.0
-    given = batch()._replace(labels=labels)
-    made = {}
-    for replayed in (0, 5):
-        module = ReportGeneration("s1", "regions", "reports", "llm", replayed_studies=replayed, **WEIGHTS)
-        module.generator, module.log = network, lambda *_, **__: None  # type: ignore[method-assign]
-        made[replayed] = [float(module.training_step(given, step).detach()) for step in range(2)]
+    labels[0, first] = labels[1, second] = 1.0
+    return batch()._replace(labels=labels)
+
+
+def weighted(network: ReportNetwork, given: StudyBatch) -> float:
+    """The association losses of a batch, weighted."""
     states, targets = network.prompt(given).states, recall_targets(given)
-    further = sum(
+    asked = ((0.5, "visual", False), (2.0, "report", False), (1.5, "report", True))
+    return sum(
         weight * float(network.memory(memory).association_loss(targets, states, own).detach())
-        for weight, memory, own in ((0.5, "visual", False), (2.0, "report", False), (1.5, "report", True))
+        for weight, memory, own in asked
     )
-    assert further > 0
-    assert made[5][0] == pytest.approx(made[0][0])
-    assert made[5][1] == pytest.approx(made[0][1] + further, rel=1e-5)
 
 
-def test_earlier_studies_join_a_step_of_two_batches_once(llm_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = build(llm_folder).eval()
-    module = ReportGeneration("s1", "regions", "reports", "llm", replayed_studies=5, **WEIGHTS)
+def stage2(network: ReportNetwork, earlier: StudyBatch | None, batches: int = 1) -> ReportGeneration:
+    module = ReportGeneration("s1", "regions", "reports", "llm", replayed_studies=2, **WEIGHTS)
     module.generator, module.log = network, lambda *_, **__: None  # type: ignore[method-assign]
-    shown, targets = network.prompt(batch()), recall_targets(batch())
-    assert module.recall.replay is not None
-    module.recall.replay.keep(KeptStates.of(shown, targets))
-    alone = module.recall.replayed(network, 0, 0)
-    assert alone is not None
-    asked: list[int] = []
-
-    def replayed(recall: RecallLosses, *_: object) -> torch.Tensor:
-        asked.append(1)
-        return torch.tensor(100.0)
-
-    monkeypatch.setattr(RecallLosses, "replayed", replayed)
+    if earlier is not None:
+        assert module.recall.replay is not None
+        module.recall.replay.keep(KeptStates.of(network.prompt(earlier), recall_targets(earlier)))
     module._trainer = SimpleNamespace(  # type: ignore[assignment]
-        accumulate_grad_batches=2, world_size=1, global_step=0, global_rank=0, datamodule=None
+        accumulate_grad_batches=batches, world_size=1, global_step=0, global_rank=0, datamodule=None
     )
-    halves = [batch().take([0, 1]), batch().take([2])]
-    step = [half._replace(step=halves) for half in halves]
-    losses = [float(module.training_step(each, number)) for number, each in enumerate(step)]
-    assert len(asked) == 1
-    assert losses[0] > 200 > losses[1]
+    return module
+
+
+def test_the_losses_are_a_mean_over_new_and_earlier_studies(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    given, earlier = labelled(2, 3), labelled(5, 7).take([0, 1])
+    alone = float(stage2(network, None).training_step(given, 0).detach())
+    report = alone - weighted(network, given)
+    found = float(stage2(network, earlier).training_step(given, 0).detach())
+    assert weighted(network, earlier) != pytest.approx(weighted(network, given), rel=0.01)
+    assert found == pytest.approx(report + 3 / 5 * weighted(network, given) + 2 / 5 * weighted(network, earlier))
+
+
+def test_a_step_of_two_batches_has_the_same_mean(llm_folder: Path) -> None:
+    network = build(llm_folder).eval()
+    given, earlier = labelled(2, 3), labelled(5, 7).take([0, 1])
+    parts = [given.take([0, 1]), given.take([2])]
+    whole = float(stage2(network, earlier).training_step(given, 0).detach())
+    module = stage2(network, earlier, batches=2)
+    step = [part.without_films() for part in parts]
+    losses = [
+        float(module.training_step(part._replace(step=step), number).detach()) for number, part in enumerate(parts)
+    ]
+    assert sum(losses) / 2 == pytest.approx(whole, rel=1e-5)
 
 
 def test_without_association_losses_nothing_is_kept() -> None:

@@ -30,6 +30,27 @@ def test_seeded() -> None:
     assert not np.array_equal(bootstrap.patient_weights(names, 10, 5), bootstrap.patient_weights(names, 10, 6))
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 100, 1000])
+def test_the_size_of_a_chunk_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the patients drawn, for odd and even numbers of patients, nor a score beyond rounding."""
+    for patients in (61, 64):
+        names = [str(i % patients) for i in range(150)]
+        monkeypatch.setattr(bootstrap, "CHUNK", 250)
+        weights = bootstrap.patient_weights(names, 300, seed=3)
+        values = np.random.default_rng(1).normal(size=150)
+        found = bootstrap.with_intervals(mean_of(values), weights)["mean"]
+        monkeypatch.setattr(bootstrap, "CHUNK", chunk)
+        assert np.array_equal(bootstrap.patient_weights(names, 300, seed=3), weights)
+        assert bootstrap.with_intervals(mean_of(values), weights)["mean"] == pytest.approx(found, rel=0, abs=1e-12)
+
+
+def test_patients_are_drawn_as_at_once() -> None:
+    """One call of the generator for all resamples, as in earlier versions: old and new intervals are the same."""
+    drawn = np.random.default_rng(5).integers(40, size=(600, 40))
+    expected = np.stack([np.bincount(row, minlength=40) for row in drawn])
+    assert np.array_equal(bootstrap.patient_weights([f"{i:02}" for i in range(40)], 600, 5), expected)
+
+
 def test_interval_of_a_mean_is_that_of_theory() -> None:
     values = np.random.default_rng(0).normal(3.0, 2.0, size=400)
     weights = bootstrap.patient_weights([str(i) for i in range(400)], 4000, seed=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -137,14 +138,35 @@ def test_coins_are_at_chance_and_the_truth_is_above_it() -> None:
         for each in reference
     ]
     weights = bootstrap.patient_weights([str(i) for i in range(200)], 200)
-    at_chance = above_chance(location_statistics(reference, coins), weights)
-    known = above_chance(location_statistics(reference, reference), weights)
+    at_chance, known = (
+        above_chance(found, bootstrap.plain_and_resampled(partial(weighted_scores, found), weights))
+        for found in (location_statistics(reference, texts) for texts in (coins, reference))
+    )
     for key in KEYS:
         assert at_chance[key]["low"] < 0 < at_chance[key]["high"]
         assert known[key]["low"] > 0.3
     found = location_scores(reference, coins)
     assert found["location_side_agreement_chance"] == pytest.approx(0.5, abs=0.02)
     assert found["location_level_agreement_chance"] == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_chance_is_the_mean_over_exchanges_of_each_finding() -> None:
+    """Exchanges made one by one with plain sets, from the same random numbers."""
+    reference, generated = drawn(40, 6), drawn(40, 7)
+    generator = np.random.default_rng(9)
+    expected = dict.fromkeys(KEYS, 0.0)
+    for _ in range(20):
+        moved: list[dict[str, Place]] = [{} for _ in generated]
+        for name in NAMES:
+            rows = [i for i, each in enumerate(generated) if name in each]
+            for to, origin in zip(rows, generator.permutation(np.array(rows, dtype=np.int64)), strict=True):
+                moved[to][name] = generated[origin][name]
+        found = location_scores(reference, moved, draws=0)
+        for key in KEYS:
+            expected[key] += (found[key] or 0.0) / 20
+    found = location_scores(reference, generated, draws=20, seed=9)
+    for key in KEYS:
+        assert found[f"{key}{CHANCE}"] == pytest.approx(expected[key], abs=1e-12)
 
 
 def test_equal_arguments_give_equal_chances() -> None:
@@ -158,7 +180,8 @@ def test_texts_without_any_place_have_no_figure(generated: list[Places]) -> None
         statistics = location_statistics([{"Edema": place()}, {}], generated)
         found = location_scores([{"Edema": place()}, {}], generated)
         weights = bootstrap.patient_weights(["a", "b"], 20)
-        assert above_chance(statistics, weights) == {}
+        values = bootstrap.plain_and_resampled(partial(weighted_scores, statistics), weights)
+        assert above_chance(statistics, values) == {}
     assert set(found.values()) == {None}
     assert undefined(statistics) == set(found)
     assert pair_counts(statistics)["side"] == {"pairs": 0, "same": 0, "placed": 0, "covered": None}

@@ -9,8 +9,10 @@ import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 
 from ammrg.metrics.bootstrap import patient_weights
+from ammrg.metrics.cider import cider
 from ammrg.metrics.language import language_statistics
-from ammrg.metrics.resampled_idf import ResampledCider, idf_difference
+from ammrg.metrics.ngrams import PairedTexts
+from ammrg.metrics.resampled_idf import idf_difference
 
 WORDS = ("the", "lungs", "are", "clear", "no", "effusion", "–", "heart", "heart", ".")
 
@@ -31,11 +33,11 @@ def coco(references: list[str], hypotheses: list[str]) -> float:
 def test_equals_pycocoevalcap_on_the_resample(seed: int) -> None:
     references, hypotheses = texts(30, seed), texts(30, seed + 10, least=0)
     weights = patient_weights([str(i // 2) for i in range(30)], 5, seed)
-    scorer = ResampledCider(references, hypotheses)
-    for row in [np.ones(30), *weights]:
+    rows = np.concatenate([np.ones((1, 30)), weights])
+    for row, values in zip(rows, cider(PairedTexts(references, hypotheses), rows), strict=True):
         drawn = np.repeat(np.arange(30), row.astype(int))
         expected = coco([references[i] for i in drawn], [hypotheses[i] for i in drawn])
-        assert scorer.score(row) == pytest.approx(expected, abs=1e-9)
+        assert row @ values / row.sum() == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_difference_is_between_recomputed_and_fixed() -> None:
