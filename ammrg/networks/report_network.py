@@ -92,9 +92,9 @@ class ReportNetwork(nn.Module):
             own place and of all findings of the study and their places. Needs a stage 1 with places.
         hub_correction: power, >= 0, of the mean association in training by which associations are divided
             (:class:`ammrg.networks.hub_correction.HubCorrection`); 0 = off (as published).
-        memory_dropout: share, in [0, 1), of the training studies whose tokens of a memory are replaced by zeros, for each
-            memory by itself. In training a memory recalls more surely than on new films, and the language model would
-            trust it too much.
+        memory_dropout: share, in [0, 1), of the training studies whose tokens of a memory are replaced by zeros, for
+            each memory by itself. In training a memory recalls more surely than on new films, and the language model
+            would trust it too much.
         freeze: parts that are never trained. Frozen parts of stage 1 are in eval mode; where both are frozen, stage 1
             is in no state dict.
         associations: number of stored patterns of each memory that are listed with a report.
