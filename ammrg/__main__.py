@@ -16,6 +16,13 @@ PROGRAM = Program(
         "describe": Command(
             "ammrg.commands.describe", "films of a study -> report, 14 findings with maps, retrieved reports", "models"
         ),
+        "archive": Command(
+            "ammrg.commands.archive",
+            "new chest studies of a DICOMweb archive -> reports and maps, stored back into it",
+            "dicom",
+            goes_on="; the same command goes on where it stopped",
+        ),
+        "serve": Command("ammrg.commands.serve", "a service that describes studies over HTTP", "serve"),
     },
 )
 

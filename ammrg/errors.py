@@ -33,3 +33,11 @@ class ScoringError(AMMRGError):
 
 class MissingPackageError(AMMRGError, ImportError):
     """An optional package is not installed; the message gives the command that installs it."""
+
+
+class DocumentError(AMMRGError):
+    """A description cannot be written as a DICOM or FHIR document."""
+
+
+class ArchiveError(AMMRGError):
+    """An image archive cannot be reached, or refuses a request."""

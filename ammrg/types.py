@@ -9,6 +9,7 @@ Shape letters in every docstring:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -100,6 +101,30 @@ class StudyBatch(NamedTuple):
     step: Sequence[StudyBatch] = ()
     """All batches of this process in the optimizer step, including this one, without films. The loss of each batch is
     a share of the step's loss. No element: this batch is the whole step."""
+
+    @staticmethod
+    def joined(batches: Sequence[StudyBatch]) -> StudyBatch:
+        """Return one batch of the studies of several, in order; their films have one size.
+
+        Partners and steps are left out.
+        """
+        import torch
+
+        studies = list(accumulate((len(each.study_ids) for each in batches), initial=0))
+        films = list(accumulate((len(each.projections) for each in batches), initial=0))
+        return StudyBatch(
+            images=torch.cat([each.images for each in batches]),
+            study_of_view=torch.cat([each.study_of_view + at for each, at in zip(batches, studies, strict=False)]),
+            labels=torch.cat([each.labels for each in batches]),
+            reports=[report for each in batches for report in each.reports],
+            study_ids=[name for each in batches for name in each.study_ids],
+            subject_ids=[name for each in batches for name in each.subject_ids],
+            projections=[name for each in batches for name in each.projections],
+            boxes=[
+                box._replace(view=box.view + at) for each, at in zip(batches, films, strict=False) for box in each.boxes
+            ],
+            indications=[text for each in batches for text in (each.indications or [""] * len(each.study_ids))],
+        )
 
     def to(self, device: torch.device) -> StudyBatch:
         """Return the same batch with its films on a device."""

@@ -53,6 +53,7 @@ PROGRAM = Program(
         "score": _command("score", "score any system's reports: scores.json, tables with baselines, report.html"),
         "guards": _command("guards", "write and score a run's reports again with other films or without memories"),
         "describe": _command("describe", "describe one study: report, findings with maps, what the memories retrieved"),
+        "serve": Command("experiments.commands.serve", "describe studies over HTTP, with a run", "serve"),
         "export": _command("export", "write a finished run as one folder with all it needs and its model card"),
         "runs": _command("runs", "list the runs in a table, and what differs between some of them"),
         "sweep": _command(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ammrg.networks.recall_targets import RecallTargets
 from ammrg.networks.report_network import ReportNetwork
+from lightning_modules.report_validation import Recall
 from lightning_modules.state_replay import StateReplay
 
 ASSOCIATION_LOSSES = {
@@ -70,6 +71,28 @@ class RecallLosses:
             memory, own = ASSOCIATION_LOSSES[name]
             found[name] = network.memory(memory).association_loss(targets, states, own)
         return found
+
+    @property
+    def memories(self) -> list[str]:
+        """The memories that are taught to recall what is right, not just what is the patient's own."""
+        return [memory for name, (memory, own) in ASSOCIATION_LOSSES.items() if name in self.weights and not own]
+
+    def first_recalled(self, network: ReportNetwork, targets: RecallTargets, states: Tensor) -> list[dict[str, Recall]]:
+        """Judge what each of b studies recalls first from each of :attr:`memories`.
+
+        Args:
+            network: the network.
+            targets: of the studies.
+            states: their state patterns ``[b 14 q]``.
+        """
+        studies: list[dict[str, Recall]] = [{} for _ in targets.study_ids]
+        for memory in self.memories:
+            first = network.memory(memory).first_recalled(targets, states)
+            for row, found in enumerate(studies):
+                own = first.study == row
+                right, chance = first.right[own], first.chance[own]
+                found[memory] = Recall(len(right), int(right.sum()), float(chance.sum()))
+        return studies
 
     def replayed(self, network: ReportNetwork, step: int, process: int) -> Replayed | None:
         """Compute the losses of the earlier studies drawn for a step; None where there are none.

@@ -59,8 +59,9 @@ class ReportGeneration(LightningModule):
     """Writes reports with a frozen quantised LLM from film tokens and two associative memories.
 
     The best checkpoint is the one with the highest ``val/score``: the mean of clinical micro-F1 over the 13 abnormal
-    findings, CIDEr and the F1 of the findings' sides, each divided by its yardstick on the same validation studies: the
-    score of the best constant report, or for the sides that of exchanged sides.
+    findings, CIDEr, the F1 of the findings' sides and, for memories with an association loss, the share of right
+    recall, each divided by its yardstick on the same validation studies: the score of the best constant report, for the
+    sides that of exchanged sides, for recall that of chance.
 
     Args:
         stage1_checkpoint: stage-1 checkpoint that provides the encoder, the Q-Former and the disease queries.
@@ -458,7 +459,9 @@ class ReportGeneration(LightningModule):
         """Collect each study's loss with its own films and with its partner's, and its generated reports."""
         size, exchanged = len(batch.study_ids), batch.exchanged()
         seen, seen_exchanged = self.network.see(batch.images), self.network.see(exchanged.images)
-        own = self.network.target_losses(batch, self.network.prompt(batch, seen=seen))
+        shown = self.network.prompt(batch, seen=seen)
+        own = self.network.target_losses(batch, shown)
+        recalled = self.recall.first_recalled(self.network, recall_targets(batch), shown.states)
         other = self.network.target_losses(exchanged, self.network.prompt(exchanged, seen=seen_exchanged))
         tokens = torch.bincount(own.report_of_token, minlength=size).tolist()
         rows = [row for row, study in enumerate(batch.study_ids) if self.writes is None or study in self.writes]
@@ -473,7 +476,8 @@ class ReportGeneration(LightningModule):
                 strict=True,
             )
         ):
-            self.judged.append((study, Judged(*losses, batch.reports[row], texts.get(row), others.get(row))))
+            judged = Judged(*losses, batch.reports[row], texts.get(row), others.get(row), recalled[row])
+            self.judged.append((study, judged))
 
     def written(self, batch: StudyBatch, seen: SeenFilms, rows: list[int]) -> dict[int, str]:
         """Write the reports of these rows (studies) of a batch; returns row -> report."""

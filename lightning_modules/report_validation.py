@@ -1,12 +1,14 @@
 """The numbers of a stage-2 validation.
 
 They are losses with a study's own films and with its partner's, and scores of generated reports: of their words and
-findings relative to those of the best constant report, of the sides of their findings relative to exchanged sides.
+findings relative to those of the best constant report, of the sides of their findings relative to exchanged sides; and,
+where the memories are taught what to recall, how often they recall it first, relative to chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +31,17 @@ The best constant report may have a clinical score near 0. Dividing by so little
 """
 
 
+class Recall(NamedTuple):
+    """What one study's queries, or the study itself, recalled first from a memory."""
+
+    queries: int
+    """Number of queries that have something to recall."""
+    right: int
+    """Number of them that recall it first."""
+    chance: float
+    """Expected number of them if each recalled a random region of its finding, or a random report."""
+
+
 class Judged(NamedTuple):
     """The validation results of one study."""
 
@@ -44,6 +57,8 @@ class Judged(NamedTuple):
     """The generated report; None if none was written."""
     exchanged: str | None
     """The report generated from the partner's films; None if none was written."""
+    recalled: Mapping[str, Recall] = MappingProxyType({})
+    """Memory (``visual`` or ``report``) -> what was recalled from it, for those that are taught what to recall."""
 
 
 class Yardstick:
@@ -150,6 +165,23 @@ def loss_numbers(judged: Sequence[Judged]) -> dict[str, float]:
     return {"loss": loss, "shuffle_gap": sum(study.exchanged_loss for study in judged) / tokens - loss}
 
 
+def recall_numbers(judged: Sequence[Judged]) -> dict[str, tuple[float, float]]:
+    """Compute for each memory that is taught what to recall how often it recalls it first.
+
+    Returns:
+        ``recall_regions`` and ``recall_reports`` -> (the share of right ones, its yardstick: the share by chance, at
+        least :data:`CONSTANT_FLOOR`); without a query, a memory is left out.
+    """
+    found = {}
+    for memory, name in (("visual", "recall_regions"), ("report", "recall_reports")):
+        each = [study.recalled[memory] for study in judged if memory in study.recalled]
+        queries = sum(recall.queries for recall in each)
+        if queries:
+            chance = sum(recall.chance for recall in each) / queries
+            found[name] = (sum(recall.right for recall in each) / queries, max(CONSTANT_FLOOR, chance))
+    return found
+
+
 def report_numbers(
     judged: Sequence[Judged], exchanged: bool, yardstick: Callable[[Sequence[str]], dict[str, float]] | None
 ) -> dict[str, float]:
@@ -163,9 +195,9 @@ def report_numbers(
     Returns:
         ``distinct``, the number of different texts divided by the number of texts; with ``exchanged`` also
         ``shuffle_gap_f1``, the clinical score with a study's own films minus that with the partner's, and ``side_gap``,
-        the same of the side F1; those of :func:`report_scores` and :func:`location_numbers`; and ``score``, the mean of
-        CIDEr, the clinical score and the side F1, each after division by its yardstick. ``side_gap`` and the side F1
-        are left out if the references name no side.
+        the same of the side F1; those of :func:`report_scores`, :func:`location_numbers` and :func:`recall_numbers`;
+        and ``score``, the mean of CIDEr, the clinical score, the side F1 and the shares of right recall, each after
+        division by its yardstick. ``side_gap`` and the side F1 are left out if the references name no side.
     """
     written = [study for study in judged if study.text is not None]
     if not written:
@@ -181,7 +213,9 @@ def report_numbers(
     if exchanged and SIDE in found:
         others = location_numbers(references, [str(study.exchanged) for study in written])
         found["side_gap"] = found[SIDE] - others[SIDE]
+    recalled = recall_numbers(judged)
+    found |= {name: share for name, (share, _) in recalled.items()}
     if yardstick is not None:
-        best = yardstick(references)
+        best = yardstick(references) | {name: chance for name, (_, chance) in recalled.items()}
         found["score"] = sum(found[name] / best[name] for name in best) / len(best)
     return found

@@ -13,7 +13,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TARGETS = (
     *("help", "env", "data", "models", "stage1", "memories", "stage2"),
-    *("reports", "scores", "guards", "describe", "export", "ablation", "sweep", "slurm", "test", "check", "bench"),
+    *(
+        "reports",
+        "scores",
+        "guards",
+        "describe",
+        "serve",
+        "export",
+        "ablation",
+        "sweep",
+        "slurm",
+        "test",
+        "check",
+        "bench",
+    ),
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -88,6 +101,7 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
         "export": f"export {folder}",
         "describe": f"--run {folder}",
         "predict": f"--run {folder} --lateral 2",
+        "serve": f"serve --run {folder}",
     }.items():
         words = [f"IMAGE={tmp_path}/film.png", "ARGS=--lateral 2"] if goal in ("describe", "predict") else []
         asked = make("-n", goal, *place, *words).stdout
@@ -103,7 +117,7 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
     assert "RUN=mine: there is one of iu_xray r2gen; name its DATASET=" in make("-n", "scores", *place).stderr
 
 
-@pytest.mark.parametrize("goal", ["reports", "scores", "guards", "describe", "predict", "export"])
+@pytest.mark.parametrize("goal", ["reports", "scores", "guards", "describe", "predict", "serve", "export"])
 def test_a_run_that_does_not_exist_is_not_trained_for_its_name_alone(tmp_path: Path, goal: str) -> None:
     (tmp_path / "film.png").touch()
     place = (f"OUT={tmp_path}/out", f"IMAGE={tmp_path}/film.png")

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from ammrg.atomic import write_atomically
 from ammrg.commands.parser import CommandParser
-from ammrg.errors import ReadError
+from ammrg.errors import DocumentError, ReadError
+from ammrg.extras import needs_extra
 from ammrg.notice import NOTICE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ammrg.inference.describing import Outcome
+    from ammrg.inference.description import Description
     from ammrg.inference.report_generator import ReportGenerator
     from ammrg.studies.grouping import StudyFilms
     from ammrg.studies.records import SetAside
@@ -60,6 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--indication", default="", help="reason for the study, for a prompt that includes it")
     parser.add_argument("--json", action="store_true", help="print one JSON line for each study, and nothing else")
+    parser.add_argument(
+        "--dicom",
+        action="store_true",
+        help="also write report.dcm, maps.dcm and a FHIR DiagnosticReport, for studies of DICOM films",
+    )
+    parser.add_argument("--page", action="store_true", help="with --dicom: also page.dcm, the page as encapsulated PDF")
+    parser.add_argument(
+        "--corrects", type=Path, metavar="REPORT.dcm", help="with --dicom: the earlier report that this one corrects"
+    )
 
 
 def check_paths(paths: Sequence[Path]) -> None:
@@ -85,7 +96,8 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         0; 1 where no study was described; 3 where one failed.
 
     Raises:
-        AMMRGError: a path does not exist, ``--lateral`` names no film, or the model cannot be opened.
+        AMMRGError: a path does not exist, ``--lateral`` names no film, the model cannot be opened, or DICOM documents
+            are asked for and no study has DICOM films.
     """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
@@ -98,6 +110,7 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         found = find_studies(options.paths, options.lateral, skip=options.out or folder)
     from ammrg.inference.describing import describe_into, study_folder, write_index  # imports PyTorch
 
+    document = _documents(options, found.studies) if options.dicom else None
     alone = is_one_by_one(options.paths) and len(found.studies) == 1 and not found.studies_set_aside
     out = options.out or (folder / _name(found.studies[0]) if alone else folder)
 
@@ -115,17 +128,57 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     with Progress(*columns, console=messages, transient=True, redirect_stdout=False, disable=disable) as progress:
         for study in progress.track(found.studies, description="describing"):
             where = out if alone else study_folder(out, study)
-            outcome = describe_into(study, where, opened, options.indication, again=alone)
+            again = alone or (document is not None and not has_documents(where))
+            outcome = describe_into(study, where, opened, options.indication, again=again)
             states[outcome.state] += 1
             aside |= dict.fromkeys(outcome.set_aside)
             if outcome.state == "failed":
                 messages.print(f"failed {where}: {outcome.reason}", markup=False, highlight=False, soft_wrap=True)
             elif outcome.report is not None:
                 _print(outcome.report, outcome, as_json=options.json, alone=alone)
+            if document is not None and outcome.description is not None:
+                said = document(outcome.description, study, where)
+                messages.print(said, markup=False, highlight=False, soft_wrap=True)
     if not alone and found.studies:
         write_index(out)
         write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())
     return _close(messages, states, list(aside), None if alone or not found.studies else out / SET_ASIDE)
+
+
+def has_documents(folder: Path) -> bool:
+    """Tell whether a study's folder has its DICOM report."""
+    from ammrg.documents.writing import REPORT
+
+    return (folder / REPORT).exists()
+
+
+def _documents(
+    options: argparse.Namespace, studies: Sequence[StudyFilms]
+) -> Callable[[Description, StudyFilms, Path], str]:
+    """Return what writes the DICOM documents of a study into its folder, and says so or says why not.
+
+    Raises:
+        DocumentError: no study has DICOM films, or ``--corrects`` cannot be read or is given for several studies.
+        MissingPackageError: the packages of the extra ``dicom`` are not installed.
+    """
+    with needs_extra("dicom"):
+        from ammrg.documents.writing import check_studies, read_predecessor, write_study
+
+        check_studies(studies)
+        if options.corrects is not None and len(studies) > 1:
+            raise DocumentError(f"--corrects: is for one study, but there are {len(studies)}; describe it by itself")
+        predecessors = [] if options.corrects is None else [read_predecessor(options.corrects)]
+
+    def write(description: Description, study: StudyFilms, folder: Path) -> str:
+        try:
+            files = write_study(description, study, folder, page=options.page, predecessors=predecessors)
+        except DocumentError as error:
+            if predecessors:
+                raise
+            return f"no DICOM documents: {error}"
+        return "\n".join(map(str, files))
+
+    return write
 
 
 def main(argv: Sequence[str]) -> int:

@@ -77,7 +77,10 @@ class CasePage(NamedTuple):
 
 
 def draw_case(page: CasePage, path: Path) -> Path:
-    """Draw the page as PNG and return its path (matplotlib without a window system needed)."""
+    """Draw the page as PNG, or as PDF where the path ends in ``.pdf``, and return its path.
+
+    No window system is needed.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -98,7 +101,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
         figure.text(0.5, 0.034 + 0.02 * line, note, ha="center", fontsize=8, color=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial_file(path) as partial:
-        figure.savefig(partial, format="png")
+        figure.savefig(partial, format="pdf" if path.suffix == ".pdf" else "png")
     return path
 
 
@@ -119,7 +122,7 @@ def _draw_films(figure: Figure, page: CasePage) -> None:
     for place, (title, film, heat) in enumerate(tiles):
         row, column = divmod(place, columns)
         axes = figure.add_axes((0.012 + step * column, 0.515 + height * (rows - 1 - row), step - 0.012, height - 0.055))
-        _draw_film(axes, film, heat, page.cell_shift)
+        draw_film(axes, film, heat, page.cell_shift)
         axes.set_title(title, fontsize=11 if columns == MAPS + 1 and rows == 1 else 8)
 
 
@@ -150,8 +153,15 @@ def _bottom(figure: Figure, block: Text) -> float:
     return float(block.get_window_extent().y0 / figure.bbox.height)
 
 
-def _draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shift: float) -> None:
-    """Draw the film and, where the map shows a place, its map (scaled to its maximum) with a cross at its peak."""
+def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shift: float) -> None:
+    """Draw the film and, where the map shows a place, its map (scaled to its maximum) with a cross at its peak.
+
+    Args:
+        axes: to draw in.
+        film: the film.
+        heat: activation map ``[gh gw]`` >= 0; None: the film alone.
+        shift: see :attr:`CasePage.cell_shift`.
+    """
     height, width = film.pixels.shape
     whole = (0, width, height, 0)
     axes.imshow(film.pixels, cmap="gray", vmin=0, vmax=255, extent=whole)

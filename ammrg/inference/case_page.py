@@ -11,7 +11,7 @@ from ammrg.imaging.panel import CasePage, PageFilm
 from ammrg.inference.contradictions import contradictions
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.inference.shown_maps import shown_findings
-from ammrg.networks.class_activation import MapMethod, activation_maps
+from ammrg.networks.class_activation import ActivationMaps
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.studies.films import FACING
 from ammrg.types import GeneratedReport, StudyBatch
@@ -23,7 +23,7 @@ def case_page(
     report: GeneratedReport,
     memory: MemoryNote,
     reference: str | None,
-    method: MapMethod,
+    found: ActivationMaps,
     notes: Sequence[str] = (),
     sides: Sequence[tuple[str, str] | None] | None = None,
     warnings: Sequence[str] = (),
@@ -39,14 +39,14 @@ def case_page(
         report: of the study.
         memory: what was recalled for it.
         reference: the radiologist's report; None where there is none.
-        method: how the maps are made.
+        found: the maps of the batch's films, ``[v 14 gh gw]``.
         notes: remarks about the model and the film, one line each.
         sides: for each film, what lies at its left and right edge; default: :data:`ammrg.studies.films.FACING` for
             frontal films.
         warnings: about the films, shown before those of contradictions.
     """
     classifier = network.classifier
-    maps, seen = activation_maps(classifier, batch.images, method)
+    maps, seen = found
     deciding = seen.logits.argmax(dim=0).tolist()
     if sides is None:
         sides = [FACING if projection == "frontal" else None for projection in batch.projections]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ammrg.networks.disease_classifier import DiseaseClassifier
+    from torch import Tensor
+
     from ammrg.networks.film_distance import FilmDistance
-    from ammrg.types import StudyBatch
 
 UNKNOWN = (
     "The distance of this film from the training films is not known: the model was trained by an earlier version, or "
@@ -32,23 +32,20 @@ class DistanceNote(NamedTuple):
 
 
 def distance_note(
-    distance: FilmDistance | None, classifier: DiseaseClassifier, batch: StudyBatch, names: Sequence[str]
+    distance: FilmDistance | None, tokens: Tensor, grid: tuple[int, int], names: Sequence[str]
 ) -> DistanceNote:
-    """Measure the films of a batch of one study.
+    """Measure the films of one study.
 
     Args:
         distance: measures the distance from the training films; None where the model has none.
-        classifier: its encoder reads the films.
-        batch: v films of one study.
+        tokens: ``[v n e]`` of v films, from the model's encoder.
+        grid: ``(gh, gw)`` with gh * gw = n.
         names: of the v films, for the sentence.
     """
-    import torch
-
     if distance is None:
         return DistanceNote(None, UNKNOWN, False)
-    with torch.inference_mode():
-        # Four decimals: the last digits depend on where in memory the weights happen to lie.
-        distances = [round(value, 4) for value in distance(*classifier.encoder(batch.images)).tolist()]
+    # Four decimals: the last digits depend on where in memory the weights happen to lie.
+    distances = [round(value, 4) for value in distance(tokens, grid).tolist()]
     far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
     scale = f"99 in 100 of the {distance.validation_films} validation films are below 1"
     if far:

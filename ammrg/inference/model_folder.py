@@ -48,6 +48,14 @@ def is_export(folder: Path) -> bool:
         return False
 
 
+def card_of(folder: Path) -> str | None:
+    """Return the text of a folder's model card; None where it has none that can be read."""
+    try:
+        return (folder / CARD).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
 def seal(folder: Path, config: Mapping[str, Any]) -> None:
     """Write config.json with the fingerprint of its content."""
     content = json.loads(json.dumps({key: value for key, value in config.items() if key != "fingerprint"}))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 import torch
+from torch import Tensor
 
 from ammrg.data_sets import trained_on
 from ammrg.errors import ReadError
@@ -17,7 +18,7 @@ from ammrg.inference.distance_note import distance_note
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
 from ammrg.inference.memory_note import memory_note
-from ammrg.networks.class_activation import MapMethod
+from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.influence import with_influence
 from ammrg.networks.report_network import ReportNetwork
@@ -25,10 +26,24 @@ from ammrg.reasons import InfluenceThresholds
 from ammrg.studies.decoding import DecodedStudy, decode_study
 from ammrg.studies.grouping import StudyFilms, study_of
 from ammrg.studies.in_memory import film_source
-from ammrg.studies.records import SetAside
+from ammrg.studies.records import SetAside, StudyIdentity, StudyView
+from ammrg.types import GeneratedReport, StudyBatch
 
 if TYPE_CHECKING:
     from ammrg.studies.in_memory import FilmInput
+
+
+class PreparedStudy(NamedTuple):
+    """One study as the network reads it."""
+
+    identity: StudyIdentity
+    views: tuple[StudyView, ...]
+    """All of its films that could be read; those that the network does not read are among them."""
+    set_aside: tuple[SetAside, ...]
+    inputs: str
+    """See :meth:`ammrg.studies.grouping.StudyFilms.fingerprint`."""
+    batch: StudyBatch
+    """Of this study alone."""
 
 
 class ReportGenerator(NamedTuple):
@@ -133,29 +148,56 @@ class ReportGenerator(NamedTuple):
 
     def describe_decoded(self, study: DecodedStudy, indication: str = "") -> Description:
         """Generate the report of one study whose films are read; see :meth:`describe`."""
+        return self.describe_prepared([self.prepare(study, indication)])[0]
+
+    def prepare(self, study: DecodedStudy, indication: str = "") -> PreparedStudy:
+        """Make the network's input of one study. Only the films are read, not the network: any thread may do it."""
         projections = [view.projection for view in study.views]
         batch = self.processor(study.pixels, projections, study_id=study.identity.key, indication=indication)
-        batch = batch.to(self.network.device)
-        with torch.inference_mode():
-            seen = self.network.see(batch.images)
-            report = self.network.generate(batch, seen=seen)[0]
-            if self.influence is not None:
-                report = with_influence(self.network, batch, [report], seen)[0]
         # The processor leaves lateral films out where the network reads only frontal ones.
-        views = [view._replace(is_read=view.projection in batch.projections) for view in study.views]
-        read = [view for view in views if view.is_read]
-        note = distance_note(self.distance, self.network.classifier, batch, [Path(view.path).name for view in read])
+        views = tuple(view._replace(is_read=view.projection in batch.projections) for view in study.views)
+        return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch)
+
+    def describe_prepared(self, studies: Sequence[PreparedStudy]) -> list[Description]:
+        """Generate the reports of one or more studies in one pass; each is the one that its study alone would have.
+
+        Texts are the same, numbers up to rounding.
+        """
+        network = self.network
+        batch = StudyBatch.joined([study.batch for study in studies]).to(network.device)
+        with torch.inference_mode():
+            seen = network.see(batch.images)
+            reports = network.generate(batch, seen=seen)
+            if self.influence is not None:
+                reports = with_influence(network, batch, reports, seen)
+        maps = activation_maps(network.classifier, batch.images, self.map_method)
+        films = [(batch.study_of_view == row).nonzero()[:, 0] for row in range(len(studies))]
+        return [
+            self._description(study, report, maps.take(rows), seen.raw_tokens[rows], seen.grid)
+            for study, report, rows in zip(studies, reports, films, strict=True)
+        ]
+
+    def _description(
+        self,
+        study: PreparedStudy,
+        report: GeneratedReport,
+        maps: ActivationMaps,
+        tokens: Tensor,
+        grid: tuple[int, int],
+    ) -> Description:
+        read = [view for view in study.views if view.is_read]
+        note = distance_note(self.distance, tokens, grid, [Path(view.path).name for view in read])
         origin = f"This model was {trained_on(self.dataset)}."
         memory = memory_note(report, self.influence)
         page = case_page(
-            *(self.network, batch, report, memory, None, self.map_method),
+            *(self.network, study.batch, report, memory, None, maps),
             notes=[origin, note.sentence],
             sides=[view.sides for view in read],
-            warnings=[view.warning for view in views if view.warning],
+            warnings=[view.warning for view in study.views if view.warning],
         )
         return Description(
             study=study.identity,
-            views=tuple(views),
+            views=study.views,
             set_aside=study.set_aside,
             report=report.text,
             findings=report.findings,

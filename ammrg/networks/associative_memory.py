@@ -118,6 +118,24 @@ class AssociativeMemory(NamedTuple):
             found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates)[:, 0]
         return association_loss(found, wanted)
 
+    def first_recalled(self, targets: RecallTargets, states: Tensor) -> FirstRecalled:
+        """Judge what queries of positive findings, or studies, recall first, as :meth:`association_loss` would have it.
+
+        Args:
+            targets: of b studies.
+            states: their state patterns ``[b 14 q]``.
+        """
+        study, finding, allowed, wanted = self._wanted(targets, own=False)
+        asking = states if finding is None else states[study, finding][:, None]
+        found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates, self.bias)
+        right = wanted.gather(1, found.mean(dim=(1, 2)).argmax(dim=1, keepdim=True))[:, 0]
+        among = torch.ones_like(wanted) if finding is None else self._mined_for(finding)
+        if allowed is not None:
+            among = among & allowed
+        chance = wanted.sum(dim=1) / among.sum(dim=1).clamp(min=1)
+        judged = wanted.any(dim=1)
+        return FirstRecalled(study[judged], right[judged], chance[judged])
+
     def associating(self, targets: RecallTargets, own: bool = False) -> int:
         """Count the queries or studies that :meth:`association_loss` averages over."""
         return int(self._wanted(targets, own).patterns.any(dim=1).sum())
@@ -141,6 +159,17 @@ class AssociativeMemory(NamedTuple):
 
     def _mined_for(self, finding: Tensor) -> Tensor:
         return self.findings == finding[:, None]
+
+
+class FirstRecalled(NamedTuple):
+    """What m queries of positive findings, or m studies, recall first; those with nothing to recall are left out."""
+
+    study: Tensor
+    """int64 ``[m]``, the row of the study."""
+    right: Tensor
+    """bool ``[m]``: whether it should be recalled."""
+    chance: Tensor
+    """float ``[m]``: the probability of that for a random region of the finding, or a random report."""
 
 
 class Wanted(NamedTuple):

@@ -30,6 +30,10 @@ class ActivationMaps(NamedTuple):
     classification: Classification
     """Detached from any graph."""
 
+    def take(self, films: Tensor) -> ActivationMaps:
+        """Return those of some of the films (rows, int64 ``[m]``)."""
+        return ActivationMaps(self.maps[films], self.classification.take(films))
+
 
 class ComparedMaps(NamedTuple):
     """The maps of several methods, and the classification from the same forward pass."""

@@ -68,10 +68,15 @@ def find_studies(
         ReadError: a path does not exist.
         SettingsError: a word of ``lateral`` names no film.
     """
+    return studies_in(find_sources([Path(path) for path in paths], None if skip is None else Path(skip)), lateral)
+
+
+def studies_in(sources: Iterable[Source | SetAside], lateral: Sequence[str] = ()) -> FoundStudies:
+    """Group the films that :func:`ammrg.studies.sources.find_sources` found; see :func:`find_studies`."""
     films: list[Film] = []
     refused: list[tuple[str, SetAside]] = []
     unused, named = set(lateral), 0
-    for source in find_sources([Path(path) for path in paths], None if skip is None else Path(skip)):
+    for source in sources:
         if isinstance(source, SetAside):
             refused.append((source.path, source))
             continue

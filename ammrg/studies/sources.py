@@ -143,6 +143,11 @@ def _is_archive(path: Path) -> bool:
         return False  # reading it will say why
 
 
+def close_archives() -> None:
+    """Close the archive that stays open, so that nothing is left of it once its file is removed."""
+    _opened.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _opened(path: Path, changed: int, size: int) -> zipfile.ZipFile:
     """Open an archive; the last one stays open, because its table of contents may take long to read."""

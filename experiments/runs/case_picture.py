@@ -11,6 +11,7 @@ from ammrg.findings import ABNORMAL
 from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_page import case_page
 from ammrg.inference.memory_note import memory_note
+from ammrg.networks.class_activation import activation_maps
 from ammrg.networks.influence import with_influence
 from ammrg.reasons import InfluenceThresholds
 from ammrg.types import StudyBatch
@@ -41,7 +42,8 @@ def write_case_picture(
         report = with_influence(network, batch, model.generate(batch, seen), seen)[0]
     note = memory_note(report, influence)
     origin = f"This model was {trained_on(dataset)}."
-    page = case_page(network, batch, report, note, batch.reports[0], model.cam, [origin])
+    maps = activation_maps(network.classifier, batch.images, model.cam)
+    page = case_page(network, batch, report, note, batch.reports[0], maps, [origin])
     return draw_case(page, folder / "case.png")
 
 

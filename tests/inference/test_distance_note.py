@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -22,12 +21,11 @@ def measure(*distances: float) -> Any:
     return Measured()
 
 
-CLASSIFIER: Any = SimpleNamespace(encoder=lambda images: (torch.zeros(len(images), 1, 4), (1, 1)))
-BATCH: Any = SimpleNamespace(images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+SEEN = torch.zeros(2, 1, 4), (1, 1)
 
 
 def test_a_film_beyond_one_is_warned_of_by_name():
-    note = distance_note(measure(0.5, 3.21), CLASSIFIER, BATCH, ["near.png", "far.png"])
+    note = distance_note(measure(0.5, 3.21), *SEEN, ["near.png", "far.png"])
     assert note.warns
     assert note.sentence.startswith(
         "WARNING: unlike the films this model was trained on: far.png (3.2); 99 in 100 of the 120 validation films "
@@ -37,7 +35,7 @@ def test_a_film_beyond_one_is_warned_of_by_name():
 
 
 def test_films_within_are_told_their_distances():
-    note = distance_note(measure(0.5, 0.75), CLASSIFIER, BATCH, ["a.png", "b.png"])
+    note = distance_note(measure(0.5, 0.75), *SEEN, ["a.png", "b.png"])
     assert not note.warns
     assert note.sentence == (
         "Distance from the training films: 0.50, 0.75 (99 in 100 of the 120 validation films are below 1)."
@@ -46,7 +44,7 @@ def test_films_within_are_told_their_distances():
 
 
 def test_what_is_not_known_is_said():
-    note = distance_note(None, CLASSIFIER, BATCH, ["a.png", "b.png"])
+    note = distance_note(None, *SEEN, ["a.png", "b.png"])
     assert not note.warns
     assert "is not known: the model was trained by an earlier version" in note.sentence
     assert note.as_json() == {"distances": None, "unlike_training": None}

@@ -5,11 +5,21 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from ammrg.text.places import finding_places
-from lightning_modules.report_validation import CLINICAL, SIDE, Judged, Yardstick, exchanged_sides, report_numbers
+from lightning_modules.report_validation import (
+    CLINICAL,
+    CONSTANT_FLOOR,
+    SIDE,
+    Judged,
+    Recall,
+    Yardstick,
+    exchanged_sides,
+    report_numbers,
+)
 
 NAMES = ("pneumothorax", "pneumonia", "consolidation")
 UNSIDED = ["There is a pneumothorax.", "There is pneumonia.", "The heart is normal."] * 10
@@ -109,3 +119,25 @@ def test_a_silent_report_loses_the_third_part() -> None:
     found = numbers(references, silent)
     assert found[SIDE] == found["location_level_f1"] == 0.0
     assert found["score"] < numbers(references, references)["score"]
+
+
+def test_recall_has_its_share_of_the_score_where_it_is_taught() -> None:
+    references = drawn(3)
+    plain = judged(references, references)
+    taught = [
+        study._replace(recalled={"visual": Recall(2, right, 0.4), "report": Recall(1, 1, 0.02)})
+        for right, study in zip(itertools.cycle((0, 1, 2)), plain, strict=False)
+    ]
+    taught[0] = taught[0]._replace(recalled={"visual": Recall(0, 0, 0.0), "report": Recall(1, 0, 0.02)})
+
+    def train(split: str) -> list[str]:
+        return [*UNSIDED, *references][:20]
+
+    yardstick = Yardstick()
+    without, found = (report_numbers(each, False, partial(yardstick, train)) for each in (plain, taught))
+    right = sum(study.recalled["visual"].right for study in taught)
+    assert found["recall_regions"] == pytest.approx(right / (2 * 39))
+    assert found["recall_reports"] == pytest.approx(39 / 40)
+    recall = found["recall_regions"] / 0.2 + found["recall_reports"] / CONSTANT_FLOOR
+    assert found["score"] == pytest.approx((3 * without["score"] + recall) / 5)
+    assert "recall_regions" not in without

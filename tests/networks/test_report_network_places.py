@@ -148,3 +148,32 @@ def test_own_patterns_are_recalled_among_all_others(llm_folder: Path) -> None:
         assert loss > 0
         loss.backward()
         assert memory.retrieval.query_weight.grad is not None
+
+
+def test_what_is_recalled_first_is_judged_beside_chance(llm_folder: Path) -> None:
+    regions = bank("regions", 32)
+    places = torch.zeros(len(regions), 5, dtype=torch.bool)
+    places[::2, ELEMENTS.index("left")] = True
+    places[1::2, ELEMENTS.index("right")] = True
+    regions = dataclasses.replace(regions, places=places)
+    texts = ("Left pneumothorax.", "Right pneumothorax. Enlarged heart.", "Clear lungs.") * 2
+    stored = dataclasses.replace(bank("reports", 24), texts=texts)
+    network = build(llm_folder, banks=(regions, stored), exclude_self="none").eval()
+    labels = torch.zeros(3, 14)
+    labels[:, :6] = 1
+    sides = ("Left", "Right", "Left")
+    asked = batch()._replace(labels=labels, reports=[f"{side} pneumothorax. Enlarged heart." for side in sides])
+    for kind in ("visual", "report"):
+        memory, states, targets = network.memory(kind), network.prompt(asked).states, recall_targets(asked)
+        first = memory.first_recalled(targets, states)
+        found, _ = memory.associations(asked, states)  # [b 14 n]
+        study, finding, _, wanted = memory._wanted(targets, own=False)
+        expected = []
+        for row, number in enumerate(study.tolist()):
+            strongest = found[number].mean(0) if finding is None else found[number, finding[row]]
+            among = len(memory.bank) if finding is None else int((memory.findings == finding[row]).sum())
+            if wanted[row].any():
+                expected.append((number, bool(wanted[row, strongest.argmax()]), int(wanted[row].sum()) / among))
+        assert expected
+        assert list(zip(first.study.tolist(), first.right.tolist(), strict=True)) == [each[:2] for each in expected]
+        assert first.chance.tolist() == pytest.approx([each[2] for each in expected])

@@ -1,0 +1,78 @@
+"""One study of an archive: its films in memory -> its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from ammrg.archive.server import Instance
+from ammrg.documents.identifiers import DocumentIdentifiers
+from ammrg.documents.source_films import source_films
+from ammrg.documents.writing import make_documents
+from ammrg.errors import ReadError
+from ammrg.studies.grouping import study_of
+from ammrg.studies.in_memory import film_source
+
+if TYPE_CHECKING:
+    from ammrg.inference.report_generator import ReportGenerator
+
+
+def described_documents(
+    generator: ReportGenerator,
+    films: Sequence[bytes],
+    identifiers: DocumentIdentifiers,
+    predecessors: Sequence[Instance],
+    page: bool,
+) -> dict[str, bytes]:
+    """Describe a study and make its DICOM documents.
+
+    A film that is no chest film, or cannot be decoded, is left out where others remain.
+
+    Args:
+        generator: the model.
+        films: DICOM files of the study.
+        identifiers: the documents' UIDs.
+        predecessors: our earlier reports of the study.
+        page: also make the encapsulated PDF.
+
+    Returns:
+        File name -> DICOM file.
+
+    Raises:
+        ReadError: no film can be described, or they are of two patients or two studies.
+    """
+    kept, refused = [], []
+    for number, film in enumerate(films, 1):
+        source = film_source(film, number)
+        try:
+            study_of([source])
+        except ReadError as error:
+            refused.append(error)
+        else:
+            kept.append(source)
+    if not kept:
+        raise refused[0] if refused else ReadError("the study has no film")
+    description = generator.describe(study_of(kept))
+    made = make_documents(
+        description,
+        source_films(description, films),
+        page=page,
+        identifiers=identifiers,
+        predecessors=[_referenced(instance) for instance in predecessors],
+    )
+    return made.dicom
+
+
+def instance_in(document: Dataset) -> Instance:
+    """Return the UIDs of a document."""
+    return Instance(str(document.StudyInstanceUID), str(document.SeriesInstanceUID), str(document.SOPInstanceUID))
+
+
+def _referenced(instance: Instance) -> Dataset:
+    earlier = pydicom.Dataset()
+    earlier.StudyInstanceUID, earlier.SeriesInstanceUID = instance.study, instance.series
+    earlier.SOPInstanceUID, earlier.SOPClassUID = instance.sop, instance.sop_class or pydicom.uid.EnhancedSRStorage
+    return earlier

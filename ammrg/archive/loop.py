@@ -1,0 +1,193 @@
+"""The loop over an archive's studies: find, fetch, describe, store back; each once, whenever it is stopped.
+
+docs/archive.md goes through the points at which it may be killed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydicom
+
+from ammrg.archive.describing import described_documents, instance_in
+from ammrg.archive.records import Record, Records
+from ammrg.archive.server import Archive, Contents, Instance, ListedStudy
+from ammrg.documents.identifiers import derived_identifiers
+from ammrg.documents.quiet import quiet_libraries
+from ammrg.errors import AMMRGError, ArchiveError
+from ammrg.fingerprints import bytes_fingerprint, json_fingerprint
+from ammrg.studies.grouping import MAX_FILMS
+
+if TYPE_CHECKING:
+    from ammrg.inference.report_generator import ReportGenerator
+
+ATTEMPTS = 3
+"""How often a study may end the program before it is set aside."""
+MOST_FETCHED = 2 * MAX_FILMS
+"""Most films of a study that are fetched: an archive may have each film twice, raw and processed."""
+
+
+class Loop:
+    """Describes the studies of an archive."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        records: Records,
+        generator: ReportGenerator,
+        *,
+        page: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Prepare the loop; nothing is asked.
+
+        Args:
+            archive: with the studies.
+            records: what was done before.
+            generator: the model; it has a fingerprint.
+            page: also store the encapsulated PDF.
+            say: takes one line for each event. Studies are named by their hash.
+        """
+        self._archive, self._records, self._generator = archive, records, generator
+        self._page, self._say = page, say
+        self._seen: dict[str, str] = {}
+
+    def look(self, since: str, *, settled: bool = False) -> Counter[str]:
+        """Look at the archive once.
+
+        Documents that wait in the outbox are sent first. Then each new study is described and its documents are stored.
+        A study that fails never ends the look; studies that were begun before come last.
+
+        Args:
+            since: the earliest StudyDate, YYYYMMDD.
+            settled: only take studies whose films were the same at the look before.
+
+        Returns:
+            How many studies were ``stored``, ``set aside``, left ``waiting`` for the next look, or ``known`` before.
+
+        Raises:
+            ArchiveError: the archive cannot be asked for its studies.
+        """
+        flushed = {key: self._send(key, files) for key, files in list(self._records.waiting())}
+        done = Counter(flushed.values())
+        unsent = {key for key, state in flushed.items() if state == "waiting"}
+        listed = [(study, bytes_fingerprint(study.uid.encode())) for study in self._archive.studies(since)]
+        studies = [(study, key) for study, key in listed if key not in unsent]
+        before = {key: self._records.read(key) for _, key in studies}
+        for study, key in sorted(studies, key=lambda each: _attempts(before[each[1]])):
+            try:
+                done[self._take(study, key, before[key], settled)] += 1
+            except Exception as error:  # an answer that makes no sense, or a full disk: the other studies go on
+                reason = str(error) if isinstance(error, ArchiveError) else f"an unexpected {type(error).__name__}"
+                self._say(f"study {key}: {reason}; it is tried again at the next look")
+                done["waiting"] += 1
+        return done
+
+    def _take(self, study: ListedStudy, key: str, record: Record | None, settled: bool) -> str:
+        """Bring one study as far as it goes, and say what became of it."""
+        ended = record is not None and record.outcome in ("stored", "set aside")
+        ours = record is not None and record.films.startswith(self._generator.fingerprint)
+        if (
+            record is not None
+            and ended
+            and ours
+            and study.instances is not None
+            and record.instances == study.instances
+        ):
+            return "known"
+        contents = self._archive.contents(study.uid)
+        films = self._fingerprint(contents)
+        if record is not None and ended and record.films == films:
+            self._records.write(key, record._replace(instances=study.instances))
+            return "known"
+        if not contents.films:
+            return "known"
+        if settled and self._seen.get(key) != films:
+            self._seen[key] = films
+            return "waiting"
+        self._seen.pop(key, None)
+        attempts = record.attempts if record is not None and record.films == films else 0
+        begun = Record("begun", films, study.instances, attempts + 1)
+        if (reason := _refusal(contents, attempts)) is not None:
+            return self._set_aside(key, begun, reason)
+        return self._describe(key, begun, contents)
+
+    def _describe(self, key: str, begun: Record, contents: Contents) -> str:
+        sops = [film.sop for film in contents.films]
+        study = contents.films[0].study
+        uids = derived_identifiers(study, sops, self._generator.fingerprint)
+        ours = [Instance(study, uids.report_series, uids.report), Instance(study, uids.map_series, uids.map)]
+        if self._page:
+            ours.append(Instance(study, uids.page_series, uids.page))
+        if all(map(self._archive.holds, ours)):
+            self._say(f"study {key}: the archive has its documents already")
+            self._records.write(key, begun._replace(outcome="stored"))
+            return "known"
+        self._records.write(key, begun)
+        try:
+            files = [self._archive.fetch(film) for film in contents.films]
+            earlier = [each for each in contents.reports if each.sop != uids.report]
+            with quiet_libraries():
+                documents = described_documents(self._generator, files, uids, earlier, self._page)
+        except ArchiveError:
+            self._records.write(key, begun._replace(attempts=begun.attempts - 1))  # not the study's fault
+            raise
+        except Exception as error:  # whatever a study holds, the others are described
+            return self._set_aside(key, begun, _reason(error))
+        self._records.put(key, documents)
+        self._records.write(key, begun._replace(outcome="ready"))
+        return self._send(key, self._records.files(key))
+
+    def _send(self, key: str, files: list[Path]) -> str:
+        """Store what the archive does not have yet, and remember it."""
+        try:
+            with quiet_libraries():
+                documents = [pydicom.dcmread(file) for file in files]
+        except Exception:  # pydicom raises many types of exception on damaged files
+            self._records.discard(key)
+            self._say(f"study {key}: its documents in the outbox are damaged; it is described again at the next look")
+            return "waiting"
+        try:
+            for document in documents:
+                if not self._archive.holds(instance_in(document)):
+                    self._archive.store(document)
+        except ArchiveError as error:
+            self._say(f"study {key}: {error}; its documents wait in the outbox")
+            return "waiting"
+        record = self._records.read(key)
+        if record is not None:
+            self._records.write(key, record._replace(outcome="stored"))
+        self._records.discard(key)
+        self._say(f"study {key}: described and stored")
+        return "stored"
+
+    def _set_aside(self, key: str, record: Record, reason: str) -> str:
+        self._records.write(key, record._replace(outcome="set aside", reason=reason))
+        self._say(f"study {key}: set aside; its file in the state folder says why")
+        return "set aside"
+
+    def _fingerprint(self, contents: Contents) -> str:
+        """Of what a description depends on: the model and the films' UIDs."""
+        return f"{self._generator.fingerprint}-{json_fingerprint([film.sop for film in contents.films])}"
+
+
+def _attempts(record: Record | None) -> int:
+    return 0 if record is None or record.outcome != "begun" else record.attempts
+
+
+def _refusal(contents: Contents, attempts: int) -> str | None:
+    """Why a study is not even fetched; None: it is."""
+    if attempts >= ATTEMPTS:
+        return f"it ended the program {attempts} times"
+    if len(contents.films) > MOST_FETCHED:
+        return f"{len(contents.films)} films; a study has at most {MOST_FETCHED}"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """What kept a study from being described; for the state folder, as decoders may quote a film's tags."""
+    return textwrap.shorten(str(error) if isinstance(error, AMMRGError) else f"{type(error).__name__}: {error}", 300)

@@ -1,0 +1,204 @@
+"""The requests that are made to an archive: QIDO-RS, WADO-RS and STOW-RS. No message names a study or patient."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pydicom
+import requests
+from dicomweb_client.api import DICOMwebClient
+from pydicom.dataset import Dataset
+
+from ammrg.documents.quiet import quiet_libraries
+from ammrg.documents.statement import SERIES
+from ammrg.errors import ArchiveError
+
+MODALITIES = ("CR", "DX")
+"""Computed and digital radiography."""
+PAGE = 100
+"""Studies asked for at a time."""
+TIMEOUT = (10.0, 120.0)
+"""Seconds to connect, and between two packets."""
+STUDY, SERIES_UID, SOP_CLASS, SOP, MODALITY, DESCRIPTION, COUNT = (
+    *("0020000D", "0020000E", "00080016", "00080018", "00080060", "0008103E", "00201208"),
+)
+"""Tags of the answers, as DICOM JSON names them."""
+Answer = TypeVar("Answer")
+
+
+class ListedStudy(NamedTuple):
+    """A study in the archive's list."""
+
+    uid: str
+    instances: int | None
+    """Number of its instances; None where the archive does not say."""
+
+
+class Instance(NamedTuple):
+    """An instance in the archive."""
+
+    study: str
+    series: str
+    sop: str
+    sop_class: str = ""
+
+
+class Contents(NamedTuple):
+    """What a study holds, as far as it matters here."""
+
+    films: tuple[Instance, ...]
+    """Radiographs, sorted by SOPInstanceUID."""
+    reports: tuple[Instance, ...]
+    """Structured reports of this program."""
+
+
+class Archive:
+    """A DICOMweb service.
+
+    Redirects are not followed: films are only asked for, and documents only sent to, the address that was named. Nor
+    are proxies or passwords taken from the environment.
+    """
+
+    def __init__(self, address: str, authorization: str | None = None, ca: Path | None = None) -> None:
+        """Prepare the client; nothing is sent.
+
+        Args:
+            address: see :func:`ammrg.archive.address.checked_address`.
+            authorization: content of the Authorization header.
+            ca: certificates of the authorities to trust (PEM); default: those of the package certifi.
+        """
+        session = requests.Session()
+        session.trust_env = False
+        session.max_redirects = 0
+        if ca is not None:
+            session.verify = str(ca)
+        headers = {} if authorization is None else {"Authorization": authorization}
+        self._client = DICOMwebClient(address, session=session, headers=headers, timeout=TIMEOUT, permissive_uid=True)
+        # A repeated request is the loop's business: the client would send an empty body the second time.
+        self._client.set_http_retry_params(retry=False)
+
+    def studies(self, since: str) -> Iterator[ListedStudy]:
+        """List the studies with radiographs from a date on.
+
+        Args:
+            since: YYYYMMDD.
+
+        Raises:
+            ArchiveError: the archive did not answer.
+        """
+        seen: set[str] = set()
+        for modality in MODALITIES:
+            filters = {"ModalitiesInStudy": modality, "StudyDate": f"{since}-"}
+            start = 0
+            while True:
+                search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=[COUNT])
+                page = self._ask("list studies", partial(search, search_filters=filters))
+                new = [found for found in page if (uid := _value(found, STUDY)) and uid not in seen]
+                for found in new:
+                    count = _value(found, COUNT)
+                    seen.add(_value(found, STUDY))
+                    yield ListedStudy(_value(found, STUDY), int(count) if count.isdecimal() else None)
+                start += len(page)
+                if not new:
+                    break
+
+    def contents(self, study: str) -> Contents:
+        """List a study's films and our own reports in it.
+
+        Raises:
+            ArchiveError: the archive did not answer.
+        """
+        films: list[Instance] = []
+        reports: list[Instance] = []
+        series = self._ask("list series", lambda: self._client.search_for_series(study, fields=[MODALITY, DESCRIPTION]))
+        for found in series:
+            modality, uid = _value(found, MODALITY), _value(found, SERIES_UID)
+            if modality in MODALITIES:
+                films += self._instances(study, uid)
+            elif modality == "SR" and _value(found, DESCRIPTION) == SERIES:
+                reports += self._instances(study, uid)
+        return Contents(tuple(sorted(films, key=lambda film: film.sop)), tuple(reports))
+
+    def fetch(self, instance: Instance) -> bytes:
+        """Fetch an instance in the transfer syntax in which it is stored.
+
+        Raises:
+            ArchiveError: the archive did not answer.
+            Exception: of many types, where what it sent is no DICOM file.
+        """
+        # Any transfer syntax: archives that cannot decode JPEG 2000 refuse the default one.
+        found = self._ask(
+            "fetch a film",
+            lambda: self._client.retrieve_instance(
+                instance.study, instance.series, instance.sop, media_types=(("application/dicom", "*"),)
+            ),
+        )
+        if str(found.get("StudyInstanceUID")) != instance.study:
+            raise ValueError("the archive sent a film of another study")
+        file = io.BytesIO()
+        with quiet_libraries():
+            pydicom.dcmwrite(file, found, enforce_file_format=True)
+        return file.getvalue()
+
+    def holds(self, instance: Instance) -> bool:
+        """Tell whether the archive has an instance.
+
+        Raises:
+            ArchiveError: the archive did not answer.
+        """
+        search = partial(self._client.search_for_instances, instance.study, instance.series)
+        absent: list[dict[str, dict[Any, Any]]] = []
+        asked = partial(search, search_filters={"SOPInstanceUID": instance.sop})
+        found = self._ask("look for a document", asked, absent)
+        return any(_value(each, SOP) == instance.sop for each in found)
+
+    def store(self, document: Dataset) -> None:
+        """Store a document.
+
+        Raises:
+            ArchiveError: the archive did not answer, or refused it.
+        """
+        answer = self._ask("store a document", lambda: self._client.store_instances([document]))
+        for failed in answer.get("FailedSOPSequence") or []:
+            raise ArchiveError(f"the archive refused to store a document (reason {failed.get('FailureReason')})")
+
+    def _instances(self, study: str, series: str) -> list[Instance]:
+        listed = self._ask(
+            "list instances", lambda: self._client.search_for_instances(study, series, fields=[SOP_CLASS])
+        )
+        return [Instance(study, series, _value(each, SOP), _value(each, SOP_CLASS)) for each in listed]
+
+    @staticmethod
+    def _ask(what: str, request: Callable[[], Answer], absent: Answer | None = None) -> Answer:
+        """Make a request.
+
+        Args:
+            what: the request in words, for the message.
+            request: makes it.
+            absent: the answer where the archive says "not found"; None: that is an error too.
+        """
+        try:
+            with quiet_libraries():
+                return request()
+        except requests.HTTPError as error:
+            status = "?" if error.response is None else error.response.status_code
+            if status == 404 and absent is not None:
+                return absent
+            advice = f"; set the token ({status})" if status in (401, 403) else f" (status {status})"
+            raise ArchiveError(f"the archive refused to {what}{advice}") from None
+        except requests.exceptions.SSLError:
+            raise ArchiveError(
+                f"the archive's certificate is not trusted, so it was not asked to {what}; name its authority with --ca"
+            ) from None
+        except requests.RequestException as error:
+            raise ArchiveError(f"the archive did not answer when asked to {what} ({type(error).__name__})") from None
+
+
+def _value(found: Mapping[str, Any], tag: str) -> str:
+    """Read a value of an answer in DICOM JSON; empty where it is absent."""
+    values: Sequence[Any] = found.get(tag, {}).get("Value") or [""]
+    return str(values[0])

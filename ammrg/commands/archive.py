@@ -1,0 +1,109 @@
+"""``ammrg archive``: new chest studies of a DICOMweb archive -> reports and maps, stored back into it."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ammrg.commands.argument_types import positive
+from ammrg.commands.parser import CommandParser
+from ammrg.errors import ArchiveError, SettingsError
+from ammrg.notice import NOTICE
+
+DESCRIPTION = f"Describe an archive's new chest radiographs and store report and maps back, each study once. {NOTICE}"
+STATE = Path("archive_state")
+
+
+def main(argv: Sequence[str]) -> int:
+    """``ammrg archive --dicomweb URL --model FOLDER``.
+
+    Returns:
+        0; with ``--once`` 3 where studies are left waiting.
+
+    Raises:
+        SettingsError: address, token or state folder cannot be used.
+        ArchiveError: with ``--once``, the archive did not answer.
+        CheckpointError, MemoryBankError: the model cannot be opened.
+    """
+    options = _parser().parse_args(argv)
+    from ammrg.archive.address import authorization, checked_address
+    from ammrg.archive.loop import Loop
+    from ammrg.archive.records import Records
+    from ammrg.archive.server import Archive
+    from ammrg.inference.report_generator import ReportGenerator
+
+    address = checked_address(options.dicomweb, options.insecure_http)
+    if options.ca is not None and not options.ca.is_file():
+        raise SettingsError(f"--ca {options.ca}: no such file")
+    archive = Archive(address, authorization(options.token_file), options.ca)
+    records = Records(options.state)
+    loop = Loop(archive, records, ReportGenerator.from_pretrained(options.model), page=options.page, say=_say)
+    while True:
+        try:
+            done = loop.look(options.since or _yesterday(), settled=not options.once)
+            if options.once or done["stored"] or done["set aside"]:
+                _say(", ".join(f"{done[state]} {state}" for state in ("stored", "set aside", "waiting", "known")))
+            if options.once:
+                return 3 if done["waiting"] else 0
+        except ArchiveError as error:
+            if options.once:
+                raise
+            _say(f"{error}; the next look is in {options.every} s")
+        time.sleep(options.every)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(prog="ammrg archive", description=DESCRIPTION)
+    parser.add_argument("--dicomweb", required=True, metavar="URL", help="address of the archive's DICOMweb service")
+    parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=STATE,
+        help=f"folder of what was done, and of documents to send (default: {STATE})",
+    )
+    parser.add_argument(
+        "--since", type=_date, metavar="YYYYMMDD", help="earliest StudyDate (default: yesterday, at each look)"
+    )
+    often = parser.add_mutually_exclusive_group()
+    often.add_argument("--once", action="store_true", help="look once; take every study as it is now")
+    often.add_argument(
+        "--every",
+        type=positive,
+        default=60,
+        metavar="SECONDS",
+        help="between two looks (default: 60); a study is taken when its films were the same at two looks",
+    )
+    parser.add_argument("--page", action="store_true", help="also store the page as an encapsulated PDF")
+    parser.add_argument(
+        "--token-file", type=Path, help="file with the token (default: the environment variable AMMRG_ARCHIVE_TOKEN)"
+    )
+    parser.add_argument("--ca", type=Path, help="certificates (PEM) of the authority that signed the archive's")
+    parser.add_argument(
+        "--insecure-http",
+        action="store_true",
+        help="allow plain http to another machine: films cross the network in clear",
+    )
+    return parser
+
+
+def _date(text: str) -> str:
+    if not re.fullmatch(r"\d{8}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a date as YYYYMMDD")
+    try:
+        datetime.datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: no such day") from None
+    return text
+
+
+def _yesterday() -> str:
+    return f"{datetime.date.today() - datetime.timedelta(days=1):%Y%m%d}"
+
+
+def _say(line: str) -> None:
+    print(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}", flush=True)

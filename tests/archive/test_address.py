@@ -1,0 +1,51 @@
+"""Addresses and tokens: nothing is sent in clear by accident."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ammrg.archive.address import TOKEN, authorization, checked_address
+from ammrg.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8042/dicom-web", "http://127.0.0.1/x", "http://[::1]:80/x", "https://pacs.example/rs/"]
+)
+def test_https_and_this_machine_are_allowed(url: str) -> None:
+    assert checked_address(url, insecure_http=False) == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["http://pacs.example/rs", "http://10.0.0.7:8042/rs", "http://localhost.example/rs"])
+def test_plain_http_to_another_machine_must_be_asked_for(url: str) -> None:
+    with pytest.raises(SettingsError, match="in clear; use https, or --insecure-http"):
+        checked_address(url, insecure_http=False)
+    assert checked_address(url, insecure_http=True) == url
+
+
+@pytest.mark.parametrize("url", ["pacs.example", "ftp://pacs.example/x", "https:///x", "https://pacs.example/rs?a=1"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="--dicomweb: "):
+        checked_address(url, insecure_http=True)
+
+
+def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="holds a password") as told:
+        checked_address("https://me:secret@pacs.example/rs", insecure_http=False)
+    assert "secret" not in str(told.value)
+
+
+def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    assert authorization(None) is None
+    monkeypatch.setenv(TOKEN, "abc")
+    assert authorization(None) == "Bearer abc"
+    file = tmp_path / "token"
+    file.write_text("Basic bmFtZTpwYXNz\n")
+    assert authorization(file) == "Basic bmFtZTpwYXNz"
+    file.write_text("a\nb c")
+    with pytest.raises(SettingsError, match="holds no token of one line"):
+        authorization(file)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        authorization(tmp_path / "gone")

@@ -1,0 +1,138 @@
+"""The loop over a real Orthanc: found, fetched, described, stored, and asked back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from ammrg.__main__ import main
+from ammrg.archive.records import Records
+from ammrg.documents.statement import SERIES, plain
+from ammrg.inference.report_generator import ReportGenerator
+from tests.archive.conftest import Look
+from tests.archive.orthanc import Orthanc
+from tests.dicom_studies import phantom_dicom, uids_of
+from tests.documents.test_source_films import retagged
+from tests.tiny_export import write
+
+pytestmark = pytest.mark.slow
+
+
+def study_of(films: list[bytes]) -> str:
+    return str(pydicom.dcmread(io.BytesIO(films[0])).StudyInstanceUID)
+
+
+def texts(report: pydicom.Dataset) -> list[str]:
+    listed = [item for part in report.ContentSequence for item in part.get("ContentSequence", [])]
+    return [item.TextValue for item in listed if item.ValueType == "TEXT"]
+
+
+def test_a_study_is_stored_once_and_says_what_describe_says(
+    orthanc: Orthanc, look: Look, generator: ReportGenerator
+) -> None:
+    ordinary, compressed = phantom_dicom(0), phantom_dicom(1, compress=True)
+    orthanc.put(*ordinary, *compressed)
+    assert look() == {"stored": 2}
+    found = orthanc.documents()
+    assert set(found) == {study_of(ordinary), study_of(compressed)}
+    for films in (ordinary, compressed):
+        stored = {file.Modality: file for file in found[study_of(films)]}
+        assert set(stored) == {"SR", "OT"}
+        assert stored["SR"].SeriesDescription == SERIES
+        (study,) = stored["SR"].CurrentRequestedProcedureEvidenceSequence
+        named = {each.ReferencedSOPInstanceUID for each in study.ReferencedSeriesSequence[0].ReferencedSOPSequence}
+        assert named == set(uids_of(films))
+        assert plain(generator.describe(films).report) in texts(stored["SR"])
+        assert stored["SR"].PatientID == pydicom.dcmread(io.BytesIO(films[0])).PatientID
+    before = orthanc.count()
+    assert look() == {"known": 2}
+    assert look(state="lost") == {"known": 2}
+    assert orthanc.count() == before
+
+
+def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) -> None:
+    films = next(found for index in range(40) if len(found := phantom_dicom(index)) == 2)
+    orthanc.put(films[0])
+    assert look() == {"stored": 1}
+    orthanc.put(films[1])
+    assert look() == {"stored": 1}
+    assert look() == {"known": 1}
+    reports = [file for file in orthanc.documents()[study_of(films)] if file.Modality == "SR"]
+    assert len(reports) == 2
+    (later,) = [report for report in reports if "PredecessorDocumentsSequence" in report]
+    (earlier,) = [report for report in reports if report is not later]
+    series = later.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+
+
+def test_another_model_describes_again(orthanc: Orthanc, look: Look, generator: ReportGenerator) -> None:
+    orthanc.put(*phantom_dicom(0))
+    assert look() == {"stored": 1}
+    assert look(model=generator._replace(fingerprint="f" * 16)) == {"stored": 1}
+    assert look() == {"known": 1}
+
+
+def test_no_rotten_study_ends_the_look(orthanc: Orthanc, look: Look, tmp_path: Path) -> None:
+    good, broken, hand = phantom_dicom(0), phantom_dicom(1, compress=True), phantom_dicom(2, BodyPartExamined="HAND")
+    starts = [film.index(b"\xff\x4f\xff\x51") + 60 for film in broken]  # of the pixels; the tags stay whole
+    damaged = [film[:at].ljust(len(film) - 8, b"\0") + film[-8:] for film, at in zip(broken, starts, strict=True)]
+    mixed = phantom_dicom(3)[:1]
+    mixed += [retagged(film, StudyInstanceUID=study_of(mixed), PatientID="OTHER") for film in phantom_dicom(4)[:1]]
+    orthanc.put(*damaged, *hand, *mixed, *good)
+    lines: list[str] = []
+    done = look(lines.append)
+    assert done["stored"] == 1
+    assert done["set aside"] >= 2
+    assert set(orthanc.documents()) == {study_of(good)}
+    said = "\n".join(lines)
+    assert f"study {hashlib.sha256(study_of(good).encode()).hexdigest()[:16]}: described and stored" in said
+    assert not [word for word in ("P0000", "P0002", "ller", study_of(good), study_of(hand), "HAND") if word in said]
+    again = look(lines.append)
+    assert again.get("stored", 0) == 0
+    reasons = "".join(path.read_text() for path in (tmp_path / "state" / "studies").glob("*.json"))
+    assert "HAND" in reasons
+
+
+def test_an_archive_that_does_not_answer_is_one_sentence(
+    generator: ReportGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported = write(tmp_path / "model", generator)
+    words = ["archive", "--dicomweb", "http://127.0.0.1:9/rs", "--model", str(exported), "--state", str(tmp_path / "s")]
+    assert main([*words, "--once"]) == 1
+    assert "error: the archive did not answer when asked to list studies" in capsys.readouterr().err
+
+
+def test_the_command_describes_and_names_nobody(
+    orthanc: Orthanc, generator: ReportGenerator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    films = phantom_dicom(0)
+    orthanc.put(*films)
+    exported = write(tmp_path / "model", generator)
+    words = ["archive", "--dicomweb", orthanc.dicomweb, "--model", str(exported), "--state", str(tmp_path / "s")]
+    assert main([*words, "--once", "--since", "20261101", "--page"]) == 0
+    assert sorted(file.Modality for file in orthanc.documents()[study_of(films)]) == ["DOC", "OT", "SR"]
+    out, err = capfd.readouterr()
+    assert "1 stored, 0 set aside, 0 waiting, 0 known" in out
+    assert not [word for word in ("P0000", "ller", *uids_of(films), study_of(films)) if word in out + err]
+
+
+def test_a_film_without_a_patient_is_described(orthanc: Orthanc, look: Look) -> None:
+    film = retagged(phantom_dicom(0)[0], PatientID="", PatientName="")
+    orthanc.put(film)
+    assert look() == {"stored": 1}
+
+
+def test_damaged_documents_in_the_outbox_are_made_again(orthanc: Orthanc, look: Look, tmp_path: Path) -> None:
+    films = phantom_dicom(0)
+    orthanc.put(*films)
+    records = Records(tmp_path / "state")
+    key = hashlib.sha256(study_of(films).encode()).hexdigest()[:16]
+    records.put(key, {"report.dcm": b"torn"})
+    records.close()
+    assert look() == {"waiting": 1}
+    assert look() == {"stored": 1}
+    assert sorted(file.Modality for file in orthanc.documents()[study_of(films)]) == ["OT", "SR"]

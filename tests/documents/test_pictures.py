@@ -1,0 +1,70 @@
+"""The picture of the maps, and the page as a PDF."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from ammrg.documents.source_films import SourceFilms, source_films
+from ammrg.documents.statement import STATEMENT
+from ammrg.documents.writing import MAPS, PAGE, Documents, make_documents
+from ammrg.imaging.map_picture import MARGIN, SIDE, drawn_findings
+from ammrg.inference.description import Description
+from tests.documents.test_source_films import retagged
+
+
+def read(documents: Documents, name: str) -> Dataset:
+    return pydicom.dcmread(io.BytesIO(documents.dicom[name]))
+
+
+def test_the_maps_refer_to_the_films_that_decided(
+    documents: Documents, description: Description, sources: SourceFilms
+) -> None:
+    image = read(documents, MAPS)
+    shown = drawn_findings(description.page)
+    deciding = {description.page.map_films[name] for name in shown}
+    named = {item.ReferencedSOPInstanceUID for item in image.SourceImageSequence}
+    assert named == {sources.read[place].SOPInstanceUID for place in deciding}
+    assert image.StudyInstanceUID == sources.read[0].StudyInstanceUID
+    assert image.ImageComments == STATEMENT
+    assert image.pixel_array.shape == (SIDE + 2 * MARGIN, SIDE * len(shown), 3)
+    assert all(name in image.DerivationDescription for name in shown)
+
+
+def test_the_picture_shows_film_and_map(documents: Documents, description: Description) -> None:
+    pixels = read(documents, MAPS).pixel_array[MARGIN:-MARGIN].astype(int)
+    coloured = np.ptp(pixels, axis=2) > 40
+    assert 0.001 < coloured.mean() < 0.9
+    assert pixels.std() > 20
+
+
+@pytest.mark.parametrize(("said", "image", "page"), [("NO", "NO", "NO"), ("YES", "YES", "YES"), (None, None, "YES")])
+def test_burned_in_annotation_is_that_of_the_films(
+    description: Description, films: list[bytes], said: str | None, image: str | None, page: str
+) -> None:
+    known = {} if said is None else {"BurnedInAnnotation": said}
+    told = [retagged(film, remove=["BurnedInAnnotation"], **known) for film in films]
+    made = make_documents(description, source_films(description, told), page=True)
+    assert read(made, MAPS).get("BurnedInAnnotation") == image
+    assert read(made, PAGE).BurnedInAnnotation == page
+
+
+def test_the_page_is_a_pdf_of_one_page(documents: Documents, sources: SourceFilms) -> None:
+    document = read(documents, PAGE)
+    pdf = bytes(document.EncapsulatedDocument)[: document.EncapsulatedDocumentLength]
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.rstrip().endswith(b"%%EOF")
+    assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") == 1
+    assert b"ller" not in pdf  # the patient's name
+    named = [item.ReferencedSOPInstanceUID for item in document.SourceInstanceSequence]
+    assert named == [film.SOPInstanceUID for film in sources.read]
+
+
+def test_documents_without_the_page(description: Description, sources: SourceFilms) -> None:
+    made = make_documents(description, sources)
+    assert PAGE not in made.dicom
+    assert "presentedForm" not in made.fhir
