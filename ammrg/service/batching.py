@@ -16,6 +16,8 @@ Made = TypeVar("Made")
 GATHERING = 0.02
 """Seconds that a batch waits for more requests once it has one. Clients that wait for an answer before they send the
 next study send it just after a batch: without a pause, the first of them would always be described alone."""
+ARRIVING = 0.25
+"""Seconds that it waits in all while others are being read."""
 
 
 class _Job(NamedTuple):
@@ -31,6 +33,7 @@ class Batcher(Generic[Given, Made]):
         most: most given in a batch.
         started: called in the thread before the first batch; what it raises ends the thread.
         seen: called with the size of each batch.
+        arriving: tells, given how many wait, whether more are about to be submitted.
     """
 
     def __init__(
@@ -39,7 +42,9 @@ class Batcher(Generic[Given, Made]):
         most: int,
         started: Callable[[], None] = lambda: None,
         seen: Callable[[int], None] = lambda size: None,
+        arriving: Callable[[int], bool] = lambda waiting: False,
     ) -> None:
+        self._arriving = arriving
         self._work, self._most, self._started, self._seen = work, most, started, seen
         self._waiting: deque[_Job] = deque()
         self._change = threading.Condition()
@@ -78,11 +83,12 @@ class Batcher(Generic[Given, Made]):
         """Wait for the next batch; none once the batcher is closed and its queue is empty."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closed)
-            until = time.monotonic() + GATHERING
+            began = time.monotonic()
             while len(self._waiting) < self._most and not self._closed:
-                if (left := until - time.monotonic()) <= 0:
+                pause = ARRIVING if self._arriving(len(self._waiting)) else GATHERING
+                if (left := began + pause - time.monotonic()) <= 0:
                     break
-                self._change.wait(left)
+                self._change.wait(min(left, GATHERING))
             batch: list[_Job] = []
             while self._waiting and len(batch) < self._most:
                 job = self._waiting.popleft()

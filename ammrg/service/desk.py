@@ -51,7 +51,11 @@ class Desk:
         self._seconds = 1.0
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._batcher: Batcher[PreparedStudy, Description] = Batcher(
-            self._describe, limits.batch, self._load, self.measures.batches.observe
+            self._describe,
+            limits.batch,
+            self._load,
+            self.measures.batches.observe,
+            lambda waiting: self._inside > waiting,
         )
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ from ammrg.inference.description import Description
 from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
 from ammrg.networks.film_distance import FilmDistance, film_features
 from ammrg.reasons import InfluenceThresholds
+from ammrg.service import batching
 from ammrg.service.batching import Batcher
 from ammrg.studies.decoding import decode_study
 from ammrg.studies.grouping import study_of
@@ -187,3 +188,16 @@ def test_the_batcher_drops_what_was_cancelled_and_finishes_what_waits() -> None:
     assert [each.result(1) for each in futures if not each.cancelled()] == [0, 10, 30, 40]
     assert made == [0, 1, 3, 4]
     assert sizes == [2, 2]
+
+
+def test_a_batch_waits_for_studies_that_are_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "ARRIVING", 60.0)
+    sizes: list[int] = []
+    batcher: Batcher[int, int] = Batcher(list, 8, seen=sizes.append, arriving=lambda waiting: waiting < 2)
+    batcher.start()
+    first = batcher.submit(1)
+    time.sleep(10 * batching.GATHERING)
+    second = batcher.submit(2)
+    assert (first.result(60), second.result(60)) == (1, 2)
+    batcher.close()
+    assert sizes == [2]
