@@ -88,6 +88,7 @@ def whole_way(root: Path, devices: int) -> Path:
         "network": '{"hopfield": {"dropout": 0.0}}',
         "shuffle_loss": 0.5,
         "association_loss": 0.1,
+        "replayed_studies": 0,  # each process draws from the studies that it has seen itself
         "generate_studies": 9,
     }
     words = [f"--model.{key}={value}" for key, value in stage2.items()]
