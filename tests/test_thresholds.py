@@ -13,7 +13,7 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from ammrg.imaging.panel import PRESENT, _draw_film, _draw_findings
+from ammrg.imaging.panel import PRESENT, PageFilm, _draw_findings, draw_film
 from ammrg.metrics.classification import best_f1_threshold
 from ammrg.thresholds import is_predicted, rounded
 
@@ -77,6 +77,6 @@ def test_the_drawn_page_goes_by_the_rule() -> None:
 def test_a_map_that_shows_no_place_is_not_drawn(value: float | None, crosses: int) -> None:
     axes = Figure().add_subplot()
     heat = np.arange(16, dtype=np.float32).reshape(4, 4) if value is None else np.full((4, 4), value, np.float32)
-    _draw_film(axes, np.zeros((32, 32), np.uint8), heat, 0.0)
+    draw_film(axes, PageFilm(np.zeros((32, 32), np.uint8)), heat, 0.0)
     assert len(axes.lines) == crosses
     assert len(axes.images) == 1 + crosses

@@ -131,14 +131,14 @@ def recall(
     return _blockwise(probes, stored, mask, k, dropout, at_once)
 
 
-def scores(probes: Tensor, patterns: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
+def scores(probes: Tensor, patterns: Tensor, mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
     """Score patterns ``[m p]`` for probes ``[b s h p]``: ``[b s h m]``.
 
     Args:
         probes: in the dtype of the patterns.
         patterns: normalised.
-        bias: ``[m]``, added to the scores of each pattern.
         mask: bool ``[b m]``; the score is -inf where it is False. None: all may be recalled.
+        bias: ``[m]``, added to the scores of each pattern.
     """
     found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], len(patterns))
     if bias is not None:
@@ -158,7 +158,7 @@ def _whole(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, dropout:
     with a mask, expand the patterns over the batch.
     """
     patterns = stored.block(0, len(stored.patterns))
-    associations = scores(probes, patterns, stored.bias, mask).softmax(dim=-1)
+    associations = scores(probes, patterns, mask, stored.bias).softmax(dim=-1)
     strongest = _strongest(associations.detach(), k)
     total = associations.new_ones(associations.shape[:3])
     if dropout > 0.0:
@@ -226,7 +226,7 @@ def _blockwise(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, drop
 
 def _part(probes: Tensor, stored: Stored, start: int, end: int, mask: Tensor | None, dropout: float) -> _Part:
     patterns = stored.block(start, end)
-    odds = scores(probes, patterns, stored.bias_of(start, end), mask)
+    odds = scores(probes, patterns, mask, stored.bias_of(start, end))
     # the clamp keeps the maximum finite where the whole block is masked: its odds are then 0 instead of NaN
     top = odds.detach().amax(dim=-1).clamp(min=torch.finfo(odds.dtype).min)
     odds = odds.sub_(top[..., None]).exp_()
@@ -275,7 +275,7 @@ def _strongest_of_blocks(
     weights, indices = _none(probes)
     for start, end in blocks:
         allowed = None if mask is None else mask[:, start:end]
-        found = scores(probes, stored.block(start, end), stored.bias_of(start, end), allowed)
+        found = scores(probes, stored.block(start, end), allowed, stored.bias_of(start, end))
         found = found.sub_(log_mass[..., None]).exp_()
         here, rows = _strongest(found, min(k, end - start))
         weights, indices = torch.cat([weights, here], dim=-1), torch.cat([indices, rows + start], dim=-1)

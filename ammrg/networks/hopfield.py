@@ -305,7 +305,7 @@ class HopfieldRetrieval(nn.Module):
         with _autocast_off(states):
             stored = self._stored(patterns, dtype, bias)
             queries = self._settle(self._queries(states, dtype), stored, mask, steps)
-            return queries, scores(self._probes(queries), stored.block(0, len(patterns)), stored.bias, mask)
+            return queries, scores(self._probes(queries), stored.block(0, len(patterns)), mask, stored.bias)
 
     def _stored(self, patterns: Tensor, dtype: torch.dtype, bias: Tensor | None) -> Stored:
         return self._pattern_norm(patterns, dtype, self.eps)._replace(bias=None if bias is None else bias.to(dtype))

@@ -8,6 +8,9 @@ Bogolin et al., CVPR 2022). Here the queries are those of the training studies.
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,19 +23,25 @@ MOMENTUM = 0.99
 class HubCorrection(nn.Module):
     """Lowers the scores of patterns by ``strength`` times the logarithm of their mean association in training.
 
+    Studies may be withdrawn from a memory, or added to it, after training. So a saved usage belongs to patterns, not to
+    rows: it is loaded by their keys, and a pattern that was not there in training gets the mean usage.
+
     Args:
-        patterns: n, number of stored patterns.
+        patterns: the stored patterns ``[n p]``.
         strength: exponent > 0 by which associations are divided; with 1, all patterns would be recalled about equally
             often.
     """
 
     usage: Tensor
     """float32 ``[n]``: each pattern's mean association over training studies, states and heads; sums to 1."""
+    keys: Tensor
+    """int64 ``[n]``: a hash of each pattern's content."""
 
-    def __init__(self, patterns: int, strength: float) -> None:
+    def __init__(self, patterns: Tensor, strength: float) -> None:
         super().__init__()
         self.strength = strength
-        self.register_buffer("usage", torch.full((patterns,), 1 / patterns))
+        self.register_buffer("usage", torch.full((len(patterns),), 1 / len(patterns)))
+        self.register_buffer("keys", _keys(patterns))
 
     @property
     def bias(self) -> Tensor:
@@ -49,3 +58,18 @@ class HubCorrection(nn.Module):
         """
         seen = mean_over_processes(associations.flatten(0, -2).mean(dim=0).float())
         self.usage.lerp_(seen, 1 - MOMENTUM)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
+        keys, usage = state_dict.get(f"{prefix}keys"), state_dict.get(f"{prefix}usage")
+        if keys is not None and usage is not None:
+            known = dict(zip(keys.tolist(), usage.tolist(), strict=True))
+            mean = float(usage.mean())
+            ours = torch.tensor([known.get(key, mean) for key in self.keys.tolist()])
+            state_dict = {**state_dict, f"{prefix}keys": self.keys, f"{prefix}usage": ours}
+        super()._load_from_state_dict(state_dict, prefix, *further)
+
+
+def _keys(patterns: Tensor) -> Tensor:
+    rows = patterns.detach().to("cpu", torch.float32).contiguous().numpy()
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests])

@@ -92,6 +92,9 @@ class ReportNetwork(nn.Module):
             own place and of all findings of the study and their places. Needs a stage 1 with places.
         hub_correction: power, >= 0, of the mean association in training by which associations are divided
             (:class:`ammrg.networks.hub_correction.HubCorrection`); 0 = off (as published).
+        memory_dropout: share, in [0, 1), of the training studies whose tokens of a memory are replaced by zeros, for
+            each memory by itself. In training a memory recalls more surely than on new films, and the language model
+            would trust it too much.
         freeze: parts that are never trained. Frozen parts of stage 1 are in eval mode; where both are frozen, stage 1
             is in no state dict.
         associations: number of stored patterns of each memory that are listed with a report.
@@ -125,6 +128,7 @@ class ReportNetwork(nn.Module):
         image_positions: bool = False,
         state_places: bool = False,
         hub_correction: float = 0.0,
+        memory_dropout: float = 0.0,
         freeze: Sequence[Part] = ("encoder", "qformer"),
         associations: int = 5,
     ) -> None:
@@ -153,7 +157,9 @@ class ReportNetwork(nn.Module):
         self.instruction = instruction
         self.max_report_tokens = max_report_tokens
         template_fields(instruction)  # raises for an unknown field now instead of at the first study
-        self.associations = associations
+        if not 0 <= memory_dropout < 1:
+            raise SettingsError(f"network.memory_dropout must lie in [0, 1), not {memory_dropout}")
+        self.associations, self.memory_dropout = associations, memory_dropout
         self.visual_bank = required_bank(visual_bank, "visual_memory") if visual_memory else None
         self.report_bank = required_bank(report_bank, "report_memory") if report_memory else None
 
@@ -187,7 +193,7 @@ class ReportNetwork(nn.Module):
             self.register_buffer(f"{name}_findings", bank.region_findings.clone(), persistent=False)
             self.retrievals[name] = retrieval_for(bank, width, hopfield or {})
             if hub_correction > 0:
-                self.hubs[name] = HubCorrection(len(bank), hub_correction)
+                self.hubs[name] = HubCorrection(bank.patterns, hub_correction)
             if two_step is not None:
                 self.candidates[name] = candidates_for(bank, two_step)
         self.register_buffer("naming_thresholds", classifier.thresholds.clone())
@@ -278,6 +284,8 @@ class ReportNetwork(nn.Module):
             shared.append(self.streams["query"](queries, self._named_findings(logits, places)))
         for name, retrieval in recalled.items():
             tokens = self.streams[name](retrieval.tokens)
+            if self.training and self.memory_dropout > 0:
+                tokens = tokens * (torch.rand(studies, 1, 1, device=tokens.device) >= self.memory_dropout)
             shared.append(torch.zeros_like(tokens) if name in ZEROED.get(memories, ()) else tokens)
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(

@@ -70,6 +70,8 @@ class NetworkSettings:
     """The states that ask the memories also know the place of their finding, and all findings of the study."""
     hub_correction: float = 0.0
     """Divide associations by this power of their mean over training studies; 0 = off (as published)."""
+    memory_dropout: float = 0.0
+    """Share in [0, 1) of the training studies whose tokens of a memory are replaced by zeros."""
     associations: int = 5
     """Number of stored patterns of each memory that are listed with a report."""
 

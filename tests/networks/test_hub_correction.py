@@ -14,7 +14,7 @@ from tests.tiny_stage2 import batch, build
 
 
 def settled(associations: torch.Tensor, strength: float) -> HubCorrection:
-    hubs = HubCorrection(associations.shape[-1], strength)
+    hubs = HubCorrection(torch.randn(associations.shape[-1], 4), strength)
     for _ in range(2000):
         hubs.observe(associations)
     return hubs
@@ -32,7 +32,7 @@ def test_the_usage_is_the_mean_association_and_divides_by_its_power() -> None:
 
 
 def test_before_training_nothing_is_corrected() -> None:
-    assert HubCorrection(7, 0.5).bias.abs().max() == 0
+    assert HubCorrection(torch.randn(7, 4), 0.5).bias.abs().max() == 0
 
 
 def test_with_a_hub_every_study_recalls_its_own_pattern_again() -> None:
@@ -89,3 +89,20 @@ def test_the_usage_travels_with_the_weights(llm_folder: Path) -> None:
 def test_a_negative_strength_is_refused(llm_folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"hub_correction must be at least 0, not -0\.5"):
         build(llm_folder, hub_correction=-0.5)
+
+
+def test_the_usage_follows_its_patterns_when_the_memory_changes() -> None:
+    torch.manual_seed(0)
+    patterns = torch.randn(5, 4)
+    trained = HubCorrection(patterns, 0.5)
+    trained.usage.copy_(torch.tensor([0.5, 0.1, 0.2, 0.15, 0.05]))
+    smaller = HubCorrection(patterns[[3, 0]], 0.5)
+    smaller.load_state_dict(trained.state_dict())
+    torch.testing.assert_close(smaller.usage, torch.tensor([0.15, 0.5]))
+    larger = HubCorrection(torch.cat([torch.randn(1, 4), patterns]), 0.5)
+    larger.load_state_dict(trained.state_dict())
+    torch.testing.assert_close(larger.usage, torch.tensor([0.2, 0.5, 0.1, 0.2, 0.15, 0.05]))
+    # what is withdrawn or added changes no difference between the scores of the others
+    torch.testing.assert_close(larger.bias[1:].diff(), trained.bias.diff())
+    with pytest.raises(RuntimeError, match="Missing key"):
+        HubCorrection(patterns, 0.5).load_state_dict({})

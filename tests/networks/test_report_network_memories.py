@@ -196,3 +196,22 @@ def test_what_is_measured_and_trained_of_associations_is_what_two_steps_recall(
     mass = torch.stack([found[0, 2, 2], found[0, 5, 5], found[2, 1, 1]]).clamp(min=tiny)
     loss = network.memory("visual").association_loss(recall_targets(examples), shown.states)
     torch.testing.assert_close(loss, -mass.log().mean())
+
+
+def test_a_memory_is_dropped_for_whole_studies_in_training_only(llm_folder: Path) -> None:
+    network = build(llm_folder, memory_dropout=0.5).eval()
+    always = torch.stack([tokens[-28:] for tokens in network.prompt(batch()).tokens])
+    assert always.abs().amax(dim=2).min() > 0
+    network.train()
+    network.requires_grad_(False)
+    dropped = []
+    for _ in range(40):
+        tokens = torch.stack([each[-28:] for each in network.prompt(batch()).tokens])  # 14 regions, then 14 reports
+        silent = tokens.view(3, 2, 14, -1).abs().amax(dim=3) == 0
+        assert (silent.all(dim=2) | ~silent.any(dim=2)).all()  # a study's tokens of a memory are dropped together
+        dropped.append(silent[..., 0])
+    shares = torch.stack(dropped).float()
+    assert 0.35 < float(shares.mean()) < 0.65
+    assert 0.1 < float(shares.prod(dim=2).mean()) < 0.4  # each memory by itself
+    with pytest.raises(SettingsError, match=r"memory_dropout must lie in \[0, 1\), not 1"):
+        build(llm_folder, memory_dropout=1.0)

@@ -121,7 +121,7 @@ def test_a_run_away_from_its_data_takes_the_memories_of_its_training_alone(
     hidden = run.data.rename(run.root / "elsewhere")
     try:
         assert main(describe) == 0
-        assert "only to be those of the training" in capsys.readouterr().out
+        assert "only to be those of the training" in capsys.readouterr().err
         leaked_into(other.memory, "reports", "nobody_knows", "nobody")
         assert main(describe) == 1
         assert "cannot be checked" in (said := capsys.readouterr().err)

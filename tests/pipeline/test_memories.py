@@ -104,7 +104,7 @@ def test_a_copied_run_answers_from_its_own_memories(run: Run, capsys: pytest.Cap
     film = run.root / "copied.png"
     film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
     assert main(["describe", str(film), "--run", str(copy.folder)]) == 0
-    assert f"regions memory: {copy.memory}/regions.safetensors, fingerprint {pruned}" in capsys.readouterr().out
+    assert f"regions memory: {copy.memory}/regions.safetensors, fingerprint {pruned}" in capsys.readouterr().err
     for file in (copy.memory / "regions").parent.glob("regions.*"):
         file.unlink()
     assert main(["memory", "associations", str(copy.folder), "--split", "train"]) == 0  # there is no other
