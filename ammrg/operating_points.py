@@ -8,6 +8,7 @@ Below it findings are called sooner, and above it later, along a curve that was 
 from __future__ import annotations
 
 import math
+import textwrap
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -43,8 +44,9 @@ def operating_point(value: str | float) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number <= 1:
+        found = textwrap.shorten(repr(value), 60)
         raise SettingsError(
-            f"operating point: found {value!r}, must be {', '.join(NAMED)}, or a number from 0 (most sensitive) to 1 "
+            f"operating point: found {found}, must be {', '.join(NAMED)}, or a number from 0 (most sensitive) to 1 "
             "(most specific)"
         )
     return number

@@ -136,6 +136,7 @@ class ReportGenerator(NamedTuple):
         study: FilmInput | Sequence[FilmInput] | StudyFilms,
         lateral: Sequence[int] = (),
         indication: str = "",
+        *,
         operating_point: str | float = BALANCED,
     ) -> Description: ...
 
@@ -149,6 +150,7 @@ class ReportGenerator(NamedTuple):
         study: FilmInput | Sequence[FilmInput] | StudyFilms | list[StudyFilms] | list[list[FilmInput]],
         lateral: Sequence[int] = (),
         indication: str = "",
+        *,
         operating_point: str | float = BALANCED,
     ) -> Description | list[Description | SetAside]:
         """Generate the report of one study, or of several, with its reasons. No file is written.
