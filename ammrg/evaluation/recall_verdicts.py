@@ -33,14 +33,21 @@ def named(baseline: str) -> str:
 def recall_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
     """One sentence for the regions and one for the reports that were recalled, and one for their influence.
 
-    There is none if nothing was recalled, or no influence measured.
+    There is none if it is not known what was recalled, and none of influence if that was not measured.
 
     Args:
         scores: the contents of scores.json.
     """
-    section = scores["recall"] or {}
-    found = [_sentence(kind, section[kind]) for kind in KINDS if section.get(kind)]
-    return [*found, _of_influence(section["mattered"], scores["meta"]["studies"])] if section.get("mattered") else found
+    section, studies = scores["recall"], scores["meta"]["studies"]
+    if section is None:
+        return []
+    found = [_sentence(kind, section[kind]) if section[kind] else _nothing(kind, studies) for kind in KINDS]
+    return [*found, _of_influence(section["mattered"], studies)] if section["mattered"] else found
+
+
+def _nothing(kind: str, studies: int) -> Sentence:
+    why = "stage 1 finds nothing, or the memory is off or empty" if kind == "regions" else "the memory is off or empty"
+    return Sentence(f"NO {KINDS[kind][0].upper()} IS RECALLED for any of the {studies} studies: {why}.", True)
 
 
 def _of_influence(found: Mapping[str, Any], studies: int) -> Sentence:

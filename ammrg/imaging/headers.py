@@ -18,6 +18,10 @@ MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 64_000_000
 """Most pixels of a film. Real films have at most about 20 million."""
 
+MIN_SIDE = 32
+"""Fewest pixels of the shorter side of a film that is described. On a chest film of 43 cm, a pixel would be more than
+13 mm wide, and most signs smaller: what has fewer pixels is an icon or a blank."""
+
 MAX_SCANS = 32
 """Most scans of a progressive JPEG, which usually has about ten. A scan can be a few bytes in the file, but costs the
 decoder a pass over all pixels."""
@@ -72,6 +76,16 @@ def check_pixels(width: int, height: int, name: str) -> None:
     """
     if width * height > MAX_PIXELS:
         raise ReadError(f"{name}: {width} x {height} pixels, more than the {MAX_PIXELS:,} a film may have")
+
+
+def check_side(width: int, height: int, name: str) -> None:
+    """Refuse a film that is too small to be described.
+
+    Raises:
+        ReadError: a side has fewer than :data:`MIN_SIDE` pixels.
+    """
+    if min(width, height) < MIN_SIDE:
+        raise ReadError(f"{name}: {width} x {height} pixels; a film has at least {MIN_SIDE} a side")
 
 
 def check_tiles(data: bytes, name: str) -> None:

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps
 
 from ammrg.errors import ReadError
+from ammrg.imaging.attributes import whole
 from ammrg.imaging.colour import SIDE, check_grey
 from ammrg.imaging.dicom import parse_dicom, read_dicom
 from ammrg.imaging.dicom_start import whole_file
-from ammrg.imaging.headers import MAX_BYTES, open_image
+from ammrg.imaging.headers import MAX_BYTES, check_side, open_image
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP")
 """PIL's names of the formats that are decoded. The content decides, never the file's suffix. Formats that run an
@@ -83,12 +84,16 @@ def read_header(data: bytes, name: str) -> Any:
         A pydicom ``FileDataset`` for a DICOM file, None for a picture.
 
     Raises:
-        ReadError: the header says that the file is no film, or none that :func:`read_film` reads.
+        ReadError: the header says that the file is no film, or none that :func:`read_film` reads, or that it is too
+            small to be described.
     """
     with in_one_sentence(name):
         if (dicom := dicom_in(data, name)) is not None:
-            return parse_dicom(dicom, name)
-        open_image(data, name, FORMATS).close()
+            tags = parse_dicom(dicom, name)
+            check_side(whole(tags, "Columns", 0), whole(tags, "Rows", 0), name)
+            return tags
+        with open_image(data, name, FORMATS) as image:
+            check_side(*image.size, name)
         return None
 
 

@@ -153,7 +153,7 @@ TABLE: tuple[Phrases, ...] = (
             "(endotracheal|tracheostomy|nasogastric|orogastric|enteric|feeding|chest|pleural|drainage|ng|et) tubes?",
             "tubes?",
             "tracheostomy",
-            "(\\w+ |power|infus\\w*|chemo)?port( ?a ?cath)?",
+            "(power|infus\\w*|chemo)?port( ?a ?cath)?",
             "port catheters?",
             "mediport",
             "drains?",

@@ -65,7 +65,7 @@ def scores(reports: Path, **settings: Any) -> dict[str, Any]:
 
 
 def said(found: dict[str, Any]) -> list[str]:
-    return [text for text in found["sentences"] if "recalled first" in text]
+    return [text for text in found["sentences"] if "recalled first" in text or "IS RECALLED" in text]
 
 
 def test_a_memory_with_a_place_for_each_film_is_above_one_for_all(tmp_path: Path) -> None:
@@ -149,7 +149,20 @@ def test_reports_without_the_folder_have_no_such_section(tmp_path: Path) -> None
     assert found["recall"] is None
     assert said(found) == []
     nothing = {"regions": None, "reports": None, "mattered": None}
-    assert scores(write(tmp_path, own=lambda i: {}))["recall"] == nothing
+    empty = scores(write(tmp_path, own=lambda i: {}))
+    assert empty["recall"] == nothing
+    assert said(empty) == [
+        "NO REGION IS RECALLED for any of the 60 studies: stage 1 finds nothing, or the memory is off or empty.",
+        "NO REPORT IS RECALLED for any of the 60 studies: the memory is off or empty.",
+    ]
+    assert set(said(empty)) <= set(empty["alarms"])
+
+
+def test_a_memory_that_brings_nothing_is_named_beside_one_that_does(tmp_path: Path) -> None:
+    found = scores(write(tmp_path, own=lambda i: own(i) | {"reports": []}, random=lambda i: {"regions": {}}))
+    regions, reports = said(found)
+    assert regions.startswith("Different regions recalled first: 60")
+    assert reports.startswith("NO REPORT IS RECALLED for any of the 60 studies")
 
 
 def test_tables_and_page_show_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

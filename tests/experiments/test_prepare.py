@@ -8,6 +8,7 @@ import pytest
 
 from ammrg.errors import SettingsError
 from ammrg.types import Box
+from datamodules.phantom import PhantomDataModule
 from datamodules.prepared import load_split, read_card
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
@@ -99,6 +100,18 @@ def test_versions_of_the_phantom(tmp_path, capsys):
         prepare("phantom", None, first, studies=sizes, size=64)
     assert prepare("phantom", None, first, studies=sizes, size=64, version=1) == cards[0]
     assert "up to date" in capsys.readouterr().out
+
+
+def test_a_training_on_an_earlier_phantom_says_so_in_a_line(tmp_path, capsys):
+    sizes = {"train": 3, "val": 1, "test": 1}
+    for version in (1, 2):
+        prepare("phantom", None, tmp_path / str(version), studies=sizes, size=64, version=version)
+    capsys.readouterr()
+    for stage in ("fit", "predict"):
+        for version in (1, 2):
+            PhantomDataModule(str(tmp_path / str(version)), num_workers=0).setup(stage)
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith(f"{tmp_path / '1'} holds version 1 of the phantom; version 2, where every sign has a side")
 
 
 @pytest.mark.parametrize("studies", ["train=8,dev=2", "train", "train=x", "train=-1"])

@@ -15,12 +15,21 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 
 from ammrg.errors import ReadError, SettingsError
 from ammrg.studies.decoding import decode_study
-from ammrg.studies.grouping import MAX_FILMS, FoundStudies, StudyFilms, find_studies
+from ammrg.studies.grouping import MAX_FILMS, FoundStudies, StudyFilms, find_studies, study_of
+from ammrg.studies.in_memory import film_source
 from ammrg.studies.records import StudyIdentity
 from tests.studies.study_films import FRONT, SIDE, colour_picture, film, picture, written
+
+
+def a_dot() -> bytes:
+    """A picture of one pixel."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    return file.getvalue()
 
 
 def names(study: StudyFilms) -> list[str]:
@@ -227,6 +236,8 @@ def test_each_kind_of_file_that_is_no_chest_film_has_its_reason(tmp_path: Path) 
         empty_png=b"",
         huge_png=huge_header(),
         wide_dcm=film("1", "1.2.1", 8, Rows=30_000, Columns=30_000),
+        icon_dcm=film("1", "1.2.1", 9, Rows=31, Columns=40),
+        dot_png=a_dot(),
     )
     found = find_studies([tmp_path])
     (study,) = found.studies
@@ -243,9 +254,20 @@ def test_each_kind_of_file_that_is_no_chest_film_has_its_reason(tmp_path: Path) 
         "empty.png": "the file is empty",
         "huge.png": "more than the 64,000,000 pixels a film may have",
         "wide.dcm": "30000 x 30000 pixels, more than the 64,000,000 a film may have",
+        "icon.dcm": "40 x 31 pixels; a film has at least 32 a side",
+        "dot.png": "1 x 1 pixels; a film has at least 32 a side",
     }
     assert reasons(found) == wanted
     assert set(study.set_aside) == set(found.set_aside)  # all lie beside its films
+
+
+def test_a_film_of_the_fewest_pixels_is_described_and_a_smaller_one_given_alone_is_an_error(tmp_path: Path) -> None:
+    Image.new("L", (32, 32)).save(tmp_path / "small.png")
+    (tmp_path / "dot.png").write_bytes(a_dot())
+    (study,) = find_studies([tmp_path / "small.png"]).studies
+    assert names(study) == ["small.png"]
+    with pytest.raises(ReadError, match=r"1 x 1 pixels; a film has at least 32 a side$"):
+        study_of([film_source(tmp_path / "dot.png", 1)])
 
 
 def test_what_only_decoding_shows_is_set_aside_then(tmp_path: Path) -> None:

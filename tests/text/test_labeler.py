@@ -54,6 +54,13 @@ def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
         ("No acute fracture, old rib fracture noted.", "Fracture", 1),
         ("Interval removal of the right PICC line.", "Support Devices", 0),
         ("The PICC line has been removed.", "Support Devices", 0),
+        # the word before "port" belongs to the sentence, not to its name
+        ("Possible port catheter.", "Support Devices", -1),
+        ("A possible left chest port is seen.", "Support Devices", -1),
+        ("No port catheter.", "Support Devices", 0),
+        ("Right chest port in place.", "Support Devices", 1),
+        ("A left infusaport and a chemoport.", "Support Devices", 1),
+        ("Possible portable film.", "Support Devices", None),
         # what only looks like a negation
         ("No change in the left pleural effusion.", "Pleural Effusion", 1),
         ("No significant interval change in atelectasis.", "Atelectasis", 1),
