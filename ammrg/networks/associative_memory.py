@@ -111,12 +111,9 @@ class AssociativeMemory(NamedTuple):
                 these are masked, as in the retrieval.
         """
         study, finding, allowed, wanted = self._wanted(targets, own)
-        if finding is None:
-            found = self.retrieval.associations(states, self.patterns, allowed, self.candidates).mean(dim=1)
-        else:
-            asking = states[study, finding][:, None]
-            found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates)[:, 0]
-        return association_loss(found, wanted)
+        asking = states if finding is None else states[study, finding][:, None]
+        found = self.retrieval.mass(asking, self.patterns, wanted, allowed, self.candidates)
+        return association_loss(found.mean(dim=(1, 2)), wanted.any(dim=1))
 
     def first_recalled(self, targets: RecallTargets, states: Tensor) -> FirstRecalled:
         """Judge what queries of positive findings, or studies, recall first, as :meth:`association_loss` would have it.
