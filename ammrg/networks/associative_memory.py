@@ -69,7 +69,7 @@ class AssociativeMemory(NamedTuple):
 
     @property
     def bias(self) -> Tensor | None:
-        """What :attr:`hubs` add to the scores of each pattern, ``[n]``; None without them."""
+        """What :attr:`hubs` add to the scores of each state, head and pattern, ``[14 h n]``; None without them."""
         return None if self.hubs is None else self.hubs.bias
 
     def observe(self, batch: StudyBatch, states: Tensor) -> None:
@@ -123,8 +123,10 @@ class AssociativeMemory(NamedTuple):
             states: their state patterns ``[b 14 q]``.
         """
         study, finding, allowed, wanted = self._wanted(targets, own=False)
-        asking = states if finding is None else states[study, finding][:, None]
-        found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates, self.bias)
+        asking, bias = states, self.bias
+        if finding is not None:
+            asking, bias = states[study, finding][:, None], None if bias is None else bias[finding][:, None]
+        found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates, bias)
         right = wanted.gather(1, found.mean(dim=(1, 2)).argmax(dim=1, keepdim=True))[:, 0]
         among = torch.ones_like(wanted) if finding is None else self._mined_for(finding)
         if allowed is not None:

@@ -170,7 +170,7 @@ class HopfieldRetrieval(nn.Module):
             k: number of strongest associations to report (at most n); 0 reports none and is quicker.
             candidates: a search over the same patterns. Each state and head then associates only with the patterns that
                 it finds, also in each update step. None: with every pattern.
-            bias: ``[n]``, added to the scores of each pattern for every state, also in each update step.
+            bias: added to the scores, also in each update step; of any shape that broadcasts to ``[b s h n]``.
 
         Returns:
             Tokens ``[b s out_width]`` in the states' dtype (autocast's under autocast); indices and weights ``[b s k]``
