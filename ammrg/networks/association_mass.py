@@ -1,9 +1,9 @@
 """The share of a probe's associations that falls on wanted patterns, without holding the associations.
 
-For scores z, ``m = sum_wanted exp(z_i) / sum_all exp(z_i)`` and ``dm/dz_i = a_i (w_i - m)``, with a = softmax(z) and w = 1
-for wanted patterns, else 0. So the derivative by the probe, ``sum_i a_i (w_i - m) p_i``, has the size of the probe, and
-is computed with the value, for as many probes at once as a CPU's cache holds. Autograd would write and read all
-associations of a batch in main memory about ten times.
+For scores z, ``m = sum_wanted exp(z_i) / sum_all exp(z_i)`` and ``dm/dz_i = a_i (w_i - m)``, with a = softmax(z) and
+w = 1 for wanted patterns, else 0. So the derivative by the probe, ``sum_i a_i (w_i - m) p_i``, has the size of the
+probe, and is computed with the value, for as many probes at once as a CPU's cache holds. Autograd would write and read
+all associations of a batch in main memory about ten times.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Mass(torch.autograd.Function):
         return mass
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         (slopes,) = ctx.saved_tensors
         return (None if slopes is None else slope[..., None] * slopes), None, None, None, None

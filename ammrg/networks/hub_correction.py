@@ -3,8 +3,8 @@
 In high dimensions some patterns are the nearest neighbours of very many queries (hubs; Radovanovic et al., JMLR 2010).
 In a memory of reports the typical normal report becomes one. Dividing a pattern's associations by a power of their mean
 over many queries makes room for the others (inverted softmax, Smith et al., ICLR 2017; query bank normalisation,
-Bogolin et al., CVPR 2022). Here the queries are those of the training studies. Each state (one for each finding) and head
-has hubs of its own, and its own mean.
+Bogolin et al., CVPR 2022). Here the queries are those of the training studies. Each state (one for each finding) and
+head has hubs of its own, so each has its own mean.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from torch import Tensor
 
 from ammrg.networks.association_loss import association_loss
