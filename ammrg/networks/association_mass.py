@@ -36,7 +36,7 @@ def association_mass(
     Returns:
         ``[b s h]`` in [0, 1]. Only its first derivative by the probes exists.
     """
-    return _Mass.apply(probes, patterns, mask, wanted, numbers_at_once)  # type: ignore[no-any-return]
+    return _Mass.apply(probes, patterns, mask, wanted, numbers_at_once)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Mass(torch.autograd.Function):
