@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
-from ammrg.findings import FINDINGS, NO_FINDING
+from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.candidates import Candidates
@@ -192,9 +192,9 @@ class ReportNetwork(nn.Module):
                 )
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.register_buffer(f"{name}_findings", bank.region_findings.clone(), persistent=False)
-            self.retrievals[name] = retrieval_for(bank, width, hopfield or {})
+            self.retrievals[name] = retrieval = retrieval_for(bank, width, hopfield or {})
             if hub_correction > 0:
-                self.hubs[name] = HubCorrection(bank.patterns, hub_correction)
+                self.hubs[name] = HubCorrection(bank.patterns, NUM_FINDINGS, retrieval.heads, hub_correction)
             if two_step is not None:
                 self.candidates[name] = candidates_for(bank, two_step)
         self.register_buffer("naming_thresholds", classifier.thresholds.clone())
