@@ -113,6 +113,8 @@ def _remarks(description: Description) -> Iterator[str]:
     yield STATEMENT
     yield description.trained_on
     yield description.distance.sentence
+    if description.operating_note:
+        yield description.operating_note
     yield from description.warnings
     yield "A finding counts as present where its probability is above its threshold."
 

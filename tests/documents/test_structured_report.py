@@ -95,6 +95,15 @@ def test_the_report_says_what_it_is(documents: Documents) -> None:
     assert MODEL in [item.get("TextValue") for item in observers]
 
 
+def test_a_reading_that_is_not_balanced_says_so(description: Description, sources: SourceFilms) -> None:
+    note = "Read at operating point 0.25 (sensitive), not as trained."
+    turned = report_of(make_documents(description._replace(operating_note=note), sources))
+    balanced = report_of(make_documents(description, sources))
+    said = [[each.TextValue for each in items(found) if each.ValueType == "TEXT"] for found in (turned, balanced)]
+    assert note in said[0]
+    assert [text for text in said[0] if text != note] == said[1]
+
+
 def test_private_codes_are_declared_and_public_ones_are_pydicom_s(documents: Documents) -> None:
     document = report_of(documents)
     assert [each.CodingSchemeDesignator for each in document.CodingSchemeIdentificationSequence] == ["99AMMRG"]
