@@ -84,12 +84,16 @@ def test_fifty_odd_studies_and_five_kills(
     found = ours(orthanc)
     describable = [study for study in studies if study.described]
     assert set(found) == {study.uid for study in describable}
+    compared: set[str] = set()
     for study in describable:
         assert Counter(each.Modality for each in found[study.uid]) == {"SR": 1, "OT": 1}, study.oddity
         (report,) = (each for each in found[study.uid] if each.Modality == "SR")
         assert evidence(report) == study.described, study.oddity
         for each in found[study.uid]:
             assert (str(each.PatientID), str(each.PatientName)) == study.patient, study.oddity
+        if study.oddity in compared:  # describing all of them again would take as long as the loop
+            continue
+        compared.add(study.oddity)
         about = {uid: film for film in reversed(study.films) if (uid := uids_of([film])[0]) in study.described}
         alone = generator.describe(list(about.values()))
         assert plain(alone.report) in texts(report), study.oddity

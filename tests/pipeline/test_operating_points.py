@@ -99,7 +99,7 @@ def test_reports_are_written_again_at_another_setting_and_scored(
     curve = read_curve(copy, copy / "stage2" / "best.ckpt")
     assert curve is not None
     assert meta["operating_point"] == 0.1
-    assert list(meta["thresholds"].values()) == pytest.approx(curve.thresholds(0.1)[0])
+    assert [meta["thresholds"][name] for name in FINDINGS] == pytest.approx(curve.thresholds(0.1)[0])
     assert json.loads((copy / "reports.meta.json").read_text())["operating_point"] == 0.5
     own = {str(line["study_id"]): line for line in run.lines()}
     assert set(own) == {line["study_id"] for line in lines}
