@@ -1,6 +1,13 @@
 // Films and the maps over them: filmViewer({films: [{image, name, sides}], maps: [{name, film, grid, shift, words}], alt}).
 // alt says what the films show; words say what a map shows: finding, side, level, probability.
 const MOST_ZOOM = 8;
+const INFERNO = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]]; // at 0, 1/4, ... 1, as on panel.png
+
+// The colour of a value in [0, 1].
+function inferno(value) {
+  const at = value * (INFERNO.length - 1), low = Math.min(INFERNO.length - 2, Math.floor(at));
+  return INFERNO[low].map((part, i) => part + (INFERNO[low + 1][i] - part) * (at - low));
+}
 
 // A map on a canvas, with a cross at its peak; null if it shows no place.
 function heat(grid, shift) {
@@ -8,10 +15,7 @@ function heat(grid, shift) {
   if (most === Math.min(...values)) return null;
   const small = make("canvas", { width: columns, height: rows }), context = small.getContext("2d");
   const pixels = context.createImageData(columns, rows);
-  values.forEach((value, i) => {
-    const t = value / 100;
-    pixels.data.set([255, 200 * (1 - t), 40 * (1 - t), 255 * t], 4 * i);
-  });
+  values.forEach((value, i) => pixels.data.set([...inferno(value / 100), 2.55 * value], 4 * i));
   context.putImageData(pixels, 0, 0);
   const side = 448, whole = make("canvas", { width: side, height: side, "aria-hidden": "true" }), drawn = whole.getContext("2d");
   const right = shift * side / columns, down = shift * side / rows;

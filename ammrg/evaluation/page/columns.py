@@ -8,12 +8,14 @@ from ammrg.evaluation.invented_table import INVENTED_COLUMNS
 from ammrg.evaluation.location_table import LOCATION_COLUMNS
 from ammrg.evaluation.score_table import COLUMNS
 
-WORDS, CLINICAL = "words of the reports", "findings"
 KINDS = {
-    WORDS: [key for key in COLUMNS if not key.startswith("clinical_")],
-    CLINICAL: [key for key in COLUMNS if key.startswith("clinical_")],
+    "words of the reports": [key for key in COLUMNS if not key.startswith("clinical_")],
+    "findings": [key for key in COLUMNS if key.startswith("clinical_")],
     "side and level of findings": [*LOCATION_COLUMNS, *BOX_COLUMNS],
-    "what one film cannot show (less is better), and what the network found": [*INVENTED_COLUMNS, *FAITHFULNESS_COLUMNS],
+    "what one film cannot show (less is better), and what the network found": [
+        *INVENTED_COLUMNS,
+        *FAITHFULNESS_COLUMNS,
+    ],
 }
 """Kind of metric -> its keys."""
 LABELS = {**COLUMNS, **LOCATION_COLUMNS, **BOX_COLUMNS, **INVENTED_COLUMNS, **FAITHFULNESS_COLUMNS}

@@ -119,7 +119,8 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         "differences": {protocol: _differences(scores, protocol) for protocol in protocols_of(scores)},
         "figures": figures(scores),
         "sentences": [
-            {"text": text, "alarm": text in scores["alarms"], "headline": headline(text)} for text in scores["sentences"]
+            {"text": text, "alarm": text in scores["alarms"], "headline": headline(text)}
+            for text in scores["sentences"]
         ],
         "findings": {
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
