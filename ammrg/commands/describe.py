@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="for films of one study: the folder for panel.png, report.html and report.json (default: described/FIRST_FILM "
-        "here, or RUN/described/FIRST_FILM for a run); for folders and archives: the folder of all studies' folders (default: "
-        "described)",
+        help="for films of one study: the folder for panel.png, report.html and report.json (default: "
+        "described/FIRST_FILM here, or RUN/described/FIRST_FILM for a run); for folders and archives: the folder of "
+        "all studies' folders (default: described)",
     )
     parser.add_argument(
         "--lateral",

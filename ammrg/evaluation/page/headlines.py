@@ -21,7 +21,7 @@ def headline(text: str) -> str:
     verdicts = [part for part in _SENTENCE.split(text) if _CAPITALS.search(part)]
     if not verdicts:
         return text
-    said = " ".join(part if part is text else _plain(part) for part in verdicts)
+    said = " ".join(map(_plain, verdicts))
     beside = _BESIDE.match(text)
     if beside and not verdicts[0].startswith(beside[0]):
         return f"{beside[0]} {said[0].lower()}{said[1:]}"
