@@ -132,7 +132,7 @@ function showStudy(study, place) {
     make("p", { class: "marks" }, ...findingMarks(study)), make("p", { class: "note" }, scores),
     make("div", { class: "case" },
       make("div", { class: "seen" }, filmsOf(study, findings),
-        ...(findings ? [make("h3", {}, "Probabilities; the line is the threshold"), findingBars(findings)] : [])),
+        ...(findings ? [make("h3", {}, data.thresholds ? "Probabilities; the line is the threshold" : "Probabilities"), findingBars(findings)] : [])),
       make("div", { class: "written" },
         make("h3", {}, "Generated report"), marked(study.generated, study.reference, study.unseen.generated),
         make("h3", {}, "Reference"), marked(study.reference, study.generated, study.unseen.reference),
