@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import argparse
 
+from ammrg import operating_points
+from ammrg.errors import SettingsError
+
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of at least 1")
     return int(text)
+
+
+def operating_point(text: str) -> float:
+    """A setting of the dial between sensitivity and precision."""
+    try:
+        return operating_points.operating_point(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None

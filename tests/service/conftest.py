@@ -39,7 +39,9 @@ def start(model: ReportGenerator, tmp_path: Path) -> Iterator[Start]:
 
     with ExitStack() as stack:
 
-        def started(token: bytes | None = None, ready: bool = True, **limits: float) -> TestClient:
+        def started(
+            token: bytes | None = None, ready: bool = True, model: ReportGenerator = model, **limits: float
+        ) -> TestClient:
             failures: list[Exception] = []
             desk = Desk(lambda: model, Limits()._replace(**limits), Scratch(tmp_path / "scratch"), failures.append)
             client = TestClient(build(desk, "# A card", token), "http://127.0.0.1", raise_server_exceptions=False)
