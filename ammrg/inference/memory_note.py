@@ -53,6 +53,10 @@ class MemoryNote(NamedTuple):
         }
 
 
+MEMORIES_OFF = MemoryNote(None, [], [], "The memories were switched off for this report: nothing was recalled.")
+"""The note of a report that was written without memories."""
+
+
 def memory_note(report: GeneratedReport, thresholds: InfluenceThresholds | None) -> MemoryNote:
     """Divide the recalled cases into reasons and similar ones.
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
 from ammrg.data_sets import trained_on
 from ammrg.errors import ReadError
+from ammrg.fingerprints import json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
-from ammrg.inference.description import Description
+from ammrg.inference.description import MIRRORED, Description
 from ammrg.inference.distance_note import distance_note
+from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
-from ammrg.inference.memory_note import memory_note
+from ammrg.inference.memory_note import MEMORIES_OFF, memory_note
 from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.influence import with_influence
 from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.word_stream import OnText
 from ammrg.reasons import InfluenceThresholds
 from ammrg.studies.decoding import DecodedStudy, decode_study
 from ammrg.studies.grouping import StudyFilms, study_of
@@ -44,6 +47,20 @@ class PreparedStudy(NamedTuple):
     """See :meth:`ammrg.studies.grouping.StudyFilms.fingerprint`."""
     batch: StudyBatch
     """Of this study alone."""
+    is_mirrored: bool = False
+    """Whether its films are flipped left to right."""
+
+    def mirrored(self) -> PreparedStudy:
+        """Return the study with all films flipped left to right, as the guard ``films_mirrored`` does.
+
+        The network reads each frontal film with the patient's right at its left edge. So it finds every sign on the
+        other side, if it looks. The inputs are others, so their fingerprint is another too. The sides of the views
+        stay: they say how a film is read.
+        """
+        flipped = self.batch._replace(images=self.batch.images.flip(-1), boxes=[])
+        return self._replace(
+            batch=flipped, inputs=json_fingerprint([self.inputs, "mirrored"]), is_mirrored=not self.is_mirrored
+        )
 
 
 class ReportGenerator(NamedTuple):
@@ -90,7 +107,14 @@ class ReportGenerator(NamedTuple):
 
     @overload
     def describe(
-        self, study: FilmInput | Sequence[FilmInput] | StudyFilms, lateral: Sequence[int] = (), indication: str = ""
+        self,
+        study: FilmInput | Sequence[FilmInput] | StudyFilms,
+        lateral: Sequence[int] = (),
+        indication: str = "",
+        *,
+        memories: bool = True,
+        mirrored: bool = False,
+        on_text: OnText | None = None,
     ) -> Description: ...
 
     @overload
@@ -101,6 +125,10 @@ class ReportGenerator(NamedTuple):
         study: FilmInput | Sequence[FilmInput] | StudyFilms | list[StudyFilms] | list[list[FilmInput]],
         lateral: Sequence[int] = (),
         indication: str = "",
+        *,
+        memories: bool = True,
+        mirrored: bool = False,
+        on_text: OnText | None = None,
     ) -> Description | list[Description | SetAside]:
         """Generate the report of one study, or of several, with its reasons. No file is written.
 
@@ -111,6 +139,10 @@ class ReportGenerator(NamedTuple):
             lateral: the numbers (1, 2, ...) of the lateral films of one study. DICOM films say it themselves; others
                 are frontal.
             indication: why the study was made, for a model whose prompt uses it.
+            memories: of one study; whether the report is written with what is recalled from the memories.
+            mirrored: of one study; whether its films are flipped left to right first (:meth:`PreparedStudy.mirrored`).
+            on_text: of one study; called with the report so far after each word, and last with the whole report. With a
+                beam search, only the whole report is known.
 
         Returns:
             The description; or a list of the same length, with the reason in place of a study that cannot be described.
@@ -120,14 +152,15 @@ class ReportGenerator(NamedTuple):
                 a study that was found, only where none of its films can be read. Of a list of studies, never.
             ValueError: there is no film, or ``lateral`` names none.
         """
+        how: dict[str, Any] = {"memories": memories, "mirrored": mirrored, "on_text": on_text}
         if isinstance(study, StudyFilms):
             if lateral:
                 raise ValueError("lateral is for films that you give; for a study that is found, find_studies takes it")
-            return self.describe_decoded(decode_study(study, indication), indication)
+            return self.describe_decoded(decode_study(study, indication), indication, **how)
         if isinstance(study, list | tuple):
             if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):
-                if lateral or indication:
-                    raise ValueError("lateral and indication are of one study; describe these studies one by one")
+                if lateral or indication or not memories or mirrored or on_text:
+                    raise ValueError("all other arguments are of one study; describe these studies one by one")
                 return [self._one_of_many(each, number) for number, each in enumerate(study, 1)]
             films = list(study)
         else:
@@ -138,7 +171,7 @@ class ReportGenerator(NamedTuple):
         if len(decoded.pixels) < len(given.films):
             refused = next(each for each in decoded.set_aside if each not in given.set_aside)
             raise ReadError(f"{refused.path}: {refused.reason}")
-        return self.describe_decoded(decoded, indication)
+        return self.describe_decoded(decoded, indication, **how)
 
     def _one_of_many(self, study: StudyFilms | Sequence[FilmInput], number: int) -> Description | SetAside:
         try:
@@ -146,9 +179,19 @@ class ReportGenerator(NamedTuple):
         except ReadError as error:
             return SetAside(f"study {number}", str(error))
 
-    def describe_decoded(self, study: DecodedStudy, indication: str = "") -> Description:
+    def describe_decoded(
+        self,
+        study: DecodedStudy,
+        indication: str = "",
+        *,
+        memories: bool = True,
+        mirrored: bool = False,
+        on_text: OnText | None = None,
+    ) -> Description:
         """Generate the report of one study whose films are read; see :meth:`describe`."""
-        return self.describe_prepared([self.prepare(study, indication)])[0]
+        prepared = self.prepare(study, indication)
+        prepared = prepared.mirrored() if mirrored else prepared
+        return self.describe_prepared([prepared], memories=memories, on_text=on_text)[0]
 
     def prepare(self, study: DecodedStudy, indication: str = "") -> PreparedStudy:
         """Make the network's input of one study. Only the films are read, not the network: any thread may do it."""
@@ -158,22 +201,32 @@ class ReportGenerator(NamedTuple):
         views = tuple(view._replace(is_read=view.projection in batch.projections) for view in study.views)
         return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch)
 
-    def describe_prepared(self, studies: Sequence[PreparedStudy]) -> list[Description]:
+    def describe_prepared(
+        self, studies: Sequence[PreparedStudy], *, memories: bool = True, on_text: OnText | None = None
+    ) -> list[Description]:
         """Generate the reports of one or more studies in one pass; each is the one that its study alone would have.
 
         Texts are the same, numbers up to rounding.
+
+        Args:
+            studies: one or more.
+            memories: whether reports are written with what is recalled from the memories.
+            on_text: for one study, see :meth:`describe`.
+
+        Raises:
+            ValueError: ``on_text`` for several studies.
         """
         network = self.network
         batch = StudyBatch.joined([study.batch for study in studies]).to(network.device)
         with torch.inference_mode():
             seen = network.see(batch.images)
-            reports = network.generate(batch, seen=seen)
-            if self.influence is not None:
+            reports = network.generate(batch, "own" if memories else "off", seen=seen, on_text=on_text)
+            if memories and self.influence is not None:
                 reports = with_influence(network, batch, reports, seen)
         maps = activation_maps(network.classifier, batch.images, self.map_method)
         films = [(batch.study_of_view == row).nonzero()[:, 0] for row in range(len(studies))]
         return [
-            self._description(study, report, maps.take(rows), seen.raw_tokens[rows], seen.grid)
+            self._description(study, report, maps.take(rows), seen.raw_tokens[rows], seen.grid, memories)
             for study, report, rows in zip(studies, reports, films, strict=True)
         ]
 
@@ -184,16 +237,17 @@ class ReportGenerator(NamedTuple):
         maps: ActivationMaps,
         tokens: Tensor,
         grid: tuple[int, int],
+        memories: bool,
     ) -> Description:
         read = [view for view in study.views if view.is_read]
         note = distance_note(self.distance, tokens, grid, [Path(view.path).name for view in read])
         origin = f"This model was {trained_on(self.dataset)}."
-        memory = memory_note(report, self.influence)
+        memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
         page = case_page(
             *(self.network, study.batch, report, memory, None, maps),
             notes=[origin, note.sentence],
             sides=[view.sides for view in read],
-            warnings=[view.warning for view in study.views if view.warning],
+            warnings=[*([MIRRORED] if study.is_mirrored else []), *(v.warning for v in study.views if v.warning)],
         )
         return Description(
             study=study.identity,
@@ -214,4 +268,7 @@ class ReportGenerator(NamedTuple):
             page=page,
             model=self.fingerprint,
             inputs=study.inputs,
+            maps=finding_maps(maps),
+            memories=memories,
+            mirrored=study.is_mirrored,
         )
