@@ -1,0 +1,98 @@
+"""The routes of the page. Gradio's queue describes; its own pages and uploads are not used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from gradio import Server
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
+
+from ammrg import __version__
+from ammrg.data_sets import source_of, trained_on
+from ammrg.demo.asked import Asked
+from ammrg.demo.desk import LIMITS, Desk
+from ammrg.demo.downloads import DOWNLOADS
+from ammrg.demo.examples import example_cards
+from ammrg.demo.guard import Guard
+from ammrg.notice import NOTICE
+from ammrg.service.form import read_upload
+from ammrg.service.limits import Refusal
+from ammrg.service.scratch import Scratch
+
+PAGE = Path(__file__).parent / "page"
+
+
+def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
+    """Make the application.
+
+    Args:
+        desk: with the model.
+        scratch: folder of uploads; each is removed when it is read.
+        examples: folders of studies to try.
+
+    Raises:
+        ReadError: the first film of an example cannot be read.
+    """
+    cards = example_cards(examples)
+    app = Server(title="AM-MRG", docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(Guard)])
+    app.mount("/page", StaticFiles(directory=PAGE))
+
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, refusal: Exception) -> JSONResponse:
+        assert isinstance(refusal, Refusal)
+        return JSONResponse({"error": refusal.sentence, "notice": NOTICE}, refusal.status)
+
+    @app.get("/")
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "page.html")
+
+    @app.get("/facts")
+    async def facts() -> dict[str, Any]:
+        model = desk.model
+        return {
+            "notice": NOTICE,
+            "version": __version__,
+            "model": model.fingerprint,
+            "trained_on": trained_on(model.dataset),
+            "terms": source_of(model.dataset).terms,
+            "has_memories": bool(model.network.retrievals),
+            "upload_bytes": LIMITS.upload_bytes,
+            "examples": cards,
+        }
+
+    @app.post("/studies")
+    async def studies(request: Request) -> dict[str, Any]:
+        with scratch.folder() as folder:
+            kind, length = (request.headers.get(name, "") for name in ("content-type", "content-length"))
+            try:
+                upload = await read_upload(kind, length, request.stream(), folder, LIMITS)
+            except ClientDisconnect:
+                raise Refusal(400, "the upload was cut off") from None
+            return await desk.read(upload)
+
+    @app.post("/examples/{number}")
+    async def example(number: int) -> dict[str, Any]:
+        if not 0 <= number < len(examples):
+            raise Refusal(404, f"there are {len(examples)} examples")
+        return await desk.read_example(examples[number])
+
+    @app.get("/cases/{key}/{name}")
+    def download(key: str, name: str, memories: bool = True, mirrored: bool = False) -> Response:
+        if name not in DOWNLOADS:
+            raise Refusal(404, f"there are {', '.join(DOWNLOADS)}")
+        made = DOWNLOADS[name](*desk.described(key, Asked(memories, mirrored)))
+        return Response(
+            made.content, media_type=made.kind, headers={"Content-Disposition": f"attachment; filename={name}"}
+        )
+
+    @app.api(name="describe", concurrency_limit=1)
+    def describe(case: str, asked: dict, before: dict | None) -> Iterator[dict]:  # type: ignore[type-arg]
+        yield from desk.describe(case, asked, before)
+
+    return app
