@@ -28,6 +28,6 @@ class Asked(NamedTuple):
         return cls(**sent)
 
     def title(self) -> str:
-        """Say in a few words what differs from the model as it is."""
+        """Say in a few words what differs from the model as it was trained."""
         words = [*(() if self.memories else ("memories off",)), *(("films mirrored",) if self.mirrored else ())]
-        return ", ".join(words) or "the model as it is"
+        return ", ".join(words) or "as trained"

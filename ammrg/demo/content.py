@@ -64,15 +64,21 @@ def description_content(
         "cases": _cases(description.memory),
         "memory": description.memory.sentence,
         "sides": sides,
-        "warnings": [text.removeprefix("WARNING: ") for text in description.warnings],
+        "warnings": [_plain(text) for text in description.warnings],
         "trained_on": description.trained_on,
         "distance": {
             "distances": description.distance.distances,
-            "sentence": description.distance.sentence.removeprefix("WARNING: "),
+            "sentence": _plain(description.distance.sentence),
             "warns": description.distance.warns,
         },
         "is_dicom": all(view.dicom is not None for view in description.views) and not description.mirrored,
     }
+
+
+def _plain(text: str) -> str:
+    """A warning without the word that marks it: on the page, its colour does."""
+    plain = text.removeprefix("WARNING: ")
+    return plain[:1].upper() + plain[1:]
 
 
 def _sentence(pieces: Sequence[Piece]) -> dict[str, Any]:

@@ -43,10 +43,21 @@ def marked_sentences(before: str | None, after: str) -> list[list[Piece]]:
         row = words[first][0] if first < len(words) else (words[-1][0] + 1 if words else 0)
         marked += [(row, "gone", word) for word in earlier[start:stop]]
         marked += [(row, "new", word) for row, word in words[first:last]]
-    return [
-        [Piece(kind, " ".join(word for _, _, word in run)) for kind, run in groupby(own, lambda each: each[1])]
-        for _, own in groupby(marked, lambda each: each[0])
-    ]
+    return [_pieces([(kind, word) for _, kind, word in own]) for _, own in groupby(marked, lambda each: each[0])]
+
+
+def _pieces(marked: Sequence[tuple[Kind, str]]) -> list[Piece]:
+    """Join the words of a sentence that are of one kind.
+
+    Where less than half of the words stayed, the whole sentence counts as new: a reader cannot follow single words.
+    """
+    there = [word for kind, word in marked if kind != "gone"]
+    earlier = [word for kind, word in marked if kind != "new"]
+    same = sum(kind == "same" for kind, _ in marked)
+    if 2 * same < max(len(there), len(earlier)):
+        whole: list[tuple[Kind, list[str]]] = [("gone", earlier), ("new", there)]
+        return [Piece(kind, " ".join(words)) for kind, words in whole if words]
+    return [Piece(kind, " ".join(word for _, word in run)) for kind, run in groupby(marked, lambda each: each[0])]
 
 
 def followed_sides(before: str, after: str) -> dict[str, Any]:

@@ -12,12 +12,13 @@ function card(found) {
   const kind = found.is_reason ? "reason" : "similar case";
   const what = found.kind === "reports" ? "Report" : `${found.finding}${found.place.length ? `, ${found.place.join(" ")}` : ""}`;
   const asked = found.query ? `for ${found.query}, ` : "";
+  const owner = found.owner === "disease query" ? "a learned query, of no study" : `of ${found.owner}`;
   return el("li", { class: found.is_reason ? "reason" : null },
     el("div", { class: "kind" }, kind),
     found.box ? region(found.box) : null,
     el("div", { class: "body" },
       el("h3", {}, what),
-      el("small", {}, `${asked}of ${found.owner}`),
+      el("small", {}, `${asked}${owner}`),
       found.text ? el("blockquote", {}, found.text) : null),
     el("dl", {},
       row("weight", bar(found.weight, null), found.weight.toFixed(2)),

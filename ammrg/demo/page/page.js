@@ -19,7 +19,7 @@ async function start() {
   at("memories-switch").hidden = !told.has_memories;
   at("examples").hidden = !told.examples.length;
   at("examples").querySelector("ul").replaceChildren(...told.examples.map((example, number) => {
-    const button = el("button", { type: "button", on: { click: () => load(() => openExample(number), button) } },
+    const button = el("button", { type: "button", title: example.title, on: { click: () => load(() => openExample(number), button) } },
       el("img", { src: example.src, alt: "" }), el("span", {}, example.title));
     return el("li", {}, button);
   }));
@@ -92,7 +92,7 @@ function show(shown) {
   at("get-dicom").toggleAttribute("aria-disabled", !shown.is_dicom);
   at("no-dicom").textContent = shown.is_dicom ? "" : "DICOM documents need DICOM films, not mirrored.";
   const first = shown.findings.find((finding) => finding.present && finding.map);
-  choose(first ? [first.name] : [], document.querySelector("#findings button"));
+  choose(first ? [first.name] : [], null);
 }
 
 // Shows the places of findings; the button that chose them, chosen again, takes them away.
@@ -100,9 +100,11 @@ function choose(names, button) {
   const again = button?.getAttribute("aria-pressed") === "true";
   const chosen = again ? [] : names;
   for (const other of document.querySelectorAll("[data-findings]")) {
-    other.setAttribute("aria-pressed", String(!again && other === button && chosen.length > 0));
+    const is = button ? other === button : other.dataset.findings === chosen.join("|");
+    other.setAttribute("aria-pressed", String(chosen.length > 0 && is));
   }
   showMaps(now.shown.findings.filter((finding) => chosen.includes(finding.name)));
+  if (button) document.querySelector(".deciding")?.scrollIntoView({ block: "nearest" }); // on a phone, films are far above
 }
 
 function say(sentence) {

@@ -23,8 +23,8 @@ export function showReport(shown, choose) {
   at("marks").hidden = shown.before === null;
   const changed = shown.sentences.some(({ pieces }) => pieces.some(({ kind }) => kind !== "same"));
   at("marks").replaceChildren(...(changed
-    ? [`Compared with ${shown.before}: `, el("ins", {}, "new"), " ", el("del", {}, "gone")]
-    : [`Compared with ${shown.before}: no word changed.`]));
+    ? [`Compared with the report before (${shown.before}): `, el("ins", {}, "new"), " ", el("del", {}, "gone")]
+    : [`Compared with the report before (${shown.before}), no word changed.`]));
   showSides(shown.sides);
   at("warnings").replaceChildren(...shown.warnings.map((text) => el("li", {}, text)));
 }
@@ -52,7 +52,7 @@ export function showFindings(shown, choose) {
         threshold === null ? null : el("span", { class: "limit", style: { left: percent(threshold) } }),
         moved ? el("span", { class: "was", title: `before: ${before.value.toFixed(2)}`, style: { left: percent(before.value) } }) : null),
       el("span", { class: "value" }, value.toFixed(2)));
-    return el("li", { class: present ? "present" : null }, button);
+    return el("li", { class: `${present ? "present" : ""}${name === "No Finding" ? " healthy" : ""}` }, button);
   }));
 }
 
