@@ -310,7 +310,7 @@ predict: describe
 serve: $(STAGE2)/manifest.json ## describe studies over HTTP, on this machine alone (docs/service.md): make serve RUN= ARGS="--port 8000"
 	@$(AMMRG) serve --run $(RUN_DIR) $(call args,serve)
 
-demo: $(STAGE2)/manifest.json ## a page on this machine to try a run (docs/demo.md; pip install -e '.[demo]'): make demo RUN= ARGS="--port 7860"
+demo: $(STAGE2)/manifest.json ## show a page on this machine, to try a run on drawn studies or your own (docs/demo.md): make demo RUN= ARGS="--port 7860"
 	@$(AMMRG) demo --run $(RUN_DIR) $(call args,demo)
 
 export: $(SCORES) ## write a finished run as one folder with its model card, to RUN's export/ (ARGS="--push ORG/NAME": to the hub)

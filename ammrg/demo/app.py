@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from gradio import Server
 from starlette.middleware import Middleware
@@ -40,19 +40,13 @@ def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
         ReadError: the first film of an example cannot be read.
     """
     cards = example_cards(examples)
-    app = Server(title="AM-MRG", docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(Guard)])
-    app.mount("/page", StaticFiles(directory=PAGE))
+    routes = APIRouter()
 
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, refusal: Exception) -> JSONResponse:
-        assert isinstance(refusal, Refusal)
-        return JSONResponse({"error": refusal.sentence, "notice": NOTICE}, refusal.status)
-
-    @app.get("/")
+    @routes.get("/")
     async def page() -> FileResponse:
         return FileResponse(PAGE / "page.html")
 
-    @app.get("/facts")
+    @routes.get("/facts")
     async def facts() -> dict[str, Any]:
         model = desk.model
         return {
@@ -66,7 +60,7 @@ def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
             "examples": cards,
         }
 
-    @app.post("/studies")
+    @routes.post("/studies")
     async def studies(request: Request) -> dict[str, Any]:
         with scratch.folder() as folder:
             kind, length = (request.headers.get(name, "") for name in ("content-type", "content-length"))
@@ -76,13 +70,13 @@ def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
                 raise Refusal(400, "the upload was cut off") from None
             return await desk.read(upload)
 
-    @app.post("/examples/{number}")
+    @routes.post("/examples/{number}")
     async def example(number: int) -> dict[str, Any]:
         if not 0 <= number < len(examples):
             raise Refusal(404, f"there are {len(examples)} examples")
         return await desk.read_example(examples[number])
 
-    @app.get("/cases/{key}/{name}")
+    @routes.get("/cases/{key}/{name}")
     def download(key: str, name: str, memories: bool = True, mirrored: bool = False) -> Response:
         if name not in DOWNLOADS:
             raise Refusal(404, f"there are {', '.join(DOWNLOADS)}")
@@ -91,8 +85,17 @@ def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
             made.content, media_type=made.kind, headers={"Content-Disposition": f"attachment; filename={name}"}
         )
 
-    @app.api(name="describe", concurrency_limit=1)
-    def describe(case: str, asked: dict, before: dict | None) -> Iterator[dict]:  # type: ignore[type-arg]
+    def describe(case: str, asked: dict[str, Any], before: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         yield from desk.describe(case, asked, before)
 
+    app = Server(title="AM-MRG", docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(Guard)])
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.include_router(routes)
+    app.add_exception_handler(Refusal, _refused)
+    app.api(describe, name="describe", concurrency_limit=1)
     return app
+
+
+async def _refused(_: Request, refusal: Exception) -> JSONResponse:
+    assert isinstance(refusal, Refusal)
+    return JSONResponse({"error": refusal.sentence, "notice": NOTICE}, refusal.status)

@@ -1,4 +1,4 @@
-"""``python -m experiments demo``: like ``ammrg demo``, but also for a run that is not exported, and with drawn studies."""
+"""``python -m experiments demo``: like ``ammrg demo``, with drawn studies, and also for a run that is not exported."""
 
 from __future__ import annotations
 

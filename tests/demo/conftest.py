@@ -1,0 +1,47 @@
+"""One tiny model for all tests of a module, and its desk: a network that writes the report that it recalls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ammrg.demo.serving import SETTINGS
+
+os.environ.update(SETTINGS)  # before gradio is imported
+
+from ammrg.demo.desk import Desk
+from ammrg.imaging.processor import FilmProcessor
+from ammrg.inference.report_generator import ReportGenerator
+from ammrg.reasons import InfluenceThresholds
+from tests.studies.study_films import picture
+from tests.tiny_stage2 import copying
+
+LIMITS = InfluenceThresholds(None, 0.5, 8, 0.05)
+
+
+@pytest.fixture(scope="module")
+def model(llm_folder: Path) -> ReportGenerator:
+    network = copying(
+        llm_folder, 3
+    )  # it recalls "Edema on the left.", and without memory it has nothing to say it from
+    return ReportGenerator(network, FilmProcessor(48), "hirescam", "phantom", None, LIMITS, "f" * 16)
+
+
+@pytest.fixture(scope="module")
+def desk(model: ReportGenerator) -> Iterator[Desk]:
+    made = Desk(model)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("examples")
+    for number, name in enumerate(("1 Two films", "2 Other")):
+        (folder / name).mkdir()
+        (folder / name / "1 frontal.png").write_bytes(picture(10 + number))
+    (folder / "1 Two films" / "2 lateral.png").write_bytes(picture(12))
+    return sorted(folder.iterdir())

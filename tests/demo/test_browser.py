@@ -1,0 +1,218 @@
+"""The page in a browser: what a person sees and does, from a dropped study to its report.json, and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ammrg.demo.app import build
+from ammrg.demo.desk import Desk
+from ammrg.notice import NOTICE
+from ammrg.service.scratch import Scratch
+from tests.demo.test_app import BAD
+from tests.studies.study_films import FRONT, SIDE, film
+
+pytestmark = pytest.mark.slow
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WATCH = """
+window.written = [];
+document.addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+  const text = document.getElementById("text");
+  if (text.classList.contains("writing")) window.written.push(text.textContent);
+}).observe(document.getElementById("text"), {childList: true, subtree: true, characterData: true}));
+"""
+"""Keeps every state of the report while it is written."""
+
+
+@pytest.fixture(scope="module")
+def address(desk: Desk, examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    scratch = Scratch(tmp_path_factory.mktemp("scratch"))
+    app = build(desk, scratch, examples)
+    _, url, _ = app.launch(
+        server_name="127.0.0.1", quiet=True, share=False, prevent_thread_lock=True, ssr_mode=False, mcp_server=False
+    )
+    yield url
+    app.get_blocks().close()
+    scratch.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra browser)")
+    if BROWSER is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.complaints, page.asked = [], []
+    page.on("console", lambda message: page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.add_init_script(WATCH)
+    page.goto(address)
+    page.wait_for_selector("#examples button")
+    yield page
+    assert [url for url in page.asked if not url.startswith((address, "data:"))] == []
+    page.close()
+
+
+def two_views(folder: Path) -> list[Path]:
+    paths = [folder / "front.dcm", folder / "side.dcm"]
+    for number, (path, tags) in enumerate(zip(paths, (FRONT, SIDE), strict=True), 1):
+        path.write_bytes(film("1", "1.2.1", number, **tags))
+    return paths
+
+
+def described(page: Any) -> None:
+    page.wait_for_selector("#text:not(.writing)", timeout=120_000)
+    page.wait_for_selector("#downloads:not([hidden])", timeout=120_000)
+
+
+def pictured(page: Any, name: str) -> None:
+    if folder := os.environ.get("AMMRG_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def maps(page: Any) -> int:
+    return page.locator(".plate .map").count()
+
+
+def test_a_study_from_drop_to_download(page: Any, tmp_path: Path) -> None:
+    assert page.locator("#notice").inner_text() == NOTICE
+    page.set_input_files("#files", two_views(tmp_path))
+    described(page)
+    assert page.locator("figure").count() == 2
+    assert page.locator("figure").nth(0).locator("b").all_inner_texts() == ["R", "L"]
+    assert "2 · lateral side.dcm" in page.locator("figcaption").nth(1).inner_text()
+    assert page.locator("#text").inner_text().strip() == "Edema on the left."
+    written = [text for text in dict.fromkeys(page.evaluate("window.written")) if text]
+    assert len(written) > 1
+    assert all("Edema on the left.".startswith(text) for text in written)
+
+    # The place of a finding, and of a sentence; chosen again, it goes.
+    page.keyboard.press("Escape")
+    assert maps(page) == 0
+    finding = page.locator("#findings button", has_text="Cardiomegaly")
+    finding.click()
+    assert finding.get_attribute("aria-pressed") == "true"
+    assert "Cardiomegaly" in page.locator("#place-of").inner_text()
+    sentence = page.locator("#text button")
+    sentence.click()
+    assert sentence.get_attribute("aria-pressed") == "true"
+    assert finding.get_attribute("aria-pressed") == "false"
+    assert "Edema" in page.locator("#place-of").inner_text()
+    assert maps(page) == 1
+    page.locator("#opacity").fill("20")
+    assert page.locator(".map").evaluate("layer => layer.style.opacity") == "0.2"
+    assert page.locator("#place output").inner_text() == "20%"
+    page.keyboard.press("Escape")
+    assert maps(page) == 0
+
+    cards = page.locator("#cards li")
+    assert cards.count() > 1
+    for card in cards.all():
+        assert card.locator(".kind").inner_text().lower() in ("reason", "similar case")
+        assert "weight" in card.inner_text()
+    assert "phantom" in page.locator("#trained-on").inner_text()
+    assert "not known" in page.locator("#distance-says").inner_text()
+
+    with page.expect_download() as download:
+        page.click("#get-json")
+    report = json.loads(Path(download.value.path()).read_text())
+    assert (report["report"], report["notice"], report["memories"]) == ("Edema on the left.", NOTICE, "on")
+    with page.expect_download() as download:
+        page.click("#get-dicom")
+    assert Path(download.value.path()).read_bytes().startswith(b"PK")
+    pictured(page, "described")
+    assert page.complaints == []
+
+
+def test_memories_off_and_mirrored_films_are_marked(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#files", two_views(tmp_path))
+    described(page)
+    page.locator("#memories").uncheck()
+    described(page)
+    page.wait_for_selector("#marks:not([hidden])")
+    assert page.locator("#how").inner_text() == "memories off"
+    assert page.locator("#text del").count() > 0
+    assert "switched off" in page.locator("#memory").inner_text()
+    assert page.locator("#cards li").count() == 0
+    page.locator("#memories").check()
+    page.wait_for_selector("#cards li")
+    page.locator("#mirrored").check()
+    page.wait_for_selector("#sides:not([hidden])")
+    assert page.locator("#sides li").all_inner_texts() == ["Edema: left → left"]
+    assert "does not look" in page.locator("#sides").inner_text()
+    assert page.locator("img.flipped").count() == 2
+    assert page.locator("#warnings li").first.inner_text().startswith("The films were flipped")
+    assert page.locator("#get-dicom").get_attribute("href") is None
+    pictured(page, "mirrored")
+    assert page.complaints == []
+
+
+def test_the_keyboard_is_enough(page: Any) -> None:
+    page.locator("#examples button").first.focus()
+    page.keyboard.press("Enter")
+    described(page)
+    page.locator("#memories").focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector("#marks:not([hidden])")
+    page.locator("#findings button").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#findings button").nth(2).get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#findings') !== null")
+    page.locator("#opacity").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#place output").inner_text() == "0%"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_it_fits_and_the_notice_stays_in_view(page: Any, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    page.locator("#examples button").first.click()
+    described(page)
+    page.evaluate(
+        "for (const name of document.querySelectorAll('#findings .name, #text, #cards h3, #warnings, figcaption'))"
+        " name.append(' Rechtsherzinsuffizienzverdachtsabklaerungsuntersuchungsbefundbericht')"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    box = page.locator("#notice").bounding_box()
+    assert 0 <= box["y"] < 120
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "dark")
+    page.select_option("#theme", "light" if scheme == "dark" else "dark")
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "light")
+
+
+def test_bad_input_is_a_sentence_on_the_page(page: Any, tmp_path: Path) -> None:
+    for number, (name, (sent, said)) in enumerate(BAD.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for _, (file, data) in sent:
+            (folder / file).write_bytes(data)
+        page.set_input_files("#files", sorted(folder.iterdir()))
+        page.wait_for_selector("body:not(.busy) #error:not([hidden])")
+        assert re.search(said, page.locator("#error").inner_text()), name
+        assert page.locator("#case").is_hidden()
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(200_000_000)
+    page.set_input_files("#files", tmp_path / "large.png")
+    page.get_by_text("large.png: 200 MB, more than the 134 MB that a study may have here.").wait_for()
+    pictured(page, "refused")
+    page.locator("#examples button").first.click()
+    described(page)
+    assert page.locator("#error").is_hidden()
