@@ -18,7 +18,7 @@ from ammrg.data_sets import source_of, trained_on
 from ammrg.demo.asked import Asked
 from ammrg.demo.desk import LIMITS, Desk
 from ammrg.demo.downloads import DOWNLOADS
-from ammrg.demo.examples import example_cards
+from ammrg.demo.examples import example_cards, example_folders, example_note
 from ammrg.demo.guard import Guard
 from ammrg.notice import NOTICE
 from ammrg.service.form import read_upload
@@ -28,18 +28,19 @@ from ammrg.service.scratch import Scratch
 PAGE = Path(__file__).parent / "page"
 
 
-def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
+def build(desk: Desk, scratch: Scratch, folder: Path | None = None) -> Server:
     """Make the application.
 
     Args:
         desk: with the model.
         scratch: folder of uploads; each is removed when it is read.
-        examples: folders of studies to try.
+        folder: of studies to try; None: none.
 
     Raises:
-        ReadError: the first film of an example cannot be read.
+        ReadError: the folder holds none, or the first film of one cannot be read.
     """
-    cards = example_cards(examples)
+    examples = example_folders(folder)
+    cards, note = example_cards(examples), example_note(folder)
     routes = APIRouter()
 
     @routes.get("/")
@@ -58,6 +59,7 @@ def build(desk: Desk, scratch: Scratch, examples: list[Path]) -> Server:
             "has_memories": bool(model.network.retrievals),
             "upload_bytes": LIMITS.upload_bytes,
             "examples": cards,
+            "examples_note": note,
         }
 
     @routes.post("/studies")

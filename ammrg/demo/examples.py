@@ -9,6 +9,9 @@ from ammrg.demo.pictures import THUMBNAIL_SIDE, film_picture
 from ammrg.errors import ReadError
 from ammrg.imaging.reading import read_film
 
+NOTE = "about.txt"
+"""A file beside the folders of the examples."""
+
 
 def example_folders(folder: Path | None) -> list[Path]:
     """Return the folders of the examples, sorted by name.
@@ -24,6 +27,12 @@ def example_folders(folder: Path | None) -> list[Path]:
     if not found:
         raise ReadError(f"{folder}: holds no folder with films; put the films of each example into one of its own")
     return found
+
+
+def example_note(folder: Path | None) -> str:
+    """Return what the folder of the examples says of them all, in :data:`NOTE`; empty where it says nothing."""
+    note = None if folder is None else folder / NOTE
+    return note.read_text(encoding="utf-8").strip() if note is not None and note.is_file() else ""
 
 
 def example_cards(folders: list[Path]) -> list[dict[str, Any]]:

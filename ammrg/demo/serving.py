@@ -42,14 +42,14 @@ def show(open_model: Callable[[], ReportGenerator], port: int, examples: Path | 
         CheckpointError, MemoryBankError: the model cannot be opened.
     """
     os.environ.update(SETTINGS)
-    folders = example_folders(examples)
+    example_folders(examples)  # a wrong one is an error before the model is read
     from ammrg.demo.app import build  # imports gradio, which reads the settings
 
     print(f"{NOTICE} Reading the model, checking its files ...", file=sys.stderr, flush=True)
     desk, scratch = Desk(open_model()), Scratch()
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        app = build(desk, scratch, folders)
+        app = build(desk, scratch, examples)
         try:
             _, url, _ = app.launch(
                 server_name=HOST,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from ammrg.demo.examples import NOTE
 from datamodules.sources.phantom import StudyPlan, draw_study, plan_study
 from datamodules.sources.phantom.signs import Sign
 
@@ -15,6 +16,8 @@ SIZE = 512
 """Width and height of the films in pixels: larger than those of prepared data, to look at them on a page."""
 WANTED = (0, 1, 1, 2, 3, 4)
 """Number of signs of each example."""
+
+ABOUT = "drawn films of the phantom, which show no patient; each title says what was drawn\n"
 
 
 def draw_examples(folder: Path) -> Path:
@@ -26,6 +29,7 @@ def draw_examples(folder: Path) -> Path:
     Returns:
         The folder.
     """
+    (folder / NOTE).write_text(ABOUT)
     for number, index in enumerate(_chosen(), 1):
         plan = plan_study("test", index, SEED)
         own = folder / f"{number} {title(plan)}"

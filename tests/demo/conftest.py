@@ -22,7 +22,7 @@ from tests.tiny_stage2 import copying
 LIMITS = InfluenceThresholds(None, 0.5, 8, 0.05)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(llm_folder: Path) -> ReportGenerator:
     network = copying(
         llm_folder, 3
@@ -30,18 +30,19 @@ def model(llm_folder: Path) -> ReportGenerator:
     return ReportGenerator(network, FilmProcessor(48), "hirescam", "phantom", None, LIMITS, "f" * 16)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def desk(model: ReportGenerator) -> Iterator[Desk]:
     made = Desk(model)
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("examples")
     for number, name in enumerate(("1 Two films", "2 Other")):
         (folder / name).mkdir()
         (folder / name / "1 frontal.png").write_bytes(picture(10 + number))
     (folder / "1 Two films" / "2 lateral.png").write_bytes(picture(12))
-    return sorted(folder.iterdir())
+    (folder / "about.txt").write_text("made up\n")
+    return sorted(path for path in folder.iterdir() if path.is_dir())

@@ -34,7 +34,7 @@ def scratch(tmp_path: Path) -> Iterator[Scratch]:
 
 @pytest.fixture
 def client(desk: Desk, scratch: Scratch, examples: list[Path]) -> TestClient:
-    return TestClient(build(desk, scratch, examples), "http://127.0.0.1")
+    return TestClient(build(desk, scratch, examples[0].parent), "http://127.0.0.1")
 
 
 def huge() -> bytes:
@@ -65,6 +65,7 @@ def test_the_page_is_told_what_it_shows(client: TestClient) -> None:
     assert facts["trained_on"] == "trained on drawn films: the phantom, and no film of a patient"
     assert facts["has_memories"]
     assert [each["title"] for each in facts["examples"]] == ["Two films", "Other"]
+    assert facts["examples_note"] == "made up"
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(client: TestClient) -> None:

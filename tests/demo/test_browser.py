@@ -34,7 +34,7 @@ document.addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
 @pytest.fixture(scope="module")
 def address(desk: Desk, examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     scratch = Scratch(tmp_path_factory.mktemp("scratch"))
-    app = build(desk, scratch, examples)
+    app = build(desk, scratch, examples[0].parent)
     _, url, _ = app.launch(
         server_name="127.0.0.1", quiet=True, share=False, prevent_thread_lock=True, ssr_mode=False, mcp_server=False
     )

@@ -17,6 +17,7 @@ async function start() {
   at("domain").textContent = told.trained_on;
   at("model").textContent = `AM-MRG ${told.version}, model ${told.model}, ${told.trained_on} (terms of these data: ${told.terms})`;
   at("memories-switch").hidden = !told.has_memories;
+  at("examples-note").textContent = told.examples_note;
   at("examples").hidden = !told.examples.length;
   at("examples").querySelector("ul").replaceChildren(...told.examples.map((example, number) => {
     const button = el("button", { type: "button", title: example.title, on: { click: () => load(() => openExample(number), button) } },
