@@ -78,7 +78,7 @@ class ReportWriter(Callback):
     ) -> None:
         """Keep one row for each report of the batch; its boxes are left out if the films shown are not its own."""
         own = trainer.datamodule.films == "own"  # type: ignore[attr-defined]
-        thresholds = dict(zip(FINDINGS, pl_module.network.classifier.thresholds.tolist(), strict=True))  # type: ignore[union-attr]
+        thresholds = dict(zip(FINDINGS, pl_module.reading.found.tolist(), strict=True))  # type: ignore[union-attr,operator]
         for (report, reference, subject_id), boxes in zip(outputs, batch.film_boxes(), strict=True):
             row = {
                 "study_id": report.study_id,

@@ -32,12 +32,14 @@ from ammrg.networks.film_cache import FilmCache
 from ammrg.networks.influence import with_influence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.places import place_targets
+from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.recall_targets import recall_targets
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
 from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
+from ammrg.operating_points import BALANCED, OperatingCurve
 from ammrg.partners import SEED
 from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import GeneratedReport, StudyBatch
@@ -186,6 +188,10 @@ class ReportGeneration(LightningModule):
         """The held-out studies that its memories do not contain, or why they were not checked; None before reading."""
         self.memories: Memories = "own"
         """For guards: write reports with another patient's memories, or with one or both silenced."""
+        self.operating_point = BALANCED
+        """At which reports are written, see :mod:`ammrg.operating_points`; another one needs :attr:`turned_to`."""
+        self.turned_to: ReadingThresholds | None = None
+        """Its thresholds; None = the network's own."""
         self.abnormal_weight: float = self.hparams["abnormal_weight"]
         given_weight = self.hparams["place_weight"]
         self.place_weight: float = self.abnormal_weight if given_weight is None else given_weight
@@ -523,14 +529,25 @@ class ReportGeneration(LightningModule):
     # --- writing ----------------------------------------------------------------------------------------------------
     def generate(self, batch: StudyBatch, seen: SeenFilms | None = None) -> list[GeneratedReport]:
         """Write the reports of one batch with the run's decoding settings."""
-        return self.network.generate(batch, memories=self.memories, seen=seen, **(self.hparams["decoding"] or {}))
+        decoding = self.hparams["decoding"] or {}
+        return self.network.generate(batch, memories=self.memories, seen=seen, reading=self.turned_to, **decoding)
+
+    @property
+    def reading(self) -> ReadingThresholds:
+        """The thresholds with which reports are written, ``[14]`` each."""
+        return self.network.thresholds if self.turned_to is None else self.turned_to
+
+    def turn_to(self, setting: float, curve: OperatingCurve) -> None:
+        """Write reports at an operating point from now on."""
+        found, named = (torch.tensor(limits, device=self.network.device) for limits in curve.thresholds(setting))
+        self.operating_point, self.turned_to = setting, ReadingThresholds(found, named)
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """Write the reports of one batch: (report, reference, subject id) of each study."""
         seen = self.network.see(batch.images)
         reports = self.generate(batch, seen)
         if self.measures_influence:
-            reports = with_influence(self.network, batch, reports, seen)
+            reports = with_influence(self.network, batch, reports, seen, self.turned_to)
         return list(zip(reports, batch.reports, batch.subject_ids, strict=True))
 
     # --- checkpoints: what is trained, and what it belongs to ---------------------------------------------------------

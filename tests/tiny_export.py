@@ -15,6 +15,7 @@ from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.model_folder import seal
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.inference.saving import save
+from ammrg.metrics.operating_curve import operating_curve
 from ammrg.types import GeneratedReport
 from tests.tiny_stage2 import bank, build
 
@@ -54,3 +55,13 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda confi
 
 def texts(reports: list[GeneratedReport]) -> list[str]:
     return [report.text for report in reports]
+
+
+def with_curve(model: ReportGenerator) -> ReportGenerator:
+    """The model with an operating curve of made-up validation scores, more of them positive the higher they are."""
+    drawn = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(200, 14, generator=drawn)
+    targets = (torch.rand(200, 14, generator=drawn) < probabilities**2).float()
+    found, named = model.network.thresholds
+    curve = operating_curve(probabilities, targets, torch.ones_like(targets), found.cpu(), named.cpu())
+    return model._replace(curve=curve)

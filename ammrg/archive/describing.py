@@ -13,6 +13,7 @@ from ammrg.documents.identifiers import DocumentIdentifiers
 from ammrg.documents.source_films import source_films
 from ammrg.documents.writing import make_documents
 from ammrg.errors import ReadError
+from ammrg.operating_points import BALANCED
 from ammrg.studies.grouping import study_of
 from ammrg.studies.in_memory import film_source
 
@@ -26,6 +27,7 @@ def described_documents(
     identifiers: DocumentIdentifiers,
     predecessors: Sequence[Instance],
     page: bool,
+    setting: float = BALANCED,
 ) -> dict[str, bytes]:
     """Describe a study and make its DICOM documents.
 
@@ -37,6 +39,7 @@ def described_documents(
         identifiers: the documents' UIDs.
         predecessors: our earlier reports of the study.
         page: also make the encapsulated PDF.
+        setting: the operating point, in [0, 1].
 
     Returns:
         File name -> DICOM file.
@@ -55,7 +58,7 @@ def described_documents(
             kept.append(source)
     if not kept:
         raise refused[0] if refused else ReadError("the study has no film")
-    description = generator.describe(study_of(kept))
+    description = generator.describe(study_of(kept), operating_point=setting)
     made = make_documents(
         description,
         source_films(description, films),

@@ -20,6 +20,7 @@ from ammrg.documents.identifiers import derived_identifiers
 from ammrg.documents.quiet import quiet_libraries
 from ammrg.errors import AMMRGError, ArchiveError
 from ammrg.fingerprints import bytes_fingerprint, json_fingerprint
+from ammrg.operating_points import BALANCED
 from ammrg.studies.grouping import MAX_FILMS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Loop:
         generator: ReportGenerator,
         *,
         page: bool = False,
+        setting: float = BALANCED,
         say: Callable[[str], None] = print,
     ) -> None:
         """Prepare the loop; nothing is asked.
@@ -50,8 +52,13 @@ class Loop:
             records: what was done before.
             generator: the model; it has a fingerprint.
             page: also store the encapsulated PDF.
+            setting: the operating point; another one is like another model.
             say: takes one line for each event. Studies are named by their hash.
+
+        Raises:
+            SettingsError: the model has no such operating point.
         """
+        self._setting, self._fingerprint_of_model = setting, generator.fingerprint_at(setting)
         self._archive, self._records, self._generator = archive, records, generator
         self._page, self._say = page, say
         self._seen: dict[str, str] = {}
@@ -90,7 +97,7 @@ class Loop:
     def _take(self, study: ListedStudy, key: str, record: Record | None, settled: bool) -> str:
         """Bring one study as far as it goes, and say what became of it."""
         ended = record is not None and record.outcome in ("stored", "set aside")
-        ours = record is not None and record.films.startswith(self._generator.fingerprint)
+        ours = record is not None and record.films.startswith(self._fingerprint_of_model)
         if (
             record is not None
             and ended
@@ -119,7 +126,7 @@ class Loop:
     def _describe(self, key: str, begun: Record, contents: Contents) -> str:
         sops = [film.sop for film in contents.films]
         study = contents.films[0].study
-        uids = derived_identifiers(study, sops, self._generator.fingerprint)
+        uids = derived_identifiers(study, sops, self._fingerprint_of_model)
         ours = [Instance(study, uids.report_series, uids.report), Instance(study, uids.map_series, uids.map)]
         if self._page:
             ours.append(Instance(study, uids.page_series, uids.page))
@@ -132,7 +139,7 @@ class Loop:
             files = [self._archive.fetch(film) for film in contents.films]
             earlier = [each for each in contents.reports if each.sop != uids.report]
             with quiet_libraries():
-                documents = described_documents(self._generator, files, uids, earlier, self._page)
+                documents = described_documents(self._generator, files, uids, earlier, self._page, self._setting)
         except ArchiveError:
             self._records.write(key, begun._replace(attempts=begun.attempts - 1))  # not the study's fault
             raise
@@ -172,7 +179,7 @@ class Loop:
 
     def _fingerprint(self, contents: Contents) -> str:
         """Of what a description depends on: the model and the films' UIDs."""
-        return f"{self._generator.fingerprint}-{json_fingerprint([film.sop for film in contents.films])}"
+        return f"{self._fingerprint_of_model}-{json_fingerprint([film.sop for film in contents.films])}"
 
 
 def _attempts(record: Record | None) -> int:

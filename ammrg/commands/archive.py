@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ammrg.commands.argument_types import positive
+from ammrg.commands.argument_types import operating_point, positive
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ArchiveError, SettingsError
 from ammrg.notice import NOTICE
+from ammrg.operating_points import BALANCED, HELP
 
 DESCRIPTION = f"Describe an archive's new chest radiographs and store report and maps back, each study once. {NOTICE}"
 STATE = Path("archive_state")
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
         0; with ``--once`` 3 where studies are left waiting.
 
     Raises:
-        SettingsError: address, token or state folder cannot be used.
+        SettingsError: address, token or state folder cannot be used, or the model has no such operating point.
         ArchiveError: with ``--once``, the archive did not answer.
         CheckpointError, MemoryBankError: the model cannot be opened.
     """
@@ -41,7 +42,8 @@ def main(argv: Sequence[str]) -> int:
         raise SettingsError(f"--ca {options.ca}: no such file")
     archive = Archive(address, authorization(options.token_file), options.ca)
     records = Records(options.state)
-    loop = Loop(archive, records, ReportGenerator.from_pretrained(options.model), page=options.page, say=_say)
+    generator = ReportGenerator.from_pretrained(options.model)
+    loop = Loop(archive, records, generator, page=options.page, setting=options.operating_point, say=_say)
     while True:
         try:
             done = loop.look(options.since or _yesterday(), settled=not options.once)
@@ -77,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         default=60,
         metavar="SECONDS",
         help="between two looks (default: 60); a study is taken when its films were the same at two looks",
+    )
+    parser.add_argument(
+        "--operating-point",
+        type=operating_point,
+        default=BALANCED,
+        metavar="SETTING",
+        help=f"{HELP} (default: balanced)",
     )
     parser.add_argument("--page", action="store_true", help="also store the page as an encapsulated PDF")
     parser.add_argument(

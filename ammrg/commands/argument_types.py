@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ammrg import operating_points
+from ammrg.errors import SettingsError
+
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
@@ -17,3 +20,11 @@ def port(text: str) -> int:
     if not (text.isdecimal() and int(text) < 2**16):
         raise argparse.ArgumentTypeError(f"{text!r}: must be a port, 0 to 65535")
     return int(text)
+
+
+def operating_point(text: str) -> float:
+    """A setting of the dial between sensitivity and precision."""
+    try:
+        return operating_points.operating_point(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None

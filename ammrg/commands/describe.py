@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.atomic import write_atomically
+from ammrg.commands.argument_types import operating_point
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import DocumentError, ReadError
 from ammrg.extras import needs_extra
 from ammrg.notice import NOTICE
+from ammrg.operating_points import BALANCED, HELP
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the films named here (1, 2, ...)",
     )
     parser.add_argument("--indication", default="", help="reason for the study, for a prompt that includes it")
+    parser.add_argument(
+        "--operating-point",
+        type=operating_point,
+        default=BALANCED,
+        metavar="SETTING",
+        help=f"{HELP} (default: balanced)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line for each study, and nothing else")
     parser.add_argument(
         "--dicom",
@@ -129,7 +138,8 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         for study in progress.track(found.studies, description="describing"):
             where = out if alone else study_folder(out, study)
             again = alone or (document is not None and not has_documents(where))
-            outcome = describe_into(study, where, opened, options.indication, again=again)
+            setting = options.operating_point
+            outcome = describe_into(study, where, opened, options.indication, again=again, setting=setting)
             states[outcome.state] += 1
             aside |= dict.fromkeys(outcome.set_aside)
             if outcome.state == "failed":
@@ -222,7 +232,12 @@ def _print(report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone:
     elif alone and outcome.description is not None:
         print_description(outcome.description, outcome.folder / PANEL, outcome.folder / REPORT)
     else:
-        notes = (*report["warnings"], *(report[key]["sentence"] for key in ("trained_on", "distance_from_training")))
+        turned = [report["operating_point"]["sentence"]] if report.get("operating_point", {}).get("sentence") else []
+        notes = (
+            *turned,
+            *report["warnings"],
+            *(report[key]["sentence"] for key in ("trained_on", "distance_from_training")),
+        )
         print("\n  ".join([f"{outcome.folder}: {report['report']}", *notes, report["notice"]]), flush=True)
 
 

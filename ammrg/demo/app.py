@@ -21,6 +21,7 @@ from ammrg.demo.downloads import DOWNLOADS
 from ammrg.demo.examples import example_cards, example_folders, example_note
 from ammrg.demo.guard import Guard
 from ammrg.notice import NOTICE
+from ammrg.operating_points import BALANCED
 from ammrg.service.form import read_upload
 from ammrg.service.limits import Refusal
 from ammrg.service.scratch import Scratch
@@ -57,6 +58,7 @@ def build(desk: Desk, scratch: Scratch, folder: Path | None = None) -> Server:
             "trained_on": trained_on(model.dataset),
             "terms": source_of(model.dataset).terms,
             "has_memories": bool(model.network.retrievals),
+            "has_curve": model.curve is not None,
             "upload_bytes": LIMITS.upload_bytes,
             "examples": cards,
             "examples_note": note,
@@ -79,10 +81,12 @@ def build(desk: Desk, scratch: Scratch, folder: Path | None = None) -> Server:
         return await desk.read_example(examples[number])
 
     @routes.get("/cases/{key}/{name}")
-    def download(key: str, name: str, memories: bool = True, mirrored: bool = False) -> Response:
+    def download(
+        key: str, name: str, memories: bool = True, mirrored: bool = False, operating_point: float = BALANCED
+    ) -> Response:
         if name not in DOWNLOADS:
             raise Refusal(404, f"there are {', '.join(DOWNLOADS)}")
-        made = DOWNLOADS[name](*desk.described(key, Asked(memories, mirrored)))
+        made = DOWNLOADS[name](*desk.described(key, Asked(memories, mirrored, operating_point)))
         return Response(
             made.content, media_type=made.kind, headers={"Content-Disposition": f"attachment; filename={name}"}
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ammrg.operating_points import BALANCED, in_words, operating_point
+
 
 class Asked(NamedTuple):
     """The switches with which a report was written; their defaults are the model as it is."""
@@ -13,6 +15,8 @@ class Asked(NamedTuple):
     """Whether it was written with what is recalled."""
     mirrored: bool = False
     """Whether the films were flipped left to right."""
+    operating_point: float = BALANCED
+    """See :mod:`ammrg.operating_points`."""
 
     @classmethod
     def of(cls, sent: Mapping[str, Any]) -> Asked:
@@ -20,14 +24,22 @@ class Asked(NamedTuple):
 
         Raises:
             ValueError: another field, or another type than the default's.
+            SettingsError: there is no such operating point.
         """
         defaults = cls()._asdict()
         for name, value in sent.items():
-            if name not in defaults or not isinstance(value, type(defaults[name])):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            wanted = is_number if name == "operating_point" else isinstance(value, bool)
+            if name not in defaults or not wanted:
                 raise ValueError(f"{name}: {value!r} is no setting of this page")
-        return cls(**sent)
+        asked = cls(**sent)
+        return asked._replace(operating_point=operating_point(asked.operating_point))
 
     def title(self) -> str:
         """Say in a few words what differs from the model as it was trained."""
-        words = [*(() if self.memories else ("memories off",)), *(("films mirrored",) if self.mirrored else ())]
+        words = [
+            *(() if self.memories else ("memories off",)),
+            *(("films mirrored",) if self.mirrored else ()),
+            *((f"operating point {in_words(self.operating_point)}",) if self.operating_point != BALANCED else ()),
+        ]
         return ", ".join(words) or "as trained"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ammrg.demo.asked import Asked
 from ammrg.inference.description import Description
-from ammrg.inference.report_generator import PreparedStudy
+from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.studies.decoding import DecodedStudy
 
 HELD = 8

@@ -11,7 +11,7 @@ from ammrg.demo.pictures import film_picture, map_picture
 from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE, POSITIVE, UNCERTAIN
 from ammrg.inference.description import Description
 from ammrg.inference.memory_note import MemoryNote, RecalledCase
-from ammrg.inference.report_generator import PreparedStudy
+from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.studies.decoding import DecodedStudy
 from ammrg.text.labeler import sentence_mentions
 from ammrg.thresholds import is_predicted
@@ -55,6 +55,7 @@ def description_content(
     return {
         "asked": asked._asdict(),
         "title": asked.title(),
+        "operating_note": description.operating_note,
         "before": None if before is None else before[0].title(),
         "sentences": [
             _sentence(pieces)
@@ -111,7 +112,12 @@ def _finding(description: Description, name: str, earlier: Description | None) -
         "present": is_predicted(value, threshold),
         "places": description.places.get(name, ()),
         "map": map_picture(description.maps[name], description.page.cell_shift),
-        "before": before and {"value": before[0], "present": is_predicted(*before)},
+        "before": before
+        and {
+            "value": before[0],
+            "threshold": before[1] if before[1] <= 1 else None,
+            "present": is_predicted(*before),
+        },
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ammrg.demo.asked import Asked
 from ammrg.demo.cases import Case, Cases
 from ammrg.demo.content import description_content, study_content
-from ammrg.errors import AMMRGError, ReadError
+from ammrg.errors import AMMRGError, ReadError, SettingsError
 from ammrg.inference.description import Description
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.form import Upload, UploadedFile
@@ -84,7 +84,7 @@ class Desk:
             return
         try:
             asked, earlier = Asked.of(sent), None if before is None else Asked.of(before)
-        except ValueError as error:
+        except (ValueError, SettingsError) as error:
             yield {"error": str(error)}
             return
         texts: SimpleQueue[str | None] = SimpleQueue()
@@ -131,7 +131,8 @@ class Desk:
     def _describe(self, case: Case, asked: Asked, texts: SimpleQueue[str | None]) -> Description:
         try:
             if asked not in case.descriptions:
-                prepared = case.prepared.mirrored() if asked.mirrored else case.prepared
+                prepared = case.prepared._replace(operating_point=asked.operating_point)
+                prepared = prepared.mirrored() if asked.mirrored else prepared
                 (case.descriptions[asked],) = self.model.describe_prepared(
                     [prepared], memories=asked.memories, on_text=texts.put
                 )

@@ -26,6 +26,7 @@ def case_page(
     notes: Sequence[str] = (),
     sides: Sequence[tuple[str, str] | None] | None = None,
     warnings: Sequence[str] = (),
+    limits: Sequence[float] | None = None,
 ) -> CasePage:
     """Make the page of a batch of one study.
 
@@ -43,12 +44,13 @@ def case_page(
         sides: for each film, what lies at its left and right edge; default: :data:`ammrg.studies.films.FACING` for
             frontal films.
         warnings: about the films, shown before those of contradictions.
+        limits: the 14 thresholds above which a finding is shown as found; default: the classifier's.
     """
     classifier = network.classifier
     maps = finding_maps(found)
     if sides is None:
         sides = [FACING if projection == "frontal" else None for projection in batch.projections]
-    thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist(), strict=True))
+    thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist() if limits is None else limits, strict=True))
     shown = shown_findings([report.findings[name] for name in FINDINGS], list(thresholds.values()))
     return CasePage(
         films=[

@@ -11,6 +11,7 @@ from ammrg.atomic import partial_file
 from ammrg.errors import ReadError
 from ammrg.inference.description import Description
 from ammrg.inference.description_output import REPORT, write_description, written_before
+from ammrg.operating_points import BALANCED
 from ammrg.studies.decoding import decode_study
 from ammrg.studies.grouping import StudyFilms, refusal
 from ammrg.studies.records import SetAside
@@ -29,7 +30,8 @@ class Outcome(NamedTuple):
     """What became of one study."""
 
     state: State
-    """``kept``: the same model described the same films before; ``set aside``: none of its films can be read."""
+    """``kept``: the same model described the same films at the same operating point before; ``set aside``: none of its
+    films can be read."""
     folder: Path
     report: dict[str, Any] | None = None
     """The content of report.json."""
@@ -52,6 +54,7 @@ def describe_into(
     open_model: Callable[[], ReportGenerator],
     indication: str = "",
     again: bool = False,
+    setting: float = BALANCED,
 ) -> Outcome:
     """Describe a study and write its folder.
 
@@ -61,12 +64,13 @@ def describe_into(
         open_model: returns the model; it is not called where no film can be read.
         indication: why the study was made.
         again: also where the same model described the same films before.
+        setting: the operating point, in [0, 1].
 
     Raises:
-        AMMRGError: the model cannot be opened.
+        AMMRGError: the model cannot be opened, or has no such operating point.
     """
     if not again and (folder / REPORT).exists():
-        report = written_before(folder, open_model().fingerprint, study.fingerprint(indication))
+        report = written_before(folder, open_model().fingerprint_at(setting), study.fingerprint(indication))
         if report is not None:
             return Outcome("kept", folder, report, set_aside=tuple(SetAside(**each) for each in report["set_aside"]))
     try:
@@ -75,8 +79,9 @@ def describe_into(
         first = study.films[0].view.path
         return Outcome("set aside", folder, set_aside=(*study.set_aside, refusal(first, error)))
     model = open_model()
+    model.fingerprint_at(setting)  # raises for a setting that the model does not have
     try:
-        description = model.describe_decoded(decoded, indication)
+        description = model.describe_decoded(decoded, indication, setting)
         write_description(description, folder)
     except Exception as error:  # whatever one study makes fail, the others go on
         return Outcome("failed", folder, reason=str(error) or type(error).__name__)

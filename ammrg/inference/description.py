@@ -11,6 +11,7 @@ from ammrg.inference.distance_note import DistanceNote
 from ammrg.inference.finding_maps import FindingMap
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.notice import NOTICE
+from ammrg.operating_points import BALANCED
 from ammrg.studies.records import SetAside, StudyIdentity, StudyView
 from ammrg.types import Attribution
 
@@ -55,9 +56,13 @@ class Description(NamedTuple):
     page: CasePage
     """Content of the panel: films and maps."""
     model: str = ""
-    """Fingerprint of the model that wrote the report; empty = not known."""
+    """Fingerprint of the model that wrote the report, with its operating point; empty = not known."""
     inputs: str = ""
     """Fingerprint of what it read: the films' bytes, their projections and the indication."""
+    operating_point: float = BALANCED
+    """How readily findings were called, see :mod:`ammrg.operating_points`; ``thresholds`` are those of this setting."""
+    operating_note: str = ""
+    """What the setting gave on the validation split, for the reader of the report; empty where it is balanced."""
     notice: str = NOTICE
     maps: Mapping[str, FindingMap] = MappingProxyType({})
     """Finding -> its map on the film that decides it, for all 14."""
@@ -81,6 +86,7 @@ class Description(NamedTuple):
             "report": self.report,
             "findings": self.findings,
             "thresholds": self.thresholds,
+            "operating_point": {"setting": self.operating_point, "sentence": self.operating_note},
             "places": {finding: list(words) for finding, words in self.places.items()},
             "regions": [pattern._asdict() for pattern in self.regions],
             "reports": [pattern._asdict() for pattern in self.reports],

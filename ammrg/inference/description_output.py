@@ -52,6 +52,8 @@ def print_description(description: Description, *files: Path) -> None:
     # Texts from models and memories are printed as they are: brackets in them are not markup.
     console.print("\nreport", style="bold")
     console.print(description.report, markup=False, highlight=False)
+    if description.operating_note:
+        console.print(description.operating_note, style="bold", markup=False, highlight=False)
     for warning in description.warnings:
         console.print(warning, style="bold red", markup=False, highlight=False)
     for name, lines in (("reasons", description.page.reasons), ("similar cases", description.page.similar)):

@@ -32,9 +32,13 @@ from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.state_dicts import load_strictly
+from ammrg.operating_points import OperatingCurve
 from ammrg.reasons import InfluenceThresholds
 
-Parts = tuple[ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None, InfluenceThresholds | None, str]
+Parts = tuple[
+    ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None, InfluenceThresholds | None, str,
+    OperatingCurve | None,
+]  # fmt: skip
 """The fields of :class:`ammrg.inference.report_generator.ReportGenerator`, in its order."""
 
 
@@ -82,7 +86,8 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     influence = None if named is None else InfluenceThresholds.from_json(named)
     method = config["map_method"]
     fingerprint = model_fingerprint(network, processor, method, influence)
-    return network, processor, method, dataset, _load_distance(folder, config), influence, fingerprint
+    distance, curve = _load_distance(folder, config), _load_curve(folder, config)
+    return network, processor, method, dataset, distance, influence, fingerprint, curve
 
 
 def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | None) -> LanguageModel:
@@ -124,3 +129,12 @@ def _load_distance(folder: Path, config: Mapping[str, Any]) -> FilmDistance | No
     if numbers is None:
         return None
     return FilmDistance.from_state({**numbers, **read_tensors(folder / DISTANCE)}, str(folder / CONFIG))
+
+
+def _load_curve(folder: Path, config: Mapping[str, Any]) -> OperatingCurve | None:
+    """Load the operating curve; None where an earlier release wrote the folder."""
+    kept = config.get("operating_curve")
+    try:
+        return None if kept is None else OperatingCurve.from_json(kept)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG}: operating_curve {error}; {AGAIN}") from error

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import torch
 from torch import Tensor
 
+from ammrg import operating_points
 from ammrg.data_sets import trained_on
-from ammrg.errors import ReadError
+from ammrg.errors import ReadError, SettingsError
 from ammrg.fingerprints import json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
@@ -20,47 +21,23 @@ from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
 from ammrg.inference.memory_note import MEMORIES_OFF, memory_note
+from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.influence import with_influence
+from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.word_stream import OnText
+from ammrg.operating_points import BALANCED, OperatingCurve
 from ammrg.reasons import InfluenceThresholds
 from ammrg.studies.decoding import DecodedStudy, decode_study
 from ammrg.studies.grouping import StudyFilms, study_of
 from ammrg.studies.in_memory import film_source
-from ammrg.studies.records import SetAside, StudyIdentity, StudyView
+from ammrg.studies.records import SetAside
 from ammrg.types import GeneratedReport, StudyBatch
 
 if TYPE_CHECKING:
     from ammrg.studies.in_memory import FilmInput
-
-
-class PreparedStudy(NamedTuple):
-    """One study as the network reads it."""
-
-    identity: StudyIdentity
-    views: tuple[StudyView, ...]
-    """All of its films that could be read; those that the network does not read are among them."""
-    set_aside: tuple[SetAside, ...]
-    inputs: str
-    """See :meth:`ammrg.studies.grouping.StudyFilms.fingerprint`."""
-    batch: StudyBatch
-    """Of this study alone."""
-    is_mirrored: bool = False
-    """Whether its films are flipped left to right."""
-
-    def mirrored(self) -> PreparedStudy:
-        """Return the study with all films flipped left to right, as the guard ``films_mirrored`` does.
-
-        The network reads each frontal film with the patient's right at its left edge. So it finds every sign on the
-        other side, if it looks. The inputs are others, so their fingerprint is another too. The sides of the views
-        stay: they say how a film is read.
-        """
-        flipped = self.batch._replace(images=self.batch.images.flip(-1), boxes=[])
-        return self._replace(
-            batch=flipped, inputs=json_fingerprint([self.inputs, "mirrored"]), is_mirrored=not self.is_mirrored
-        )
 
 
 class ReportGenerator(NamedTuple):
@@ -87,7 +64,9 @@ class ReportGenerator(NamedTuple):
     """The influence that a recalled case must exceed to be called a reason; None where its run did not measure it."""
     fingerprint: str = ""
     """Of everything that decides a report, see :func:`ammrg.inference.model_fingerprint.model_fingerprint`; empty = not
-    known."""
+    known. :meth:`fingerprint_at` adds the operating point."""
+    curve: OperatingCurve | None = None
+    """Its thresholds at other operating points than the balanced one; None where they were not measured."""
 
     @classmethod
     def from_pretrained(
@@ -105,6 +84,40 @@ class ReportGenerator(NamedTuple):
         """
         return cls(*load_parts(local_folder(folder, revision), device))
 
+    def fingerprint_at(self, setting: float) -> str:
+        """Return the fingerprint of the model at an operating point; at the balanced one, the model's own.
+
+        Raises:
+            SettingsError: the model has no curve, and the setting is another than balanced.
+        """
+        if setting == BALANCED or not self.fingerprint:
+            self._check(setting)
+            return self.fingerprint
+        return json_fingerprint([self.fingerprint, setting, *self._thresholds(setting)])
+
+    def _check(self, setting: float) -> None:
+        if setting != BALANCED and self.curve is None:
+            raise SettingsError(
+                f"operating point {setting:g}: this model has no operating curve, because an earlier release wrote it; "
+                "read it balanced (0.5), or write the run's reports again (make reports) and export it again"
+            )
+
+    def _thresholds(self, setting: float) -> tuple[list[float], list[float]]:
+        """The thresholds above which findings are found and named, 14 each."""
+        self._check(setting)
+        if self.curve is None or setting == BALANCED:
+            own = self.network.thresholds
+            return own.found.tolist(), own.named.tolist()
+        return self.curve.thresholds(setting)
+
+    def _reading(self, settings: Sequence[float]) -> ReadingThresholds | None:
+        """The thresholds of b studies, ``[b 14]``; None where all are read with the network's own."""
+        if all(setting == BALANCED for setting in settings):
+            return None
+        found, named = zip(*(self._thresholds(setting) for setting in settings), strict=True)
+        device = self.network.device
+        return ReadingThresholds(torch.tensor(found, device=device), torch.tensor(named, device=device))
+
     @overload
     def describe(
         self,
@@ -112,13 +125,16 @@ class ReportGenerator(NamedTuple):
         lateral: Sequence[int] = (),
         indication: str = "",
         *,
+        operating_point: str | float = BALANCED,
         memories: bool = True,
         mirrored: bool = False,
         on_text: OnText | None = None,
     ) -> Description: ...
 
     @overload
-    def describe(self, study: list[StudyFilms] | list[list[FilmInput]]) -> list[Description | SetAside]: ...
+    def describe(
+        self, study: list[StudyFilms] | list[list[FilmInput]], *, operating_point: str | float = BALANCED
+    ) -> list[Description | SetAside]: ...
 
     def describe(
         self,
@@ -126,6 +142,7 @@ class ReportGenerator(NamedTuple):
         lateral: Sequence[int] = (),
         indication: str = "",
         *,
+        operating_point: str | float = BALANCED,
         memories: bool = True,
         mirrored: bool = False,
         on_text: OnText | None = None,
@@ -139,6 +156,8 @@ class ReportGenerator(NamedTuple):
             lateral: the numbers (1, 2, ...) of the lateral films of one study. DICOM films say it themselves; others
                 are frontal.
             indication: why the study was made, for a model whose prompt uses it.
+            operating_point: how readily findings are called: ``sensitive``, ``balanced`` (as trained), ``specific``, or
+                a number from 0 (most sensitive) to 1 (most specific); see :mod:`ammrg.operating_points`.
             memories: of one study; whether the report is written with what is recalled from the memories.
             mirrored: of one study; whether its films are flipped left to right first (:meth:`PreparedStudy.mirrored`).
             on_text: of one study; called with the report so far after each word, and last with the whole report. With a
@@ -151,17 +170,22 @@ class ReportGenerator(NamedTuple):
             ReadError: a film cannot be read, or the films are of two patients or two studies; the message names it. Of
                 a study that was found, only where none of its films can be read. Of a list of studies, never.
             ValueError: there is no film, or ``lateral`` names none.
+            SettingsError: there is no such operating point, or the model was saved without its curve.
         """
+        setting = operating_points.operating_point(operating_point)
+        self._check(setting)
         how: dict[str, Any] = {"memories": memories, "mirrored": mirrored, "on_text": on_text}
         if isinstance(study, StudyFilms):
             if lateral:
                 raise ValueError("lateral is for films that you give; for a study that is found, find_studies takes it")
-            return self.describe_decoded(decode_study(study, indication), indication, **how)
+            return self.describe_decoded(decode_study(study, indication), indication, setting, **how)
         if isinstance(study, list | tuple):
             if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):
                 if lateral or indication or not memories or mirrored or on_text:
-                    raise ValueError("all other arguments are of one study; describe these studies one by one")
-                return [self._one_of_many(each, number) for number, each in enumerate(study, 1)]
+                    raise ValueError(
+                        "all arguments but operating_point are of one study; describe these studies one by one"
+                    )
+                return [self._one_of_many(each, number, setting) for number, each in enumerate(study, 1)]
             films = list(study)
         else:
             films = [study]
@@ -171,11 +195,13 @@ class ReportGenerator(NamedTuple):
         if len(decoded.pixels) < len(given.films):
             refused = next(each for each in decoded.set_aside if each not in given.set_aside)
             raise ReadError(f"{refused.path}: {refused.reason}")
-        return self.describe_decoded(decoded, indication, **how)
+        return self.describe_decoded(decoded, indication, setting, **how)
 
-    def _one_of_many(self, study: StudyFilms | Sequence[FilmInput], number: int) -> Description | SetAside:
+    def _one_of_many(
+        self, study: StudyFilms | Sequence[FilmInput], number: int, setting: float
+    ) -> Description | SetAside:
         try:
-            return self.describe(study)
+            return self.describe(study, operating_point=setting)
         except ReadError as error:
             return SetAside(f"study {number}", str(error))
 
@@ -183,23 +209,24 @@ class ReportGenerator(NamedTuple):
         self,
         study: DecodedStudy,
         indication: str = "",
+        setting: float = BALANCED,
         *,
         memories: bool = True,
         mirrored: bool = False,
         on_text: OnText | None = None,
     ) -> Description:
-        """Generate the report of one study whose films are read; see :meth:`describe`."""
-        prepared = self.prepare(study, indication)
+        """Generate the report of one study whose films are read, at an operating point; see :meth:`describe`."""
+        prepared = self.prepare(study, indication, setting)
         prepared = prepared.mirrored() if mirrored else prepared
         return self.describe_prepared([prepared], memories=memories, on_text=on_text)[0]
 
-    def prepare(self, study: DecodedStudy, indication: str = "") -> PreparedStudy:
+    def prepare(self, study: DecodedStudy, indication: str = "", setting: float = BALANCED) -> PreparedStudy:
         """Make the network's input of one study. Only the films are read, not the network: any thread may do it."""
         projections = [view.projection for view in study.views]
         batch = self.processor(study.pixels, projections, study_id=study.identity.key, indication=indication)
         # The processor leaves lateral films out where the network reads only frontal ones.
         views = tuple(view._replace(is_read=view.projection in batch.projections) for view in study.views)
-        return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch)
+        return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch, setting)
 
     def describe_prepared(
         self, studies: Sequence[PreparedStudy], *, memories: bool = True, on_text: OnText | None = None
@@ -218,11 +245,12 @@ class ReportGenerator(NamedTuple):
         """
         network = self.network
         batch = StudyBatch.joined([study.batch for study in studies]).to(network.device)
+        reading = self._reading([study.operating_point for study in studies])
         with torch.inference_mode():
             seen = network.see(batch.images)
-            reports = network.generate(batch, "own" if memories else "off", seen=seen, on_text=on_text)
+            reports = network.generate(batch, "own" if memories else "off", seen=seen, reading=reading, on_text=on_text)
             if memories and self.influence is not None:
-                reports = with_influence(network, batch, reports, seen)
+                reports = with_influence(network, batch, reports, seen, reading)
         maps = activation_maps(network.classifier, batch.images, self.map_method)
         films = [(batch.study_of_view == row).nonzero()[:, 0] for row in range(len(studies))]
         return [
@@ -243,11 +271,16 @@ class ReportGenerator(NamedTuple):
         note = distance_note(self.distance, tokens, grid, [Path(view.path).name for view in read])
         origin = f"This model was {trained_on(self.dataset)}."
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
+        setting = study.operating_point
+        turned = [self.curve.sentence(setting)] if self.curve is not None and setting != BALANCED else []
+        # As float32, like the probabilities' comparison in the network.
+        limits = torch.tensor(self._thresholds(setting)[0]).tolist()
         page = case_page(
             *(self.network, study.batch, report, memory, None, maps),
-            notes=[origin, note.sentence],
+            notes=[*turned, origin, note.sentence],
             sides=[view.sides for view in read],
             warnings=[*([MIRRORED] if study.is_mirrored else []), *(v.warning for v in study.views if v.warning)],
+            limits=limits,
         )
         return Description(
             study=study.identity,
@@ -266,8 +299,10 @@ class ReportGenerator(NamedTuple):
             distance=note,
             warnings=list(page.warnings),
             page=page,
-            model=self.fingerprint,
+            model=self.fingerprint_at(setting),
             inputs=study.inputs,
+            operating_point=setting,
+            operating_note="".join(turned),
             maps=finding_maps(maps),
             memories=memories,
             mirrored=study.is_mirrored,

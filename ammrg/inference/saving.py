@@ -98,6 +98,7 @@ def save(
             "map_method": model.map_method,
             "film_distance": {key: kept for key, kept in distance.items() if not torch.is_tensor(kept)} or None,
             **({} if model.influence is None else {"influence_threshold": model.influence._asdict()}),
+            **({} if model.curve is None else {"operating_curve": model.curve.as_json()}),
             "restricted": restricted,
             "memories_trained_with": trained_with,
             "provenance": dict(provenance),

@@ -4,7 +4,7 @@ A probe's association with pattern i is ``softmax_i(probe . p_i + bias_i)``; the
 probe recalls the mean of the patterns, weighted by its associations. Three routes give the same result:
 
 - all scores at once, where gradients or the strongest associations are needed;
-- torch's fused attention, where neither is needed;
+- torch's fused attention, where neither is needed, and no bias;
 - one block of patterns after another with a running softmax (Milakov and Gimelshein 2018), whose memory does not grow
   with the number of patterns.
 """
@@ -49,7 +49,7 @@ class Stored(NamedTuple):
     dtype: torch.dtype
     eps: float
     bias: Tensor | None = None
-    """``[n]``: added to the scores of each pattern, whatever the probe; None: nothing is added."""
+    """Added to the scores; of any shape that broadcasts to ``[b s h n]``. None: nothing is added."""
 
     def block(self, start: int, end: int) -> Tensor:
         """Return the normalised patterns of rows start to end (exclusive), ``[m p]``."""
@@ -58,8 +58,8 @@ class Stored(NamedTuple):
         return layer_norm(self.patterns[start:end].to(self.dtype), self.eps)
 
     def bias_of(self, start: int, end: int) -> Tensor | None:
-        """Return the bias of rows start to end (exclusive), ``[m]``."""
-        return None if self.bias is None else self.bias[start:end]
+        """Return the bias of rows start to end (exclusive), for ``[b s h m]``."""
+        return None if self.bias is None else self.bias[..., start:end]
 
 
 class PatternNorm:
@@ -121,8 +121,8 @@ def recall(
     """
     n, p = stored.patterns.shape
     graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
-    if stored.whole is not None and k == 0 and dropout == 0.0 and not graph:
-        return _fused(probes, stored.whole, stored.bias, mask)
+    if stored.whole is not None and stored.bias is None and k == 0 and dropout == 0.0 and not graph:
+        return _fused(probes, stored.whole, mask)
     at_once = max(1, numbers_at_once // max(1, probes.shape[:3].numel()))
     if stored.whole is None:
         at_once = min(at_once, max(1, numbers_at_once // p))
@@ -138,7 +138,7 @@ def scores(probes: Tensor, patterns: Tensor, mask: Tensor | None, bias: Tensor |
         probes: in the dtype of the patterns.
         patterns: normalised.
         mask: bool ``[b m]``; the score is -inf where it is False. None: all may be recalled.
-        bias: ``[m]``, added to the scores of each pattern.
+        bias: added to the scores; of any shape that broadcasts to them.
     """
     found = (probes.flatten(0, 2) @ patterns.T).view(*probes.shape[:3], len(patterns))
     if bias is not None:
@@ -168,7 +168,7 @@ def _whole(probes: Tensor, stored: Stored, mask: Tensor | None, k: int, dropout:
     return Recalled(pooled, total, *strongest)
 
 
-def _fused(probes: Tensor, patterns: Tensor, bias: Tensor | None, mask: Tensor | None) -> Recalled:
+def _fused(probes: Tensor, patterns: Tensor, mask: Tensor | None) -> Recalled:
     """Recall with one call of the fused kernel.
 
     States and heads form one query dimension. All studies share the patterns through a stride of 0.
@@ -176,14 +176,11 @@ def _fused(probes: Tensor, patterns: Tensor, bias: Tensor | None, mask: Tensor |
     b, s, h, p = probes.shape
     studies = 1 if mask is None else b
     shared = patterns.expand(studies, 1, *patterns.shape)
-    allowed = None if mask is None else mask[:, None, None]
-    if bias is not None:
-        allowed = bias[None, None, None] if allowed is None else torch.where(allowed, bias, -torch.inf)
     pooled = F.scaled_dot_product_attention(
         probes.reshape(studies, 1, -1, p),
         shared,
         shared,
-        attn_mask=allowed,
+        attn_mask=None if mask is None else mask[:, None, None],
         scale=1.0,
     ).reshape(b, s, h, p)
     return Recalled(pooled, probes.new_ones(b, s, h), *_none(probes))

@@ -69,7 +69,7 @@ class AssociativeMemory(NamedTuple):
 
     @property
     def bias(self) -> Tensor | None:
-        """What :attr:`hubs` add to the scores of each pattern, ``[n]``; None without them."""
+        """What :attr:`hubs` add to the scores of each state, head and pattern, ``[14 h n]``; None without them."""
         return None if self.hubs is None else self.hubs.bias
 
     def observe(self, batch: StudyBatch, states: Tensor) -> None:
@@ -111,12 +111,9 @@ class AssociativeMemory(NamedTuple):
                 these are masked, as in the retrieval.
         """
         study, finding, allowed, wanted = self._wanted(targets, own)
-        if finding is None:
-            found = self.retrieval.associations(states, self.patterns, allowed, self.candidates).mean(dim=1)
-        else:
-            asking = states[study, finding][:, None]
-            found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates)[:, 0]
-        return association_loss(found, wanted)
+        asking = states if finding is None else states[study, finding][:, None]
+        found = self.retrieval.mass(asking, self.patterns, wanted, allowed, self.candidates)
+        return association_loss(found.mean(dim=(1, 2)), wanted.any(dim=1))
 
     def first_recalled(self, targets: RecallTargets, states: Tensor) -> FirstRecalled:
         """Judge what queries of positive findings, or studies, recall first, as :meth:`association_loss` would have it.
@@ -126,8 +123,10 @@ class AssociativeMemory(NamedTuple):
             states: their state patterns ``[b 14 q]``.
         """
         study, finding, allowed, wanted = self._wanted(targets, own=False)
-        asking = states if finding is None else states[study, finding][:, None]
-        found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates, self.bias)
+        asking, bias = states, self.bias
+        if finding is not None:
+            asking, bias = states[study, finding][:, None], None if bias is None else bias[finding][:, None]
+        found = self.retrieval.associations(asking, self.patterns, allowed, self.candidates, bias)
         right = wanted.gather(1, found.mean(dim=(1, 2)).argmax(dim=1, keepdim=True))[:, 0]
         among = torch.ones_like(wanted) if finding is None else self._mined_for(finding)
         if allowed is not None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ammrg.memory.candidates import Candidates
 from ammrg.networks.association import NUMBERS_AT_ONCE, PatternNorm, Recalled, Stored, layer_norm, recall, scores
+from ammrg.networks.association_mass import association_mass
 from ammrg.networks.two_step import associations_among, recall_among
 from ammrg.types import Retrieval
 
@@ -169,7 +170,7 @@ class HopfieldRetrieval(nn.Module):
             k: number of strongest associations to report (at most n); 0 reports none and is quicker.
             candidates: a search over the same patterns. Each state and head then associates only with the patterns that
                 it finds, also in each update step. None: with every pattern.
-            bias: ``[n]``, added to the scores of each pattern for every state, also in each update step.
+            bias: added to the scores, also in each update step; of any shape that broadcasts to ``[b s h n]``.
 
         Returns:
             Tokens ``[b s out_width]`` in the states' dtype (autocast's under autocast); indices and weights ``[b s k]``
@@ -229,6 +230,30 @@ class HopfieldRetrieval(nn.Module):
                 probes = self._probes(queries)
                 result = associations_among(probes, stored, mask, candidates, numbers_at_once=limit)
         return result if anything is None else torch.where(anything[:, None, None, None], result, 0)
+
+    def mass(
+        self,
+        states: Tensor,
+        patterns: Tensor,
+        wanted: Tensor,
+        mask: Tensor | None = None,
+        candidates: Candidates | None = None,
+    ) -> Tensor:
+        """Sum :meth:`associations` over the wanted patterns, bool ``[b n]``, without holding them: ``[b s h]``.
+
+        Patterns get no gradient. Further arguments are as in :meth:`forward`.
+        """
+        if candidates is not None:
+            return (self.associations(states, patterns, mask, candidates) * wanted[:, None, None]).sum(dim=-1)
+        self._check(states, patterns, mask, 0)
+        _, opened = _open_empty_rows(mask)
+        wanted = wanted if mask is None else wanted & mask  # nothing in a row that was opened
+        dtype = _core_dtype(states)
+        with _autocast_off(states):
+            stored = self._stored(patterns, dtype, None)
+            queries = self._settle(self._queries(states, dtype), stored, opened, self.steps)
+            every = stored.block(0, len(patterns))
+            return association_mass(self._probes(queries), every, opened, wanted, self.numbers_at_once)
 
     def similarities(self, patterns: Tensor, rows: Tensor) -> Tensor:
         """Compare patterns ``[n p]`` of some rows (int64 ``[r]``) with all: cosines after the layer norm, ``[r n]``."""

@@ -3,7 +3,8 @@
 In high dimensions some patterns are the nearest neighbours of very many queries (hubs; Radovanovic et al., JMLR 2010).
 In a memory of reports the typical normal report becomes one. Dividing a pattern's associations by a power of their mean
 over many queries makes room for the others (inverted softmax, Smith et al., ICLR 2017; query bank normalisation,
-Bogolin et al., CVPR 2022). Here the queries are those of the training studies.
+Bogolin et al., CVPR 2022). Here the queries are those of the training studies. Each state (one for each finding) and
+head has hubs of its own, so each has its own mean.
 """
 
 from __future__ import annotations
@@ -28,25 +29,27 @@ class HubCorrection(nn.Module):
 
     Args:
         patterns: the stored patterns ``[n p]``.
+        states: number s of a study's states.
+        heads: number h of heads.
         strength: exponent > 0 by which associations are divided; with 1, all patterns would be recalled about equally
             often.
     """
 
     usage: Tensor
-    """float32 ``[n]``: each pattern's mean association over training studies, states and heads; sums to 1."""
+    """float32 ``[s h n]``: each pattern's mean association over training studies; sums to 1 over n."""
     keys: Tensor
     """int64 ``[n]``: a hash of each pattern's content."""
 
-    def __init__(self, patterns: Tensor, strength: float) -> None:
+    def __init__(self, patterns: Tensor, states: int, heads: int, strength: float) -> None:
         super().__init__()
         self.strength = strength
-        self.register_buffer("usage", torch.full((len(patterns),), 1 / len(patterns)))
+        self.register_buffer("usage", torch.full((states, heads, len(patterns)), 1 / len(patterns)))
         self.register_buffer("keys", _keys(patterns))
 
     @property
     def bias(self) -> Tensor:
-        """What is added to the score of each pattern, ``[n]``; 0 for a pattern that is used as much as the mean one."""
-        share = self.usage * len(self.usage)
+        """What is added to scores, ``[s h n]``; 0 for a pattern that is used as much as the mean one."""
+        share = self.usage * len(self.keys)
         # A pattern that is hardly ever recalled gets at most the bias of a thousandth of the mean.
         return -self.strength * share.clamp(min=1e-3).log()
 
@@ -56,15 +59,16 @@ class HubCorrection(nn.Module):
 
         All processes of a distributed run must call this together.
         """
-        seen = mean_over_processes(associations.flatten(0, -2).mean(dim=0).float())
+        seen = mean_over_processes(associations.mean(dim=0).float())
         self.usage.lerp_(seen, 1 - MOMENTUM)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
         keys, usage = state_dict.get(f"{prefix}keys"), state_dict.get(f"{prefix}usage")
         if keys is not None and usage is not None:
-            known = dict(zip(keys.tolist(), usage.tolist(), strict=True))
-            mean = float(usage.mean())
-            ours = torch.tensor([known.get(key, mean) for key in self.keys.tolist()])
+            rows = {key: row for row, key in enumerate(keys.tolist())}
+            found = [rows.get(key, len(rows)) for key in self.keys.tolist()]
+            usage = torch.cat([usage, usage.mean(dim=-1, keepdim=True)], dim=-1)
+            ours = usage[..., found].expand_as(self.usage)  # once, all states and heads shared one usage [n]
             state_dict = {**state_dict, f"{prefix}keys": self.keys, f"{prefix}usage": ours}
         super()._load_from_state_dict(state_dict, prefix, *further)
 

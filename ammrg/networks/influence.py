@@ -27,6 +27,7 @@ from torch import Tensor
 from ammrg.findings import NUM_FINDINGS
 from ammrg.memory.bank import owners_mask
 from ammrg.networks.evaluating import evaluating
+from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
 from ammrg.reasons import PERCENTILE, InfluenceThresholds, MemoryKind
@@ -67,7 +68,11 @@ class Exchange(NamedTuple):
 
 
 def with_influence(
-    network: ReportNetwork, batch: StudyBatch, reports: Sequence[GeneratedReport], seen: SeenFilms
+    network: ReportNetwork,
+    batch: StudyBatch,
+    reports: Sequence[GeneratedReport],
+    seen: SeenFilms,
+    reading: ReadingThresholds | None = None,
 ) -> list[GeneratedReport]:
     """Add the influence of the first region that each finding's query recalled, and of the first recalled reports.
 
@@ -78,9 +83,10 @@ def with_influence(
         batch: their b studies.
         reports: of the b studies.
         seen: stage 1's output for the batch's films.
+        reading: the thresholds with which they were written; None = the network's own.
     """
     found: dict[tuple[int, str], dict[int, float]] = {}
-    for each in exchanges(network, batch, reports, seen, RANDOM_PATTERNS):
+    for each in exchanges(network, batch, reports, seen, RANDOM_PATTERNS, reading):
         found.setdefault((each.study, each.memory), {})[each.pattern] = each.influence
 
     def measured(patterns: Sequence[Attribution], influences: Mapping[int, float]) -> list[Attribution]:
@@ -139,7 +145,12 @@ def recalled_first(report: GeneratedReport) -> dict[str, list[int]]:
 
 @torch.no_grad()
 def exchanges(
-    network: ReportNetwork, batch: StudyBatch, reports: Sequence[GeneratedReport], seen: SeenFilms, draws: int
+    network: ReportNetwork,
+    batch: StudyBatch,
+    reports: Sequence[GeneratedReport],
+    seen: SeenFilms,
+    draws: int,
+    reading: ReadingThresholds | None = None,
 ) -> list[Exchange]:
     """Exchange each pattern of :func:`recalled_first` for random ones, and compute the report's log-likelihoods.
 
@@ -151,10 +162,11 @@ def exchanges(
         reports: of the b studies.
         seen: stage 1's output for the batch's films.
         draws: most random patterns in the place of each.
+        reading: the thresholds with which they were written; None = the network's own.
     """
     result = []
     with evaluating(network):
-        shown = network.prompt(batch, seen=seen)
+        shown = network.prompt(batch, seen=seen, reading=reading)
         exchangers = {name: _Exchanger(network, name, batch, shown) for name in network.retrievals}
         for study, report in enumerate(reports):
             first = recalled_first(report)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
-from ammrg.findings import FINDINGS, NO_FINDING
+from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.candidates import Candidates
@@ -42,6 +42,7 @@ from ammrg.networks.hub_correction import HubCorrection
 from ammrg.networks.instructions import embedded_words, instructions, thresholds_of_prevalence
 from ammrg.networks.language_model import LanguageModel, TargetLosses
 from ammrg.networks.places import ELEMENTS, named_places, study_places
+from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.state_dicts import load_strictly, save_only
 from ammrg.networks.trained_parts import STAGE1, Part, TrainedParts
 from ammrg.networks.visual_prompt import (
@@ -192,9 +193,9 @@ class ReportNetwork(nn.Module):
                 )
             self.register_buffer(f"{name}_patterns", bank.patterns.clone(), persistent=False)
             self.register_buffer(f"{name}_findings", bank.region_findings.clone(), persistent=False)
-            self.retrievals[name] = retrieval_for(bank, width, hopfield or {})
+            self.retrievals[name] = retrieval = retrieval_for(bank, width, hopfield or {})
             if hub_correction > 0:
-                self.hubs[name] = HubCorrection(bank.patterns, hub_correction)
+                self.hubs[name] = HubCorrection(bank.patterns, NUM_FINDINGS, retrieval.heads, hub_correction)
             if two_step is not None:
                 self.candidates[name] = candidates_for(bank, two_step)
         self.register_buffer("naming_thresholds", classifier.thresholds.clone())
@@ -246,6 +247,7 @@ class ReportNetwork(nn.Module):
         named: Tensor | None = None,
         placed: Tensor | None = None,
         hidden_from: StudyBatch | None = None,
+        reading: ReadingThresholds | None = None,
     ) -> VisualPrompt:
         """Make the visual tokens and the instruction that the language model reads for each study.
 
@@ -258,12 +260,15 @@ class ReportNetwork(nn.Module):
             placed: bool ``[b 14 5]``, the places that it names for them; default: :meth:`placed`.
             hidden_from: b further studies whose own patterns may not be recalled either, for a batch that shows their
                 films.
+            reading: thresholds other than the network's own (:attr:`thresholds`). What is recalled does not depend on
+                them.
 
         Raises:
             SettingsError: ``memories`` is ``shuffled`` and the batch has no partners.
         """
         if seen is None:
             seen = self.see(batch.images)
+        reading = self.thresholds if reading is None else reading
         studies = len(batch.study_ids)
         logits = self.classifier.study_logits(seen.logits, batch.study_of_view, studies)
         queries = deciding_queries(seen, batch.study_of_view, studies)  # [b 14 q]
@@ -282,7 +287,7 @@ class ReportNetwork(nn.Module):
         recalled = {name: self.memory(name).recall(states, asking, associations, hidden) for name in self.retrievals}
         shared = []  # streams with the same number of tokens for every study
         if "query" in self.streams:
-            shared.append(self.streams["query"](queries, self._named_findings(logits, places)))
+            shared.append(self.streams["query"](queries, self._named_findings(logits, places, reading.found)))
         for name, retrieval in recalled.items():
             tokens = self.streams[name](retrieval.tokens)
             if self.training and self.memory_dropout > 0:
@@ -293,7 +298,7 @@ class ReportNetwork(nn.Module):
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
             instructions=instructions(
                 self.instruction,
-                self.names(logits) if named is None else named,
+                self.names(logits, reading) if named is None else named,
                 batch.indications,
                 self.placed(places) if placed is None else placed,
             ),
@@ -317,8 +322,10 @@ class ReportNetwork(nn.Module):
             grouped[study].append(film)
         return grouped
 
-    def _named_findings(self, logits: Tensor, places: Tensor | None) -> Tensor | float:
+    def _named_findings(self, logits: Tensor, places: Tensor | None, found: Tensor) -> Tensor | float:
         """Return each finding's name embedding times its probability, ``[b 14 d]``; 0 where the option is off.
+
+        The probability is 0.5 at the finding's threshold ``found``, ``[14]`` or ``[b 14]``.
 
         With ``place_tokens``, the embeddings of the words of its place are added, times their probabilities.
         """
@@ -327,11 +334,11 @@ class ReportNetwork(nn.Module):
         words: Tensor = self.finding_names
         if hasattr(self, "place_names") and places is not None:
             words = words + places @ self.place_names
-        return self._strength(logits)[..., None] * words
+        return self._strength(logits, found)[..., None] * words
 
-    def _strength(self, logits: Tensor) -> Tensor:
+    def _strength(self, logits: Tensor, thresholds: Tensor) -> Tensor:
         """Return probabilities that are 0.5 at the threshold of each finding, ``[b 14]``."""
-        return (logits - torch.logit(self.classifier.thresholds, eps=1e-4)).sigmoid()
+        return (logits - torch.logit(thresholds, eps=1e-4)).sigmoid()
 
     def states(self, queries: Tensor, logits: Tensor, places: Tensor | None) -> Tensor:
         """Return the state patterns ``[b 14 q]`` that ask the memories.
@@ -343,7 +350,7 @@ class ReportNetwork(nn.Module):
         """
         if self.state_places is None or places is None:
             return queries
-        return cast(Tensor, self.state_places(queries, self._strength(logits), places))
+        return cast(Tensor, self.state_places(queries, self._strength(logits, self.classifier.thresholds), places))
 
     def places(self, seen: SeenFilms, batch: StudyBatch) -> Tensor | None:
         """Read the places of each study's findings, probabilities ``[b 14 5]``; None where stage 1 knows none."""
@@ -379,9 +386,14 @@ class ReportNetwork(nn.Module):
 
     # Instructions ----------------------------------------------------------------------------------------------
 
-    def names(self, logits: Tensor) -> Tensor:
+    @property
+    def thresholds(self) -> ReadingThresholds:
+        """The network's own thresholds, ``[14]`` each: those of the balanced operating point."""
+        return ReadingThresholds(self.classifier.thresholds, self.naming_thresholds)
+
+    def names(self, logits: Tensor, reading: ReadingThresholds | None = None) -> Tensor:
         """Return the findings that the instruction names for studies with these logits, bool ``[b 14]``."""
-        return is_predicted(logits.float().sigmoid(), self.naming_thresholds)
+        return is_predicted(logits.float().sigmoid(), (reading or self.thresholds).named)
 
     def placed(self, places: Tensor | None) -> Tensor | None:
         """Return the places that the instruction names, bool ``[b 14 5]``, from the probabilities of :meth:`places`."""
@@ -436,6 +448,7 @@ class ReportNetwork(nn.Module):
         memories: Memories = "own",
         max_new_tokens: int | None = None,
         seen: SeenFilms | None = None,
+        reading: ReadingThresholds | None = None,
         on_text: OnText | None = None,
         **decoding: Any,
     ) -> list[GeneratedReport]:
@@ -446,12 +459,13 @@ class ReportNetwork(nn.Module):
             memories: see :data:`Memories`; a memory that is off lists no patterns.
             max_new_tokens: most tokens of a report; default: that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
+            reading: see :meth:`prompt`.
             on_text: see :meth:`LanguageModel.generate`.
             decoding: see :meth:`LanguageModel.generate`; other fields come from :attr:`decoding`.
         """
         with evaluating(self):
             # More associations than are listed, because the strongest ones differ between queries.
-            shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen)
+            shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen, reading=reading)
             seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # used where texts are sampled
             texts = self.language_model.generate(
                 *(shown.tokens, shown.instructions),
@@ -468,7 +482,7 @@ class ReportNetwork(nn.Module):
             else attributions(self.memory(name).bank, found, self.associations)
             for name, found in (("visual", shown.regions), ("report", shown.reports))
         )
-        found_here = is_predicted(shown.logits.float().sigmoid(), self.classifier.thresholds)
+        found_here = is_predicted(shown.logits.float().sigmoid(), (reading or self.thresholds).found)
         found_here[:, NO_FINDING] = False
         recalled: Sequence[Mapping[str, list[Attribution]]] = [{} for _ in texts]
         if shown.regions is not None and "visual" not in zeroed:

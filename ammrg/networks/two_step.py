@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,9 +40,9 @@ def recall_among(
         dropout: share of the associations dropped after the softmax.
         numbers_at_once: most numbers of candidates held at once, unless a graph needs them.
     """
-    rows, allowed = _found(probes, stored, mask, candidates)
+    found = _found(probes, stored, mask, candidates)
     among = partial(_among, stored=stored, dropout=dropout, k=k)
-    return Recalled(*_in_parts(among, probes, rows, allowed, stored, numbers_at_once))
+    return Recalled(*_in_parts(among, probes, found, stored, numbers_at_once))
 
 
 def associations_among(
@@ -56,12 +57,23 @@ def associations_among(
 
     Arguments are as there. The result has b*s*h*n numbers. Gradients reach the probes.
     """
-    rows, allowed = _found(probes, stored, mask, candidates)
-    return _in_parts(partial(_spread, stored=stored), probes, rows, allowed, stored, numbers_at_once)[0]
+    found = _found(probes, stored, mask, candidates)
+    return _in_parts(partial(_spread, stored=stored), probes, found, stored, numbers_at_once)[0]
 
 
-def _found(probes: Tensor, stored: Stored, mask: Tensor | None, candidates: Candidates) -> tuple[Tensor, Tensor]:
-    """Search candidates for probes ``[b s h p]``: their rows and which of them count, int64 and bool ``[b s h m]``."""
+class _Found(NamedTuple):
+    """The candidates of some states."""
+
+    rows: Tensor
+    """int64 ``[.. h m]``."""
+    allowed: Tensor
+    """bool ``[.. h m]``: which of them count."""
+    bias: Tensor
+    """``[.. h m]``: what is added to their scores."""
+
+
+def _found(probes: Tensor, stored: Stored, mask: Tensor | None, candidates: Candidates) -> _Found:
+    """Search candidates for probes ``[b s h p]``."""
     b, s, h, p = probes.shape
     n = len(stored.patterns)
     masked = 0 if mask is None or b == 0 else int((~mask).sum(dim=1).max())
@@ -72,26 +84,27 @@ def _found(probes: Tensor, stored: Stored, mask: Tensor | None, candidates: Cand
     if mask is not None:
         allowed &= mask[:, None, None].expand(b, s, h, n).gather(-1, rows)
         allowed &= allowed.cumsum(dim=-1) <= candidates.per_state
-    return rows, allowed
+    if stored.bias is None:
+        return _Found(rows, allowed, probes.new_zeros(()).expand(rows.shape))
+    return _Found(rows, allowed, stored.bias.expand(b, s, h, n).gather(-1, rows))
 
 
 def _in_parts(
-    compute: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]],
+    compute: Callable[[Tensor, _Found], tuple[Tensor, ...]],
     probes: Tensor,
-    rows: Tensor,
-    allowed: Tensor,
+    found: _Found,
     stored: Stored,
     numbers_at_once: int,
 ) -> list[Tensor]:
     """Apply ``compute`` to c states at a time, with probes ``[c h p]`` and candidates ``[c h m]``: ``[b s ..]``."""
     b, s, h, p = probes.shape
     graph = torch.is_grad_enabled() and (probes.requires_grad or stored.patterns.requires_grad)
-    at_once = max(1, numbers_at_once // (h * rows.shape[-1] * p))
-    flat, flat_rows, flat_allowed = probes.flatten(0, 1), rows.flatten(0, 1), allowed.flatten(0, 1)  # [(b s) h ..]
+    at_once = max(1, numbers_at_once // (h * found.rows.shape[-1] * p))
+    flat, flat_found = probes.flatten(0, 1), [each.flatten(0, 1) for each in found]  # [(b s) h ..]
     parts = []
     for start in range(0, max(1, b * s), at_once):  # for an empty batch, one empty part
         chunk = slice(start, start + at_once)
-        arguments = flat[chunk], flat_rows[chunk], flat_allowed[chunk]
+        arguments = flat[chunk], _Found(*(each[chunk] for each in flat_found))
         if graph and at_once < b * s:
             parts.append(checkpoint(compute, *arguments, use_reentrant=False))
         else:
@@ -99,34 +112,34 @@ def _in_parts(
     return [torch.cat(part).view(b, s, *part[0].shape[1:]) for part in zip(*parts, strict=True)]
 
 
-def _associated(probes: Tensor, rows: Tensor, allowed: Tensor, stored: Stored) -> tuple[Tensor, Tensor]:
+def _associated(probes: Tensor, found: _Found, stored: Stored) -> tuple[Tensor, Tensor]:
     """Associate probes ``[c h p]`` with candidates ``[c h m]``: associations ``[c h m]``, patterns ``[c h m p]``."""
+    rows, allowed, bias = found
     if stored.whole is not None:
         patterns = stored.whole[rows]
     else:
         patterns = layer_norm(stored.patterns[rows].to(stored.dtype), stored.eps)
-    scores = torch.einsum("chp,chmp->chm", probes, patterns)
-    if stored.bias is not None:
-        scores = scores + stored.bias[rows]
+    scores = torch.einsum("chp,chmp->chm", probes, patterns) + bias
     # a state whose candidates are all masked gets zeros instead of NaN
     return scores.masked_fill(~allowed, torch.finfo(scores.dtype).min).softmax(dim=-1) * allowed, patterns
 
 
 def _among(
-    probes: Tensor, rows: Tensor, allowed: Tensor, stored: Stored, dropout: float, k: int
+    probes: Tensor, found: _Found, stored: Stored, dropout: float, k: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Recall for c states: pooled ``[c h p]``, total ``[c h]``, weights and indices ``[c k]``."""
-    associations, patterns = _associated(probes, rows, allowed, stored)
-    weights, indices = _strongest(associations.detach(), rows, k)
+    associations, patterns = _associated(probes, found, stored)
+    weights, indices = _strongest(associations.detach(), found.rows, k)
     if dropout > 0.0:
         associations = F.dropout(associations, dropout)
     return torch.einsum("chm,chmp->chp", associations, patterns), associations.sum(dim=-1), weights, indices
 
 
-def _spread(probes: Tensor, rows: Tensor, allowed: Tensor, stored: Stored) -> tuple[Tensor]:
+def _spread(probes: Tensor, found: _Found, stored: Stored) -> tuple[Tensor]:
     """Spread the associations of c states over all patterns: ``[c h n]``."""
-    associations, _ = _associated(probes, rows, allowed, stored)
-    return (associations.new_zeros(*rows.shape[:2], len(stored.patterns)).scatter_add(-1, rows, associations),)
+    associations, _ = _associated(probes, found, stored)
+    spread = associations.new_zeros(*associations.shape[:2], len(stored.patterns))
+    return (spread.scatter_add(-1, found.rows, associations),)
 
 
 def _strongest(associations: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:

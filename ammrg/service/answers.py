@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ammrg.notice import NOTICE
+from ammrg.operating_points import HELP, NAMED
 
 SCHEMA_VERSION = 1
 """Of the answer to a study; a change that would break a reader raises it."""
@@ -63,6 +64,7 @@ class StudyReport(Answer):
     report: str
     findings: dict[str, float]
     thresholds: dict[str, float]
+    operating_point: dict[str, Any]
     places: dict[str, list[str]]
     warnings: list[str]
     made_from: dict[str, str]
@@ -92,6 +94,13 @@ UPLOAD: dict[str, Any] = {
                         "indication": {
                             "type": "string",
                             "description": "why the study was made, for a model whose prompt uses it",
+                        },
+                        "operating_point": {
+                            "anyOf": [
+                                {"type": "number", "minimum": 0, "maximum": 1},
+                                {"type": "string", "enum": list(NAMED)},
+                            ],
+                            "description": HELP,
                         },
                     },
                 }

@@ -13,7 +13,8 @@ import numpy as np
 
 from ammrg.errors import AMMRGError
 from ammrg.inference.description import Description
-from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
+from ammrg.inference.prepared_study import PreparedStudy
+from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.batching import Batcher
 from ammrg.service.form import Upload
 from ammrg.service.limits import Limits, Refusal
@@ -90,8 +91,13 @@ class Desk:
         """Describe the study of an upload. If the caller is cancelled, what is not begun is dropped.
 
         Raises:
-            Refusal: see :func:`ammrg.service.one_study.read_study`; 422 where the model refuses the study.
+            Refusal: see :func:`ammrg.service.one_study.read_study`; 422 where the model refuses the study, or has no
+                such operating point.
         """
+        try:
+            model.fingerprint_at(upload.operating_point)
+        except AMMRGError as error:
+            raise Refusal(422, str(error)) from error
         reading: Future[PreparedStudy] = self._readers.submit(self._read, upload, model)
         prepared = await asyncio.wrap_future(reading)
         try:
@@ -100,7 +106,8 @@ class Desk:
             raise Refusal(422, str(error)) from error
 
     def _read(self, upload: Upload, model: ReportGenerator) -> PreparedStudy:
-        return model.prepare(read_study(upload, self.limits, self.measures.count), upload.indication)
+        study = read_study(upload, self.limits, self.measures.count)
+        return model.prepare(study, upload.indication, upload.operating_point)
 
     def _load(self) -> None:
         try:

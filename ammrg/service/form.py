@@ -14,9 +14,11 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from ammrg.errors import SettingsError
+from ammrg.operating_points import BALANCED, operating_point
 from ammrg.service.limits import Limits, Refusal
 
-FILES, LATERAL, INDICATION = "files", "lateral", "indication"
+FILES, LATERAL, INDICATION, SETTING = "files", "lateral", "indication", "operating_point"
 KIND = "multipart/form-data"
 
 
@@ -35,6 +37,8 @@ class Upload(NamedTuple):
     lateral: list[str]
     """Names, or numbers from 1, of lateral films."""
     indication: str
+    operating_point: float = BALANCED
+    """See :mod:`ammrg.operating_points`."""
 
 
 async def read_upload(
@@ -50,8 +54,8 @@ async def read_upload(
         limits: of the service.
 
     Raises:
-        Refusal: 415 for another type of content, 413 beyond a limit, 422 for no file or an unknown field, 400 for a
-            body that is not multipart.
+        Refusal: 415 for another type of content, 413 beyond a limit, 422 for no file, an unknown field or operating
+            point, 400 for a body that is not multipart.
     """
     kind, options = parse_options_header(content_type)
     if kind != KIND.encode():
@@ -127,11 +131,19 @@ class _Form:
             raise Refusal(
                 422, f"the upload has no file; send the films of one study, or a zip archive of them, as {FILES}"
             )
-        indications = [text for field, text in self.texts if field == INDICATION]
-        if len(indications) > 1:
-            raise Refusal(422, f"{INDICATION} is given {len(indications)} times; a study has one")
         lateral = [text for field, text in self.texts if field == LATERAL and text]
-        return Upload(self.files, lateral, "".join(indications))
+        try:
+            setting = operating_point(self._single(SETTING) or BALANCED)
+        except SettingsError as error:
+            raise Refusal(422, str(error)) from None
+        return Upload(self.files, lateral, self._single(INDICATION), setting)
+
+    def _single(self, field: str) -> str:
+        """Return the text of a field that an upload has at most once; empty where it has none."""
+        given = [text for name, text in self.texts if name == field]
+        if len(given) > 1:
+            raise Refusal(422, f"{field} is given {len(given)} times; a study has one")
+        return "".join(given)
 
     def _begin(self) -> None:
         self._header, self._value, self._disposition, self._text = b"", b"", b"", b""
@@ -151,8 +163,8 @@ class _Form:
         _, options = parse_options_header(self._disposition)
         self._field = _decoded(options.get(b"name", b""))
         self._spend(len(self._disposition))
-        if self._field not in (FILES, LATERAL, INDICATION):
-            raise Refusal(422, f"unknown field; an upload has {FILES}, and may have {LATERAL} and {INDICATION}")
+        if self._field not in (FILES, LATERAL, INDICATION, SETTING):
+            raise Refusal(422, f"unknown field; an upload has {FILES}, and may have {LATERAL}, {INDICATION}, {SETTING}")
         named = options.get(b"filename")
         if self._field != FILES:
             if named is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from ammrg.data_sets import Source, source_of, trained_on
 from ammrg.evaluation.figures import formatted
 from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
+from ammrg.metrics.classification import MIN_POSITIVES
+from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, in_words
 
 METRICS = {
     "bleu_4": "BLEU-4",
@@ -17,6 +20,8 @@ METRICS = {
     "clinical_macro_f1_14_neg": "clinical macro F1 (14)",
     "clinical_micro_f1_13_neg": "clinical micro F1 (13)",
 }
+SHOWN = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
+"""Operating points of the card's table."""
 RANKING = {"auroc_macro": "macro AUROC", "ap_macro": "macro AP", "f1_macro": "macro F1", "ece": "calibration error"}
 LIMITS = """\
 - It writes fluent text even when it is wrong. Compare the guards: a model that ignores the film scores the same with
@@ -55,6 +60,7 @@ def model_card(
         "Use": _use(),
         "Measured": _measured(scores, provenance),
         "Findings, without the language model": _findings(stage1),
+        "More sensitive, or more specific": _dial(model),
         "Limits": LIMITS.format(distance=_distance(model)),
         "Data and their terms": _data(source, restricted, bare),
         "Fingerprints and versions": _fingerprints(model, provenance),
@@ -97,6 +103,8 @@ def _use() -> str:
     return """\
 ```python
 from ammrg.inference.report_generator import ReportGenerator
+from ammrg.metrics.classification import MIN_POSITIVES
+from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, in_words
 
 generator = ReportGenerator.from_pretrained("this/folder")
 description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
@@ -152,6 +160,45 @@ Measured on {scores["studies"]} {split} studies. By chance, AUROC is 0.5 and AP 
 {_table(["measure", "value"], summary)}
 
 {_table(["finding", "positive", "AUROC", "AP", "F1", "threshold"], by_finding)}"""
+
+
+def _dial(model: ReportGenerator) -> str:
+    curve = model.curve
+    if curve is None:
+        return "It was exported without an operating curve, and can only be read as it was trained."
+    rows = [
+        [
+            in_words(x),
+            *(f"{share:.3f}" for share in curve.macro(x) or (math.nan, math.nan)),
+            f"{curve.calls[SETTINGS.index(x)]:.2f}",
+        ]
+        for x in SHOWN
+    ]
+    few = [name for name in FINDINGS if name != "No Finding" and name not in curve.measured]
+    unmeasured = (
+        f"{', '.join(few)}: fewer than {MIN_POSITIVES} positive validation studies, so not in these means; there the "
+        "setting says only how often the finding is called (twice as often as balanced at 0.25, half as often at 0.75)."
+        if few
+        else "All 13 abnormal findings are in these means."
+    )
+    by_finding = [
+        [name, str(found.positives), *_ranges(found)] for name in curve.measured if (found := curve.findings[name])
+    ]
+    return f"""\
+`describe(..., operating_point=...)` calls findings sooner (0 is the most sensitive reading) or later (1 is the most
+specific). Stage 1 on {curve.studies} validation studies, means over {len(curve.measured)} abnormal findings. The
+thresholds were chosen on the same studies, so expect less on new ones:
+
+{_table(["operating point", "recall", "precision", "findings a study"], rows)}
+
+{unmeasured}
+
+{_table(["finding", "positive", *(f"recall / precision at {x:g}" for x in NAMED.values())], by_finding)}"""
+
+
+def _ranges(found: FindingCurve) -> list[str]:
+    places = [SETTINGS.index(x) for x in NAMED.values()]
+    return [f"{found.recall[at]:.3f} / {found.precision[at]:.3f}" for at in places if found.recall and found.precision]
 
 
 def _distance(model: ReportGenerator) -> str:

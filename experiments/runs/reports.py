@@ -16,13 +16,16 @@ from experiments.runs.baselines import write_baselines
 from experiments.runs.case_picture import write_case_picture
 from experiments.runs.guards import write_guards
 from experiments.runs.influence import influence_thresholds
+from experiments.runs.operating_curve import measure_curve, write_curve
 from experiments.runs.recall_baselines import write_recall_baselines
 from experiments.runs.study_features import study_features
 from lightning_modules.report_generation import ReportGeneration
 
 
 def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: StudyDataModule, folder: Path) -> None:
-    """Write guards, baselines, those of recall, ``case.png`` and ``reports.meta.json`` beside ``reports.jsonl``.
+    """Write what belongs beside ``reports.jsonl``.
+
+    These are guards, baselines, those of recall, ``case.png``, ``operating_curve.json`` and ``reports.meta.json``.
 
     Args:
         trainer: the Trainer that wrote the reports.
@@ -30,6 +33,7 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
         datamodule: the data of the run.
         folder: the run's folder.
     """
+    checkpoint = trainer.ckpt_path
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
         seed = int(datamodule.card.get("seed", 0))
@@ -45,7 +49,8 @@ def write_all_reports(trainer: Trainer, model: ReportGeneration, datamodule: Stu
         write_recall_baselines(network, train, evaluated, folder / "recalled", seed)
         influence = influence_thresholds(model, datamodule)
         write_case_picture(model, datamodule, folder, influence)
-    checkpoint = trainer.ckpt_path
+        if checkpoint:
+            write_curve(folder, measure_curve(network, datamodule), Path(str(checkpoint)))
     write_guards(trainer, model, datamodule, folder / "guards")
     if trainer.is_global_zero:  # written last: if this file exists, all the others do
         write_meta(checkpoint, model, datamodule, influence, folder / "reports.meta.json")
@@ -55,7 +60,7 @@ def write_meta(
     checkpoint: str | Path | None,
     model: ReportGeneration,
     datamodule: StudyDataModule,
-    influence: InfluenceThresholds,
+    influence: InfluenceThresholds | None,
     path: Path,
 ) -> None:
     """Write the meta file of the reports: checkpoint, data, settings, thresholds, versions they were written with."""
@@ -68,10 +73,11 @@ def write_meta(
             "dataset": datamodule.card["dataset"],
             "decoding": model.hparams["decoding"] or {},
             "identity": model.network.identity,
-            "influence_threshold": influence._asdict(),
+            "influence_threshold": None if influence is None else influence._asdict(),
             "restricted": datamodule.card["restricted"],
             "split": datamodule.predict_split,
-            "thresholds": dict(zip(FINDINGS, model.network.classifier.thresholds.tolist(), strict=True)),
+            "operating_point": model.operating_point,
+            "thresholds": dict(zip(FINDINGS, model.reading.found.tolist(), strict=True)),
             "versions": {name: metadata.version(name) for name in ("torch", "transformers", "bitsandbytes")},
         },
     )

@@ -219,8 +219,8 @@ class Run:
         """Load the run in the same form as an exported folder.
 
         That is the network with its decoding, how films are read, the map method, the data set, the measure of how far
-        a film is from those of the training, and the influence of a reason, where the run's reports are of its
-        checkpoint.
+        a film is from those of the training, and the influence of a reason and the operating curve, where the run's
+        reports are of its checkpoint.
 
         Args:
             folder: prepared data, as for :meth:`held_out`.
@@ -236,6 +236,7 @@ class Run:
         from ammrg.imaging.processor import FilmProcessor
         from ammrg.inference.model_fingerprint import model_fingerprint
         from ammrg.inference.report_generator import ReportGenerator
+        from experiments.runs.operating_curve import read_curve
 
         model = self.model(self.held_out(folder))
         data = self.kept.get("datamodule_hyper_parameters", {})
@@ -244,4 +245,5 @@ class Run:
         written_by = named_beside(self.reports, "checkpoint")
         influence = influence_in(self.folder) if written_by == file_fingerprint(self.checkpoint) else None
         parts = (model.network, processor, model.cam, model.trained_on, model.film_distance, influence)
-        return ReportGenerator(*parts, model_fingerprint(model.network, processor, model.cam, influence))
+        fingerprint = model_fingerprint(model.network, processor, model.cam, influence)
+        return ReportGenerator(*parts, fingerprint, read_curve(self.folder, self.checkpoint))

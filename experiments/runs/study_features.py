@@ -28,6 +28,8 @@ class StudyFeatures(NamedTuple):
     reports: list[str]
     places: list[Places]
     """For each study, where stage 1 sees its findings, absent ones too; empty if it was trained without places."""
+    labels: Tensor
+    """float32 ``[n 14]``: 1, 0, -1, NaN."""
 
 
 @torch.inference_mode()
@@ -48,6 +50,7 @@ def study_features(
     subject_ids: list[str] = []
     reports: list[str] = []
     places: list[Places] = []
+    labels: list[Tensor] = []
     for batch in track(loader, description=f"features of {name}", transient=True):
         count = len(batch.study_ids)
         owner = batch.study_of_view.to(device)
@@ -59,10 +62,13 @@ def study_features(
         study_ids += batch.study_ids
         subject_ids += batch.subject_ids
         reports += batch.reports
+        labels.append(batch.labels)
         head = classifier.place_head
         if head is None:
             places += [{}] * count
         else:
             found = study_places(head, seen.logits, seen.queries, owner, batch.projections, count)
             places += [dict(zip(FINDINGS, row, strict=True)) for row in places_of(head.named(found).cpu())]
-    return StudyFeatures(torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports, places)
+    return StudyFeatures(
+        torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports, places, torch.cat(labels)
+    )

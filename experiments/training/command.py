@@ -56,6 +56,9 @@ def run(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     if shutil.which("nvidia-smi"):
         torch.set_float32_matmul_precision("high")
+    # A softmax over thousands of patterns makes denormal numbers, and a CPU multiplies these a hundred times slower.
+    # Threads take the setting from the one that starts them, so it comes before the first operation.
+    torch.set_flush_denormal(True)
     try:
         with ExperimentCLI.held:
             ExperimentCLI(

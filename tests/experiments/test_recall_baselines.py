@@ -21,7 +21,13 @@ EFFUSION = FINDINGS.index("Pleural Effusion")
 
 def features(ids: list[str], image: torch.Tensor, findings: torch.Tensor) -> StudyFeatures:
     return StudyFeatures(
-        torch.nn.functional.normalize(image, dim=1), findings, ids, ids, [""] * len(ids), [{}] * len(ids)
+        torch.nn.functional.normalize(image, dim=1),
+        findings,
+        ids,
+        ids,
+        [""] * len(ids),
+        [{}] * len(ids),
+        torch.zeros(len(ids), 14),
     )
 
 

@@ -39,8 +39,8 @@ def reference(
                 values = F.linear(for_values, m.value_weight[h], m.value_bias[h])
                 q = F.linear(r[i, j], m.query_weight[h], m.query_bias[h])
 
-                def associate(q: Tensor, keys: Tensor = keys, h: int = h, i: int = i) -> Tensor:
-                    scores = beta[h] * (keys @ q) + (zero if bias is None else bias)
+                def associate(q: Tensor, keys: Tensor = keys, h: int = h, i: int = i, j: int = j) -> Tensor:
+                    scores = beta[h] * (keys @ q) + (zero if bias is None else bias[j, h])
                     return scores.softmax(0) if mask is None else scores.masked_fill(~mask[i], -torch.inf).softmax(0)
 
                 for _ in range(m.steps):

@@ -74,7 +74,7 @@ def build(case: dict[str, Any], dtype: torch.dtype) -> tuple[HopfieldRetrieval, 
 @given(CASES)
 def test_equals_the_unabsorbed_reference_forward_and_every_gradient(case: dict[str, Any]) -> None:
     module, states, patterns, mask = build(case, torch.float64)
-    bias = 2 * torch.randn(case["n"], dtype=torch.float64) if case["biased"] else None
+    bias = 2 * torch.randn(case["s"], case["heads"], case["n"], dtype=torch.float64) if case["biased"] else None
     k = min(3, case["n"])
     ours = module(states, patterns, mask, k=k, bias=bias)
     tokens, associations = reference(module, states, patterns, mask, bias=bias)

@@ -14,7 +14,8 @@ from tests.tiny_stage2 import batch, build
 
 
 def settled(associations: torch.Tensor, strength: float) -> HubCorrection:
-    hubs = HubCorrection(torch.randn(associations.shape[-1], 4), strength)
+    _, states, heads, n = associations.shape
+    hubs = HubCorrection(torch.randn(n, 4), states, heads, strength)
     for _ in range(2000):
         hubs.observe(associations)
     return hubs
@@ -24,7 +25,7 @@ def test_the_usage_is_the_mean_association_and_divides_by_its_power() -> None:
     torch.manual_seed(0)
     associations = torch.randn(6, 3, 2, 9).softmax(dim=-1)
     hubs = settled(associations, strength=0.5)
-    usage = associations.mean(dim=(0, 1, 2))
+    usage = associations.mean(dim=0)
     torch.testing.assert_close(hubs.usage, usage)
     corrected = (associations.log() + hubs.bias).softmax(dim=-1)
     divided = associations / usage.sqrt()
@@ -32,7 +33,7 @@ def test_the_usage_is_the_mean_association_and_divides_by_its_power() -> None:
 
 
 def test_before_training_nothing_is_corrected() -> None:
-    assert HubCorrection(torch.randn(7, 4), 0.5).bias.abs().max() == 0
+    assert HubCorrection(torch.randn(7, 4), 3, 2, 0.5).bias.abs().max() == 0
 
 
 def test_with_a_hub_every_study_recalls_its_own_pattern_again() -> None:
@@ -47,7 +48,7 @@ def test_with_a_hub_every_study_recalls_its_own_pattern_again() -> None:
 def test_a_pattern_never_recalled_has_a_finite_bias() -> None:
     hubs = settled(torch.tensor([1.0, 0.0, 0.0]).view(1, 1, 1, 3), strength=1.0)
     assert hubs.bias.isfinite().all()
-    assert hubs.bias[1] > 0 > hubs.bias[0]
+    assert hubs.bias[..., 1] > 0 > hubs.bias[..., 0]
 
 
 def test_the_network_recalls_with_the_correction_and_its_losses_without(llm_folder: Path) -> None:
@@ -55,7 +56,7 @@ def test_the_network_recalls_with_the_correction_and_its_losses_without(llm_fold
     memory, shown = network.memory("report"), network.prompt(batch(), associations=6)
     before, _ = memory.associations(batch(), shown.states)
     assert memory.hubs is not None
-    usage = torch.tensor([0.9, 0.02, 0.02, 0.02, 0.02, 0.02])
+    usage = torch.tensor([0.9, 0.02, 0.02, 0.02, 0.02, 0.02]).expand_as(memory.hubs.usage)
     memory.hubs.usage.copy_(usage)
     after, _ = memory.associations(batch(), shown.states)
     by_head = memory.retrieval.associations(shown.states, memory.patterns) / usage
@@ -94,15 +95,34 @@ def test_a_negative_strength_is_refused(llm_folder: Path) -> None:
 def test_the_usage_follows_its_patterns_when_the_memory_changes() -> None:
     torch.manual_seed(0)
     patterns = torch.randn(5, 4)
-    trained = HubCorrection(patterns, 0.5)
-    trained.usage.copy_(torch.tensor([0.5, 0.1, 0.2, 0.15, 0.05]))
-    smaller = HubCorrection(patterns[[3, 0]], 0.5)
+    trained = HubCorrection(patterns, 1, 2, 0.5)
+    usage = torch.tensor([[[0.5, 0.1, 0.2, 0.15, 0.05], [0.2, 0.2, 0.3, 0.1, 0.2]]])
+    trained.usage.copy_(usage)
+    smaller = HubCorrection(patterns[[3, 0]], 1, 2, 0.5)
     smaller.load_state_dict(trained.state_dict())
-    torch.testing.assert_close(smaller.usage, torch.tensor([0.15, 0.5]))
-    larger = HubCorrection(torch.cat([torch.randn(1, 4), patterns]), 0.5)
+    torch.testing.assert_close(smaller.usage, usage[..., [3, 0]])
+    larger = HubCorrection(torch.cat([torch.randn(1, 4), patterns]), 1, 2, 0.5)
     larger.load_state_dict(trained.state_dict())
-    torch.testing.assert_close(larger.usage, torch.tensor([0.2, 0.5, 0.1, 0.2, 0.15, 0.05]))
+    torch.testing.assert_close(larger.usage[..., 1:], usage)
+    torch.testing.assert_close(larger.usage[..., 0], usage.mean(dim=-1))
     # what is withdrawn or added changes no difference between the scores of the others
-    torch.testing.assert_close(larger.bias[1:].diff(), trained.bias.diff())
+    torch.testing.assert_close(larger.bias[..., 1:].diff(), trained.bias.diff())
     with pytest.raises(RuntimeError, match="Missing key"):
-        HubCorrection(patterns, 0.5).load_state_dict({})
+        HubCorrection(patterns, 1, 2, 0.5).load_state_dict({})
+
+
+def test_a_usage_that_all_states_share_is_read_as_before() -> None:
+    patterns, usage = torch.randn(3, 4), torch.tensor([0.7, 0.2, 0.1])
+    hubs = HubCorrection(patterns, 2, 2, 1.0)
+    hubs.load_state_dict({"keys": hubs.keys, "usage": usage})
+    torch.testing.assert_close(hubs.usage, usage.expand(2, 2, 3))
+
+
+def test_each_state_and_head_has_hubs_of_its_own() -> None:
+    scores = torch.zeros(4, 2, 1, 5)
+    scores[:, 0, :, 0] = 6.0  # every study's first state recalls pattern 0
+    scores[:, 1, :, 1] = 6.0  # and its second state pattern 1
+    bias = settled(scores.softmax(dim=-1), strength=1.0).bias
+    assert bias[0, 0].argmin() == 0
+    assert bias[1, 0].argmin() == 1
+    assert bias[0, 0, 1] > 0

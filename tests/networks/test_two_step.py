@@ -50,7 +50,7 @@ def test_with_every_pattern_a_candidate_it_is_the_whole_association(
     allowed = mask if masked else None
     two_steps = copy.copy(module)
     two_steps.numbers_at_once = heads * 40 * 10 * 2 if chunked else module.numbers_at_once
-    bias = 2 * torch.randn(40, dtype=torch.float64) if biased else None
+    bias = 2 * torch.randn(states.shape[1], heads, 40, dtype=torch.float64) if biased else None
     whole = module(states, patterns, allowed, k=4, bias=bias)
     found = two_steps(states, patterns, allowed, k=4, candidates=Candidates(ExactSearch(patterns), 40), bias=bias)
     torch.testing.assert_close(found.tokens, whole.tokens, rtol=1e-10, atol=1e-10)

@@ -12,7 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from ammrg.inference.description import Description
-from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
+from ammrg.inference.prepared_study import PreparedStudy
+from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.app import build
 from ammrg.service.desk import Desk
 from ammrg.service.limits import Limits
@@ -39,7 +40,9 @@ def start(model: ReportGenerator, tmp_path: Path) -> Iterator[Start]:
 
     with ExitStack() as stack:
 
-        def started(token: bytes | None = None, ready: bool = True, **limits: float) -> TestClient:
+        def started(
+            token: bytes | None = None, ready: bool = True, model: ReportGenerator = model, **limits: float
+        ) -> TestClient:
             failures: list[Exception] = []
             desk = Desk(lambda: model, Limits()._replace(**limits), Scratch(tmp_path / "scratch"), failures.append)
             client = TestClient(build(desk, "# A card", token), "http://127.0.0.1", raise_server_exceptions=False)

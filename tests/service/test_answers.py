@@ -20,6 +20,7 @@ from ammrg.studies.grouping import find_studies
 from tests.service.conftest import Start
 from tests.service.uploads import Sent, archive, files, one, study
 from tests.studies.study_films import FRONT, colour_picture, film, picture
+from tests.tiny_export import with_curve
 
 
 def near(value: Any) -> Any:
@@ -56,6 +57,20 @@ def test_command_python_and_service_describe_a_study_alike(
     assert [each["path"] for each in service["set_aside"]] == ["hand.dcm"]
     assert service["made_from"]["model"] == model.fingerprint
     assert leftovers(tmp_path / "scratch") == []
+
+
+def test_an_operating_point_is_read_as_by_python(start: Start, model: ReportGenerator) -> None:
+    turnable = with_curve(model)
+    client = start(model=turnable)
+    for setting in ("sensitive", "balanced", "0.9", ""):
+        answer = client.post("/v1/studies", files=one(), data={"operating_point": setting})
+        assert answer.status_code == 200
+        named = one()[0][1][1]
+        python = turnable.describe(named, operating_point=setting or "balanced").as_json()
+        found = answer.json()
+        for field in ("report", "thresholds", "operating_point", "made_from", "places"):
+            assert found[field] == near(python[field])
+    assert found["operating_point"] == {"setting": 0.5, "sentence": ""}
 
 
 def test_an_archive_of_one_study_gives_the_report_of_its_films(client: TestClient, tmp_path: Path) -> None:
@@ -113,6 +128,11 @@ def damaged_zip() -> bytes:
         ([("lateral", ("a.png", picture(1)))], 422, "lateral is a text"),
         ([("lateral", (None, b"1"))], 422, "the upload has no file"),
         ([*one(), ("indication", (None, b"a")), ("indication", (None, b"b"))], 422, "indication is given 2 times"),
+        ([*one(), ("operating_point", (None, b"2"))], 422, "operating point: found '2', must be sensitive, balanced, "),
+        ([*one(), ("operating_point", (None, b"nan"))], 422, "a number from 0 (most sensitive) to 1"),
+        ([*one(), ("operating_point", (None, b"x" * 9000))], 422, "must be sensitive, balanced, specific"),
+        ([*one(), *[("operating_point", (None, b"0.5"))] * 2], 422, "operating_point is given 2 times"),
+        ([*one(), ("operating_point", (None, b"0.4"))], 422, "this model has no operating curve"),
         ([*one(), ("indication", (None, b"\xff"))], 422, "indication is not UTF-8"),
         ([*one(), ("indication", (None, b"x" * 20_000))], 413, "texts and names have more than the 16,384 bytes"),
     ],

@@ -8,7 +8,7 @@ import { describe, download, facts, openExample, sendStudy } from "./service.js"
 const now = { study: null, shown: null, request: 0 };
 
 // How the report is asked for: the fields of ammrg/demo/asked.py.
-const asked = () => ({ memories: at("memories").checked, mirrored: at("mirrored").checked });
+const asked = () => ({ memories: at("memories").checked, mirrored: at("mirrored").checked, operating_point: Number(at("operating_point").value) });
 
 async function start() {
   chooseTheme();
@@ -17,6 +17,8 @@ async function start() {
   at("domain").textContent = told.trained_on;
   at("model").textContent = `AM-MRG ${told.version}, model ${told.model}, ${told.trained_on} (terms of these data: ${told.terms})`;
   at("memories-switch").hidden = !told.has_memories;
+  at("dial").hidden = !told.has_curve;
+  at("operating_point").addEventListener("input", turned);
   at("examples-note").textContent = told.examples_note;
   at("examples").hidden = !told.examples.length;
   at("examples").querySelector("ul").replaceChildren(...told.examples.map((example, number) => {
@@ -47,6 +49,8 @@ async function load(read, button) {
     Object.assign(now, { study, shown: null });
     at("memories").checked = true;
     at("mirrored").checked = false;
+    at("operating_point").value = 0.5;
+    turned();
     for (const other of at("examples").querySelectorAll("button")) other.removeAttribute("aria-current");
     button?.setAttribute("aria-current", "true");
     document.body.classList.add("loaded");
@@ -106,6 +110,10 @@ function choose(names, button) {
   }
   showMaps(now.shown.findings.filter((finding) => chosen.includes(finding.name)));
   if (button) document.querySelector(".deciding")?.scrollIntoView({ block: "nearest" }); // on a phone, films are far above
+}
+
+function turned() {
+  at("dial").querySelector("output").value = Number(at("operating_point").value);
 }
 
 function say(sentence) {
