@@ -100,13 +100,12 @@ function show(shown) {
   choose(first ? [first.name] : [], null);
 }
 
-// Shows the places of findings; the button that chose them, chosen again, takes them away.
+// Shows the places of findings, and marks each button that names the same; one that is marked takes them away.
 function choose(names, button) {
   const again = button?.getAttribute("aria-pressed") === "true";
   const chosen = again ? [] : names;
   for (const other of document.querySelectorAll("[data-findings]")) {
-    const is = button ? other === button : other.dataset.findings === chosen.join("|");
-    other.setAttribute("aria-pressed", String(chosen.length > 0 && is));
+    other.setAttribute("aria-pressed", String(chosen.length > 0 && other.dataset.findings === chosen.join("|")));
   }
   showMaps(now.shown.findings.filter((finding) => chosen.includes(finding.name)));
   if (button) document.querySelector(".deciding")?.scrollIntoView({ block: "nearest" }); // on a phone, films are far above
