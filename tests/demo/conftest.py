@@ -13,13 +13,19 @@ from ammrg.demo.serving import SETTINGS
 os.environ.update(SETTINGS)  # before gradio is imported
 
 from ammrg.demo.desk import Desk
+from ammrg.findings import FINDINGS
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.report_generator import ReportGenerator
+from ammrg.operating_points import SETTINGS as DIAL
+from ammrg.operating_points import FindingCurve, OperatingCurve
 from ammrg.reasons import InfluenceThresholds
 from tests.studies.study_films import picture
 from tests.tiny_stage2 import copying
 
 LIMITS = InfluenceThresholds(None, 0.5, 8, 0.05)
+RISING = FindingCurve(list(DIAL), list(DIAL), 0, None, None)
+CURVE = OperatingCurve(8, [0.0] * len(DIAL), dict.fromkeys(FINDINGS, RISING))
+"""At each setting of the dial, the threshold is the setting."""
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +33,7 @@ def model(llm_folder: Path) -> ReportGenerator:
     network = copying(
         llm_folder, 3
     )  # it recalls "Edema on the left.", and without memory it has nothing to say it from
-    return ReportGenerator(network, FilmProcessor(48), "hirescam", "phantom", None, LIMITS, "f" * 16)
+    return ReportGenerator(network, FilmProcessor(48), "hirescam", "phantom", None, LIMITS, "f" * 16, CURVE)
 
 
 @pytest.fixture(scope="session")

@@ -172,6 +172,18 @@ def test_memories_off_and_mirrored_films_are_marked(page: Any, tmp_path: Path) -
     assert page.complaints == []
 
 
+def test_the_dial_moves_the_thresholds(page: Any) -> None:
+    page.locator("#examples button").first.click()
+    described(page)
+    page.locator("#operating_point").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    assert page.locator("#dial output").inner_text() == "0.25"
+    page.get_by_text("Read at operating point 0.25 (sensitive)").wait_for(timeout=120_000)
+    assert page.locator("#findings .was-limit").count() > 0
+    assert page.locator("#findings button").first.get_attribute("title") == "threshold 0.25"
+
+
 def test_the_keyboard_is_enough(page: Any) -> None:
     page.locator("#examples button").first.focus()
     page.keyboard.press("Enter")

@@ -121,10 +121,28 @@ def test_mirrored_films_say_which_sides_changed(desk: Desk, study: dict[str, Any
     assert not mirrored["is_dicom"]
 
 
+def test_the_dial_moves_the_thresholds(desk: Desk, study: dict[str, Any]) -> None:
+    own = told(desk, study["case"], {})[-1]["shown"]
+    turned = told(desk, study["case"], {"operating_point": 0.25}, own["asked"])[-1]["shown"]
+    assert {(row["threshold"], row["before"]["threshold"]) for row in turned["findings"]} == {(0.25, 0.5)}
+    assert all(row["present"] == (row["value"] > 0.25) for row in turned["findings"])
+    assert turned["title"] == "operating point 0.25 (sensitive)"
+    assert turned["operating_note"].startswith("Read at operating point 0.25 (sensitive), not as trained")
+    assert own["operating_note"] == ""
+
+
+def test_a_dial_that_was_not_measured_is_a_sentence(model: ReportGenerator, tmp_path: Path) -> None:
+    other = Desk(model._replace(curve=None))
+    key = read(other, tmp_path, a_png=picture(3))["case"]
+    assert "has no operating curve" in told(other, key, {"operating_point": 0.25})[-1]["error"]
+    assert "must be" in told(other, key, {"operating_point": 7})[-1]["error"]
+    other.close()
+
+
 def test_a_setting_that_is_none_and_a_study_that_is_gone_are_a_sentence(
     desk: Desk, study: dict[str, Any], tmp_path: Path
 ) -> None:
-    for sent in ({"memory": True}, {"memories": 1}):
+    for sent in ({"memory": True}, {"memories": 1}, {"operating_point": True}, {"operating_point": "0.5"}):
         assert "is no setting of this page" in told(desk, study["case"], sent)[0]["error"]
     for number in range(HELD):
         read(desk, tmp_path, a_png=picture(number))

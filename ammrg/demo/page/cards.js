@@ -35,7 +35,7 @@ function region([x0, y0, x1, y1]) {
 function influence({ influence: value, limit }) {
   const most = limit === null ? Math.abs(value) : 2 * limit;
   const beyond = limit === null ? "" : `, a reason has more than ${limit.toFixed(2)}`;
-  const shown = el("span", {}, `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)} nats`);
+  const shown = el("span", {}, `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(Math.abs(value) < 0.1 ? 3 : 2)} nats`);
   shown.title = `influence on the report${beyond}`;
   return row("influence", bar(value / (most || 1), limit === null ? null : 0.5), shown);
 }

@@ -35,7 +35,11 @@ async function start() {
       if (name === "drop") send(event.dataTransfer.files);
     });
   }
-  at("switches").addEventListener("change", () => write());
+  let soon = null;  // the arrow keys turn the dial step by step: only where it stops is asked for
+  at("switches").addEventListener("change", ({ target }) => {
+    clearTimeout(soon);
+    soon = setTimeout(write, target.type === "range" ? 300 : 0);
+  });
   at("switches").addEventListener("submit", (event) => event.preventDefault());
   at("opacity").addEventListener("input", fade);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && now.shown) choose([], null); });
