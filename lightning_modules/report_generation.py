@@ -38,6 +38,7 @@ from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
+from ammrg.networks.unpacked import read_packed
 from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
 from ammrg.operating_points import BALANCED, OperatingCurve
 from ammrg.partners import SEED
@@ -436,6 +437,7 @@ class ReportGeneration(LightningModule):
         Raises:
             SettingsError: ``cache_films`` is on, but films vary or stage 1 is trained.
         """
+        read_packed(self.network.language_model.model)
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(
@@ -541,6 +543,10 @@ class ReportGeneration(LightningModule):
         """Write reports at an operating point from now on."""
         found, named = (torch.tensor(limits, device=self.network.device) for limits in curve.thresholds(setting))
         self.operating_point, self.turned_to = setting, ReadingThresholds(found, named)
+
+    def on_predict_start(self) -> None:
+        """Let the language model write with merged weights: nothing is trained any more."""
+        self.network.language_model.read_unpacked()
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """Write the reports of one batch: (report, reference, subject id) of each study."""

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import chromium
+
+__all__ = ["chromium"]
+
 # Small tensors on few cores: a second thread costs more than it brings, and much more where cores are shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="for films of one study: the folder for panel.png and report.json (default: described/FIRST_FILM here, or "
-        "RUN/described/FIRST_FILM for a run); for folders and archives: the folder of all studies' folders (default: "
-        "described)",
+        help="for films of one study: the folder for panel.png, report.html and report.json (default: "
+        "described/FIRST_FILM here, or RUN/described/FIRST_FILM for a run); for folders and archives: the folder of "
+        "all studies' folders (default: described)",
     )
     parser.add_argument(
         "--lateral",
@@ -225,12 +225,12 @@ def _name(study: StudyFilms) -> str:
 def _print(report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone: bool) -> None:
     """Print a study: as a JSON line, or all of a single one, or of one among many its folder, report and notes."""
     from ammrg.inference.describing import as_line
-    from ammrg.inference.description_output import PANEL, REPORT, print_description
+    from ammrg.inference.description_output import PAGE, PANEL, REPORT, print_description
 
     if as_json:
         print(as_line(report, outcome.folder), flush=True)
     elif alone and outcome.description is not None:
-        print_description(outcome.description, outcome.folder / PANEL, outcome.folder / REPORT)
+        print_description(outcome.description, *(outcome.folder / name for name in (PANEL, PAGE, REPORT)))
     else:
         turned = [report["operating_point"]["sentence"]] if report.get("operating_point", {}).get("sentence") else []
         notes = (

@@ -1,4 +1,4 @@
-"""A case on one page: its films, the strongest maps, the report, and the patterns it was written with."""
+"""A case on one page: films with the strongest maps, the report, and beside it the findings and what was recalled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ammrg.atomic import partial_file
+from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
@@ -22,15 +23,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-PRESENT = "#b5382a"
-BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "fontsize": 9, "linespacing": 1.3}
+PRESENT, INK, SOFT, ABSENT = "#a92b1d", "#17212b", "#566573", "#b9c2cc"
+BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "color": INK, "linespacing": 1.3}
 """The style of a block of text."""
 MARK: dict[str, Any] = {"ha": "center", "va": "top", "bbox": {"facecolor": "black", "alpha": 0.5, "pad": 1, "lw": 0}}
 """The place of a letter at the film's edge, on a dark ground."""
-
-
-TILES = 6
-"""Most pictures in a row."""
+WIDTH, HEIGHT = 14.0, 8.0
+"""Of the page, in inches."""
+FILMS = (0.012, 0.43, 0.05, 0.9)
+"""Left, right, lower and upper edge of the place for films, as shares of the page."""
+GAP, RIGHT_AT, TOP = 0.025, 0.72, 0.885
+"""Between films and report; the left edge of the column at its right; the upper edge of both."""
+TITLE = 0.32
+"""Height of the title above a film, in inches."""
+SIZES = (10.5, 9.5, 9, 8.5, 8, 7.5, 7, 6.5, 6, 5.5)
+"""Sizes of a block of text, in points: the first at which it fits is taken."""
 MAPS = 3
 """Most maps on a page."""
 
@@ -84,68 +91,125 @@ def draw_case(page: CasePage, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(14, 8), dpi=100, facecolor="white")
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
-    _draw_films(figure, page)
-    _draw_findings(figure.add_axes((0.155, 0.075, 0.165, 0.37)), page)
-
+    lowest = 0.04 + 0.022 * len(page.notes)
+    figure.text(FILMS[0], 0.965, page.title, weight="bold", fontsize=14, color=INK, va="center")
+    figure.text(0.988, 0.965, NOTICE, ha="right", va="center", weight="bold", fontsize=11, color=PRESENT)
+    _draw_found(figure, page)
+    left = _draw_films(figure, page, lowest) + GAP
     blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
-    text = "\n\n".join(f"{name}\n{textwrap.fill(content, 68)}" for name, content in blocks if content is not None)
-    for left, content in ((0.70, _recalled(page)), (0.34, text)):
-        block = figure.text(left, 0.455, content, **BLOCK)
+    text = [(name, content) for name, content in blocks if content is not None]
+    bottom = _draw_blocks(figure, text, (left, RIGHT_AT - GAP), TOP, lowest)
     if page.warnings:
-        _draw_warnings(figure, page, below=_bottom(figure, block))
-    figure.text(0.5, 0.012, NOTICE, ha="center", fontsize=9, color=PRESENT)
+        _draw_warnings(figure, page, (left, RIGHT_AT - GAP), bottom, lowest)
+    _draw_findings(figure.add_axes((RIGHT_AT + 0.118, 0.545, 0.988 - RIGHT_AT - 0.118, TOP - 0.575)), page)
+    _draw_blocks(figure, _recalled(page), (RIGHT_AT, 0.988), 0.5, lowest, SIZES[2:])
     for line, note in enumerate(reversed(page.notes)):
-        colour = PRESENT if note.startswith("WARNING") else "black"
-        figure.text(0.5, 0.034 + 0.02 * line, note, ha="center", fontsize=8, color=colour)
+        colour = PRESENT if note.startswith("WARNING") else SOFT
+        figure.text(FILMS[0], 0.03 + 0.022 * line, note, va="center", fontsize=8, color=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial_file(path) as partial:
         figure.savefig(partial, format="pdf" if path.suffix == ".pdf" else "png")
     return path
 
 
-def _draw_films(figure: Figure, page: CasePage) -> None:
-    """Draw all films, then the strongest maps, each on its film, in rows of equal height."""
+def _draw_found(figure: Figure, page: CasePage) -> None:
+    """Draw the names of the findings above their thresholds, strongest first, under the title."""
+    strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -page.probabilities[name])
+    found = [name for name in strongest if is_predicted(page.probabilities[name], page.thresholds[name])]
+    words = f"Found: {', '.join(found)}" if found else "No finding is above its threshold"
+    figure.text(FILMS[0], 0.928, words, va="center", fontsize=11, color=PRESENT if found else SOFT)
+
+
+def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
+    """Draw all films, then the strongest maps, each on its film, as large as their number allows.
+
+    Returns:
+        Their right edge, as a share of the page.
+    """
     several = len(page.films) > 1
     tiles: list[tuple[str, PageFilm, NDArray[np.float32] | None]] = []
     for number, film in enumerate(page.films, 1):
-        own = ", ".join(part for part in (f"film {number}" if several else "", film.name) if part)
-        tiles.append(("\n".join(part for part in (page.title if number == 1 else "", own) if part), film, None))
+        own = ", ".join(part for part in (f"film {number}" if several else "film", film.name) if part)
+        tiles.append((own, film, None))
     for name, found in list(page.maps.items())[:MAPS]:
         place = page.map_films.get(name, 0)
-        where = f"\nfilm {place + 1}" if several else ""
+        where = f", film {place + 1}" if several else ""
         tiles.append((f"{name}  p = {page.probabilities[name]:.2f}{where}", page.films[place], found))
-    rows = -(-len(tiles) // TILES)
-    columns = max(MAPS + 1, -(-len(tiles) // rows))
-    step, height = 0.988 / columns, 0.485 / rows
+    left, right, _, top = FILMS
+    columns, side = _tiling(len(tiles), (right - left) * WIDTH, (top - lowest) * HEIGHT)
     for place, (title, film, heat) in enumerate(tiles):
         row, column = divmod(place, columns)
-        axes = figure.add_axes((0.012 + step * column, 0.515 + height * (rows - 1 - row), step - 0.012, height - 0.055))
+        x, y = left * WIDTH + column * (side + 0.1), top * HEIGHT - (row + 1) * (side + TITLE)
+        axes = figure.add_axes((x / WIDTH, y / HEIGHT, side / WIDTH, side / HEIGHT))
         draw_film(axes, film, heat, page.cell_shift)
-        axes.set_title(title, fontsize=11 if columns == MAPS + 1 and rows == 1 else 8)
+        axes.set_title(title, fontsize=9.5 if side > 2 else 7, color=INK, loc="left", pad=4)
+    return left + columns * (side + 0.1) / WIDTH
 
 
-def _recalled(page: CasePage) -> str:
-    """The text about the recalled cases."""
-    blocks = [textwrap.fill(page.memory, 58)]
-    for name, listed in (("REASONS", page.reasons), ("SIMILAR CASES", page.similar)):
-        lines = (textwrap.fill(textwrap.shorten(line, 150), 58, subsequent_indent="    ") for line in listed)
-        blocks += ["\n".join((f"{name} (association)", *lines))] if listed else []
-    return "\n\n".join(blocks)
+def _tiling(count: int, width: float, height: float) -> tuple[int, float]:
+    """The number of columns that makes equal squares largest, and their side, in the unit of width and height."""
+    sides = {
+        columns: min(width / columns - 0.1, height / -(-count // columns) - TITLE) for columns in range(1, count + 1)
+    }
+    return max(sides.items(), key=lambda item: item[1])
 
 
-def _draw_warnings(figure: Figure, page: CasePage, below: float) -> None:
+def _draw_blocks(
+    figure: Figure,
+    blocks: Sequence[tuple[str, str]],
+    edges: tuple[float, float],
+    top: float,
+    lowest: float,
+    sizes: Sequence[float] = SIZES,
+) -> float:
+    """Draw headings and texts under each other, in the first of these sizes that fits, and return their lower edge.
+
+    A text that fits in no size is drawn in the last. Of several lines, each hangs.
+    """
+    for size in sizes:
+        letters = _letters(edges, size)
+        drawn, edge = [], top
+        for name, content in blocks:
+            for words, style in ((name, {"weight": "bold", "fontsize": size - 1.5}), (content, {"fontsize": size})):
+                indent = "    " if "\n" in words else ""
+                lines = [textwrap.fill(line, letters, subsequent_indent=indent) for line in words.split("\n") if line]
+                block = figure.text(edges[0], edge, "\n".join(lines), **{**BLOCK, **style})
+                drawn.append(block)
+                edge = (_bottom(figure, block) if lines else edge) - 0.008
+            edge -= 0.016
+        if edge >= lowest or size == sizes[-1]:
+            return edge
+        for block in drawn:
+            block.remove()
+    return top
+
+
+def _recalled(page: CasePage) -> list[tuple[str, str]]:
+    """Headings and texts about the recalled cases."""
+    blocks = [("RECALLED CASES", page.memory)] if page.memory else []
+    for name, listed in (("REASONS (association)", page.reasons), ("SIMILAR CASES (association)", page.similar)):
+        if listed:
+            blocks.append((name, "\n".join(textwrap.shorten(line, 150) for line in listed)))
+    return blocks
+
+
+def _draw_warnings(figure: Figure, page: CasePage, edges: tuple[float, float], below: float, lowest: float) -> None:
     """Draw as many warnings as fit under this height and above the notes, and the number of the others."""
-    lowest = 0.045 + 0.02 * len(page.notes)
     for count in range(len(page.warnings), 0, -1):
-        lines = [textwrap.fill(warning, 68) for warning in page.warnings[:count]]
+        lines = [textwrap.fill(warning, _letters(edges, 9)) for warning in page.warnings[:count]]
         if count < len(page.warnings):
             lines.append(f"and {len(page.warnings) - count} more")
-        block = figure.text(0.34, below - 0.02, "\n".join(lines), color=PRESENT, **BLOCK)
+        block = figure.text(edges[0], below - 0.01, "\n".join(lines), **{**BLOCK, "color": PRESENT, "fontsize": 9})
         if _bottom(figure, block) >= lowest:
             return
         block.remove()
+
+
+def _letters(edges: tuple[float, float], size: float) -> int:
+    """The number of letters of this size that fit between two edges."""
+    return int((edges[1] - edges[0]) * WIDTH * 72 / (0.53 * size))
 
 
 def _bottom(figure: Figure, block: Text) -> float:
@@ -186,10 +250,13 @@ def _draw_findings(axes: Axes, page: CasePage) -> None:
     values = [page.probabilities[name] for name in names]
     limits = [page.thresholds[name] for name in names]
     passed = map(is_predicted, values, limits)
-    colours = [PRESENT if is_present else "#b9c2cc" for is_present in passed]
-    axes.barh(names, values, color=colours)
-    axes.scatter(limits, names, marker="|", color="black", s=50, zorder=3)
+    colours = [PRESENT if is_present else ABSENT for is_present in passed]
+    axes.barh(names, values, color=colours, height=0.62)
+    axes.scatter(limits, names, marker="|", color=INK, s=70, zorder=3)
     axes.set_xlim(0, 1)
-    axes.tick_params(labelsize=8)
-    axes.set_title("probability, | threshold (red: passed)", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.tick_params(labelsize=8, length=0, labelcolor=INK)
+    axes.set_title("probability, | threshold (red: passed)", fontsize=9, color=INK, loc="right")
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.grid(axis="x", color="#e4e9ee", zorder=0)
+    axes.set_axisbelow(True)

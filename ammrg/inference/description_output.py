@@ -1,4 +1,4 @@
-"""Output of a description: panel.png and report.json in a folder, and a table on the screen."""
+"""Output of a description: panel.png, report.html and report.json in a folder, and a table on the screen."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from rich.table import Table
 
 from ammrg.atomic import write_json
 from ammrg.imaging.panel import draw_case
+from ammrg.inference.case_html.writing import write_case_html
 from ammrg.inference.description import Description
 from ammrg.thresholds import is_predicted
 
-REPORT, PANEL = "report.json", "panel.png"
+REPORT, PANEL, PAGE = "report.json", "panel.png", "report.html"
 
 
-def write_description(description: Description, folder: Path) -> tuple[Path, Path]:
-    """Write ``folder/panel.png`` and then ``folder/report.json``, each atomically, and return their paths.
+def write_description(description: Description, folder: Path) -> tuple[Path, Path, Path]:
+    """Write ``panel.png``, ``report.html`` and then ``report.json``, each atomically, and return their paths.
 
     So a folder with a report.json is complete.
     """
     for left_over in folder.glob(".*.partial"):  # of a process that was killed
         left_over.unlink(missing_ok=True)
     panel = draw_case(description.page, folder / PANEL)
+    page = write_case_html(description, folder / PAGE)
     write_json(folder / REPORT, description.as_json())
-    return panel, folder / REPORT
+    return panel, page, folder / REPORT
 
 
 def written_before(folder: Path, model: str, inputs: str) -> dict[str, Any] | None:
@@ -42,7 +44,8 @@ def written_before(folder: Path, model: str, inputs: str) -> dict[str, Any] | No
         same = report["made_from"] == {"model": model, "inputs": inputs}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return report if same and model and (folder / PANEL).is_file() else None
+    whole = all((folder / name).is_file() for name in (PANEL, PAGE))
+    return report if same and model and whole else None
 
 
 def print_description(description: Description, *files: Path) -> None:

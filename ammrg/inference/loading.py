@@ -79,6 +79,7 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     load_strictly(network, trained, str(folder / MODEL))
     network.decoding = read_json(folder / DECODING)
     network.requires_grad_(False).eval()
+    network.language_model.read_unpacked()
     if language_model.device.type != "cpu":
         network.to(language_model.device)
     dataset = str(config["provenance"].get("dataset", ""))

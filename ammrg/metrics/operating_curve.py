@@ -74,7 +74,7 @@ def operating_curve(
 
 def _scores(values: Tensor, target: Tensor, threshold: float) -> tuple[float, float]:
     """Recall and precision of a threshold; precision is 1 where it calls no study."""
-    called = values > threshold
+    called = is_predicted(values, threshold)
     hits = float(target[called].sum())
     return hits / max(1.0, float(target.sum())), hits / max(1, int(called.sum())) if called.any() else 1.0
 

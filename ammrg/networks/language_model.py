@@ -33,6 +33,7 @@ from ammrg.networks.lora import add_lora
 from ammrg.networks.quantization import Quantization, prevent_repacking
 from ammrg.networks.seeded_sampling import seeded_sampling
 from ammrg.networks.state_dicts import load_strictly, save_only
+from ammrg.networks.unpacked import read_packed, read_unpacked
 from ammrg.networks.word_stream import OnText, WordStream
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -119,6 +120,19 @@ class LanguageModel(nn.Module):
             # Embeddings need no gradient, but visual tokens do: only the non-reentrant form passes it on to these.
             self.model.activation_checkpointing_enable({"use_reentrant": False})
         save_only(self, lambda key: "lora_" in key)
+        # Merged matrices would be those of the weights before.
+        self.register_load_state_dict_pre_hook(lambda *_: read_packed(self.model))  # type: ignore[no-untyped-call]
+
+    def train(self, mode: bool = True) -> LanguageModel:
+        """Set training mode, which ends reading with merged matrices."""
+        if mode:
+            read_packed(self.model)
+        super().train(mode)
+        return self
+
+    def read_unpacked(self) -> int:
+        """Read and write faster where nothing is trained any more: :func:`ammrg.networks.unpacked.read_unpacked`."""
+        return read_unpacked(self.model, self.compute_dtype)
 
     # What it is ------------------------------------------------------------------------------------------------
 

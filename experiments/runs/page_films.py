@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 SIDE = 336
 """Width and height of a film on the page, in pixels."""
-QUALITY = 80
-"""JPEG quality of the films, from 0 to 100."""
 
 
 def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
@@ -44,11 +40,11 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
         )
     # PyTorch and Lightning take seconds to import; a file without its run is scored without them.
     import torch
-    from PIL import Image
     from rich.console import Console
     from rich.progress import track
 
     from ammrg.errors import AMMRGError
+    from ammrg.imaging.embedded import film_uri
     from ammrg.imaging.transforms import eval_transform
     from datamodules.dataset import StudyDataset
     from lightning_modules.stage1_checkpoint import load_stage1
@@ -66,11 +62,9 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
             example = dataset.example((place[study_id], 0, 0))
             film = example.films[shown_view(example.projections)]
             maps = _shown_maps(stage1.classifier, torch.from_numpy(film)[None, None], stage1.cam)
-            encoded = io.BytesIO()
-            Image.fromarray(film).resize((SIDE, SIDE)).save(encoded, "JPEG", quality=QUALITY)
             kept[study_id] = {
-                "image": "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode(),
-                "maps": {name: _hundredths(grid) for name, grid in maps.items()},
+                "image": film_uri(film, SIDE),
+                "maps": maps,
                 "shift": stage1.classifier.encoder.cell_shift,
             }
     except AMMRGError as error:  # the scores do not need the films
@@ -78,17 +72,17 @@ def films_of_run(run: Path, study_ids: Sequence[str]) -> Films:
     return Films(kept, "This page shows the films of the worst and the best studies only.")
 
 
-def _hundredths(grid: Tensor) -> list[list[int]]:
-    """A map as whole hundredths of its maximum, row by row."""
-    rows: list[list[int]] = (100 * grid / grid.max().clamp(min=1e-12)).round().int().tolist()
-    return rows
-
-
-def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) -> dict[str, Tensor]:
-    """Maps of one film ``[1 1 h w]``: finding with its probability -> map ``[gh gw]``, the most probable first."""
+def _shown_maps(classifier: DiseaseClassifier, film: Tensor, method: MapMethod) -> dict[str, dict[str, Any]]:
+    """Maps of one film ``[1 1 h w]``: finding -> ``{probability, grid}``, the most probable first."""
+    from ammrg.imaging.embedded import hundredths
     from ammrg.networks.class_activation import activation_maps
 
     found = activation_maps(classifier, film, method)
     probabilities = found.classification.logits[0].sigmoid().tolist()
-    shown = shown_findings(probabilities, classifier.thresholds.tolist())
-    return {f"{FINDINGS[i]} (p = {probabilities[i]:.2f})": found.maps[0, i].detach() for i in shown}
+    return {
+        FINDINGS[i]: {
+            "probability": round(probabilities[i], 3),
+            "grid": hundredths(found.maps[0, i].detach().cpu().float().numpy()),
+        }
+        for i in shown_findings(probabilities, classifier.thresholds.tolist())
+    }

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,11 @@ from ammrg.demo.app import build
 from ammrg.demo.desk import Desk
 from ammrg.notice import NOTICE
 from ammrg.service.scratch import Scratch
+from tests.browser import opened, pictured
 from tests.demo.test_app import BAD
 from tests.studies.study_films import FRONT, SIDE, film
 
 pytestmark = pytest.mark.slow
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WATCH = """
 window.written = [];
 document.addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
@@ -43,28 +41,17 @@ def address(desk: Desk, examples: list[Path], tmp_path_factory: pytest.TempPathF
     scratch.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra browser)")
-    if BROWSER is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-
-
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.complaints, page.asked = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.add_init_script(WATCH)
-    page.goto(address)
-    page.wait_for_selector("#examples button")
-    yield page
-    assert [url for url in page.asked if not url.startswith((address, "data:"))] == []
-    page.close()
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    """The page, open; it may ask for nothing of another place."""
+    shown = opened(chromium, address)
+    shown.page.add_init_script(WATCH)
+    shown.page.reload()
+    shown.page.complaints = shown.complaints
+    shown.page.wait_for_selector("#examples button")
+    yield shown.page
+    assert [url for url in shown.asked if not url.startswith((address, "data:"))] == []
+    shown.page.close()
 
 
 def two_views(folder: Path) -> list[Path]:
@@ -77,11 +64,6 @@ def two_views(folder: Path) -> list[Path]:
 def described(page: Any) -> None:
     page.wait_for_selector("#text:not(.writing)", timeout=120_000)
     page.wait_for_selector("#downloads:not([hidden])", timeout=120_000)
-
-
-def pictured(page: Any, name: str) -> None:
-    if folder := os.environ.get("AMMRG_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
 def maps(page: Any) -> list[str]:
@@ -145,7 +127,7 @@ def test_a_study_from_drop_to_download(page: Any, tmp_path: Path) -> None:
     with page.expect_download(timeout=180_000) as download:
         page.click("#get-dicom")
     assert Path(download.value.path()).read_bytes().startswith(b"PK")
-    pictured(page, "described")
+    pictured(page, "demo-described")
     assert page.complaints == []
 
 
@@ -168,7 +150,7 @@ def test_memories_off_and_mirrored_films_are_marked(page: Any, tmp_path: Path) -
     assert page.locator("img.flipped").count() == 2
     assert page.locator("#warnings li").first.inner_text().startswith("The films were flipped")
     assert page.locator("#get-dicom").get_attribute("href") is None
-    pictured(page, "mirrored")
+    pictured(page, "demo-mirrored")
     assert page.complaints == []
 
 
@@ -235,7 +217,7 @@ def test_bad_input_is_a_sentence_on_the_page(page: Any, tmp_path: Path) -> None:
         file.truncate(200_000_000)
     page.set_input_files("#files", tmp_path / "large.png")
     page.get_by_text("large.png: 200 MB, more than the 134 MB that a study may have here.").wait_for()
-    pictured(page, "refused")
+    pictured(page, "demo-refused")
     page.locator("#examples button").first.click()
     described(page)
     assert page.locator("#error").is_hidden()

@@ -1,62 +1,28 @@
-"""report.html: what is in it, and what a browser makes of it."""
+"""report.html: what is in it. What a browser makes of it is in test_page_in_browser.py."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from ammrg.evaluation.page.writing import NO_FILMS, Films, cases, marked_pair, page_data, render, write_page
-from ammrg.evaluation.predictions import Line, System
-from ammrg.evaluation.scoring import score_systems
+from ammrg.evaluation.page.agreement import marked_pair
+from ammrg.evaluation.page.columns import page_columns
+from ammrg.evaluation.page.headlines import headline
+from ammrg.evaluation.page.writing import NO_FILMS, Films, cases, page_data, rendered
+from ammrg.evaluation.score_table import ALL_COLUMNS
 from ammrg.findings import FINDINGS
 from experiments.runs.page_films import films_of_run
-
-ATTACK = "</script><script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\"> <b>No edema.</b>"
-PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=="
-REFERENCES = ("Mild cardiomegaly. No effusion.", "Small left pleural effusion.", "The lungs are clear.", "No edema.")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def lines(count: int) -> list[Line]:
-    draw = np.random.default_rng(0)
-    return [
-        Line(f"s{i:04}", f"p{i}", REFERENCES[i % 4], ATTACK if i == 1 else REFERENCES[draw.integers(4)])
-        for i in range(count)
-    ]
-
-
-def scored(rows: list[Line], path: Path) -> dict[str, Any]:
-    return score_systems([System("", "ours", path, rows)], protocols=("full",), resamples=20, with_meteor=False)
-
-
-def write_reports(path: Path, rows: list[Line]) -> Path:
-    memory = [{"study_id": "t1", "weight": 0.5, "text": f"Recalled. {ATTACK}"}]
-    regions = [{"study_id": "", "finding": "Edema", "weight": 0.25, "box": None}]
-    content = [
-        {"study_id": line.study_id, "generated": line.generated, "reports": memory, "regions": regions} for line in rows
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
-    return path
+from tests.scored_pages import ATTACK, film_of, lines, page_of, run_of, scored, with_another, write_reports
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    rows = lines(40)
-    reports = write_reports(tmp_path / "reports.jsonl", rows)
-    scores = scored(rows, reports)
-    grid = (100 * np.eye(7)).astype(int).tolist()
-    kept = {study: {"image": PIXEL, "maps": {"Edema (p = 0.9)": grid}, "shift": 0.5} for study in cases(scores, 3)}
-    return write_page(tmp_path / "report.html", reports, rows, scores, Films(kept, "No film of this study."))
+    return page_of(tmp_path)
 
 
 def test_phrases_are_marked_by_how_the_other_text_agrees() -> None:
@@ -126,7 +92,7 @@ def test_a_restricted_data_set_is_named(tmp_path: Path) -> None:
     (tmp_path / "reports.meta.json").write_text(json.dumps({"dataset": "iu_xray", "restricted": True}))
     scores = scored(rows, reports)
     assert "has reports under their data set's terms" in page_data(reports, rows, scores, NO_FILMS)["restricted"]
-    films = Films({"s0000": {"image": PIXEL, "maps": {}, "shift": 0.0}}, "")
+    films = Films({"s0000": film_of()}, "")
     assert "has reports and films under their data set's terms" in page_data(reports, rows, scores, films)["restricted"]
 
 
@@ -150,17 +116,8 @@ def test_a_title_is_text(tmp_path: Path) -> None:
     folder.mkdir()
     rows = lines(4)
     reports = write_reports(folder / "reports.jsonl", rows)
-    text = render(page_data(reports, rows, scored(rows, reports), NO_FILMS))
+    text = rendered(page_data(reports, rows, scored(rows, reports), NO_FILMS))
     assert "<title>Generated reports: &lt;b>{{data}}/reports.jsonl</title>" in text
-
-
-def with_another(path: Path) -> tuple[Path, list[Line], dict[str, Any]]:
-    """Reports, and their scores beside another file's."""
-    rows = lines(40)
-    reports = write_reports(path / "reports.jsonl", rows)
-    others = [line._replace(generated=REFERENCES[0]) for line in rows]
-    systems = [System("", "ours", reports, rows), System("against", "<b>other", path / "other.jsonl", others)]
-    return reports, rows, score_systems(systems, protocols=("full",), resamples=20, with_meteor=False)
 
 
 def test_differences_to_another_file_are_in_the_page(tmp_path: Path) -> None:
@@ -175,118 +132,45 @@ def test_differences_to_another_file_are_in_the_page(tmp_path: Path) -> None:
     assert told["CIDEr"][2:] == [cider[part] for part in ("value", "low", "high", "p_value", "effect")]
 
 
-# --- in a browser -----------------------------------------------------------------------------------------------------
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no chromium")
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+def test_probabilities_places_and_thresholds_of_a_run_are_in_the_page(tmp_path: Path) -> None:
+    reports, rows = run_of(tmp_path, [("No edema.", "Edema.")] * 3)
+    data = page_data(reports, rows, scored(rows, reports), NO_FILMS)
+    edema = FINDINGS.index("Edema")
+    assert data["thresholds"] == [0.375] * 13 + [None]  # No Finding has none
+    for study in data["studies"]:
+        assert study["probabilities"] == [900 if i == edema else 125 for i in range(13)]
+        assert study["found"] == 1 << edema
+        assert study["places"] == {edema: "left lower"}
+    rows, reports = lines(4), write_reports(tmp_path / "others.jsonl", lines(4))
+    (tmp_path / "reports.meta.json").unlink()
+    data = page_data(reports, rows, scored(rows, reports), NO_FILMS)
+    assert data["thresholds"] is None
+    assert [(study["probabilities"], study["places"]) for study in data["studies"]] == [(None, {})] * 4
 
 
-def opened(browser: Any, path: Path) -> tuple[Any, list[str], list[str]]:
-    """The page, what it complained of, and what it asked of a network."""
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    complaints: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_selector(".row")
-    pictures = os.environ.get("AMMRG_SCREENSHOTS")
-    if pictures:
-        page.screenshot(path=f"{pictures}/{path.parent.name}.png", full_page=True)
-    return page, complaints, asked
+def test_each_metric_is_in_one_table() -> None:
+    assert sorted(column["key"] for column in page_columns()) == sorted(ALL_COLUMNS)
+    assert {column["key"]: column["label"] for column in page_columns()} == ALL_COLUMNS
 
 
-def ids(page: Any) -> list[str]:
-    return [row.get_attribute("data-id") for row in page.locator(".row").all()]
-
-
-@pytest.mark.slow
-def test_filter_and_sort_work_and_no_script_of_a_report_runs(browser: Any, page: Path) -> None:
-    shown, complaints, asked = opened(browser, page)
-    rows = {line.study_id: line for line in lines(40)}
-    assert shown.locator("#count").inner_text() == "40 of 40 studies"
-    f1 = [float(row.locator("span").nth(1).inner_text()) for row in shown.locator(".row").all()]
-    assert f1 == sorted(f1)
-    shown.get_by_role("button", name="best first").click()
-    assert float(shown.locator(".row").first.locator("span").nth(1).inner_text()) == 1.0
-    shown.locator("#head button", has_text="study").click()
-    assert ids(shown)[:3] == ["s0000", "s0001", "s0002"]
-    shown.locator("#head button", has_text="study").click()
-    assert ids(shown)[0] == "s0039"
-
-    shown.select_option("#finding", label="Pleural Effusion")
-    shown.select_option("#relation", "missed")
-    effusion = REFERENCES[1]
-    missed = [study for study, line in rows.items() if line.reference == effusion and line.generated != effusion]
-    assert 0 < len(missed) < 10
-    assert sorted(ids(shown)) == missed
-    shown.select_option("#relation", "agreed")
-    assert all(rows[study].generated == effusion for study in ids(shown))
-    shown.locator("#bars button", has_text="Cardiomegaly").click()
-    assert all("ardiomegaly" in rows[study].reference for study in ids(shown))
-    shown.locator("#bars button", has_text="Cardiomegaly").click()
-    shown.select_option("#relation", "any")
-    shown.fill("#search", "s0001")
-    assert ids(shown) == ["s0001"]
-
-    detail = shown.locator("#detail")
-    assert "<script>document.title='ran'</script>" in detail.inner_text()
-    assert "Recalled. </script>" in detail.inner_text()
-    assert detail.locator(".alone").first.inner_text().lower() == "edema"
-    assert detail.locator("b", has_text="No edema").count() == 0
-    shown.fill("#search", "")
-    shown.check("#with-film")
-    assert shown.locator("#count").inner_text() == "6 of 40 studies"
-    assert detail.locator("canvas").count() == 1
-    assert detail.locator("img").count() == 2  # the film, and the film under its map
-    assert detail.locator("figcaption").all_inner_texts() == ["film", "map of Edema (p = 0.9)"]
-    assert shown.title().startswith("Generated reports: ")
-    assert complaints == []
-    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
-
-
-@pytest.mark.slow
-def test_a_narrow_window_shows_differences_and_cuts_nothing_off(browser: Any, tmp_path: Path) -> None:
-    reports, rows, scores = with_another(tmp_path)
-    shown, complaints, _ = opened(browser, write_page(tmp_path / "report.html", reports, rows, scores))
-    assert shown.locator("#differences h3").inner_text().lower() == "ours minus <b>other"
-    assert shown.locator("#differences tbody tr").count() == 6 + 7  # of words, clinical
-    assert shown.locator("#sentences li.doubt").count() == len(scores["alarms"]) > 0
-    shown.set_viewport_size({"width": 420, "height": 900})
-    if os.environ.get("AMMRG_SCREENSHOTS"):
-        shown.screenshot(path=f"{os.environ['AMMRG_SCREENSHOTS']}/narrow.png", full_page=True)
-    assert shown.evaluate("document.documentElement.scrollWidth") <= 420
-    assert complaints == []
-
-
-@pytest.mark.slow
-def test_thousands_of_studies_stay_quick(browser: Any, tmp_path: Path) -> None:
-    rows = lines(5000)
-    reports = write_reports(tmp_path / "reports.jsonl", rows)
-    path = write_page(tmp_path / "report.html", reports, rows, scored(rows, reports))
-    shown, complaints, _ = opened(browser, path)
-    assert shown.locator(".row").count() < 60
-    took = shown.evaluate(
-        """async () => {
-            const scroller = document.getElementById("scroller"), start = performance.now();
-            for (let i = 1; i <= 50; i++) {
-                scroller.scrollTop = i * 2900;
-                await new Promise(requestAnimationFrame);
-                await new Promise(requestAnimationFrame);
-            }
-            return (performance.now() - start) / 50;
-        }"""
-    )
-    assert took < 200  # ms for two frames; a list of 5,000 elements takes longer to lay out once
-    assert shown.locator(".row").count() < 60
-    last = shown.locator(".row").last.get_attribute("data-id")
-    assert last != ids(shown)[0]
-    start = shown.evaluate("performance.now()")
-    shown.select_option("#finding", label="Cardiomegaly")
-    assert shown.evaluate("performance.now()") - start < 2000
-    assert complaints == []
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        (
+            "Compared with both memories off: clinical micro F1 (13) .90 against .91 (-.01, 95% -.02 to .01); CIDEr .9 "
+            "against .8 (+.1, 95% .0 to .2). NO CLEAR USE OF THE MEMORIES by clinical micro F1 (13).",
+            "Compared with both memories off: no clear use of the memories by clinical micro F1 (13).",
+        ),
+        (
+            "Compared with t: CIDEr .1 against .2 (-.1). BELOW THE TEMPLATE by CIDEr: THE NETWORK ADDS NOTHING THERE. "
+            "NOT CLEARLY ABOVE THIS BASELINE by side F1.",
+            "Compared with t: below the template by CIDEr: the network adds nothing there. Not clearly above this "
+            "baseline by side F1.",
+        ),
+        ("EMPTY REPORTS: 3 of 40 reports are empty.", "Empty reports: 3 of 40 reports are empty."),
+        ("F1 of the side .5. THE SIDE IS NOT ABOVE CHANCE by F1.", "The side is not above chance by F1."),
+        ("Few patients: intervals over 9 patients are narrow.", "Few patients: intervals over 9 patients are narrow."),
+    ],
+)
+def test_a_doubt_has_a_headline_in_small_letters(text: str, short: str) -> None:
+    assert headline(text) == short

@@ -154,8 +154,9 @@ def test_the_page_of_a_run_shows_films_and_maps(run: Run) -> None:
     for kept in data["films"].values():
         assert kept["image"].startswith("data:image/jpeg;base64,")
         assert kept["maps"]
-        for grid in kept["maps"].values():
-            assert max(map(max, grid)) in (0, 100)
+        for found in kept["maps"].values():
+            assert max(map(max, found["grid"])) in (0, 100)
+            assert 0 <= found["probability"] <= 1
     assert all(study["retrieved"] for study in data["studies"])
 
 

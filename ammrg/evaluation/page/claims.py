@@ -31,6 +31,23 @@ def found_bits(line: Line) -> int | None:
     return sum(1 << FINDINGS.index(name) for name in line.table.present)
 
 
+def probabilities_of(line: Line) -> list[int] | None:
+    """The network's probabilities of the 13 abnormal findings, in thousandths; None if they are not known."""
+    return None if line.table is None else [round(1000 * value) for value in line.table.probabilities]
+
+
+def places_of(row: Mapping[str, Any]) -> dict[int, str]:
+    """Index of a finding -> its sides and levels in words, of a line of a run's reports that tells them."""
+    named = row.get("places")
+    if not isinstance(named, Mapping):
+        return {}
+    return {
+        FINDINGS.index(name): " ".join(map(str, words))
+        for name, words in named.items()
+        if name in FINDINGS and isinstance(words, list) and words
+    }
+
+
 def unseen_marks(text: str) -> list[list[Any]]:
     """``[number of the sentence, start, end, kind]`` of each phrase that says what one film cannot show."""
     return [

@@ -1,13 +1,7 @@
-"""report.html from scores and predictions: a page that opens from disk and needs no network.
-
-Texts are JSON inside the page and are shown as text, never as markup. A content security policy allows only the page's
-own script and style, by their hashes.
-"""
+"""report.html from scores and predictions: verdicts, the studies one by one, and tables."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,24 +13,33 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.data_sets import trained_on
 from ammrg.evaluation.mirrored_films import mirrored_note
-from ammrg.evaluation.page.claims import faithfulness_rows, found_bits, unseen_marks
+from ammrg.evaluation.page.agreement import marked_pair
+from ammrg.evaluation.page.claims import (
+    faithfulness_rows,
+    found_bits,
+    places_of,
+    probabilities_of,
+    unseen_marks,
+)
+from ammrg.evaluation.page.columns import page_columns
+from ammrg.evaluation.page.headlines import headline
 from ammrg.evaluation.prediction_fields import id_text
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import GROUPS, Line
 from ammrg.evaluation.recall_table import COLUMNS as RECALL_COLUMNS
 from ammrg.evaluation.recall_table import recall_note, recall_rows
+from ammrg.evaluation.reports_meta import thresholds_in
 from ammrg.evaluation.score_table import ALL_COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
 from ammrg.metrics.mirroring import FOLLOWS
 from ammrg.notice import NOTICE
-from ammrg.text import labeler
-from ammrg.text.places import Place, finding_places, mention_places
+from ammrg.pages.page_file import render
 
 PARTS = Path(__file__).parent
+SCRIPTS = ("verdicts", "tables", "studies", "study", "start")
 CASES = 30
 """Number of the worst studies, and of the best, that are shown with their films."""
-STATES = {1.0: "present", 0.0: "absent", -1.0: "uncertain"}
 RESTRICTED = (
     "Restricted data: this page has {held} under their data set's terms of use. It must not leave this machine."
 )
@@ -46,7 +49,7 @@ class Films(NamedTuple):
     """The films and maps of some studies."""
 
     of_study: Mapping[str, Mapping[str, Any]]
-    """Study id -> ``{image: data URI, maps: {finding: rows of 0..100}, shift: in cells}``."""
+    """Study id -> ``{image: data URI, maps: {finding: {probability, grid: rows of 0..100}}, shift: in cells}``."""
     absent: str
     """The text in place of a film that is not shown."""
 
@@ -69,27 +72,13 @@ def write_page(
         scores: the contents of scores.json.
         films: the films and maps to show.
     """
-    write_atomically(path, render(page_data(reports, lines, scores, films)).encode())
+    write_atomically(path, rendered(page_data(reports, lines, scores, films)).encode())
     return path
 
 
-def render(data: Mapping[str, Any]) -> str:
+def rendered(data: Mapping[str, Any]) -> str:
     """The page with its data, style and script inside."""
-    style, script = ((PARTS / f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("css", "js"))
-    parts = {"style": style, "script": script}
-    hashes = {f"{name}_hash": _policy_hash(text) for name, text in parts.items()}
-    # JSON has "<" only inside strings. With "<" escaped, no text can end the data element or start another.
-    escaped = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    title = str(data["title"]).replace("&", "&amp;").replace("<", "&lt;")
-    page = (PARTS / "page.html").read_text(encoding="utf-8")
-    # Each placeholder is filled once, and users' texts last: placeholders inside them stay as they are.
-    for name, text in {**parts, **hashes, "data": escaped, "title": title}.items():
-        page = page.replace("{{" + name + "}}", text, 1)
-    return page
-
-
-def _policy_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return render(PARTS / "page.html", [PARTS / "page.css"], [PARTS / f"{name}.js" for name in SCRIPTS], data)
 
 
 def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], films: Films) -> dict[str, Any]:
@@ -99,6 +88,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
     written_with = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else None
     restricted = written_with is not None and written_with.get("restricted", True)
     trained = f"; the model was {trained_on(written_with.get('dataset', ''))}" if written_with else ""
+    thresholds = thresholds_in(reports.parent)
     texts: dict[str, int] = {}
     rows = _rows(reports)
     place = {study_id: i for i, study_id in enumerate(scores["studies"]["study_id"])}
@@ -117,7 +107,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients{trained}",
         "names": list(FINDINGS),
         "protocols": protocols_of(scores),
-        "columns": [{"key": key, "label": label} for key, label in ALL_COLUMNS.items()],
+        "columns": page_columns(),
         "systems": [
             _system(group, name, scores, values)
             for group, named in {
@@ -128,13 +118,17 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         ],
         "differences": {protocol: _differences(scores, protocol) for protocol in protocols_of(scores)},
         "figures": figures(scores),
-        "sentences": [{"text": text, "alarm": text in scores["alarms"]} for text in scores["sentences"]],
+        "sentences": [
+            {"text": text, "alarm": text in scores["alarms"], "headline": headline(text)}
+            for text in scores["sentences"]
+        ],
         "findings": {
             uncertain: [table[name] for name in FINDINGS] for uncertain, table in scores["findings"]["ours"].items()
         },
         "faithfulness": faithfulness_rows(scores),
         "recall": {"columns": RECALL_COLUMNS, "rows": recall_rows(scores), "note": recall_note(scores)},
         "reasons": ((scores["recall"] or {}).get("mattered") or {}).get("influence_threshold"),
+        "thresholds": None if thresholds is None else [thresholds.get(name) for name in FINDINGS],
         "studies": studies,
         "texts": list(texts),
         "films": dict(films.of_study),
@@ -205,67 +199,13 @@ def _study(
         "truth": scored["reference"],
         "predicted": scored["generated"],
         "found": found_bits(line),
+        "probabilities": probabilities_of(line),
+        "places": places_of(row),
         "unseen": {"generated": unseen_marks(line.generated), "reference": unseen_marks(line.reference)},
         "known": bool(line.reference_in_training),
         "retrieved": retrieved,
         "regions": regions,
     }
-
-
-class _Read(NamedTuple):
-    """A text with its mentions and labels, by the rule-based labeler."""
-
-    text: str
-    mentions: list[labeler.Mention]
-    labels: dict[str, float]
-    places: dict[str, Place]
-    """The place of each finding that it affirms."""
-
-
-def _read(text: str) -> _Read:
-    found = labeler.explain(text)
-    labels = labeler.labels_of((mention.finding, mention.label) for mention in found)
-    return _Read(text, found, dict(zip(FINDINGS, labels, strict=True)), finding_places(text))
-
-
-def marked_pair(first: str, second: str) -> tuple[list[list[Any]], list[list[Any]]]:
-    """The sentences of a study's two reports, with the phrases that name findings and whether the other report agrees.
-
-    Returns:
-        For each text, ``[sentence, [[start, end, kind, finding, words], ...]]`` for each sentence. kind is ``same`` if
-        both texts have the same label for the finding; ``astray`` if both affirm it and this phrase names a side that
-        the other text, which names one, does not; ``alone`` if this text denies a finding that the other does not
-        mention; else ``contrary``.
-    """
-    sides = _read(first), _read(second)
-    return _marked(sides[0], sides[1]), _marked(sides[1], sides[0])
-
-
-def _marked(read: _Read, other: _Read) -> list[list[Any]]:
-    marks: dict[str, list[list[Any]]] = {}
-    for mention in read.mentions:
-        theirs = other.labels[mention.finding]
-        kind, named = "contrary", STATES.get(theirs, "unmentioned")
-        if read.labels[mention.finding] == theirs:
-            kind = "same"
-            if wrong_side := _wrong_side(mention, other):
-                kind, named = "astray", f"{named} on the {wrong_side}"
-        elif theirs not in STATES and mention.label == 0.0:
-            kind = "alone"
-        words = f"{STATES[mention.label]}; other report: {named}"
-        end = mention.start + len(mention.phrase)
-        mark = [mention.start, end, kind, FINDINGS.index(mention.finding), words]
-        if mark not in marks.setdefault(mention.sentence, []):
-            marks[mention.sentence].append(mark)
-    return [[sentence, marks.get(sentence, [])] for sentence in labeler.sentences(read.text)]
-
-
-def _wrong_side(mention: labeler.Mention, other: _Read) -> str:
-    """The other text's side of an affirmed finding, if the mention names a side which that text lacks; else empty."""
-    theirs = other.places.get(mention.finding, Place()).side
-    ours = dict(mention_places(mention.sentence))[mention].side
-    is_wrong = mention.label == 1.0 and theirs and not ours <= theirs
-    return " and ".join(sorted(theirs)) if is_wrong else ""
 
 
 def cases(scores: Mapping[str, Any], count: int = CASES) -> list[str]:

@@ -1,0 +1,82 @@
+"""Linear layers of a language model unpacked for reading: 4-bit weights and adapters merged to one matrix each.
+
+A packed layer unpacks its weights in every forward pass, for every token that is generated, and an adapter adds two
+products to each. Where memory allows, and nothing is trained, each layer holds its merged matrix instead:
+
+    W = unpacked(W_4bit) + scaling * B A
+
+with the values that the packed layer computes with, so outputs are the same up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SHARE = 0.5
+"""Most of the free memory that merged matrices may take."""
+
+
+def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
+    """Let the linear layers of a model on a CPU read with merged matrices from now on, if there is memory for them.
+
+    Parameters and state dict stay as they are. :func:`read_packed` undoes it; weights that change afterwards are not
+    noticed.
+
+    Args:
+        model: with 4-bit layers or adapters, in eval mode.
+        dtype: of the computation.
+
+    Returns:
+        Bytes of the merged matrices; 0 where the layers stay packed.
+    """
+    layers = list(_layers(model))
+    needed = sum(layer.in_features * layer.out_features for layer in layers) * dtype.itemsize
+    if any(weight.device.type != "cpu" for weight in model.parameters()):
+        return 0
+    if needed > SHARE * psutil.virtual_memory().available:
+        return 0
+    with torch.inference_mode(False), torch.no_grad():
+        for layer in layers:
+            base = getattr(layer, "base_layer", layer)
+            layer.forward = partial(F.linear, weight=_merged(layer, base, dtype), bias=base.bias)
+    return needed
+
+
+def read_packed(model: nn.Module) -> None:
+    """Let the linear layers read with their own weights again."""
+    for layer in _layers(model):
+        layer.__dict__.pop("forward", None)
+
+
+def _layers(model: nn.Module) -> Iterator[Any]:
+    """Yield adapted layers whose base is linear or in 4 bits, and 4-bit layers without an adapter."""
+    from bitsandbytes.nn import Linear4bit
+    from peft.tuners.lora import LoraLayer
+
+    inside: set[nn.Module] = set()
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            inside.update(module.modules())
+            if type(module.base_layer) in (nn.Linear, Linear4bit):
+                yield module
+        elif isinstance(module, Linear4bit) and module not in inside:
+            yield module
+
+
+def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
+    from bitsandbytes.functional import dequantize_4bit
+
+    weight = base.weight.data
+    if (state := getattr(base.weight, "quant_state", None)) is not None:
+        weight = dequantize_4bit(weight, state)
+    weight = weight.to(dtype, copy=True)
+    for adapter in getattr(layer, "active_adapters", ()):
+        weight += layer.get_delta_weight(adapter).to(dtype)
+    return weight
