@@ -55,7 +55,7 @@ $(foreach name,$(filter-out $(SETTABLE),$(GIVEN)),$(if $(call nearest,$(name),$(
 $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))
 
 # A finished run knows its data set, model and folds; targets that only use the run need not be given them again.
-AFTER    := reports scores guards describe predict serve export
+AFTER    := reports scores guards describe predict serve demo export
 SETTLED  := $(if $(MAKECMDGOALS),$(if $(filter-out $(AFTER),$(MAKECMDGOALS)),,yes))
 default   = $(filter file,$(origin $(1)))
 ifeq ($(and $(SETTLED),$(call default,DATASET),$(if $(wildcard $(OUT)/$(DATASET)/$(RUN)),,absent)),absent)
@@ -182,7 +182,7 @@ $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(I
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores guards describe predict serve export ablation sweep agent slurm test check bench FORCE
+.PHONY: help env data models stage1 memories stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -309,6 +309,9 @@ predict: describe
 
 serve: $(STAGE2)/manifest.json ## describe studies over HTTP, on this machine alone (docs/service.md): make serve RUN= ARGS="--port 8000"
 	@$(AMMRG) serve --run $(RUN_DIR) $(call args,serve)
+
+demo: $(STAGE2)/manifest.json ## show a page on this machine, to try a run on drawn studies or your own (docs/demo.md): make demo RUN= ARGS="--port 7860"
+	@$(AMMRG) demo --run $(RUN_DIR) $(call args,demo)
 
 export: $(SCORES) ## write a finished run as one folder with its model card, to RUN's export/ (ARGS="--push ORG/NAME": to the hub)
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)

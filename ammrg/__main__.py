@@ -23,6 +23,7 @@ PROGRAM = Program(
             goes_on="; the same command goes on where it stopped",
         ),
         "serve": Command("ammrg.commands.serve", "a service that describes studies over HTTP", "serve"),
+        "demo": Command("ammrg.commands.demo", "a page on this machine, to try a model on studies", "demo"),
     },
 )
 

@@ -55,6 +55,7 @@ PROGRAM = Program(
         "reports": _command("reports", "write and score a run's reports again at another operating point"),
         "describe": _command("describe", "describe one study: report, findings with maps, what the memories retrieved"),
         "serve": Command("experiments.commands.serve", "describe studies over HTTP, with a run", "serve"),
+        "demo": Command("experiments.commands.demo", "show a page to try a run, with drawn studies", "demo"),
         "export": _command("export", "write a finished run as one folder with all it needs and its model card"),
         "runs": _command("runs", "list the runs in a table, and what differs between some of them"),
         "sweep": _command(

@@ -19,6 +19,7 @@ TARGETS = (
         "guards",
         "describe",
         "serve",
+        "demo",
         "export",
         "ablation",
         "sweep",
@@ -102,6 +103,7 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
         "describe": f"--run {folder}",
         "predict": f"--run {folder} --lateral 2",
         "serve": f"serve --run {folder}",
+        "demo": f"demo --run {folder}",
     }.items():
         words = [f"IMAGE={tmp_path}/film.png", "ARGS=--lateral 2"] if goal in ("describe", "predict") else []
         asked = make("-n", goal, *place, *words).stdout
@@ -117,7 +119,7 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
     assert "RUN=mine: there is one of iu_xray r2gen; name its DATASET=" in make("-n", "scores", *place).stderr
 
 
-@pytest.mark.parametrize("goal", ["reports", "scores", "guards", "describe", "predict", "serve", "export"])
+@pytest.mark.parametrize("goal", ["reports", "scores", "guards", "describe", "predict", "serve", "demo", "export"])
 def test_a_run_that_does_not_exist_is_not_trained_for_its_name_alone(tmp_path: Path, goal: str) -> None:
     (tmp_path / "film.png").touch()
     place = (f"OUT={tmp_path}/out", f"IMAGE={tmp_path}/film.png")

@@ -40,8 +40,8 @@ def required(lines: str) -> set[str]:
 
 
 LIGHT = required(CONFIG["options"]["install_requires"])
-MODELS, TRAIN, DICOM, SERVE, DEV = (
-    required(CONFIG["options.extras_require"][name]) for name in ("models", "train", "dicom", "serve", "dev")
+MODELS, TRAIN, DICOM, SERVE, DEMO, DEV = (
+    required(CONFIG["options.extras_require"][name]) for name in ("models", "train", "dicom", "serve", "demo", "dev")
 )
 DISTRIBUTIONS = metadata.packages_distributions()
 
@@ -142,15 +142,16 @@ def test_scoring_imports_what_the_light_install_brings() -> None:
 def test_each_extra_brings_what_its_rooms_import() -> None:
     package = [name for path in sources("ammrg") for name in imports_of(path, lazily=True)]
     # Films are distorted with albumentations in training only.
-    assert distributions(package) - {"albumentations"} == (LIGHT | MODELS | DICOM | SERVE) - BY_OTHERS
+    assert distributions(package) - {"albumentations"} == (LIGHT | MODELS | DICOM | SERVE | DEMO) - BY_OTHERS
     checkout = [name for path in sources("ammrg", *CHECKOUT) for name in imports_of(path, lazily=True)]
-    assert distributions(checkout) == (LIGHT | TRAIN | DICOM | SERVE) - BY_OTHERS
+    assert distributions(checkout) == (LIGHT | TRAIN | DICOM | SERVE | DEMO) - BY_OTHERS
 
 
 def test_an_extra_adds_to_the_one_before_it_and_names_nothing_twice() -> None:
     assert MODELS < TRAIN < DEV
     assert MODELS < DICOM < DEV
-    assert MODELS < SERVE < DEV
+    assert MODELS < SERVE < DEMO < DEV
+    assert DICOM < DEMO
     assert not LIGHT & DEV
     lists = [CONFIG["options"]["install_requires"], *CONFIG["options.extras_require"].values()]
     named = [line for lines in lists for line in lines.split() if not line.startswith("am-mrg[")]

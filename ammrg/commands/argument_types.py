@@ -15,6 +15,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port; 0 is a free one."""
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a port, 0 to 65535")
+    return int(text)
+
+
 def operating_point(text: str) -> float:
     """A setting of the dial between sensitivity and precision."""
     try:

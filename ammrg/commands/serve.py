@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ammrg.commands.argument_types import positive
+from ammrg.commands.argument_types import port, positive
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
 
@@ -21,7 +21,7 @@ MIB = 2**20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the service's arguments; the caller adds those that name the model."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0 is a free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8000, help="0 is a free one (default: %(default)s)")
     parser.add_argument("--token-file", type=Path, help="file with the token that callers must send")
     parser.add_argument("--tls-cert", type=Path, help="the service's certificate (PEM)")
     parser.add_argument("--tls-key", type=Path, help="its key (PEM)")
@@ -88,9 +88,3 @@ def main(argv: Sequence[str]) -> int:
 
     folder = local_folder(options.model, None)
     return serve(options, lambda: ReportGenerator.from_pretrained(folder), card_of(folder))
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**16):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a port, 0 to 65535")
-    return int(text)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import CasePage, PageFilm
 from ammrg.inference.contradictions import contradictions
+from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.inference.shown_maps import shown_findings
 from ammrg.networks.class_activation import ActivationMaps
@@ -48,8 +47,7 @@ def case_page(
         limits: the 14 thresholds above which a finding is shown as found; default: the classifier's.
     """
     classifier = network.classifier
-    maps, seen = found
-    deciding = seen.logits.argmax(dim=0).tolist()
+    maps = finding_maps(found)
     if sides is None:
         sides = [FACING if projection == "frontal" else None for projection in batch.projections]
     thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist() if limits is None else limits, strict=True))
@@ -59,8 +57,8 @@ def case_page(
             PageFilm(image[0].cpu().numpy(), projection, letters)
             for image, projection, letters in zip(batch.images, batch.projections, sides, strict=True)
         ],
-        maps={FINDINGS[i]: maps[deciding[i], i].detach().cpu().numpy().astype(np.float32) for i in shown},
-        map_films={FINDINGS[i]: deciding[i] for i in shown},
+        maps={FINDINGS[i]: maps[FINDINGS[i]].heat for i in shown},
+        map_films={FINDINGS[i]: maps[FINDINGS[i]].film for i in shown},
         probabilities=report.findings,
         thresholds=thresholds,
         report=report.text,

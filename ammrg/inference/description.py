@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ammrg.imaging.panel import CasePage
 from ammrg.inference.distance_note import DistanceNote
+from ammrg.inference.finding_maps import FindingMap
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.notice import NOTICE
 from ammrg.operating_points import BALANCED
 from ammrg.studies.records import SetAside, StudyIdentity, StudyView
 from ammrg.types import Attribution
+
+MIRRORED = (
+    "WARNING: the films were flipped left to right on purpose, to see whether the report follows them: its sides are "
+    "those of the flipped films, not of the patient."
+)
+"""The warning of a description of mirrored films."""
 
 
 class Description(NamedTuple):
@@ -55,6 +64,12 @@ class Description(NamedTuple):
     operating_note: str = ""
     """What the setting gave on the validation split, for the reader of the report; empty where it is balanced."""
     notice: str = NOTICE
+    maps: Mapping[str, FindingMap] = MappingProxyType({})
+    """Finding -> its map on the film that decides it, for all 14."""
+    memories: bool = True
+    """Whether it was written with what is recalled from the memories."""
+    mirrored: bool = False
+    """Whether its films were flipped left to right."""
 
     @property
     def films(self) -> list[str]:
@@ -78,6 +93,8 @@ class Description(NamedTuple):
             "recalled": {finding: [each._asdict() for each in listed] for finding, listed in self.recalled.items()},
             "reasons": self.memory.as_json(),
             "made_from": {"model": self.model, "inputs": self.inputs},
+            "memories": "on" if self.memories else "off",
+            "films_mirrored": self.mirrored,
             "trained_on": {"dataset": self.dataset, "sentence": self.trained_on},
             "distance_from_training": {**self.distance.as_json(), "sentence": self.distance.sentence},
             "warnings": self.warnings,

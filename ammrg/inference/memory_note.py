@@ -25,11 +25,22 @@ class RecalledCase(NamedTuple):
     def line(self) -> str:
         """Describe it in a line: weight, what it is, whose, and its influence where that was measured."""
         case = self.pattern
-        owner = _owner(case) if case.influence is None else f"{_owner(case)}, influence {case.influence:+.2f}"
+        owner = self.owner() if case.influence is None else f"{self.owner()}, influence {case.influence:+.2f}"
         if case.finding is None:
             return f"{case.weight:.2f} report of {owner}: {case.text or '(left out)'}"
         asked = "region of" if self.query is None else f"for {self.query}:"
         return f"{case.weight:.2f} {asked} {' '.join((*case.place, case.finding))} ({owner})"
+
+    def owner(self) -> str:
+        """Name whose it is.
+
+        Without an id, it is a disease query where it has neither place nor text, else a training study of restricted
+        data.
+        """
+        pattern = self.pattern
+        if pattern.study_id:
+            return pattern.study_id
+        return "a training study" if pattern.box or pattern.finding is None else "disease query"
 
 
 class MemoryNote(NamedTuple):
@@ -51,6 +62,10 @@ class MemoryNote(NamedTuple):
             "patterns": [{"query": case.query, **case.pattern._asdict()} for case in self.reasons],
             "sentence": self.sentence,
         }
+
+
+MEMORIES_OFF = MemoryNote(None, [], [], "The memories were switched off for this report: nothing was recalled.")
+"""The note of a report that was written without memories."""
 
 
 def memory_note(report: GeneratedReport, thresholds: InfluenceThresholds | None) -> MemoryNote:
@@ -86,13 +101,3 @@ def _sentence(thresholds: InfluenceThresholds | None, changed: bool, recalled: b
     if changed:
         return f"Recalled cases changed this report: the reasons have {beyond}."
     return f"No memory changed this report: none of the recalled cases has {beyond}."
-
-
-def _owner(pattern: Attribution) -> str:
-    """Name the owner of a recalled pattern.
-
-    Without an id, it is a disease query where it has neither place nor text, else a training study of restricted data.
-    """
-    if pattern.study_id:
-        return pattern.study_id
-    return "a training study" if pattern.box or pattern.finding is None else "disease query"

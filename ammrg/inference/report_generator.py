@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -15,41 +15,29 @@ from ammrg.errors import ReadError, SettingsError
 from ammrg.fingerprints import json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
-from ammrg.inference.description import Description
+from ammrg.inference.description import MIRRORED, Description
 from ammrg.inference.distance_note import distance_note
+from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
-from ammrg.inference.memory_note import memory_note
+from ammrg.inference.memory_note import MEMORIES_OFF, memory_note
+from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.influence import with_influence
 from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.word_stream import OnText
 from ammrg.operating_points import BALANCED, OperatingCurve
 from ammrg.reasons import InfluenceThresholds
 from ammrg.studies.decoding import DecodedStudy, decode_study
 from ammrg.studies.grouping import StudyFilms, study_of
 from ammrg.studies.in_memory import film_source
-from ammrg.studies.records import SetAside, StudyIdentity, StudyView
+from ammrg.studies.records import SetAside
 from ammrg.types import GeneratedReport, StudyBatch
 
 if TYPE_CHECKING:
     from ammrg.studies.in_memory import FilmInput
-
-
-class PreparedStudy(NamedTuple):
-    """One study as the network reads it."""
-
-    identity: StudyIdentity
-    views: tuple[StudyView, ...]
-    """All of its films that could be read; those that the network does not read are among them."""
-    set_aside: tuple[SetAside, ...]
-    inputs: str
-    """See :meth:`ammrg.studies.grouping.StudyFilms.fingerprint`."""
-    batch: StudyBatch
-    """Of this study alone."""
-    operating_point: float = BALANCED
-    """See :mod:`ammrg.operating_points`."""
 
 
 class ReportGenerator(NamedTuple):
@@ -138,6 +126,9 @@ class ReportGenerator(NamedTuple):
         indication: str = "",
         *,
         operating_point: str | float = BALANCED,
+        memories: bool = True,
+        mirrored: bool = False,
+        on_text: OnText | None = None,
     ) -> Description: ...
 
     @overload
@@ -152,6 +143,9 @@ class ReportGenerator(NamedTuple):
         indication: str = "",
         *,
         operating_point: str | float = BALANCED,
+        memories: bool = True,
+        mirrored: bool = False,
+        on_text: OnText | None = None,
     ) -> Description | list[Description | SetAside]:
         """Generate the report of one study, or of several, with its reasons. No file is written.
 
@@ -164,6 +158,10 @@ class ReportGenerator(NamedTuple):
             indication: why the study was made, for a model whose prompt uses it.
             operating_point: how readily findings are called: ``sensitive``, ``balanced`` (as trained), ``specific``, or
                 a number from 0 (most sensitive) to 1 (most specific); see :mod:`ammrg.operating_points`.
+            memories: of one study; whether the report is written with what is recalled from the memories.
+            mirrored: of one study; whether its films are flipped left to right first (:meth:`PreparedStudy.mirrored`).
+            on_text: of one study; called with the report so far after each word, and last with the whole report. With a
+                beam search, only the whole report is known.
 
         Returns:
             The description; or a list of the same length, with the reason in place of a study that cannot be described.
@@ -176,14 +174,17 @@ class ReportGenerator(NamedTuple):
         """
         setting = operating_points.operating_point(operating_point)
         self._check(setting)
+        how: dict[str, Any] = {"memories": memories, "mirrored": mirrored, "on_text": on_text}
         if isinstance(study, StudyFilms):
             if lateral:
                 raise ValueError("lateral is for films that you give; for a study that is found, find_studies takes it")
-            return self.describe_decoded(decode_study(study, indication), indication, setting)
+            return self.describe_decoded(decode_study(study, indication), indication, setting, **how)
         if isinstance(study, list | tuple):
             if study and all(isinstance(each, list | tuple | StudyFilms) for each in study):
-                if lateral or indication:
-                    raise ValueError("lateral and indication are of one study; describe these studies one by one")
+                if lateral or indication or not memories or mirrored or on_text:
+                    raise ValueError(
+                        "all arguments but operating_point are of one study; describe these studies one by one"
+                    )
                 return [self._one_of_many(each, number, setting) for number, each in enumerate(study, 1)]
             films = list(study)
         else:
@@ -194,7 +195,7 @@ class ReportGenerator(NamedTuple):
         if len(decoded.pixels) < len(given.films):
             refused = next(each for each in decoded.set_aside if each not in given.set_aside)
             raise ReadError(f"{refused.path}: {refused.reason}")
-        return self.describe_decoded(decoded, indication, setting)
+        return self.describe_decoded(decoded, indication, setting, **how)
 
     def _one_of_many(
         self, study: StudyFilms | Sequence[FilmInput], number: int, setting: float
@@ -204,9 +205,20 @@ class ReportGenerator(NamedTuple):
         except ReadError as error:
             return SetAside(f"study {number}", str(error))
 
-    def describe_decoded(self, study: DecodedStudy, indication: str = "", setting: float = BALANCED) -> Description:
+    def describe_decoded(
+        self,
+        study: DecodedStudy,
+        indication: str = "",
+        setting: float = BALANCED,
+        *,
+        memories: bool = True,
+        mirrored: bool = False,
+        on_text: OnText | None = None,
+    ) -> Description:
         """Generate the report of one study whose films are read, at an operating point; see :meth:`describe`."""
-        return self.describe_prepared([self.prepare(study, indication, setting)])[0]
+        prepared = self.prepare(study, indication, setting)
+        prepared = prepared.mirrored() if mirrored else prepared
+        return self.describe_prepared([prepared], memories=memories, on_text=on_text)[0]
 
     def prepare(self, study: DecodedStudy, indication: str = "", setting: float = BALANCED) -> PreparedStudy:
         """Make the network's input of one study. Only the films are read, not the network: any thread may do it."""
@@ -216,23 +228,33 @@ class ReportGenerator(NamedTuple):
         views = tuple(view._replace(is_read=view.projection in batch.projections) for view in study.views)
         return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch, setting)
 
-    def describe_prepared(self, studies: Sequence[PreparedStudy]) -> list[Description]:
+    def describe_prepared(
+        self, studies: Sequence[PreparedStudy], *, memories: bool = True, on_text: OnText | None = None
+    ) -> list[Description]:
         """Generate the reports of one or more studies in one pass; each is the one that its study alone would have.
 
         Texts are the same, numbers up to rounding.
+
+        Args:
+            studies: one or more.
+            memories: whether reports are written with what is recalled from the memories.
+            on_text: for one study, see :meth:`describe`.
+
+        Raises:
+            ValueError: ``on_text`` for several studies.
         """
         network = self.network
         batch = StudyBatch.joined([study.batch for study in studies]).to(network.device)
         reading = self._reading([study.operating_point for study in studies])
         with torch.inference_mode():
             seen = network.see(batch.images)
-            reports = network.generate(batch, seen=seen, reading=reading)
-            if self.influence is not None:
+            reports = network.generate(batch, "own" if memories else "off", seen=seen, reading=reading, on_text=on_text)
+            if memories and self.influence is not None:
                 reports = with_influence(network, batch, reports, seen, reading)
         maps = activation_maps(network.classifier, batch.images, self.map_method)
         films = [(batch.study_of_view == row).nonzero()[:, 0] for row in range(len(studies))]
         return [
-            self._description(study, report, maps.take(rows), seen.raw_tokens[rows], seen.grid)
+            self._description(study, report, maps.take(rows), seen.raw_tokens[rows], seen.grid, memories)
             for study, report, rows in zip(studies, reports, films, strict=True)
         ]
 
@@ -243,11 +265,12 @@ class ReportGenerator(NamedTuple):
         maps: ActivationMaps,
         tokens: Tensor,
         grid: tuple[int, int],
+        memories: bool,
     ) -> Description:
         read = [view for view in study.views if view.is_read]
         note = distance_note(self.distance, tokens, grid, [Path(view.path).name for view in read])
         origin = f"This model was {trained_on(self.dataset)}."
-        memory = memory_note(report, self.influence)
+        memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
         setting = study.operating_point
         turned = [self.curve.sentence(setting)] if self.curve is not None and setting != BALANCED else []
         # As float32, like the probabilities' comparison in the network.
@@ -256,7 +279,7 @@ class ReportGenerator(NamedTuple):
             *(self.network, study.batch, report, memory, None, maps),
             notes=[*turned, origin, note.sentence],
             sides=[view.sides for view in read],
-            warnings=[view.warning for view in study.views if view.warning],
+            warnings=[*([MIRRORED] if study.is_mirrored else []), *(v.warning for v in study.views if v.warning)],
             limits=limits,
         )
         return Description(
@@ -280,4 +303,7 @@ class ReportGenerator(NamedTuple):
             inputs=study.inputs,
             operating_point=setting,
             operating_note="".join(turned),
+            maps=finding_maps(maps),
+            memories=memories,
+            mirrored=study.is_mirrored,
         )

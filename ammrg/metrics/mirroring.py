@@ -44,10 +44,23 @@ def outcome_counts(original: Sequence[Places], mirrored: Sequence[Places]) -> Fl
         raise ScoringError("mirrored films: no studies to score.")
     counts = np.zeros((len(original), len(OUTCOMES)))
     for row, (before, after) in enumerate(zip(original, mirrored, strict=True)):
-        for name in (FINDINGS[i] for i in ABNORMAL):
-            if name in before and len(before[name].side) == 1:
-                counts[row, OUTCOMES.index(_outcome(before, after, name))] += 1
+        for outcome in outcomes(before, after).values():
+            counts[row, OUTCOMES.index(outcome)] += 1
     return counts
+
+
+def outcomes(before: Places, after: Places) -> dict[str, str]:
+    """Tell what the report of mirrored films says of each finding that the original report puts on one side.
+
+    Args:
+        before: the places of the original report.
+        after: those of the report of the same films, mirrored.
+
+    Returns:
+        Abnormal finding -> one of :data:`OUTCOMES`.
+    """
+    names = (FINDINGS[i] for i in ABNORMAL)
+    return {name: _outcome(before, after, name) for name in names if name in before and len(before[name].side) == 1}
 
 
 def _outcome(before: Places, after: Places, name: str) -> str:

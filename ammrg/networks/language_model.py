@@ -34,6 +34,7 @@ from ammrg.networks.quantization import Quantization, prevent_repacking
 from ammrg.networks.seeded_sampling import seeded_sampling
 from ammrg.networks.state_dicts import load_strictly, save_only
 from ammrg.networks.unpacked import read_packed, read_unpacked
+from ammrg.networks.word_stream import OnText, WordStream
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -337,6 +338,7 @@ class LanguageModel(nn.Module):
         num_beams: int = 1,
         do_sample: bool = False,
         seeds: Sequence[int] | None = None,
+        on_text: OnText | None = None,
         **decoding: Any,
     ) -> list[str]:
         """Generate one text for each study: greedy, by beam search, or sampled.
@@ -351,6 +353,8 @@ class LanguageModel(nn.Module):
             num_beams: above 1, the number of beams of a beam search.
             do_sample: sample, with ``temperature``, ``top_k``, ``top_p`` and ``min_p``.
             seeds: b seeds for sampling; default: 0, 1, ...
+            on_text: for one study, called with its text so far after each word, and last with the whole text. A beam
+                search knows its words only at the end, so it is then called once.
             decoding: further fields of transformers' GenerationConfig.
 
         Returns:
@@ -358,7 +362,10 @@ class LanguageModel(nn.Module):
 
         Raises:
             SettingsError: a prompt fills the context, or :func:`check_decoding` refuses the settings.
+            ValueError: ``on_text`` for several studies.
         """
+        if on_text is not None and len(visual) != 1:
+            raise ValueError(f"on_text is for one study, but there are {len(visual)}")
         rows = self._rows(visual, instruction)
         longest = max(len(row) for row in rows)
         if longest >= self.context:
@@ -367,6 +374,8 @@ class LanguageModel(nn.Module):
             )
         check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
         decoding["num_beams"] = num_beams
+        if on_text is not None and num_beams == 1:
+            decoding["streamer"] = WordStream(self._text, on_text)
         drawn = (list(range(len(rows))) if seeds is None else list(seeds)) if do_sample else None
         # A long prompt leaves less room in the context, and min_length counts the prompt too. So rows may have
         # different limits: those with the same limits are generated together.
@@ -383,6 +392,8 @@ class LanguageModel(nn.Module):
                 written = self._write([rows[place] for place in alike], least, most, own_seeds, decoding)
                 for place, text in zip(alike, written, strict=True):
                     texts[place] = text
+        if on_text is not None:
+            on_text(texts[0])
         return texts
 
     def _write(

@@ -55,6 +55,7 @@ from ammrg.networks.visual_prompt import (
     pooled_tokens,
     projection_numbers,
 )
+from ammrg.networks.word_stream import OnText
 from ammrg.text.abnormal_spans import abnormal_spans
 from ammrg.text.places import place_spans
 from ammrg.text.prompts import INSTRUCTION, template_fields
@@ -448,6 +449,7 @@ class ReportNetwork(nn.Module):
         max_new_tokens: int | None = None,
         seen: SeenFilms | None = None,
         reading: ReadingThresholds | None = None,
+        on_text: OnText | None = None,
         **decoding: Any,
     ) -> list[GeneratedReport]:
         """Generate the report of each study and list the patterns retrieved for it.
@@ -458,6 +460,7 @@ class ReportNetwork(nn.Module):
             max_new_tokens: most tokens of a report; default: that of :attr:`decoding`, else ``max_report_tokens``.
             seen: see :meth:`prompt`.
             reading: see :meth:`prompt`.
+            on_text: see :meth:`LanguageModel.generate`.
             decoding: see :meth:`LanguageModel.generate`; other fields come from :attr:`decoding`.
         """
         with evaluating(self):
@@ -465,7 +468,10 @@ class ReportNetwork(nn.Module):
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen, reading=reading)
             seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # used where texts are sampled
             texts = self.language_model.generate(
-                shown.tokens, shown.instructions, seeds=seeds, **self._decoding(max_new_tokens, decoding)
+                *(shown.tokens, shown.instructions),
+                seeds=seeds,
+                on_text=on_text,
+                **self._decoding(max_new_tokens, decoding),
             )
         probabilities = shown.logits.float().sigmoid().tolist()
         zeroed = ZEROED.get(memories, ())

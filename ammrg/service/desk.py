@@ -13,7 +13,8 @@ import numpy as np
 
 from ammrg.errors import AMMRGError
 from ammrg.inference.description import Description
-from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
+from ammrg.inference.prepared_study import PreparedStudy
+from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.batching import Batcher
 from ammrg.service.form import Upload
 from ammrg.service.limits import Limits, Refusal

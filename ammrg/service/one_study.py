@@ -38,14 +38,9 @@ def read_study(upload: Upload, limits: Limits, count: Callable[[Iterable[SetAsid
             ``lateral`` names none.
     """
     try:
-        found = _found(upload, limits)
-        if len(found.studies) != 1 or found.studies_set_aside:
-            count(found.set_aside)
-            raise _not_one(found)
-        (study,) = found.studies
-        _check_pixels(study.films, limits)
+        found = find_study(upload, limits, count)
         try:
-            decoded = decode_study(study, upload.indication)
+            decoded = decode_study(found.studies[0], upload.indication)
         except ReadError as error:
             count(found.set_aside)
             raise Refusal(422, str(error)) from error
@@ -53,6 +48,22 @@ def read_study(upload: Upload, limits: Limits, count: Callable[[Iterable[SetAsid
         return decoded
     finally:
         close_archives()
+
+
+def find_study(upload: Upload, limits: Limits, count: Callable[[Iterable[SetAside]], None]) -> FoundStudies:
+    """Find the study of an upload, whose films are then not decoded; its archive stays open.
+
+    Arguments and errors are those of :func:`read_study`.
+
+    Returns:
+        One study, and what is set aside.
+    """
+    found = _found(upload, limits)
+    if len(found.studies) != 1 or found.studies_set_aside:
+        count(found.set_aside)
+        raise _not_one(found)
+    _check_pixels(found.studies[0].films, limits)
+    return found
 
 
 def _found(upload: Upload, limits: Limits) -> FoundStudies:
@@ -85,7 +96,7 @@ def _sources(file: UploadedFile) -> Iterable[Source | SetAside]:
 def _not_one(found: FoundStudies) -> Refusal:
     count = len(found.studies) + found.studies_set_aside
     if count > 1:
-        return Refusal(422, f"the upload holds {count} studies; send each in a request of its own")
+        return Refusal(422, f"the upload holds {count} studies; send each by itself")
     reasons = "; ".join(f"{each.path}: {each.reason}" for each in found.set_aside[:SHOWN])
     more = f"; and {len(found.set_aside) - SHOWN} more" if len(found.set_aside) > SHOWN else ""
     return Refusal(422, f"the upload holds no chest film that can be read{reasons and f': {reasons}'}{more}")

@@ -295,7 +295,7 @@ def test_small_files_that_would_take_minutes_or_gigabytes_are_refused(decoded):
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"no image at all" * 20, "cannot be decoded: no whole header of PNG, JPEG, JPEG2000, TIFF, BMP"),
+        (b"no image at all" * 20, "whatever its name says, its content is no whole PNG, JPEG, JPEG2000, TIFF, BMP"),
         (png(60_000, 60_000), "pixels"),
         (b"\0" * 128 + b"DICM" + b"\0" * 100, "decoded|DICOM|Photometric"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "cannot"),

@@ -12,7 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from ammrg.inference.description import Description
-from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
+from ammrg.inference.prepared_study import PreparedStudy
+from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.app import build
 from ammrg.service.desk import Desk
 from ammrg.service.limits import Limits

@@ -15,7 +15,8 @@ import torch
 import uvicorn
 
 from ammrg.inference.description import Description
-from ammrg.inference.report_generator import PreparedStudy, ReportGenerator
+from ammrg.inference.prepared_study import PreparedStudy
+from ammrg.inference.report_generator import ReportGenerator
 from ammrg.networks.film_distance import FilmDistance, film_features
 from ammrg.reasons import InfluenceThresholds
 from ammrg.service import batching

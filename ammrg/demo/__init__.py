@@ -1,0 +1,1 @@
+"""The page on which a person tries a model: a study in, its report with reasons out."""
