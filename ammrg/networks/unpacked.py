@@ -37,7 +37,7 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
         Bytes of the merged matrices; 0 where the layers stay packed.
     """
     layers = list(_layers(model))
-    needed = sum(layer.in_features * layer.out_features for layer in layers) * dtype.itemsize
+    needed: int = sum(layer.in_features * layer.out_features for layer in layers) * dtype.itemsize
     if any(weight.device.type != "cpu" for weight in model.parameters()):
         return 0
     if needed > SHARE * psutil.virtual_memory().available:
@@ -73,7 +73,7 @@ def _layers(model: nn.Module) -> Iterator[Any]:
 def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
     from bitsandbytes.functional import dequantize_4bit
 
-    weight = base.weight.data
+    weight: Tensor = base.weight.data
     if (state := getattr(base.weight, "quant_state", None)) is not None:
         weight = dequantize_4bit(weight, state)
     weight = weight.to(dtype, copy=True)
