@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,31 @@ def test_influence_is_what_a_whole_recomputation_gives(llm_folder: Path) -> None
             assert value == pytest.approx(expected, abs=1e-3)
             assert value != pytest.approx(each.likelihood, abs=1e-3)  # or the test would see nothing
         assert each.influence == pytest.approx(each.likelihood - sum(each.others.values()) / 2)
+
+
+def test_an_estimate_follows_the_slope_and_what_could_matter_is_computed(llm_folder: Path) -> None:
+    network, shown = build(llm_folder, lora={"rank": 2}).eval().requires_grad_(False), batch()
+    reports, seen = written(network, shown), network.see(shown.images)
+    with torch.inference_mode():
+        exact = exchanges(network, shown, reports, seen, 2)
+        estimated = exchanges(network, shown, reports, seen, 2, certain=math.inf)
+        limit = sorted(each.influence for each in estimated)[len(estimated) // 2]
+        mixed = exchanges(network, shown, reports, seen, 2, certain=limit)
+    prompt = network.prompt(shown)
+    for whole, near, either in zip(exact, estimated, mixed, strict=True):
+        assert whole[:3] == near[:3] == either[:3]
+        assert near.likelihood == pytest.approx(whole.likelihood, abs=1e-4)
+        wanted = near if near.influence <= limit else whole
+        assert either.others == pytest.approx(wanted.others, abs=1e-4)
+        # a hundredth of the way towards a random pattern, the curvature plays no part
+        for other, value in near.others.items():
+            changed = influence._Exchanger(network, whole.memory, shown, prompt)(whole.study, [whole.pattern], 2)
+            tokens, before = changed[whole.pattern][other], prompt.tokens[whole.study]
+            text = reports[whole.study].text
+            little = before + 1e-2 * (tokens - before)
+            losses = network.language_model.target_losses([little], [text], prompt.instructions[whole.study])
+            slope = (-float(losses.values.sum()) - whole.likelihood) / 1e-2
+            assert value - near.likelihood == pytest.approx(slope, rel=0.1, abs=3e-3)
 
 
 def test_reports_carry_the_influence_of_what_was_recalled_first(llm_folder: Path) -> None:
