@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,14 +109,14 @@ def _finding(description: Description, name: str, earlier: Description | None) -
     return {
         "name": name,
         "value": value,
-        "threshold": threshold if threshold <= 1 else None,
+        "threshold": threshold if math.isfinite(threshold) else None,
         "present": is_predicted(value, threshold),
         "places": description.places.get(name, ()),
         "map": map_picture(description.maps[name], description.page.cell_shift),
         "before": before
         and {
             "value": before[0],
-            "threshold": before[1] if before[1] <= 1 else None,
+            "threshold": before[1] if math.isfinite(before[1]) else None,
             "present": is_predicted(*before),
         },
     }

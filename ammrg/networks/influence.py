@@ -47,9 +47,9 @@ REPORTS_MEASURED = 3
 LEAST = 0.01
 """Least threshold, in nats: a smaller influence may be rounding, and makes a report less than 1% more likely."""
 CERTAIN = 0.003
-"""Estimated influences up to this, in nats, stay estimates. It is far below :data:`LEAST`, so that no reason is missed:
-of 385 patterns (80 validation studies of the phantom), 14 had more influence than LEAST, and all of these were
-estimated above .005; the estimate was wrong by .0002 in the median of regions, and by .009 at most."""
+"""Estimated influences from minus :data:`LEAST` up to this, in nats, stay estimates. It is far below LEAST, so that no
+reason is missed: of 385 patterns (80 validation studies of the phantom), 14 had more influence than LEAST, and all of
+these were estimated above .005; the estimate was wrong by .0002 in the median of regions, and by .009 at most."""
 TEXTS_AT_ONCE = 16
 """Texts that the language model reads at once; this limits the memory for their logits."""
 SLOPES_AT_ONCE = 4
@@ -173,8 +173,8 @@ def exchanges(
         seen: stage 1's output for the batch's films.
         draws: most random patterns in the place of each.
         reading: the thresholds with which they were written; None = the network's own.
-        certain: the likelihoods of patterns whose estimated influence, in nats, is at most this stay estimates; by
-            default all are computed.
+        certain: where the estimated influence, in nats, lies between minus :data:`LEAST` and this, likelihoods stay
+            estimates; by default all are computed.
     """
     with evaluating(network):
         shown = network.prompt(batch, seen=seen, reading=reading)
@@ -190,7 +190,7 @@ def exchanges(
                     steps = {other: tokens - shown.tokens[study] for other, tokens in exchanged.items()}
                     others = {other: likelihood + float((slope * step).sum()) for other, step in steps.items()}
                     found.append(Exchange(study, name, pattern, likelihood, others))
-                    if found[-1].influence > certain:
+                    if not -LEAST <= found[-1].influence <= certain:
                         again.append((len(found) - 1, study, exchanged))
         read = [
             (tokens, shown.instructions[study], texts[study]) for _, study, given in again for tokens in given.values()

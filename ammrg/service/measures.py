@@ -16,7 +16,7 @@ REASONS = (
     ("other_modality", r"^Modality is "),
     ("colour", r"in colour|^PhotometricInterpretation is |^holds \d+ frames|colour with 16 bits"),
     ("beyond_limit", r"more than the .* (may have|are read)|has at most"),
-    ("no_film", r"no whole header of|^the file is empty|without pixels|a film has at least"),
+    ("no_film", r"its content is no whole|^the file is empty|without pixels|a film has at least"),
     ("archive", r"zip archive|cannot be unpacked|leads out of the archive"),
     ("projection", r"^named as lateral"),
     ("damaged", r"cannot be decoded"),

@@ -241,6 +241,7 @@ class Run:
         model = self.model(self.held_out(folder))
         data = self.kept.get("datamodule_hyper_parameters", {})
         model.network.decoding = dict(model.hparams["decoding"] or {})
+        model.network.language_model.read_unpacked()
         processor = FilmProcessor(model.image_size, data.get("views", "all"))
         written_by = named_beside(self.reports, "checkpoint")
         influence = influence_in(self.folder) if written_by == file_fingerprint(self.checkpoint) else None

@@ -55,7 +55,7 @@ def test_a_description_carries_the_warnings(
     text = "No edema." if said == "denies" else "Edema."
     thresholds.fill_(0.0 if said == "denies" else 1.0)
 
-    def written(batch: Any, **settings: Any) -> list[GeneratedReport]:
+    def written(batch: Any, memories: str, **settings: Any) -> list[GeneratedReport]:
         return [GeneratedReport("film", text, dict.fromkeys(FINDINGS, 0.5), [], [])]
 
     monkeypatch.setattr(model.network, "generate", written)

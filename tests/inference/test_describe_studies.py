@@ -217,7 +217,7 @@ def test_each_map_is_on_the_film_that_decides(model: ReportGenerator, tmp_path: 
     assert [text.get_text() for text in pictures[0].texts] == ["R", "L"]
     assert [text.get_text() for text in pictures[2].texts] == ["A", "P"]
     first = next(iter(page.maps))
-    assert pictures[3].get_title().endswith(f"film {page.map_films[first] + 1}")
+    assert pictures[3].get_title(loc="left").endswith(f"film {page.map_films[first] + 1}")
 
 
 def test_a_network_of_frontal_films_says_which_it_does_not_read(model: ReportGenerator) -> None:

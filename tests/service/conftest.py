@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -72,12 +73,12 @@ def gate(monkeypatch: pytest.MonkeyPatch, start: Start) -> Iterator[Gate]:
     """A gate before the real work; it opens at the end of the test."""
     found, real = Gate(), ReportGenerator.describe_prepared
 
-    def gated(self: ReportGenerator, studies: Sequence[PreparedStudy]) -> list[Description]:
+    def gated(self: ReportGenerator, studies: Sequence[PreparedStudy], **how: Any) -> list[Description]:
         if studies[0].views[0].path != "film 1":  # that is the film described before the service is ready
             found.begun += len(studies)
             found.reached.set()
             assert found.opened.wait(60)
-        return real(self, studies)
+        return real(self, studies, **how)
 
     monkeypatch.setattr(ReportGenerator, "describe_prepared", gated)
     yield found
