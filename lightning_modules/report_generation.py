@@ -38,7 +38,6 @@ from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
-from ammrg.networks.unpacked import read_packed
 from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
 from ammrg.operating_points import BALANCED, OperatingCurve
 from ammrg.partners import SEED
@@ -437,7 +436,7 @@ class ReportGeneration(LightningModule):
         Raises:
             SettingsError: ``cache_films`` is on, but films vary or stage 1 is trained.
         """
-        read_packed(self.network.language_model.model)
+        self.network.language_model.read_packed()
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(

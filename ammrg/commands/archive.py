@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ammrg.commands.argument_types import operating_point, positive
+from ammrg.commands.argument_types import DIAL, positive
+from ammrg.commands.exported_model import MODEL
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ArchiveError, SettingsError
 from ammrg.notice import NOTICE
-from ammrg.operating_points import BALANCED, HELP
 
 DESCRIPTION = f"Describe an archive's new chest radiographs and store report and maps back, each study once. {NOTICE}"
 STATE = Path("archive_state")
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="ammrg archive", description=DESCRIPTION)
     parser.add_argument("--dicomweb", required=True, metavar="URL", help="address of the archive's DICOMweb service")
-    parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
+    parser.add_argument("--model", **MODEL)
     parser.add_argument(
         "--state",
         type=Path,
@@ -80,13 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="between two looks (default: 60); a study is taken when its films were the same at two looks",
     )
-    parser.add_argument(
-        "--operating-point",
-        type=operating_point,
-        default=BALANCED,
-        metavar="SETTING",
-        help=f"{HELP} (default: balanced)",
-    )
+    parser.add_argument("--operating-point", **DIAL)
     parser.add_argument("--page", action="store_true", help="also store the page as an encapsulated PDF")
     parser.add_argument(
         "--token-file", type=Path, help="file with the token (default: the environment variable AMMRG_ARCHIVE_TOKEN)"

@@ -1,8 +1,9 @@
-"""Types of command-line arguments for argparse."""
+"""Types of command-line arguments for argparse, and an option that several commands have."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ammrg import operating_points
 from ammrg.errors import SettingsError
@@ -28,3 +29,12 @@ def operating_point(text: str) -> float:
         return operating_points.operating_point(text)
     except SettingsError as error:
         raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
+
+
+DIAL: dict[str, Any] = {
+    "type": operating_point,
+    "default": operating_points.BALANCED,
+    "metavar": "SETTING",
+    "help": f"{operating_points.HELP} (default: balanced)",
+}
+"""``--operating-point``; each command names the option itself, see :func:`ammrg.commands.parser.unknown_option`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ammrg.commands.argument_types import port
+from ammrg.commands.exported_model import MODEL, opener
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
 
@@ -59,12 +60,6 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = CommandParser(prog="ammrg demo", description=DESCRIPTION)
     add_arguments(parser)
-    parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
+    parser.add_argument("--model", **MODEL)
     options = parser.parse_args(argv)
-
-    def open_model() -> ReportGenerator:
-        from ammrg.inference.report_generator import ReportGenerator
-
-        return ReportGenerator.from_pretrained(options.model)
-
-    return show(options, open_model)
+    return show(options, opener(options.model))

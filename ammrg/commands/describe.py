@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.atomic import write_atomically
-from ammrg.commands.argument_types import operating_point
+from ammrg.commands.argument_types import DIAL
+from ammrg.commands.exported_model import MODEL, opener
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import DocumentError, ReadError
 from ammrg.extras import needs_extra
 from ammrg.notice import NOTICE
-from ammrg.operating_points import BALANCED, HELP
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,13 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the films named here (1, 2, ...)",
     )
     parser.add_argument("--indication", default="", help="reason for the study, for a prompt that includes it")
-    parser.add_argument(
-        "--operating-point",
-        type=operating_point,
-        default=BALANCED,
-        metavar="SETTING",
-        help=f"{HELP} (default: balanced)",
-    )
+    parser.add_argument("--operating-point", **DIAL)
     parser.add_argument("--json", action="store_true", help="print one JSON line for each study, and nothing else")
     parser.add_argument(
         "--dicom",
@@ -203,15 +197,9 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = CommandParser(prog="ammrg describe", description=DESCRIPTION)
     add_arguments(parser)
-    parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
+    parser.add_argument("--model", **MODEL)
     options = parser.parse_args(argv)
-
-    def open_model() -> ReportGenerator:
-        from ammrg.inference.report_generator import ReportGenerator
-
-        return ReportGenerator.from_pretrained(options.model)
-
-    return describe(options, open_model)
+    return describe(options, opener(options.model))
 
 
 def _name(study: StudyFilms) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ammrg.commands.argument_types import port, positive
+from ammrg.commands.exported_model import MODEL, opener
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
 
@@ -80,11 +81,10 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = CommandParser(prog="ammrg serve", description=DESCRIPTION)
     add_arguments(parser)
-    parser.add_argument("--model", required=True, help="an exported folder, or the hub id of one")
+    parser.add_argument("--model", **MODEL)
     options = parser.parse_args(argv)
     from ammrg.inference.hub import local_folder
     from ammrg.inference.model_folder import card_of
-    from ammrg.inference.report_generator import ReportGenerator
 
     folder = local_folder(options.model, None)
-    return serve(options, lambda: ReportGenerator.from_pretrained(folder), card_of(folder))
+    return serve(options, opener(folder), card_of(folder))

@@ -10,16 +10,14 @@ from typing import NamedTuple
 from ammrg.demo.asked import Asked
 from ammrg.inference.description import Description
 from ammrg.inference.prepared_study import PreparedStudy
-from ammrg.studies.decoding import DecodedStudy
 
 HELD = 8
-"""Most studies that are held: a study of two large films has some 100 MiB."""
+"""Most studies that are held, with the bytes of their DICOM files."""
 
 
 class Case(NamedTuple):
     """A study on the page, with the reports that were written of it."""
 
-    decoded: DecodedStudy
     prepared: PreparedStudy
     files: tuple[bytes, ...]
     """Its DICOM files, which documents refer to."""

@@ -125,7 +125,7 @@ class Desk:
         finally:
             close_archives()
         prepared = self.model.prepare(decoded, upload.indication)
-        key = self.cases.add(Case(decoded, prepared, files, {}))
+        key = self.cases.add(Case(prepared, files, {}))
         return {"case": key, **study_content(decoded, prepared)}
 
     def _describe(self, case: Case, asked: Asked, texts: SimpleQueue[str | None]) -> Description:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ammrg.imaging.embedded import data_uri
 from ammrg.imaging.map_layer import map_layer
 from ammrg.imaging.reading import resized
 from ammrg.inference.finding_maps import FindingMap
@@ -20,7 +19,7 @@ FILM_SIDE, THUMBNAIL_SIDE = 1024, 192
 
 def film_picture(film: NDArray[np.uint8], side: int = FILM_SIDE) -> str:
     """Encode a film, 8-bit grey ``[h w]``, as a JPEG whose longer side is at most ``side``."""
-    return _encoded(Image.fromarray(resized(film, side / max(film.shape))), "JPEG", quality=88)
+    return data_uri(Image.fromarray(resized(film, side / max(film.shape))), "JPEG", quality=88)
 
 
 def map_picture(found: FindingMap, shift: float) -> dict[str, Any] | None:
@@ -33,10 +32,4 @@ def map_picture(found: FindingMap, shift: float) -> dict[str, Any] | None:
     layer = map_layer(found.heat, shift)
     if layer is None:
         return None
-    return {"film": found.film, "src": _encoded(Image.fromarray(layer.pixels), "PNG"), "peak": layer.peak}
-
-
-def _encoded(image: Image.Image, kind: str, **options: Any) -> str:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return {"film": found.film, "src": data_uri(Image.fromarray(layer.pixels), "PNG"), "peak": layer.peak}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,20 @@ def film_uri(film: NDArray[np.uint8], side: int | None = None) -> str:
         A data URI. It holds nothing but the pixels.
     """
     picture = Image.fromarray(film)
-    encoded = io.BytesIO()
-    (picture if side is None else picture.resize((side, side))).save(encoded, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
+    return data_uri(picture if side is None else picture.resize((side, side)), "JPEG", quality=QUALITY)
+
+
+def data_uri(picture: Image.Image, kind: str, **options: Any) -> str:
+    """Encode a picture as a data URI.
+
+    Args:
+        picture: any.
+        kind: ``JPEG`` or ``PNG``.
+        options: of Pillow's ``save``.
+    """
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def hundredths(grid: NDArray[np.float32]) -> list[list[int]]:

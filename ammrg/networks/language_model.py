@@ -121,18 +121,22 @@ class LanguageModel(nn.Module):
             self.model.activation_checkpointing_enable({"use_reentrant": False})
         save_only(self, lambda key: "lora_" in key)
         # Merged matrices would be those of the weights before.
-        self.register_load_state_dict_pre_hook(lambda *_: read_packed(self.model))  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(lambda *_: self.read_packed())  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> LanguageModel:
         """Set training mode, which ends reading with merged matrices."""
         if mode:
-            read_packed(self.model)
+            self.read_packed()
         super().train(mode)
         return self
 
     def read_unpacked(self) -> int:
         """Read and write faster where nothing is trained any more: :func:`ammrg.networks.unpacked.read_unpacked`."""
         return read_unpacked(self.model, self.compute_dtype)
+
+    def read_packed(self) -> None:
+        """Read with the weights that are trained again."""
+        read_packed(self.model)
 
     # What it is ------------------------------------------------------------------------------------------------
 

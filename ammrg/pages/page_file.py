@@ -16,16 +16,17 @@ from typing import Any
 SHARED = Path(__file__).parent
 LOOK = (SHARED / "look.css", SHARED / "film_viewer.css", SHARED / "finding_bars.css")
 """The styles of all pages."""
+FRAME = SHARED / "frame.html"
+"""What stands around the body of all pages: the content security policy, styles, data and scripts."""
 ELEMENTS = (SHARED / "elements.js", SHARED / "film_viewer.js", SHARED / "finding_bars.js")
 """The scripts that all pages start with."""
 
 
-def render(markup: Path, styles: Sequence[Path], scripts: Sequence[Path], data: Mapping[str, Any]) -> str:
-    """Fill a page's markup.
+def render(body: Path, styles: Sequence[Path], scripts: Sequence[Path], data: Mapping[str, Any]) -> str:
+    """Put a page's body into :data:`FRAME`, and fill its placeholders, names in doubled braces.
 
     Args:
-        markup: has the placeholders ``style``, ``script``, ``style_hash``, ``script_hash``, ``title`` and ``data``,
-            each once and in doubled braces.
+        body: markup.
         styles: the page's own, after :data:`LOOK`.
         scripts: the page's own, after :data:`ELEMENTS`. All are one script, so they share their names.
         data: JSON values; ``title`` is also the window's.
@@ -35,7 +36,7 @@ def render(markup: Path, styles: Sequence[Path], scripts: Sequence[Path], data: 
     # JSON has "<" only inside strings. With "<" escaped, no text can end the data element or start another.
     escaped = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     title = str(data["title"]).replace("&", "&amp;").replace("<", "&lt;")
-    page = markup.read_text(encoding="utf-8")
+    page = FRAME.read_text(encoding="utf-8").replace("{{body}}", body.read_text(encoding="utf-8"))
     # Each placeholder is filled once, and users' texts last: placeholders inside them stay as they are.
     for name, text in {**parts, **hashes, "data": escaped, "title": title}.items():
         page = page.replace("{{" + name + "}}", text, 1)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ammrg.commands import demo as command
+from ammrg.commands.exported_model import opener
 from ammrg.commands.parser import CommandParser
-
-if TYPE_CHECKING:
-    from ammrg.inference.report_generator import ReportGenerator
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,12 +24,7 @@ def main(argv: Sequence[str]) -> int:
     if options.run:
         Run(options.run).checkpoint  # noqa: B018  # a missing one is an error before seconds of imports
 
-    def open_model() -> ReportGenerator:
-        from ammrg.inference.report_generator import ReportGenerator
-
-        if options.model:
-            return ReportGenerator.from_pretrained(options.model)
-        return Run(options.run).generator(None)
+    open_model = opener(options.model) if options.model else lambda: Run(options.run).generator(None)
 
     if options.examples is not None:
         return command.show(options, open_model)

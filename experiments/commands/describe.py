@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ammrg.commands.describe import DESCRIPTION, FOLDER, add_arguments, check_paths, describe
+from ammrg.commands.exported_model import opener
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import SettingsError
-
-if TYPE_CHECKING:
-    from ammrg.inference.report_generator import ReportGenerator
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,11 +33,6 @@ def main(argv: Sequence[str]) -> int:
     if options.run:
         Run(options.run).checkpoint  # noqa: B018  # a missing one is an error before seconds of imports
 
-    def open_model() -> ReportGenerator:
-        from ammrg.inference.report_generator import ReportGenerator
-
-        if options.model:
-            return ReportGenerator.from_pretrained(options.model)
-        return Run(options.run).generator(options.data)
+    open_model = opener(options.model) if options.model else lambda: Run(options.run).generator(options.data)
 
     return describe(options, open_model, options.run / FOLDER if options.run else FOLDER)

@@ -10,24 +10,9 @@ import torch
 from bitsandbytes.functional import dequantize_4bit
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ammrg.networks.language_model import LanguageModel
-from experiments.language_models.tokenizer import train_tokenizer
-
-REPORTS = ["the heart is large.", "no effusion. the lungs are clear."]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("llama")
-    torch.manual_seed(0)
-    train_tokenizer(REPORTS, 300).save_pretrained(path)
-    config = LlamaConfig(
-        vocab_size=320, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    return path
+from tests.networks.tiny_language_models import TWO_REPORTS as REPORTS
 
 
 def input_gradient(model: LanguageModel, visual: list[Tensor]) -> Tensor:
@@ -36,9 +21,9 @@ def input_gradient(model: LanguageModel, visual: list[Tensor]) -> Tensor:
     return torch.cat([leaf.grad for leaf in leaves]).flatten()
 
 
-def dequantised(model: LanguageModel, folder: Path) -> LanguageModel:
+def dequantised(model: LanguageModel, plain_llama: Path) -> LanguageModel:
     """The same model in plain float32, each 4-bit weight replaced by its dequantised value."""
-    plain = LanguageModel(str(folder), quantization="none", device="cpu")
+    plain = LanguageModel(str(plain_llama), quantization="none", device="cpu")
     quantised = dict(model.model.named_modules())
     for name, module in plain.model.named_modules():
         if isinstance(quantised[name], bnb.nn.Linear4bit):
@@ -48,8 +33,8 @@ def dequantised(model: LanguageModel, folder: Path) -> LanguageModel:
 
 
 @pytest.mark.parametrize("double_pass", ["generate", "validate", "predict"])
-def test_nf4_gradient_survives_an_eval_pass(folder: Path, double_pass: str) -> None:
-    model = LanguageModel(str(folder), quantization="nf4", compute_dtype="float32", device="cpu")
+def test_nf4_gradient_survives_an_eval_pass(plain_llama: Path, double_pass: str) -> None:
+    model = LanguageModel(str(plain_llama), quantization="nf4", compute_dtype="float32", device="cpu")
     visual = [torch.randn(3, 64), torch.randn(5, 64)]
     model.eval()
     if double_pass == "generate":
@@ -61,20 +46,20 @@ def test_nf4_gradient_survives_an_eval_pass(folder: Path, double_pass: str) -> N
         with torch.inference_mode():
             model.generate(visual, "describe", max_new_tokens=4)
     model.train()
-    ours, truth = input_gradient(model, visual), input_gradient(dequantised(model, folder), visual)
+    ours, truth = input_gradient(model, visual), input_gradient(dequantised(model, plain_llama), visual)
     assert F.cosine_similarity(ours, truth, dim=0) > 0.999
     assert ours.norm() / truth.norm() == pytest.approx(1, abs=1e-3)
 
 
-def test_nf4_gradient_is_not_that_of_the_unquantised_model(folder: Path) -> None:
+def test_nf4_gradient_is_not_that_of_the_unquantised_model(plain_llama: Path) -> None:
     """The comparison above can fail: 4 bits are visible in the gradient."""
     visual = [torch.randn(3, 64), torch.randn(5, 64)]
-    four, plain = (LanguageModel(str(folder), quantization=kind, device="cpu") for kind in ("nf4", "none"))
+    four, plain = (LanguageModel(str(plain_llama), quantization=kind, device="cpu") for kind in ("nf4", "none"))
     assert F.cosine_similarity(input_gradient(four, visual), input_gradient(plain, visual), dim=0) < 0.9995
 
 
-def test_every_4bit_layer_is_cured(folder: Path) -> None:
-    model = LanguageModel(str(folder), quantization="nf4", device="cpu", lora={"rank": 2})
+def test_every_4bit_layer_is_cured(plain_llama: Path) -> None:
+    model = LanguageModel(str(plain_llama), quantization="nf4", device="cpu", lora={"rank": 2})
     layers = [module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit)]
     assert len(layers) == 2 * 7
     assert not any(layer.support_avx512bf16_for_cpu for layer in layers)

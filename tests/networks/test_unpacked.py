@@ -7,28 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ammrg.networks.language_model import LanguageModel
-from experiments.language_models.tokenizer import train_tokenizer
-
-REPORTS = ["the heart is large.", "no effusion. the lungs are clear."]
+from tests.networks.tiny_language_models import TWO_REPORTS as REPORTS
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("llama")
-    torch.manual_seed(0)
-    train_tokenizer(REPORTS, 300).save_pretrained(path)
-    config = LlamaConfig(
-        vocab_size=320, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    return path
-
-
-def adapted(folder: Path, quantization: str, lora: dict[str, int] | None) -> LanguageModel:
-    model = LanguageModel(str(folder), quantization=quantization, device="cpu", lora=lora)  # type: ignore[arg-type]
+def adapted(plain_llama: Path, quantization: str, lora: dict[str, int] | None) -> LanguageModel:
+    model = LanguageModel(str(plain_llama), quantization=quantization, device="cpu", lora=lora)  # type: ignore[arg-type]
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -43,10 +28,10 @@ def losses(model: LanguageModel, visual: list[torch.Tensor]) -> torch.Tensor:
     ("quantization", "lora"), [("nf4", {"rank": 4}), ("nf4", None), ("fp4", {"rank": 2}), ("none", {"rank": 4})]
 )
 def test_merged_matrices_compute_what_packed_layers_do(
-    folder: Path, quantization: str, lora: dict[str, int] | None
+    plain_llama: Path, quantization: str, lora: dict[str, int] | None
 ) -> None:
     torch.manual_seed(1)
-    model = adapted(folder, quantization, lora)
+    model = adapted(plain_llama, quantization, lora)
     visual = [torch.randn(3, 64), torch.randn(5, 64)]
     with torch.inference_mode():
         packed, written = losses(model, visual), model.generate(visual, "describe", max_new_tokens=12)
@@ -57,9 +42,9 @@ def test_merged_matrices_compute_what_packed_layers_do(
     assert set(model.state_dict()) == state
 
 
-def test_training_and_loading_end_it(folder: Path) -> None:
+def test_training_and_loading_end_it(plain_llama: Path) -> None:
     torch.manual_seed(2)
-    model, other = adapted(folder, "nf4", {"rank": 4}), adapted(folder, "nf4", {"rank": 4})
+    model, other = adapted(plain_llama, "nf4", {"rank": 4}), adapted(plain_llama, "nf4", {"rank": 4})
     visual = [torch.randn(3, 64), torch.randn(5, 64)]
     model.read_unpacked()
     model.load_state_dict(other.state_dict())
@@ -72,8 +57,8 @@ def test_training_and_loading_end_it(folder: Path) -> None:
     assert all(gradient is not None and bool(gradient.any()) for gradient in moved)
 
 
-def test_without_memory_for_it_the_layers_stay_packed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = adapted(folder, "nf4", {"rank": 4})
+def test_without_memory_for_it_the_layers_stay_packed(plain_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = adapted(plain_llama, "nf4", {"rank": 4})
     little = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
     assert model.read_unpacked() == 0

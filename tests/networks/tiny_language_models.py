@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 REPORTS = ["The heart is large.", "No effusion. The lungs are clear. No pneumothorax is seen.", "Normal."]
+TWO_REPORTS = ["the heart is large.", "no effusion. the lungs are clear."]
 SIZES = {
     "vocab_size": 320,
     "hidden_size": 64,
