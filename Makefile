@@ -96,6 +96,8 @@ TEXT_nano := $(LLM_nano)
 TEXT_tiny := $(LLM_tiny)
 TEXT_small := $(MODELS)/all-minilm-l6-v2
 LLM_FOLDER := $(LLM_$(MODEL))
+ENCODER_small := $(MODELS)/efficientnet-lite0
+ENCODER := $(ENCODER_$(MODEL))
 LLM       := $(if $(LLM_FOLDER),$(LLM_FOLDER)/config.json)
 
 # An overlay is the configuration of one stage for one model; an overlay for the data set is preferred to the general one.
@@ -230,16 +232,20 @@ else ifneq ($(filter data,$(MAKECMDGOALS)),)
 $(error DATA=$(DATA) is in object storage: prepare the data in a local folder and copy it there)
 endif
 
-models: | $(ENV) ## fetch the two small pretrained models for MODEL=small (SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
+models: | $(ENV) ## fetch the pretrained models of MODEL=small (EfficientNet-Lite0, SmolLM2-135M-Instruct, all-MiniLM-L6-v2)
 	@$(AMMRG) models small --out $(MODELS)
 
-$(LLM_small)/config.json: | $(ENV)
+$(LLM_small)/config.json $(ENCODER_small)/config.json: | $(ENV)
 	@$(AMMRG) models small --out $(MODELS)
 
 stage1: $(MINED) ## train the disease classifier and mine the region memory
 
-$(STAGE1)/manifest.json: $(CARD) $(call configs,stage1) $(call changed,stage1,$(STAGE1)) | $(ENV)
-	@$(TRAINER) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(LAUNCH) $(call args,stage1)
+STAGE1_NEEDS := $(CARD) $(call configs,stage1)
+STAGE1_AFTER := $(ENV) $(if $(ENCODER),$(ENCODER)/config.json)
+stage1_parts  = $(if $(ENCODER),--model.encoder.pretrained=$(ENCODER))
+
+$(STAGE1)/manifest.json: $(STAGE1_NEEDS) $(call changed,stage1,$(STAGE1)) | $(STAGE1_AFTER)
+	@$(TRAINER) fit $(call config,stage1) --trainer.default_root_dir=$(STAGE1) $(stage1_parts) $(LAUNCH) $(call args,stage1)
 	@$(call settle,stage1,$(STAGE1)); touch $@
 
 memories: $(MINED) $(MEMORY)/reports.json ## mine the region memory and encode the report memory
@@ -317,21 +323,21 @@ export: $(SCORES) ## write a finished run as one folder with its model card, to 
 	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
 
 # All variants of stage 2 use the stage 1 and the memories of RUN.
-ablation: $(if $(filter 2,$(STAGE)),$(STAGE2_NEEDS),$(CARD)) | $(ENV) ## compare variants of a stage in one table with intervals: make ablation STAGE=1
+ablation: $(if $(filter 2,$(STAGE)),$(STAGE2_NEEDS),$(CARD)) | $(STAGE1_AFTER) ## compare variants of a stage in one table with intervals: make ablation STAGE=1
 	@$(AMMRG) ablate $(CONFIGS)/ablations/stage$(STAGE).yaml --dataset $(DATASET) --data $(FOLDER) --model $(MODEL) --out $(OUT)/$(DATASET)/ablation_stage$(STAGE)_$(MODEL) $(LAUNCH) \
-	  $(if $(filter 2,$(STAGE)),$(stage2_parts)) $(ARGS)
+	  $(if $(filter 2,$(STAGE)),$(stage2_parts),$(stage1_parts)) $(ARGS)
 
 # --- sweeps -----------------------------------------------------------------------------------------------------------
 SWEEP_FILE   := experiments/sweeps/$(if $(filter memory,$(STAGE)),memory,stage$(STAGE)).yaml
 SWEEP_OUT    := $(OUT)/$(DATASET)/sweep_$(STAGE)_$(MODEL)
-SWEEP_1       = fit $(call config,stage1) $(LAUNCH)
+SWEEP_1       = fit $(call config,stage1) $(stage1_parts) $(LAUNCH)
 SWEEP_memory  = predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 SWEEP_2       = fit $(call config,stage2) $(stage2_parts) $(LAUNCH)
-NEEDED_1      = $(CARD) $(call configs,stage1)
+NEEDED_1      = $(STAGE1_NEEDS)
 NEEDED_memory = $(STAGE1)/best.ckpt
 NEEDED_2      = $(STAGE2_NEEDS) $(call configs,stage2)
 
-sweep: $(NEEDED_$(STAGE)) | $(ENV) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
+sweep: $(NEEDED_$(STAGE)) | $(STAGE1_AFTER) ## try settings of a stage: make sweep STAGE=1|memory|2 COUNT= (DRY=1: without W&B's server)
 	@$(AMMRG) sweep $(SWEEP_FILE) --out $(SWEEP_OUT) --count $(COUNT) $(if $(filter-out 0,$(DRY)),--dry) $(SWEEP_$(STAGE)) $(ARGS)
 
 agent: | $(ENV)

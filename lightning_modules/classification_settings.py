@@ -11,7 +11,7 @@ from ammrg.networks.disease_classifier import DiseaseClassifier, PerQueryHead
 from ammrg.networks.mining import check_settings as check_mining
 from ammrg.ranges import check_ranges
 
-ABOVE_ZERO = ("lr", "bootstrap")
+ABOVE_ZERO = ("lr", "encoder_lr_decay", "bootstrap")
 NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "place_loss", "report_terms")
 
 
@@ -24,7 +24,9 @@ def check_numbers(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: a number is out of range; the message names the first.
     """
-    check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction",))
+    check_ranges(
+        settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction", "encoder_lr_decay")
+    )
 
 
 def check_token_loss(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> None:

@@ -42,7 +42,7 @@ from lightning_modules import not_finite
 from lightning_modules.classification_settings import check_maps, check_numbers, check_token_loss, named_splits
 from lightning_modules.first_weights import read_first_weights, start_heads
 from lightning_modules.mined_films import mined_films
-from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.optimizers import TrainedPart, adamw_cosine, falling_rates
 from lightning_modules.place_scores import PlaceScores, frontal_targets, placed_films_loss
 from lightning_modules.pointing_games import PointingGames
 from lightning_modules.setting_groups import groups_as_primitives
@@ -91,6 +91,8 @@ class DiseaseClassification(LightningModule):
         pos_weight: weight of positive labels in the loss, 14 values > 0, one for each finding; None = 1.
         lr: peak learning rate, > 0, of the Q-Former and the heads.
         encoder_lr_scale: learning rate of the encoder as a multiple of ``lr``, >= 0.
+        encoder_lr_decay: learning rate of each block of the encoder as a share, in (0, 1], of the next block's; the
+            first layers of a pretrained encoder change least.
         weight_decay: AdamW's weight decay, >= 0, of matrices only.
         warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay.
         final_lr_fraction: learning rate at the last step as a share, in [0, 1], of the peak.
@@ -134,6 +136,7 @@ class DiseaseClassification(LightningModule):
         pos_weight: list[float] | None = None,
         lr: float = 1e-3,
         encoder_lr_scale: float = 1.0,
+        encoder_lr_decay: float = 1.0,
         weight_decay: float = 0.05,
         warmup_steps: int = 50,
         final_lr_fraction: float = 0.01,
@@ -503,8 +506,9 @@ class DiseaseClassification(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay; the encoder has its own learning rate."""
+        encoder, scale = self.classifier.encoder, self.hparams["encoder_lr_scale"]
         return adamw_cosine(
-            [TrainedPart(self.classifier.encoder, self.hparams["encoder_lr_scale"]), TrainedPart(self)],
+            [*falling_rates(encoder, scale, self.hparams["encoder_lr_decay"]), TrainedPart(self)],
             self.hparams["lr"],
             self.hparams["weight_decay"],
             self.hparams["warmup_steps"],

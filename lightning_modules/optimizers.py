@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from ammrg.errors import SettingsError
+from ammrg.networks.backbone import blocks_of, stem_of
+from ammrg.networks.visual_encoder import VisualEncoder
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -23,6 +25,26 @@ class TrainedPart(NamedTuple):
     """Multiplies the run's learning rate."""
     from_step: int = 0
     """Optimizer step at which the part's warm-up starts; before it the learning rate is 0."""
+
+
+def falling_rates(encoder: VisualEncoder, scale: float, decay: float) -> list[TrainedPart]:
+    """List the parts of an encoder, with rates that fall from the tokens to the film (Howard and Ruder 2018).
+
+    Args:
+        encoder: its blocks are those of :func:`ammrg.networks.backbone.blocks_of`.
+        scale: of what follows the last block, and of the last block.
+        decay: rate of a block, or of the stem, as a share of the next block's.
+    """
+    if decay == 1:
+        return [TrainedPart(encoder, scale)]
+    blocks = blocks_of(encoder.backbone)
+    rates = [scale * decay**later for later in reversed(range(len(blocks)))]
+    stem = stem_of(encoder.backbone)
+    return [
+        TrainedPart(stem, scale * decay ** len(blocks)),
+        *map(TrainedPart, blocks, rates),
+        TrainedPart(encoder, scale),
+    ]
 
 
 def adamw_cosine(

@@ -25,6 +25,8 @@ FREE = (
     "views",
     "places",
     "encoder.gradient_checkpointing",
+    "encoder.frozen_blocks",
+    "encoder.frozen_statistics",
     "qformer.dropout",
     "qformer.blip2",
     "qformer.new_token_maps",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from ammrg.errors import SettingsError
 from ammrg.networks.left_over import other_network
+
+_Part = TypeVar("_Part")
 
 
 def may_use_channels_last(backbone: nn.Module) -> bool:
@@ -122,6 +124,69 @@ def normalisation_of(name: str, revision: str | None) -> tuple[list[float] | Non
     if settings.get("do_normalize") is False:
         return [0.0] * 3, [1.0] * 3
     return settings.get("image_mean"), settings.get("image_std")
+
+
+def drop_identities(backbone: Any) -> None:
+    """Leave the squeeze-and-excitation of an EfficientNet out whose ratio is 0.
+
+    transformers' EfficientNet always has it; EfficientNet-Lite has none, and its weights here are those of an identity.
+    """
+    if getattr(backbone.config, "squeeze_expansion_ratio", None) == 0:
+        for block in backbone.encoder.blocks:
+            block.squeeze_excite = nn.Identity()
+
+
+def whole_parts(backbone: Any) -> list[nn.Module]:
+    """List the parts of a backbone that transformers never splits over devices, from the film to the tokens."""
+    names = backbone._no_split_modules or ()
+    return [part for part in backbone.modules() if type(part).__name__ in names]
+
+
+def blocks_of(backbone: Any) -> list[nn.Module]:
+    """List the blocks of a backbone, from the film to the tokens: its whole parts without the embedding of patches."""
+    return [part for part in whole_parts(backbone) if not type(part).__name__.endswith("Embeddings")]
+
+
+def freeze_blocks(backbone: Any, count: int) -> list[nn.Module]:
+    """Take the gradients of the stem and of the first blocks away; with 0, of nothing.
+
+    Returns:
+        Their layers (modules without parts of their own), which belong in eval mode.
+
+    Raises:
+        SettingsError: the backbone has fewer blocks.
+    """
+    blocks = blocks_of(backbone)
+    if not 0 <= count <= len(blocks):
+        raise SettingsError(
+            f"encoder.frozen_blocks: found {count}, but {type(backbone).__name__} has {len(blocks)} blocks; give 0 to "
+            f"{len(blocks)}."
+        )
+    if count == 0:
+        return []
+    for parameter in _until(backbone.parameters(), list(blocks[count - 1].parameters())[-1]):
+        parameter.requires_grad_(False)
+    return _until(_layers(backbone), _layers(blocks[count - 1])[-1])
+
+
+def stem_of(backbone: Any) -> nn.ParameterList:
+    """List the parameters before the first block."""
+    parameters = list(backbone.parameters())
+    return nn.ParameterList(_until(parameters, next(blocks_of(backbone)[0].parameters()))[:-1])
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    return [part for part in module.modules() if not any(True for _ in part.children())]
+
+
+def _until(parts: Iterable[_Part], last: _Part) -> list[_Part]:
+    """List the parts up to and with the last."""
+    found = []
+    for part in parts:
+        found.append(part)
+        if part is last:
+            break
+    return found
 
 
 def drop_unused(backbone: Any) -> None:

@@ -21,19 +21,24 @@ OUR_OWN = (
     "num_return_sequences",
 )
 """Fields that the language model sets itself: its special tokens, and one text per study."""
+DRAFTS = "drafts"
+"""The one field that is not transformers': see :mod:`ammrg.networks.checked_drafts`."""
 
 
 def check_decoding(settings: Mapping[str, Any]) -> None:
     """Refuse settings that would fail or be ignored when texts are generated.
 
     Args:
-        settings: fields of transformers' GenerationConfig.
+        settings: fields of transformers' GenerationConfig, and :data:`DRAFTS`.
 
     Raises:
         SettingsError: a field is unknown, a value is out of range, or fields contradict each other.
     """
     from transformers import GenerationConfig
 
+    settings = dict(settings)
+    if (drafts := settings.pop(DRAFTS, None) or 0) < 0:
+        raise SettingsError(f"decoding.{DRAFTS} ({drafts}) must be at least 0")
     known = {name for name in vars(GenerationConfig()) if not name.startswith("_")} - {*OUR_OWN, "transformers_version"}
     for name, value in settings.items():
         if name not in known:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
 from ammrg.findings import NO_FINDING, NUM_FINDINGS
+from ammrg.networks.backbone import whole_parts
 from ammrg.networks.disease_qformer import DiseaseQFormer
 from ammrg.networks.places import PlaceHead
 from ammrg.networks.visual_encoder import VisualEncoder
@@ -256,10 +257,7 @@ class DiseaseClassifier(nn.Module):
 
         The backbone's are the modules that transformers never splits over devices.
         """
-        backbone = self.encoder.backbone
-        whole = backbone._no_split_modules or ()
-        found = [part for part in backbone.modules() if type(part).__name__ in whole]
-        return [*found, *self.qformer.qformer.encoder.layer]
+        return [*whole_parts(self.encoder.backbone), *self.qformer.qformer.encoder.layer]
 
     def forward(self, images: Tensor, output_attentions: bool = False) -> Classification:
         """Classify films, uint8 ``[v 1 h w]``."""

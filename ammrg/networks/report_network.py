@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ammrg.errors import SettingsError
-from ammrg.findings import FINDINGS, NO_FINDING, NUM_FINDINGS
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, NUM_FINDINGS
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.candidates import Candidates
@@ -34,6 +34,8 @@ from ammrg.networks.associative_memory import (
     retrieval_for,
 )
 from ammrg.networks.attribution import attributions, attributions_by_finding
+from ammrg.networks.checked_drafts import checked
+from ammrg.networks.decoding import DRAFTS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.disease_qformer import TokenPositions
 from ammrg.networks.evaluating import evaluating
@@ -466,13 +468,7 @@ class ReportNetwork(nn.Module):
         with evaluating(self):
             # More associations than are listed, because the strongest ones differ between queries.
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen, reading=reading)
-            seeds = [zlib.crc32(study_id.encode()) for study_id in batch.study_ids]  # used where texts are sampled
-            texts = self.language_model.generate(
-                *(shown.tokens, shown.instructions),
-                seeds=seeds,
-                on_text=on_text,
-                **self._decoding(max_new_tokens, decoding),
-            )
+            texts = self._write(shown, batch.study_ids, reading, on_text, self._decoding(max_new_tokens, decoding))
         probabilities = shown.logits.float().sigmoid().tolist()
         zeroed = ZEROED.get(memories, ())
         nothing: list[list[Attribution]] = [[] for _ in texts]
@@ -501,6 +497,40 @@ class ReportNetwork(nn.Module):
                 strict=True,
             )
         ]
+
+    def _write(
+        self,
+        shown: VisualPrompt,
+        study_ids: Sequence[str],
+        reading: ReadingThresholds | None,
+        on_text: OnText | None,
+        decoding: dict[str, Any],
+    ) -> list[str]:
+        """Write a text after each prompt; with ``drafts``, one that says what the network found."""
+        drafts = decoding.pop(DRAFTS, None) or 0
+        seeds = [zlib.crc32(study_id.encode()) for study_id in study_ids]  # used where texts are sampled
+        texts = self.language_model.generate(shown.tokens, shown.instructions, seeds=seeds, on_text=on_text, **decoding)
+        if not drafts:
+            return texts
+
+        def write(rows: list[int], seeds: list[int]) -> list[str]:
+            return self.language_model.generate(
+                [shown.tokens[row] for row in rows],
+                [shown.instructions[row] for row in rows],
+                seeds=seeds,
+                **{**decoding, "do_sample": True, "num_beams": 1},
+            )
+
+        named = self.names(shown.logits, reading)
+        places = named_places(named, self.placed(shown.places))
+        found = [
+            {FINDINGS[i]: each.get(FINDINGS[i], ()) for i in ABNORMAL if row[i]}
+            for row, each in zip(named.tolist(), places, strict=True)
+        ]
+        best = checked(texts, found, study_ids, write, drafts)
+        if on_text is not None and best != texts:
+            on_text(best[0])
+        return best
 
     def _decoding(self, max_new_tokens: int | None, given: Mapping[str, Any]) -> dict[str, Any]:
         length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}

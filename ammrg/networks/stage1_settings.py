@@ -23,6 +23,10 @@ class EncoderSettings:
     """Standard deviation of each channel, as ``mean``; above 0."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, more time."""
+    frozen_blocks: int = 0
+    """The stem and this many first blocks of the backbone are never trained."""
+    frozen_statistics: bool = False
+    """Batch normalisation uses its running statistics in training too, and leaves them as they are."""
 
 
 @dataclass(frozen=True)

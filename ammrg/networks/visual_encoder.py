@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from ammrg.errors import SettingsError
 from ammrg.networks.backbone import (
     backbone_from_scratch,
+    drop_identities,
     drop_unused,
+    freeze_blocks,
     may_use_channels_last,
     normalisation_of,
     pretrained_backbone,
@@ -49,6 +51,8 @@ class VisualEncoder(nn.Module):
         mean: of each channel of the backbone's stem, for films in [0, 1].
         std: of each channel of the backbone's stem, for films in [0, 1].
         gradient_checkpointing: compute activations again in the backward pass, for less memory.
+        frozen_blocks: the stem and this many first blocks (:func:`ammrg.networks.backbone.blocks_of`) are not trained.
+        frozen_statistics: batch normalisation uses its running statistics in training too, and leaves them as they are.
 
     Attributes:
         token_width: e.
@@ -63,8 +67,8 @@ class VisualEncoder(nn.Module):
 
     Raises:
         SettingsError: both or neither of ``config`` and ``pretrained`` are given; the model_type is unknown; weights
-            are missing; the backbone has no grid of tokens, cannot recompute activations, or cannot read films of its
-            size.
+            are missing; the backbone has no grid of tokens, has fewer blocks than ``frozen_blocks``, cannot recompute
+            activations, or cannot read films of its size.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class VisualEncoder(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         gradient_checkpointing: bool = False,
+        frozen_blocks: int = 0,
+        frozen_statistics: bool = False,
     ) -> None:
         super().__init__()
         if (config is None) == (pretrained is None):
@@ -88,6 +94,7 @@ class VisualEncoder(nn.Module):
                 mean, std = normalisation_of(pretrained, revision)
         else:
             self.backbone = backbone_from_scratch(config)
+        drop_identities(self.backbone)
         if self.backbone.main_input_name != "pixel_values":
             raise self._no_grid(f"it reads {self.backbone.main_input_name}, not films")
         settings = self.backbone.config
@@ -107,6 +114,8 @@ class VisualEncoder(nn.Module):
         else:
             self._scaling = (self.mean[0], self.std[0])
         drop_unused(self.backbone)
+        self.frozen_blocks, self.frozen_statistics = frozen_blocks, frozen_statistics
+        self._freeze()
         if gradient_checkpointing:
             if not self.backbone.supports_gradient_checkpointing:
                 raise SettingsError(
@@ -129,6 +138,21 @@ class VisualEncoder(nn.Module):
         if may_use_channels_last(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)  # convolutional: about a third faster on CPU and GPU
 
+    def _freeze(self) -> None:
+        """Take the gradients of the frozen blocks away, and list the layers that stay in eval mode."""
+        frozen = freeze_blocks(self.backbone, self.frozen_blocks)
+        if self.frozen_statistics:
+            frozen += [part for part in self.backbone.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        self._never_in_training = tuple(frozen)  # in a tuple, torch does not count them as parts a second time
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> VisualEncoder:
+        """Set training mode; frozen blocks and, with ``frozen_statistics``, batch norms stay in eval mode."""
+        super().train(mode)
+        for layer in self._never_in_training:
+            layer.eval()
+        return self
+
     @property
     def config(self) -> dict[str, Any]:
         """The settings that rebuild this network without weights and without a hub: ``VisualEncoder(**config)``."""
@@ -142,6 +166,9 @@ class VisualEncoder(nn.Module):
             "mean": list(self.mean),
             "std": list(self.std),
             "gradient_checkpointing": self.gradient_checkpointing,
+            # not named where they are off: such networks are those of earlier versions
+            **({"frozen_blocks": self.frozen_blocks} if self.frozen_blocks else {}),
+            **({"frozen_statistics": True} if self.frozen_statistics else {}),
         }
 
     def check_films(self, side: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """``python -m experiments models``: make language models as local Hugging Face folders.
 
 ``models phantom --data data/phantom --out models/phantom-llm`` trains a tiny one on the phantom's training reports;
-``models small --out models`` fetches two small pretrained ones. ``models told FOLDER --data data/phantom`` measures
+``models small --out models`` fetches small pretrained ones. ``models told FOLDER --data data/phantom`` measures
 whether a language model writes what it is told.
 """
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     phantom.add_argument("--size", choices=sorted(SIZES), default="tiny", help="default %(default)s")
     phantom.add_argument("--seed", type=int, default=0, help="default %(default)s")
-    small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct and all-MiniLM-L6-v2")
+    small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct, all-MiniLM-L6-v2 and EfficientNet-Lite0")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
     told = commands.add_parser("told", help="does a language model write the findings and places that it is told?")
     told.add_argument("model", help="folder or hub id of the model")

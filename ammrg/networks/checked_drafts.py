@@ -1,0 +1,63 @@
+"""Checked drafts: a report that does not say what the network found is drawn again, and the best draft is kept.
+
+A small language model now and then leaves a finding out, or says another side than it was told. The network knows what
+it found, and the labeler reads what a draft says, so such a draft is noticed without any reference.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+
+from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE
+from ammrg.text.labeler import mentions
+from ammrg.text.places import finding_places
+
+Found = Mapping[str, Sequence[str]]
+"""Each abnormal finding of a study with its sides and levels; none where the network names no place."""
+
+
+def mistakes(text: str, found: Found) -> int:
+    """Count what a text says otherwise than the network that writes it found.
+
+    Counted are findings that it does not affirm, or affirms though they were not found; sides and levels that it leaves
+    out or invents for a finding rightly affirmed; and findings that it both affirms and denies.
+
+    Args:
+        text: a report.
+        found: what the network found.
+    """
+    said = {name: place for name, place in finding_places(text).items() if FINDINGS.index(name) in ABNORMAL}
+    denied = {mention.finding for mention in mentions(text) if mention.label == NEGATIVE}
+    misplaced = [(said[name].side | said[name].level) ^ set(words) for name, words in found.items() if name in said]
+    return len(said.keys() ^ found.keys()) + sum(map(len, misplaced)) + len(said.keys() & denied)
+
+
+def checked(
+    texts: Sequence[str],
+    found: Sequence[Found],
+    study_ids: Sequence[str],
+    write: Callable[[list[int], list[int]], Sequence[str]],
+    drafts: int,
+) -> list[str]:
+    """Return, for each study, the text or draft with the fewest mistakes; the first of equals.
+
+    Drafts are drawn in rounds, one for each study that still has a mistake, so that a round is never larger than the
+    batch. The seed of a draft is that of its study and round: it does not depend on the batch.
+
+    Args:
+        texts: b first texts.
+        found: what the network found in the b studies.
+        study_ids: of the b studies.
+        write: draws one draft for each of some studies, given their rows and seeds.
+        drafts: most drafts of a study, >= 0.
+    """
+    kept = [(mistakes(text, told), text) for text, told in zip(texts, found, strict=True)]
+    for draft in range(drafts):
+        rows = [row for row, (count, _) in enumerate(kept) if count]
+        if not rows:
+            break
+        seeds = [zlib.crc32(f"{study_ids[row]} {draft}".encode()) for row in rows]
+        for row, text in zip(rows, write(rows, seeds), strict=True):
+            kept[row] = min(kept[row], (mistakes(text, found[row]), text), key=lambda pair: pair[0])
+    return [text for _, text in kept]

@@ -1,0 +1,1 @@
+"""Pretrained image encoders that are fetched as packages."""
