@@ -13,6 +13,8 @@ from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE
 from ammrg.text.labeler import mentions
 from ammrg.text.places import finding_places
 
+DRAWN = {"temperature": 0.7, "top_p": 0.9}
+"""Drafts are drawn more carefully than from the model's own probabilities, which give an unlikely word now and then."""
 Found = Mapping[str, Sequence[str]]
 """Each abnormal finding of a study with its sides and levels; none where the network names no place."""
 

@@ -34,7 +34,7 @@ from ammrg.networks.associative_memory import (
     retrieval_for,
 )
 from ammrg.networks.attribution import attributions, attributions_by_finding
-from ammrg.networks.checked_drafts import checked
+from ammrg.networks.checked_drafts import DRAWN, checked
 from ammrg.networks.decoding import DRAFTS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.disease_qformer import TokenPositions
@@ -478,8 +478,7 @@ class ReportNetwork(nn.Module):
             else attributions(self.memory(name).bank, found, self.associations)
             for name, found in (("visual", shown.regions), ("report", shown.reports))
         )
-        found_here = is_predicted(shown.logits.float().sigmoid(), (reading or self.thresholds).found)
-        found_here[:, NO_FINDING] = False
+        found_here = self._found(shown.logits, reading)
         recalled: Sequence[Mapping[str, list[Attribution]]] = [{} for _ in texts]
         if shown.regions is not None and "visual" not in zeroed:
             bank = self.memory("visual").bank
@@ -518,19 +517,25 @@ class ReportNetwork(nn.Module):
                 [shown.tokens[row] for row in rows],
                 [shown.instructions[row] for row in rows],
                 seeds=seeds,
-                **{**decoding, "do_sample": True, "num_beams": 1},
+                **{**decoding, "do_sample": True, "num_beams": 1, **DRAWN},
             )
 
-        named = self.names(shown.logits, reading)
-        places = named_places(named, self.placed(shown.places))
+        table = self._found(shown.logits, reading)
+        places = named_places(table, self.placed(shown.places))
         found = [
             {FINDINGS[i]: each.get(FINDINGS[i], ()) for i in ABNORMAL if row[i]}
-            for row, each in zip(named.tolist(), places, strict=True)
+            for row, each in zip(table.tolist(), places, strict=True)
         ]
         best = checked(texts, found, study_ids, write, drafts)
         if on_text is not None and best != texts:
             on_text(best[0])
         return best
+
+    def _found(self, logits: Tensor, reading: ReadingThresholds | None) -> Tensor:
+        """Return the abnormal findings above their thresholds, bool ``[b 14]``."""
+        found = is_predicted(logits.float().sigmoid(), (reading or self.thresholds).found)
+        found[:, NO_FINDING] = False
+        return found
 
     def _decoding(self, max_new_tokens: int | None, given: Mapping[str, Any]) -> dict[str, Any]:
         length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}

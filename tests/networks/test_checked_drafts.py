@@ -90,7 +90,9 @@ def test_the_network_draws_again_what_it_did_not_find(llm_folder: Path, monkeypa
     assert head is not None
     with torch.no_grad():
         network.naming_thresholds.fill_(1.0)
-        network.naming_thresholds[[FINDINGS.index(name) for name in FOUND]] = 0.0  # named in every study
+        for thresholds in (network.naming_thresholds, network.classifier.thresholds):
+            thresholds.fill_(1.0)
+            thresholds[[FINDINGS.index(name) for name in FOUND]] = 0.0  # found and named in every study
         head.bias[:] = torch.tensor([30.0 if name in ("right", "upper") else -30.0 for name in ELEMENTS])
     greedy = network.generate(batch())
     written, calls = network.language_model.generate, []
