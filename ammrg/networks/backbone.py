@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -67,6 +68,11 @@ def pretrained_backbone(name: str, revision: str | None) -> Any:
     """
     from transformers import AutoModel
 
+    log = logging.getLogger("transformers.modeling_utils")
+    level = log.level
+    log.setLevel(
+        logging.ERROR
+    )  # it would list the head of another task, which is no fault; what is one, is raised below
     try:
         backbone, report = AutoModel.from_pretrained(
             name,
@@ -81,6 +87,8 @@ def pretrained_backbone(name: str, revision: str | None) -> Any:
             f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
             f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
         ) from error
+    finally:
+        log.setLevel(level)
     # Pooling heads are dropped later and mask tokens are never used, so both may be missing.
     missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
     if missing:
