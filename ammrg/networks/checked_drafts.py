@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE
 from ammrg.text.labeler import mentions
 from ammrg.text.places import finding_places
+
+if TYPE_CHECKING:
+    from ammrg.networks.language_model import LanguageModel
 
 DRAWN = {"temperature": 0.7, "top_p": 0.9}
 """Drafts are drawn more carefully than from the model's own probabilities, which give an unlikely word now and then."""
@@ -33,6 +39,36 @@ def mistakes(text: str, found: Found) -> int:
     denied = {mention.finding for mention in mentions(text) if mention.label == NEGATIVE}
     misplaced = [(said[name].side | said[name].level) ^ set(words) for name, words in found.items() if name in said]
     return len(said.keys() ^ found.keys()) + sum(map(len, misplaced)) + len(said.keys() & denied)
+
+
+def redrawn(
+    language_model: LanguageModel,
+    texts: Sequence[str],
+    found: Sequence[Found],
+    study_ids: Sequence[str],
+    visual: Sequence[Tensor],
+    instructions: Sequence[str],
+    drafts: int,
+    decoding: Mapping[str, Any],
+) -> list[str]:
+    """Return, for each of b studies, the text or draft with the fewest mistakes; see :func:`checked`.
+
+    Args:
+        language_model: draws the drafts.
+        texts: what it wrote first.
+        found: what the network found in the studies.
+        study_ids: of the studies.
+        visual: the visual tokens of the studies, ``[m_i d]`` each.
+        instructions: of the studies.
+        drafts: most drafts of a study, >= 0.
+        decoding: settings with which the texts were written; :data:`DRAWN` replaces some.
+    """
+
+    def write(rows: list[int], seeds: list[int]) -> list[str]:
+        settings = {**decoding, "do_sample": True, "num_beams": 1, **DRAWN, "seeds": seeds}
+        return language_model.generate([visual[row] for row in rows], [instructions[row] for row in rows], **settings)
+
+    return checked(texts, found, study_ids, write, drafts)
 
 
 def checked(

@@ -34,7 +34,7 @@ from ammrg.networks.associative_memory import (
     retrieval_for,
 )
 from ammrg.networks.attribution import attributions, attributions_by_finding
-from ammrg.networks.checked_drafts import DRAWN, checked
+from ammrg.networks.checked_drafts import redrawn
 from ammrg.networks.decoding import DRAFTS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.disease_qformer import TokenPositions
@@ -511,22 +511,13 @@ class ReportNetwork(nn.Module):
         texts = self.language_model.generate(shown.tokens, shown.instructions, seeds=seeds, on_text=on_text, **decoding)
         if not drafts:
             return texts
-
-        def write(rows: list[int], seeds: list[int]) -> list[str]:
-            return self.language_model.generate(
-                [shown.tokens[row] for row in rows],
-                [shown.instructions[row] for row in rows],
-                seeds=seeds,
-                **{**decoding, "do_sample": True, "num_beams": 1, **DRAWN},
-            )
-
         table = self._found(shown.logits, reading)
-        places = named_places(table, self.placed(shown.places))
         found = [
-            {FINDINGS[i]: each.get(FINDINGS[i], ()) for i in ABNORMAL if row[i]}
-            for row, each in zip(table.tolist(), places, strict=True)
+            {FINDINGS[i]: places.get(FINDINGS[i], ()) for i in ABNORMAL if row[i]}
+            for row, places in zip(table.tolist(), named_places(table, self.placed(shown.places)), strict=True)
         ]
-        best = checked(texts, found, study_ids, write, drafts)
+        prompts = (shown.tokens, shown.instructions)
+        best = redrawn(self.language_model, texts, found, study_ids, *prompts, drafts, decoding)
         if on_text is not None and best != texts:
             on_text(best[0])
         return best

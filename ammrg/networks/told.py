@@ -14,6 +14,7 @@ from rich.progress import track
 from ammrg.errors import SettingsError
 from ammrg.metrics.clinical import clinical_scores
 from ammrg.metrics.location import location_scores
+from ammrg.networks.checked_drafts import redrawn
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.labeler import label
 from ammrg.text.places import finding_places
@@ -24,7 +25,12 @@ TOLD = f"{{placed_findings}} {INSTRUCTION}"
 
 
 def told_scores(
-    language_model: LanguageModel, reports: Sequence[str], template: str, max_new_tokens: int = 160, batch: int = 32
+    language_model: LanguageModel,
+    reports: Sequence[str],
+    template: str,
+    max_new_tokens: int = 160,
+    batch: int = 32,
+    drafts: int = 0,
 ) -> dict[str, float | None]:
     """Score the reports that a language model writes when it is told the findings of the references.
 
@@ -34,6 +40,8 @@ def told_scores(
         template: of the instruction, with ``{findings}`` or ``{placed_findings}``.
         max_new_tokens: most tokens of a report.
         batch: number of reports written at a time.
+        drafts: most drafts of a report that does not say what the model was told, see
+            :mod:`ammrg.networks.checked_drafts`.
 
     Returns:
         ``told_f1``, clinical micro F1 over the 13 abnormal findings; ``told_side_f1`` and ``told_level_f1``, see
@@ -45,12 +53,18 @@ def told_scores(
     if not template_fields(template) & NAMING_FIELDS:
         raise SettingsError(f"told: the instruction {template!r} names no findings; put {{findings}} into it")
     places = [finding_places(report) for report in reports]
-    told = [instruction(template, {k: v for k, v in each.items() if k != "No Finding"}, "") for each in places]
+    abnormal = [{name: place for name, place in each.items() if name != "No Finding"} for each in places]
+    told = [instruction(template, each, "") for each in abnormal]
+    found = [{name: (*sorted(place.side), *sorted(place.level)) for name, place in each.items()} for each in abnormal]
+    ids = [str(number) for number in range(len(reports))]
     nothing = torch.zeros(0, language_model.width, device=language_model.device)
     texts: list[str] = []
     for start in track(range(0, len(told), batch), "told the findings", transient=True):
-        part = told[start : start + batch]
-        texts += language_model.generate([nothing] * len(part), part, max_new_tokens=max_new_tokens)
+        part = slice(start, start + batch)
+        prompts = ([nothing] * len(told[part]), told[part])
+        written = language_model.generate(*prompts, max_new_tokens=max_new_tokens)
+        length = {"max_new_tokens": max_new_tokens}
+        texts += redrawn(language_model, written, found[part], ids[part], *prompts, drafts, length)
     clinical = clinical_scores([label(text) for text in reports], [label(text) for text in texts])
     where = location_scores(places, [finding_places(text) for text in texts], draws=0)
     return {

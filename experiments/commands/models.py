@@ -34,11 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     told = commands.add_parser("told", help="does a language model write the findings and places that it is told?")
     told.add_argument("model", help="folder or hub id of the model")
     told.add_argument("--data", type=Path, default=Path("data/phantom"), help="prepared data (default: %(default)s)")
+    told.add_argument("--drafts", type=int, default=0, help="most drafts of a report (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.command == "small":
         fetch_small(arguments.out)
     elif arguments.command == "told":
-        print_told(arguments.model, arguments.data)
+        print_told(arguments.model, arguments.data, arguments.drafts)
     else:
         train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed)
     return 0
