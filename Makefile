@@ -370,7 +370,7 @@ slurm: $(ENV) ## run stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES
 	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
 	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' --agents '$(AGENTS)' \
 	  --args='$(subst ','\'',$(ARGS))' $(if $(filter-out 0,$(DRY)),--dry) DATASET='$(DATASET)' MODEL='$(MODEL)' RAW='$(RAW)' OUT='$(OUT)' \
-	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' FOLDS='$(FOLDS)' $(if $(REWARDED),REWARD='$(REWARD)') $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
+	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' FOLDS='$(FOLDS)'$(if $(REWARDED), REWARD='$(REWARD)') $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)
