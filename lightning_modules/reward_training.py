@@ -265,7 +265,7 @@ def undisturbed(network: ReportNetwork) -> Iterator[None]:
     """Read without dropout, but with gradient checkpointing, which transformers does only in training mode."""
     with evaluating(network):
         model = network.language_model.model
-        if model.is_gradient_checkpointing:
+        if model.is_activation_checkpointing:
             for module in model.modules():
                 module.training = not isinstance(module, nn.Dropout)
         yield

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader
 
 from ammrg.errors import CheckpointError, SettingsError
@@ -41,9 +41,19 @@ def training(network: ReportNetwork, logged: dict[str, list[float]] | None = Non
     return stage2
 
 
-def fit(stage2: ReportGeneration, steps: int, *callbacks: Callback, until: int | None = None, **settings: Any) -> None:
+class StopAfter(Callback):
+    """Stops a training after some steps, as a kill would; the learning rates stay those of the whole one."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        trainer.should_stop = trainer.global_step >= self.steps
+
+
+def fit(stage2: ReportGeneration, steps: int, *callbacks: Callback, **settings: Any) -> None:
     path = settings.pop("ckpt_path", None)
-    trainer = quiet_trainer(max_steps=steps if until is None else until, callbacks=list(callbacks), **settings)
+    trainer = quiet_trainer(max_steps=steps, callbacks=list(callbacks), **settings)
     trainer.fit(stage2, DataLoader([findings()] * steps, batch_size=None), ckpt_path=path)  # type: ignore[arg-type]
 
 
@@ -126,14 +136,17 @@ def test_the_divergence_is_0_at_the_start_and_grows(llm_folder: Path) -> None:
 
 def test_the_reward_rises_in_a_real_training(llm_folder: Path) -> None:
     """From supervised weights that write one of two reports at random, to those that write each study's own."""
-    network = network_of(llm_folder)
-    # Supervised: every study with every report, so the film says nothing yet.
-    texts = ["The heart is large.", "No effusion."]
-    optimizer = torch.optim.AdamW([each for each in network.parameters() if each.requires_grad], lr=1e-2)
-    for step in range(60):
+    network = network_of(llm_folder, quantization="none")
+    wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    network.language_model.requires_grad_(True)
+    optimizer = torch.optim.AdamW([each for each in network.parameters() if each.requires_grad], lr=3e-3)
+    for _ in range(80):  # every study with every report, so the film says nothing yet
         optimizer.zero_grad()
-        network(findings()._replace(reports=[texts[(step + row) % 2] for row in range(3)])).backward()
+        for text in ("The heart is large.", "No effusion."):
+            network(findings()._replace(reports=[text] * 3)).backward()
         optimizer.step()
+    for parameter, trained in wanted.items():
+        parameter.requires_grad_(trained)
     logged: dict[str, list[float]] = {}
     fit(training(network, logged, lr=5e-3, reward={"samples": 8, "kl": 0.01}), 40)
     gained = logged["train/reward_clinical_f1"]
@@ -148,13 +161,18 @@ def test_a_resumed_training_is_as_if_never_stopped(llm_folder: Path, tmp_path: P
     settings: dict[str, Any] = {"enable_checkpointing": True, "gradient_clip_val": 1.0}
     whole, first, second = fresh(), fresh(), fresh()
     fit(whole, 6, RunCheckpoint("train/loss"), folder=tmp_path / "whole", **settings)
-    fit(first, 6, RunCheckpoint("train/loss", every_n_steps=1), until=3, folder=tmp_path / "cut", **settings)
+    cut = [RunCheckpoint("train/loss", every_n_steps=1), StopAfter(3)]
+    fit(first, 6, *cut, folder=tmp_path / "cut", **settings)
+    assert first.trainer.global_step == 3
     path = tmp_path / "cut" / "last.ckpt"
-    fit(second, 6, folder=tmp_path / "on", ckpt_path=path)
+    fit(second, 6, folder=tmp_path / "on", ckpt_path=path, gradient_clip_val=1.0)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
     # but not from other supervised weights
-    other = training(network_of(llm_folder, seed=1))
+    network = network_of(llm_folder)
+    with torch.no_grad():
+        network.projection_marks.add_(1.0)
+    other = training(network)
     with pytest.raises(CheckpointError, match=r"started from weights \w+, but model\.start_from now holds"):
         fit(other, 6, folder=tmp_path / "other", ckpt_path=path)
 
