@@ -24,6 +24,8 @@ PREPARE     ?=
 STAGE       ?= 1
 # for `make stage2`: training films are read by networks that never saw their patients (docs/stage2.md)
 FOLDS       ?=
+# for `make stage2` and what follows: 1, or weights such as "cider:1 clinical_f1:2" (docs/stage2.md)
+REWARD      ?=
 # for `make slurm` (docs/clusters.md); RUN_ALL and RUN_ONE are put before commands of all processes and of one process
 NODES       ?=
 GPUS        ?=
@@ -80,10 +82,14 @@ STAGE1   := $(RUN_DIR)/stage1
 MEMORY   := $(RUN_DIR)/memory
 STAGE2   := $(RUN_DIR)/stage2
 MINED    := $(MEMORY)/regions_report/report.json
-REPORTS  := $(RUN_DIR)/reports.jsonl
+# With REWARD, stage 2 goes on in the run's reward/, which has reports and scores of its own; the supervised ones stay.
+REWARDED := $(filter-out 0,$(REWARD))
+RESULT   := $(RUN_DIR)$(if $(REWARDED),/reward)
+WRITER   := $(RESULT)/stage2
+REPORTS  := $(RESULT)/reports.jsonl
 # The target is the last file that `predict` writes: if it is killed earlier, make runs it again.
-REPORTED := $(RUN_DIR)/reports.meta.json
-SCORES   := $(RUN_DIR)/scores.json
+REPORTED := $(RESULT)/reports.meta.json
+SCORES   := $(RESULT)/scores.json
 CONFIGS  := experiments/configs
 NANO     := train=64,val=16,test=16
 LAUNCH   := $(if $(DEVICES),--trainer.devices=$(DEVICES)) $(if $(ACCELERATOR),--trainer.accelerator=$(ACCELERATOR)) $(if $(filter-out 1,$(NODES)),--trainer.num_nodes=$(NODES))
@@ -124,7 +130,16 @@ $(error FOLDS=$(FOLDS): stage 2 of RUN=$(RUN) was trained $(if $(KEPT_FOLDS),wit
 endif
 endif
 endif
-settings = $(strip $(SETTINGS) $(if $(FOLDS),$(if $(filter stage2,$(1)),FOLDS=$(FOLDS))))
+# With REWARD, the supervised stage 2 is a stage before the one that ARGS are for.
+SUPERVISED := stage2$(if $(REWARDED),_supervised)
+ifneq ($(filter-out 1,$(REWARDED)),)
+$(foreach word,$(REWARD),$(if $(findstring :,$(word)),,$(error \
+  REWARD=$(REWARD): must be 1, or rewards with their weights, such as "cider:1 clinical_f1:1 side_f1:1")))
+empty :=
+comma := ,
+REWARD_WEIGHTS := --model.reward.weights='{$(subst :,: ,$(subst $(empty) $(empty),$(comma) ,$(strip $(REWARD))))}'
+endif
+settings = $(strip $(SETTINGS) $(if $(FOLDS),$(if $(filter stage2%,$(1)),FOLDS=$(FOLDS))))
 args     = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
 changed  = $(if $(wildcard $(2)/.settings),$(if $(shell \
              head -n1 $(2)/.settings | grep -qxF -- '$(call settings,$(1))' || echo 1)$(if $(filter $(1),$(MAKECMDGOALS)),$(shell \
@@ -193,7 +208,7 @@ help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo
 	@echo "Variables: DATASET=$(DATASET) RAW=$(RAW) RUN=$(RUN) MODEL=$(MODEL) OUT=$(OUT) DATA=$(DATA) VENV=$(VENV)"
-	@echo "           FOLDS=$(FOLDS) DEVICES=$(DEVICES) ACCELERATOR=$(ACCELERATOR) PYTHON=$(PYTHON) TORCH=$(TORCH) ARGS='$(ARGS)'"
+	@echo "           FOLDS=$(FOLDS) REWARD='$(REWARD)' DEVICES=$(DEVICES) ACCELERATOR=$(ACCELERATOR) PYTHON=$(PYTHON) TORCH=$(TORCH) ARGS='$(ARGS)'"
 	@echo "Example:   make stage2 DATASET=iu_xray RAW=/data/iu_xray MODEL=small RUN=first"
 
 # --- environment ------------------------------------------------------------------------------------------------------
@@ -284,20 +299,32 @@ stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),
   --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit_$(FOLDS)) --model.reports_memory=$(MEMORY)/reports \
   $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
 
-stage2: scores ## train the report generator, write its reports and score them, after all earlier steps (FOLDS=5: docs/stage2.md)
+stage2: scores ## train the report generator, write its reports and score them, after all earlier steps (FOLDS=5, REWARD=1: docs/stage2.md)
 
 ifneq ($(and $(SETTLED),$(wildcard $(STAGE2)/manifest.json),$(call default,MODEL)),)
 $(STAGE2)/manifest.json: ;
 else
-$(STAGE2)/manifest.json: $(STAGE2_NEEDS) $(call configs,stage2) $(call changed,stage2,$(STAGE2)) | $(ENV)
-	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,stage2)
-	@$(call settle,stage2,$(STAGE2)); touch $@
+$(STAGE2)/manifest.json: $(STAGE2_NEEDS) $(call configs,stage2) $(call changed,$(SUPERVISED),$(STAGE2)) | $(ENV)
+	@$(TRAINER) fit $(call config,stage2) --trainer.default_root_dir=$(STAGE2) $(stage2_parts) $(LAUNCH) $(call args,$(SUPERVISED))
+	@$(call settle,$(SUPERVISED),$(STAGE2)); touch $@
+endif
+
+# The reward phase has the settings of the supervised training, and those of reward.yaml, REWARD and ARGS.
+ifneq ($(REWARDED),)
+ifneq ($(and $(SETTLED),$(wildcard $(WRITER)/manifest.json),$(call default,MODEL)),)
+$(WRITER)/manifest.json: ;
+else
+$(WRITER)/manifest.json: $(STAGE2)/best.ckpt $(CONFIGS)/stage2/reward.yaml FORCE | $(ENV)
+	@$(TRAINER) fit -c $(STAGE2)/config.yaml -c $(CONFIGS)/stage2/reward.yaml --trainer.default_root_dir=$(WRITER) \
+	  --model.start_from=$(STAGE2)/best.ckpt $(REWARD_WEIGHTS) $(LAUNCH) $(call args,stage2)
+endif
+$(WRITER)/best.ckpt: $(WRITER)/manifest.json ;
 endif
 
 reports: $(REPORTED) ## write the test reports, with baselines and guards
 
-$(REPORTED): $(STAGE2)/best.ckpt
-	@$(TRAINER) predict -c $(STAGE2)/config.yaml --ckpt_path=$(STAGE2)/best.ckpt
+$(REPORTED): $(WRITER)/best.ckpt
+	@$(TRAINER) predict -c $(WRITER)/config.yaml --ckpt_path=$(WRITER)/best.ckpt
 
 scores: $(SCORES) ## score the reports, print the tables and write report.html
 	@$(AMMRG) score $(REPORTS) --show $(call args,scores)
@@ -306,21 +333,21 @@ $(SCORES): $(REPORTED)
 	@$(AMMRG) score $(REPORTS) --quiet
 
 guards: $(REPORTED) ## write and score the reports again, with other films or without memories
-	@$(AMMRG) guards $(RUN_DIR) $(call args,guards)
+	@$(AMMRG) guards $(RESULT) $(call args,guards)
 
-describe: $(STAGE2)/manifest.json ## describe one film, with report, findings and maps: make describe IMAGE=film.png
-	@$(AMMRG) describe $(FILMS) --run $(RUN_DIR) $(or $(call args,describe),$(call args,predict))
+describe: $(WRITER)/manifest.json ## describe one film, with report, findings and maps: make describe IMAGE=film.png
+	@$(AMMRG) describe $(FILMS) --run $(RESULT) $(or $(call args,describe),$(call args,predict))
 
 predict: describe
 
-serve: $(STAGE2)/manifest.json ## describe studies over HTTP, on this machine alone (docs/service.md): make serve RUN= ARGS="--port 8000"
-	@$(AMMRG) serve --run $(RUN_DIR) $(call args,serve)
+serve: $(WRITER)/manifest.json ## describe studies over HTTP, on this machine alone (docs/service.md): make serve RUN= ARGS="--port 8000"
+	@$(AMMRG) serve --run $(RESULT) $(call args,serve)
 
-demo: $(STAGE2)/manifest.json ## show a page on this machine, to try a run on drawn studies or your own (docs/demo.md): make demo RUN= ARGS="--port 7860"
-	@$(AMMRG) demo --run $(RUN_DIR) $(call args,demo)
+demo: $(WRITER)/manifest.json ## show a page on this machine, to try a run on drawn studies or your own (docs/demo.md): make demo RUN= ARGS="--port 7860"
+	@$(AMMRG) demo --run $(RESULT) $(call args,demo)
 
 export: $(SCORES) ## write a finished run as one folder with its model card, to RUN's export/ (ARGS="--push ORG/NAME": to the hub)
-	@$(AMMRG) export $(RUN_DIR) --out $(RUN_DIR)/export $(call args,export)
+	@$(AMMRG) export $(RESULT) --out $(RESULT)/export $(call args,export)
 
 # All variants of stage 2 use the stage 1 and the memories of RUN.
 ablation: $(if $(filter 2,$(STAGE)),$(STAGE2_NEEDS),$(CARD)) | $(STAGE1_AFTER) ## compare variants of a stage in one table with intervals: make ablation STAGE=1
@@ -349,7 +376,7 @@ slurm: $(ENV) ## run stages as Slurm jobs: make slurm STAGE=1|2|all|agents NODES
 	  --nodes '$(or $(NODES),1)' --gpus '$(or $(GPUS),0)' --devices '$(or $(DEVICES),0)' --cpus '$(or $(CPUS),0)' \
 	  --mem '$(MEM)' --time '$(TIME)' --partition '$(PARTITION)' --account '$(ACCOUNT)' --site '$(SITE)' --seeds '$(SEEDS)' --agents '$(AGENTS)' \
 	  --args='$(subst ','\'',$(ARGS))' $(if $(filter-out 0,$(DRY)),--dry) DATASET='$(DATASET)' MODEL='$(MODEL)' RAW='$(RAW)' OUT='$(OUT)' \
-	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' FOLDS='$(FOLDS)' $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
+	  DATA='$(DATA)' MODELS='$(MODELS)' VENV='$(VENV)' ACCELERATOR='$(ACCELERATOR)' FOLDS='$(FOLDS)'$(if $(REWARDED), REWARD='$(REWARD)') $(if $(filter agents,$(STAGE)),SWEEP='$(SWEEP)' COUNT='$(COUNT)')
 
 # --- quality ----------------------------------------------------------------------------------------------------------
 test: $(ENV) ## run the tests (no network, no GPU, minutes on two cores)

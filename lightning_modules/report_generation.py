@@ -35,7 +35,13 @@ from ammrg.networks.places import place_targets
 from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.recall_targets import recall_targets
 from ammrg.networks.report_network import ReportNetwork
-from ammrg.networks.stage2_settings import DecodingSettings, LoraSettings, NetworkSettings, UnfreezeSteps
+from ammrg.networks.stage2_settings import (
+    DecodingSettings,
+    LoraSettings,
+    NetworkSettings,
+    RewardSettings,
+    UnfreezeSteps,
+)
 from ammrg.networks.token_budget import token_budget
 from ammrg.networks.trained_parts import PARTS, STAGE1
 from ammrg.networks.visual_prompt import SeenFilms, VisualPrompt
@@ -49,12 +55,13 @@ from lightning_modules.optimizers import TrainedPart, adamw_cosine
 from lightning_modules.recall_losses import RecallLosses
 from lightning_modules.report_settings import check_same_data, check_settings, frozen_parts
 from lightning_modules.report_validation import Judged, Yardstick, loss_numbers, report_numbers
+from lightning_modules.reward_training import RewardTraining
 from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import load_stage1
 from lightning_modules.stage2_identity import check_identity
 from lightning_modules.state_replay import KeptStates
 from lightning_modules.step_mean import StepMeans
-from lightning_modules.study_losses import reports_differ, shuffle_hinge, sums_by_study
+from lightning_modules.study_losses import TokenMarks, reports_differ, shuffle_hinge, sums_by_study
 
 
 class ReportGeneration(LightningModule):
@@ -128,6 +135,9 @@ class ReportGeneration(LightningModule):
             films are read by the network trained on all of them, which may remember them (as published).
         cache_films: MiB of main memory for the outputs of a frozen stage 1 on training films, which are then computed
             once; needs films that do not vary (``data.augment: false``). 0 = off.
+        reward: reward training (docs/stage2.md), see :class:`RewardSettings`: samples of the reports are rewarded, in
+            place of all losses above; None = off.
+        start_from: checkpoint of the finished stage 2 from which reward training starts.
     """
 
     def __init__(
@@ -171,6 +181,8 @@ class ReportGeneration(LightningModule):
         replayed_studies: int = 0,
         cross_fit: str | None = None,
         cache_films: int = 0,
+        reward: RewardSettings | None = None,
+        start_from: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -195,6 +207,9 @@ class ReportGeneration(LightningModule):
         self.abnormal_weight: float = self.hparams["abnormal_weight"]
         given_weight = self.hparams["place_weight"]
         self.place_weight: float = self.abnormal_weight if given_weight is None else given_weight
+        self.marks = TokenMarks(self.abnormal_weight, self.place_weight)
+        rewarded = self.hparams["reward"]
+        self.reward = None if rewarded is None else RewardTraining(RewardSettings(**rewarded))
         self.measures_influence = True
         """Whether predicting measures the influence of what was recalled; guards do without."""
         self.judged: list[tuple[str, Judged]] = []
@@ -204,10 +219,15 @@ class ReportGeneration(LightningModule):
     tokens = 0
     """Report tokens of the last training step."""
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether training reads the films of other patients."""
+        return self.reward is None and self.hparams["shuffle_loss"] > 0
+
     def setup(self, stage: str) -> None:
         """Ask the data module for partner studies in the splits whose films or memories are exchanged."""
         if hasattr(self.data, "partnered"):
-            wanted = {"val": stage in ("fit", "validate"), "train": stage == "fit" and self.hparams["shuffle_loss"] > 0}
+            wanted = {"val": stage in ("fit", "validate"), "train": stage == "fit" and self.shuffles}
             if stage == "predict" and self.memories == "shuffled":
                 wanted[self.data.predict_split] = True
             self.data.partnered = {split for split, needed in wanted.items() if needed}
@@ -264,6 +284,8 @@ class ReportGeneration(LightningModule):
             freeze=sorted(self.frozen - set(self.unfreeze_at)),
             **(settings["network"] or {}),
         )
+        if self.reward is not None and self._trainer is not None and self.trainer.state.fn == "fit":
+            self.reward.start(self.generator, settings["start_from"], self.held_out)
         # Every process loads frozen weights from the same files. DDP would broadcast packed 4-bit weights without their
         # quantisation state, and copy all frozen weights into its buckets.
         frozen = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
@@ -316,6 +338,8 @@ class ReportGeneration(LightningModule):
         """
         means = self.means
         means.begin(batch, batch_idx, self.terms)
+        if self.reward is not None:
+            return self.reward_step(batch, self.reward)
         named, placed = self.named_in_training(batch)
         shown = self.network.prompt(batch, seen=self.see_training_films(batch), named=named, placed=placed)
         for name in self.network.retrievals:
@@ -323,29 +347,36 @@ class ReportGeneration(LightningModule):
         losses = self.network.target_losses(batch, shown)
         self.tokens = len(losses.values)
         means.log("train/loss", losses.values.sum(), batch, prog_bar=True)
-        weights = (
-            1
-            + (self.abnormal_weight - 1) * losses.emphasised
-            + (self.place_weight - self.abnormal_weight) * losses.placed
-        )
-        loss = means.share("weight", (losses.values * weights).sum())
+        loss = means.share("weight", (losses.values * self.marks(losses)).sum())
         if self.recall.weights:
             loss = loss + self.recall_loss(batch, batch_idx, shown)
-        if self.hparams["shuffle_loss"] > 0:
+        if self.shuffles:
             total = self.shuffle_loss(batch, losses)
             means.log("train/shuffle_loss", total, batch)
             loss = loss + self.hparams["shuffle_loss"] * means.share("train/shuffle_loss", total)
         return loss
+
+    def reward_step(self, batch: StudyBatch, reward: RewardTraining) -> Tensor:
+        """The batch's share of the reward training's loss, a mean over the samples of the step."""
+        seen = self.see_training_films(batch)
+        found = reward.step(self.network, batch, seen, self.current_epoch, self.global_step, self.marks)
+        self.tokens = found.tokens
+        for name, total in found.numbers.items():
+            self.means.log(f"train/{name}", total, batch, prog_bar=name.startswith("reward"))
+        return self.means.share("train/loss", found.loss)
 
     def terms(self, batch: StudyBatch) -> dict[str, float]:
         """Number of terms that each loss of the batch sums over: report tokens, their weights, studies or queries.
 
         It reads no pixels.
         """
+        if self.reward is not None:
+            samples = len(batch.study_ids) * self.reward.settings.samples
+            return {f"train/{name}": samples for name in self.reward.names}
         tokens, emphasised, placed = self.network.target_counts(batch.reports)
         weight = tokens + (self.abnormal_weight - 1) * emphasised + (self.place_weight - self.abnormal_weight) * placed
         found = {"train/loss": tokens, "weight": weight}
-        if self.hparams["shuffle_loss"] > 0:
+        if self.shuffles:
             found["train/shuffle_loss"] = sum(reports_differ(batch))
         if self.recall.weights:
             counts = self.recall.counts(self.network, recall_targets(batch))
@@ -445,6 +476,8 @@ class ReportGeneration(LightningModule):
             )
         if self.hparams["naming_thresholds"] == "prevalence":
             self.name_by_prevalence()
+        if self.reward is not None:
+            self.reward.prepare(datamodule.texts("train"))
         budget = token_budget(self.network, datamodule.image_size)
         parts = ", ".join(f"{count} {name}" for name, count in budget.items())
         rank_zero_only(print)(
@@ -572,6 +605,8 @@ class ReportGeneration(LightningModule):
         checkpoint["identity"] = self.network.identity
         if self.recall.replay is not None:
             checkpoint["replay"] = self.recall.replay.state_dict()
+        if self.reward is not None:
+            checkpoint["started_from"] = self.reward.fingerprint
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that belongs to other parts.
@@ -582,3 +617,5 @@ class ReportGeneration(LightningModule):
         check_identity(checkpoint.get("identity"), self.network, self.held_out)
         if self.recall.replay is not None:
             self.recall.replay.load_state_dict(checkpoint.get("replay", {}), self.network.device)
+        if self.reward is not None:
+            self.reward.check_start(checkpoint.get("started_from"))

@@ -10,6 +10,7 @@ from ammrg.networks.decoding import check_decoding
 from ammrg.networks.trained_parts import PARTS
 from ammrg.ranges import check_ranges
 from ammrg.text.prompts import NAMING_FIELDS, template_fields
+from lightning_modules.reward_training import check_reward
 from lightning_modules.stage1_checkpoint import Stage1
 
 ABOVE_ZERO = ("lr", "max_report_tokens", "generate_studies")
@@ -45,6 +46,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             "named"
         )
     check_parts(settings)
+    check_reward(settings)
     check_decoding(settings["decoding"] or {})
     network = settings["network"] or {}
     pooled = network.get("pool_image_tokens")

@@ -1,12 +1,27 @@
-"""Token losses summed by study, and the hinge loss that makes a report depend on the study's own films."""
+"""Token losses weighted and summed by study, and the hinge loss that makes a report depend on the study's own films."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ammrg.networks.language_model import TargetLosses
 from ammrg.types import StudyBatch
+
+
+class TokenMarks(NamedTuple):
+    """The weights of a report's tokens in a loss."""
+
+    abnormal: float
+    """Of those in sentences that affirm an abnormal finding."""
+    place: float
+    """Of words of place in them."""
+
+    def __call__(self, losses: TargetLosses) -> Tensor:
+        """The weight of each token ``[m]``; 1 outside such sentences."""
+        return 1 + (self.abnormal - 1) * losses.emphasised + (self.place - self.abnormal) * losses.placed
 
 
 def sums_by_study(losses: TargetLosses, studies: int) -> Tensor:

@@ -14,6 +14,7 @@ from ammrg.findings import FINDINGS
 from ammrg.memory.bank import BankMeta, MemoryBank
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.quantization import Quantization
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import StudyBatch
 from experiments.language_models.tokenizer import train_tokenizer
@@ -62,12 +63,13 @@ def build(
     seed: int = 0,
     lora: dict[str, Any] | None = None,
     gradient_checkpointing: bool = False,
+    quantization: Quantization = "nf4",
     **settings: Any,
 ) -> ReportNetwork:
     torch.manual_seed(seed)
     classifier = settings.pop("classifier", None) or DiseaseClassifier(ENCODER, QFORMER)
     language_model = LanguageModel(
-        str(folder), quantization="nf4", device="cpu", lora=lora, gradient_checkpointing=gradient_checkpointing
+        str(folder), quantization, device="cpu", lora=lora, gradient_checkpointing=gradient_checkpointing
     )
     banks = settings.pop("banks", (bank("regions", 32), bank("reports", 24)))
     return ReportNetwork(classifier, language_model, *banks, hopfield=HOPFIELD, max_report_tokens=30, **settings)

@@ -9,6 +9,7 @@ The file is long because losses and writing share one frozen model, its tokenize
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -54,6 +55,14 @@ class TargetLosses(NamedTuple):
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """A text -> spans (start, stop) of its characters."""
+
+
+def _overlapping(places: Sequence[tuple[int, int]], count: int, spans: Sequence[tuple[int, int]]) -> Tensor:
+    """Which of ``count`` tokens overlap one of the spans, bool ``[count]``; a token without a place does not."""
+    marked = torch.zeros(count, dtype=torch.bool)
+    for token, (start, stop) in enumerate(places[:count]):
+        marked[token] = any(start < last and stop > first for first, last in spans)
+    return marked
 
 
 class LanguageModel(nn.Module):
@@ -246,19 +255,19 @@ class LanguageModel(nn.Module):
                 return text, [*ids, self.end_id]
         return sentences[0], ids[:limit]
 
+    def _tokenized(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return a text's token ids, and the (start, stop) of each token in its characters."""
+        if not self.tokenizer.is_fast:
+            raise SettingsError(
+                f"{self.name}: this tokenizer does not give the places of its tokens in a text, so no part of a "
+                "report can be emphasised; use its fast form (tokenizer.json)"
+            )
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return found["input_ids"], found["offset_mapping"]
+
     def _marked(self, text: str, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tensor:
         """Find the tokens that overlap one of the spans of a report's characters, bool ``[t]``; never the end token."""
-        marked = torch.zeros(len(ids), dtype=torch.bool)
-        if spans:
-            if not self.tokenizer.is_fast:
-                raise SettingsError(
-                    f"{self.name}: this tokenizer does not give the places of its tokens in a text, so no part of a "
-                    "report can be emphasised; use its fast form (tokenizer.json)"
-                )
-            places = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-            for token, (start, stop) in enumerate(places[: len(ids)]):
-                marked[token] = any(start < last and stop > first for first, last in spans)
-        return marked
+        return _overlapping(self._tokenized(text)[1], len(ids), spans) if spans else torch.zeros(len(ids)).bool()
 
     def targets(
         self, report: str, limit: int, emphasis: Spans | None = None, places: Spans | None = None
@@ -300,13 +309,26 @@ class LanguageModel(nn.Module):
                     f"{self.name} reads {self.context} tokens, but the prompt has {len(prompt)}; set pool_image_tokens"
                 )
             ids, marks, where = self.targets(report, min(room, max_report_tokens or room), emphasis, places)
+            rows.append(prompt)
+            targets.append(ids)
             marked.append(marks)
             placed.append(where)
-            targets.append(torch.tensor(ids, dtype=torch.long, device=self.device))
-            # The last target is not an input.
-            rows.append(torch.cat([prompt, self.embed(targets[-1][:-1])]))
+        return self._losses(rows, targets, marked, placed)
+
+    def _losses(
+        self,
+        prompts: Sequence[Tensor],
+        targets: Sequence[Sequence[int]],
+        marked: Sequence[Tensor],
+        placed: Sequence[Tensor],
+        temperature: float = 1.0,
+    ) -> TargetLosses:
+        """Compute the cross entropy of target tokens ``[t_i]`` after prompts ``[p_i d]``, at a temperature."""
+        ids = [torch.tensor(each, dtype=torch.long, device=self.device) for each in targets]
+        # The last target is not an input.
+        rows = [torch.cat([prompt, self.embed(each[:-1])]) for prompt, each in zip(prompts, ids, strict=True)]
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
-        counts = torch.tensor([len(ids) for ids in targets], device=self.device)
+        counts = torch.tensor([len(each) for each in ids], device=self.device)
         place = torch.arange(int(lengths.max()), device=self.device)
         mask = place < lengths[:, None]
         wanted = mask & (place >= (lengths - counts)[:, None])  # [b t]: the next token is a target
@@ -316,9 +338,46 @@ class LanguageModel(nn.Module):
             logits_to_keep=wanted,
             use_cache=False,
         ).logits
-        values = F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), torch.cat(targets), reduction="none")
+        logits = logits.reshape(-1, logits.shape[-1]).float() / temperature
+        values = F.cross_entropy(logits, torch.cat(ids), reduction="none")
         owners = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
-        return TargetLosses(values, owners, torch.cat(marked).to(self.device), torch.cat(placed).to(self.device))
+        return TargetLosses(values, owners, torch.cat([*marked]).to(self.device), torch.cat([*placed]).to(self.device))
+
+    def sample_losses(
+        self,
+        visual: Sequence[Tensor],
+        samples: Sequence[Sequence[int]],
+        instruction: str | Sequence[str],
+        *,
+        temperature: float,
+        emphasis: Spans,
+        places: Spans,
+    ) -> TargetLosses:
+        """Compute the cross entropy of every token of samples, those of :meth:`sample`, as they were drawn.
+
+        Args:
+            visual: b tensors ``[m_i d]``.
+            samples: the token ids of b samples.
+            instruction: one text for all studies, or b texts.
+            temperature: that of the samples.
+            emphasis: spans whose tokens are marked as emphasised in the result.
+            places: spans whose tokens are marked as placed.
+        """
+        marks = [self._sample_marks(ids, (emphasis, places)) for ids in samples]
+        return self._losses(self._rows(visual, instruction), samples, *zip(*marks, strict=True), temperature)
+
+    def _sample_marks(self, ids: Sequence[int], kinds: Sequence[Spans]) -> list[Tensor]:
+        """Find the tokens of a sample that overlap each kind of spans, bool ``[t]``."""
+        written = [token for token in ids if token not in self.stop_ids]
+        text: str = self.tokenizer.decode(written, skip_special_tokens=True)
+        found = [spans(text) for spans in kinds]
+        if not any(found):
+            return [torch.zeros(len(ids)).bool() for _ in kinds]
+        tokens, where = self._tokenized(text)
+        if tokens != written:  # it was drawn in other tokens than the tokenizer would choose
+            ends = [len(self.tokenizer.decode(written[:n], skip_special_tokens=True)) for n in range(len(written) + 1)]
+            where = list(itertools.pairwise(ends))
+        return [_overlapping(where, len(ids), spans) for spans in found]
 
     def loss(
         self,
@@ -371,15 +430,11 @@ class LanguageModel(nn.Module):
         if on_text is not None and len(visual) != 1:
             raise ValueError(f"on_text is for one study, but there are {len(visual)}")
         rows = self._rows(visual, instruction)
-        longest = max(len(row) for row in rows)
-        if longest >= self.context:
-            raise SettingsError(
-                f"{self.name} reads {self.context} tokens, but the prompt has {longest}; set pool_image_tokens"
-            )
+        self._longest(rows)
         check_decoding({"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": do_sample, **decoding})
         decoding["num_beams"] = num_beams
         if on_text is not None and num_beams == 1:
-            decoding["streamer"] = WordStream(self._text, on_text)
+            decoding["streamer"] = WordStream(self.text, on_text)
         drawn = (list(range(len(rows))) if seeds is None else list(seeds)) if do_sample else None
         # A long prompt leaves less room in the context, and min_length counts the prompt too. So rows may have
         # different limits: those with the same limits are generated together.
@@ -400,10 +455,56 @@ class LanguageModel(nn.Module):
             on_text(texts[0])
         return texts
 
+    @torch.no_grad()
+    def sample(
+        self,
+        visual: Sequence[Tensor],
+        instruction: str | Sequence[str],
+        *,
+        max_new_tokens: int,
+        seeds: Sequence[int],
+        temperature: float = 1.0,
+    ) -> list[list[int]]:
+        """Draw one text for each prompt from the model's whole distribution, each with its own seed.
+
+        Args:
+            visual: b tensors ``[m_i d]``.
+            instruction: one text for all studies, or b texts.
+            max_new_tokens: most tokens of a text.
+            seeds: b seeds.
+            temperature: above 0.
+
+        Returns:
+            The token ids of each text, with its end token; a text that reached the most tokens has none.
+
+        Raises:
+            SettingsError: a prompt fills the context.
+        """
+        rows = self._rows(visual, instruction)
+        most = min(max_new_tokens, self.context - self._longest(rows))
+        with evaluating(self.model):
+            drawn = self._ids(rows, 0, most, seeds, {"temperature": temperature})
+        return [ids[: self._end(ids) + 1] for ids in drawn]
+
+    def _longest(self, rows: Sequence[Tensor]) -> int:
+        """The length of the longest prompt; raise a SettingsError if it leaves no room for a report."""
+        longest = max(len(row) for row in rows)
+        if longest >= self.context:
+            raise SettingsError(
+                f"{self.name} reads {self.context} tokens, but the prompt has {longest}; set pool_image_tokens"
+            )
+        return longest
+
     def _write(
         self, rows: Sequence[Tensor], least: int, most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
     ) -> list[str]:
         """Generate a text of ``least`` to ``most`` tokens after each prompt ``[p_i d]``; with seeds, sample it."""
+        return [self.text(ids) for ids in self._ids(rows, least, most, seeds, decoding)]
+
+    def _ids(
+        self, rows: Sequence[Tensor], least: int, most: int, seeds: Sequence[int] | None, decoding: Mapping[str, Any]
+    ) -> list[list[int]]:
+        """Generate the token ids of :meth:`_write`, padded after the end token."""
         longest = max(len(row) for row in rows)
         padded = pad_sequence([row.flip(0) for row in rows], batch_first=True).flip(1)
         mask = torch.stack([torch.arange(longest, device=self.device) >= longest - len(row) for row in rows]).long()
@@ -419,11 +520,16 @@ class LanguageModel(nn.Module):
             do_sample=False,
             **settings,
         )
-        return [self._text(row) for row in ids.tolist()]
+        written: list[list[int]] = ids.tolist()
+        return written
 
-    def _text(self, ids: list[int]) -> str:
-        end = next((place for place, token in enumerate(ids) if token in self.stop_ids), len(ids))
-        text: str = self.tokenizer.decode(ids[:end], skip_special_tokens=True)
+    def _end(self, ids: Sequence[int]) -> int:
+        """The place of the end token, or the number of tokens if there is none."""
+        return next((place for place, token in enumerate(ids) if token in self.stop_ids), len(ids))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of written tokens up to the end token, without white space at its ends."""
+        text: str = self.tokenizer.decode(ids[: self._end(ids)], skip_special_tokens=True)
         return text.strip()
 
     # Checkpoints -----------------------------------------------------------------------------------------------

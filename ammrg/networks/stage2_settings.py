@@ -159,3 +159,17 @@ class UnfreezeSteps:
     """The language model's adapters."""
     projections: int | None = None
     """The projections of the streams, with their marks."""
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Settings of reward training; without the group there is none."""
+
+    weights: dict[str, float] = field(default_factory=lambda: {"cider": 1.0, "clinical_f1": 1.0, "side_f1": 1.0})
+    """Weight >= 0 of each reward: ``cider``, ``clinical_f1``, ``side_f1`` (:mod:`ammrg.metrics.rewards`)."""
+    samples: int = 8
+    """Reports drawn for each study, at least 2; they are compared with each other."""
+    temperature: float = 1.0
+    """Temperature of the samples, above 0."""
+    kl: float = 0.05
+    """Weight, >= 0, of the distance from the supervised weights, in nats a token."""

@@ -26,7 +26,8 @@ class Run:
     """A run: the folder ``outputs/<dataset>/<name>`` with two stages, memory banks and reports.
 
     A run may be moved or copied. Files in its folder take precedence over the paths in its checkpoints, and relative
-    paths (data, language model) are searched from the folder upwards.
+    paths (data, language model) are searched from the folder upwards. A folder with a second stage alone, such as
+    ``reward`` within a run, has the first stage and the memory of the run around it.
 
     Attributes:
         folder: the run's folder.
@@ -40,8 +41,11 @@ class Run:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.stage1, self.stage2 = Stage(self.folder / "stage1"), Stage(self.folder / "stage2")
-        self.memory = self.folder / "memory"
+        around = self.folder.resolve().parent
+        within = not (self.folder / "stage1").is_dir() and (around / "stage1").is_dir()
+        home = around if within else self.folder
+        self.stage1, self.stage2 = Stage(home / "stage1"), Stage(self.folder / "stage2")
+        self.memory = home / "memory"
         self.reports = self.folder / "reports.jsonl"
         self.reports_meta = self.folder / "reports.meta.json"
         self.scores = self.folder / "scores.json"
