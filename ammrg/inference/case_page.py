@@ -9,6 +9,7 @@ from ammrg.imaging.panel import CasePage, PageFilm
 from ammrg.inference.contradictions import contradictions
 from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.memory_note import MemoryNote
+from ammrg.inference.self_contradictions import self_contradictions
 from ammrg.inference.shown_maps import shown_findings
 from ammrg.networks.class_activation import ActivationMaps
 from ammrg.networks.report_network import ReportNetwork
@@ -68,6 +69,10 @@ def case_page(
         memory=memory.sentence,
         title=f"study {report.study_id}",
         notes=notes,
-        warnings=[*warnings, *contradictions(report.text, report.findings, thresholds)],
+        warnings=[
+            *warnings,
+            *contradictions(report.text, report.findings, thresholds),
+            *self_contradictions(report.text),
+        ],
         cell_shift=classifier.encoder.cell_shift,
     )
