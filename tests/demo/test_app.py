@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +112,7 @@ BAD = {
     "a colour photo": (files(photo_png=colour_picture()), r"photo.png: a picture in colour"),
     "two patients, one study": (
         files(a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("2", "1.2.1", 2, **FRONT)),
-        r"two patients: PatientID differs between a.dcm and b.dcm",
+        r"^[^:]*: a.dcm, b.dcm: its study is of two patients: PatientID differs between a.dcm and b.dcm; [^;]*$",
     ),
     "two patients, two studies": (
         files(a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("2", "1.2.2", 1, **FRONT)),
@@ -158,3 +159,14 @@ def test_examples_are_folders_with_films(examples: list[Path], tmp_path: Path) -
     (tmp_path / "x" / "a.png").write_bytes(b"text")
     with pytest.raises(ReadError, match=r"a\.png"):
         example_cards([tmp_path / "x"])
+
+
+def test_hidden_files_are_no_examples(examples: list[Path], tmp_path: Path) -> None:
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "a.png").write_bytes(b"text")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".DS_Store").write_bytes(b"text")
+    shutil.copytree(examples[0], tmp_path / "x")
+    (tmp_path / "x" / ".DS_Store").write_bytes(b"text")
+    assert example_folders(tmp_path) == [tmp_path / "x"]
+    assert [card["films"] for card in example_cards([tmp_path / "x"])] == [2]
