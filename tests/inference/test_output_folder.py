@@ -1,4 +1,4 @@
-"""The folder of ``--out``: one that cannot be used is an error before the model is read; an empty one is removed again."""
+"""The folder of ``--out``: one that cannot be used is an error at once, and an empty one is removed again."""
 
 from __future__ import annotations
 
