@@ -6,7 +6,6 @@ import io
 import re
 import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from ammrg.demo.app import build
-from ammrg.demo.desk import LIMITS, Desk
+from ammrg.demo.desk import LIMITS
 from ammrg.demo.examples import example_cards, example_folders
 from ammrg.errors import ReadError
 from ammrg.notice import NOTICE
@@ -24,18 +22,6 @@ from ammrg.service.scratch import Scratch
 from tests.dicom_films import dicom_film
 from tests.service.uploads import Sent, archive, files, one, study
 from tests.studies.study_films import FRONT, colour_picture, film, pixels
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Scratch]:
-    made = Scratch(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(desk: Desk, scratch: Scratch, examples: list[Path]) -> TestClient:
-    return TestClient(build(desk, scratch, examples[0].parent), "http://127.0.0.1")
 
 
 def huge() -> bytes:
