@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ammrg.atomic import write_atomically
 from ammrg.commands.argument_types import DIAL
 from ammrg.commands.exported_model import MODEL, opener
+from ammrg.commands.output_folder import output_folder
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import DocumentError, ReadError
 from ammrg.extras import needs_extra
@@ -99,8 +100,9 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         0; 1 where no study was described; 3 where one failed.
 
     Raises:
-        AMMRGError: a path does not exist, ``--lateral`` names no film, the model cannot be opened, or DICOM documents
-            are asked for and no study has DICOM films.
+        AMMRGError: a path does not exist, ``--lateral`` names no film, the model cannot be opened, the folder cannot be
+            written or another process writes into it, DICOM documents are asked for and no study has DICOM films, or
+            ``--page`` or ``--corrects`` is given without them.
     """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
@@ -108,6 +110,9 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     from ammrg.studies.grouping import find_studies
     from ammrg.studies.sources import is_one_by_one
 
+    for name in ("page", "corrects"):
+        if getattr(options, name) and not options.dicom:
+            raise DocumentError(f"--{name}: is about the DICOM documents; add --dicom")
     messages = Console(stderr=True)
     with messages.status("reading the films' headers"):
         found = find_studies(options.paths, options.lateral, skip=options.out or folder)
@@ -127,8 +132,13 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     aside = dict.fromkeys(found.set_aside)  # a set in order
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     disable = len(found.studies) < 2
-    # By default rich moves what is printed to stdout to its own console, here stderr.
-    with Progress(*columns, console=messages, transient=True, redirect_stdout=False, disable=disable) as progress:
+    with contextlib.ExitStack() as held:
+        if found.studies:
+            held.enter_context(output_folder(out))
+        # By default rich moves what is printed to stdout to its own console, here stderr.
+        progress = held.enter_context(
+            Progress(*columns, console=messages, transient=True, redirect_stdout=False, disable=disable)
+        )
         for study in progress.track(found.studies, description="describing"):
             where = out if alone else study_folder(out, study)
             again = alone or (document is not None and not has_documents(where))
@@ -143,9 +153,9 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
             if document is not None and outcome.description is not None:
                 said = document(outcome.description, study, where)
                 messages.print(said, markup=False, highlight=False, soft_wrap=True)
-    if not alone and found.studies:
-        write_index(out)
-        write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())
+        if not alone and found.studies:
+            write_index(out)
+            write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())
     return _close(messages, states, list(aside), None if alone or not found.studies else out / SET_ASIDE)
 
 

@@ -86,11 +86,14 @@ def _plain(text: str) -> str:
 def _sentence(pieces: Sequence[Piece]) -> dict[str, Any]:
     """A sentence with what it says of findings; what is gone says nothing."""
     text = " ".join(piece.text for piece in pieces if piece.kind != "gone")
-    said: dict[str, str] = {}
+    said: dict[str, dict[str, None]] = {}
     for mention in sentence_mentions(text):
         if mention.finding in FINDINGS:
-            said.setdefault(mention.finding, SAID[mention.label])
-    return {"pieces": [piece._asdict() for piece in pieces], "says": said}
+            said.setdefault(mention.finding, {})[SAID[mention.label]] = None
+    return {
+        "pieces": [piece._asdict() for piece in pieces],
+        "says": {name: " and ".join(labels) for name, labels in said.items()},
+    }
 
 
 def _ordered(description: Description) -> list[str]:

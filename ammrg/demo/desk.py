@@ -13,6 +13,7 @@ from typing import Any
 from ammrg.demo.asked import Asked
 from ammrg.demo.cases import Case, Cases
 from ammrg.demo.content import description_content, study_content
+from ammrg.demo.examples import visible
 from ammrg.errors import AMMRGError, ReadError, SettingsError
 from ammrg.inference.description import Description
 from ammrg.inference.report_generator import ReportGenerator
@@ -62,7 +63,7 @@ class Desk:
 
         Films with ``lateral`` in their names are lateral.
         """
-        films = [UploadedFile(path.name, path) for path in sorted(folder.iterdir())]
+        films = [UploadedFile(path.name, path) for path in visible(folder)]
         lateral = [film.name for film in films if "lateral" in film.name]
         return await self.read(Upload(films, lateral, ""))
 

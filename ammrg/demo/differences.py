@@ -84,13 +84,14 @@ def followed_sides(before: str, after: str) -> dict[str, Any]:
 def _sentence(found: Sequence[str]) -> str:
     if not found:
         return "The report puts no finding on one side, so nothing can change sides."
-    flipped = found.count(OUTCOMES[0])
-    if flipped == len(found):
-        which = "The finding that is" if flipped == 1 else f"All {flipped} findings that are"
-        return f"{which} on one side changed sides with the films: the report looks."
-    return f"{flipped} of {len(found)} findings that are on one side changed sides with the films: " + (
-        "the others do not follow them." if flipped else "the report does not look."
-    )
+    flipped, count = found.count(OUTCOMES[0]), len(found)
+    if not flipped and count == 1:
+        return "The finding that is on one side did not change sides with the films: the report does not look."
+    which = {1: "The finding", 2: "Both findings"}.get(count, f"All {count} findings")
+    if flipped < count:
+        which = f"{flipped or 'None'} of the {count} findings"
+    looks = "the report looks" if flipped == count else "the others do not follow them"
+    return f"{which} on one side changed sides with the films: {looks if flipped else 'the report does not look'}."
 
 
 def _side(sides: frozenset[str]) -> str:

@@ -23,10 +23,15 @@ def example_folders(folder: Path | None) -> list[Path]:
         return []
     if not folder.is_dir():
         raise ReadError(f"{folder}: no such folder; name one with a folder of films for each example")
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and any(path.iterdir()))
+    found = [path for path in visible(folder) if path.is_dir() and visible(path)]
     if not found:
         raise ReadError(f"{folder}: holds no folder with films; put the films of each example into one of its own")
     return found
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted by name, without the hidden files that some systems leave in every folder."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def example_note(folder: Path | None) -> str:
@@ -44,8 +49,8 @@ def example_cards(folders: list[Path]) -> list[dict[str, Any]]:
     return [
         {
             "title": folder.name.lstrip("0123456789").strip(" -_") or folder.name,
-            "src": film_picture(read_film(sorted(folder.iterdir())[0]), THUMBNAIL_SIDE),
-            "films": len(list(folder.iterdir())),
+            "src": film_picture(read_film(visible(folder)[0]), THUMBNAIL_SIDE),
+            "films": len(visible(folder)),
         }
         for folder in folders
     ]

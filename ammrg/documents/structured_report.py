@@ -87,7 +87,7 @@ def _content(description: Description, films: SourceFilms) -> Dataset:
         [
             *LanguageOfContentItemAndDescendants(concepts.ENGLISH),
             *_observer(description.model),
-            _container(concepts.NOTICE_HEADING, [_text(text) for text in _remarks(description)]),
+            _container(concepts.NOTICE_HEADING, [_text(text) for text in remarks(description)]),
             _container(concepts.FINDINGS_HEADING, _findings(description, films)),
             _container(concepts.NOT_PRESENT_HEADING, _below(description)),
         ]
@@ -108,7 +108,7 @@ def _observer(model: str) -> Iterator[ContentItem]:
     yield from ObserverContext(concept(codes.DCM.Device), attributes)
 
 
-def _remarks(description: Description) -> Iterator[str]:
+def remarks(description: Description) -> Iterator[str]:
     """What a reader must know before the findings."""
     yield STATEMENT
     yield description.trained_on

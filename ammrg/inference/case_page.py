@@ -13,6 +13,7 @@ from ammrg.inference.shown_maps import shown_findings
 from ammrg.networks.class_activation import ActivationMaps
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.studies.films import FACING
+from ammrg.text.self_contradictions import self_contradictions
 from ammrg.types import GeneratedReport, StudyBatch
 
 
@@ -68,6 +69,10 @@ def case_page(
         memory=memory.sentence,
         title=f"study {report.study_id}",
         notes=notes,
-        warnings=[*warnings, *contradictions(report.text, report.findings, thresholds)],
+        warnings=[
+            *warnings,
+            *contradictions(report.text, report.findings, thresholds),
+            *self_contradictions(report.text),
+        ],
         cell_shift=classifier.encoder.cell_shift,
     )

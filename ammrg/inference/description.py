@@ -52,7 +52,7 @@ class Description(NamedTuple):
     distance: DistanceNote
     """How unlike the training films these films are."""
     warnings: list[str]
-    """Where a film may mislead, and where the report contradicts the findings, one sentence each."""
+    """Where a film may mislead, and where the report contradicts the findings or itself, one sentence each."""
     page: CasePage
     """Content of the panel: films and maps."""
     model: str = ""

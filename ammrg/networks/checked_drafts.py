@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE
-from ammrg.text.labeler import mentions
+from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.text.places import finding_places
+from ammrg.text.self_contradictions import self_contradictions
 
 if TYPE_CHECKING:
     from ammrg.networks.language_model import LanguageModel
@@ -36,9 +36,8 @@ def mistakes(text: str, found: Found) -> int:
         found: what the network found.
     """
     said = {name: place for name, place in finding_places(text).items() if FINDINGS.index(name) in ABNORMAL}
-    denied = {mention.finding for mention in mentions(text) if mention.label == NEGATIVE}
     misplaced = [(said[name].side | said[name].level) ^ set(words) for name, words in found.items() if name in said]
-    return len(said.keys() ^ found.keys()) + sum(map(len, misplaced)) + len(said.keys() & denied)
+    return len(said.keys() ^ found.keys()) + sum(map(len, misplaced)) + len(list(self_contradictions(text)))
 
 
 def redrawn(

@@ -364,7 +364,8 @@ class LanguageModel(nn.Module):
             places: spans whose tokens are marked as placed.
         """
         marks = [self._sample_marks(ids, (emphasis, places)) for ids in samples]
-        return self._losses(self._rows(visual, instruction), samples, *zip(*marks, strict=True), temperature)
+        emphasised, placed = ([each[kind] for each in marks] for kind in range(2))
+        return self._losses(self._rows(visual, instruction), samples, emphasised, placed, temperature)
 
     def _sample_marks(self, ids: Sequence[int], kinds: Sequence[Spans]) -> list[Tensor]:
         """Find the tokens of a sample that overlap each kind of spans, bool ``[t]``."""

@@ -97,7 +97,10 @@ def _not_one(found: FoundStudies) -> Refusal:
     count = len(found.studies) + found.studies_set_aside
     if count > 1:
         return Refusal(422, f"the upload holds {count} studies; send each by itself")
-    reasons = "; ".join(f"{each.path}: {each.reason}" for each in found.set_aside[:SHOWN])
+    paths: dict[str, list[str]] = {}
+    for each in found.set_aside[:SHOWN]:
+        paths.setdefault(each.reason, []).append(each.path)
+    reasons = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in paths.items())
     more = f"; and {len(found.set_aside) - SHOWN} more" if len(found.set_aside) > SHOWN else ""
     return Refusal(422, f"the upload holds no chest film that can be read{reasons and f': {reasons}'}{more}")
 

@@ -1,4 +1,4 @@
-"""One tiny model for all tests of a module, and its desk: a network that writes the report that it recalls."""
+"""One tiny model for the tests of this folder, its desk and its routes: it writes the report that it recalls."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from ammrg.demo.serving import SETTINGS
 
 os.environ.update(SETTINGS)  # before gradio is imported
 
+from ammrg.demo.app import build
 from ammrg.demo.desk import Desk
 from ammrg.findings import FINDINGS
 from ammrg.imaging.processor import FilmProcessor
@@ -19,6 +21,7 @@ from ammrg.inference.report_generator import ReportGenerator
 from ammrg.operating_points import SETTINGS as DIAL
 from ammrg.operating_points import FindingCurve, OperatingCurve
 from ammrg.reasons import InfluenceThresholds
+from ammrg.service.scratch import Scratch
 from tests.studies.study_films import picture
 from tests.tiny_stage2 import copying
 
@@ -52,3 +55,15 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     (folder / "1 Two films" / "2 lateral.png").write_bytes(picture(12))
     (folder / "about.txt").write_text("made up\n")
     return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Scratch]:
+    made = Scratch(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(desk: Desk, scratch: Scratch, examples: list[Path]) -> TestClient:
+    return TestClient(build(desk, scratch, examples[0].parent), "http://127.0.0.1")

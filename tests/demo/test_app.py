@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from ammrg.demo.app import build
-from ammrg.demo.desk import LIMITS, Desk
+from ammrg.demo.desk import LIMITS
 from ammrg.demo.examples import example_cards, example_folders
 from ammrg.errors import ReadError
 from ammrg.notice import NOTICE
@@ -23,18 +22,6 @@ from ammrg.service.scratch import Scratch
 from tests.dicom_films import dicom_film
 from tests.service.uploads import Sent, archive, files, one, study
 from tests.studies.study_films import FRONT, colour_picture, film, pixels
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Scratch]:
-    made = Scratch(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(desk: Desk, scratch: Scratch, examples: list[Path]) -> TestClient:
-    return TestClient(build(desk, scratch, examples[0].parent), "http://127.0.0.1")
 
 
 def huge() -> bytes:
@@ -111,7 +98,7 @@ BAD = {
     "a colour photo": (files(photo_png=colour_picture()), r"photo.png: a picture in colour"),
     "two patients, one study": (
         files(a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("2", "1.2.1", 2, **FRONT)),
-        r"two patients: PatientID differs between a.dcm and b.dcm",
+        r"^[^:]*: a.dcm, b.dcm: its study is of two patients: PatientID differs between a.dcm and b.dcm; [^;]*$",
     ),
     "two patients, two studies": (
         files(a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("2", "1.2.2", 1, **FRONT)),
@@ -158,3 +145,14 @@ def test_examples_are_folders_with_films(examples: list[Path], tmp_path: Path) -
     (tmp_path / "x" / "a.png").write_bytes(b"text")
     with pytest.raises(ReadError, match=r"a\.png"):
         example_cards([tmp_path / "x"])
+
+
+def test_hidden_files_are_no_examples(examples: list[Path], tmp_path: Path) -> None:
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "a.png").write_bytes(b"text")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".DS_Store").write_bytes(b"text")
+    shutil.copytree(examples[0], tmp_path / "x")
+    (tmp_path / "x" / ".DS_Store").write_bytes(b"text")
+    assert example_folders(tmp_path) == [tmp_path / "x"]
+    assert [card["films"] for card in example_cards([tmp_path / "x"])] == [2]

@@ -202,6 +202,22 @@ def test_it_fits_and_the_notice_stays_in_view(page: Any, width: int, scheme: str
     assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "light")
 
 
+def test_a_dropped_folder_is_a_sentence_and_a_dropped_film_is_read(page: Any, tmp_path: Path) -> None:
+    films = two_views(tmp_path)
+    wire = page.context.new_cdp_session(page)
+
+    def drop(path: Path) -> None:
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            wire.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+
+    drop(tmp_path)
+    page.get_by_text(f"{tmp_path.name} is a folder: drop the films in it, or a zip archive of it.").wait_for()
+    drop(films[0])
+    described(page)
+    assert page.locator("#error").is_hidden()
+
+
 def test_bad_input_is_a_sentence_on_the_page(page: Any, tmp_path: Path) -> None:
     for number, (name, (sent, said)) in enumerate(BAD.items()):
         folder = tmp_path / str(number)

@@ -15,6 +15,7 @@ import pytest
 
 from ammrg.demo.asked import Asked
 from ammrg.demo.cases import HELD
+from ammrg.demo.content import description_content
 from ammrg.demo.desk import Desk
 from ammrg.demo.downloads import DOWNLOADS
 from ammrg.errors import SettingsError
@@ -85,6 +86,16 @@ def test_a_sentence_names_the_findings_that_it_speaks_of(desk: Desk, study: dict
     shown = told(desk, study["case"], {})[-1]["shown"]
     said = {name: what for row in shown["sentences"] for name, what in row["says"].items()}
     assert said == {"Edema": "affirmed"}
+
+
+def test_a_sentence_that_contradicts_itself_says_both(
+    desk: Desk, model: ReportGenerator, study: dict[str, Any]
+) -> None:
+    case = desk.cases.get(study["case"])
+    assert case is not None
+    own = model.describe_prepared([case.prepared])[0]
+    shown = description_content(own._replace(report="Edema on the left, no edema on the left."), Asked(), None)
+    assert [row["says"] for row in shown["sentences"]] == [{"Edema": "affirmed and denied"}]
 
 
 def test_recalled_cases_are_similar_unless_their_influence_is_beyond_the_threshold(

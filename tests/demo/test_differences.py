@@ -55,22 +55,35 @@ def test_sides_that_follow_the_films() -> None:
         "Lung Opacity": ("right", "left"),
         "Pleural Effusion": ("left", "right"),
     }
-    assert found["sentence"] == "All 2 findings that are on one side changed sides with the films: the report looks."
+    assert found["sentence"] == "Both findings on one side changed sides with the films: the report looks."
 
 
 @pytest.mark.parametrize(
     ("after", "outcome", "side", "words"),
     [
-        ("Left effusion.", "kept", "left", "0 of 1 findings that are on one side changed sides .* does not look"),
-        ("Bilateral effusions.", "both", "left and right", "0 of 1"),
-        ("There is an effusion.", "unsided", "no side", "0 of 1"),
-        ("Clear lungs.", "dropped", "not in the report", "0 of 1"),
+        ("Left effusion.", "kept", "left", "The finding that is on one side did not change sides .* does not look"),
+        ("Bilateral effusions.", "both", "left and right", "The finding that is on one side did not change"),
+        ("There is an effusion.", "unsided", "no side", "The finding that is on one side did not change"),
+        ("Clear lungs.", "dropped", "not in the report", "The finding that is on one side did not change"),
     ],
 )
 def test_sides_that_do_not(after: str, outcome: str, side: str, words: str) -> None:
     found = followed_sides("Left effusion.", after)
     assert [(row["outcome"], row["after"]) for row in found["findings"]] == [(outcome, side)]
     assert re.match(words, found["sentence"])
+
+
+def test_the_findings_that_change_sides_are_counted() -> None:
+    before = "Left effusion. Right upper opacity."
+    assert followed_sides(before, "Right effusion. Right upper opacity.")["sentence"] == (
+        "1 of the 2 findings on one side changed sides with the films: the others do not follow them."
+    )
+    assert followed_sides(before, before)["sentence"] == (
+        "None of the 2 findings on one side changed sides with the films: the report does not look."
+    )
+    assert followed_sides("Left effusion.", "Right effusion.")["sentence"] == (
+        "The finding on one side changed sides with the films: the report looks."
+    )
 
 
 def test_nothing_on_one_side() -> None:

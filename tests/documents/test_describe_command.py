@@ -54,6 +54,12 @@ def test_documents_are_written_beside_the_report(study: Path, exported: str, tmp
     assert not (corrected / "page.dcm").exists()
 
 
+@pytest.mark.parametrize("words", [["--page"], ["--corrects", "report.dcm"]])
+def test_options_of_documents_need_documents(study: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(study), "--model", "gone", *words]) == 1
+    assert f"error: {words[0]}: is about the DICOM documents; add --dicom" in capsys.readouterr().err
+
+
 def test_a_picture_has_no_documents(
     picture: Path, exported: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from ammrg.documents.structured_report import remarks
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import CasePage, PageFilm, draw_case
+from ammrg.inference.case_html.writing import case_data
 from ammrg.inference.contradictions import contradictions
+from ammrg.inference.description_output import print_description
 from ammrg.inference.report_generator import ReportGenerator
+from ammrg.text.self_contradictions import self_contradictions
 from ammrg.types import GeneratedReport
 
 THRESHOLDS = dict.fromkeys(FINDINGS, 0.4)
@@ -42,9 +46,48 @@ def test_what_is_left_open_is_no_contradiction() -> None:
     assert warned("No acute disease.", No_Finding=0.0) == []
 
 
-@pytest.mark.parametrize("said", ["denies", "affirms"])
+@pytest.mark.parametrize(
+    ("report", "name", "words"),
+    [
+        ("No effusion. Small left effusion.", "Pleural Effusion", '"Small left effusion" and "No effusion"'),
+        ("Left effusion, no effusion on the left.", "Pleural Effusion", '"Left effusion, no effusion on the left"'),
+        (
+            "Heart size is normal. The heart is enlarged.",
+            "Cardiomegaly",
+            '"The heart is enlarged" and "Heart size is normal"',
+        ),
+        ("No nodule. Nodules in both lungs.", "Lung Lesion", '"Nodules in both lungs" and "No nodule"'),
+    ],
+)
+def test_a_report_that_contradicts_itself_is_quoted(report: str, name: str, words: str) -> None:
+    assert list(self_contradictions(report)) == [f"WARNING: the report both affirms and denies {name}: {words}."]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "No left effusion. Right effusion.",
+        "Small effusion. No effusion on the right.",
+        "No effusion. Possible left effusion.",
+        "No large effusion. Small left effusion.",
+        "No new fracture. Old rib fracture.",
+        "No mass. Nodule in the left base.",
+        "No pacemaker. Endotracheal tube in place.",
+        "Edema. No effusion.",
+        "",
+    ],
+)
+def test_what_goes_together_is_no_contradiction(report: str) -> None:
+    assert list(self_contradictions(report)) == []
+
+
+@pytest.mark.parametrize("said", ["denies", "affirms", "both affirms and denies"])
 def test_a_description_carries_the_warnings(
-    model: ReportGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    model: ReportGenerator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str,
 ) -> None:
     from PIL import Image
 
@@ -52,8 +95,8 @@ def test_a_description_carries_the_warnings(
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 50), np.uint8)).save(film)
     thresholds = model.network.classifier.thresholds
     before = thresholds.clone()
-    text = "No edema." if said == "denies" else "Edema."
-    thresholds.fill_(0.0 if said == "denies" else 1.0)
+    text = {"denies": "No edema.", "affirms": "Edema."}.get(said, "No edema. Edema on the left.")
+    thresholds.fill_(1.0 if said == "affirms" else 0.0)
 
     def written(batch: Any, memories: str, **settings: Any) -> list[GeneratedReport]:
         return [GeneratedReport("film", text, dict.fromkeys(FINDINGS, 0.5), [], [])]
@@ -66,6 +109,10 @@ def test_a_description_carries_the_warnings(
     assert len(found.warnings) == 1
     assert f"the report {said} Edema" in found.warnings[0]
     assert found.as_json()["warnings"] == found.warnings == list(found.page.warnings)
+    assert case_data(found)["warnings"] == found.warnings
+    assert set(found.warnings) <= set(remarks(found))
+    print_description(found)
+    assert " ".join(capsys.readouterr().out.split()).count(found.warnings[0]) == 1
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, report: str, warnings: list[str]) -> list[str]:

@@ -32,7 +32,10 @@ async function start() {
     document.addEventListener(name, (event) => {
       event.preventDefault();
       at("drop").classList.toggle("over", name === "dragenter" || name === "dragover");
-      if (name === "drop") send(event.dataTransfer.files);
+      if (name !== "drop") return;
+      const folder = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).find((entry) => entry?.isDirectory);
+      if (folder) say(`${folder.name} is a folder: drop the films in it, or a zip archive of it.`);
+      else send(event.dataTransfer.files);
     });
   }
   let soon = null;  // the arrow keys turn the dial step by step: only where it stops is asked for
@@ -83,7 +86,9 @@ async function write() {
     const shown = await describe(study.case, how, before && before.asked, (text) => isLast() && showWriting(text));
     if (isLast()) show(shown);
   } catch (error) {
-    if (isLast()) say(error.message);
+    if (!isLast()) return;
+    at("how").textContent = "";
+    say(error.message);
   }
 }
 

@@ -1,0 +1,48 @@
+"""The folder that a command writes into: it can be written, and no other process writes into it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ammrg.errors import SettingsError
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; it is made where it does not exist, and removed again where it stays empty.
+
+    Raises:
+        SettingsError: it cannot be written, or another process holds it.
+    """
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            place = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise SettingsError(f"--out {folder}: cannot be written ({error.strerror}); name another folder") from error
+    try:
+        _lock(place, folder)
+        yield
+    finally:
+        os.close(place)
+        if is_new:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def _lock(place: int, folder: Path) -> None:
+    """Lock an open folder. The lock leaves no file, and ends with the process however that ends."""
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SettingsError(
+            f"--out {folder}: another process writes into it; wait until that has ended, or name another folder"
+        ) from None
+    except OSError:
+        pass  # a network's file system without locks
