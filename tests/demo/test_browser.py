@@ -236,3 +236,37 @@ def test_bad_input_is_a_sentence_on_the_page(page: Any, tmp_path: Path) -> None:
     page.locator("#examples button").first.click()
     described(page)
     assert page.locator("#error").is_hidden()
+
+
+def test_real_films_from_drop_to_download(page: Any, samples: Path) -> None:
+    """Each real DICOM film by itself: a finding, the slider, each switch, and report.json."""
+    paths = sorted(samples.glob("*/*.dcm"))
+    assert paths
+    for path in paths:
+        page.reload()  # the switches are as at first
+        page.wait_for_selector("#examples button")
+        page.set_input_files("#files", path)
+        page.locator("figcaption", has_text=path.name).wait_for(timeout=120_000)
+        described(page)
+        assert page.locator("figure img").first.evaluate("film => film.naturalWidth") > 256
+        page.keyboard.press("Escape")
+        page.locator("#findings button").first.click()
+        assert page.locator("#findings button").first.get_attribute("aria-pressed") == "true"
+        page.locator("#opacity").focus()
+        page.keyboard.press("Home")
+        assert page.locator("#place output").inner_text() == "0%"
+        page.locator("#memories").uncheck()
+        page.wait_for_selector("#marks:not([hidden])")
+        described(page)
+        assert "switched off" in page.locator("#memory").inner_text()
+        page.locator("#operating_point").focus()
+        page.keyboard.press("ArrowLeft")
+        page.get_by_text("Read at operating point 0.45").wait_for(timeout=120_000)
+        page.locator("#mirrored").check()
+        page.wait_for_selector("#sides:not([hidden])")
+        assert page.locator("img.flipped").count() == 1
+        with page.expect_download(timeout=180_000) as download:
+            page.click("#get-json")
+        report = json.loads(Path(download.value.path()).read_text())
+        assert (report["memories"], report["notice"], len(report["views"])) == ("off", NOTICE, 1)
+        assert page.complaints == []
