@@ -56,7 +56,9 @@ def chosen_names(paths: Sequence[Path], names: str | None) -> list[str]:
             ask = "give other names with --names" if names is None else "each needs a name of its own"
             raise ScoringError(f"two systems are called {name!r}; {ask}.")
         if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|') or not name.isprintable():
-            raise ScoringError(f"--names: {name!r} cannot be the name of a file; leave out / \\ : * ? \" < > | and dots.")
+            raise ScoringError(
+                f'--names: {name!r} cannot be the name of a file; leave out / \\ : * ? " < > | and dots.'
+            )
     return found
 
 
