@@ -223,11 +223,14 @@ def test_several_files_are_ranked_without_what_trains_and_describes(table: Path)
 
 
 def test_values_of_studies_ask_for_pandas_where_it_is_not_there(tmp_path: Path) -> None:
-    code = "from ammrg import per_study\ntry:\n    per_study(['a'], references=['a'])\nexcept ImportError as error:\n    print(error)"
-    done = light_python(code, tmp_path)
-    assert done.stdout == 'the package pandas is not installed; install it with: pip install "am-mrg[tables]"\n', (
-        done.stderr
+    code = (
+        "from ammrg import per_study\n"
+        "try:\n    per_study(['a'], references=['a'])\n"
+        "except ImportError as error:\n    print(error)"
     )
+    done = light_python(code, tmp_path)
+    said = 'the package pandas is not installed; install it with: pip install "am-mrg[tables]"\n'
+    assert done.stdout == said, done.stderr
 
 
 def test_importing_the_package_loads_no_other(tmp_path: Path) -> None:

@@ -23,9 +23,7 @@ _SPECIAL = {
 def latex(ranking: Ranking, notice: str) -> str:
     """The file ``ranking.tex``, to be read with the command ``input``: one ``table*`` for each table."""
     head = f"% {' '.join(notice.split())}\n% Needs \\usepackage{{booktabs}}.\n"
-    return head + "\n".join(
-        _table(table, ranking.sentences if table is ranking.main else []) for table in (ranking.main, *ranking.groups)
-    )
+    return head + "\n".join(map(_table, (ranking.main, *ranking.groups)))
 
 
 def escaped(text: str) -> str:
@@ -33,12 +31,11 @@ def escaped(text: str) -> str:
     return re.sub(r"[\\~^<>†–\[*&%$#_{}]", lambda found: _SPECIAL[found.group()], " ".join(text.split()))
 
 
-def _table(table: Table, sentences: list[str]) -> str:
-    note = " ".join((table.title + ".", table.note, *sentences))
+def _table(table: Table) -> str:
     lines = [
         r"\begin{table*}",
         r"\centering\small",
-        rf"\caption{{{escaped(note)}}}",
+        rf"\caption{{{escaped(table.title)}. {escaped(table.note)}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         _line("system", [escaped(column) for column in table.columns]),
