@@ -56,7 +56,7 @@ def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
     commands = re.findall(r"^ammrg (score .*)$", PAGE, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
-        assert main(shlex.split(command) + ["--quiet"]) == 0
+        assert main([*shlex.split(command), "--quiet"]) == 0
     written = (place / "ranking" / "ranking.md").read_text(encoding="utf-8")
     assert written.split("\n\n")[1] in PAGE
     listed = table_of(place / "ranking_common" / "missing_ids.csv")

@@ -1,4 +1,4 @@
-"""Ranks and differences over shared resamples, beside scipy-free counts by hand."""
+"""Ranks and differences over shared resamples, beside values counted by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def test_a_system_that_sometimes_wins_is_close_and_one_that_never_does_is_not() 
     assert found[0].below == pytest.approx(-0.01)
     assert found[2].below_interval == (pytest.approx(-0.2), pytest.approx(-0.2))
     wins = float((draws[::-1] > draws).mean())
-    assert 1 <= found[1].expected_rank <= 3
     assert found[0].expected_rank < found[2].expected_rank
     assert 0.4 < wins < 0.6
     assert found[0].rank_interval == (1.0, 3.0)

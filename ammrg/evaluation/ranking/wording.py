@@ -130,7 +130,8 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
     how = (
         f"95% intervals of {meta['bootstrap']['resamples']} resamples of patients (seed {meta['bootstrap']['seed']}), "
         "the same for all systems. Bold: the best. †: not clearly below the best, because the 95% interval of the "
-        "paired difference reaches 0. Second line: expected rank over the resamples; third line: difference from the best."
+        "paired difference reaches 0. Second line: expected rank over the resamples; third line: "
+        "difference from the best."
         if drawn
         else "No intervals, because too few patients or no resamples were drawn. Bold: the best."
     )
