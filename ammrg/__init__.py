@@ -3,8 +3,8 @@
 This package is the science of the project: tensors, text and numbers in and out. Nothing here depends on Lightning or
 W&B, reads a global path, or uses the network at import. Research use only: not a medical device.
 
-Other programs use three names: ``from ammrg import ReportGenerator, evaluate, per_study``. Each is imported at its first use, so
-``import ammrg`` itself loads neither numpy nor PyTorch.
+Other programs use three names: ``from ammrg import ReportGenerator, evaluate, per_study``. Each is imported at its
+first use, so ``import ammrg`` itself loads neither numpy nor PyTorch.
 """
 
 from __future__ import annotations
