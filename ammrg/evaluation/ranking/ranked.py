@@ -81,7 +81,8 @@ def _within(
     systems: Sequence[System], scorer: Scorer, rows: NDArray[np.intp], patients: Sequence[str]
 ) -> dict[str, dict[str, Standing]]:
     weights = bootstrap.patient_weights(patients, bootstrap.drawable(len(set(patients)), scorer.resamples), scorer.seed)
-    values, without = {}, set()
+    values: dict[str, Mapping[str, Floats]] = {}
+    without: set[str] = set()
     for system in systems:
         whole = scorer.statistics(system.lines).without_chance().under(scorer.protocols[0].name)
         part = taken(whole, rows)

@@ -83,7 +83,7 @@ def read_submissions(
     known = None if references is None else read_references(references, columns)
     needed = ("study_id", "generated", *(() if known is not None else ("reference", "subject_id")))
     files = [rows_by_id(study_rows(path, columns, needed)) for path in paths]
-    wanted = set(known) if known is not None else set().union(*files)
+    wanted = set(known) if known is not None else set[str]().union(*files)
     differences = [
         Difference(name, path, sorted(wanted - rows.keys()), sorted(rows.keys() - wanted))
         for name, path, rows in zip(names, paths, files, strict=True)
