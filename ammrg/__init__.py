@@ -3,8 +3,8 @@
 This package is the science of the project: tensors, text and numbers in and out. Nothing here depends on Lightning or
 W&B, reads a global path, or uses the network at import. Research use only: not a medical device.
 
-Other programs use two names: ``from ammrg import ReportGenerator, evaluate``. Each is imported at its first use, so
-``import ammrg`` itself loads neither numpy nor PyTorch.
+Other programs use three names: ``from ammrg import ReportGenerator, evaluate, per_study``. Each is imported at its
+first use, so ``import ammrg`` itself loads neither numpy nor PyTorch.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ammrg.evaluation.evaluate import evaluate
+    from ammrg.evaluation.per_study import per_study
     from ammrg.inference.report_generator import ReportGenerator
 
 __version__ = "0.1.0"
-__all__ = ["ReportGenerator", "__version__", "evaluate"]
+__all__ = ["ReportGenerator", "__version__", "evaluate", "per_study"]
 
-_MODULES = {"ReportGenerator": "ammrg.inference.report_generator", "evaluate": "ammrg.evaluation.evaluate"}
+_MODULES = {
+    "ReportGenerator": "ammrg.inference.report_generator",
+    "evaluate": "ammrg.evaluation.evaluate",
+    "per_study": "ammrg.evaluation.per_study",
+}
 """Public name -> its module."""
 
 

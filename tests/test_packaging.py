@@ -40,8 +40,9 @@ def required(lines: str) -> set[str]:
 
 
 LIGHT = required(CONFIG["options"]["install_requires"])
-MODELS, TRAIN, DICOM, SERVE, DEMO, DEV = (
-    required(CONFIG["options.extras_require"][name]) for name in ("models", "train", "dicom", "serve", "demo", "dev")
+MODELS, TRAIN, DICOM, SERVE, DEMO, TABLES, DEV = (
+    required(CONFIG["options.extras_require"][name])
+    for name in ("models", "train", "dicom", "serve", "demo", "tables", "dev")
 )
 DISTRIBUTIONS = metadata.packages_distributions()
 
@@ -132,7 +133,7 @@ def test_the_command_is_installed() -> None:
 
 
 def test_scoring_imports_what_the_light_install_brings() -> None:
-    light = loaded_with("ammrg.__main__", "ammrg.commands.score", "ammrg.evaluation.evaluate", "ammrg.text.labelers")
+    light = loaded_with("ammrg.__main__", "ammrg.commands.score", "ammrg.evaluation.per_study", "ammrg.text.labelers")
     meteor = imports_of(ROOT / "ammrg/metrics/meteor.py", lazily=True)  # its jar's package, when METEOR starts
     assert distributions(light | meteor) <= LIGHT
     assert {"numpy", "rich"} <= {name.partition(".")[0] for name in light}
@@ -142,9 +143,9 @@ def test_scoring_imports_what_the_light_install_brings() -> None:
 def test_each_extra_brings_what_its_rooms_import() -> None:
     package = [name for path in sources("ammrg") for name in imports_of(path, lazily=True)]
     # Films are distorted with albumentations in training only.
-    assert distributions(package) - {"albumentations"} == (LIGHT | MODELS | DICOM | SERVE | DEMO) - BY_OTHERS
+    assert distributions(package) - {"albumentations"} == (LIGHT | MODELS | DICOM | SERVE | DEMO | TABLES) - BY_OTHERS
     checkout = [name for path in sources("ammrg", *CHECKOUT) for name in imports_of(path, lazily=True)]
-    assert distributions(checkout) == (LIGHT | TRAIN | DICOM | SERVE | DEMO) - BY_OTHERS
+    assert distributions(checkout) == (LIGHT | TRAIN | DICOM | SERVE | DEMO | TABLES) - BY_OTHERS
 
 
 def test_an_extra_adds_to_the_one_before_it_and_names_nothing_twice() -> None:
@@ -208,11 +209,35 @@ def test_a_file_is_scored_without_what_trains_and_describes(table: Path) -> None
     assert {path.name for path in table.iterdir()} == {"mine.csv", "scores.json", "report.html"}
 
 
+def test_several_files_are_ranked_without_what_trains_and_describes(table: Path) -> None:
+    (table / "other.csv").write_text((table / "mine.csv").read_text().replace("Clear lungs.", "Effusion.", 1))
+    code = (
+        "from ammrg.__main__ import main\n"
+        "status = main(['score', 'mine.csv', 'other.csv', '--bootstrap', '20', '--no-meteor'])\n"
+        f"print('loaded:', sorted({HEAVY} & set(sys.modules)), status)"
+    )
+    done = light_python(code, table)
+    assert done.returncode == 0, done.stderr
+    assert "loaded: [] 0" in done.stdout
+    assert (table / "ranking" / "ranking.html").is_file()
+
+
+def test_values_of_studies_ask_for_pandas_where_it_is_not_there(tmp_path: Path) -> None:
+    code = (
+        "from ammrg import per_study\n"
+        "try:\n    per_study(['a'], references=['a'])\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = light_python(code, tmp_path)
+    said = 'the package pandas is not installed; install it with: pip install "am-mrg[tables]"\n'
+    assert done.stdout == said, done.stderr
+
+
 def test_importing_the_package_loads_no_other(tmp_path: Path) -> None:
     done = light_python(
         "import ammrg; print(sorted({'numpy', 'rich', 'torch'} & set(sys.modules)), ammrg.__all__)", tmp_path
     )
-    assert done.stdout == "[] ['ReportGenerator', '__version__', 'evaluate']\n"
+    assert done.stdout == "[] ['ReportGenerator', '__version__', 'evaluate', 'per_study']\n"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Score the reports of any system: scores.json, tables and report.html, with intervals and baselines.
 
+Several files are ranked in one table: ranking.md, .csv, .tex and .html in a folder, with the ids that each file lacks.
+
 It needs only predictions files: no GPU, and by default no PyTorch. METEOR is added if Java is installed.
 """
 
@@ -12,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ammrg.atomic import write_json
+from ammrg.commands import ranking
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
@@ -36,7 +39,18 @@ def parser(program: str) -> argparse.ArgumentParser:
     """The parser of the command's arguments."""
     words = CommandParser(prog=program, description=f"{__doc__} {NOTICE}")
     layouts = ", ".join(LAYOUTS)
-    words.add_argument("reports", type=Path, help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's)")
+    words.add_argument(
+        "reports",
+        nargs="+",
+        type=Path,
+        help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's); several files are ranked",
+    )
+    words.add_argument("--names", help="names of several systems, with commas; default: those of their files")
+    words.add_argument("--columns", help="other names of columns: id=study,text=prediction,reference=...,patient=...")
+    words.add_argument("--by", help="also rank within groups: columns of the references or the first file, with commas")
+    words.add_argument(
+        "--allow-missing", action="store_true", help="rank on the studies that all files have, if some lack any"
+    )
     words.add_argument(
         "--against", nargs="+", type=Path, default=[], help="predictions files of other systems, to compare"
     )
@@ -53,7 +67,11 @@ def parser(program: str) -> argparse.ArgumentParser:
         choices=CUT_FOR,
         help="data set whose cleaner and cut r2gen and r2gengpt use; default: as reports.meta.json says",
     )
-    words.add_argument("--train-texts", type=Path, help="training reports, for r2gen's vocabulary (.jsonl or plain)")
+    words.add_argument(
+        "--train-texts",
+        type=Path,
+        help="training reports (.jsonl or plain), for r2gen's vocabulary and the baselines of several files",
+    )
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
     words.add_argument("--bertscore", help="also BERTScore, with the encoder in this folder (or hub id)")
@@ -62,7 +80,11 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--radeval", nargs="+", default=[], metavar="NAME", help="also radeval's radgraph, radcliq, green"
     )
     words.add_argument("--radeval-python", type=Path, help="the python of an environment that has radeval")
-    words.add_argument("--out", type=Path, help="scores file; default: scores.json beside the reports")
+    words.add_argument(
+        "--out",
+        type=Path,
+        help="scores file, default: scores.json beside the reports; of several files a folder, default: ranking",
+    )
     words.add_argument(
         "--bootstrap", type=int, default=bootstrap.RESAMPLES, help="number of resamples; default %(default)s"
     )
@@ -94,7 +116,10 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     options = parser(program).parse_args(argv)
     if options.bootstrap < 0:
         raise ScoringError(f"--bootstrap={options.bootstrap}: give 0 or more resamples.")
-    reports = options.reports
+    ranking.check_options(options)
+    if len(options.reports) > 1:
+        return ranking.rank(options)
+    (reports,) = options.reports
     out = options.out or reports.parent / "scores.json"
     references = predictions.read_references(options.references) if options.references else None
     systems = predictions.read_systems(reports, options.against, references)

@@ -69,24 +69,11 @@ def evaluate(
         raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
     name, source = dataset, "as the caller says"
     recalled: list[RecallFile] = []
+    systems = read_input(reports, references, patients, against)
     if isinstance(reports, str | Path):
-        if patients is not None or not (references is None or isinstance(references, str | Path)):
-            raise ScoringError(
-                f"{reports}: patients and a list of references go with a list of reports, not with a file; give the "
-                "path of a references file, and patients as its column subject_id."
-            )
-        known = read_references(Path(references)) if references is not None else None
-        systems = read_systems(Path(reports), [Path(path) for path in against], known)
         recalled = read_recalled(Path(reports), [line.study_id for line in systems[0].lines])
         if dataset is None:
             name, source = dataset_beside(Path(reports))
-    else:
-        if references is None or isinstance(references, str | Path) or against:
-            raise ScoringError(
-                "a list of reports takes a list of references, and no files to compare with; to compare systems, give "
-                "the path of a predictions file."
-            )
-        systems = [_system(reports, references, patients)]
     return score_systems(
         systems,
         protocols=default_protocols(name) if protocols is None else protocols,
@@ -101,6 +88,33 @@ def evaluate(
         seed=seed,
         with_meteor=with_meteor,
     )
+
+
+def read_input(
+    reports: str | Path | Sequence[str],
+    references: str | Path | Sequence[str] | None,
+    patients: Sequence[str] | None,
+    against: Sequence[str | Path] = (),
+) -> list[System]:
+    """The systems that the arguments of :func:`evaluate` name, the reports themselves first.
+
+    Raises:
+        ScoringError: if the arguments do not fit together, or a file cannot be scored.
+    """
+    if isinstance(reports, str | Path):
+        if patients is not None or not (references is None or isinstance(references, str | Path)):
+            raise ScoringError(
+                f"{reports}: patients and a list of references go with a list of reports, not with a file; give the "
+                "path of a references file, and patients as its column subject_id."
+            )
+        known = read_references(Path(references)) if references is not None else None
+        return read_systems(Path(reports), [Path(path) for path in against], known)
+    if references is None or isinstance(references, str | Path) or against:
+        raise ScoringError(
+            "a list of reports takes a list of references, and no files to compare with; to compare systems, give "
+            "the path of a predictions file."
+        )
+    return [_system(reports, references, patients)]
 
 
 def _system(reports: Sequence[str], references: Sequence[str], patients: Sequence[str] | None) -> System:

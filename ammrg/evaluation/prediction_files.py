@@ -7,11 +7,13 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import house_names
 from ammrg.missing_file import advice
 from ammrg.text.blank import text_or_empty
 
@@ -22,8 +24,20 @@ LAYOUTS = {
 }
 
 
-def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
+"""No other names for columns."""
+
+
+def study_rows(
+    path: Path, columns: Mapping[str, str] = AS_THEY_ARE, needed: Collection[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, fields) of each study in a file, in the order of the file.
+
+    Args:
+        path: the file.
+        columns: field -> the file's name for it, from :func:`ammrg.evaluation.column_names.parse_columns`. ReXrank's
+            layout has fixed names.
+        needed: fields of ``columns`` that the file must have.
 
     Raises:
         ScoringError: if there is no such file, or its layout is not one of :data:`LAYOUTS`.
@@ -33,8 +47,15 @@ def study_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ScoringError(f"{path}: predictions are read from {layouts}.")
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
-    read = {".jsonl": json_lines, ".csv": _csv_rows, ".json": _rexrank_rows}[path.suffix]
-    yield from read(path, file_text(path))
+    text = file_text(path)
+    if path.suffix == ".csv":
+        yield from _csv_rows(path, text, columns, needed)
+    elif path.suffix == ".json":
+        yield from _rexrank_rows(path, text)
+    else:
+        for where, row in json_lines(path, text):
+            names = house_names(where, list(row), columns, needed) if columns else None
+            yield where, {names[name]: value for name, value in row.items()} if names else row
 
 
 def file_text(path: Path) -> str:
@@ -58,15 +79,20 @@ def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, row
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(
+    path: Path, text: str, columns: Mapping[str, str], needed: Collection[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     csv.field_size_limit(2**31 - 1)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        names = reader.fieldnames or []
+        names = list(reader.fieldnames or [])
+        if columns:
+            names = list(house_names(str(path), names, columns, needed).values())
         if "study_id" not in names:
             raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
         if twice := _twice(names):
             raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
+        reader.fieldnames = names
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():

@@ -15,7 +15,7 @@ from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
 from ammrg.evaluation.findings_tables import FindingsTable, findings_table
 from ammrg.evaluation.prediction_fields import film_boxes, id_text, in_training, plain_text, retrieved_texts
-from ammrg.evaluation.prediction_files import file_text, json_lines, study_rows
+from ammrg.evaluation.prediction_files import AS_THEY_ARE, file_text, json_lines, study_rows
 from ammrg.evaluation.reports_meta import thresholds_in
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
@@ -23,6 +23,9 @@ from ammrg.types import FilmBox
 
 GROUPS = ("baselines", "guards")
 """Folders beside reports.jsonl with files that are scored too."""
+
+FIELDS_OF_REFERENCES = ("study_id", "reference", "subject_id")
+"""The fields of a references file that may have another name."""
 
 
 class Line(NamedTuple):
@@ -156,18 +159,36 @@ def with_references(
     ]
 
 
-def read_references(path: Path) -> dict[str, dict[str, Any]]:
+def rows_by_id(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Study id -> (place, fields), in the order of the file.
+
+    Raises:
+        ScoringError: if an id is empty or occurs twice.
+    """
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for where, row in rows:
+        study_id = id_text(where, row, "study_id")
+        if not study_id:
+            raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
+        if study_id in found:
+            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+        found[study_id] = (where, row)
+    return found
+
+
+def read_references(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> dict[str, dict[str, Any]]:
     """References by study id, with patients and split if the file names them; other fields are left out.
+
+    Args:
+        path: the file.
+        columns: other names of its columns, see :func:`ammrg.evaluation.prediction_files.study_rows`.
 
     Raises:
         ScoringError: if there is no such file, its layout is not one of
-            :data:`ammrg.evaluation.prediction_files.LAYOUTS`, or an id occurs twice.
+            :data:`ammrg.evaluation.prediction_files.LAYOUTS`, it lacks a column, or an id occurs twice.
     """
     found: dict[str, dict[str, Any]] = {}
-    for where, row in study_rows(path):
-        study_id = id_text(where, row, "study_id")
-        if study_id in found:
-            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+    for study_id, (where, row) in rows_by_id(study_rows(path, columns, FIELDS_OF_REFERENCES)).items():
         plain_text(where, row, "reference")
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training", "boxes")
         found[study_id] = {field: row[field] for field in kept if field in row}
@@ -197,6 +218,15 @@ def read_systems(
         systems.append(System("against", name, path, read_lines(path, references)))
     for other in systems[1:]:
         _check_same_studies(ours, other)
+    return with_shared_fields(systems)
+
+
+def with_shared_fields(systems: list[System]) -> list[System]:
+    """Systems on the same studies, each with the patients and boxes of the first that names any.
+
+    Raises:
+        ScoringError: if a file has another reference or patient for a study than the first.
+    """
     systems = _with_boxes(_with_patients(systems))
     for other in systems[1:]:
         _check_same_texts(systems[0], other)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -82,12 +83,46 @@ def score_systems(
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
     """
+    with scorer_of(
+        systems,
+        protocols=protocols,
+        dataset=dataset,
+        train_texts=train_texts,
+        tokenizer=tokenizer,
+        labeler=labeler,
+        extras=extras,
+        resamples=resamples,
+        seed=seed,
+        with_meteor=with_meteor,
+    ) as scorer:
+        return scored(systems, scorer, (dataset, dataset_from), recalled, train_texts)
+
+
+@contextmanager
+def scorer_of(
+    systems: Sequence[System],
+    *,
+    protocols: Sequence[str],
+    dataset: str | None,
+    train_texts: Sequence[str] | None,
+    tokenizer: str | Path | None,
+    labeler: Labeler | None,
+    extras: Sequence[Extra],
+    resamples: int,
+    seed: int,
+    with_meteor: bool,
+) -> Iterator[Scorer]:
+    """A scorer for the texts of these systems, with METEOR's Java process while it is open.
+
+    Arguments and errors are those of :func:`score_systems`.
+    """
     chosen = [protocol(name, dataset, train_texts, tokenizer) for name in dict.fromkeys(protocols)]
     if not chosen:
         raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
     make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
     if not (with_meteor and meteor.MeteorScorer.available()):
-        return _scored(systems, make(), (dataset, dataset_from), recalled, train_texts)
+        yield make()
+        return
     lines = [line for system in systems for line in system.lines]
     texts = {
         text
@@ -96,16 +131,25 @@ def score_systems(
         for text in (each.reference(line.reference), each.hypothesis(line.generated))
     }
     with meteor.MeteorScorer(texts) as java:
-        return _scored(systems, make(java), (dataset, dataset_from), recalled, train_texts)
+        yield make(java)
 
 
-def _scored(
+def scored(
     systems: Sequence[System],
     scorer: Scorer,
     dataset: tuple[str | None, str | None],
-    recalled: Sequence[RecallFile],
-    train_texts: Sequence[str] | None,
+    recalled: Sequence[RecallFile] = (),
+    train_texts: Sequence[str] | None = None,
 ) -> dict[str, Any]:
+    """The result of :func:`score_systems` by a scorer, which several results may share.
+
+    Args:
+        systems: the first is compared with all others.
+        scorer: from :func:`scorer_of`.
+        dataset: the data set's name, and where it comes from.
+        recalled: what the first system recalled.
+        train_texts: for the fingerprint of the inputs.
+    """
     ours = systems[0].lines
     inputs = fingerprint(systems, train_texts, recalled)
     patients = [line.subject_id for line in ours]

@@ -47,6 +47,15 @@ def stacked(first: Any, second: Any) -> Any:
     return np.concatenate([first, second])
 
 
+def taken(statistics: Any, rows: NDArray[np.intp]) -> Any:
+    """The statistics of some studies: arrays ``[n ..]``, or named tuples or dicts of such arrays, at these rows."""
+    if isinstance(statistics, dict):
+        return {key: taken(value, rows) for key, value in statistics.items()}
+    if isinstance(statistics, tuple):
+        return type(statistics)(*(taken(each, rows) for each in statistics))
+    return statistics[rows]
+
+
 def swaps(subject_ids: Sequence[str], draws: int, seed: int = 0) -> NDArray[np.bool_]:
     """The studies whose two reports each draw exchanges: bool ``[draws n]``, all studies of a patient or none."""
     _, patient_of_study = np.unique(np.asarray(subject_ids, dtype=object).astype(str), return_inverse=True)

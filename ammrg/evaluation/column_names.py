@@ -1,0 +1,57 @@
+"""Other names for the columns of predictions files: ``id=study,text=prediction``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ammrg.errors import ScoringError
+
+FIELDS = {"id": "study_id", "text": "generated", "reference": "reference", "patient": "subject_id"}
+"""Word of ``--columns`` -> the field that it names a column for."""
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Field -> column of a text like ``id=study,text=prediction``; empty for an empty text.
+
+    Raises:
+        ScoringError: if a part is not WORD=COLUMN, its word is unknown, or a word or column occurs twice.
+    """
+    found: dict[str, str] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        word, _, column = (each.strip() for each in part.partition("="))
+        if word not in FIELDS or not column:
+            raise ScoringError(
+                f"--columns: {part!r} names no column; write WORD=COLUMN with a word of {', '.join(FIELDS)}."
+            )
+        if FIELDS[word] in found or column in found.values():
+            raise ScoringError(f"--columns: {part!r} repeats a word or a column; name one column for each word.")
+        found[FIELDS[word]] = column
+    return found
+
+
+def house_names(
+    where: str, names: Sequence[str], columns: Mapping[str, str], needed: Collection[str]
+) -> dict[str, str]:
+    """Name in a file -> name under which it is read.
+
+    A file that lacks a named column may have the field under its own name (``study_id``), so files of different makers
+    are read together. A column that has a field's name, but is not the one asked for, is set aside.
+
+    Args:
+        where: the file or line, for the message.
+        names: in the file.
+        columns: from :func:`parse_columns`.
+        needed: fields that the file must have, of those in ``columns``.
+
+    Raises:
+        ScoringError: if the file has neither the named column nor the field.
+    """
+    for field in FIELDS.values():
+        if field in columns and field in needed and not {columns[field], field} & set(names):
+            own = "" if columns[field] == field else f" (nor {field!r})"
+            raise ScoringError(
+                f"{where}: no column {columns[field]!r}{own}, which --columns names; found {', '.join(names)}."
+            )
+    fields = {column: field for field, column in columns.items() if column in names}
+    aside = set(fields.values()) - fields.keys()
+    return {name: fields.get(name, f"{name} (set aside)" if name in aside else name) for name in names}

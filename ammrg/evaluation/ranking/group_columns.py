@@ -1,0 +1,51 @@
+"""The columns by which studies are grouped: ``--by sex,view``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from ammrg.errors import ScoringError
+from ammrg.evaluation.prediction_files import study_rows
+from ammrg.evaluation.predictions import rows_by_id
+
+MOST_GROUPS = 20
+"""Most different values of a column."""
+NOT_GIVEN = "not given"
+
+
+def group_cells(
+    by: Sequence[str], paths: Sequence[Path], columns: Mapping[str, str], studies: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Column -> study id -> its value as text; an empty or absent one is :data:`NOT_GIVEN`.
+
+    Args:
+        by: names of columns; each is taken from the first of the files that has it.
+        paths: the references file if there is one, then the first system's.
+        columns: other names of columns, as for reading the files.
+        studies: the ids of the scored studies.
+
+    Raises:
+        ScoringError: if no file has a column, or it has more than :data:`MOST_GROUPS` values.
+    """
+    files = [rows_by_id(study_rows(path, columns)) for path in paths]
+    there = [list(dict.fromkeys(name for _, row in rows.values() for name in row)) for rows in files]
+    found = {}
+    for column in by:
+        which = next((i for i, names in enumerate(there) if column in names), None)
+        if which is None:
+            has = "; ".join(f"{path} has {', '.join(names)}" for path, names in zip(paths, there, strict=True))
+            raise ScoringError(f"--by {column}: there is no such column; {has}.")
+        rows = files[which]
+        values = {study_id: _as_text(rows[study_id][1].get(column)) for study_id in studies}
+        if len(set(values.values())) > MOST_GROUPS:
+            raise ScoringError(
+                f"--by {column}: {len(set(values.values()))} different values in {paths[which]}; name a column with at "
+                f"most {MOST_GROUPS}."
+            )
+        found[column] = values
+    return found
+
+
+def _as_text(value: object) -> str:
+    return NOT_GIVEN if value is None or not str(value).strip() else str(value).strip()

@@ -1,0 +1,14 @@
+// --- one table of all systems, and one for each column of groups --------------------------------------------------------
+$("notice").textContent = data.notice;
+$("title").textContent = data.title;
+const MARKS = { best: "best", close: "not clearly below the best" };
+const small = (text) => (text ? make("small", {}, text) : null);
+const cellOf = ({ value, mark, interval, rank, below }) => [
+  mark ? make(mark === "best" ? "b" : "span", { title: MARKS[mark] }, mark === "best" ? value : `${value}†`) : value,
+  small(interval), small(rank && `rank ${rank}`), small(below)];
+$("tables").replaceChildren(...data.tables.map(({ title, columns, rows, note }) => make("section", {},
+  make("h2", {}, title),
+  tableBox(title, ["system", ...columns], rows.map(({ label, cells }) => ({ row: [label, ...cells.map(cellOf)] }))),
+  make("p", { class: "note" }, note))));
+$("said").hidden = !data.sentences.length;
+$("sentences").replaceChildren(...data.sentences.map((text) => make("li", {}, text)));

@@ -1,0 +1,136 @@
+"""The files of several systems, read on the studies that all of them have; what each lacks is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ammrg.errors import ScoringError
+from ammrg.evaluation.prediction_files import AS_THEY_ARE, study_rows
+from ammrg.evaluation.predictions import (
+    System,
+    lines_of,
+    read_references,
+    rows_by_id,
+    with_references,
+    with_shared_fields,
+)
+from ammrg.evaluation.ranking.csv_text import csv_text
+from ammrg.evaluation.reports_meta import thresholds_in
+
+MISSING = "missing_ids.csv"
+"""The file with the ids that a system lacks, or has beyond the references."""
+
+
+class Difference(NamedTuple):
+    """The ids of one file that are not in all."""
+
+    name: str
+    path: Path
+    missing: list[str]
+    """Ids that the references (without them, any of the files) have."""
+    surplus: list[str]
+    """Ids that the references do not have."""
+
+
+class Submissions(NamedTuple):
+    """Systems on the same studies."""
+
+    systems: list[System]
+    differences: list[Difference]
+    """One for each system."""
+
+
+def chosen_names(paths: Sequence[Path], names: str | None) -> list[str]:
+    """The systems' names: as ``--names`` lists them, else those of the files without their endings.
+
+    Raises:
+        ScoringError: if there are not as many as files, one occurs twice, or one cannot be the name of a file.
+    """
+    found = [path.stem for path in paths] if names is None else [name.strip() for name in names.split(",")]
+    if len(found) != len(paths):
+        raise ScoringError(f"--names has {len(found)} names for {len(paths)} files; give one for each, with commas.")
+    for name in found:
+        if found.count(name) > 1:
+            ask = "give other names with --names" if names is None else "each needs a name of its own"
+            raise ScoringError(f"two systems are called {name!r}; {ask}.")
+        if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|') or not name.isprintable():
+            raise ScoringError(
+                f'--names: {name!r} cannot be the name of a file; leave out / \\ : * ? " < > | and dots.'
+            )
+    return found
+
+
+def read_submissions(
+    paths: Sequence[Path],
+    names: Sequence[str],
+    references: Path | None,
+    columns: Mapping[str, str] = AS_THEY_ARE,
+) -> Submissions:
+    """Read several files on the studies that all of them, and the references, have.
+
+    Args:
+        paths: predictions files; what lies beside them is not scored.
+        names: one for each.
+        references: the file with the references; None: each file has its own.
+        columns: other names of columns, from :func:`ammrg.evaluation.column_names.parse_columns`.
+
+    Raises:
+        ScoringError: if a file cannot be read, an id occurs twice in one, no study is in all files, or two files have
+            different references or patients for a study.
+    """
+    known = None if references is None else read_references(references, columns)
+    needed = ("study_id", "generated", *(() if known is not None else ("reference", "subject_id")))
+    files = [rows_by_id(study_rows(path, columns, needed)) for path in paths]
+    wanted = set(known) if known is not None else set[str]().union(*files)
+    differences = [
+        Difference(name, path, sorted(wanted - rows.keys()), sorted(rows.keys() - wanted))
+        for name, path, rows in zip(names, paths, files, strict=True)
+    ]
+    common = wanted.intersection(*files)
+    if not common:
+        firsts = "; ".join(f"{path}: {next(iter(rows), 'no study')}" for path, rows in zip(paths, files, strict=True))
+        there = f"; {references}: {next(iter(known), 'no study')}" if known is not None else ""
+        raise ScoringError(f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}.")
+    systems = []
+    for name, path, rows in zip(names, paths, files, strict=True):
+        kept = [rows[study_id] for study_id in rows if study_id in common]
+        if known is not None:
+            kept = with_references(path, kept, known)
+        systems.append(System("", name, path, lines_of(str(path), kept, thresholds_in(path.parent))))
+    return Submissions(with_shared_fields(systems), differences)
+
+
+def missing_ids(differences: Sequence[Difference]) -> str:
+    """The contents of :data:`MISSING`: a line for each id that a file lacks or has beyond the references."""
+    rows = [
+        (each.name, str(each.path), study_id, what)
+        for each in differences
+        for what, ids in (("missing", each.missing), ("surplus", each.surplus))
+        for study_id in ids
+    ]
+    return csv_text(("system", "file", "study_id", "what"), rows)
+
+
+def check_same_studies(differences: Sequence[Difference], listed: Path) -> None:
+    """Hold several files to the rule of one: all have the same studies.
+
+    Args:
+        differences: of the files.
+        listed: the file that lists the ids, for the message.
+
+    Raises:
+        ScoringError: if a file lacks studies or has more; says how many.
+    """
+    parts = [
+        f"{each.path} {what} {len(ids)} (first: {ids[0]})"
+        for each in differences
+        for what, ids in (("lacks", each.missing), ("has beyond the references", each.surplus))
+        if ids
+    ]
+    if parts:
+        raise ScoringError(
+            f"not the same studies: {'; '.join(parts)}; all are listed in {listed}. Complete the files, or score the "
+            "studies that all have with --allow-missing."
+        )

@@ -1,0 +1,141 @@
+"""The words and figures of a ranking, the same in all the forms that it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ammrg.evaluation.ranking.ranked import FEWEST_STUDIES, METRICS, Group
+from ammrg.evaluation.ranking.submissions import MISSING, Difference
+from ammrg.evaluation.verdicts import called, short
+from ammrg.metrics.ranks import Between, Standing
+
+
+class Cell(NamedTuple):
+    """One system in one metric."""
+
+    value: str
+    mark: str
+    """``best``, ``close`` or empty."""
+    interval: str
+    """Empty without resamples."""
+    rank: str
+    """The expected rank and its interval; empty where systems are not ranked."""
+    below: str
+    """The difference from the best and its interval; empty for the best and where systems are not ranked."""
+
+
+class Row(NamedTuple):
+    """One row of a table."""
+
+    label: str
+    cells: list[Cell]
+
+
+class Table(NamedTuple):
+    """One table of systems."""
+
+    title: str
+    columns: list[str]
+    rows: list[Row]
+    note: str
+
+
+class Ranking(NamedTuple):
+    """All that is written: the table of all studies, those of the groups, and sentences."""
+
+    title: str
+    main: Table
+    groups: list[Table]
+    sentences: list[str]
+    """The alarms of each system's scores."""
+
+
+EMPTY = Cell("–", "", "", "", "")
+
+
+def cell(at: Standing | None, *, whole: bool = True) -> Cell:
+    """A cell of a standing; without rank and difference if not ``whole``."""
+    if at is None:
+        return EMPTY
+    mark = "best" if at.best else "close" if at.close else ""
+    rank = f"{at.expected_rank:.1f} {_ranks(at.rank_interval)}" if at.rank_interval and whole else ""
+    below = f"{_signed(at.below)} {_between(at.below_interval, _signed)}" if not at.best and whole else ""
+    return Cell(short(at.value), mark, _between(at.interval, short), rank, below.strip())
+
+
+def _between(interval: Between | None, form: Any) -> str:
+    return "" if interval is None else f"[{form(interval[0])}, {form(interval[1])}]"
+
+
+def _ranks(interval: Between | None) -> str:
+    return _between(interval, lambda rank: f"{rank:.1f}".removesuffix(".0"))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1)
+
+
+def main_table(group: Group, baselines: Mapping[str, Mapping[str, Any]], note: str) -> Table:
+    """The table of all studies.
+
+    Args:
+        group: the systems.
+        baselines: name -> metric -> {value, low, high}.
+        note: its caption.
+    """
+    keys = list(next(iter(group.standings.values())))
+    keys = [key for key in METRICS if key in keys or any(row.get(key) for row in baselines.values())]
+    rows = [Row(name, [cell(at.get(key)) for key in keys]) for name, at in group.standings.items()]
+    rows += [Row(f"({called(name)})", [_plain(scores.get(key)) for key in keys]) for name, scores in baselines.items()]
+    note += " In brackets: baselines, which are not ranked." if baselines else ""
+    return Table("Ranking", [METRICS[key] for key in keys], rows, note)
+
+
+def _plain(scores: Mapping[str, float | None] | None) -> Cell:
+    if scores is None or scores["value"] is None:
+        return EMPTY
+    low, high = scores["low"], scores["high"]
+    return Cell(short(scores["value"]), "", "" if low is None or high is None else _between((low, high), short), "", "")
+
+
+def group_tables(groups: Sequence[Group]) -> list[Table]:
+    """One table for each column: a row for each group and system, and one for a group that is too small."""
+    tables = []
+    for column in dict.fromkeys(group.column for group in groups):
+        own = [group for group in groups if group.column == column]
+        known = {key for group in own for at in group.standings.values() for key in at}
+        keys = [key for key in METRICS if key in known]
+        rows = []
+        for group in own:
+            label = f"{group.value} (n = {group.studies})"
+            rows += [
+                Row(f"{label}: {name}", [cell(at.get(key), whole=False) for key in keys])
+                for name, at in group.standings.items()
+            ] or [Row(f"{label}: too few to score", [EMPTY for _ in keys])]
+        note = (
+            f"A group of fewer than {FEWEST_STUDIES} studies is not scored. CIDEr uses the idf of all references. Many "
+            "groups are compared at once, so some differences are due to chance."
+        )
+        tables.append(Table(f"By {column}", [METRICS[key] for key in keys], rows, note))
+    return tables
+
+
+def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Difference]) -> str:
+    """What the table's figures are, and what each file lacks."""
+    ids = "; ".join(f"{each.name} lacks {len(each.missing)}, has {len(each.surplus)} more" for each in differences)
+    drawn = bool(meta["bootstrap"]["resamples"]) and any(
+        at.interval for system in group.standings.values() for at in system.values()
+    )
+    how = (
+        f"95% intervals of {meta['bootstrap']['resamples']} resamples of patients (seed {meta['bootstrap']['seed']}), "
+        "the same for all systems. Bold: the best. †: not clearly below the best, because the 95% interval of the "
+        "paired difference reaches 0. Second line: expected rank over the resamples; third line: "
+        "difference from the best."
+        if drawn
+        else "No intervals, because too few patients or no resamples were drawn. Bold: the best."
+    )
+    return (
+        f"{group.studies} studies of {group.patients} patients, which all files have ({ids}: {MISSING}). Protocol "
+        f"{next(iter(meta['protocols']))}; findings read by {meta['labeler']}; METEOR {meta['meteor']}. {how}"
+    )

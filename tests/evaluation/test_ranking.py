@@ -1,0 +1,167 @@
+"""Several files ranked, by the commands of docs/ranking.md and on small files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ammrg import evaluate, per_study
+from ammrg.__main__ import main
+from ammrg.evaluation.ranking.latex import escaped as latex_text
+from ammrg.evaluation.ranking.markdown import escaped as markdown_text
+from tests.evaluation.drawn_submissions import FILES, draw
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = Path(__file__).parent / "submissions"
+COLUMNS = "id=study,text=prediction,reference=report,patient=patient"
+PAGE = (ROOT / "docs" / "ranking.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The example's files, and one that lacks two studies and has another."""
+    for name in FILES:
+        shutil.copy(EXAMPLE / name, tmp_path)
+    rows = (tmp_path / "b.csv").read_text().splitlines()
+    (tmp_path / "b_incomplete.csv").write_text("\n".join([*rows[:-2], "other,No effusion."]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def score(*words: str) -> int:
+    return main(["score", *words, "--no-meteor", "--bootstrap", "20", "--quiet", "--out", "out"])
+
+
+def common(*files: str) -> tuple[str, ...]:
+    return (*files, "--references", "references.csv", "--columns", COLUMNS)
+
+
+def table_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_example_is_what_its_script_draws(tmp_path: Path) -> None:
+    draw(tmp_path)
+    assert all((tmp_path / name).read_bytes() == (EXAMPLE / name).read_bytes() for name in FILES)
+
+
+def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
+    commands = re.findall(r"^ammrg (score .*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert main([*shlex.split(command), "--quiet"]) == 0
+    written = (place / "ranking" / "ranking.md").read_text(encoding="utf-8")
+    assert written.split("\n\n")[1] in PAGE
+    listed = table_of(place / "ranking_common" / "missing_ids.csv")
+    assert [(row["system"], row["what"]) for row in listed] == [("B", "missing"), ("B", "missing"), ("B", "surplus")]
+    assert "38 studies" in (place / "ranking_common" / "ranking.md").read_text(encoding="utf-8")
+    assert "B lacks 2, has 1 more" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
+
+
+def test_values_are_those_of_each_file_alone(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv", "c.json"), "--names", "A,B,C", "--by", "sex") == 0
+    rows = table_of(place / "out" / "ranking.csv")
+    with (place / "references.csv").open() as file:
+        known = {row["study"]: row for row in csv.DictReader(file)}
+    said = {row["study"]: row["prediction"] for row in table_of(place / "b.csv")}
+    alone = evaluate(
+        [said[study] for study in known],
+        references=[row["report"] for row in known.values()],
+        patients=[row["patient"] for row in known.values()],
+        resamples=20,
+        with_meteor=False,
+    )["full"]
+    kept = json.loads((place / "out" / "scores" / "B.json").read_text())["full"]
+    ours = {row["metric"]: row for row in rows if row["system"] == "B" and not row["column"]}
+    assert len(ours) == 6
+    for key, row in ours.items():
+        assert [float(row[part]) for part in ("value", "low", "high")] == pytest.approx(list(alone[key].values()))
+        assert kept[key] == pytest.approx(alone[key])
+    sexes = {row["group"]: int(row["studies"]) for row in rows if row["column"] == "sex"}
+    assert sum(sexes.values()) == 40
+    women = [study for study, row in known.items() if row["sex"] == "F"]
+    part = evaluate([said[each] for each in women], references=[known[each]["report"] for each in women], resamples=0)
+    row = next(row for row in rows if (row["system"], row["group"], row["metric"]) == ("B", "F", "bleu_4"))
+    assert float(row["value"]) == pytest.approx(part["full"]["bleu_4"]["value"])
+
+
+def test_a_small_group_is_listed_without_scores(place: Path) -> None:
+    text = (place / "references.csv").read_text().splitlines()
+    rows = [f"{line},{'kind' if not i else 'rare' if i < 4 else 'usual'}" for i, line in enumerate(text)]
+    (place / "references.csv").write_text("\n".join(rows) + "\n")
+    assert score(*common("a.jsonl", "b.csv"), "--by", "kind") == 0
+    assert "rare (n = 3): too few to score" in (place / "out" / "ranking.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (common("a.jsonl", "b.csv", "--names", "A"), "--names has 1 names for 2 files"),
+        (common("a.jsonl", "b.csv", "--names", "A,A"), "two systems are called 'A'"),
+        (common("a.jsonl", "b.csv", "--names", "A,../B"), "cannot be the name of a file"),
+        (common("a.jsonl", "b_incomplete.csv"), "b_incomplete.csv lacks 2 (first: "),
+        (common("a.jsonl", "b.csv", "--by", "age"), "--by age: there is no such column"),
+        (common("a.jsonl", "b.csv", "--by", "study_id"), "--by study_id: 40 different values"),
+        (("a.jsonl", "b.csv", "--columns", "id=studie"), "no column 'studie' (nor 'study_id')"),
+        (("a.jsonl", "b.csv", "--columns", "name=study"), "'name=study' names no column"),
+        (common("a.jsonl", "twice.csv"), "occurs twice"),
+        (("a.jsonl", "--names", "A"), "--names goes with several files"),
+        (common("a.jsonl", "b.csv", "--show"), "--show goes with one file"),
+        (common("a.jsonl", "b.csv", "--protocol", "full", "r2gen"), "ranked under one protocol"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    place: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    rows = (place / "b.csv").read_text().splitlines()
+    (place / "twice.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
+    assert score(*words) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+    assert not (place / "out" / "ranking.md").exists()
+
+
+def test_marks_in_names_stay_plain_text() -> None:
+    assert latex_text("A_1 & 50% [x] *") == r"A\_1 \& 50\% {[}x] {*}"
+    assert markdown_text("a|b_*c*") == r"a\|b\_\*c\*"
+
+
+def test_bleu_of_a_study_is_that_of_pycocoevalcap() -> None:
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
+    references, reports = ["the heart is mildly enlarged", "no effusion"], ["the heart is enlarged today", "edema"]
+    found = per_study(reports, references=references)
+    scorer = BleuScorer(n=4)
+    for report, reference in zip(reports, references, strict=True):
+        scorer += (report, [reference])
+    _, each = scorer.compute_score(option="closest")
+    assert found["bleu_2"][0] == pytest.approx(each[1][0])
+    assert found["bleu_2"].isna().tolist() == [False, True]
+    assert found["said"].tolist() == [("Cardiomegaly",), ("Edema",)]
+    assert found["location_side_f1"].isna().all()
+
+
+def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook = ROOT / "docs" / "notebooks" / "ranking.ipynb"
+    monkeypatch.chdir(notebook.parent)
+    cells = [each for each in json.loads(notebook.read_text())["cells"] if each["cell_type"] == "code"]
+    assert len(cells) >= 6
+    names: dict[str, object] = {}
+    for each in cells:
+        exec("".join(each["source"]), names)
+    assert names["status"] == 0
+    assert "location_side_f1" in capsys.readouterr().out
+
+
+def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(code, {})
+    assert "Cardiomegaly" in capsys.readouterr().out
