@@ -105,7 +105,7 @@ def _counted(statistics: Statistics) -> dict[str, NDArray[np.bool_]]:
     truth, said = statistics.clinical["neg"]
     return {
         **{f"bleu_{k}": words.guessed[:, k - 1] > 0 for k in range(1, ORDERS + 1)},
-        "clinical_micro_f1_13_neg": (truth | said)[:, list(ABNORMAL)].any(axis=1),
+        "clinical_micro_f1_13_neg": np.any((truth | said)[:, list(ABNORMAL)], axis=1),
         **{
             f"location_{aspect}_f1": (each.predicted > 0) | (each.support > 0)
             for aspect, each in statistics.location.found.items()
