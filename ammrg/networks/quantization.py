@@ -28,6 +28,8 @@ def bitsandbytes_settings(quantization: str, dtype: torch.dtype) -> Any:
     """
     from transformers import BitsAndBytesConfig
 
+    # At its first import bitsandbytes warns that an optional package for CPUs is missing, which has no effect here.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     if quantization in ("nf4", "fp4"):
         return BitsAndBytesConfig(
             load_in_4bit=True,
@@ -52,8 +54,6 @@ def prevent_repacking(model: nn.Module) -> None:
     """
     import bitsandbytes as bnb
 
-    # bitsandbytes warns that an optional package for CPUs is missing, which has no effect here.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     for module in model.modules():
         if isinstance(module, bnb.nn.Linear4bit):
             module.support_avx512bf16_for_cpu = False
