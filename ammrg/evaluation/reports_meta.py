@@ -70,6 +70,26 @@ def influence_in(folder: Path) -> InfluenceThresholds | None:
         raise ScoringError(f"{folder / META}: field 'influence_threshold' {error}. Write the reports again.") from error
 
 
+def decoding_in(folder: Path) -> dict[str, Any] | None:
+    """The settings with which a run's reports were decoded.
+
+    Args:
+        folder: of the run, which holds ``reports.meta.json``.
+
+    Returns:
+        None if there is no such file or it names none.
+
+    Raises:
+        ScoringError: if the meta file cannot be read, or the field is no object.
+    """
+    named = _fields(folder / META).get("decoding")
+    if named is not None and not isinstance(named, dict):
+        raise ScoringError(
+            f"{folder / META}: field 'decoding' has {named!r}, must be an object. Write the reports again."
+        )
+    return named
+
+
 def _fields(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}

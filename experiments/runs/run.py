@@ -173,6 +173,18 @@ class Run:
             return Unchecked(why)
 
     # --- network ----------------------------------------------------------------------------------------------------
+    @property
+    def has_own_reports(self) -> bool:
+        """Whether the run's reports were written by its checkpoint, as ``reports.meta.json`` says.
+
+        Raises:
+            ScoringError: that file is damaged.
+        """
+        from ammrg.evaluation.reports_meta import named_beside
+        from ammrg.fingerprints import file_fingerprint
+
+        return named_beside(self.reports, "checkpoint") == file_fingerprint(self.checkpoint)
+
     def model(self, held_out: HeldOut | Unchecked | None = None) -> ReportGeneration:
         """Load the network of stage 2 on the CPU in evaluation mode, and print which memories it reads.
 
@@ -186,6 +198,7 @@ class Run:
         """
         recorded = self.kept.get("hyper_parameters", {})
         refused = self.data.prepared.held_out() if held_out is None else held_out
+        from ammrg.evaluation.reports_meta import decoding_in
         from ammrg.memory.bank_files import bank_paths
         from experiments.runs.setting_errors import sentence
         from lightning_modules.memory_guard import memories_without
@@ -213,6 +226,9 @@ class Run:
                 f"({sentence(str(error)).replace('module.', 'model.', 1)}); use the release that trained it "
                 "(named in manifest.json), or train it again"
             ) from error
+        decoded = decoding_in(self.folder) if self.has_own_reports else None
+        if decoded is not None:  # a run decodes as its scored reports were, also where the command line said how
+            model.hparams["decoding"] = decoded
         opened = {"regions_memory": model.network.visual_bank, "reports_memory": model.network.report_bank}
         for name, path in banks.items():
             if (bank := opened[name]) is not None:
@@ -235,8 +251,7 @@ class Run:
             MemoryBankError: see :meth:`model`.
             ScoringError: ``reports.meta.json`` is damaged.
         """
-        from ammrg.evaluation.reports_meta import influence_in, named_beside
-        from ammrg.fingerprints import file_fingerprint
+        from ammrg.evaluation.reports_meta import influence_in
         from ammrg.imaging.processor import FilmProcessor
         from ammrg.inference.model_fingerprint import model_fingerprint
         from ammrg.inference.report_generator import ReportGenerator
@@ -247,8 +262,7 @@ class Run:
         model.network.decoding = dict(model.hparams["decoding"] or {})
         model.network.language_model.read_unpacked()
         processor = FilmProcessor(model.image_size, data.get("views", "all"))
-        written_by = named_beside(self.reports, "checkpoint")
-        influence = influence_in(self.folder) if written_by == file_fingerprint(self.checkpoint) else None
+        influence = influence_in(self.folder) if self.has_own_reports else None
         parts = (model.network, processor, model.cam, model.trained_on, model.film_distance, influence)
         fingerprint = model_fingerprint(model.network, processor, model.cam, influence)
         return ReportGenerator(*parts, fingerprint, read_curve(self.folder, self.checkpoint))

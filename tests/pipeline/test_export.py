@@ -135,6 +135,19 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
     assert not (run.root / "not_written").exists()
 
 
+def test_a_run_decodes_as_its_scored_reports_were(run: Run, tmp_path: Path) -> None:
+    """Also where the command line changed the settings of the training; but not as reports of another checkpoint."""
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    trained = dict(OpenedRun(run.folder).model().hparams["decoding"])
+    meta = json.loads((other / "reports.meta.json").read_text())
+    assert meta["decoding"] == trained
+    (other / "reports.meta.json").write_text(json.dumps({**meta, "decoding": {"max_new_tokens": 7, "drafts": 2}}))
+    assert OpenedRun(other).generator().network.decoding == {"max_new_tokens": 7, "drafts": 2}
+    (other / "reports.meta.json").write_text(json.dumps({**meta, "checkpoint": "x", "decoding": {"max_new_tokens": 7}}))
+    assert OpenedRun(other).generator().network.decoding == trained
+
+
 def test_an_export_is_checked_against_the_split_it_names(run: Run, exported: Path) -> None:
     network = ReportGenerator.from_pretrained(exported).network
     opened = OpenedRun(run.folder)
