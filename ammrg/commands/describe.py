@@ -249,6 +249,8 @@ def _close(messages: Console, states: Counter[str], aside: Sequence[SetAside], l
     earlier = f" ({states['kept']} of them before)" if states["kept"] else ""
     files = f"; {len(aside)} files set aside" if aside else ""
     where = f", listed with their reasons in {listed}" if aside and listed else ""
+    if not aside and not states.total():
+        messages.print("no films there: the folders and archives are empty", markup=False, highlight=False)
     counts = f"{done} described{earlier}, {states['set aside']} set aside, {states['failed']} failed"
     messages.print(f"studies: {counts}{files}{where}", markup=False, highlight=False, soft_wrap=True)
     if states["failed"]:

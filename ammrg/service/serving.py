@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import ssl
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from ammrg.errors import SettingsError
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
 from ammrg.service.access import Tls, check_access, is_loopback, read_token
@@ -58,12 +60,14 @@ def serve(
         card: text of the model card.
 
     Raises:
-        SettingsError: the host is not loopback and callers could be anybody, or a file cannot be used.
+        SettingsError: the host is not loopback and callers could be anybody, a file cannot be used, or the port is
+            taken.
         CheckpointError, MemoryBankError: the model cannot be opened.
     """
     tls = tls or Tls()
     token = None if token_file is None else read_token(token_file)
     check_access(host, token, tls)
+    check_port(host, port)
     scratch = Scratch()
     failures: list[Exception] = []
 
@@ -104,3 +108,21 @@ def serve(
         signal.signal(signal.SIGTERM, before)
     if failures:
         raise failures[0]
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a place that cannot be listened on, before the model is read.
+
+    Raises:
+        SettingsError: another program listens there, or the place is none of this machine's.
+    """
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise SettingsError(
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); give another"
+        ) from error

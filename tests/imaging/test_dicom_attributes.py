@@ -136,3 +136,12 @@ def test_a_file_without_pixels_says_so(dicom, retag):
     data = retag(dicom(RAMP), **tags)
     with pytest.raises(ReadError, match="without pixels"):
         read_film(data)
+
+
+@pytest.mark.parametrize("compress", [None, "jpeg"])
+def test_a_file_that_ends_too_early_may_be_cut_off(dicom, compress):
+    whole = dicom((RAMP // 16).astype(np.uint8), bits=8, compress=compress)
+    pixels = whole.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    for end in (pixels // 2, pixels, *([pixels + 100] if compress else [])):
+        with pytest.raises(ReadError, match="without pixels, or one that is cut off"):
+            read_film(whole[:end])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +16,7 @@ import httpx2
 import pytest
 
 from ammrg.notice import NOTICE
-from tests.service.process import Process
+from tests.service.process import ROOT, Process
 from tests.service.uploads import files, one, study
 from tests.studies.study_films import FRONT, film
 
@@ -123,6 +126,20 @@ def test_a_caller_that_goes_frees_its_place(exported: Path, place: tuple[Path, l
     assert len(folders(process)) == 1
     assert "/v1/studies 499" in process.text()
     assert httpx2.post(f"{url}/v1/studies", files=one(), timeout=60).status_code == 200
+
+
+def test_a_port_that_is_taken_is_one_sentence_before_the_model_is_read(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "ammrg", "serve", "--model", str(tmp_path), "--port", str(port)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"error: --host 127.0.0.1 --port {port}: cannot be listened on (Address already in use)")
 
 
 @pytest.mark.slow
