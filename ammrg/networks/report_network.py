@@ -511,10 +511,12 @@ class ReportNetwork(nn.Module):
         texts = self.language_model.generate(shown.tokens, shown.instructions, seeds=seeds, on_text=on_text, **decoding)
         if not drafts:
             return texts
-        table = self._found(shown.logits, reading)
+        named = self.names(
+            shown.logits, reading
+        )  # what the instruction tells, not the longer list of all that is found
         found = [
             {FINDINGS[i]: places.get(FINDINGS[i], ()) for i in ABNORMAL if row[i]}
-            for row, places in zip(table.tolist(), named_places(table, self.placed(shown.places)), strict=True)
+            for row, places in zip(named.tolist(), named_places(named, self.placed(shown.places)), strict=True)
         ]
         prompts = (shown.tokens, shown.instructions)
         best = redrawn(self.language_model, texts, found, study_ids, *prompts, drafts, decoding)
