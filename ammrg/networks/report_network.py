@@ -511,9 +511,7 @@ class ReportNetwork(nn.Module):
         texts = self.language_model.generate(shown.tokens, shown.instructions, seeds=seeds, on_text=on_text, **decoding)
         if not drafts:
             return texts
-        named = self.names(
-            shown.logits, reading
-        )  # what the instruction tells, not the longer list of all that is found
+        named = self.names(shown.logits, reading)  # as the instruction does; the table may list more findings
         found = [
             {FINDINGS[i]: places.get(FINDINGS[i], ()) for i in ABNORMAL if row[i]}
             for row, places in zip(named.tolist(), named_places(named, self.placed(shown.places)), strict=True)
