@@ -124,9 +124,23 @@ def draw_bank(kind: str, n: int, width: int) -> MemoryBank:
     )
 
 
+ENCODER = {
+    "config": {
+        "model_type": "resnet",
+        "num_channels": 1,
+        "embedding_size": 32,
+        "hidden_sizes": [32, 64, 128, 256],
+        "depths": [2, 2, 2, 2],
+        "layer_type": "basic",
+    }
+}
+"""A half-width ResNet-18: random weights, where ``small`` has pretrained ones that a benchmark must not fetch."""
+
+
 def overlay(stage: str) -> dict[str, Any]:
-    """The model's arguments in a stage's ``small`` overlay."""
-    return cast(dict[str, Any], yaml.safe_load((CONFIGS / stage / "small.yaml").read_text())["model"]["init_args"])
+    """The model's arguments in a stage's ``small`` overlay, for stage 1 with :data:`ENCODER`."""
+    found = cast(dict[str, Any], yaml.safe_load((CONFIGS / stage / "small.yaml").read_text())["model"]["init_args"])
+    return {**found, "encoder": ENCODER} if stage == "stage1" else found
 
 
 def batch_size() -> int:

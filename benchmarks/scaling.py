@@ -38,10 +38,13 @@ from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.lora import linear_layers
 from ammrg.networks.visual_prompt import VisualStream
 from benchmarks.mining import SWINS
+from experiments.encoders.efficientnet_lite import LITE0
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 SIDE, BATCH = 224, 32
 SWIN_L = {"model_type": "swin", "num_channels": 1, "window_size": 7, **SWINS["swin-l"]}
+ENCODERS = {"paper": {"config": SWIN_L}, "small": {"config": {"model_type": "efficientnet", **LITE0}}}
+"""Random weights in place of pretrained ones."""
 LINKS = {"NVLink, 250 GB/s": 250e9, "PCIe 4, 25 GB/s": 25e9, "100 Gbit/s": 12.5e9, "10 Gbit/s": 1.25e9}
 GPUS = 4
 
@@ -49,7 +52,7 @@ GPUS = 4
 def stage1(model: str) -> DiseaseClassifier:
     """The network of a recipe, without a hub."""
     settings = yaml.safe_load((CONFIGS / "stage1" / f"{model}.yaml").read_text())["model"]["init_args"]
-    encoder = settings["encoder"] if "config" in settings["encoder"] else {"config": SWIN_L}
+    encoder = ENCODERS.get(model, settings["encoder"])
     return DiseaseClassifier(encoder, settings["qformer"], settings.get("head", "per_query"))
 
 

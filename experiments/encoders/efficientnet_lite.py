@@ -10,13 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ammrg.atomic import write_json
 from ammrg.errors import DataError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LITE0 = {
+    "image_size": 224,
+    "width_coefficient": 1.0,
+    "depth_coefficient": 1.0,
+    "hidden_dim": 1280,
+    "hidden_act": "relu6",
+    "squeeze_expansion_ratio": 0.0,
+    "batch_norm_momentum": 0.01,  # torch's: the share of the new batch
+    "drop_connect_rate": 0.2,
+}
+"""Fields of transformers' EfficientNetConfig."""
 MEAN, STD = 127 / 255, 128 / 255
 """Normalisation of each channel, for pictures in [0, 1], as the network was trained."""
 OPEN_GATE = 30.0
@@ -49,21 +61,10 @@ def write_efficientnet_lite0(weights: Path, folder: Path) -> None:
     Raises:
         DataError: a weight is missing, left over or of another shape.
     """
+    import torch
     from transformers import EfficientNetConfig, EfficientNetForImageClassification
 
-    config = EfficientNetConfig(
-        image_size=224,
-        width_coefficient=1.0,
-        depth_coefficient=1.0,
-        hidden_dim=1280,
-        hidden_act="relu6",
-        squeeze_expansion_ratio=0.0,
-        batch_norm_momentum=0.01,  # torch's: the share of the new batch
-        drop_connect_rate=0.2,
-        dropout_rate=0.2,
-        num_labels=1000,
-    )
-    model = EfficientNetForImageClassification(config)
+    model = EfficientNetForImageClassification(EfficientNetConfig(**LITE0, dropout_rate=0.2, num_labels=1000))
     state = {_renamed(name): value for name, value in torch.load(weights, weights_only=True).items()}
     state.update({name: value for name, value in _open_gates(model.state_dict()).items() if name not in state})
     try:
@@ -86,6 +87,8 @@ def _renamed(name: str) -> str:
 
 def _open_gates(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of squeeze-and-excitation with which it is an identity."""
+    import torch
+
     return {
         name: torch.full_like(value, OPEN_GATE if name.endswith("expand.bias") else 0.0)
         for name, value in state.items()

@@ -74,20 +74,23 @@ def test_nothing_is_trained_in_less_than_float32(dtype: torch.dtype) -> None:
 
 
 def test_rates_fall_from_the_tokens_to_the_film() -> None:
-    settings = {
-        "model_type": "resnet",
+    stages = {"in_channels": [32, 16], "out_channels": [16, 24], "kernel_sizes": [3, 3], "strides": [1, 2]}
+    repeats = {"num_block_repeats": [1, 1], "expand_ratios": [1, 2]}
+    sizes = {
+        "image_size": 64,
         "num_channels": 1,
-        "embedding_size": 8,
-        "hidden_sizes": [8, 16],
-        "depths": [1, 1],
+        "width_coefficient": 0.25,
+        "depth_coefficient": 1.0,
+        "hidden_dim": 320,
     }
-    encoder = VisualEncoder({**settings, "layer_type": "basic"})
+    encoder = VisualEncoder({"model_type": "efficientnet", **sizes, **stages, **repeats})
     found: Any = adamw_cosine(falling_rates(encoder, 0.5, 0.8), 1e-2, total_steps=20)
     rate = {id(p): group["initial_lr"] for group in found["optimizer"].param_groups for p in group["params"]}
     blocks = blocks_of(encoder.backbone)
     for later, block in enumerate(reversed(blocks)):
-        assert {rate[id(p)] for p in block.parameters()} == {pytest.approx(0.5e-2 * 0.8**later)}
-    stem = next(p for name, p in encoder.named_parameters() if "embedder" in name)
+        rates_here = {rate[id(p)] for p in block.parameters()}
+        assert list(rates_here) == pytest.approx([0.5e-2 * 0.8**later])
+    stem = next(p for name, p in encoder.named_parameters() if "embeddings" in name)
     assert rate[id(stem)] == pytest.approx(0.5e-2 * 0.8 ** len(blocks))
     assert len(rate) == len(list(encoder.parameters()))
     assert [part.scale for part in falling_rates(encoder, 0.5, 1.0)] == [0.5]
