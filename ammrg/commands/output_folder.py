@@ -14,12 +14,12 @@ from ammrg.errors import SettingsError
 
 @contextlib.contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; it is made where it does not exist, and removed again where it stays empty.
+    """Hold a folder for this process; what does not exist of it is made, and removed again where it stays empty.
 
     Raises:
         SettingsError: it cannot be written, or another process holds it.
     """
-    is_new = not folder.exists()
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -31,9 +31,9 @@ def output_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(place)
-        if is_new:
-            with contextlib.suppress(OSError):  # it is not empty
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # one is not empty
+            for each in new:
+                each.rmdir()
 
 
 def _lock(place: int, folder: Path) -> None:

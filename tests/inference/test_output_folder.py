@@ -50,3 +50,12 @@ def test_an_empty_folder_stays_only_where_it_was_there(tmp_path: Path) -> None:
     with output_folder(tmp_path / "old"):
         pass
     assert (tmp_path / "old").exists()
+
+
+def test_new_folders_above_go_too(tmp_path: Path) -> None:
+    with output_folder(tmp_path / "described" / "front"):
+        assert (tmp_path / "described" / "front").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with output_folder(tmp_path / "described" / "front"):
+        (tmp_path / "described" / "side").mkdir()
+    assert [path.name for path in (tmp_path / "described").iterdir()] == ["side"]
