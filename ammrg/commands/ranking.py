@@ -21,8 +21,8 @@ from ammrg.evaluation.ranking.submissions import (
 )
 from ammrg.evaluation.ranking.terminal import print_ranking
 from ammrg.evaluation.ranking.writing import write_ranking
-from ammrg.evaluation.reports_meta import dataset_beside
-from ammrg.evaluation.scored_file import chosen_extras, chosen_labeler
+from ammrg.evaluation.scored_file import chosen_dataset, chosen_extras, chosen_labeler
+from ammrg.evaluation.scoring import ScorerSettings
 
 OF_SEVERAL = {"names": "--names", "columns": "--columns", "by": "--by", "allow_missing": "--allow-missing"}
 """Options of several files only."""
@@ -67,13 +67,10 @@ def rank(options: argparse.Namespace) -> int:
     write_atomically(folder / MISSING, missing_ids(differences).encode())
     if not options.allow_missing:
         check_same_studies(differences, folder / MISSING)
-    known = dataset_beside(options.reports[0])
-    found = rank_systems(
-        systems,
-        differences,
-        cells,
-        protocol=options.protocol[0] if options.protocol else "full",
-        dataset=(options.dataset, "as --dataset says") if options.dataset else known,
+    dataset, dataset_from = chosen_dataset(options, options.reports[0])
+    settings = ScorerSettings(
+        protocols=options.protocol or ["full"],
+        dataset=dataset,
         train_texts=predictions.read_train_texts(options.train_texts) if options.train_texts else None,
         tokenizer=options.tokenizer,
         labeler=chosen_labeler(options.chexbert),
@@ -82,6 +79,7 @@ def rank(options: argparse.Namespace) -> int:
         seed=options.seed,
         with_meteor=not options.no_meteor,
     )
+    found = rank_systems(systems, differences, cells, settings, dataset_from)
     paths = write_ranking(folder, *found, with_page=not options.no_page)
     if not options.quiet:
         console = Console()

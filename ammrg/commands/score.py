@@ -21,9 +21,10 @@ from ammrg.evaluation import predictions
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.prediction_files import LAYOUTS
 from ammrg.evaluation.recalled import read_recalled
-from ammrg.evaluation.reports_meta import dataset_beside, named_beside
+from ammrg.evaluation.reports_meta import named_beside
 from ammrg.evaluation.score_table import print_scores
 from ammrg.evaluation.scored_file import (
+    chosen_dataset,
     chosen_extras,
     chosen_labeler,
     default_protocols,
@@ -128,7 +129,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
             raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
         predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, named_beside(reports, "split"))
     train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
-    dataset, dataset_from = (options.dataset, "as --dataset says") if options.dataset else dataset_beside(reports)
+    dataset, dataset_from = chosen_dataset(options, reports)
     settings = {
         "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),
         "dataset": dataset,

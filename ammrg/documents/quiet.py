@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ammrg.log_levels import heard_from
+
 LIBRARIES = ("pydicom", "highdicom", "dicomweb_client", "urllib3")
 SILENT = logging.CRITICAL + 1
 
@@ -14,14 +16,6 @@ SILENT = logging.CRITICAL + 1
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Run code in which the DICOM libraries neither warn nor log; their errors are still raised."""
-    loggers = [logging.getLogger(name) for name in LIBRARIES]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(SILENT)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with heard_from(SILENT, *LIBRARIES), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

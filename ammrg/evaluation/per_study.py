@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ammrg.evaluation.evaluate import read_input
 from ammrg.evaluation.scorer import Scorer, Statistics, weighted_scores
-from ammrg.evaluation.scoring import scorer_of
+from ammrg.evaluation.scoring import ScorerSettings, scorer_of
 from ammrg.extras import needs_extra
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.metrics.bootstrap import CHUNK
@@ -59,18 +59,8 @@ def per_study(
     with needs_extra("tables"):
         import pandas
     (system,) = read_input(reports, references, patients)[:1]
-    with scorer_of(
-        [system],
-        protocols=["full"],
-        dataset=None,
-        train_texts=None,
-        tokenizer=None,
-        labeler=labeler,
-        extras=(),
-        resamples=0,
-        seed=0,
-        with_meteor=with_meteor,
-    ) as scorer:
+    settings = ScorerSettings(["full"], labeler=labeler, resamples=0, with_meteor=with_meteor)
+    with scorer_of([system], settings) as scorer:
         statistics = scorer.statistics(system.lines)
         table: dict[str, Any] = {
             "study_id": [line.study_id for line in system.lines],

@@ -12,6 +12,7 @@ from typing import Any
 from ammrg import __version__
 from ammrg.errors import ScoringError
 from ammrg.evaluation import outside_metrics, predictions
+from ammrg.evaluation.reports_meta import dataset_beside
 from ammrg.evaluation.scorer import Extra
 from ammrg.evaluation.scoring import fingerprint
 from ammrg.metrics.meteor import MeteorScorer
@@ -56,6 +57,11 @@ def kept_scores(
         and meta.get("versions", {}).get("ammrg") == __version__
     )
     return kept if same else None
+
+
+def chosen_dataset(options: argparse.Namespace, reports: Path) -> tuple[str | None, str]:
+    """(the data set of the word metrics, or None; where its name comes from)."""
+    return (options.dataset, "as --dataset says") if options.dataset else dataset_beside(reports)
 
 
 def chosen_labeler(chexbert: str | None) -> Labeler:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -40,6 +40,20 @@ from ammrg.text.labelers import Labeler, rule_based
 
 EXCHANGED = "reports_exchanged"
 """The guard that needs no network: each study gets another patient's generated report."""
+
+
+class ScorerSettings(NamedTuple):
+    """How texts are scored; each field is explained at :func:`score_systems`."""
+
+    protocols: Sequence[str] = DEFAULT
+    dataset: str | None = None
+    train_texts: Sequence[str] | None = None
+    tokenizer: str | Path | None = None
+    labeler: Labeler | None = None
+    extras: Sequence[Extra] = ()
+    resamples: int = bootstrap.RESAMPLES
+    seed: int = 0
+    with_meteor: bool = True
 
 
 def score_systems(
@@ -83,44 +97,25 @@ def score_systems(
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
     """
-    with scorer_of(
-        systems,
-        protocols=protocols,
-        dataset=dataset,
-        train_texts=train_texts,
-        tokenizer=tokenizer,
-        labeler=labeler,
-        extras=extras,
-        resamples=resamples,
-        seed=seed,
-        with_meteor=with_meteor,
-    ) as scorer:
+    settings = ScorerSettings(protocols, dataset, train_texts, tokenizer, labeler, extras, resamples, seed, with_meteor)
+    with scorer_of(systems, settings) as scorer:
         return scored(systems, scorer, (dataset, dataset_from), recalled, train_texts)
 
 
 @contextmanager
-def scorer_of(
-    systems: Sequence[System],
-    *,
-    protocols: Sequence[str],
-    dataset: str | None,
-    train_texts: Sequence[str] | None,
-    tokenizer: str | Path | None,
-    labeler: Labeler | None,
-    extras: Sequence[Extra],
-    resamples: int,
-    seed: int,
-    with_meteor: bool,
-) -> Iterator[Scorer]:
+def scorer_of(systems: Sequence[System], settings: ScorerSettings) -> Iterator[Scorer]:
     """A scorer for the texts of these systems, with METEOR's Java process while it is open.
 
-    Arguments and errors are those of :func:`score_systems`.
+    Raises:
+        ScoringError: see :func:`score_systems`.
     """
-    chosen = [protocol(name, dataset, train_texts, tokenizer) for name in dict.fromkeys(protocols)]
+    made_for = (settings.dataset, settings.train_texts, settings.tokenizer)
+    chosen = [protocol(name, *made_for) for name in dict.fromkeys(settings.protocols)]
     if not chosen:
         raise ScoringError(f"no protocol is given; choose among {', '.join(SCORED)}.")
-    make = partial(Scorer, chosen, labeler or rule_based(), extras, resamples, seed)
-    if not (with_meteor and meteor.MeteorScorer.available()):
+    labeler = settings.labeler or rule_based()
+    make = partial(Scorer, chosen, labeler, settings.extras, settings.resamples, settings.seed)
+    if not (settings.with_meteor and meteor.MeteorScorer.available()):
         yield make()
         return
     lines = [line for system in systems for line in system.lines]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ammrg.errors import SettingsError
+from ammrg.log_levels import heard_from
 from ammrg.networks.left_over import other_network
 
 _Part = TypeVar("_Part")
@@ -68,27 +69,22 @@ def pretrained_backbone(name: str, revision: str | None) -> Any:
     """
     from transformers import AutoModel
 
-    log = logging.getLogger("transformers.modeling_utils")
-    level = log.level
-    log.setLevel(
-        logging.ERROR
-    )  # it would list the head of another task, which is no fault; what is one, is raised below
     try:
-        backbone, report = AutoModel.from_pretrained(
-            name,
-            revision=revision,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
+        # Otherwise it would list the head of another task, which is no fault; what is one, is raised below.
+        with heard_from(logging.ERROR, "transformers.modeling_utils"):
+            backbone, report = AutoModel.from_pretrained(
+                name,
+                revision=revision,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"encoder.pretrained: {name!r} is neither a folder of a transformers vision model (config.json, "
             f"model.safetensors, preprocessor_config.json) nor a reachable hub id: {error}"
         ) from error
-    finally:
-        log.setLevel(level)
     # Pooling heads are dropped later and mask tokens are never used, so both may be missing.
     missing = sorted(k for k in report["missing_keys"] if not k.startswith("pooler.") and not k.endswith("mask_token"))
     if missing:

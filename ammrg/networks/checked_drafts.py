@@ -1,7 +1,7 @@
-"""Checked drafts: a report that does not say what the network found is drawn again, and the best draft is kept.
+"""Checked drafts: a report that does not say what the language model was told is drawn again; the best draft is kept.
 
-A small language model now and then leaves a finding out, or says another side than it was told. The network knows what
-it found, and the labeler reads what a draft says, so such a draft is noticed without any reference.
+A small language model now and then leaves a finding out, or says another side than it was told. The network knows the
+findings that it named to it, and the labeler reads what a draft says, so such a draft is noticed without any reference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DRAWN = {"temperature": 0.7, "top_p": 0.9}
 """Drafts are drawn more carefully than from the model's own probabilities, which give an unlikely word now and then."""
 Found = Mapping[str, Sequence[str]]
-"""Each abnormal finding of a study with its sides and levels; none where the network names no place."""
+"""Each abnormal finding that the network names for a study, with its sides and levels; none where it names no place."""
 
 
 def mistakes(text: str, found: Found) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import SettingsError
+from ammrg.log_levels import heard_from
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessorList
@@ -52,16 +53,13 @@ def check_decoding(settings: Mapping[str, Any]) -> None:
     fewest, most = settings.get("min_new_tokens"), settings.get("max_new_tokens")
     if fewest is not None and most is not None and fewest > most:
         raise SettingsError(f"decoding.min_new_tokens ({fewest}) is above decoding.max_new_tokens ({most})")
-    log = logging.getLogger("transformers.generation.configuration_utils")
-    level = log.level
-    log.setLevel(logging.ERROR)  # otherwise it would also warn of what it refuses
     try:
-        GenerationConfig(**settings).validate(strict=True)
+        # Otherwise it would also warn of what it refuses.
+        with heard_from(logging.ERROR, "transformers.generation.configuration_utils"):
+            GenerationConfig(**settings).validate(strict=True)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise SettingsError(f"decoding: {reason}") from error
-    finally:
-        log.setLevel(level)
 
 
 def repetition_penalty(settings: MutableMapping[str, Any]) -> LogitsProcessorList:

@@ -505,7 +505,7 @@ class ReportNetwork(nn.Module):
         on_text: OnText | None,
         decoding: dict[str, Any],
     ) -> list[str]:
-        """Write a text after each prompt; with ``drafts``, one that says what the network found."""
+        """Write a text after each prompt; with ``drafts``, one that says what the network names."""
         drafts = decoding.pop(DRAFTS, None) or 0
         seeds = [zlib.crc32(study_id.encode()) for study_id in study_ids]  # used where texts are sampled
         texts = self.language_model.generate(shown.tokens, shown.instructions, seeds=seeds, on_text=on_text, **decoding)

@@ -95,7 +95,7 @@ class DecodingSettings:
     """Settings of decoding: ``drafts``, and fields of transformers' GenerationConfig. None = transformers' default."""
 
     drafts: int | None = None
-    """Most drafts that are drawn where a report does not say what the network found
+    """Most drafts that are drawn where a report does not say what the language model was told
     (:mod:`ammrg.networks.checked_drafts`); None or 0 = none."""
     max_new_tokens: int | None = None
     """Longest report, in tokens; None = ``max_report_tokens``."""

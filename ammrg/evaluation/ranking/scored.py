@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.evaluation.predictions import System
@@ -11,9 +10,7 @@ from ammrg.evaluation.ranking.baselines import GROUP, baselines
 from ammrg.evaluation.ranking.ranked import Group, rank_all, rank_groups
 from ammrg.evaluation.ranking.submissions import Difference
 from ammrg.evaluation.ranking.wording import Ranking, caption, group_tables, main_table
-from ammrg.evaluation.scorer import Extra
-from ammrg.evaluation.scoring import scored, scorer_of
-from ammrg.text.labelers import Labeler
+from ammrg.evaluation.scoring import ScorerSettings, scored, scorer_of
 
 
 class Ranked(NamedTuple):
@@ -32,16 +29,8 @@ def rank_systems(
     systems: Sequence[System],
     differences: Sequence[Difference],
     cells: Mapping[str, Mapping[str, str]],
-    *,
-    protocol: str,
-    dataset: tuple[str | None, str],
-    train_texts: Sequence[str] | None,
-    tokenizer: Path | None,
-    labeler: Labeler | None,
-    extras: Sequence[Extra],
-    resamples: int,
-    seed: int,
-    with_meteor: bool,
+    settings: ScorerSettings,
+    dataset_from: str,
 ) -> Ranked:
     """Score systems on the same studies with the same resamples, and rank them.
 
@@ -49,32 +38,16 @@ def rank_systems(
         systems: from :func:`ammrg.evaluation.ranking.submissions.read_submissions`.
         differences: from there too, for the caption.
         cells: from :func:`ammrg.evaluation.ranking.group_columns.group_cells`; empty: no groups.
-        protocol: of the word metrics.
-        dataset: the data set's name, and where it comes from.
-        train_texts: training reports, for baselines and ``r2gen``'s vocabulary; None: no baselines.
-        tokenizer: for ``r2gengpt``.
-        labeler: labels the findings; None: the rule-based labeler.
-        extras: metrics of other packages, for the scores of each system.
-        resamples: of patients, 0 or more.
-        seed: of the resamples and the random baseline.
-        with_meteor: also METEOR, if there is a ``java`` command.
+        settings: with one protocol; training reports are also for baselines, without them there are none.
+        dataset_from: where the data set's name comes from.
 
     Raises:
         ScoringError: if the systems cannot be scored.
     """
-    beside = [] if train_texts is None else baselines(systems[0], train_texts, seed)
-    with scorer_of(
-        [*systems, *beside],
-        protocols=[protocol],
-        dataset=dataset[0],
-        train_texts=train_texts,
-        tokenizer=tokenizer,
-        labeler=labeler,
-        extras=extras,
-        resamples=resamples,
-        seed=seed,
-        with_meteor=with_meteor,
-    ) as scorer:
+    (protocol,), train_texts = settings.protocols, settings.train_texts
+    dataset = (settings.dataset, dataset_from)
+    beside = [] if train_texts is None else baselines(systems[0], train_texts, settings.seed)
+    with scorer_of([*systems, *beside], settings) as scorer:
         scores = {
             system.name: scored([system._replace(name="ours"), *beside], scorer, dataset, train_texts=train_texts)
             for system in systems
