@@ -197,6 +197,36 @@ def test_stage2_runs_all_that_is_missing_before_it(tmp_path: Path) -> None:
     assert "ARGS" not in lines
 
 
+def test_reward_goes_on_from_the_supervised_stage_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    shown = make("-n", "stage2", "REWARD=cider:1 side_f1:2", "ARGS=--model.lr=0.5", *paths)
+    assert not shown.stderr
+    lines = [line for line in shown.stdout.replace("\\\n", " ").splitlines() if " -m experiments " in line]
+    supervised, rewarded = (line for line in lines if " fit " in line and "stage2" in line)
+    run = tmp_path / "out" / "phantom" / "default"
+    assert "--model.lr=0.5" not in supervised  # ARGS are for the phase that is named
+    assert f"-c {run}/stage2/config.yaml -c experiments/configs/stage2/reward.yaml" in rewarded
+    assert f"--model.start_from={run}/stage2/best.ckpt" in rewarded
+    assert f"--trainer.default_root_dir={run}/reward/stage2" in rewarded
+    assert "--model.reward.weights='{cider: 1, side_f1: 2}'" in rewarded
+    assert "--model.lr=0.5" in rewarded
+    assert any(f"predict -c {run}/reward/stage2/config.yaml" in line for line in lines)
+    assert any(f"score {run}/reward/reports.jsonl" in line for line in lines)
+    plain = make("-n", "stage2", "REWARD=1", *paths).stdout
+    assert "--model.reward.weights" not in plain  # reward.yaml and the defaults say them
+    assert "reward.yaml" in plain
+    assert "reward.yaml" not in make("-n", "stage2", "REWARD=0", *paths).stdout
+
+
+def test_reward_without_weights_is_refused() -> None:
+    done = make("-n", "stage2", "REWARD=cider side_f1:1")
+    assert done.returncode != 0
+    assert "REWARD=cider side_f1:1: must be 1, or rewards with their weights" in done.stderr
+
+
 def test_args_belong_to_the_target_that_is_named(tmp_path: Path) -> None:
     stamp = tmp_path / "venv" / ".stamp"
     stamp.parent.mkdir()
