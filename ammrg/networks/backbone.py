@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -12,8 +11,8 @@ import torch
 from torch import nn
 
 from ammrg.errors import SettingsError
-from ammrg.log_levels import heard_from
 from ammrg.networks.left_over import other_network
+from ammrg.networks.quiet_loading import quiet_loading
 
 _Part = TypeVar("_Part")
 
@@ -70,8 +69,7 @@ def pretrained_backbone(name: str, revision: str | None) -> Any:
     from transformers import AutoModel
 
     try:
-        # Otherwise it would list the head of another task, which is no fault; what is one, is raised below.
-        with heard_from(logging.ERROR, "transformers.modeling_utils"):
+        with quiet_loading(name):  # the head of another task is no fault; what is one, is raised below
             backbone, report = AutoModel.from_pretrained(
                 name,
                 revision=revision,

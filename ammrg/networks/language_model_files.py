@@ -12,6 +12,7 @@ from ammrg.errors import SettingsError
 from ammrg.fingerprints import file_fingerprint, json_fingerprint
 from ammrg.networks.left_over import other_network
 from ammrg.networks.quantization import bitsandbytes_settings
+from ammrg.networks.quiet_loading import quiet_loading
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", *TOKENIZER_FILES)
@@ -63,15 +64,16 @@ def load_model(name: str, revision: str | None, quantization: str, dtype: torch.
     from transformers import AutoModelForCausalLM
 
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            name,
-            revision=revision,
-            quantization_config=bitsandbytes_settings(quantization, dtype),
-            dtype=dtype,
-            device_map={"": device},
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
+        with quiet_loading(name):
+            model, report = AutoModelForCausalLM.from_pretrained(
+                name,
+                revision=revision,
+                quantization_config=bitsandbytes_settings(quantization, dtype),
+                dtype=dtype,
+                device_map={"": device},
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
     except OSError as error:
         raise SettingsError(_not_found(name, "model", error)) from error
     except SafetensorError as error:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ammrg.errors import SettingsError
 from ammrg.fingerprints import json_fingerprint, tensors_fingerprint
 from ammrg.networks.left_over import other_network
+from ammrg.networks.quiet_loading import quiet_loading
 
 Pooling = Literal["cls", "mean"]
 
@@ -141,23 +142,19 @@ class TextEncoder(nn.Module):
 def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     """Load a model in float32 and its tokenizer, and check that no weight is missing or left over."""
     from transformers import AutoModel, AutoTokenizer  # seconds to import
-    from transformers.utils import logging
 
     local = Path(name).is_dir()
     place = {"local_files_only": local, "revision": revision} if revision else {"local_files_only": local}
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # hides the table of missing weights; those that matter are checked below
     try:
-        model, report = AutoModel.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **place
-        )
+        with quiet_loading(name):  # the missing weights that matter are named below
+            model, report = AutoModel.from_pretrained(
+                name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **place
+            )
     except (OSError, ValueError, SafetensorError) as error:
         raise SettingsError(
             f"text encoder {name!r}: no model found ({_first_line(error)}). "
             "Give a local Hugging Face folder with config.json and model.safetensors, or a hub id that can be reached"
         ) from error
-    finally:
-        logging.set_verbosity(verbosity)
     # the pooler on top of [CLS] is not used, and language-model folders lack it
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:

@@ -161,7 +161,7 @@ def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
 
     from ammrg.networks.told import told_in_words
 
-    disable_progress_bar()  # transformers' bars last milliseconds; the training shows its own
+    disable_progress_bar()  # saving, too, has a bar that lasts milliseconds; the training shows its own
     folder = train_phantom(data, out, size, seed)
     card = json.loads((folder / "training.json").read_text())
     print(
