@@ -524,7 +524,8 @@ class ReportGeneration(LightningModule):
         if not rows:
             return {}
         films = torch.isin(batch.study_of_view, torch.tensor(rows, device=batch.study_of_view.device)).nonzero()[:, 0]
-        reports = self.generate(batch.take(rows), seen.take(films.to(seen.logits.device)))
+        with self.network.language_model.reading_unpacked():
+            reports = self.generate(batch.take(rows), seen.take(films.to(seen.logits.device)))
         return {row: report.text for row, report in zip(rows, reports, strict=True)}
 
     def on_validation_epoch_end(self) -> None:

@@ -232,10 +232,12 @@ class RewardTraining:
             step: optimizer step.
             marks: weights of the tokens.
         """
+        unpacked = network.language_model.reading_unpacked
         with undisturbed(network):
             with torch.no_grad():
-                samples = self.draw(network, network.prompt(batch, seen=seen), batch, epoch, step)
-                with self.supervised(network):
+                with unpacked():
+                    samples = self.draw(network, network.prompt(batch, seen=seen), batch, epoch, step)
+                with self.supervised(network), unpacked():
                     first = self.losses(network, network.prompt(batch, seen=seen), samples)
             own = self.losses(network, network.prompt(batch, seen=seen), samples)
         count = len(samples.ids)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -146,6 +147,15 @@ class LanguageModel(nn.Module):
     def read_packed(self) -> None:
         """Read with the weights that are trained again."""
         read_packed(self.model)
+
+    @contextmanager
+    def reading_unpacked(self) -> Iterator[None]:
+        """Inside, read and write as after :meth:`read_unpacked`; the weights must not change meanwhile."""
+        self.read_unpacked()
+        try:
+            yield
+        finally:
+            self.read_packed()
 
     # What it is ------------------------------------------------------------------------------------------------
 

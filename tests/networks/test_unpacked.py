@@ -57,6 +57,26 @@ def test_training_and_loading_end_it(plain_llama: Path) -> None:
     assert all(gradient is not None and bool(gradient.any()) for gradient in moved)
 
 
+def test_reading_unpacked_takes_the_present_weights_and_ends(plain_llama: Path) -> None:
+    torch.manual_seed(2)
+    model = adapted(plain_llama, "nf4", {"rank": 4})
+    visual = [torch.randn(3, 64), torch.randn(5, 64)]
+    for _ in range(2):
+        with torch.no_grad(), model.reading_unpacked():
+            unpacked = losses(model, visual)
+        packed = losses(model, visual)  # the packed layers, and their adapters, learn
+        torch.testing.assert_close(unpacked, packed.detach(), rtol=1e-5, atol=1e-5)
+        packed.mean().backward()
+        adapters = [each for name, each in model.named_parameters() if "lora_" in name]
+        assert all(each.grad is not None and bool(each.grad.any()) for each in adapters)
+        with torch.no_grad():
+            for each in adapters:
+                each.add_(torch.randn_like(each))
+    with pytest.raises(KeyboardInterrupt), model.reading_unpacked():
+        raise KeyboardInterrupt
+    assert not any("forward" in module.__dict__ for module in model.modules())
+
+
 def test_without_memory_for_it_the_layers_stay_packed(plain_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = adapted(plain_llama, "nf4", {"rank": 4})
     little = psutil.virtual_memory()._replace(available=1000)
