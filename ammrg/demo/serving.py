@@ -15,6 +15,7 @@ from ammrg.demo.examples import example_folders
 from ammrg.errors import SettingsError
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
+from ammrg.service.ports import check_port
 from ammrg.service.scratch import Scratch
 
 HOST = "127.0.0.1"
@@ -42,7 +43,8 @@ def show(open_model: Callable[[], ReportGenerator], port: int, examples: Path | 
         CheckpointError, MemoryBankError: the model cannot be opened.
     """
     os.environ.update(SETTINGS)
-    example_folders(examples)  # a wrong one is an error before the model is read
+    example_folders(examples)  # a wrong one is an error before the model is read, and so is a taken port
+    check_port(HOST, port, f"--port {port}")
     from ammrg.demo.app import build  # imports gradio, which reads the settings
 
     print(f"{NOTICE} Reading the model, checking its files ...", file=sys.stderr, flush=True)
@@ -63,6 +65,7 @@ def show(open_model: Callable[[], ReportGenerator], port: int, examples: Path | 
                 prevent_thread_lock=True,
             )
         except OSError as error:
+            # taken since it was looked at
             raise SettingsError(f"--port {port}: cannot be listened on; another program may: give another") from error
         print(f"the page is at {url} (Ctrl-C ends it)", flush=True)
         signal.pause()

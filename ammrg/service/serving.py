@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import ssl
 import warnings
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from ammrg.service.access import Tls, check_access, is_loopback, read_token
 from ammrg.service.app import build
 from ammrg.service.desk import Desk
 from ammrg.service.limits import Limits
+from ammrg.service.ports import check_port
 from ammrg.service.scratch import Scratch
 
 LOG = logging.getLogger("ammrg.service")
@@ -67,7 +67,7 @@ def serve(
     tls = tls or Tls()
     token = None if token_file is None else read_token(token_file)
     check_access(host, token, tls)
-    check_port(host, port)
+    check_port(host, port, f"--host {host} --port {port}")
     scratch = Scratch()
     failures: list[Exception] = []
 
@@ -108,21 +108,3 @@ def serve(
         signal.signal(signal.SIGTERM, before)
     if failures:
         raise failures[0]
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a place that cannot be listened on, before the model is read.
-
-    Raises:
-        SettingsError: another program listens there, or the place is none of this machine's.
-    """
-    try:
-        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, number) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
-            probe.bind(address)
-            probe.listen()
-    except OSError as error:
-        raise SettingsError(
-            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); give another"
-        ) from error

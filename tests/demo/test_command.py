@@ -104,3 +104,4 @@ def test_a_port_that_is_taken_is_one_sentence(exported: Path, port: int, tmp_pat
         )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: --port {port}: cannot be listened on")
+    assert "Reading the model" not in done.stderr
