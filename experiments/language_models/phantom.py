@@ -13,6 +13,7 @@ from ammrg.atomic import write_json
 from ammrg.errors import DataError, SettingsError
 from experiments.language_models.new_folder import new_folder
 from experiments.language_models.tokenizer import CONTEXT, train_tokenizer
+from experiments.language_models.transplants import Transplants
 from experiments.language_models.turns import EXCERPTS, conversation, findings_turn
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -
     return math.exp(float(torch.cat(losses).mean()))
 
 
-def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> Path:
+def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0, transplanted: float = 0.0) -> Path:
     """Train a BPE tokenizer and a small Llama on the training reports, and write them as a Hugging Face folder.
 
     ``training.json`` holds seed, data fingerprint, training loss, and on held-out training reports the perplexity, with
@@ -121,13 +122,15 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
         out: folder to write.
         size: a key of :data:`SIZES`.
         seed: of the split, the weights, the order and the user's turns.
+        transplanted: share of the training texts into which a finding of another report is put, see
+            :class:`experiments.language_models.transplants.Transplants`; in [0, 1].
 
     Returns:
         ``out``.
 
     Raises:
         DataError: there are no prepared data in ``data``, or fewer than two training reports.
-        SettingsError: there is no such size.
+        SettingsError: there is no such size, or ``transplanted`` is no share.
     """
     from ammrg.networks.language_model import LanguageModel
     from ammrg.networks.told import TOLD, told_scores
@@ -136,15 +139,18 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
 
     if size not in SIZES:
         raise SettingsError(f"size: found '{size}', must be one of {', '.join(SIZES)}")
+    if not 0 <= transplanted <= 1:
+        raise SettingsError(f"transplanted ({transplanted}) must be a share in [0, 1]")
     reports = [text.strip() for text in load_split(data, "train")["report"] if text.strip()]
     if len(reports) < 2:
         raise DataError(f"{data}: {len(reports)} training reports, too few; prepare the data again")
     card = {"data": read_card(data)["fingerprint"], "seed": seed, "size": size, **SIZES[size]._asdict()}
+    card["transplanted"] = transplanted
     with new_folder(Path(out)) as folder:
         count = len(reports)
         random.Random(seed).shuffle(reports)
         held_out = [reports.pop() for _ in range(max(1, round(HELD_OUT * count)))]
-        model, tokenizer, measured = _train(reports, held_out, SIZES[size], seed, INSTRUCTION)
+        model, tokenizer, measured = _train(reports, held_out, SIZES[size], seed, INSTRUCTION, transplanted)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         told = told_scores(LanguageModel(str(folder), quantization="none", device="cpu"), held_out, TOLD)
@@ -152,7 +158,7 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> P
     return Path(out)
 
 
-def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
+def train_and_print(data: Path, out: Path, size: str, seed: int, transplanted: float) -> None:
     """Train the model as :func:`train_phantom` does, and print its loss and perplexity."""
     from datamodules.prepared import read_card
 
@@ -162,7 +168,7 @@ def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
     from ammrg.networks.told import told_in_words
 
     disable_progress_bar()  # saving, too, has a bar that lasts milliseconds; the training shows its own
-    folder = train_phantom(data, out, size, seed)
+    folder = train_phantom(data, out, size, seed, transplanted)
     card = json.loads((folder / "training.json").read_text())
     print(
         f"{folder}: loss {card['train_loss']:.3f}, perplexity {card['perplexity']:.2f} "
@@ -172,7 +178,7 @@ def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
 
 
 def _train(
-    reports: list[str], held_out: list[str], size: Size, seed: int, instruction: str
+    reports: list[str], held_out: list[str], size: Size, seed: int, instruction: str, transplanted: float
 ) -> tuple[Any, Any, dict[str, float]]:
     import torch
     from rich.progress import Progress
@@ -180,6 +186,7 @@ def _train(
     rng = random.Random(seed)
     turns = [findings_turn(report, instruction, rng) for report in reports]
     tokenizer = train_tokenizer([*reports, *turns], size.vocabulary)
+    transplants = Transplants(reports if transplanted else [])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _llama(size, tokenizer)
@@ -199,7 +206,10 @@ def _train(
             bar = progress.add_task("language model", total=size.steps)
             for step in range(size.steps):
                 excerpts = 1.0 if step < EXCERPTS_FIRST * size.steps else EXCERPTS
-                talks = [conversation(text, instruction, rng, excerpts) for text in next(batches)]
+                texts = next(batches)
+                if transplanted:
+                    texts = [transplants.into(text, rng) if rng.random() < transplanted else text for text in texts]
+                talks = [conversation(text, instruction, rng, excerpts) for text in texts]
                 examples = [_example(*talk, tokenizer) for talk in talks]
                 weights = torch.tensor([weight for example in examples for weight in example.weights])
                 losses = batch_loss(model, examples)
