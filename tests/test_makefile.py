@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.data.preparation import DATASETS
+
 ROOT = Path(__file__).parent.parent
 TARGETS = (
     *("help", "env", "data", "models", "stage1", "memories", "stage2"),
@@ -270,7 +272,7 @@ def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> No
         (("stage2", "model=nano"), "model=: no such variable; did you mean MODEL?"),
         (("slurm", "GPU=2"), "GPU=: no such variable; did you mean GPUS?"),
         (("data", "DATASET=iuxray"), "DATASET=iuxray: no such configuration; did you mean iu_xray? one of "),
-        (("data", "DATASET=iuxray"), " one of chexpert_plus iu_xray mimic_cxr painted phantom r2gen."),
+        (("data", "DATASET=iuxray"), f" one of {' '.join(DATASETS)}."),
         (("ablation", "DATASET=mimic-cxr"), "; did you mean mimic_cxr?"),
         (
             ("stage1", "MODEL=smal"),

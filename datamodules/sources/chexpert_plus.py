@@ -7,7 +7,6 @@ adds patients, projections, the other sections and the labels.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -27,7 +26,15 @@ from datamodules.sources.chexpert_plus_files import (
 )
 from datamodules.sources.matching import match_rows
 from datamodules.sources.r2gen import ANNOTATION, stem
-from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, check_source, section_text
+from datamodules.sources.source_reading import (
+    SPLITS,
+    Rejection,
+    Section,
+    SourceReading,
+    check_source,
+    listed,
+    section_text,
+)
 
 SOURCES = ("r2gen", "csv")
 TABLE = "df_chexpert_plus_*.csv"
@@ -87,8 +94,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     present = {"r2gen": annotated, "csv": table is not None}
     if not (present[source] if source else any(present.values())):
         wanted = {"r2gen": ANNOTATION, "csv": TABLE, None: f"{ANNOTATION} or {TABLE}"}[source]
-        found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
-        raise DataError(f"{raw}: looked for {wanted}; found {found}")
+        raise DataError(f"{raw}: looked for {wanted}; found {listed(raw)}")
     layout = source or ("r2gen" if annotated else "csv")
     labels = read_labels(raw / LABELS[section])
     known = read_table(table, labels, section, seed) if table else {}

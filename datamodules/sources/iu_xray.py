@@ -7,7 +7,6 @@ out. IU X-Ray publishes no patient ids, so every study is its own subject.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from datamodules.sources.source_reading import (
     Section,
     SourceReading,
     check_source,
+    listed,
     section_text,
     with_section,
 )
@@ -154,8 +154,7 @@ def open_folder(raw: Path, source: str | None, section: Section) -> Folder:
     }
     if not (present[source] if source else any(present.values())):
         looked = wanted[source] if source else ", or ".join(wanted.values())
-        found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
-        raise DataError(f"{raw}: looked for {looked}; found {found}")
+        raise DataError(f"{raw}: looked for {looked}; found {listed(raw)}")
     layout = source or next(name for name in SOURCES if present[name])
     entries: dict[str, Entry] = {}
     if layout == "r2gen":

@@ -6,7 +6,6 @@ The annotation takes precedence: its studies keep its splits and texts, and the 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,6 +33,7 @@ from datamodules.sources.source_reading import (
     Section,
     SourceReading,
     check_source,
+    listed,
     section_text,
     with_section,
 )
@@ -154,14 +154,13 @@ def open_folder(raw: Path, source: str | None) -> Folder:
     tables = find_tables(raw)
     present = {"r2gen": (raw / ANNOTATION).is_file(), "csv": "split" in tables}
     layout = source or next((name for name in SOURCES if present[name]), "")
-    found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
     if not present.get(layout):
         split = "mimic-cxr-2.0.0-split.csv (or .csv.gz)"
         wanted = {"r2gen": ANNOTATION, "csv": split, "": f"{ANNOTATION}, or {split}"}[layout]
-        raise DataError(f"{raw}: looked for {wanted}; found {found}")
+        raise DataError(f"{raw}: looked for {wanted}; found {listed(raw)}")
     films = next((raw / name for name in FILM_FOLDERS[layout] if (raw / name).is_dir()), None)
     if films is None:
-        raise DataError(f"{raw}: looked for the films in {' or '.join(FILM_FOLDERS[layout])}/; found {found}")
+        raise DataError(f"{raw}: looked for the films in {' or '.join(FILM_FOLDERS[layout])}/; found {listed(raw)}")
     named, written = read_examples(raw / ANNOTATION) if layout == "r2gen" else ([*read_split(tables["split"])], {})
     exams = join(named)
     table = tables.get("chexpert", tables.get("negbio"))

@@ -14,7 +14,15 @@ from ammrg.ids import plain_id
 from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
 from ammrg.types import Study, View
-from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, check_source, with_section
+from datamodules.sources.source_reading import (
+    SPLITS,
+    Rejection,
+    Section,
+    SourceReading,
+    check_source,
+    listed,
+    with_section,
+)
 
 ANNOTATION = "annotation.json"
 FIELDS = ("id", "report", "image_path")
@@ -228,8 +236,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     check_source("r2gen", source, ("r2gen",))
     path = raw / ANNOTATION
     if not path.is_file():
-        found = ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
-        raise DataError(f"{raw}: looked for {ANNOTATION}, found {found}")
+        raise DataError(f"{raw}: looked for {ANNOTATION}, found {listed(raw)}")
     folder = FilmFolder(raw)
     grouped: dict[str, list[Entry]] = {}
     for example in read_annotation(path):

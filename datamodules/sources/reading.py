@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import overload
 
 from ammrg.errors import DataError, SettingsError
 from ammrg.types import Study
 from datamodules.sources.source_reading import SECTIONS, Section, SourceReading
-
-DATASETS = ("phantom", "iu_xray", "mimic_cxr", "chexpert_plus", "r2gen", "painted")
-"""The data sets; all but the phantom are modules of ``datamodules.sources`` with
-``read(raw, *, source, section, seed) -> SourceReading``."""
 
 
 class DrawnStudies(Sequence[Study]):
@@ -60,7 +57,8 @@ def read_source(
     """Read the records (not the films) of one data set.
 
     Args:
-        dataset: one of :data:`DATASETS`.
+        dataset: the phantom, or the name of a module of ``datamodules.sources`` that has a function
+            ``read(raw, *, source, section, seed) -> SourceReading``.
         raw: folder of the raw data; None for the phantom.
         source: layout to read, if the folder has several; None = the first that is present.
         section: the text that a model should write; studies without it are left out and counted.
@@ -82,13 +80,14 @@ def read_source(
         sizes = split_sizes or {}
         drawn = {split: DrawnStudies(split, 0, count, seed, size, version) for split, count in sizes.items()}
         return SourceReading(drawn, "phantom", films=0, restricted=False)
-    if dataset not in DATASETS:
-        raise SettingsError(f"--dataset {dataset}: not known; give one of {', '.join(DATASETS)}")
+    name = f"datamodules.sources.{dataset}"
+    module = import_module(name) if dataset.isidentifier() and find_spec(name) else None
+    if not hasattr(module, "read"):
+        raise SettingsError(f"--dataset {dataset}: not known; datamodules/sources/{dataset}.py would have to read it")
     if raw is None:
         raise SettingsError(f"--dataset {dataset} needs --raw, the folder of the raw data (RAW= with make)")
     if not raw.is_dir():
         found = "a file" if raw.exists() else "nothing"
         raise DataError(f"--raw {raw}: looked for a folder with {dataset}'s raw data, found {found} there")
-    module = importlib.import_module(f"datamodules.sources.{dataset}")
     reading: SourceReading = module.read(raw, source=source, section=section, seed=seed)
     return reading

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ammrg.errors import SettingsError
@@ -29,7 +31,7 @@ class SourceReading(NamedTuple):
     studies: Mapping[str, Sequence[Study]]
     """Split -> studies; a sequence may make its studies only when they are read, and can be sliced before."""
     source: str
-    """The layout that was read: ``phantom``, ``painted``, ``r2gen``, ``csv`` or ``xml``."""
+    """The layout that was read, such as ``r2gen``, ``csv`` or ``xml``."""
     films: int
     """Number of films that the data set lists, readable or not."""
     rejected: tuple[Rejection, ...] = ()
@@ -48,6 +50,11 @@ def check_source(dataset: str, source: str | None, known: Sequence[str]) -> None
     """
     if source is not None and source not in known:
         raise SettingsError(f"--source {source}: not known for {dataset}; give one of {', '.join(known)}")
+
+
+def listed(raw: Path) -> str:
+    """The first names in a folder, for messages that say what was found instead."""
+    return ", ".join(sorted(os.listdir(raw))[:8]) or "an empty folder"
 
 
 def section_text(study: Study, section: Section) -> str:

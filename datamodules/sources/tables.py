@@ -18,8 +18,13 @@ CELLS = {
 """Allowed text of a label cell -> its label."""
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as stripped text, with their numbers as in a spreadsheet; ``.gz`` files are unpacked.
+
+    Args:
+        path: the file.
+        columns: columns that must be there; other columns are ignored.
+        optional: columns that are read where they are there.
 
     Raises:
         DataError: a column is missing, a row has more cells than the header, or the file is not CSV in UTF-8.
@@ -37,13 +42,14 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
                 raise DataError(f"{path}: no column '{absent[0]}'; found {found}")
+            wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
             for number, line in enumerate(reader, start=2):
                 if None in line:
                     raise DataError(
                         f"{path}: row {number} has {len(line[None])} cells more than the header; quote texts that "
                         "contain commas"
                     )
-                yield number, {name: (line[name] or "").strip() for name in columns}
+                yield number, {name: (line[name] or "").strip() for name in wanted}
     except (UnicodeDecodeError, csv.Error, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from ammrg.commands.argument_types import positive
 from ammrg.commands.parser import CommandParser
 from ammrg.notice import NOTICE
-from datamodules.sources.reading import DATASETS
 from datamodules.sources.source_reading import SECTIONS, SPLITS
 from experiments.data.card_table import print_card
-from experiments.data.preparation import DEFAULT_SIZE, prepare
+from experiments.data.preparation import DATASETS, DEFAULT_SIZE, prepare
 
 
 def split_sizes(text: str) -> dict[str, int]:

@@ -21,6 +21,8 @@ from datamodules.sources.source_reading import Section
 from experiments.runs.lock import locked
 from experiments.runs.settings import differences
 
+DATASETS = sorted(path.stem for path in (Path(__file__).parents[1] / "configs" / "data").glob("*.yaml"))
+"""The data sets: those that have a configuration."""
 DEFAULT_SIZE = 512
 DRAWN_SIZE = {"phantom": 256, "painted": PAINTED_SIDE}
 SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
@@ -44,7 +46,7 @@ def prepare(
     """Prepare one data set, or continue an earlier call that was stopped; a finished folder stays as it is.
 
     Args:
-        dataset: one of :data:`datamodules.sources.reading.DATASETS`; ``r2gen`` takes any annotation.json.
+        dataset: one of :data:`DATASETS`; ``csv`` takes any table, ``r2gen`` any annotation.json.
         raw: folder of the raw data; None for the phantom, which has none.
         out: folder of the shards.
         size: most pixels of a film's shorter side. None: 256 for the phantom and for painted films (which have no other

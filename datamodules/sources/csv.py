@@ -1,0 +1,106 @@
+"""Reader of a table of one's own: ``studies.csv``, one row for each film, and the films that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ammrg.errors import DataError
+from ammrg.ids import plain_id
+from ammrg.text.blank import text_or_empty
+from ammrg.text.labeler import label
+from ammrg.types import Study
+from datamodules.sources.mimic_cxr_tables import PROJECTIONS
+from datamodules.sources.r2gen import (
+    GROUPS,
+    FilmFolder,
+    check_one_study_each,
+    check_some_there,
+    inside,
+    once_each,
+    stem,
+    views_of,
+)
+from datamodules.sources.source_reading import (
+    SPLITS,
+    Rejection,
+    Section,
+    SourceReading,
+    check_source,
+    listed,
+    with_section,
+)
+from datamodules.sources.splits import hash_split
+from datamodules.sources.tables import read_csv
+
+TABLE = "studies.csv"
+REQUIRED = ("image", "report", "patient_id")
+OPTIONAL = ("study_id", "split", "view")
+VIEWS = {**PROJECTIONS, "FRONTAL": "frontal"}
+"""What ``view`` says, in capitals -> projection; all else is ``unknown``."""
+
+
+def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
+    """Read ``studies.csv`` with the columns REQUIRED and, where they are there, OPTIONAL.
+
+    Rows with the same ``study_id`` are one study; without this column each film is one. Without ``split``, a hash of
+    the patient's id splits 70/10/20. Labels are the labeler's.
+
+    Args:
+        raw: folder with ``studies.csv``; films in ``images/`` or beside it.
+        source: ``csv``, the only layout, or None.
+        section: the section that the reports are.
+        seed: seed of a split that is made here.
+
+    Raises:
+        SettingsError: the source is unknown.
+        DataError: the table, a column, an id or every film is missing, two rows of a study differ, or a film is in two
+            splits.
+    """
+    check_source("csv", source, ("csv",))
+    path, folder = raw / TABLE, FilmFolder(raw)
+    if not path.is_file():
+        raise DataError(f"{raw}: looked for {TABLE}, found {listed(raw)}")
+    rows = list(read_csv(path, REQUIRED, OPTIONAL))
+    if not rows:
+        raise DataError(f"{path}: has no row below its header; write one for each film")
+    studies: dict[str, dict[str, str]] = {}
+    films: dict[str, list[str]] = {}
+    projections: dict[str, str] = {}
+    for number, row in rows:
+        where = f"{path}: row {number}"
+        empty = [name for name in row if not row[name] and name not in ("report", "view")]
+        if empty:
+            raise DataError(f"{where}: {empty[0]} is empty; every row needs one")
+        film, patient = inside(row["image"], where), plain_id(row["patient_id"])
+        split = row.get("split", hash_split(patient, seed)).lower()
+        if split not in GROUPS:
+            raise DataError(f"{where}: split is {split!r}; expected one of {', '.join(GROUPS)}")
+        study_id = plain_id(row.get("study_id", stem(film)))
+        shared = {"report": row["report"], "patient_id": patient, "split": GROUPS[split]}
+        for name, value in studies.setdefault(study_id, shared).items():
+            if shared[name] != value:
+                raise DataError(f"{where}: {name} of study {study_id} differs from an earlier row; make them equal")
+        films.setdefault(study_id, []).append(film)
+        projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
+    kept: dict[str, list[Study]] = {split: [] for split in SPLITS}
+    rejected: list[Rejection] = []
+    for study_id, study in studies.items():
+        views, missing = views_of(study_id, once_each(films[study_id]), folder, projections)
+        rejected += missing
+        if views:
+            text = text_or_empty(study["report"])
+            texts = ("", text) if section == "impression" else (text, "")
+            kept[study["split"]].append(
+                Study(study_id, study["patient_id"], study["split"], views, *texts, "", tuple(label(text)), "csv")
+            )
+    named = sum(len(once_each(of_study)) for of_study in films.values())
+    check_some_there(rejected, named, raw, folder.folder)
+    checked = {split: with_section(of_split, section) for split, of_split in kept.items()}
+    notes = {
+        "without_text": sum(count for _, count in checked.values()),
+        "without_film": len(studies) - sum(map(len, kept.values())),
+        "films_of_two_studies": check_one_study_each(kept, str(path)),
+        "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
+        "labels": "labeler",
+    }
+    return SourceReading({split: found for split, (found, _) in checked.items()}, "csv", named, tuple(rejected), notes)

@@ -1,0 +1,149 @@
+"""A table of one's own: read, refused with its row, prepared and loaded; no patient is ever in two splits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ammrg.errors import DataError
+from ammrg.findings import FINDINGS
+from datamodules.sources import csv
+from datamodules.sources.reading import read_source
+from datamodules.studies import StudyDataModule
+from experiments.__main__ import main
+from experiments.data.preparation import DATASETS
+from tests.datamodules.conftest import SENTENCES, write_film, write_rows
+from tests.dicom_films import dicom_film
+
+HEADER = ("image", "report", "patient_id")
+
+
+def write(raw: Path, *rows: tuple[object, ...], header: tuple[str, ...] = HEADER) -> Path:
+    for number, row in enumerate(rows):
+        write_film(raw / "images" / str(row[0]), number)
+    write_rows(raw / csv.TABLE, [header, *rows])
+    return raw
+
+
+def test_three_columns_are_enough_and_patients_stay_in_one_split(tmp_path):
+    rows = [(f"p{i // 2}/{i}.png", f"{SENTENCES[i % 3]} Number {i}.", f"p{i // 2}") for i in range(200)]
+    reading = csv.read(write(tmp_path, *rows))
+    splits = defaultdict(set)
+    for split, studies in reading.studies.items():
+        assert len(studies) > 10
+        for study in studies:
+            splits[study.subject_id].add(split)
+    assert len(splits) == 100
+    assert all(len(found) == 1 for found in splits.values())
+    assert len(reading.studies["train"]) > 100
+    assert reading.restricted
+    assert reading.films == 200
+    other = csv.read(tmp_path, seed=1)
+    assert [study.study_id for study in other.studies["test"]] != [study.study_id for study in reading.studies["test"]]
+
+
+def test_rows_of_one_study_are_its_films(tmp_path):
+    header = (*HEADER, "study_id", "split", "view", "ward")
+    reading = csv.read(
+        write(
+            tmp_path,
+            ("a.png", SENTENCES[1], 7, 1.0, "Train", "PA", "x"),
+            ("b.png", SENTENCES[1], 7.0, 1, "train", "lateral", "y"),
+            ("c.png", "nan", 8, 2, "valid", "", "z"),
+            ("d.png", SENTENCES[0], 9, 3, "test", "oblique", "z"),
+            header=header,
+        )
+    )
+    (study,) = reading.studies["train"]
+    assert (study.study_id, study.subject_id, study.findings) == ("1", "7", SENTENCES[1])
+    assert [view.projection for view in study.views] == ["frontal", "lateral"]
+    assert study.labels[FINDINGS.index("Pleural Effusion")] == 1
+    assert reading.studies["val"] == []
+    assert reading.notes["without_text"] == 1
+    assert reading.studies["test"][0].views[0].projection == "unknown"
+    (study,) = csv.read(tmp_path, section="impression").studies["train"]
+    assert (study.findings, study.impression) == ("", SENTENCES[1])
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        (("image", "report"), [("a.png", "Clear.")], r"studies\.csv: no column 'patient_id'; found image, report"),
+        (HEADER, [("a.png", "Clear.", "")], r"studies\.csv: row 2: patient_id is empty; every row needs one"),
+        (HEADER, [], r"studies\.csv: has no row below its header"),
+        ((*HEADER, "split"), [("a.png", "Clear.", 1, "dev")], r"row 2: split is 'dev'; expected one of train, val"),
+        (
+            (*HEADER, "study_id"),
+            [("a.png", "Clear.", 1, 5), ("b.png", "Clear.", 2, 5)],
+            r"row 3: patient_id of study 5 differs from an earlier row",
+        ),
+    ],
+)
+def test_a_wrong_table_says_where(tmp_path, header, rows, message):
+    with pytest.raises(DataError, match=message):
+        csv.read(write(tmp_path, *rows, header=header) if rows else write_only(tmp_path, header))
+
+
+def write_only(raw: Path, header: tuple[str, ...]) -> Path:
+    write_rows(raw / csv.TABLE, [header])
+    return raw
+
+
+def test_paths_and_missing_files_are_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"looked for studies\.csv, found notes\.txt"):
+        read_source("csv", tmp_path)
+    write_rows(tmp_path / csv.TABLE, [HEADER, ("../a.png", "Clear.", 1)])
+    with pytest.raises(DataError, match=r"row 2: the path '\.\./a\.png' leaves the image folder"):
+        read_source("csv", tmp_path)
+    write_rows(tmp_path / csv.TABLE, [HEADER, ("gone.png", "Clear.", 1)])
+    with pytest.raises(DataError, match=r"none of 1 films was found; looked for films such as gone\.png"):
+        read_source("csv", tmp_path)
+
+
+def test_the_command_prepares_it_and_its_configuration_loads_it(tmp_path, capsys):
+    rows = [
+        (f"{i}.png", f"{SENTENCES[i % 3]} Number {i}.", i // 2, "train" if i < 8 else "val" if i < 12 else "test")
+        for i in range(16)
+    ]
+    raw = write(tmp_path / "raw", *rows, header=(*HEADER, "split"))
+    pixels = np.random.default_rng(0).integers(0, 4096, (80, 64), dtype=np.uint16)
+    (raw / "images" / "16.dcm").write_bytes(dicom_film(pixels))
+    with (raw / csv.TABLE).open("a") as file:
+        file.write("16.dcm,Clear lungs.,p16,train\n")
+    command = ["prepare", "--dataset", "csv", "--raw", str(raw), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(command) == 0, capsys.readouterr().err
+    data = yaml.safe_load(Path("experiments/configs/data/csv.yaml").read_text())["data"]
+    assert data["class_path"] == f"{StudyDataModule.__module__}.{StudyDataModule.__name__}"
+    module = StudyDataModule(str(tmp_path / "out"), image_size=32, batch_size=4, num_workers=0)
+    module.setup("fit")
+    assert module.card["dataset"] == "csv"
+    assert "16.dcm" in module.ids("train")[0]
+    assert module.card["restricted"] is True
+    (batch, *_) = module.train_dataloader()
+    assert batch.images.shape == torch.Size([4, 1, 32, 32])
+    held = module.held_out_patients()
+    assert held == {"4", "5", "6", "7"}
+    assert not held & set(module.ids("train")[1])
+
+
+def test_a_patient_in_two_splits_stops_the_command_before_a_film_is_read(tmp_path, capsys):
+    rows = (("a.png", SENTENCES[0], 1, "train"), ("b.png", SENTENCES[1], 1, "test"))
+    raw = write(tmp_path / "raw", *rows, header=(*HEADER, "split"))
+    assert main(["prepare", "--dataset", "csv", "--raw", str(raw), "--out", str(tmp_path / "out")]) == 1
+    assert "patients in two splits" in (said := capsys.readouterr().err)
+    assert "1 in test and train" in said
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_every_data_set_with_a_configuration_has_a_reader(tmp_path):
+    assert {"csv", "phantom", "r2gen"} <= set(DATASETS)
+    (tmp_path / "empty").mkdir()
+    for dataset in set(DATASETS) - {"phantom"}:
+        with pytest.raises(DataError):  # not a SettingsError, which says that there is no reader
+            read_source(dataset, tmp_path / "empty")
