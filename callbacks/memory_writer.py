@@ -25,7 +25,7 @@ UNKNOWN_PLACE = (False,) * PLACE_ELEMENTS
 
 
 class MemoryWriter(Callback):
-    """Base of the two bank writers: predictions are gathered from all processes, and the first process writes them.
+    """Base of the bank writers: predictions are gathered from all processes, and the first process writes them.
 
     Args:
         folder: folder of the banks; None = the run's ``memory`` folder.
@@ -33,6 +33,8 @@ class MemoryWriter(Callback):
     """
 
     kind = ""
+    name = ""
+    """File name of the bank; empty = its kind."""
 
     def __init__(self, folder: str | None = None, seed: int = 0) -> None:
         self.folder, self.seed = folder, seed
@@ -42,7 +44,7 @@ class MemoryWriter(Callback):
         """The bank's path, without suffix."""
         root = Path(trainer.default_root_dir)
         folder = Path(self.folder) if self.folder else (root if root.name == "memory" else root.parent / "memory")
-        return folder / self.kind
+        return folder / (self.name or self.kind)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse any split but the training split, and refuse to replace a memory with withdrawn studies.

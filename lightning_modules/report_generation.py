@@ -76,6 +76,8 @@ class ReportGeneration(LightningModule):
         stage1_checkpoint: stage-1 checkpoint that provides the encoder, the Q-Former and the disease queries.
         regions_memory: path, without suffix, of the region bank that was mined with ``stage1_checkpoint``.
         reports_memory: path, without suffix, of the report bank.
+        further_memories: name -> path, without suffix, of the bank of a further memory that the language model reads
+            after these two (docs/extending/memory.md); None = none.
         language_model: local folder or hub id of a causal language model (LLM).
         quantization: number format of the LLM's linear layers: ``nf4`` or ``fp4`` (4-bit), ``int8``, or ``none``.
         compute_dtype: dtype of the LLM's arithmetic; None = float32 on a CPU, bfloat16 on a GPU.
@@ -146,6 +148,7 @@ class ReportGeneration(LightningModule):
         regions_memory: str,
         reports_memory: str,
         language_model: str,
+        further_memories: dict[str, str] | None = None,
         quantization: Literal["nf4", "fp4", "int8", "none"] = "nf4",
         compute_dtype: Literal["float32", "bfloat16", "float16"] | None = None,
         lora: LoraSettings | None = None,
@@ -234,7 +237,7 @@ class ReportGeneration(LightningModule):
 
     # --- building ---------------------------------------------------------------------------------------------------
     def configure_model(self) -> None:
-        """Load stage 1, both banks and the LLM, and check that they belong together; does so once in each process.
+        """Load stage 1, the banks and the LLM, and check that they belong together; does so once in each process.
 
         Raises:
             SettingsError: ``trainer.precision`` would hold trained weights in less than float32.
@@ -278,6 +281,10 @@ class ReportGeneration(LightningModule):
             ),
             visual_bank,
             report_bank,
+            {
+                name: bank_files.load(path, self.held_out, data_fingerprint=stage1.data_fingerprint)
+                for name, path in (settings["further_memories"] or {}).items()
+            },
             exclude_self=settings["exclude_self"],
             instruction=settings["instruction"],
             max_report_tokens=settings["max_report_tokens"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.model_folder import seal
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.inference.saving import save
+from ammrg.memory.bank import MemoryBank
 from ammrg.metrics.operating_curve import operating_curve
 from ammrg.types import GeneratedReport
 from tests.tiny_stage2 import bank, build
@@ -23,12 +24,14 @@ OTHERS = ("x0", "x1", "x2")
 """Studies that no memory holds."""
 
 
-def random_model(llm: Path | str, restricted: bool = False, **settings: Any) -> ReportGenerator:
+def random_model(
+    llm: Path | str, restricted: bool = False, further: Mapping[str, MemoryBank] | None = None, **settings: Any
+) -> ReportGenerator:
     """A network whose trained parts, thresholds and LoRA are not as they start."""
     memories = bank("regions", 32), bank("reports", 24)
     if restricted:
         memories = tuple(replace(each, meta=replace(each.meta, restricted=True)) for each in memories)
-    network = build(Path(llm), lora={"rank": 2}, banks=memories, **settings)
+    network = build(Path(llm), lora={"rank": 2}, banks=(*memories, further), **settings)
     network.classifier.thresholds.copy_(torch.linspace(0.3, 0.7, 14))
     with torch.no_grad():
         for parameter in network.parameters():

@@ -19,18 +19,19 @@ from ammrg.inference.model_folder import (
     MEMORIES,
     MODEL,
     PROCESSOR,
+    memory_path,
     read_json,
     read_tensors,
     verified,
 )
-from ammrg.memory import bank_files as banks
+from ammrg.memory import bank_files
 from ammrg.memory.bank import MemoryBank
 from ammrg.memory.held_out import Unchecked
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.language_model import LanguageModel
-from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.report_network import ReportNetwork, check_names
 from ammrg.networks.state_dicts import load_strictly
 from ammrg.operating_points import OperatingCurve
 from ammrg.reasons import InfluenceThresholds
@@ -69,10 +70,14 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
             f"{folder / CONFIG}: generator: this release does not know the setting {unknown[0]!r}; read the folder "
             "with the release that wrote it (provenance.versions), or export the run again with this one"
         )
+    check_names(name for name in config["memories_trained_with"] if name not in MEMORIES)  # they become paths
+    banks = {name: _load_bank(folder, config, name) for name in config["memories_trained_with"]}
     network = ReportNetwork(
         classifier,
         language_model,
-        *(_load_bank(folder, config, name) for name in MEMORIES),
+        banks.get("visual"),
+        banks.get("report"),
+        {name: bank for name, bank in banks.items() if name not in MEMORIES},
         **config["generator"],
     )
     trained = read_tensors(folder / MODEL) | {f"classifier.{key}": tensor for key, tensor in weights.items()}
@@ -105,20 +110,18 @@ def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | N
     return model
 
 
-def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank | None:
-    if not config["generator"][f"{name}_memory"]:
-        return None
+def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank:
     split = config["provenance"].get("split", {}).get("fingerprint")
     if not split:
         raise CheckpointError(
             f"{folder / CONFIG}: provenance.split: has no fingerprint of the validation and test studies that the "
             f"memories were checked against; {AGAIN}"
         )
-    bank = banks.load(folder / MEMORIES[name], Unchecked(f"checked against split {split} when it was exported"))
+    bank = bank_files.load(folder / memory_path(name), Unchecked(f"checked against split {split} when it was exported"))
     wanted = config["memories_trained_with"].get(name, "")
     if not bank.descends_from(wanted):
         raise MemoryBankError(
-            f"{folder / MEMORIES[name]}.json: is bank {bank.fingerprint}, but the network was exported with bank "
+            f"{folder / memory_path(name)}.json: is bank {bank.fingerprint}, but the network was exported with bank "
             f"{wanted}; {AGAIN}"
         )
     return bank

@@ -11,14 +11,17 @@ from ammrg.reasons import InfluenceThresholds
 def model_fingerprint(
     network: ReportNetwork, processor: FilmProcessor, map_method: str, influence: InfluenceThresholds | None
 ) -> str:
-    """Return 16 hex digits: of the trained weights, stage 1, both memories, the language model and all settings.
+    """Return 16 hex digits: of the trained weights, stage 1, the memories, the language model and all settings.
 
     A run and its export have the same one, unless the export's memories were stripped of ids and texts.
     """
     settings = dict(network.config)
     if settings.get("two_step"):  # the folder of its search index differs between machines
         settings["two_step"] = {name: value for name, value in settings["two_step"].items() if name != "folder"}
-    banks = [None if bank is None else bank.fingerprint for bank in (network.visual_bank, network.report_bank)]
+    banks = [
+        None if bank is None else bank.fingerprint
+        for bank in (network.visual_bank, network.report_bank, *network.further_banks.values())
+    ]
     language_model = network.language_model.identity
     return json_fingerprint(
         {

@@ -4,7 +4,7 @@
     model.safetensors         weights that stage 2 trained
     classifier.safetensors    stage 1's network with its thresholds
     film_distance.safetensors measure of a film's distance from the training films, where stage 1 has one
-    memory/                   both memory banks (regions, reports)
+    memory/                   the memory banks (regions, reports, and further ones)
     preprocessor_config.json  how films are read
     generation_config.json    how reports are decoded
     language_model/           the language model's files; absent where it is named by hub id and commit
@@ -38,6 +38,11 @@ LANGUAGE_MODEL = "language_model"
 MEMORIES = {"visual": "memory/regions", "report": "memory/reports"}
 AGAIN = "export the run again"
 """The advice for every folder that is damaged or was changed."""
+
+
+def memory_path(name: str) -> str:
+    """Return where the bank of a memory is, without suffix; a further memory has its own name."""
+    return MEMORIES.get(name, f"memory/{name}")
 
 
 def is_export(folder: Path) -> bool:

@@ -22,10 +22,10 @@ from ammrg.inference.model_folder import (
     FORMAT,
     FORMAT_VERSION,
     LANGUAGE_MODEL,
-    MEMORIES,
     MODEL,
     PROCESSOR,
     is_export,
+    memory_path,
     read_json,
     seal,
     write_json,
@@ -78,11 +78,10 @@ def save(
         if distance:
             write_tensors(partial / DISTANCE, {key: kept for key, kept in distance.items() if torch.is_tensor(kept)})
         trained_with: dict[str, str] = {}
-        for name, bank in (("visual", network.visual_bank), ("report", network.report_bank)):
-            if bank is not None:
-                trained_with[name] = bank.fingerprint
-                bare = restricted and not let_restricted_data_leave
-                banks.save(without_identities(bank) if bare else bank, partial / MEMORIES[name])
+        for name, bank in network.banks.items():
+            trained_with[name] = bank.fingerprint
+            bare = restricted and not let_restricted_data_leave
+            banks.save(without_identities(bank) if bare else bank, partial / memory_path(name))
         write_json(partial / PROCESSOR, model.processor._asdict())
         write_json(partial / DECODING, network.decoding)
         (partial / CARD).write_text(card, encoding="utf-8")

@@ -19,7 +19,8 @@ FORMAT = "ammrg-memory-bank"
 FORMAT_VERSION = 2
 PLACE_ELEMENTS = 5
 """Two sides and three levels."""
-BankKind = Literal["regions", "reports"]
+BankKind = Literal["regions", "reports", "knowledge"]
+"""``knowledge`` comes from no study: for instance texts that define the findings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class BankMeta:
     kind: BankKind
     version: int = FORMAT_VERSION
     encoder_fingerprint: str
-    """Fingerprint of the encoder that made the patterns: the stage-1 checkpoint (regions) or text encoder (reports)."""
+    """Fingerprint of the encoder that made the patterns: the stage-1 checkpoint (regions) or a text encoder."""
     data_fingerprint: str
     """Fingerprint of the prepared data set that the patterns were made from."""
     split: str
@@ -57,10 +58,10 @@ class BankMeta:
 class MemoryBank:
     """n stored patterns with their provenance.
 
-    A region pattern has a finding, a box on a film, a place, a score and the sentences of its report that affirm the
-    finding; a report pattern has its text. A disease query that is stored as a pattern has no owner (``()``), view -1
-    and a box of NaN. A pattern merged from duplicates has all their owners. Banks of earlier versions have neither
-    places nor sentences of regions.
+    A region pattern has a finding, a box on a film, a place, a score and the sentences of its report that affirm
+    the finding; a report pattern has its text, and so has a pattern of knowledge, which has no owner. A disease
+    query that is stored as a pattern has no owner (``()``), view -1 and a box of NaN. A pattern merged from
+    duplicates has all their owners. Banks of earlier versions have neither places nor sentences of regions.
 
     Raises:
         MemoryBankError: fields have different lengths or another dtype or shape, or a finding is out of range.

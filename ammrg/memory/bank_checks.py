@@ -39,7 +39,7 @@ def check_leaks(bank: MemoryBank, held_out: HeldOut, *, where: str = "memory ban
                 "split. If the split was changed, first prepare the data again"
             )
     nobodys = len(bank) - int(bank.is_owned.sum())
-    if nobodys > (NUM_FINDINGS if bank.meta.kind == "regions" else 0):
+    if nobodys > {"regions": NUM_FINDINGS, "reports": 0, "knowledge": len(bank)}[bank.meta.kind]:
         raise MemoryBankError(
             f"{where}: {nobodys} of its {len(bank)} patterns have no owner (their ids were left out), so nobody can "
             "tell whether evaluation studies are among them; use the bank of the run that it was exported from"
@@ -103,12 +103,18 @@ def _rules(bank: MemoryBank) -> dict[str, Tensor]:
         rules |= {
             "a region or a disease query has a finding": bank.findings >= 0,
         }
-    else:
-        bare = not bool((has_text | bank.is_owned).any())  # exported without identities
+        return rules
+    bare = not bool((has_text | bank.is_owned).any())  # exported without identities
+    if bank.meta.kind == "reports":
         rules |= {
             "a report has a text": has_text | bare,
             "a report has no finding of its own": bank.findings == -1,
             "a report has an owner": bank.is_owned | bare,
+        }
+    else:
+        rules |= {
+            "a piece of knowledge has a text": has_text | bare,
+            "a piece of knowledge has no owner": ~bank.is_owned,
         }
     return rules
 

@@ -23,14 +23,13 @@ CANDIDATES = 256
 """Default number of candidates for each state and head, where retrieval is in two steps."""
 Memories = Literal["own", "shuffled", "visual_off", "report_off", "off"]
 """What the language model reads from the memories: what the study itself recalls (``own``), what its partner, a study
-of another patient, recalls (``shuffled``), or zeros for one memory or both. All except ``own`` are guards, which test
+of another patient, recalls (``shuffled``), or zeros for one memory or all. All except ``own`` are guards, which test
 whether the memories matter."""
-ZEROED: dict[Memories, tuple[str, ...]] = {
-    "visual_off": ("visual",),
-    "report_off": ("report",),
-    "off": ("visual", "report"),
-}
-"""The memories whose tokens are replaced by zeros."""
+
+
+def is_silent(name: str, memories: Memories) -> bool:
+    """Tell whether the tokens of the memory ``name`` are replaced by zeros."""
+    return memories in ("off", f"{name}_off")
 
 
 class AssociativeMemory(NamedTuple):

@@ -2,8 +2,8 @@
 
 In its user turn, the language model reads up to four streams of visual tokens and then the instruction (Wang et al.
 2026, section III). The streams are image tokens of all films (with a mark of the projection), Q_f, what Q_f recalls
-from the visual memory, and what Q_f recalls from the report memory. Each has its own norm and projection, and can be
-off.
+from the visual memory, and what Q_f recalls from the report memory; further memories may follow. Each has its own norm
+and projection, and can be off.
 
 The file is long because one class owns all trained parts, whose names are those in checkpoints, and documents each of
 its settings; what they compute is in the modules that it imports.
@@ -26,10 +26,10 @@ from ammrg.memory.bank import MemoryBank
 from ammrg.memory.candidates import Candidates
 from ammrg.memory.owners import Exclude
 from ammrg.networks.associative_memory import (
-    ZEROED,
     AssociativeMemory,
     Memories,
     candidates_for,
+    is_silent,
     required_bank,
     retrieval_for,
 )
@@ -77,9 +77,11 @@ class ReportNetwork(nn.Module):
         language_model: frozen, with or without LoRA.
         visual_bank: region patterns in the classifier's space; None where ``visual_memory`` is off.
         report_bank: report patterns of any width; None where ``report_memory`` is off.
+        further_banks: name -> patterns of any width, read after those of the two (docs/extending/memory.md). What is
+            recalled from them is in no list of reasons.
         image_tokens, query_tokens, visual_memory, report_memory: the streams that the language model reads.
         pool_image_tokens: average each film's grid of tokens to at most this many per side; None: all tokens.
-        hopfield: settings of both :class:`HopfieldRetrieval` (``association_width``, ``heads``, ``beta``, ...).
+        hopfield: settings of every :class:`HopfieldRetrieval` (``association_width``, ``heads``, ``beta``, ...).
         two_step: ``{candidates, visited, lists, folder}``, for very large memories: associate only with the candidates
             of an approximate search (:class:`ammrg.memory.candidates.FaissSearch`; needs the extra ``scale``).
             None: with every pattern.
@@ -116,6 +118,7 @@ class ReportNetwork(nn.Module):
         language_model: LanguageModel,
         visual_bank: MemoryBank | None,
         report_bank: MemoryBank | None,
+        further_banks: Mapping[str, MemoryBank] | None = None,
         *,
         image_tokens: bool = True,
         query_tokens: bool = True,
@@ -166,13 +169,15 @@ class ReportNetwork(nn.Module):
         self.associations, self.memory_dropout = associations, memory_dropout
         self.visual_bank = required_bank(visual_bank, "visual_memory") if visual_memory else None
         self.report_bank = required_bank(report_bank, "report_memory") if report_memory else None
+        self.further_banks = dict(further_banks or {})
+        check_names(self.further_banks)
 
         width, scale = classifier.width, language_model.embedding_scale()
-        width_of = {"image": classifier.encoder.token_width, "query": width, "visual": width, "report": width}
         wanted = {"image": image_tokens, "query": query_tokens, "visual": visual_memory, "report": report_memory}
         if not any(wanted.values()):
             raise SettingsError("every stream of visual tokens is off: the language model would see no film")
-        named = (name for name, is_on in wanted.items() if is_on)
+        named = [*(name for name, is_on in wanted.items() if is_on), *self.further_banks]
+        width_of = {name: classifier.encoder.token_width if name == "image" else width for name in named}
         self.streams = nn.ModuleDict({n: VisualStream(width_of[n], language_model.width, scale) for n in named})
         if image_tokens:
             self.projection_marks = nn.Parameter(torch.randn(len(PROJECTIONS), language_model.width) * 0.1)
@@ -186,9 +191,7 @@ class ReportNetwork(nn.Module):
             raise SettingsError(f"network.hub_correction must be at least 0, not {hub_correction}")
         self.retrievals, self.hubs = nn.ModuleDict(), nn.ModuleDict()
         self.candidates: dict[str, Candidates] = {}
-        for name, bank in (("visual", self.visual_bank), ("report", self.report_bank)):
-            if bank is None:
-                continue
+        for name, bank in self.banks.items():
             if name == "visual" and bank.width != width:
                 raise SettingsError(
                     f"the region patterns have width {bank.width}, this classifier's tokens {width}: mine them again"
@@ -294,7 +297,7 @@ class ReportNetwork(nn.Module):
             tokens = self.streams[name](retrieval.tokens)
             if self.training and self.memory_dropout > 0:
                 tokens = tokens * (torch.rand(studies, 1, 1, device=tokens.device) >= self.memory_dropout)
-            shared.append(torch.zeros_like(tokens) if name in ZEROED.get(memories, ()) else tokens)
+            shared.append(torch.zeros_like(tokens) if is_silent(name, memories) else tokens)
         films = self._image_tokens(seen, batch) if "image" in self.streams else [[]] * studies
         return VisualPrompt(
             tokens=[torch.cat([*films[row], *(tokens[row] for tokens in shared)]) for row in range(studies)],
@@ -371,9 +374,15 @@ class ReportNetwork(nn.Module):
 
     # Memories --------------------------------------------------------------------------------------------------
 
+    @property
+    def banks(self) -> dict[str, MemoryBank]:
+        """The banks of the memories that are on: ``visual``, ``report``, and the further ones by their names."""
+        known = {"visual": self.visual_bank, "report": self.report_bank, **self.further_banks}
+        return {name: bank for name, bank in known.items() if bank is not None}
+
     def memory(self, name: str) -> AssociativeMemory:
-        """Return the ``visual`` or the ``report`` memory; raise a SettingsError where it is off."""
-        bank = {"visual": self.visual_bank, "report": self.report_bank}[name]
+        """Return the ``visual``, the ``report`` or a further memory; raise a SettingsError where it is off."""
+        bank = self.banks.get(name)
         if bank is None:
             raise SettingsError(f"{name}_memory is off: nothing is recalled from it")
         return AssociativeMemory(
@@ -470,17 +479,16 @@ class ReportNetwork(nn.Module):
             shown = self.prompt(batch, memories, associations=2 * self.associations, seen=seen, reading=reading)
             texts = self._write(shown, batch.study_ids, reading, on_text, self._decoding(max_new_tokens, decoding))
         probabilities = shown.logits.float().sigmoid().tolist()
-        zeroed = ZEROED.get(memories, ())
         nothing: list[list[Attribution]] = [[] for _ in texts]
         regions, reports = (
             nothing
-            if found is None or name in zeroed
+            if found is None or is_silent(name, memories)
             else attributions(self.memory(name).bank, found, self.associations)
             for name, found in (("visual", shown.regions), ("report", shown.reports))
         )
         found_here = self._found(shown.logits, reading)
         recalled: Sequence[Mapping[str, list[Attribution]]] = [{} for _ in texts]
-        if shown.regions is not None and "visual" not in zeroed:
+        if shown.regions is not None and not is_silent("visual", memories):
             bank = self.memory("visual").bank
             recalled = attributions_by_finding(bank, shown.regions, found_here, self.associations)
         return [
@@ -536,8 +544,9 @@ class ReportNetwork(nn.Module):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Fingerprints of the parts that the trained weights belong to: initial stage 1, both banks, language model."""
-        banks = {"visual_memory": self.visual_bank, "report_memory": self.report_bank}
+        """Fingerprints of the parts that the trained weights belong to: initial stage 1, banks, language model."""
+        banks: dict[str, MemoryBank | None] = {"visual_memory": self.visual_bank, "report_memory": self.report_bank}
+        banks |= {f"{name}_memory": bank for name, bank in self.further_banks.items()}
         return {
             "classifier": self._classifier_given,
             **{name: None if bank is None else bank.fingerprint for name, bank in banks.items()},
@@ -555,6 +564,20 @@ class ReportNetwork(nn.Module):
             CheckpointError: a key is missing or unexpected, or a shape differs.
         """
         load_strictly(self, state, "report network")
+
+
+def check_names(further: Iterable[str]) -> None:
+    """Refuse a name of a further memory that cannot name parts of a network, or that another part has.
+
+    Raises:
+        SettingsError: names it.
+    """
+    for name in further:
+        if not name.isidentifier() or name in ("image", "query", "visual", "report", "regions", "reports"):
+            raise SettingsError(
+                f"model.further_memories: {name!r} cannot name a memory; use letters, digits and _, and no name of a "
+                "stream (image, query, visual, report) or of the two memories (regions, reports)"
+            )
 
 
 def is_same_part(kept: Any, found: Any) -> bool:

@@ -116,9 +116,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
         "trained_with": manifest.get("versions", {}),
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in VERSIONS}},
     }
-    restricted = bool(kept["restricted"]) or any(
-        bank.meta.restricted for bank in (model.network.visual_bank, model.network.report_bank) if bank is not None
-    )
+    restricted = bool(kept["restricted"]) or any(bank.meta.restricted for bank in model.network.banks.values())
     bare = restricted and not let_restricted_data_leave
     return saving.save(
         out,
@@ -131,7 +129,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
 
 
 def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, Any]:
-    """Check that neither memory holds a validation or test study of the prepared data, or one of their patients.
+    """Check that no memory holds a validation or test study of the prepared data, or one of their patients.
 
     Args:
         network: the run's network, with its memories.
@@ -152,9 +150,8 @@ def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, An
     indices = {name: prepared.index(name) for name in ("val", "test") if name in prepared.card["counts"]}
     studies = {name: sorted(index.study_ids) for name, index in indices.items()}
     subjects = {name: sorted(set(index.subject_ids)) for name, index in indices.items()}
-    for where, bank in (("region memory", network.visual_bank), ("report memory", network.report_bank)):
-        if bank is not None:
-            check_leaks(bank, prepared.held_out(), where=where)
+    for name, bank in network.banks.items():
+        check_leaks(bank, prepared.held_out(), where=f"{name} memory")
     counts = {name: len(ids) for name, ids in studies.items()}
     return {"fingerprint": json_fingerprint([studies, subjects]), **counts}
 

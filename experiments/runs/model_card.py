@@ -240,8 +240,7 @@ def _fingerprints(model: ReportGenerator, provenance: Mapping[str, Any]) -> str:
         ["training films were read by", "networks of other folds" if provenance["cross_fitted"] else "this network"],
         *(
             [f"{name} memory", f"`{bank.fingerprint}` ({len(bank):,} patterns, {bank.meta.selection})"]
-            for name, bank in (("region", network.visual_bank), ("report", network.report_bank))
-            if bank is not None
+            for name, bank in network.banks.items()
         ),
         ["language model", f"{named['name']}, {named['quantization']}, `{named['fingerprint']}`"],
         [

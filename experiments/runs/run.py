@@ -206,13 +206,14 @@ class Run:
 
         # The banks in the run's folder take precedence over those that the checkpoint names: if studies were withdrawn
         # from a copied run, it must not read the memories of the original.
-        banks = {name: self.memory / Path(recorded[name]).name for name in MEMORIES if name in recorded}
-        banks = {
-            name: path if bank_paths(path)[1].is_file() else Path(self.find(recorded[name]))
-            for name, path in banks.items()
-        }
-        places: dict[str, Any] = {name: str(path) for name, path in banks.items()}
-        places["stage1_checkpoint"] = str(self.stage1_checkpoint)
+        def bank_of(path: str) -> str:
+            own = self.memory / Path(path).name
+            return str(own) if bank_paths(own)[1].is_file() else self.find(path)
+
+        banks = {name: bank_of(recorded[name]) for name in MEMORIES if name in recorded}
+        places: dict[str, Any] = {**banks, "stage1_checkpoint": str(self.stage1_checkpoint)}
+        if further := recorded.get("further_memories"):
+            places["further_memories"] = {name: bank_of(path) for name, path in further.items()}
         if "language_model" in recorded:
             places["language_model"] = self.find(recorded["language_model"])
         try:

@@ -46,6 +46,23 @@ def test_a_bank_without_owners_is_refused_where_evaluation_studies_are_known(
         load(tmp_path / kind, held_out())
 
 
+def test_knowledge_has_texts_and_no_owner(tmp_path: Path, bank_of: BankOf) -> None:
+    bank = bank_of([[] for _ in range(20)], [f"text {i}" for i in range(20)])
+    bank = dataclasses.replace(bank, meta=dataclasses.replace(bank.meta, kind="knowledge"))
+    save(bank, tmp_path / "texts")
+    assert load(tmp_path / "texts", held_out(["t"])).texts == bank.texts  # 20 patterns of nobody, and no leak
+    with pytest.raises(MemoryBankError, match=r"a piece of knowledge has a text, but not in 1 of 20 patterns"):
+        save(dataclasses.replace(bank, texts=("", *bank.texts[1:])), tmp_path / "texts")
+    owned = dataclasses.replace(
+        bank, study_ids=(("s",), *bank.study_ids[1:]), subject_ids=(("p",), *bank.study_ids[1:])
+    )
+    with pytest.raises(MemoryBankError, match=r"a piece of knowledge has no owner, but not in 1 of 20 patterns"):
+        save(owned, tmp_path / "texts")
+    bare = without_identities(bank)
+    save(bare, tmp_path / "bare")
+    assert load(tmp_path / "bare", held_out(["t"])).descends_from(bank.fingerprint)
+
+
 def test_a_planted_test_study_is_caught_at_load_and_named(tmp_path: Path, bank_of: BankOf) -> None:
     owners = [[(f"train{i}", f"p{i}")] for i in range(50)]
     owners[37] = [("train37", "p37"), ("test9", "q9")]  # slipped in as the second owner of a merged pattern
