@@ -199,7 +199,7 @@ $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(I
 endif
 endif
 
-.PHONY: help env data models stage1 memories stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench FORCE
+.PHONY: help env lock data models stage1 memories stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench FORCE
 FORCE:
 
 help: ## show this list
@@ -214,18 +214,35 @@ help: ## show this list
 # --- environment ------------------------------------------------------------------------------------------------------
 env: $(ENV) ## build the virtual environment (other targets do this too)
 
+# uv installs where it is there, pip elsewhere. uv does not read pip's settings, so those of an index are handed on.
+UV      := $(shell command -v uv)
+INSTALL  = $(if $(UV),$(UV) pip install --python $(VENV)/bin/python,$(VENV)/bin/python -m pip install --disable-pip-version-check)
+HAND_ON  = $(if $(UV),export UV_INDEX_STRATEGY=unsafe-best-match; for pair in UV_DEFAULT_INDEX=index-url UV_INDEX=extra-index-url \
+  UV_FIND_LINKS=find-links SSL_CERT_FILE=cert; do \
+    value=$$($(1) -m pip config list | sed -nE "s/^.*\.$${pair#*=}='(.*)'$$/\1/p" | head -n 1); \
+    [ -z "$$value" ] || export "$${pair%=*}=$$value"; done;)
+# requirements.lock is of one platform; others take the versions of constraints.txt, and what these leave open.
+LOCKED   = import platform, sys; sys.exit((platform.system(), platform.machine(), *sys.version_info[:2]) != ("Linux", "x86_64", 3, 11))
+
 # torch is installed first, by itself: otherwise pip would take the default build, often with several GB of CUDA.
-$(ENV): constraints.txt setup.cfg pyproject.toml
+$(ENV): constraints.txt requirements.lock setup.cfg pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; set PYTHON= to a Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version 2>&1) is too old; set PYTHON= to a Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) comes without venv; install it (Debian: apt install python3-venv) or set PYTHON= to another" >&2; exit 1; }
-	@echo "building the environment in $(VENV) (about two minutes, 2.5 GB)"
+	@echo "building the environment in $(VENV) with $(if $(UV),uv,pip) (a minute or two, 2.5 GB)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --disable-pip-version-check '$(TORCH)'
+	@$(call HAND_ON,$(VENV)/bin/python) $(INSTALL) '$(TORCH)'
 	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
 	@$(VENV)/bin/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' >> $(VENV)/constraints.txt
-	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[dev]'
+	@$(call HAND_ON,$(VENV)/bin/python) if $(VENV)/bin/python -c '$(LOCKED)'; \
+	  then $(INSTALL) --require-hashes --no-deps -r requirements.lock && $(INSTALL) --no-deps -e .; \
+	  else $(INSTALL) -c $(VENV)/constraints.txt -e '.[dev]'; fi
 	@touch $@
+
+lock: ## write requirements.lock anew from setup.cfg and constraints.txt (needs uv)
+	@$(call HAND_ON,$(PYTHON)) $(or $(UV),uv) pip compile setup.cfg --quiet --extra dev --constraint constraints.txt --generate-hashes --no-annotate \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-package torch --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --output-file requirements.lock
 
 # --- from data to scores ----------------------------------------------------------------------------------------------
 data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card

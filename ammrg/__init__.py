@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ammrg.evaluation.per_study import per_study
     from ammrg.inference.report_generator import ReportGenerator
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["ReportGenerator", "__version__", "evaluate", "per_study"]
 
 _MODULES = {

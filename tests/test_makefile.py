@@ -14,7 +14,7 @@ from experiments.data.preparation import DATASETS
 
 ROOT = Path(__file__).parent.parent
 TARGETS = (
-    *("help", "env", "data", "models", "stage1", "memories", "stage2"),
+    *("help", "env", "lock", "data", "models", "stage1", "memories", "stage2"),
     *(
         "reports",
         "scores",
@@ -35,8 +35,8 @@ TARGETS = (
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")} | variables
     return subprocess.run(["make", "-C", str(ROOT), *arguments], capture_output=True, text=True, env=environment)
 
 
@@ -176,6 +176,16 @@ def test_python_without_venv_is_named(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "comes without venv; install it" in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_uv_is_told_pips_index(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    script(tmp_path / "bin" / "uv", f"env > {tmp_path}/seen")
+    places = {"PIP_INDEX_URL": "https://packages.example/simple", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    done = make("lock", f"PYTHON={sys.executable}", **places)
+    assert done.returncode == 0, done.stderr
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert "UV_DEFAULT_INDEX=https://packages.example/simple" in seen
 
 
 def test_stage2_runs_all_that_is_missing_before_it(tmp_path: Path) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ast
 import configparser
+import email
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from setuptools import find_packages
+
+from ammrg import __version__
 
 ROOT = Path(__file__).parents[1]
 CHECKOUT = ("callbacks", "datamodules", "experiments", "lightning_modules")
@@ -129,6 +136,81 @@ def test_the_command_is_installed() -> None:
     assert f"def {function}(" in path.read_text()
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel and the sdist of the files that git knows, and the wheel that is built from the sdist."""
+    place = tmp_path_factory.mktemp("built")
+    known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if known.returncode:
+        pytest.skip("this is no git checkout")
+    for name in filter(None, known.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (place / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, place / "tree" / name)
+
+    def build(kind: str, tree: Path, out: Path) -> Path:
+        out.mkdir()
+        code = f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})"
+        done = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        (file,) = out.iterdir()
+        return file
+
+    sdist = build("sdist", place / "tree", place / "sdist")
+    wheel = build("wheel", place / "tree", place / "wheel")
+    with tarfile.open(sdist) as file:
+        file.extractall(place / "unpacked", filter="data")
+    (unpacked,) = (place / "unpacked").iterdir()
+    return {"sdist": sdist, "wheel": wheel, "again": build("wheel", unpacked, place / "again")}
+
+
+def members(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def test_the_wheel_is_named_licensed_and_the_same_from_the_sdist(built: dict[str, Path]) -> None:
+    assert built["wheel"].name == f"am_mrg-{__version__}-py3-none-any.whl"
+    assert built["sdist"].name == f"am_mrg-{__version__}.tar.gz"
+    found, again = members(built["wheel"]), members(built["again"])
+    info = f"am_mrg-{__version__}.dist-info"
+    assert {name.partition("/")[0] for name in found} == {"ammrg", info}
+    assert f"{info}/licenses/LICENSE" in found
+    told = email.message_from_bytes(found[f"{info}/METADATA"])
+    assert told["Version"] == __version__
+    assert set(told.get_all("Provides-Extra", ())) == set(CONFIG["options.extras_require"])
+    described = {name: content for name, content in found.items() if not name.endswith("RECORD")}
+    assert described == {name: content for name, content in again.items() if not name.endswith("RECORD")}
+    sources_here = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ammrg").rglob("*.*")}
+    missing = {name for name in sources_here if not name.endswith(".pyc")} - found.keys()
+    assert not missing
+
+
+def test_the_wheel_scores_outside_the_checkout(built: dict[str, Path], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(built["wheel"]) as file:
+        file.extractall(site)
+    (tmp_path / "mine.csv").write_text(
+        "study_id,generated,reference\na,No effusion.,No effusion.\nb,Clear.,Clear lungs.\n"
+    )
+    code = (
+        "import ammrg, sys; from ammrg.__main__ import main; "
+        "status = main(['score', 'mine.csv', '--bootstrap', '20', '--no-meteor', '--quiet']); "
+        "print(ammrg.__version__, ammrg.__file__, status)"
+    )
+    done = light_python(code, tmp_path, site)
+    assert done.stdout.split() == [__version__, str(site / "ammrg" / "__init__.py"), "0"], done.stderr
+    assert "<html" in (tmp_path / "report.html").read_text()
+
+
+def test_the_citation_names_this_release() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    heading = re.search(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading is not None
+    assert heading.groups() == (__version__, str(citation["date-released"]))
+
+
 # --- what is imported is required -------------------------------------------------------------------------------------
 
 
@@ -165,6 +247,21 @@ def test_all_that_is_required_is_pinned() -> None:
     assert needed - {"pyyaml"} <= pins  # PyYAML's version is what the others leave
 
 
+def test_the_lock_holds_what_is_pinned_and_names_no_place() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert all(line.startswith(("# ", "    --hash=sha256:")) or "==" in line for line in lines)
+    assert not [line for line in lines if "://" in line or "/" in line.partition("#")[0]]
+    locked = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", "\n".join(lines), re.MULTILINE))
+    pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pinned = {canonical(name): version for name, version in pins.items()}
+    found = {canonical(name): version for name, version in locked.items()}
+    assert (LIGHT | DEV) - {"torch"} <= found.keys(), "run make lock"  # which build of torch, TORCH= says
+    differ = {name: (pinned[name], found[name]) for name in pinned.keys() & found.keys() if pinned[name] != found[name]}
+    assert not differ, f"run make lock: {differ}"
+    hashed = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", "\n".join(lines), re.MULTILINE)
+    assert len(hashed) == len(found) > 100
+
+
 # --- a fresh interpreter ----------------------------------------------------------------------------------------------
 
 REFUSES = """
@@ -178,14 +275,14 @@ sys.meta_path.insert(0, Refuse())
 HEAVY = {name for name, found in DISTRIBUTIONS.items() if {canonical(each) for each in found} & DEV}
 
 
-def light_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run code where only the packages of the light install can be imported."""
+def light_python(code: str, folder: Path, ours: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run code where only the packages of the light install can be imported, and ours from the folder ``ours``."""
     return subprocess.run(
         [sys.executable, "-c", REFUSES.format(heavy=sorted(HEAVY)) + code],
         capture_output=True,
         text=True,
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(ours)},
     )
 
 
