@@ -12,7 +12,6 @@ from typing import Any
 
 import uvicorn
 
-from ammrg.errors import SettingsError
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
 from ammrg.service.access import Tls, check_access, is_loopback, read_token
