@@ -199,7 +199,7 @@ $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(I
 endif
 endif
 
-.PHONY: help env lock data models stage1 memories stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench FORCE
+.PHONY: help env lock data models stage1 memories stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench docs FORCE
 FORCE:
 
 help: ## show this list
@@ -405,3 +405,6 @@ check: $(ENV) ## ruff, mypy (strict on ammrg) and the tests
 
 bench: $(ENV) ## run every benchmark, each against a public peer
 	@for script in benchmarks/[a-z]*.py; do $(VENV)/bin/python -m benchmarks.$$(basename $$script .py) $(ARGS); done
+
+docs: $(ENV) ## build these pages as a site, in build/site/index.html; a broken link is an error
+	@$(VENV)/bin/python -m properdocs build

@@ -1,4 +1,4 @@
-"""Plots and figures of docs/memory.md: ``python docs/memory_study.py [--run outputs/phantom/default]``.
+"""Plots and figures of docs/memory_study.md: ``python docs/memory_study.py [--run outputs/phantom/default]``.
 
 Without a run, it studies random patterns only; with a run that has a region memory, its regions too; with a run whose
 stage 2 is trained, also the beta of each trained head. It writes ``recall.png``, ``metastable.png``, ``capacity.png``,

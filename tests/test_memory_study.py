@@ -1,4 +1,4 @@
-"""The script of docs/memory.md draws what the page shows, from random patterns alone and from a bank."""
+"""The script of docs/memory_study.md draws what the page shows, from random patterns alone and from a bank."""
 
 from __future__ import annotations
 

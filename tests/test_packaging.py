@@ -47,9 +47,9 @@ def required(lines: str) -> set[str]:
 
 
 LIGHT = required(CONFIG["options"]["install_requires"])
-MODELS, TRAIN, DICOM, SERVE, DEMO, TABLES, DEV = (
+MODELS, TRAIN, DICOM, SERVE, DEMO, TABLES, DOCS, DEV = (
     required(CONFIG["options.extras_require"][name])
-    for name in ("models", "train", "dicom", "serve", "demo", "tables", "dev")
+    for name in ("models", "train", "dicom", "serve", "demo", "tables", "docs", "dev")
 )
 DISTRIBUTIONS = metadata.packages_distributions()
 
@@ -235,6 +235,7 @@ def test_an_extra_adds_to_the_one_before_it_and_names_nothing_twice() -> None:
     assert MODELS < DICOM < DEV
     assert MODELS < SERVE < DEMO < DEV
     assert DICOM < DEMO
+    assert DOCS < DEV
     assert not LIGHT & DEV
     lists = [CONFIG["options"]["install_requires"], *CONFIG["options.extras_require"].values()]
     named = [line for lines in lists for line in lines.split() if not line.startswith("am-mrg[")]

@@ -2,7 +2,7 @@
 
 ``own.jsonl`` is the network's own recall, and other files are baselines. A line has the ``study_id``; ``regions``, for
 each abnormal finding that stage 1 finds in the study the patterns that its query recalls; and ``reports``, what the
-mean over the study's queries recalls; the strongest first. docs/evaluation.md shows a line.
+mean over the study's queries recalls; the strongest first. docs/recall.md shows a line.
 """
 
 from __future__ import annotations

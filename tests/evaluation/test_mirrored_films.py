@@ -1,4 +1,4 @@
-"""The guard with mirrored films: the examples of docs/evaluation.md, scores.json, tables, page and verdicts."""
+"""The guard with mirrored films: the examples of docs/location.md, scores.json, tables, page and verdicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ammrg.commands.score import main
 from ammrg.metrics.mirroring import FOLLOWS, OUTCOMES, outcome_counts
 from ammrg.text.places import finding_places
 
-DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
+DOCS = Path(__file__).parents[2] / "docs" / "location.md"
 HEADER = "| report | report of the mirrored films |"
 LEFT, RIGHT = "There is a left pneumothorax.", "There is a right pneumothorax."
 

@@ -1,4 +1,4 @@
-"""The examples of docs/evaluation.md of location against boxes, counted by hand."""
+"""The examples of docs/location.md of location against boxes, counted by hand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def boxes(cell: str) -> list[FilmBox]:
     return found
 
 
-*SEVEN, TOTAL = worked_rows("| reference | boxes: x0 y0 x1 y1 | report |")
+*SEVEN, TOTAL = worked_rows("location", "| reference | boxes: x0 y0 x1 y1 | report |")
 EXAMPLES = [
     Example(
         box_truth(finding_places(reference), boxes(cell)),
@@ -64,7 +64,9 @@ def test_each_is_counted_as_by_hand(example: Example) -> None:
 def test_the_figures_below_the_table_follow() -> None:
     statistics = box_statistics([each.truth for each in EXAMPLES], [each.generated for each in EXAMPLES], draws=0)
     found = weighted_scores(statistics, np.ones((1, len(EXAMPLES))))
-    told = re.search(r"side is 2 x 3 / \(5 \+ 6\) = (\S+), that of the level 2 x 2 / \(3 \+ 3\) = (\S+)\.", prose())
+    told = re.search(
+        r"side is 2 x 3 / \(5 \+ 6\) = (\S+), that of the level 2 x 2 / \(3 \+ 3\) = (\S+)\.", prose("location")
+    )
     assert told is not None
     for key, figure in zip(("box_side_f1", "box_level_f1"), told.groups(), strict=True):
         assert found[key][0] == pytest.approx(float(figure), abs=0.0005)

@@ -1,4 +1,4 @@
-"""The examples of docs/evaluation.md that are counted by hand, against the measures of invention and faithfulness."""
+"""The examples of docs/claims.md that are counted by hand, against the measures of invention and faithfulness."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ammrg.text.unseen import unseen_kinds
 from ammrg.text.unseen_words import KINDS
 from tests.worked_table import prose, worked_rows
 
-INVENTED = worked_rows("| reference | report | reference: change, size, distance |")
-SAID = worked_rows("| the network's table | report |")
+INVENTED = worked_rows("claims", "| reference | report | reference: change, size, distance |")
+SAID = worked_rows("claims", "| the network's table | report |")
 PARTS = ("found", "said", "both", "denied")
 
 
@@ -50,7 +50,7 @@ def names(cell: str) -> list[str]:
 def test_the_shares_below_the_table_follow() -> None:
     sides = [[unseen_kinds(row[side]) for row in INVENTED[:-1]] for side in (0, 1)]
     found = invented.weighted_scores(invented.invented_statistics(*sides), np.ones((1, 8)))
-    told = re.search(r"`invented` is 5 / 8 = (\S+); of the references two, 2 / 8 = (\S+)\.", prose())
+    told = re.search(r"`invented` is 5 / 8 = (\S+); of the references two, 2 / 8 = (\S+)\.", prose("claims"))
     assert told is not None
     assert [float(found[key][0]) for key in ("invented", "invented_references")] == [*map(float, told.groups())]
 
@@ -61,7 +61,7 @@ def test_the_measures_below_the_table_follow() -> None:
     found = faithfulness.weighted_scores(statistics, np.ones((1, 8)))
     told = re.search(
         r"`said_f1` is 2 x 4 / \(8 \+ 6\) = (\S+), `said_missing` 4 / 8 = (\S+) and `said_invented` 2 / 6 = (\S+)\.",
-        prose(),
+        prose("claims"),
     )
     assert told is not None
     for key, figure in zip(faithfulness.KEYS, told.groups(), strict=True):

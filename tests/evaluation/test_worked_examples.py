@@ -1,4 +1,4 @@
-"""The examples of docs/evaluation.md that are counted by hand, against the measures of location."""
+"""The examples of docs/location.md that are counted by hand, against the measures of location."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def examples() -> list[Example]:
         Example(
             row[0], row[1], {aspect: [*map(int, re.findall(r"\d+", row[i]))] for i, aspect in enumerate(ASPECTS, 2)}
         )
-        for row in worked_rows(HEADER)
+        for row in worked_rows("location", HEADER)
     ]
 
 
@@ -61,7 +61,7 @@ def test_the_figures_below_the_table_follow() -> None:
     told = re.search(
         r"agreement is 5 / 8 = (\S+) and its F1 2 x 7 / \(12 \+ 11\) = (\S+); the level's are 3 / 3 = (\S+) and "
         r"2 x 3 / \(5 \+ 5\) = (\S+)\.",
-        prose(),
+        prose("location"),
     )
     assert told is not None
     keys = [f"location_{aspect}_{part}" for aspect in ASPECTS for part in ("agreement", "f1")]

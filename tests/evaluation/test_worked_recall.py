@@ -1,4 +1,4 @@
-"""The examples of docs/evaluation.md of recall, worked by hand."""
+"""The examples of docs/recall.md of recall, worked by hand."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def query(study: int, reference: str, recalled: str) -> Query:
     return Query(study, tuple(each.row for each in regions), right if wanted.place != Place() else None)
 
 
-REGIONS = worked_rows("| finding and its place in the reference |")
-REPORTS = worked_rows("| reference | recalled report |")
+REGIONS = worked_rows("recall", "| finding and its place in the reference |")
+REPORTS = worked_rows("recall", "| reference | recalled report |")
 QUERIES = [query(study, *row[:2]) for study, row in enumerate(REGIONS)]
 
 
@@ -57,7 +57,7 @@ def test_the_figures_below_the_table_follow() -> None:
     told = re.search(
         r"`distinct_first` is 4 / 6 = (\S+); .* `top_share` is 2 / 6 = (\S+)\. .* `precision_at_1` is 3 / 4 = (\S+), "
         r"and `precision_at_5` is \(1/2 \+ 1 \+ 1/3 \+ 0\) / 4 = (\S+)\.",
-        prose(),
+        prose("recall"),
     )
     assert told is not None
     for values, figure in zip(found.values(), told.groups(), strict=True):
