@@ -199,7 +199,7 @@ $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(I
 endif
 endif
 
-.PHONY: help env lock data models stage1 memories stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench docs FORCE
+.PHONY: help env lock data models stage1 memories quick stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench docs FORCE
 FORCE:
 
 help: ## show this list
@@ -315,6 +315,11 @@ STAGE2_NEEDS := $(MINED) $(FOLDED) $(MEMORY)/reports.json $(LLM)
 stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),--model.language_model=$(LLM_FOLDER)) \
   --model.regions_memory=$(MEMORY)/regions$(if $(FOLDS),_cross_fit_$(FOLDS)) --model.reports_memory=$(MEMORY)/reports \
   $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
+
+# Everything at its smallest, to see what a run is; its models learn next to nothing.
+quick: ## a whole run with scores in about two minutes: make stage2 MODEL=nano RUN=quick
+	$(foreach name,MODEL RUN,$(if $(call default,$(name)),,$(error $(name)=$($(name)): make quick chooses it itself; make stage2 takes it)))
+	@$(MAKE) stage2 MODEL=nano RUN=quick
 
 stage2: scores ## train the report generator, write its reports and score them, after all earlier steps (FOLDS=5, REWARD=1: docs/stage2.md)
 

@@ -14,7 +14,7 @@ from experiments.data.preparation import DATASETS
 
 ROOT = Path(__file__).parent.parent
 TARGETS = (
-    *("help", "env", "lock", "data", "models", "stage1", "memories", "stage2"),
+    *("help", "env", "lock", "data", "models", "stage1", "memories", "quick", "stage2"),
     *(
         "reports",
         "scores",
@@ -238,6 +238,22 @@ def test_reward_without_weights_is_refused() -> None:
     done = make("-n", "stage2", "REWARD=cider side_f1:1")
     assert done.returncode != 0
     assert "REWARD=cider side_f1:1: must be 1, or rewards with their weights" in done.stderr
+
+
+def test_quick_is_the_whole_chain_at_its_smallest(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    quick, whole = make("-n", "quick", *paths).stdout, make("-n", "stage2", "MODEL=nano", "RUN=quick", *paths).stdout
+    commands = [line for line in whole.splitlines() if "experiments" in line]
+    assert f"score {tmp_path}/out/phantom/quick/reports.jsonl --show" in commands[-1]
+    assert [line for line in quick.splitlines() if "-m experiments" in line] == commands
+    for word in ("RUN=mine", "MODEL=small"):
+        refused = make("-n", "quick", word, *paths)
+        assert refused.returncode != 0
+        assert f"{word}: make quick chooses it itself; make stage2 takes it" in refused.stderr
+        assert "experiments" not in refused.stdout
 
 
 def test_args_belong_to_the_target_that_is_named(tmp_path: Path) -> None:
