@@ -59,11 +59,11 @@ def test_reports_of_an_earlier_version_or_checkpoint_tell_no_influence(
     assert all(each["influence"] is None for each in found["reports"])
 
 
-def test_the_readme_s_lines_in_python_run_as_they_stand(
+def test_the_page_s_lines_in_python_run_as_they_stand(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    lines = re.search(r"## In Python\n\n```python\n(.*?)```", readme, re.DOTALL)
+    page = (Path(__file__).parents[2] / "docs" / "describe.md").read_text()
+    lines = re.search(r"## From Python\n\n.*?\n```python\n(.*?)```", page, re.DOTALL)
     assert lines is not None
     assert main(["export", str(run.folder), "--out", str(tmp_path / "exported" / "phantom")]) == 0
     monkeypatch.chdir(tmp_path)
