@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from markdown.extensions.toc import slugify
 from properdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +14,17 @@ OUTSIDE = (
     *("experiments/LOG.md", "experiments/slurm/site_example.sh", "findings/*.md", "findings/*.sh"),
 )
 """What the site holds beside docs/: pages, and files that pages link to."""
+
+
+def anchor(heading: str, separator: str) -> str:
+    """The anchor of a heading; the theme's script stops at one that begins with a digit, such as a date of the log."""
+    found = slugify(heading, separator)
+    return f"of-{found}" if found[:1].isdigit() else found
+
+
+def on_config(config: Any) -> None:
+    """Let headings have the anchors of :func:`anchor`."""
+    config.mdx_configs["toc"]["slugify"] = anchor
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -158,12 +158,15 @@ def test_a_long_page_has_a_table_of_contents() -> None:
         assert text.index("**On this page:**") < text.index(f"\n## {sections[0]}"), page.name
 
 
-def test_a_phone_shows_every_page_without_scrolling_sideways(site: Path, chromium: Any) -> None:
+def test_a_phone_shows_every_page_without_scrolling_sideways_or_errors(site: Path, chromium: Any) -> None:
     tab = chromium.new_page(viewport={"width": 390, "height": 844})
     asked: list[str] = []
+    errors: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
     for page in PAGES:
         tab.goto(built(site, page).as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390, page
+        assert all("search/worker.js" in error for error in errors), (page, errors)  # it needs a server
     assert asked
     assert not [url for url in asked if not url.startswith(("file:", "data:"))]
