@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -14,14 +13,14 @@ import pytest
 from PIL import Image
 
 from ammrg.__main__ import main
+from datamodules.sources.csv import read
 from datamodules.sources.phantom.studies import draw_study
-from datamodules.sources.r2gen import read
 from tests.test_makefile import make
 from tests.tiny_export import random_model, write
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
-RUNS = "<!-- tests/test_tutorials.py runs"
+RUNS = "<!-- tests/test_tutorials.py r"  # runs, or reads
 
 
 def commands(page: str, start: str) -> list[list[str]]:
@@ -58,7 +57,7 @@ def test_make_knows_the_commands(page: str, tmp_path: Path) -> None:
     place = [f"{name}={tmp_path}/{name}" for name in ("OUT", "DATA", "MODELS", "VENV")]
     (tmp_path / "VENV").mkdir()
     (tmp_path / "VENV" / ".stamp").touch()
-    (tmp_path / "OUT" / "r2gen" / "first" / "stage2").mkdir(parents=True)
+    (tmp_path / "OUT" / "csv" / "first" / "stage2").mkdir(parents=True)
     (tmp_path / "OUT" / "phantom" / "quick" / "stage2").mkdir(parents=True)
     Image.new("L", (64, 64)).save(tmp_path / "film.png")
     for words in filter(["env"].__ne__, commands(page, "make ")):
@@ -68,20 +67,17 @@ def test_make_knows_the_commands(page: str, tmp_path: Path) -> None:
         assert "experiments" in done.stdout, words
 
 
-def test_a_table_becomes_an_annotation_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    rows = []
-    for study, split in enumerate(("train", "train", "val", "test")):
-        names = films(study, Path("my_data/images"))
-        rows.append([f"s{study}", f"p{study}", split, ";".join(names), "The heart is large, and not more."])
-    with Path("my_data/reports.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["study", "patient", "split", "films", "findings"], *rows])
+def test_the_table_of_the_page_is_read(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "tutorials" / "own_data.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    exec(code, {})
-    found = read(Path("my_data"))
-    assert {split: len(studies) for split, studies in found.studies.items()} == {"train": 2, "val": 1, "test": 1}
-    assert found.studies["test"][0].subject_id == "p3"
+    (table,) = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "studies.csv").write_text(table)
+    for number, name in enumerate(row.partition(",")[0] for row in table.splitlines()[1:]):
+        (first, *_) = films(number, tmp_path / "drawn")
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "drawn" / first, tmp_path / "images" / name)
+    found = read(tmp_path)
+    assert {split: len(studies) for split, studies in found.studies.items()} == {"train": 1, "val": 1, "test": 1}
+    assert len(found.studies["train"][0].views) == 2
     assert not found.rejected
 
 
