@@ -22,7 +22,7 @@ _PARTS = (
 SIDE_NAMES: dict[str, tuple[str, ...]] = {
     "left": ("left", "lt", "l(?= ?[<>])", "(?<=[<>])l", "(?<=[<>] )l", "lul", "lll", "lingula*"),
     "right": ("right", "rt", "r(?= ?[<>])", "(?<=[<>])r", "(?<=[<>] )r", "rul", "rml", "rll", "(?<!left )middle lobe"),
-    "left right": ("bilateral*", "bi ?bas*", "bi ?apical*", f"both( \\w+){{0,2}} {_PARTS}", "(either|each) side"),
+    "left right": ("bilat*", "b/l", "bi ?bas*", "bi ?apical*", f"both( \\w+){{0,2}} {_PARTS}", "(either|each) side"),
 }
 """Words that name a side, or both. The lingula is part of the left lung, the middle lobe of the right one."""
 

@@ -56,6 +56,19 @@ def test_a_phrase_that_begins_with_a_cut_belongs_behind_it() -> None:
         assert finding_places(sentence) == {"Pleural Effusion": place("left"), "Support Devices": place("right")}
 
 
+def test_a_finding_denied_on_one_side_is_affirmed_on_the_other() -> None:
+    right = {"Pneumothorax": place("right")}
+    assert finding_places("No pneumothorax on the left, small pneumothorax on the right.") == right
+    assert finding_places("No pneumothorax on the left, right pneumothorax is small.") == right
+    assert finding_places("No pneumothorax on the left, or right.") == {}
+    assert finding_places("No small, unchanged effusion.") == {}
+
+
+@pytest.mark.parametrize("text", ["Bilat effusions.", "B/L effusions.", "Small effusions, b/l."])
+def test_abbreviations_of_bilateral(text: str) -> None:
+    assert finding_places(text) == {"Pleural Effusion": place("left right")}
+
+
 def test_the_reports_of_phantom_1_say_what_their_plans_say() -> None:
     sided = unsided = 0
     for index in range(200):
