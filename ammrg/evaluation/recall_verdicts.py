@@ -59,7 +59,7 @@ def _of_influence(found: Mapping[str, Any], studies: int) -> Sentence:
         f"would be {short(found['chance'])}."
     )
     doubt = low <= found["chance"]
-    return Sentence(f"{text} NOT MORE THAN WITH RANDOM CASES." if doubt else text, doubt)
+    return Sentence(f"{text} THE MEMORIES MATTER NO MORE THAN RANDOM CASES." if doubt else text, doubt)
 
 
 def _sentence(kind: str, found: Mapping[str, Any]) -> Sentence:
@@ -79,11 +79,12 @@ def _sentence(kind: str, found: Mapping[str, Any]) -> Sentence:
         if found["judged"] < FEWEST_PAIRS:
             text += f" Fewer than {FEWEST_PAIRS}, so no comparison."
         else:
-            doubts += filter(None, (_beside(name, each) for name, each in found["baselines"].items()))
+            doubts += filter(None, (_beside(kind, name, each) for name, each in found["baselines"].items()))
     return Sentence(" ".join((text, *doubts)), bool(doubts))
 
 
-def _beside(name: str, baseline: Mapping[str, Any]) -> str:
+def _beside(kind: str, name: str, baseline: Mapping[str, Any]) -> str:
     gaps = {depth: baseline["difference"].get(f"precision_at_{depth}") for depth in DEPTHS}
     unclear = [str(depth) for depth, gap in gaps.items() if gap is not None and gap["low"] <= 0]
-    return f"NOT ABOVE {named(name).upper()} by precision at {' and '.join(unclear)}." if unclear else ""
+    above = f"{kind.upper()} ARE NOT ABOVE {named(name).upper()} by precision at {' and '.join(unclear)}."
+    return above if unclear else ""

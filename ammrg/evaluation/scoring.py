@@ -25,7 +25,7 @@ from ammrg.evaluation.recall_verdicts import recall_sentences
 from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.scorer import Extra, Scorer
-from ammrg.evaluation.verdicts import MIRRORED, sentences, watched
+from ammrg.evaluation.verdicts import EXCHANGED_MEMORY, MIRRORED, WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import (
     bootstrap,
@@ -91,8 +91,10 @@ def score_systems(
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
         effect}}}}, findings, location, boxes, recall, invented, faithfulness, collapse, copying, cider_idf, studies,
-        sentences, alarms, meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``. ``alarms`` are the
-        sentences that report a problem. Equal inputs give equal values.
+        sentences, alarms, meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``; ``recall`` has
+        ``exchange_cost`` (metric -> {value, low, high}: what is lost with another patient's memories) if the guard
+        ``memory_shuffled`` is there, else None. ``alarms`` are the sentences that report a problem. Equal inputs give
+        equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -185,13 +187,15 @@ def scored(
     copied = copying([line.generated for line in ours], [line.retrieved for line in ours], patients)
     result["copying"] = copied._asdict() if copied else None
     gaps = {
-        (system.group, system.name): scorer.watched_difference(ours, system.lines, watched(system.name))
+        (system.group, system.name): scorer.watched_difference(ours, system.lines, WATCHED)
         for system in (systems[1:] if scorer.draws(ours) else ())
         # A mirrored film shows the same findings, so no fall in these metrics is expected.
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
     result["boxes"] = scorer.boxes(ours)
     result["recall"] = scorer.recall(ours, recalled)
+    if result["recall"]:
+        result["recall"]["exchange_cost"] = gaps.get(("guards", EXCHANGED_MEMORY))
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
         "studies": len(ours),

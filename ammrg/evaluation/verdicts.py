@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ammrg.metrics.clinical import silent_findings
 from ammrg.metrics.guards import Collapse, warnings
 from ammrg.metrics.location import FEWEST_PAIRS
 
-WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr"}
-"""The two metrics of the guards' sentences."""
+SIDE = "location_side_f1"
+"""Watched only where the references place enough findings for a verdict."""
+WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr", SIDE: "side F1"}
+"""The metrics of the sentences that compare the reports with baselines, guards and other files."""
 TEMPLATE = "stage1_template"
 """The baseline that says stage 1's findings and their places in fixed sentences."""
+EXCHANGED_MEMORY = "memory_shuffled"
+"""The guard with another patient's memories."""
 MIRRORED = "films_mirrored"
 """The guard with mirrored films, whose measure is in :mod:`ammrg.evaluation.mirrored_films`."""
 NAMES = {
@@ -23,7 +27,7 @@ NAMES = {
     "memory_off": "both memories off",
     "memory_visual_off": "the visual memory off",
     "memory_report_off": "the report memory off",
-    "memory_shuffled": "memories shuffled among studies",
+    EXCHANGED_MEMORY: "memories shuffled among studies",
     "reports_exchanged": "reports exchanged among studies",
 }
 COPIED = 0.5
@@ -55,8 +59,8 @@ def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) ->
 
     Args:
         scores: the contents of scores.json.
-        gaps: (group, name) -> metric (see :func:`watched`) -> {value, low, high} of the reports minus a baseline's or
-            guard's.
+        gaps: (group, name) -> metric of :data:`WATCHED` -> {value, low, high} of the reports minus a baseline's
+            or guard's.
     """
     found = [Sentence(text, True) for text in warnings(Collapse(**scores["collapse"]["ours"]))]
     silent = silent_findings(scores["findings"]["ours"]["neg"])
@@ -77,39 +81,35 @@ def sentences(scores: Mapping[str, Any], gaps: Mapping[tuple[str, str], Gap]) ->
 
 def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> Sentence:
     first = next(iter(protocols_of(scores)))
-    labels, enough = watched(name), scores["location"]["ours"]["side"]["placed"] >= FEWEST_PAIRS
     parts, below, unclear = [], [], []
-    for metric, between in gap.items():
-        if metric not in WATCHED and not enough:
-            continue
+    for metric, label in _watched(scores, gap).items():
         mine, theirs = (short(row[first][metric]["value"]) for row in (scores, scores[group][name]))
-        parts.append(f"{labels[metric]} {mine} against {theirs} ({spread(between)})")
-        if name == TEMPLATE and between["high"] < 0:
-            below.append(labels[metric])
-        elif between["low"] <= 0:
-            unclear.append(labels[metric])
+        parts.append(f"{label} {mine} against {theirs} ({spread(gap[metric])})")
+        if name == TEMPLATE and gap[metric]["high"] < 0:
+            below.append(label)
+        elif gap[metric]["low"] <= 0:
+            unclear.append(label)
     verdict = f" BELOW THE TEMPLATE by {' and '.join(below)}: THE NETWORK ADDS NOTHING THERE." if below else ""
     verdict += f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
     return Sentence(f"Compared with {called(name)}: {'; '.join(parts)}.{verdict}", bool(verdict))
 
 
-def watched(name: str) -> dict[str, str]:
-    """The metrics by which the reports are compared with a baseline or guard, and their names in sentences.
-
-    The template also knows places, so the side counts too, if the references place enough findings for a verdict.
-    """
-    return {**WATCHED, "location_side_f1": "side F1"} if name == TEMPLATE else WATCHED
+def _watched(scores: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """Metric -> its name, of those that are known, with the side only if the references place enough findings."""
+    enough = scores["location"]["ours"]["side"]["placed"] >= FEWEST_PAIRS
+    return {key: label for key, label in WATCHED.items() if key in known and (enough or key != SIDE)}
 
 
 def _against(scores: Mapping[str, Any], name: str, protocols: Mapping[str, Gap]) -> Sentence:
     first, metrics = next(iter(protocols.items()))
+    watched = _watched(scores, metrics)
     parts = [
         f"{label} {short(scores[first][key]['value'])} against {short(scores['against'][name][first][key]['value'])} "
         f"({spread(metrics[key])}, p = {metrics[key]['p_value']:.3f})"
-        for key, label in WATCHED.items()
+        for key, label in watched.items()
     ]
-    unclear = [label for key, label in WATCHED.items() if metrics[key]["p_value"] >= ALPHA]
-    below = [label for key, label in WATCHED.items() if metrics[key]["value"] < 0 and label not in unclear]
+    unclear = [label for key, label in watched.items() if metrics[key]["p_value"] >= ALPHA]
+    below = [label for key, label in watched.items() if metrics[key]["value"] < 0 and label not in unclear]
     verdict = f" NO SIGNIFICANT DIFFERENCE by {' and '.join(unclear)}." if unclear else ""
     verdict += f" BELOW IT by {' and '.join(below)}." if below else ""
     return Sentence(f"Against {name}: {'; '.join(parts)}.{verdict}", bool(verdict))

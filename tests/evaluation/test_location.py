@@ -84,6 +84,21 @@ def test_clinical_scores_cannot_see_that_all_sides_are_swapped() -> None:
     assert "THE SIDE IS NOT ABOVE CHANCE" in of(wrong, "side")
 
 
+def test_another_file_is_compared_by_side_too(tmp_path: Path) -> None:
+    paths = []
+    for name, texts in (("reports", [swapped(text) for text in REFERENCES]), ("other", REFERENCES)):
+        paths.append(tmp_path / f"{name}.jsonl")
+        rows = [
+            {"study_id": f"s{i}", "generated": text, "reference": reference}
+            for i, (text, reference) in enumerate(zip(texts, REFERENCES, strict=True))
+        ]
+        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = evaluate(paths[0], against=[paths[1]], resamples=100, with_meteor=False)
+    (told,) = (text for text in found["sentences"] if text.startswith("Against other"))
+    assert "side F1 .000 against 1.000 (-1.000" in told
+    assert told.endswith("NO SIGNIFICANT DIFFERENCE by clinical micro F1 (13). BELOW IT by CIDEr and side F1.")
+
+
 @pytest.mark.parametrize("resamples", [0, 50])
 def test_reports_without_a_place_have_no_agreement_and_say_so(resamples: int) -> None:
     found = evaluate(UNPLACED, references=REFERENCES, resamples=resamples, with_meteor=False)

@@ -96,8 +96,8 @@ def test_one_pattern_for_all_and_no_better_than_chance_are_called_out(tmp_path: 
     for text, one in zip(said(found), ("REGION", "REPORT"), strict=True):
         assert text in found["alarms"]
         assert text.endswith(
-            f"ONE {one} COMES FIRST IN MORE THAN HALF. NOT ABOVE THE NEAREST BY IMAGE by precision at 1 and 5. NOT "
-            "ABOVE RANDOM PATTERNS by precision at 1 and 5."
+            f"ONE {one} COMES FIRST IN MORE THAN HALF. {one}S ARE NOT ABOVE THE NEAREST BY IMAGE by precision at 1 and "
+            f"5. {one}S ARE NOT ABOVE RANDOM PATTERNS by precision at 1 and 5."
         )
     assert found["recall"]["regions"]["baselines"]["random"]["difference"]["precision_at_1"]["value"] == 0.0
 
@@ -148,7 +148,7 @@ def test_reports_without_the_folder_have_no_such_section(tmp_path: Path) -> None
     found = scores(write(tmp_path))
     assert found["recall"] is None
     assert said(found) == []
-    nothing = {"regions": None, "reports": None, "mattered": None}
+    nothing = {"regions": None, "reports": None, "mattered": None, "exchange_cost": None}
     empty = scores(write(tmp_path, own=lambda i: {}))
     assert empty["recall"] == nothing
     assert said(empty) == [
@@ -156,6 +156,24 @@ def test_reports_without_the_folder_have_no_such_section(tmp_path: Path) -> None
         "NO REPORT IS RECALLED for any of the 60 studies: the memory is off or empty.",
     ]
     assert set(said(empty)) <= set(empty["alarms"])
+
+
+def test_what_another_patients_memories_cost_is_there_if_it_was_measured(tmp_path: Path) -> None:
+    reports = write(tmp_path, own=own)
+    assert scores(reports)["recall"]["exchange_cost"] is None
+    rows = [json.loads(line) for line in reports.read_text().splitlines()]
+    other = [text.replace("left", "right") for text in REFERENCES]
+    lines = [json.dumps(row | {"generated": text}) + "\n" for row, text in zip(rows, other, strict=True)]
+    (tmp_path / "guards").mkdir()
+    (tmp_path / "guards/memory_shuffled.jsonl").write_text("".join(lines))
+    found = scores(reports)
+    cost = found["recall"]["exchange_cost"]
+    assert set(cost) == {"location_side_f1", "clinical_micro_f1_13_neg", "cider"}
+    for key, row in cost.items():
+        there = found["guards"]["memory_shuffled"]["full"][key]["value"]
+        assert row["value"] == pytest.approx(found["full"][key]["value"] - there)
+    assert cost["clinical_micro_f1_13_neg"]["value"] == 0.0
+    assert cost["location_side_f1"]["low"] > 0
 
 
 def test_a_memory_that_brings_nothing_is_named_beside_one_that_does(tmp_path: Path) -> None:
@@ -258,7 +276,7 @@ def test_the_share_of_reports_for_which_a_memory_mattered(tmp_path: Path) -> Non
         assert mattered["influence_threshold"] == {"regions": 0.4, "reports": 0.3, "studies": 100}
         (sentence,) = [text for text in found["sentences"] if "A memory mattered" in text]
         assert f"for {COUNT // 2} of {COUNT} reports (.500 [" in sentence
-        assert sentence.endswith("NOT MORE THAN WITH RANDOM CASES.") is alarm
+        assert sentence.endswith("THE MEMORIES MATTER NO MORE THAN RANDOM CASES.") is alarm
         assert (sentence in found["alarms"]) is alarm
     lines = read_systems(reports, [])[0].lines
     assert page_data(reports, lines, found, NO_FILMS)["reasons"]["reports"] == 0.3

@@ -172,7 +172,7 @@ def test_two_files_are_compared_with_p_value_and_effect(run: Path, capsys: pytes
     shown = " ".join(capsys.readouterr().out.split())
     assert "ours minus worse, protocol full" in shown
     assert "Against same: " in shown
-    assert "NO SIGNIFICANT DIFFERENCE by clinical micro F1 (13) and CIDEr." in shown
+    assert "NO SIGNIFICANT DIFFERENCE by clinical micro F1 (13) and CIDEr and side F1." in shown
 
 
 def test_the_other_way_round_is_below(run: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_other_way_round_is_below(run: Path) -> None:
     systems = read_systems(worse, [run])
     assert [system.name for system in systems if system.group == "against"] == ["reports"]
     found = score_systems(systems, protocols=("full",), resamples=50, with_meteor=False)
-    assert "BELOW IT by clinical micro F1 (13) and CIDEr." in found["sentences"][-1]
+    assert "BELOW IT by clinical micro F1 (13) and CIDEr and side F1." in found["sentences"][-1]
 
 
 def test_rexrank_is_written_for_its_own_tool_and_read_again(run: Path) -> None:

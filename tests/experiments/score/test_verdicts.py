@@ -40,7 +40,8 @@ def test_a_planted_shuffle_is_called_out(run: Path) -> None:
     texts = [row["generated"] for row in rows]
     write(run, lines(texts[9:] + texts[:9]))
     said = evaluate(run, resamples=200, with_meteor=False)["sentences"]
-    assert any("NO CLEAR USE OF THE FILMS by clinical micro F1 (13) and CIDEr." in sentence for sentence in said)
+    told = "NO CLEAR USE OF THE FILMS by clinical micro F1 (13) and CIDEr and side F1."
+    assert any(told in sentence for sentence in said)
 
 
 def test_good_reports_are_seen_to_use_the_films(run: Path) -> None:
