@@ -78,7 +78,16 @@ def run_of(folder: Path, reports: list[tuple[str, str]]) -> tuple[Path, list[Lin
             "generated": generated,
             "findings": found,
             "places": {"Edema": ["left", "lower"]},
-            "regions": [{"study_id": "t0", "finding": "Edema", "weight": 0.5, "influence": 0.5}],
+            "regions": [
+                {
+                    "study_id": "t0",
+                    "finding": "Edema",
+                    "weight": 0.5,
+                    "influence": 0.5,
+                    "place": ["left"],
+                    "text": "Left edema.",
+                }
+            ],
             "reports": [
                 {"study_id": f"t{k}", "text": f"Text {k}.", "weight": 0.25, "influence": 0.5 * (k == 1)} for k in (1, 2)
             ],

@@ -23,13 +23,14 @@ class RecalledCase(NamedTuple):
     """The finding whose query recalled it; None for a report, or where all queries together did."""
 
     def line(self) -> str:
-        """Describe it in a line: weight, what it is, whose, and its influence where that was measured."""
+        """Describe it in a line: weight, what it is, whose, its influence where that was measured, and its words."""
         case = self.pattern
         owner = self.owner() if case.influence is None else f"{self.owner()}, influence {case.influence:+.2f}"
         if case.finding is None:
             return f"{case.weight:.2f} report of {owner}: {case.text or '(left out)'}"
         asked = "region of" if self.query is None else f"for {self.query}:"
-        return f"{case.weight:.2f} {asked} {' '.join((*case.place, case.finding))} ({owner})"
+        said = f": {case.text}" if case.text else ""
+        return f"{case.weight:.2f} {asked} {' '.join((*case.place, case.finding))} ({owner}){said}"
 
     def owner(self) -> str:
         """Name whose it is.

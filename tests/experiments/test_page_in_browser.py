@@ -169,7 +169,7 @@ def test_a_study_has_film_map_bars_and_reasons(chromium: Any, tmp_path: Path) ->
 
     told = detail.locator(".written").inner_text()
     reasons, _, similar = told.partition("Similar cases")
-    assert "region of Edema (t0) reason (influence 0.50 nats, more than 0.25)" in reasons
+    assert "region of left Edema (t0): Left edema. reason (influence 0.50 nats, more than 0.25)" in reasons
     assert "Text 1." in reasons
     assert "Text 2." in similar
     assert "Text 2." not in reasons

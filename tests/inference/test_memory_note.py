@@ -48,7 +48,7 @@ def test_only_what_passes_the_threshold_of_its_memory_is_a_reason() -> None:
         "(regions 0.50 nats, reports 0.20 nats)."
     )
     assert [case.line() for case in [*note.reasons, note.similar[1]]] == [
-        "0.25 for finding 0: left lower Edema (r1, influence +0.51)",
+        "0.25 for finding 0: left lower Edema (r1, influence +0.51): Edema.",
         "0.20 report of t3, influence +0.40: Text 3.",
         "0.20 report of t4: Text 4.",
     ]
@@ -76,7 +76,9 @@ def test_without_a_threshold_nothing_is_a_reason() -> None:
 
 def test_without_findings_the_regions_of_all_queries_are_shown() -> None:
     note = memory_note(GeneratedReport("s", "A text.", {}, [region(98, None)], []), LIMITS)
-    assert [case.line() for case in note.similar] == ["0.25 region of left lower Edema (r98)"]
+    assert [case.line() for case in note.similar] == ["0.25 region of left lower Edema (r98): Edema."]
+    without = RecalledCase(region(98, None)._replace(text=None), None)  # restricted data
+    assert without.line() == "0.25 region of left lower Edema (r98)"
 
 
 @pytest.mark.parametrize("value", [{}, [1], {"regions": "x"}, {**LIMITS._asdict(), "studies": None}])

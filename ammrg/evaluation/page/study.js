@@ -91,8 +91,9 @@ function isReason(kind, influence) {
 
 function recalled(study) {
   const cases = [
-    ...study.regions.map(([weight, finding, owner, influence]) => ({ kind: "regions", weight, influence,
-      words: ` region of ${finding ?? "no finding"} (${owner || "disease query"})` })),
+    ...study.regions.map(([weight, finding, owner, influence, place, text]) => ({ kind: "regions", weight, influence,
+      words: ` region of ${[place, finding ?? "no finding"].filter(Boolean).join(" ")} (${owner || "disease query"})` +
+        (text === null ? "" : `: ${data.texts[text]}`) })),
     ...study.retrieved.map(([weight, owner, text, influence]) => ({ kind: "reports", weight, influence,
       words: ` report of ${owner}: ${data.texts[text]}` })),
   ];

@@ -37,6 +37,6 @@ function showVerdicts() {
   $("sentences").append(...doubts.map(({ text, headline }) => make("li", { class: "doubt" },
     make("details", {}, make("summary", {}, headline), make("p", {}, ...emphasised(text))))),
     ...others.filter((each) => !compared.includes(each)).map(plain));
-  if (compared.length) $("clear").append(make("summary", {}, `${compared.length} comparisons without a doubt`), make("ul", {}, ...compared.map(plain)));
+  if (compared.length) $("clear").append(make("summary", {}, `${compared.length} comparison${compared.length === 1 ? "" : "s"} without a doubt`), make("ul", {}, ...compared.map(plain)));
   $("figures").append(...data.figures.map((line) => make("li", {}, line)));
 }

@@ -185,7 +185,11 @@ def _study(
         if isinstance(each.get("text"), str)
     ]
     regions = [
-        [each.get(field) for field in ("weight", "finding", "study_id", "influence")]
+        [
+            *(each.get(field) for field in ("weight", "finding", "study_id", "influence")),
+            " ".join(map(str, each.get("place") or ())),
+            texts.setdefault(each["text"], len(texts)) if each.get("text") else None,
+        ]
         for each in row.get("regions") or ()
     ]
     generated, reference = marked_pair(line.generated, line.reference)
