@@ -58,7 +58,7 @@ from lightning_modules.report_validation import Judged, Yardstick, loss_numbers,
 from lightning_modules.reward_training import RewardTraining
 from lightning_modules.setting_groups import groups_as_primitives
 from lightning_modules.stage1_checkpoint import load_stage1
-from lightning_modules.stage2_identity import check_identity
+from lightning_modules.stage2_identity import check_identity, tell_missing_places
 from lightning_modules.state_replay import KeptStates
 from lightning_modules.step_mean import StepMeans
 from lightning_modules.study_losses import TokenMarks, reports_differ, shuffle_hinge, sums_by_study
@@ -264,6 +264,7 @@ class ReportGeneration(LightningModule):
             encoder_fingerprint=stage1.fingerprint,
             data_fingerprint=stage1.data_fingerprint,
         )
+        tell_missing_places(settings["regions_memory"], visual_bank)
         if settings["cross_fit"] is not None and self.data is not None and self.trainer.state.fn == "fit":
             self.cross_fit = load_cross_fit(settings["cross_fit"], stage1, visual_bank)
         report_bank = bank_files.load(

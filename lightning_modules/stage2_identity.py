@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from ammrg.errors import CheckpointError, MemoryBankError
+from ammrg.memory.bank import NO_PLACES, MemoryBank
 from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.networks.report_network import ReportNetwork, is_same_part
 
@@ -36,6 +37,12 @@ def check_identity(
                 f"the checkpoint was trained with {key} {kept.get(key)!r}, but {found!r} is loaded; "
                 "use the memories, stage-1 checkpoint and language model of its own run"
             )
+
+
+def tell_missing_places(path: str, regions: MemoryBank) -> None:
+    """Print it where a memory of regions is of an earlier version, without places."""
+    if regions.lacks_places:
+        rank_zero_only(print)(f"{path}: {NO_PLACES}")
 
 
 def is_edited_since(

@@ -19,6 +19,10 @@ FORMAT = "ammrg-memory-bank"
 FORMAT_VERSION = 2
 PLACE_ELEMENTS = 5
 """Two sides and three levels."""
+NO_PLACES = (
+    "its regions have no places (an earlier version wrote it), so they are compared by finding alone, and none counts "
+    "as recalled rightly; make memories builds them anew"
+)
 BankKind = Literal["regions", "reports", "knowledge"]
 """``knowledge`` comes from no study: for instance texts that define the findings."""
 
@@ -133,6 +137,11 @@ class MemoryBank:
     def width(self) -> int:
         """d, the width of the patterns."""
         return self.patterns.shape[1]
+
+    @property
+    def lacks_places(self) -> bool:
+        """Whether these are regions without any place, as earlier versions wrote them (:data:`NO_PLACES`)."""
+        return self.meta.kind == "regions" and not self.places.any()
 
     @cached_property
     def owner_index(self) -> OwnerIndex:

@@ -15,7 +15,7 @@ from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
 from ammrg.imaging.pattern_map import draw_pattern_map
 from ammrg.memory import bank_files as banks
 from ammrg.memory import neighbours
-from ammrg.memory.bank import MemoryBank
+from ammrg.memory.bank import NO_PLACES, MemoryBank
 from ammrg.memory.bank_files import bank_paths, banks_in
 from ammrg.memory.held_out import Unchecked
 from ammrg.text.labeler import NAME as LABELER
@@ -98,6 +98,9 @@ def description(bank: MemoryBank, path: Path) -> Table:
         "belongs to": f"encoder {meta.encoder_fingerprint}, data {meta.data_fingerprint}",
         "restricted": "yes: ids and texts must not leave this machine" if meta.restricted else "no",
     }
+    if meta.kind == "regions":
+        placed = int(bank.places.any(dim=1).sum())
+        facts["places"] = NO_PLACES if bank.lacks_places else f"{placed} regions have one"
     table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
     for name, fact in facts.items():
         table.add_row(name, fact)

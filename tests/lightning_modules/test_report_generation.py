@@ -16,6 +16,7 @@ from ammrg.memory.bank import BankEdit, BankMeta, MemoryBank
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.types import Box, StudyBatch
 from lightning_modules.report_generation import ReportGeneration
+from lightning_modules.stage2_identity import tell_missing_places
 
 
 def batch() -> StudyBatch:
@@ -97,6 +98,16 @@ def test_a_memory_edited_since_training_is_taken_and_another_refused(capsys: pyt
     checkpoint["identity"]["visual_memory"] = None  # trained without
     with pytest.raises(CheckpointError, match="trained with visual_memory None"):
         stage2.on_load_checkpoint(checkpoint)
+
+
+def test_a_memory_of_regions_without_places_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    placed = dataclasses.replace(bank(), places=torch.eye(3, 5, dtype=torch.bool))
+    tell_missing_places("memory/regions", placed)
+    assert capsys.readouterr().out == ""
+    tell_missing_places("memory/regions", bank())
+    assert capsys.readouterr().out.startswith(
+        "memory/regions: its regions have no places (an earlier version wrote it)"
+    )
 
 
 def test_the_association_loss_is_off_unless_it_is_given_a_weight() -> None:

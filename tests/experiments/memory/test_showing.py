@@ -17,7 +17,7 @@ from ammrg.memory.bank import FORMAT
 from ammrg.memory.bank_files import load, save
 from ammrg.metrics.associations import AssociationScores
 from experiments.__main__ import main
-from tests.experiments.memory.banks import make, memories_with_pages, meta_of
+from tests.experiments.memory.banks import STUDIES, make, memories_with_pages, meta_of
 from tests.unchecked import UNCHECKED
 
 
@@ -31,12 +31,22 @@ def test_show_counts_names_neighbours_and_draws(path: Path, capsys: pytest.Captu
         assert "22 patterns of 8 numbers" in flat
         assert "14 patterns without owner (disease queries), 0 with several" in flat
         assert FINDINGS[2] in flat
+        assert "its regions have no places (an earlier version wrote it)" in flat
     else:
         assert "Pleural Effusion" in flat  # read from the texts
         assert "of s3." in flat
     picture = cv2.imread(str(path.parent / "map.png"))
     assert picture is not None
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+
+
+def test_show_counts_the_places_of_regions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bank = make("regions", STUDIES)
+    places = bank.places.clone()
+    places[-3:, 0] = True
+    save(dataclasses.replace(bank, places=places), tmp_path / "regions")
+    assert main(["memory", "show", str(tmp_path / "regions")]) == 0
+    assert "3 regions have one" in " ".join(capsys.readouterr().out.split())
 
 
 def test_show_lists_the_neighbours_of_what_is_asked_for(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
