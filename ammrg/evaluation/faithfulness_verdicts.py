@@ -30,6 +30,8 @@ def faithfulness_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
         f"{ours['denied']}; {ours['said'] - ours['both']} of the {ours['said']} that they affirm are not in the tables "
         f"(said_f1 {short(f1)}).{_most_missing(ours['findings'])}"
     )
+    if ours["hedged"]:
+        text += f" Not counted: {ours['hedged']} that the reports call possible, and that are not in the tables."
     if not ours["varies"]:
         return [Sentence(f"{text} All tables are the same, so there is no verdict.", False)]
     if ours["found"] < FEWEST_FINDINGS:

@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ammrg.errors import ScoringError
-from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE
+from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE, UNCERTAIN
 from ammrg.metrics import bootstrap
 from ammrg.metrics.clinical import positives
 
 Floats = NDArray[np.float64]
 Statistics = dict[str, Floats]
-"""``found`` (in the table), ``said`` (affirmed), ``both`` and ``denied`` (in the table, and the report denies it): 0 or
-1, ``[n 13]`` each. Empty where a study has no table."""
+"""``found`` (in the table), ``said`` (affirmed), ``both``, ``denied`` (in the table, and the report denies it) and
+``hedged`` (not in the table, and the report calls it possible): 0 or 1, ``[n 13]`` each. Empty
+where a study has no table."""
 
 NAMES: tuple[str, ...] = tuple(FINDINGS[i] for i in ABNORMAL)
 KEYS = ("said_f1", "said_missing", "said_invented")
@@ -49,8 +50,9 @@ def faithfulness_statistics(found: Sequence[Collection[str]], labels: ArrayLike)
     if not len(said):
         raise ScoringError("faithfulness: no studies to score.")
     table = np.array([[name in each for name in NAMES] for each in found])
-    denied = table & (np.asarray(labels, dtype=np.float64)[:, list(ABNORMAL)] == NEGATIVE)
-    named = {"found": table, "said": said, "both": table & said, "denied": denied}
+    read = np.asarray(labels, dtype=np.float64)[:, list(ABNORMAL)]
+    denied, hedged = table & (read == NEGATIVE), ~table & (read == UNCERTAIN)
+    named = {"found": table, "said": said, "both": table & said, "denied": denied, "hedged": hedged}
     return {name: values.astype(np.float64) for name, values in named.items()}
 
 
@@ -93,9 +95,10 @@ def finding_counts(statistics: Statistics) -> dict[str, Any]:
     """What stands behind the measures.
 
     Returns:
-        ``found``, ``said``, ``both``, ``denied``: the number of pairs (study, finding); ``varies``: whether any two
-        studies have different tables; ``findings``: name -> the same four numbers of this finding, and ``missing``,
-        ``missing_share`` (of found), ``invented``, ``invented_share`` (of said). A share of nothing is None.
+        ``found``, ``said``, ``both``, ``denied``, ``hedged``: the number of pairs (study, finding); ``varies``: whether
+        any two studies have different tables; ``findings``: name -> the same five numbers of this finding, and
+        ``missing``, ``missing_share`` (of found), ``invented``, ``invented_share`` (of said). A share of nothing is
+        None.
     """
     sums = {name: table.sum(axis=0).astype(int) for name, table in statistics.items()}
     findings = {}

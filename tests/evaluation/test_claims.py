@@ -96,6 +96,15 @@ def test_denied_findings_are_counted(tmp_path: Path) -> None:
     assert sum(row["missing"] for row in ours["findings"].values()) == 120
 
 
+def test_a_finding_that_is_only_called_possible_is_told_though_no_measure_counts_it(tmp_path: Path) -> None:
+    texts = [f"{FAITHFUL[0]} Possible rib fracture.", *FAITHFUL[1:]]
+    assert "Fracture" not in TABLES[0]
+    found = scores(write(tmp_path / "reports.jsonl", texts, TABLES, thresholds=THRESHOLDS))
+    assert [found["full"][key]["value"] for key in KEYS] == [1.0, 0.0, 0.0]
+    assert found["faithfulness"]["ours"]["hedged"] == 1
+    assert "Not counted: 1 that the reports call possible" in of(found, "Of 120 findings")
+
+
 @pytest.mark.parametrize(
     ("tables", "texts", "said"),
     [

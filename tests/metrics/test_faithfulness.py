@@ -58,6 +58,7 @@ def test_counts_by_finding_add_up() -> None:
         assert row["missing"] == (truth[:, i] > said[:, i]).sum()
         assert row["invented"] == (said[:, i] > truth[:, i]).sum()
         assert row["denied"] == (truth[:, i] * (label == 0)).sum()
+        assert row["hedged"] == ((1 - truth[:, i]) * (label == -1)).sum()
         assert row["missing_share"] == pytest.approx(row["missing"] / truth[:, i].sum())
         assert row["invented_share"] == pytest.approx(row["invented"] / said[:, i].sum())
     assert found["varies"]
