@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ammrg.evaluation.page.agreement import marked_pair
-from ammrg.evaluation.page.columns import page_columns
+from ammrg.evaluation.page.columns import PAGE_COLUMNS, page_columns
 from ammrg.evaluation.page.headlines import headline
 from ammrg.evaluation.page.writing import NO_FILMS, Films, cases, page_data, rendered
 from ammrg.evaluation.score_table import ALL_COLUMNS
@@ -149,8 +149,14 @@ def test_probabilities_places_and_thresholds_of_a_run_are_in_the_page(tmp_path: 
 
 
 def test_each_metric_is_in_one_table() -> None:
-    assert sorted(column["key"] for column in page_columns()) == sorted(ALL_COLUMNS)
-    assert {column["key"]: column["label"] for column in page_columns()} == ALL_COLUMNS
+    assert sorted(column["key"] for column in page_columns()) == sorted(PAGE_COLUMNS)
+    labels = {column["key"]: column["label"] for column in page_columns()}
+    assert labels == PAGE_COLUMNS
+    assert labels.items() >= ALL_COLUMNS.items()
+    chances = [key for key, label in labels.items() if label == "chance"]
+    assert len(chances) == 6
+    for key in chances:  # each beside its measure
+        assert list(labels).index(key) == list(labels).index(key.removesuffix("_chance")) + 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ammrg.evaluation.page.claims import (
     probabilities_of,
     unseen_marks,
 )
-from ammrg.evaluation.page.columns import page_columns
+from ammrg.evaluation.page.columns import PAGE_COLUMNS, page_columns
 from ammrg.evaluation.page.headlines import headline
 from ammrg.evaluation.prediction_fields import id_text
 from ammrg.evaluation.prediction_files import study_rows
@@ -138,7 +138,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
 
 def _system(group: str, name: str, scores: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     shown = {
-        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in ALL_COLUMNS}
+        protocol: {key: [row["value"], row["low"], row["high"]] for key, row in table.items() if key in PAGE_COLUMNS}
         for protocol, table in ((protocol, values[protocol]) for protocol in protocols_of(scores))
     }
     return {
