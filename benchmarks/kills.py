@@ -33,7 +33,8 @@ RUN = Path("out") / "phantom" / "default"
 FILES = (
     *("stage1/scores.json", "memory/regions.safetensors", "memory/reports.safetensors", "memory/regions.json"),
     *("memory/reports.json", "memory/regions_report/report.json", "reports.jsonl", "scores.json"),
-    *("guards/images_shuffled.jsonl", "guards/films_mirrored.jsonl", "guards/memory_off.jsonl"),
+    *("guards/images_shuffled.jsonl", "guards/films_mirrored.jsonl"),
+    *("guards/memory_shuffled.jsonl", "guards/memory_off.jsonl"),
     *("stage1/metrics.csv", "stage2/metrics.csv"),
 )
 CHECKPOINTS = tuple(f"{stage}/{name}.ckpt" for stage in ("stage1", "stage2") for name in ("best", "last"))

@@ -40,7 +40,7 @@ GUARDS: dict[str, Guard] = {
     "memory_off": Guard(memories="off"),
 }
 """Name of the file in ``guards/`` -> what is taken away or changed."""
-ALWAYS = ("images_shuffled", "films_mirrored", "memory_off")
+ALWAYS = ("images_shuffled", "films_mirrored", "memory_shuffled", "memory_off")
 """Guards that every run writes with its reports. The others, each a pass over the split, are written on request."""
 
 

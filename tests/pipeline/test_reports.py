@@ -89,7 +89,8 @@ def test_the_influence_of_what_was_recalled_is_told(run: Run) -> None:
 def test_scores_stand_beside_baselines_and_guards(run: Run) -> None:
     scores = json.loads((run.folder / "scores.json").read_text())
     assert {"random_training", "nearest_image", "nearest_findings", "stage1_template"} <= set(scores["baselines"])
-    assert {"images_shuffled", "films_mirrored", "memory_off"} <= set(scores["guards"])
+    assert {"images_shuffled", "films_mirrored", "memory_shuffled", "memory_off"} <= set(scores["guards"])
+    assert scores["recall"]["exchange_cost"] is not None
     mirrored = scores["guards"]["films_mirrored"]["mirrored_follows"]
     assert mirrored["n"] == sum(mirrored[name] for name in ("flipped", "kept", "both", "unsided", "dropped"))
     bleu = scores["full"]["bleu_4"]
