@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ammrg.networks.film_distance import FilmDistance
 
 UNKNOWN = (
-    "The distance of this film from the training films is not known: the model was trained by an earlier version, or "
-    "on few films; train stage 1 again to have it measured."
+    "The distance of this film from the training films is not known: the model was trained or validated on fewer "
+    "than 16 studies, or by an earlier version; a new stage 1 with enough studies measures it."
 )
 
 

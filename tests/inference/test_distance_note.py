@@ -8,6 +8,7 @@ import torch
 
 from ammrg.data_sets import trained_on
 from ammrg.inference.distance_note import distance_note
+from ammrg.networks.film_distance import LEAST
 
 
 def measure(*distances: float) -> Any:
@@ -46,7 +47,7 @@ def test_films_within_are_told_their_distances():
 def test_what_is_not_known_is_said():
     note = distance_note(None, *SEEN, ["a.png", "b.png"])
     assert not note.warns
-    assert "is not known: the model was trained by an earlier version" in note.sentence
+    assert f"is not known: the model was trained or validated on fewer than {LEAST} studies" in note.sentence
     assert note.as_json() == {"distances": None, "unlike_training": None}
 
 
