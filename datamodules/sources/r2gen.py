@@ -26,7 +26,7 @@ from datamodules.sources.source_reading import (
 
 ANNOTATION = "annotation.json"
 FIELDS = ("id", "report", "image_path")
-GROUPS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test"}
+GROUPS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val", "test": "test"}
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".jp2")
 
 

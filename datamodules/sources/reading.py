@@ -76,7 +76,10 @@ def read_source(
     if dataset == "phantom":
         for option, value in (("--raw", raw), ("--source", source)):
             if value is not None:
-                raise SettingsError(f"{option} {value}: the phantom is drawn and has no raw data; leave the option out")
+                raise SettingsError(
+                    f"{option} {value}: the phantom is drawn and has no raw data; name another data set (--dataset, "
+                    "DATASET= with make), or leave the option out"
+                )
         sizes = split_sizes or {}
         drawn = {split: DrawnStudies(split, 0, count, seed, size, version) for split, count in sizes.items()}
         return SourceReading(drawn, "phantom", films=0, restricted=False)

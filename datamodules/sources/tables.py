@@ -41,17 +41,26 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
-                raise DataError(f"{path}: no column '{absent[0]}'; found {found}")
+                raise DataError(f"{path}: no column '{absent[0]}'; found {found}{other_separator(reader.fieldnames)}")
             wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
             for number, line in enumerate(reader, start=2):
                 if None in line:
                     raise DataError(
-                        f"{path}: row {number} has {len(line[None])} cells more than the header; quote texts that "
+                        f"{path}: row {number} has more cells than the header (by {len(line[None])}); quote texts that "
                         "contain commas"
                     )
                 yield number, {name: (line[name] or "").strip() for name in wanted}
-    except (UnicodeDecodeError, csv.Error, EOFError, OSError, zlib.error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not text in UTF-8: {error}; save it as UTF-8 (in Excel: CSV UTF-8)") from error
+    except (csv.Error, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
+
+
+def other_separator(header: Sequence[str] | None) -> str:
+    """What to do where a header is one cell, because semicolons or tabs separate its names; else nothing."""
+    (name, *others) = header or ("",)
+    found = [word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in name and not others]
+    return f"; its cells are separated by {found[0]}, save it with commas" if found else ""
 
 
 def add_labels(
