@@ -10,9 +10,11 @@ from typing import Any
 
 from ammrg.atomic import write_atomically
 from ammrg.errors import DataError, SettingsError
+from ammrg.fingerprints import file_fingerprint
 from datamodules.format import CARD
 from datamodules.prepared import read_card
 from datamodules.shards import write_shards
+from datamodules.sources.csv import TABLE
 from datamodules.sources.painted import PAINTER
 from datamodules.sources.painted import SIDE as PAINTED_SIDE
 from datamodules.sources.phantom import SPLIT_SIZES, VERSION, VERSIONS
@@ -99,6 +101,9 @@ def prepare(
         # Their raw data are prepared films, which somebody may prepare again in the same folder.
         settings["painter"] = PAINTER
         settings["raw_fingerprint"] = None if raw is None or not raw.is_dir() else read_card(raw)["fingerprint"]
+    if dataset == "csv":
+        # A table of one's own, which its owner mends and prepares again.
+        settings["table_fingerprint"] = file_fingerprint(raw / TABLE) if raw and (raw / TABLE).is_file() else None
     try:
         finished = (out / CARD).exists()
         check_kept(out / SETTINGS, settings, finished)
@@ -153,7 +158,8 @@ def alone(folder: Path) -> AbstractContextManager[None]:
 def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
     """Compare the settings with those a folder was prepared with.
 
-    Of a finished folder, the raw data and the layout are compared only if they are given.
+    Of a finished folder, the raw data and the layout are compared only if they are given. Of an unfinished one, a table
+    may have been mended: finished shards of other rows are made again.
 
     Args:
         path: ``prepare.json`` of the folder; if it does not exist, there is nothing to compare.
@@ -173,14 +179,16 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
     requested = dict(settings)
     if "version" in requested:
         kept.setdefault("version", 1)  # folders of before there were versions
-    for key in ("raw", "source", "raw_fingerprint"):
+    for key in ("raw", "source", "raw_fingerprint", "table_fingerprint"):
         if finished and key in requested and requested[key] is None:
             requested[key] = kept.get(key)
+    if not finished and "table_fingerprint" in requested:
+        kept["table_fingerprint"] = requested["table_fingerprint"]
     changed = differences(kept, requested)
     if changed:
         raise SettingsError(
             f"{path} keeps other settings than those asked for:\n  " + "\n  ".join(changed) + "\n"
-            f"Prepare into another folder (--out), undo the change, or remove {path.parent} yourself."
+            f"Prepare into another folder (--out; DATA= with make), undo the change, or remove {path.parent} yourself."
         )
 
 

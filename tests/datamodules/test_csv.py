@@ -54,7 +54,7 @@ def test_rows_of_one_study_are_its_films(tmp_path):
             tmp_path,
             ("a.png", SENTENCES[1], 7, 1.0, "Train", "PA", "x"),
             ("b.png", SENTENCES[1], 7.0, 1, "train", "lateral", "y"),
-            ("c.png", "nan", 8, 2, "valid", "", "z"),
+            ("c.png", "nan", 8, 2, "Validation", "", "z"),
             ("d.png", SENTENCES[0], 9, 3, "test", "oblique", "z"),
             header=header,
         )
@@ -76,6 +76,8 @@ def test_rows_of_one_study_are_its_films(tmp_path):
         (("image", "report"), [("a.png", "Clear.")], r"studies\.csv: no column 'patient_id'; found image, report"),
         (HEADER, [("a.png", "Clear.", "")], r"studies\.csv: row 2: patient_id is empty; every row needs one"),
         (HEADER, [], r"studies\.csv: has no row below its header"),
+        ((";".join(HEADER),), [], r"found image;report;patient_id; .* separated by semicolons, save it with commas"),
+        (("\t".join(HEADER),), [], r"separated by tabs, save it with commas"),
         ((*HEADER, "split"), [("a.png", "Clear.", 1, "dev")], r"row 2: split is 'dev'; expected one of train, val"),
         (
             (*HEADER, "study_id"),
@@ -100,6 +102,9 @@ def test_paths_and_missing_files_are_named(tmp_path):
         read_source("csv", tmp_path)
     write_rows(tmp_path / csv.TABLE, [HEADER, ("../a.png", "Clear.", 1)])
     with pytest.raises(DataError, match=r"row 2: the path '\.\./a\.png' leaves the image folder"):
+        read_source("csv", tmp_path)
+    (tmp_path / csv.TABLE).write_text("image,report,patient_id\na.png,Müller,1\n", encoding="cp1252")
+    with pytest.raises(DataError, match=r"studies\.csv: is not text in UTF-8: .* save it as UTF-8 \(in Excel: "):
         read_source("csv", tmp_path)
     write_rows(tmp_path / csv.TABLE, [HEADER, ("gone.png", "Clear.", 1)])
     with pytest.raises(DataError, match=r"none of 1 films was found; looked for films such as gone\.png"):
@@ -147,3 +152,23 @@ def test_every_data_set_with_a_configuration_has_a_reader(tmp_path):
     for dataset in set(DATASETS) - {"phantom"}:
         with pytest.raises(DataError):  # not a SettingsError, which says that there is no reader
             read_source(dataset, tmp_path / "empty")
+
+
+def test_a_table_mended_after_its_folder_is_finished_is_not_taken_for_the_old_one(tmp_path, capsys):
+    rows = [(f"{i}.png", f"{SENTENCES[i % 3]} Number {i}.", i, ("train", "val", "test")[i % 3]) for i in range(6)]
+    raw = write(tmp_path / "raw", *rows, header=(*HEADER, "split"))
+    command = ["prepare", "--dataset", "csv", "--raw", str(raw), "--out", str(tmp_path / "out"), "--workers", "1"]
+    table = (raw / csv.TABLE).read_text()
+    (raw / csv.TABLE).write_text(table.replace("5.png", "6.png"))
+    assert main([*command, "--size", "64"]) == 1
+    assert "1 of 6 films were rejected" in capsys.readouterr().err
+    (raw / csv.TABLE).write_text(table)
+    assert main([*command, "--size", "64"]) == 0, capsys.readouterr().err  # mended before it was finished: it goes on
+    (raw / csv.TABLE).write_text(table.replace("Number 5", "Number five"))
+    assert main([*command, "--size", "64"]) == 1
+    said = capsys.readouterr().err
+    assert "table_fingerprint: " in said
+    assert f"or remove {tmp_path / 'out'} yourself" in said
+    without_raw = [word for word in command if word not in ("--raw", str(raw))]
+    assert main([*without_raw, "--size", "64"]) == 0
+    assert "is up to date" in capsys.readouterr().out
