@@ -1,11 +1,13 @@
-"""Writes prepared data in the layouts of other tools: R2Gen's annotation and ReXrank's JSON.
+"""Writes prepared data in other layouts: R2Gen's annotation, ReXrank's JSON, and a table with a row for each film.
 
-Films are copied as they are stored, to ``images/<study>/<n>.jpg``. The JSON file is written last: an export without it
-is not finished.
+Films are copied as they are stored, to ``images/<study>/<n>.jpg``. The JSON file or table is written last: an export
+without it is not finished.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from rich.progress import track
 from ammrg.atomic import write_atomically
 from ammrg.errors import SettingsError
 from datamodules.prepared import PreparedFolder
+from datamodules.sources.csv import OPTIONAL, REQUIRED, TABLE
 from datamodules.sources.r2gen import ANNOTATION
 from datamodules.sources.source_reading import SPLITS
 
@@ -27,7 +30,7 @@ class Export(NamedTuple):
     """A summary of the written files."""
 
     files: tuple[Path, ...]
-    """The JSON files."""
+    """The JSON files, or the table."""
     studies: int
     films: int
 
@@ -56,6 +59,33 @@ def write_annotation(data: str | Path, out: Path, splits: Sequence[str]) -> Expo
         annotation[split].append(example)
     write_atomically(target, json.dumps(annotation).encode())
     return export((target,), [example["image_path"] for examples in annotation.values() for example in examples])
+
+
+def write_table(data: str | Path, out: Path, splits: Sequence[str]) -> Export:
+    """Write ``studies.csv``, a row for each film, as :mod:`datamodules.sources.csv` reads it.
+
+    ``report`` is the text that the data were prepared for. Labels and the other sections are not written.
+
+    Args:
+        data: a prepared folder, or a URL of one.
+        out: folder to write to, made if it is missing.
+        splits: the splits to write.
+
+    Raises:
+        SettingsError: ``out`` is a file, or contains a table.
+        DataError: ``data`` is not a prepared folder, or has no such split.
+    """
+    target = out / TABLE
+    check_new(out, [target])
+    text, films = io.StringIO(), []
+    table = csv.writer(text)
+    table.writerow((*REQUIRED, *OPTIONAL))
+    for split, row in rows_of(PreparedFolder(data), splits):
+        films.append(write_films(row, out))
+        for film, projection in zip(films[-1], row["projections"], strict=True):
+            table.writerow((film, row["report"], row["subject_id"], row["study_id"], split, projection))
+    write_atomically(target, text.getvalue().encode())
+    return export((target,), films)
 
 
 def write_rexrank(data: str | Path, out: Path, splits: Sequence[str]) -> Export:

@@ -16,8 +16,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line of ``convert``."""
     arguments = CommandParser(
         prog="python -m experiments convert",
-        description="Export prepared data in a layout that other tools read: R2Gen's annotation.json or ReXrank's "
-        "rexrank_SPLIT.json, with the films.",
+        description="Export prepared data, with the films, in a layout that people or other tools read: the table "
+        "studies.csv, R2Gen's annotation.json or ReXrank's rexrank_SPLIT.json.",
         epilog=NOTICE,
     )
     arguments.add_argument("--data", required=True, help="prepared folder, for instance data/iu_xray")

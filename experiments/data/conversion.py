@@ -7,9 +7,9 @@ from pathlib import Path
 
 from datamodules.prepared import read_card
 from datamodules.sources.source_reading import SPLITS
-from datamodules.sources.writers import IMAGES, write_annotation, write_rexrank
+from datamodules.sources.writers import IMAGES, write_annotation, write_rexrank, write_table
 
-WRITERS = {"r2gen": write_annotation, "rexrank": write_rexrank}
+WRITERS = {"csv": write_table, "r2gen": write_annotation, "rexrank": write_rexrank}
 """Layout -> the function that writes it."""
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from ammrg.errors import DataError, SettingsError
 from datamodules.prepared import load_split
+from datamodules.sources import csv as csv_table
 from datamodules.sources import r2gen
-from datamodules.sources.writers import rexrank_fields, write_annotation, write_films, write_rexrank
+from datamodules.sources.writers import rexrank_fields, write_annotation, write_films, write_rexrank, write_table
 from experiments.data.preparation import prepare
 
 SPLITS = ("train", "val", "test")
@@ -64,6 +65,23 @@ def test_an_annotation_comes_back_as_the_same_studies(phantom, tmp_path):
             assert study.findings == row["report"]
             assert [view.image.read_bytes() for view in study.views] == row["images"]
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_table_comes_back_as_the_same_studies_with_their_projections(phantom, tmp_path):
+    export = write_table(phantom, tmp_path, SPLITS)
+    assert export.files == (tmp_path / "studies.csv",)
+    reading = csv_table.read(tmp_path)
+    assert (export.studies, export.films) == (13, reading.films)
+    assert reading.rejected == ()
+    projections = set()
+    for split in SPLITS:
+        for study, row in zip(reading.studies[split], load_split(phantom, split), strict=True):
+            assert (study.study_id, study.subject_id, study.split) == (row["study_id"], row["subject_id"], split)
+            assert study.findings == row["report"]
+            assert [view.projection for view in study.views] == list(row["projections"])
+            assert [view.image.read_bytes() for view in study.views] == row["images"]
+            projections.update(row["projections"])
+    assert projections == {"frontal", "lateral"}
 
 
 def test_an_annotation_can_be_prepared_again(phantom, tmp_path):
