@@ -189,13 +189,18 @@ class Archive:
             if status == 404 and absent is not None:
                 return absent
             advice = f"; set the token ({status})" if status in (401, 403) else f" (status {status})"
+            if status in (400, 404):
+                advice += "; is --dicomweb its DICOMweb service, such as http://localhost:8042/dicom-web?"
             raise ArchiveError(f"the archive refused to {what}{advice}") from None
         except requests.exceptions.SSLError:
             raise ArchiveError(
                 f"the archive's certificate is not trusted, so it was not asked to {what}; name its authority with --ca"
             ) from None
         except requests.RequestException as error:
-            raise ArchiveError(f"the archive did not answer when asked to {what} ({type(error).__name__})") from None
+            raise ArchiveError(
+                f"the archive did not answer when asked to {what} ({type(error).__name__}); does it run at the address "
+                "of --dicomweb?"
+            ) from None
 
 
 def _value(found: Mapping[str, Any], tag: str) -> str:

@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     records = Records(options.state)
     generator = ReportGenerator.from_pretrained(options.model)
     loop = Loop(archive, records, generator, page=options.page, setting=options.operating_point, say=_say)
+    _say(f"studies from {options.since or 'yesterday'} on; what was done is kept in {options.state}. {NOTICE}")
     while True:
         try:
             done = loop.look(options.since or _yesterday(), settled=not options.once)

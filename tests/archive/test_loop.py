@@ -13,6 +13,7 @@ from ammrg.__main__ import main
 from ammrg.archive.records import Records
 from ammrg.documents.statement import SERIES, plain
 from ammrg.inference.report_generator import ReportGenerator
+from ammrg.notice import NOTICE
 from tests.archive.conftest import Look
 from tests.archive.orthanc import Orthanc
 from tests.dicom_studies import phantom_dicom, uids_of
@@ -103,7 +104,21 @@ def test_an_archive_that_does_not_answer_is_one_sentence(
     exported = write(tmp_path / "model", generator)
     words = ["archive", "--dicomweb", "http://127.0.0.1:9/rs", "--model", str(exported), "--state", str(tmp_path / "s")]
     assert main([*words, "--once"]) == 1
-    assert "error: the archive did not answer when asked to list studies" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "error: the archive did not answer when asked to list studies" in said.err
+    assert "does it run at the address of --dicomweb?" in said.err
+    assert f"studies from yesterday on; what was done is kept in {tmp_path / 's'}. {NOTICE}" in said.out
+
+
+def test_an_address_beside_the_service_is_asked_after(
+    orthanc: Orthanc, generator: ReportGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported = write(tmp_path / "model", generator)
+    beside = orthanc.dicomweb.rpartition("/")[0]
+    for address, status in ((beside, 400), (f"{beside}/dicomweb", 404)):
+        words = ["archive", "--dicomweb", address, "--model", str(exported), "--state", str(tmp_path / "s"), "--once"]
+        assert main(words) == 1
+        assert f"list studies (status {status}); is --dicomweb its DICOMweb service" in capsys.readouterr().err
 
 
 def test_the_command_describes_and_names_nobody(
