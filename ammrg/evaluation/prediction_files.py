@@ -1,4 +1,4 @@
-"""Rows of predictions files in three layouts: JSON Lines, CSV, and ReXrank's JSON."""
+"""Rows of predictions files: JSON Lines, CSV, and JSON, a list or an object with a member for each study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ammrg.text.blank import text_or_empty
 LAYOUTS = {
     ".jsonl": "one JSON object a line",
     ".csv": "columns study_id, generated, reference",
-    ".json": "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
+    ".json": "a list of such objects, or one for each study: {study_id: {generated, reference}}, or ReXrank's "
+    "{study_id: {model_prediction, section_findings, section_impression}}",
 }
 
 
@@ -36,7 +37,7 @@ def study_rows(
     Args:
         path: the file.
         columns: field -> the file's name for it, from :func:`ammrg.evaluation.column_names.parse_columns`. ReXrank's
-            layout has fixed names.
+            names are known without them.
         needed: fields of ``columns`` that the file must have.
 
     Raises:
@@ -51,11 +52,16 @@ def study_rows(
     if path.suffix == ".csv":
         yield from _csv_rows(path, text, columns, needed)
     elif path.suffix == ".json":
-        yield from _rexrank_rows(path, text)
+        table = _json(str(path), text)
+        if isinstance(table, list):
+            for number, row in enumerate(table, start=1):
+                where = f"{path}, entry {number}"
+                yield where, _renamed(where, _object(where, row, "entry"), columns, needed)
+        else:
+            yield from _keyed_rows(path, table, columns, needed)
     else:
         for where, row in json_lines(path, text):
-            names = house_names(where, list(row), columns, needed) if columns else None
-            yield where, {names[name]: value for name, value in row.items()} if names else row
+            yield where, _renamed(where, row, columns, needed)
 
 
 def file_text(path: Path) -> str:
@@ -73,10 +79,18 @@ def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, raw in enumerate(text.split("\n"), start=1):
         if raw.strip():
             where = f"{path}, line {number}"
-            row = _json(where, raw)
-            if not isinstance(row, dict):
-                raise ScoringError(f"{where}: found {type(row).__name__}; each line must be one JSON object.")
-            yield where, row
+            yield where, _object(where, _json(where, raw), "line")
+
+
+def _object(where: str, value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ScoringError(f"{where}: found {type(value).__name__}; each {what} must be one JSON object.")
+    return value
+
+
+def _renamed(where: str, row: dict[str, Any], columns: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:
+    names = house_names(where, list(row), columns, needed) if columns else None
+    return {names[name]: value for name, value in row.items()} if names else row
 
 
 def _csv_rows(
@@ -106,22 +120,29 @@ def _csv_rows(
         ) from error
 
 
-def _rexrank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a ReXrank file. As in ReXrank, the reference is "Findings: ... Impression: ..."."""
-    table = _json(str(path), text)
+def _keyed_rows(
+    path: Path, table: Any, columns: Mapping[str, str], needed: Collection[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of {study_id: fields}. As in ReXrank, sections make the reference "Findings: ... Impression: ..."."""
     if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
         raise ScoringError(f"{path}: must be {LAYOUTS['.json']}.")
     for study_id, fields in table.items():
+        where = f"{path}, study {study_id}"
+        named = _renamed(where, fields, columns, {"generated"} & {*needed} if "model_prediction" not in fields else ())
         sections = []
         for name in ("findings", "impression"):
             section = fields.get(f"section_{name}", fields.get(name))
             if isinstance(section, str) and text_or_empty(section):
                 sections.append(f"{name.capitalize()}: {text_or_empty(section)}")
-        row = {"study_id": study_id, "reference": " ".join(sections), "generated": fields.get("model_prediction")}
+        row = {
+            "study_id": study_id,
+            "reference": " ".join(sections) or named.get("reference", ""),
+            "generated": fields.get("model_prediction", named.get("generated")),
+        }
         # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
-        given = {field: fields.get(field) for field in ("subject_id", "split")}
+        given = {field: named.get(field) for field in ("subject_id", "split")}
         row |= {field: value for field, value in given.items() if value == value}
-        yield f"{path}, study {study_id}", row
+        yield where, row
 
 
 def _json(where: str, text: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import Line, read_lines, read_references, read_systems, read_train_texts
 
 
@@ -53,6 +54,22 @@ def test_the_three_layouts_read_alike(tmp_path: Path) -> None:
         )
     )
     assert read_lines(rexrank) == [line._replace(reference=f"Findings: {line.reference}") for line in EXPECTED]
+
+
+def test_json_may_be_a_list_or_an_object_for_each_study_with_names_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(rows()[::-1]))
+    assert read_lines(path) == EXPECTED
+    keyed = {row["study_id"]: {name: value for name, value in row.items() if name != "study_id"} for row in rows()}
+    path.write_text(json.dumps(keyed))
+    assert read_lines(path) == EXPECTED
+    columns = {"study_id": "study", "generated": "text", "reference": "truth", "subject_id": "patient"}
+    others = [{columns.get(name, name): value for name, value in row.items()} for row in rows()]
+    for content in (others, {row.pop("study"): row for row in json.loads(json.dumps(others))}):
+        path.write_text(json.dumps(content))
+        assert [{name: row[name] for name in columns} for _, row in study_rows(path, columns)] == rows()
+        with pytest.raises(ScoringError, match="no column 'said' \\(nor 'generated'\\), which --columns names; found"):
+            list(study_rows(path, {**columns, "generated": "said"}, {"generated"}))
 
 
 def test_rexrank_joins_the_sections_that_are_there(tmp_path: Path) -> None:
@@ -172,7 +189,9 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b'study_id,"generated"x,reference\n', "line 1: not CSV"),
         ("a.jsonl", b'{"study_id": "s0", "generated": "a", "generated": "b"}\n', "line 1: 'generated' occurs twice"),
         ("a.json", b'{"s": {"model_prediction": "x"}, "s": {}}', "a.json: 's' occurs twice"),
-        ("a.json", b"[]", "must be ReXrank's"),
+        ("a.json", b"7", "must be a list of such objects, or one for each study"),
+        ("a.json", b"[]", "no studies; there is nothing to score"),
+        ("a.json", b'["x"]', "a.json, entry 1: found str; each entry must be one JSON object"),
         ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
         ("a.json", b'{"s": {"model_prediction": "x"}}', "none of its 1 studies has a reference"),
     ],
