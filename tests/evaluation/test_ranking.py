@@ -15,6 +15,7 @@ from ammrg import evaluate, per_study
 from ammrg.__main__ import main
 from ammrg.evaluation.ranking.latex import escaped as latex_text
 from ammrg.evaluation.ranking.markdown import escaped as markdown_text
+from ammrg.notice import NOTICE
 from tests.evaluation.drawn_submissions import FILES, draw
 
 ROOT = Path(__file__).parents[2]
@@ -165,3 +166,25 @@ def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(code, {})
     assert "Cardiomegaly" in capsys.readouterr().out
+
+
+def test_the_terminal_keeps_names_whole_and_ends_with_the_notice(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["score", *common("a.jsonl", "b.csv"), "--no-meteor", "--bootstrap", "50", "--out", str(place / "out")]
+    assert main([*command, "--names", "Northern,Southern"]) == 0
+    said = capsys.readouterr().out
+    assert "│Northern │" in said
+    assert re.search(r"40 studies of \d+ patients, the same in all files\. Protocol full", " ".join(said.split()))
+    assert said.rindex(NOTICE) > said.rindex("the same in all files")
+
+
+def test_latex_fits_the_page_and_has_minus_signs(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    text = (place / "out" / "ranking.tex").read_text(encoding="utf-8")
+    assert text.count("{") == text.count("}")
+    for mark in (r"\resizebox{\textwidth}{!}{%", r"\end{tabular}}", r"\begin{table*}", r"\end{table*}"):
+        assert text.count(mark) == 1
+    (below,) = [line for line in text.splitlines() if "minus the best" in line]
+    assert "$-$.303 {[}$-$." in below
+    assert " -." not in below

@@ -1,4 +1,4 @@
-"""A ranking as LaTeX tables for the package booktabs."""
+"""A ranking as LaTeX tables for the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPECIAL = {
 
 def latex(ranking: Ranking, notice: str) -> str:
     """The file ``ranking.tex``, to be read with the command ``input``: one ``table*`` for each table."""
-    head = f"% {' '.join(notice.split())}\n% Needs \\usepackage{{booktabs}}.\n"
+    head = f"% {' '.join(notice.split())}\n% Needs \\usepackage{{booktabs,graphicx}}.\n"
     return head + "\n".join(map(_table, (ranking.main, *ranking.groups)))
 
 
@@ -36,13 +36,14 @@ def _table(table: Table) -> str:
         r"\begin{table*}",
         r"\centering\small",
         rf"\caption{{{escaped(table.title)}. {escaped(table.note)}}}",
+        r"\resizebox{\textwidth}{!}{%",  # values with intervals in six columns are wider than a page
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         _line("system", [escaped(column) for column in table.columns]),
         r"\midrule",
         *(line for row in table.rows for line in _lines(row)),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
@@ -52,11 +53,11 @@ def _lines(row: Row) -> list[str]:
     """A row's values, then its ranks and its differences, as far as it has any."""
     lines = [_line(escaped(row.label), [_value(cell) for cell in row.cells])]
     for name, texts in (
-        ("rank", [cell.rank for cell in row.cells]),
-        ("minus the best", [cell.below for cell in row.cells]),
+        ("rank", [escaped(cell.rank) for cell in row.cells]),
+        ("minus the best", [escaped(cell.below).replace("-", "$-$") for cell in row.cells]),
     ):
         if any(texts):
-            lines.append(_line(rf"\quad {name}", list(map(escaped, texts))))
+            lines.append(_line(rf"\quad {name}", texts))
     return lines
 
 

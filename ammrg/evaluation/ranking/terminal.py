@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from ammrg.evaluation.ranking.wording import Cell, Ranking, Table
+from ammrg.notice import NOTICE
+
+NAME_WIDTH = 24
+"""Characters of a system's name that stay on one line."""
+UNBOUND = 10_000
+"""A width in characters that no table needs."""
 
 
 def print_ranking(ranking: Ranking, console: Console) -> None:
-    """Print the tables and the sentences."""
-    for table in (ranking.main, *ranking.groups):
-        console.print(_table(table))
+    """Print the tables, the sentences and the notice.
+
+    A table that is wider than the window keeps its figures whole; the window breaks its lines, and a file does not.
+    """
+    for table in map(_table, (ranking.main, *ranking.groups)):
+        needed = Measurement.get(console, console.options.update(max_width=UNBOUND), table).maximum
+        console.width = max(console.width, needed)
+        console.print(table)
     for sentence in ranking.sentences:
         console.print(f"- {sentence}", highlight=False, markup=False)
+    console.print(NOTICE, highlight=False)
 
 
 def _table(table: Table) -> RichTable:
     shown = RichTable(title=escape(table.title), caption=escape(table.note), pad_edge=False, show_lines=True)
-    shown.add_column("system", overflow="fold")
+    shown.add_column("system", overflow="fold", max_width=NAME_WIDTH)
     for column in table.columns:
         shown.add_column(column, justify="right", no_wrap=True)
     for row in table.rows:

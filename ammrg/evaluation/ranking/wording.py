@@ -123,19 +123,23 @@ def group_tables(groups: Sequence[Group]) -> list[Table]:
 
 def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Difference]) -> str:
     """What the table's figures are, and what each file lacks."""
-    ids = "; ".join(f"{each.name} lacks {len(each.missing)}, has {len(each.surplus)} more" for each in differences)
+    ids = "; ".join(
+        f"{each.name} lacks {len(each.missing)}, has {len(each.surplus)} more"
+        for each in differences
+        if each.missing or each.surplus
+    )
+    common = f"which all files have ({ids}: {MISSING})" if ids else "the same in all files"
     drawn = bool(meta["bootstrap"]["resamples"]) and any(
         at.interval for system in group.standings.values() for at in system.values()
     )
     how = (
         f"95% intervals of {meta['bootstrap']['resamples']} resamples of patients (seed {meta['bootstrap']['seed']}), "
         "the same for all systems. Bold: the best. †: not clearly below the best, because the 95% interval of the "
-        "paired difference reaches 0. Second line: expected rank over the resamples; third line: "
-        "difference from the best."
+        "paired difference reaches 0. Rank: the expected one over the resamples; below it the difference from the best."
         if drawn
         else "No intervals, because too few patients or no resamples were drawn. Bold: the best."
     )
     return (
-        f"{group.studies} studies of {group.patients} patients, which all files have ({ids}: {MISSING}). Protocol "
-        f"{next(iter(meta['protocols']))}; findings read by {meta['labeler']}; METEOR {meta['meteor']}. {how}"
+        f"{group.studies} studies of {group.patients} patients, {common}. Protocol {next(iter(meta['protocols']))}; "
+        f"findings read by {meta['labeler']}; METEOR {meta['meteor']}. {how}"
     )
