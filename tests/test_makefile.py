@@ -249,6 +249,9 @@ def test_quick_is_the_whole_chain_at_its_smallest(tmp_path: Path) -> None:
     commands = [line for line in whole.splitlines() if "experiments" in line]
     assert f"score {tmp_path}/out/phantom/quick/reports.jsonl --show" in commands[-1]
     assert [line for line in quick.splitlines() if "-m experiments" in line] == commands
+    said, *_ = quick.split("-m experiments")
+    assert "96 drawn studies" in said
+    assert "Research use only" in said
     for word in ("RUN=mine", "MODEL=small"):
         refused = make("-n", "quick", word, *paths)
         assert refused.returncode != 0
