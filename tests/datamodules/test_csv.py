@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from ammrg.errors import DataError
+from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS
 from datamodules.sources import csv
 from datamodules.sources.reading import read_source
@@ -97,6 +97,8 @@ def write_only(raw: Path, header: tuple[str, ...]) -> Path:
 
 
 def test_paths_and_missing_files_are_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"no raw data; name another data set \(--dataset, DATASET= with make\)"):
+        read_source("phantom", tmp_path)
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match=r"looked for studies\.csv, found notes\.txt"):
         read_source("csv", tmp_path)
