@@ -109,15 +109,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return whole_way(root, 1), whole_way(root, 2)
 
 
-def metrics(run: Path, stage: str) -> dict[tuple[str, str], float]:
-    """(step, name) -> value."""
+COMPARED = ("val/", "train/loss", "train/token_loss", "train/shuffle", "train/association")
+
+
+def metrics(run: Path, stage: str, names: tuple[str, ...] = COMPARED) -> dict[tuple[str, str], float]:
+    """(step, name) -> value, of the names that begin so."""
     with (run / stage / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {
         (row["step"], name): float(value)
         for row in rows
         for name, value in row.items()
-        if value and name.startswith(("val/", "train/loss", "train/token_loss", "train/shuffle", "train/association"))
+        if value and name.startswith(names)
     }
 
 
@@ -172,6 +175,34 @@ def test_ddp_writes_no_file_twice(runs: tuple[Path, Path]) -> None:
         with (runs[1] / stage / "metrics.csv").open(newline="") as file:
             steps = [(row["step"], row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
         assert len(steps) == len(set(steps))
+
+
+def test_ddp_trains_by_rewards_as_one_process(runs: tuple[Path, Path]) -> None:
+    """From the same supervised weights: the same samples, rewards and weights, whatever process drew them."""
+    one = runs[0]
+    found: list[dict[tuple[str, str], float]] = []
+    weights = []
+    for devices in (1, 2):
+        folder = one.parent / f"rewarded{devices}" / "stage2"
+        words = [f"--trainer.default_root_dir={folder}", f"--model.start_from={one}/stage2/best.ckpt"]
+        files = ["-c", f"{one}/stage2/config.yaml", "-c", str(CONFIGS / "stage2" / "reward.yaml")]
+        words += [f"--trainer.devices={devices}", "--trainer.max_epochs=1", "--trainer.limit_train_batches=4"]
+        experiments("fit", *files, *words, "--model.lr=1e-2", "--model.warmup_steps=0")
+        found.append(metrics(folder.parent, "stage2", ("train/", "val/")))
+        weights.append(torch.load(folder / "last.ckpt", weights_only=True)["state_dict"])
+    steps = {step for step, name in found[0] if name == "train/reward_cider"}
+    assert len(steps) == 4
+    assert max(value for (_, name), value in found[0].items() if name == "train/kl") > 1e-6  # it learns
+    assert found[0].keys() == found[1].keys()
+    timing = ("train/studies_per_second", "train/tokens_per_second")
+    far = {
+        key: (value, found[1][key])
+        for key, value in found[0].items()
+        if key[1] not in timing and abs(value - found[1][key]) > 2e-3
+    }
+    assert not far
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=2e-3, rtol=2e-3, equal_nan=True, msg=name)
 
 
 def test_ddp_sharded_learns_and_goes_on_as_one_process(runs: tuple[Path, Path]) -> None:
