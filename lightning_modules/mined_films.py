@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -35,7 +35,7 @@ def mined_films(
                 batch.study_ids[study],
                 batch.subject_ids[study],
                 view,
-                [_with_place(region, batch.reports[study], batch.projections[film]) for region in regions[film]],
+                list(_placed(regions[film], batch.reports[study], batch.projections[film])),
                 positive,
                 tuple(i for i in positive if predicted[film, i]),
                 tuple(box._replace(view=view) for box in batch.boxes if box.view == film),
@@ -45,15 +45,22 @@ def mined_films(
     return films
 
 
-def _with_place(region: Region, report: str, projection: str) -> Region:
-    """The region with its place and the sentences of the report that affirm its finding.
+def _placed(regions: Sequence[Region], report: str, projection: str) -> Iterator[Region]:
+    """The regions with their places and the sentences of the report that affirm their findings.
 
     The side is that of its box, because a report may name both sides of a finding; a lateral film has none, so there
     the report's counts. The level is the report's, whose words know the patient's lungs, or else that of the box.
+
+    A region on the other side than the only one that the report names is left out: its map was mistaken, and it would
+    be recalled as a case of this finding that it does not show.
     """
-    finding = FINDINGS[region.finding]
-    said = finding_places(report).get(finding, Place())
-    seen = own_place(finding, place_of_box(region.box)) if projection != "lateral" else Place()
-    level = said.level if len(said.level) == 1 else seen.level
-    place = Place(seen.side or said.side, level)
-    return region._replace(place=elements_of(place), text=" ".join(affirming_sentences(report, finding)))
+    places = finding_places(report)
+    for region in regions:
+        finding = FINDINGS[region.finding]
+        said = places.get(finding, Place())
+        seen = own_place(finding, place_of_box(region.box)) if projection != "lateral" else Place()
+        if said.side and seen.side and not said.side & seen.side:
+            continue
+        level = said.level if len(said.level) == 1 else seen.level
+        place = Place(seen.side or said.side, level)
+        yield region._replace(place=elements_of(place), text=" ".join(affirming_sentences(report, finding)))
