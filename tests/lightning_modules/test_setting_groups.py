@@ -40,8 +40,8 @@ NANO: dict[str, Any] = {
     "encoder": ENCODER,
     "qformer": {"width": 32, "layers": 1, "heads": 2, "cross_attention_every": 1},
 }
-ELSEWHERE = {"exclude_self", "instruction", "max_report_tokens", "freeze"}
-"""Settings of the network that have their own name in ``model``."""
+ELSEWHERE = {"exclude_self", "instruction", "max_report_tokens", "freeze", "further_banks"}
+"""Settings of the network that have their own name in ``model``; of ``further_banks`` it is ``further_memories``."""
 
 
 def own(kind: type) -> dict[str, Any]:

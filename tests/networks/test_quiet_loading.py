@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from transformers import AutoModel, EfficientNetConfig, EfficientNetModel
-from transformers.utils.logging import is_progress_bar_enabled
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from ammrg.networks.quiet_loading import LARGE, quiet_loading
 
 SMALL = EfficientNetConfig(
     image_size=32, width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=64, depthwise_padding=[]
 )
+
+
+@pytest.fixture(autouse=True)
+def bars() -> Iterator[None]:
+    """Bars are on, as in a new process, whatever tests before have left."""
+    shown = is_progress_bar_enabled()
+    enable_progress_bar()
+    yield
+    if not shown:
+        disable_progress_bar()
 
 
 def test_a_convolutional_network_loads_without_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,8 +47,6 @@ def test_a_convolutional_network_loads_without_a_word(tmp_path: Path, capsys: py
 
 
 def test_only_small_folders_hide_their_bar(tmp_path: Path) -> None:
-    shown = is_progress_bar_enabled()
-    assert shown
     with quiet_loading(str(tmp_path)):
         assert not is_progress_bar_enabled()
     assert is_progress_bar_enabled()
