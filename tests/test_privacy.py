@@ -98,9 +98,7 @@ def test_a_restricted_run_sends_no_text_image_or_id(tmp_path: Path) -> None:
         }
         stage2 = fit(tmp_path, dataset, "stage2", *(f"--model.{key}={value}" for key, value in parts.items()))
         content = sent(stage1) + sent(stage2)
-        found[dataset] = {
-            kind: sum(holds(content, each) for each in names) for kind, names in secret[dataset].items()
-        }
+        found[dataset] = {kind: sum(holds(content, each) for each in names) for kind, names in secret[dataset].items()}
         found[dataset]["pictures"] = content.count(b"\x89PNG")
         for name in (b"val/auroc_macro", b"val/cider", b"lr-AdamW", b"throughput/studies_per_s", b"train/grad_norm"):
             assert name in content, name

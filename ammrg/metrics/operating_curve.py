@@ -124,7 +124,9 @@ def _cuts(values: Tensor, target: Tensor, balanced: float) -> list[_Cut]:
     edges = [min(0.0, balanced), *scores.tolist(), math.inf]
     total = hits[0]
     cuts = [
-        _Cut(edges[i], edges[i + 1], int(called[i]), hits[i] / total, hits[i] / called[i]) for i in range(len(scores))
+        _Cut(edges[i], edges[i + 1], int(called[i]), hits[i] / total, hits[i] / called[i])
+        for i in range(len(scores))
+        if edges[i] < edges[i + 1]  # no threshold calls a study whose score is 0
     ]
     return [*cuts, _Cut(edges[-2], edges[-1], 0, 0.0, 1.0)]
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import precision_score, recall_score
 from torch import Tensor
@@ -39,6 +39,8 @@ def rising(values: list[float]) -> bool:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(12, 150), st.sampled_from([0, 0, 10, 50]), st.booleans())
+@example(9063, 50, 10, False)  # scores of 0, which no threshold calls
+@example(356, 122, 10, False)
 def test_recall_falls_and_precision_rises_from_0_to_1(seed: int, studies: int, grain: int, chosen: bool) -> None:
     probabilities, targets = drawn(seed, studies, grain)
     thresholds = torch.rand(14, generator=torch.Generator().manual_seed(seed))
@@ -62,6 +64,19 @@ def test_recall_falls_and_precision_rises_from_0_to_1(seed: int, studies: int, g
             truth = targets[:, finding].numpy()
             assert found.recall[place] == pytest.approx(recall_score(truth, called))
             assert found.precision[place] == pytest.approx(precision_score(truth, called, zero_division=1.0))
+
+
+def test_a_score_of_0_is_called_by_no_threshold() -> None:
+    """Two of the 12 positives have a score of 0; no setting can find them."""
+    positives, negatives = [0.0] * 2 + [0.3] * 6 + [0.8] * 4, [0.0] * 8 + [0.3] * 4 + [0.6] * 2
+    probabilities = torch.tensor(positives + negatives)[:, None].expand(-1, 14)
+    targets = (torch.arange(len(probabilities)) < len(positives)).float()[:, None].expand(-1, 14)
+    found = measured(probabilities, targets, torch.full((14,), 0.5)).findings["Edema"]
+    assert found.recall is not None
+    assert found.precision is not None
+    assert found.recall[0] == found.recall[SETTINGS.index(0.25)] == pytest.approx(10 / 12)
+    assert rising(found.recall[::-1])
+    assert rising(found.precision)
 
 
 def test_a_quarter_finds_half_of_what_balanced_misses_and_0_finds_all() -> None:
