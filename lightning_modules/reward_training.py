@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.memory.held_out import HeldOut, Unchecked
-from ammrg.metrics.rewards import Reward, check_weights, guard, rewards
+from ammrg.metrics.rewards import REWARDS, Reward, check_weights, guard, rewards
 from ammrg.networks.evaluating import evaluating
 from ammrg.networks.group_policy import group_advantages, kl_estimates
 from ammrg.networks.language_model import TargetLosses
@@ -65,7 +65,8 @@ def check_reward(settings: Mapping[str, Any]) -> None:
     check_ranges(found, root="model.reward", above_zero=("temperature",), not_negative=("kl",))
     if found["samples"] < 2:
         raise SettingsError(f"model.reward.samples ({found['samples']}) must be at least 2: they are compared")
-    check_weights(found["weights"], "model.reward.weights")
+    if found["weights"] is not None:
+        check_weights(found["weights"], "model.reward.weights")
 
 
 class Samples(NamedTuple):
@@ -96,7 +97,8 @@ class RewardTraining:
 
     def __init__(self, settings: RewardSettings) -> None:
         self.settings = settings
-        self.weights = {name: weight for name, weight in settings.weights.items() if weight > 0}
+        weights = dict.fromkeys(REWARDS, 1.0) if settings.weights is None else settings.weights
+        self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         self.rewards: dict[str, Reward] = {}
         self.first: dict[str, Tensor] = {}
         """The supervised weights of the trained tensors, by name."""

@@ -165,8 +165,9 @@ class UnfreezeSteps:
 class RewardSettings:
     """Settings of reward training; without the group there is none."""
 
-    weights: dict[str, float] = field(default_factory=lambda: {"cider": 1.0, "clinical_f1": 1.0, "side_f1": 1.0})
-    """Weight >= 0 of each reward: ``cider``, ``clinical_f1``, ``side_f1`` (:mod:`ammrg.metrics.rewards`)."""
+    weights: dict[str, float] | None = None
+    """Weight >= 0 of the rewards that count: some of ``cider``, ``clinical_f1``, ``side_f1``
+    (:mod:`ammrg.metrics.rewards`); None = 1 for each. A mapping as default would add its own to those that are named."""
     samples: int = 8
     """Reports drawn for each study, at least 2; they are compared with each other."""
     temperature: float = 1.0

@@ -42,6 +42,14 @@ def test_options_of_one_group_all_hold_and_leave_the_file_s(resolved: Any) -> No
     assert network["network"]["pool_image_tokens"] == 4
 
 
+def test_only_the_rewards_that_are_named_count(resolved: Any) -> None:
+    more = ["-c", str(CONFIGS / "stage2" / "reward.yaml"), "--model.start_from=best.ckpt"]
+    assert resolved("stage2", "tiny", *more)["reward"]["weights"] is None  # 1 for each
+    named = resolved("stage2", "tiny", *more, "--model.reward.weights={cider: 1, side_f1: 2}")
+    assert named["reward"]["weights"] == {"cider": 1.0, "side_f1": 2.0}
+    assert named["reward"]["samples"] == 8
+
+
 def test_a_later_file_changes_what_it_names(resolved: Any, tmp_path: Path) -> None:
     shorter = tmp_path / "shorter.yaml"
     shorter.write_text("model: {init_args: {decoding: {max_new_tokens: 90}, network: {hopfield: {beta: 2}}}}\n")

@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.metrics.rewards import guard
 from ammrg.networks.report_network import ReportNetwork
+from ammrg.networks.stage2_settings import RewardSettings
 from ammrg.types import StudyBatch
 from callbacks.run_checkpoint import RunCheckpoint
 from lightning_modules.report_generation import ReportGeneration
-from lightning_modules.reward_training import undisturbed
+from lightning_modules.reward_training import RewardTraining, undisturbed
 from tests.quiet_trainer import quiet_trainer
 from tests.tiny_stage2 import REPORTS, batch, build
 
@@ -124,6 +125,14 @@ def test_samples_are_read_as_they_were_drawn(llm_folder: Path) -> None:
     assert model.tokenizer.decode(letters[0]) == text
     spelt = model.sample_losses(shown.tokens[:1], letters, shown.instructions[:1], temperature=1.0, **marks)
     assert model.tokenizer.decode(torch.tensor(letters[0])[spelt.emphasised]) == text[4:9]
+
+
+def test_each_reward_counts_1_unless_some_are_named() -> None:
+    every = RewardTraining(RewardSettings())
+    assert every.weights == {"cider": 1.0, "clinical_f1": 1.0, "side_f1": 1.0}
+    some = RewardTraining(RewardSettings(weights={"side_f1": 2.0, "cider": 0.0}))
+    assert some.weights == {"side_f1": 2.0}
+    assert "reward_cider" not in some.names
 
 
 def test_the_divergence_is_0_at_the_start_and_grows(llm_folder: Path) -> None:
