@@ -167,7 +167,7 @@ class RewardSettings:
 
     weights: dict[str, float] | None = None
     """Weight >= 0 of the rewards that count: some of ``cider``, ``clinical_f1``, ``side_f1``
-    (:mod:`ammrg.metrics.rewards`); None = 1 for each. A mapping as default would add its own to those that are named."""
+    (:mod:`ammrg.metrics.rewards`); None = 1 for each. A mapping as default would join those that are named."""
     samples: int = 8
     """Reports drawn for each study, at least 2; they are compared with each other."""
     temperature: float = 1.0
