@@ -215,7 +215,7 @@ help: ## show this list
 env: $(ENV) ## build the virtual environment (other targets do this too)
 
 # uv installs where it is there, pip elsewhere. uv does not read pip's settings, so those of an index are handed on.
-UV      := $(shell command -v uv)
+UV       = $(shell command -v uv)
 INSTALL  = $(if $(UV),$(UV) pip install --python $(VENV)/bin/python,$(VENV)/bin/python -m pip install --disable-pip-version-check)
 HAND_ON  = $(if $(UV),export UV_INDEX_STRATEGY=unsafe-best-match; for pair in UV_DEFAULT_INDEX=index-url UV_INDEX=extra-index-url \
   UV_FIND_LINKS=find-links SSL_CERT_FILE=cert; do \

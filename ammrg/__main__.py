@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from ammrg.commands.program import Command, Program
-
-# bitsandbytes wraps functions in torch.compile, which are not called here; that alone loads a compiler for a second.
-os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 PROGRAM = Program(
     "ammrg",

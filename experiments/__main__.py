@@ -17,7 +17,6 @@ from ammrg.commands.program import Command, Program
 # Without these, albumentations looks for a newer version online at import, and tokenizers warns when a loader forks.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # as in ammrg/__main__.py
 
 GOES_ON = "; the same command goes on from the last checkpoint"
 """What the message after Ctrl-C adds for a command that can continue."""

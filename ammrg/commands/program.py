@@ -6,6 +6,7 @@ A command's module is imported only when the command is called, so ``--help`` an
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from ammrg.commands.exit_status import exit_status
 from ammrg.commands.parser import unknown_option
 from ammrg.extras import needs_extra
 from ammrg.notice import NOTICE
+
+# bitsandbytes wraps functions in torch.compile, which are not called here; that alone loads a compiler for a second.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
 class Command(NamedTuple):

@@ -18,10 +18,7 @@ def model_fingerprint(
     settings = dict(network.config)
     if settings.get("two_step"):  # the folder of its search index differs between machines
         settings["two_step"] = {name: value for name, value in settings["two_step"].items() if name != "folder"}
-    banks = [
-        None if bank is None else bank.fingerprint
-        for bank in (network.visual_bank, network.report_bank, *network.further_banks.values())
-    ]
+    banks = [None if bank is None else bank.fingerprint for bank in network.known_banks.values()]
     language_model = network.language_model.identity
     return json_fingerprint(
         {

@@ -375,10 +375,14 @@ class ReportNetwork(nn.Module):
     # Memories --------------------------------------------------------------------------------------------------
 
     @property
+    def known_banks(self) -> dict[str, MemoryBank | None]:
+        """The banks of all memories: ``visual`` and ``report``, None where it is off, and the further ones by name."""
+        return {"visual": self.visual_bank, "report": self.report_bank, **self.further_banks}
+
+    @property
     def banks(self) -> dict[str, MemoryBank]:
-        """The banks of the memories that are on: ``visual``, ``report``, and the further ones by their names."""
-        known = {"visual": self.visual_bank, "report": self.report_bank, **self.further_banks}
-        return {name: bank for name, bank in known.items() if bank is not None}
+        """The banks of the memories that are on."""
+        return {name: bank for name, bank in self.known_banks.items() if bank is not None}
 
     def memory(self, name: str) -> AssociativeMemory:
         """Return the ``visual``, the ``report`` or a further memory; raise a SettingsError where it is off."""
@@ -545,11 +549,9 @@ class ReportNetwork(nn.Module):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Fingerprints of the parts that the trained weights belong to: initial stage 1, banks, language model."""
-        banks: dict[str, MemoryBank | None] = {"visual_memory": self.visual_bank, "report_memory": self.report_bank}
-        banks |= {f"{name}_memory": bank for name, bank in self.further_banks.items()}
         return {
             "classifier": self._classifier_given,
-            **{name: None if bank is None else bank.fingerprint for name, bank in banks.items()},
+            **{f"{name}_memory": None if bank is None else bank.fingerprint for name, bank in self.known_banks.items()},
             "language_model": self.language_model.identity,
         }
 

@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ammrg.findings import ABNORMAL, FINDINGS, POSITIVE
 from ammrg.text.labeler import mentions, sentences
 from ammrg.text.places import finding_places
 from ammrg.text.self_contradictions import self_contradictions
@@ -39,8 +38,7 @@ class Transplants:
         if not self.kinds:
             return report
         sentence = rng.choice(rng.choice(self.kinds))
-        affirmed = {each.finding for each in mentions(sentence) if each.label == POSITIVE}
-        affirmed &= {FINDINGS[i] for i in ABNORMAL}
+        affirmed = finding_places(sentence).keys() - {"No Finding"}
         kept, place = [], None
         for number, own in enumerate(sentences(report)):
             if affirmed & {each.finding for each in mentions(own)}:
