@@ -34,7 +34,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
-    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=16),
+    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=8),
 }
 FINDING_WEIGHT = 4.0
 """Weight in the training loss of a token in a sentence that names a finding; other tokens weigh 1.
@@ -45,6 +45,8 @@ PLACE_WEIGHT = 12.0
 """Weight of a token in a word of place in such a sentence."""
 EXCERPTS_FIRST = 0.5
 """Share of the steps, at first, whose conversations are all about excerpts."""
+TRANSPLANTED = 0.5
+"""Share of the training texts into which a finding of another report is put (:class:`Transplants`)."""
 HELD_OUT = 0.05
 """Share of the training reports that the model is not trained on, for the perplexity in ``training.json``."""
 
@@ -111,7 +113,7 @@ def perplexity(model: nn.Module, examples: Sequence[Example], batch: int = 32) -
     return math.exp(float(torch.cat(losses).mean()))
 
 
-def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0, transplanted: float = 0.0) -> Path:
+def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0) -> Path:
     """Train a BPE tokenizer and a small Llama on the training reports, and write them as a Hugging Face folder.
 
     ``training.json`` holds seed, data fingerprint, training loss, and on held-out training reports the perplexity, with
@@ -122,15 +124,13 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0, tran
         out: folder to write.
         size: a key of :data:`SIZES`.
         seed: of the split, the weights, the order and the user's turns.
-        transplanted: share of the training texts into which a finding of another report is put, see
-            :class:`experiments.language_models.transplants.Transplants`; in [0, 1].
 
     Returns:
         ``out``.
 
     Raises:
         DataError: there are no prepared data in ``data``, or fewer than two training reports.
-        SettingsError: there is no such size, or ``transplanted`` is no share.
+        SettingsError: there is no such size.
     """
     from ammrg.networks.language_model import LanguageModel
     from ammrg.networks.told import TOLD, told_scores
@@ -139,18 +139,16 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0, tran
 
     if size not in SIZES:
         raise SettingsError(f"size: found '{size}', must be one of {', '.join(SIZES)}")
-    if not 0 <= transplanted <= 1:
-        raise SettingsError(f"transplanted ({transplanted}) must be a share in [0, 1]")
     reports = [text.strip() for text in load_split(data, "train")["report"] if text.strip()]
     if len(reports) < 2:
         raise DataError(f"{data}: {len(reports)} training reports, too few; prepare the data again")
     card = {"data": read_card(data)["fingerprint"], "seed": seed, "size": size, **SIZES[size]._asdict()}
-    card["transplanted"] = transplanted
+    card["transplanted"] = TRANSPLANTED
     with new_folder(Path(out)) as folder:
         count = len(reports)
         random.Random(seed).shuffle(reports)
         held_out = [reports.pop() for _ in range(max(1, round(HELD_OUT * count)))]
-        model, tokenizer, measured = _train(reports, held_out, SIZES[size], seed, INSTRUCTION, transplanted)
+        model, tokenizer, measured = _train(reports, held_out, SIZES[size], seed, INSTRUCTION)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         told = told_scores(LanguageModel(str(folder), quantization="none", device="cpu"), held_out, TOLD)
@@ -158,7 +156,7 @@ def train_phantom(data: Path, out: Path, size: str = "tiny", seed: int = 0, tran
     return Path(out)
 
 
-def train_and_print(data: Path, out: Path, size: str, seed: int, transplanted: float) -> None:
+def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
     """Train the model as :func:`train_phantom` does, and print its loss and perplexity."""
     from datamodules.prepared import read_card
 
@@ -168,7 +166,7 @@ def train_and_print(data: Path, out: Path, size: str, seed: int, transplanted: f
     from ammrg.networks.told import told_in_words
 
     disable_progress_bar()  # saving, too, has a bar that lasts milliseconds; the training shows its own
-    folder = train_phantom(data, out, size, seed, transplanted)
+    folder = train_phantom(data, out, size, seed)
     card = json.loads((folder / "training.json").read_text())
     print(
         f"{folder}: loss {card['train_loss']:.3f}, perplexity {card['perplexity']:.2f} "
@@ -178,7 +176,7 @@ def train_and_print(data: Path, out: Path, size: str, seed: int, transplanted: f
 
 
 def _train(
-    reports: list[str], held_out: list[str], size: Size, seed: int, instruction: str, transplanted: float
+    reports: list[str], held_out: list[str], size: Size, seed: int, instruction: str
 ) -> tuple[Any, Any, dict[str, float]]:
     import torch
     from rich.progress import Progress
@@ -186,7 +184,7 @@ def _train(
     rng = random.Random(seed)
     turns = [findings_turn(report, instruction, rng) for report in reports]
     tokenizer = train_tokenizer([*reports, *turns], size.vocabulary)
-    transplants = Transplants(reports if transplanted else [])
+    transplants = Transplants(reports)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _llama(size, tokenizer)
@@ -206,9 +204,7 @@ def _train(
             bar = progress.add_task("language model", total=size.steps)
             for step in range(size.steps):
                 excerpts = 1.0 if step < EXCERPTS_FIRST * size.steps else EXCERPTS
-                texts = next(batches)
-                if transplanted:
-                    texts = [transplants.into(text, rng) if rng.random() < transplanted else text for text in texts]
+                texts = [transplants.into(text, rng) if rng.random() < TRANSPLANTED else text for text in next(batches)]
                 talks = [conversation(text, instruction, rng, excerpts) for text in texts]
                 examples = [_example(*talk, tokenizer) for talk in talks]
                 weights = torch.tensor([weight for example in examples for weight in example.weights])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 
+from ammrg.networks.bf16_instructions import has_bf16_instructions
+
 
 def usable_precision(requested: str, accelerator: str) -> str:
     """The precision to train in: the one in the settings, or ``32-true`` for ``bf16-mixed`` on a CPU that lacks it.
@@ -21,8 +23,3 @@ def usable_precision(requested: str, accelerator: str) -> str:
         return requested
     rank_zero_info("trainer.precision: this CPU has no bf16 instructions; training uses float32 (32-true) instead")
     return "32-true"
-
-
-def has_bf16_instructions() -> bool:
-    """Whether oneDNN, which computes torch's convolutions and matrix products on CPUs, supports bf16 here."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,19 @@ def test_bad_input_is_one_sentence(
     assert message in said
     assert len(said.strip().splitlines()) == 1
     assert not (place / "out" / "ranking.md").exists()
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX on this machine")
+def test_the_tables_are_read_by_latex(place: Path) -> None:
+    names = "A_1 50% & more,B~^[x]#,C{d}$"
+    assert score("a.jsonl", "b.csv", "c.json", "--names", names, *common()) == 0
+    paper = r"\documentclass[twocolumn]{article}\usepackage{booktabs,graphicx}\begin{document}\input{%s}\end{document}"
+    (place / "paper.tex").write_text(paper % "out/ranking.tex")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (place / "paper.pdf").stat().st_size > 10_000
+    assert "Overfull" not in done.stdout
 
 
 def test_marks_in_names_stay_plain_text() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ammrg.errors import DataError, SettingsError
+from ammrg.errors import DataError
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
 from datamodules.sources.phantom.plan import plan_study
@@ -78,12 +78,12 @@ def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> N
     assert first == second != third
 
 
-def test_findings_of_other_reports_are_learnt_where_wanted(prepared: None, tmp_path: Path) -> None:
-    plain, mixed = (phantom.train_phantom(Path("x"), tmp_path / str(share), "nano", 0, share) for share in (0.0, 0.5))
-    assert (plain / "model.safetensors").read_bytes() != (mixed / "model.safetensors").read_bytes()
+def test_findings_of_other_reports_are_learnt(prepared: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed = phantom.train_phantom(Path("x"), tmp_path / "mixed", "nano")
     assert json.loads((mixed / "training.json").read_text())["transplanted"] == 0.5
-    with pytest.raises(SettingsError, match=r"transplanted \(1\.5\) must be a share"):
-        phantom.train_phantom(Path("x"), tmp_path / "c", "nano", 0, 1.5)
+    monkeypatch.setattr(phantom, "TRANSPLANTED", 0.0)
+    plain = phantom.train_phantom(Path("x"), tmp_path / "plain", "nano")
+    assert (plain / "model.safetensors").read_bytes() != (mixed / "model.safetensors").read_bytes()
 
 
 def test_the_user_turn_tells_the_findings_of_its_report() -> None:
