@@ -1,0 +1,97 @@
+"""The README's scores on drawn films are those of the three runs in ``benchmarks/results/phantom_seeds.json``."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SYSTEMS = {
+    "**ours**": "ours",
+    "template of stage 1's findings and places": "baselines/stage1_template",
+    "nearest by predicted findings": "baselines/nearest_findings",
+    "nearest by image": "baselines/nearest_image",
+    "best constant, by CIDEr": "baselines/best_constant_cider",
+    "random training report": "baselines/random_training",
+    "ours, films shuffled": "guards/images_shuffled",
+    "ours, both memories off": "guards/memory_off",
+    "ours, another patient's memories": "guards/memory_shuffled",
+}
+SCORES = {
+    "clinical micro F1 (13)": "clinical_micro_f1_13_neg",
+    "side F1": "location_side_f1",
+    "side agrees": "location_side_agreement",
+    "level F1": "location_level_f1",
+    "CIDEr": "cider",
+    "BLEU-4": "bleu_4",
+}
+RECALLED = {
+    "**regions**, for each finding that stage 1 finds": ("regions, own",),
+    "random regions of the finding; nearest by image": ("regions, random", "regions, nearest_image"),
+    "**reports**, for each study": ("reports, own",),
+    "random reports with the predicted findings; nearest by image": ("reports, filtered", "reports, nearest_image"),
+}
+MEASURES = {
+    "different ones": "distinct_first",
+    "the commonest": "top_share",
+    "right": "precision_at_1",
+    "right among five": "precision_at_5",
+}
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, dict[str, Any]]:
+    text = (ROOT / "benchmarks" / "results" / "phantom_seeds.json").read_text(encoding="utf-8")
+    return {case["system"]: case for case in json.loads(text)["cases"]}
+
+
+def rows_under(heading: str) -> dict[str, dict[str, str]]:
+    """The rows of the Markdown table whose first cell is the heading: first cell -> column -> cell."""
+    lines = iter(README.splitlines())
+    columns = next(line for line in lines if line.startswith(f"| {heading} |"))
+    names = [cell.strip() for cell in columns.strip("|").split("|")][1:]
+    found: dict[str, dict[str, str]] = {}
+    next(lines)
+    for line in lines:
+        if not line.startswith("|"):
+            return found
+        first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        found[first] = dict(zip(names, cells, strict=True))
+    return found
+
+
+def agrees(cell: str, spread: list[float] | None) -> bool:
+    """Whether a cell, ``.932`` or ``.932 [.922, .943]``, is the rounded mean, or mean, lowest and highest."""
+    if spread is None:
+        return cell == "-"
+    numbers = [float(number) for number in re.findall(r"\d*\.\d+", cell)]
+    shown = [round(number, 3) for number in spread]
+    return numbers in ([shown[0]], shown)
+
+
+def test_the_scores_of_the_reports(measured: dict[str, dict[str, Any]]) -> None:
+    rows = rows_under("reports")
+    assert SYSTEMS.keys() <= rows.keys()
+    wrong = {
+        (label, column): (rows[label][column], measured[system][key])
+        for label, system in SYSTEMS.items()
+        for column, key in SCORES.items()
+        if not agrees(rows[label][column], measured[system][key])
+    }
+    assert not wrong
+
+
+def test_what_was_recalled(measured: dict[str, dict[str, Any]]) -> None:
+    rows = rows_under("recalled first, mean of three seeds")
+    assert RECALLED.keys() == rows.keys()
+    for label, systems in RECALLED.items():
+        for column, key in MEASURES.items():
+            cells = rows[label][column].split(";")
+            assert all(
+                agrees(cell.strip(), measured[system][key]) for cell, system in zip(cells, systems, strict=True)
+            ), (label, column, rows[label][column], [measured[system][key] for system in systems])
