@@ -29,6 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     phantom.add_argument("--size", choices=sorted(SIZES), default="tiny", help="default %(default)s")
     phantom.add_argument("--seed", type=int, default=0, help="default %(default)s")
+    phantom.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="of the training; real reports need more than the size's own, such as 7200",
+    )
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct, all-MiniLM-L6-v2 and EfficientNet-Lite0")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
     told = commands.add_parser("told", help="does a language model write the findings and places that it is told?")
@@ -41,5 +47,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif arguments.command == "told":
         print_told(arguments.model, arguments.data, arguments.drafts)
     else:
-        train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed)
+        train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed, arguments.steps)
     return 0
