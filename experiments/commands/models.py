@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--steps",
         type=int,
         metavar="N",
-        help="of the training; real reports need more than the size's own, such as 7200",
+        help="training steps (default: the size's own); real reports need more, such as 7200",
     )
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct, all-MiniLM-L6-v2 and EfficientNet-Lite0")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
