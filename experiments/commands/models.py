@@ -27,14 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     phantom.add_argument(
         "--out", type=Path, default=Path("models/phantom-llm"), help="the model's folder (default: %(default)s)"
     )
-    phantom.add_argument("--size", choices=sorted(SIZES), default="tiny", help="default %(default)s")
-    phantom.add_argument("--seed", type=int, default=0, help="default %(default)s")
     phantom.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help="training steps (default: the size's own); real reports need more, such as 7200",
+        "--size", choices=sorted(SIZES), default="tiny", help="real: for real reports (default: %(default)s)"
     )
+    phantom.add_argument("--seed", type=int, default=0, help="default %(default)s")
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct, all-MiniLM-L6-v2 and EfficientNet-Lite0")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
     told = commands.add_parser("told", help="does a language model write the findings and places that it is told?")
@@ -47,5 +43,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif arguments.command == "told":
         print_told(arguments.model, arguments.data, arguments.drafts)
     else:
-        train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed, arguments.steps)
+        train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed)
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ammrg.errors import DataError, SettingsError
+from ammrg.errors import DataError
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
 from datamodules.sources.phantom.plan import plan_study
@@ -76,13 +76,6 @@ def test_the_same_seed_gives_the_same_model(prepared: None, tmp_path: Path) -> N
     ]
     first, second, third = (identity["fingerprint"] for identity in prints)
     assert first == second != third
-
-
-def test_it_trains_for_as_many_steps_as_wanted(prepared: None, tmp_path: Path) -> None:
-    folder = phantom.train_phantom(Path("x"), tmp_path / "short", "nano", steps=3)
-    assert json.loads((folder / "training.json").read_text())["steps"] == 3
-    with pytest.raises(SettingsError, match=r"steps \(0\) must be above 0"):
-        phantom.train_phantom(Path("x"), tmp_path / "none", "nano", steps=0)
 
 
 def test_findings_of_other_reports_are_learnt(prepared: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
