@@ -25,7 +25,7 @@ class RecalledCase(NamedTuple):
     def line(self) -> str:
         """Describe it in a line: weight, what it is, whose, its influence where that was measured, and its words."""
         case = self.pattern
-        owner = self.owner() if case.influence is None else f"{self.owner()}, influence {case.influence:+.2f}"
+        owner = self.owner() if case.influence is None else f"{self.owner()}, influence {case.influence:+z.2f}"
         if case.finding is None:
             return f"{case.weight:.2f} report of {owner}: {case.text or '(left out)'}"
         asked = "region of" if self.query is None else f"for {self.query}:"

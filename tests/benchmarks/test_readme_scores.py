@@ -32,7 +32,7 @@ SCORES = {
 }
 RECALLED = {
     "**regions**, for each finding that stage 1 finds": ("regions, own",),
-    "random regions of the finding; nearest by image": ("regions, random", "regions, nearest_image"),
+    "random regions of the finding; nearest by image": ("regions, filtered", "regions, nearest_image"),
     "**reports**, for each study": ("reports, own",),
     "random reports with the predicted findings; nearest by image": ("reports, filtered", "reports, nearest_image"),
 }
