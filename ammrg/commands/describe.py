@@ -117,6 +117,7 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     with messages.status("reading the films' headers"):
         found = find_studies(options.paths, options.lateral, skip=options.out or folder)
     from ammrg.inference.describing import describe_into, study_folder, write_index  # imports PyTorch
+    from ammrg.inference.printed_words import PrintedWords
 
     document = _documents(options, found.studies) if options.dicom else None
     alone = is_one_by_one(options.paths) and len(found.studies) == 1 and not found.studies_set_aside
@@ -143,13 +144,18 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
             where = out if alone else study_folder(out, study)
             again = alone or (document is not None and not has_documents(where))
             setting = options.operating_point
-            outcome = describe_into(study, where, opened, options.indication, again=again, setting=setting)
+            words = PrintedWords() if alone and not options.json and sys.stdout.isatty() else None
+            outcome = describe_into(
+                study, where, opened, options.indication, again=again, setting=setting, on_text=words
+            )
+            if words is not None:
+                words.end()
             states[outcome.state] += 1
             aside |= dict.fromkeys(outcome.set_aside)
             if outcome.state == "failed":
                 messages.print(f"failed {where}: {outcome.reason}", markup=False, highlight=False, soft_wrap=True)
             elif outcome.report is not None:
-                _print(outcome.report, outcome, as_json=options.json, alone=alone)
+                _print(outcome.report, outcome, as_json=options.json, alone=alone, is_printed=words is not None)
             if document is not None and outcome.description is not None:
                 said = document(outcome.description, study, where)
                 messages.print(said, markup=False, highlight=False, soft_wrap=True)
@@ -220,15 +226,21 @@ def _name(study: StudyFilms) -> str:
     return Path(named.view.path).stem if named.patient is None else f"{PREFIX}{study.identity.key}"
 
 
-def _print(report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone: bool) -> None:
-    """Print a study: as a JSON line, or all of a single one, or of one among many its folder, report and notes."""
+def _print(
+    report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone: bool, is_printed: bool = False
+) -> None:
+    """Print a study: as a JSON line, or all of a single one, or of one among many its folder, report and notes.
+
+    A single one's report may be printed already, as it was written.
+    """
     from ammrg.inference.describing import as_line
     from ammrg.inference.description_output import PAGE, PANEL, REPORT, print_description
 
     if as_json:
         print(as_line(report, outcome.folder), flush=True)
     elif alone and outcome.description is not None:
-        print_description(outcome.description, *(outcome.folder / name for name in (PANEL, PAGE, REPORT)))
+        files = [outcome.folder / name for name in (PANEL, PAGE, REPORT)]
+        print_description(outcome.description, *files, is_report_printed=is_printed)
     else:
         turned = [report["operating_point"]["sentence"]] if report.get("operating_point", {}).get("sentence") else []
         notes = (

@@ -18,6 +18,7 @@ from ammrg.studies.records import SetAside
 
 if TYPE_CHECKING:
     from ammrg.inference.report_generator import ReportGenerator
+    from ammrg.networks.word_stream import OnText
 
 PREFIX = "study-"
 """Start of the name of a study's folder; the rest is its key, which names no patient."""
@@ -55,6 +56,7 @@ def describe_into(
     indication: str = "",
     again: bool = False,
     setting: float = BALANCED,
+    on_text: OnText | None = None,
 ) -> Outcome:
     """Describe a study and write its folder.
 
@@ -65,6 +67,7 @@ def describe_into(
         indication: why the study was made.
         again: also where the same model described the same films before.
         setting: the operating point, in [0, 1].
+        on_text: see :meth:`ammrg.inference.report_generator.ReportGenerator.describe`.
 
     Raises:
         AMMRGError: the model cannot be opened, or has no such operating point.
@@ -81,7 +84,7 @@ def describe_into(
     model = open_model()
     model.fingerprint_at(setting)  # raises for a setting that the model does not have
     try:
-        description = model.describe_decoded(decoded, indication, setting)
+        description = model.describe_decoded(decoded, indication, setting, on_text=on_text)
         write_description(description, folder)
     except Exception as error:  # whatever one study makes fail, the others go on
         return Outcome("failed", folder, reason=str(error) or type(error).__name__)

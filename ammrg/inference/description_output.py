@@ -13,6 +13,7 @@ from ammrg.atomic import write_json
 from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_html.writing import write_case_html
 from ammrg.inference.description import Description
+from ammrg.inference.printed_words import HEADING
 from ammrg.thresholds import is_predicted
 
 REPORT, PANEL, PAGE = "report.json", "panel.png", "report.html"
@@ -48,17 +49,19 @@ def written_before(folder: Path, model: str, inputs: str) -> dict[str, Any] | No
     return report if same and model and whole else None
 
 
-def print_description(description: Description, *files: Path) -> None:
-    """Print a description and the paths of its files."""
+def print_description(description: Description, *files: Path, is_report_printed: bool = False) -> None:
+    """Print a description, the report first unless it is printed, and the paths of its files."""
     console = Console()
-    console.print(_findings_table(description))
     # Texts from models and memories are printed as they are: brackets in them are not markup.
-    console.print("\nreport", style="bold")
-    console.print(description.report, markup=False, highlight=False)
+    if not is_report_printed:
+        console.print(HEADING, style="bold")
+        console.print(description.report, markup=False, highlight=False)
     if description.operating_note:
         console.print(description.operating_note, style="bold", markup=False, highlight=False)
     for warning in description.warnings:
         console.print(warning, style="bold red", markup=False, highlight=False)
+    console.print()
+    console.print(_findings_table(description))
     for name, lines in (("reasons", description.page.reasons), ("similar cases", description.page.similar)):
         if lines:
             console.print(f"\n{name}", style="bold")
