@@ -158,7 +158,6 @@ TABLE: tuple[Phrases, ...] = (
             "drains?",
             "(valve|valvular) (replacement|prosthes*|artifact)",
             "(prosthetic|artificial|mechanical|bioprosthetic)( \\w+)? valves?",
-            "valve prosthes*",
             "(sternal|sternotomy|cerclage) (wires?|sutures?)",
             "wires",
             "(bypass|cabg|graft|nipple) markers?",
@@ -170,7 +169,6 @@ TABLE: tuple[Phrases, ...] = (
             "hardware",
             "intubated",
         ),
-        exclusions=("port(able|ion)*",),
     ),
     Phrases(
         OTHER,
@@ -213,12 +211,10 @@ STATES_NORMAL: tuple[str, ...] = (
     "normal",
     "unremarkable",
     "(within|limits)( the| of)?( \\w+)? (limits|size|normal)",
-    "within limits",
     "(not|nor) (\\w+ )?(enlarged|widened|increased|prominent|dilated)",
     "non ?enlarged",
     "no (\\w+ )?(enlargement|widening|abnormalit*)",
     "intact",
-    "top normal",
 )
 """States of an organ that mean it is normal."""
 

@@ -33,7 +33,7 @@ NAMES = {
     OTHER: "granuloma, degeneration, levoscoliosis, kyphosis, osteoarthritis, emphysema, bullae, hyperinflation, "
     "hernia, calcification, atherosclerosis, tortuous, ectasia, ectatic, aneurysm, deformity, wedging, eventration, "
     "elevated left hemidiaphragm, flattening, blunting, lymphadenopathy, density, volume loss, bullet, pectus, "
-    "azygos fissure, prominent left hilum, bihilar enlargement, prominence of the hila",
+    "azygos fissure, prominent left hilum, bihilar enlargement, prominence of the apex",
 }
 ORGANS = {
     "Enlarged Cardiomediastinum": "cardiomediastinal silhouette, cardiomediastinum, heart and mediastinal silhouette, "
