@@ -87,7 +87,6 @@ PSEUDO_NEGATIONS: tuple[str, ...] = (
 POST_NEGATIONS: tuple[str, ...] = (
     f"({_BE} )?(neither|nor) {SEEN_NAMES}",
     f"({_BE} |has |have |had )?{_NOT} (be |been )?(definite* |clearly |convincingly |readily |otherwise )?{SEEN_NAMES}",
-    f"(has|have|had) not been {SEEN_NAMES}",
     f"{_BE} not(?= ?[.;,)]| ?$)",
     f"{_BE} not suspected",
     f"({_BE} )?not in( good)? (place|situ|position)",

@@ -26,8 +26,9 @@ def test_fields_that_do_not_fit_are_refused_at_construction(bank_of: BankOf) -> 
         dataclasses.replace(bank, boxes=bank.boxes[:3])
     with pytest.raises(MemoryBankError, match=r"patterns must be a matrix \[n d\], not \[16\]"):
         dataclasses.replace(bank, patterns=bank.patterns.flatten())
-    with pytest.raises(MemoryBankError, match="4 patterns, but 3 study_ids"):
-        dataclasses.replace(bank, study_ids=bank.study_ids[:3])
+    for name in ("study_ids", "subject_ids", "texts"):
+        with pytest.raises(MemoryBankError, match=f"4 patterns, but 3 {name}"):
+            dataclasses.replace(bank, **{name: getattr(bank, name)[:3]})
     with pytest.raises(MemoryBankError, match=r"findings\[1\] is 14"):
         dataclasses.replace(bank, findings=torch.tensor([0, 14, -1, 2]))
 

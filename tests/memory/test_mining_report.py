@@ -98,6 +98,18 @@ def test_distance_to_the_nearest_stored_region() -> None:
     assert heart["mean_distance"] == pytest.approx((0 + between + opposite) / 3, abs=1e-3)
 
 
+def test_a_centre_on_the_widened_edge_of_a_known_place_is_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ammrg.memory.mining_report.TOLERANCE", 0.125)  # sums of eighths are exact in float32
+    place = Box(0, HEART, 0.375, 0.375, 0.625, 0.625)
+    for on_place, edges in ((1.0, (0.25, 0.75)), (0.0, (0.249, 0.751))):
+        for edge in edges:
+            for x, y in ((edge, 0.5), (0.5, edge)):
+                mined = region(HEART, [1.0, 0, 0, 0])._replace(box=(x, y, x, y))
+                film = FILMS[2]._replace(regions=[mined], boxes=(place,))
+                heart = mining_report([film], bank_of((film, mined)))["findings"]["Cardiomegaly"]
+                assert heart["on_known_place"] == on_place, (x, y)
+
+
 def test_no_finding_is_listed_where_it_was_mined() -> None:
     films = [FILMS[3]._replace(regions=[region(13, [1.0, 0, 0, 0])])]
     report = mining_report(films, bank_of((films[0], films[0].regions[0])))

@@ -25,6 +25,12 @@ def test_up_to_per_finding_of_each(method: Method) -> None:
     assert rows.tolist() == sorted(set(rows.tolist()))
 
 
+def test_one_of_each_finding() -> None:
+    features, findings = candidates()
+    assert findings[select(features, findings, per_finding=1)].sort().values.tolist() == [0, 3, 7, 12]
+    assert len(k_centres(features, 0, torch.Generator())) == 0
+
+
 def test_proportional_follows_the_candidates() -> None:
     features, findings = candidates()
     rows = select(features, findings, per_finding=5, method="proportional")

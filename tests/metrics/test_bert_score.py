@@ -18,14 +18,23 @@ HYPOTHESES = ["no effusion", "the lungs clear clear clear heart", "no", "the lun
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
+    return write_encoder(tmp_path)
+
+
+def write_encoder(folder: Path, positions: int = 512) -> Path:
     torch.manual_seed(0)
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-    BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=positions,
     )
-    BertModel(config).eval().save_pretrained(tmp_path)
-    return tmp_path
+    BertModel(config).eval().save_pretrained(folder)
+    return folder
 
 
 def by_hand(encoder: Path, reference: str, hypothesis: str, layer: int) -> list[float]:
@@ -49,6 +58,21 @@ def test_each_pair_by_hand_in_its_own_place(encoder: Path, layer: int | None) ->
         expected = by_hand(encoder, reference, hypothesis, layer or 3) if hypothesis.strip() else [0.0] * 3
         for part, value in zip(("precision", "recall", "f1"), expected, strict=True):
             assert found[f"bertscore_{part}"][i] == pytest.approx(value, abs=1e-5), (i, part)
+
+
+def test_a_long_text_is_cut_to_the_encoders_positions(tmp_path: Path) -> None:
+    encoder = write_encoder(tmp_path, positions=10)  # two of them are kept free, as RoBERTa needs, two mark the ends
+    text = "no effusion heart large clear the"
+    expected = by_hand(encoder, text, "the lungs", 3)
+    found = BertScorer(str(encoder)).per_study([f"{text} lungs lungs no lungs lungs"], ["the lungs"])
+    assert [found[f"bertscore_{part}"][0] for part in ("precision", "recall", "f1")] == pytest.approx(
+        expected, abs=1e-5
+    )
+
+
+def test_lists_of_two_lengths_are_refused(encoder: Path) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        BertScorer(str(encoder)).per_study(REFERENCES, HYPOTHESES[:-1])
 
 
 def test_the_name_tells_other_weights_apart(encoder: Path) -> None:

@@ -19,6 +19,11 @@ def case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return scores, target, ours.patient_weights(subjects, 20, seed=1)
 
 
+def test_plain_scores_are_one_number() -> None:
+    scores, target = torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])
+    assert ours.auroc(scores, target, ours.once_each(4)).tolist() == [0.75]
+
+
 def test_ranking_scores(case: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
     scores, target, weights = case
     area, precision = ours.auroc(scores, target, weights), ours.average_precision(scores, target, weights)

@@ -71,6 +71,19 @@ def test_working_memory_does_not_grow_with_the_stored_patterns(training: bool, m
     assert largest[0] <= at_once
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_scores_of_kept_patterns_are_held_in_blocks(training: bool) -> None:
+    b, s, n, p, heads, at_once = 4, 2, 4_000, 4, 2, 2**12
+    module = HopfieldRetrieval(16, p, 8, 4, heads=heads, dropout=0.0, numbers_at_once=at_once)
+    states, patterns = torch.randn(b, s, 16), torch.randn(n, p)
+    with _Storages(n, patterns) as seen, torch.set_grad_enabled(training):
+        tokens = module(states, patterns, k=5).tokens
+        if training:
+            tokens.sum().backward()
+    assert seen.largest == n * p < b * s * heads * n, "the kept patterns, not all scores"
+    torch.testing.assert_close(tokens, reference(module, states, patterns, None)[0])
+
+
 def test_a_changed_pattern_is_noticed() -> None:
     module, (states, patterns) = make().eval(), data()
     before = module(states, patterns).tokens
