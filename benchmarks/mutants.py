@@ -8,9 +8,9 @@ test fails. Those that survive are judged in docs/tested.md. Each of four parts 
 drawn from all its places with a seed. ``--again LOG`` repeats only the survivors of an earlier run, to try new tests.
 
 No file is changed. A mutant is imported in a process of its own, forked from one that has imported PyTorch and the
-like. This process runs the tests that belong to the file, up to the first that fails: those of its name, then those
-that import it; if there are none, those that import a module that does. Tests that start processes of their own would
-see the file as it is; they are left out, and so is the one file that only they cover.
+like. This process runs the tests that belong to the file, up to the first that fails: that of its name, those that
+import it, then those that import a module that does. Tests that start processes of their own would see the file as it
+is; they are left out, and so is the one file that only they cover.
 
 Prints a table, then one JSON line.
 """
@@ -56,7 +56,15 @@ class Part(NamedTuple):
 
 
 _LABELER = ("labeler", "cues", "scope", "patterns", "fields", "findings_phrases", "blank", "lines")
-_NETWORKS = ("hopfield", "hub", "assoc", "two_step", "further_memories", "report_network_memories")
+_NETWORKS = (
+    "hopfield",
+    "hub",
+    "assoc",
+    "two_step",
+    "further_memories",
+    "report_network_memories",
+    "report_network_places",
+)
 PARTS = {
     "memory": Part(
         ("ammrg/memory/*.py", *(f"ammrg/networks/{name}*.py" for name in _NETWORKS[:3])),
@@ -101,7 +109,7 @@ def imports(path: str) -> frozenset[str]:
 
 
 def chosen_tests(path: str, tests: Iterable[str]) -> list[list[str]]:
-    """The tests that belong to a file: that of its name, then those that import it; else those that import these."""
+    """The tests that belong to a file, in stages: that of its name, those that import it, those of its importers."""
     named, direct, indirect = [], [], []
     for test in tests:
         near = {file for helper in (test, *_helpers(test)) for file in imports(helper)}
@@ -111,8 +119,7 @@ def chosen_tests(path: str, tests: Iterable[str]) -> list[list[str]]:
             direct.append(test)
         elif any(path in imports(file) for file in near):
             indirect.append(test)
-    stages = [stage for stage in (named, direct) if stage]
-    return stages or [indirect]
+    return [stage for stage in (named, direct, indirect) if stage]
 
 
 def _helpers(test: str) -> Iterator[str]:

@@ -110,6 +110,7 @@ def test_modules_chosen_while_running_are_imported_in_few_places() -> None:
     assert {module for module, path in house.sources().items() if chooses(path)} == {
         "ammrg",  # its public names
         "ammrg.commands.program",  # the module of a command
+        "benchmarks.mutants",  # what its tests import, before a process is forked for each mutant
         "datamodules.sources.reading",  # the reader of a data set
         "experiments.runs.run",  # classes that settings name
         "experiments.runs.settings",

@@ -123,9 +123,10 @@ def weighted_scores(statistics: MeteorStatistics, weights: Floats) -> dict[str, 
     possible = _DELTA * (words - functions) + (1 - _DELTA) * functions
     precision, recall = _over(hits, possible).T
     mean = _over(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
-    chunks, matches = sums[:, 20], sums[:, 21:23]
-    whole = (matches == words).all(axis=1) & (chunks == 1)
-    fragmentation = np.where(whole, 0.0, _over(chunks, matches.mean(axis=1)))
+    counts = statistics.counts
+    whole = (counts[:, 21:23] == counts[:, 0:2]).all(axis=1) & (counts[:, 20] == 1)
+    chunks = weights @ np.where(whole, 0.0, counts[:, 20])  # as in the jar: a report that is its reference adds none
+    fragmentation = _over(chunks, sums[:, 21:23].mean(axis=1))
     return {"meteor": mean * (1 - _GAMMA * fragmentation**_BETA)}
 
 

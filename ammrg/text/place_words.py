@@ -88,7 +88,6 @@ JOINTS: tuple[str, ...] = (
     "without",
     "plus",
     "as well as",
-    "(along|together) with",
     "there (is|are)",
     "which",
 )

@@ -13,12 +13,12 @@ from benchmarks.mutants import PARTS, ROOT, attempt, chosen_tests, files, main, 
 LINES = "ammrg/text/lines.py"
 
 
-def test_the_chosen_tests_a_file_are_nearest_first() -> None:
+def test_the_tests_of_a_file_are_nearest_first() -> None:
     of_bank = chosen_tests("ammrg/memory/bank.py", files(PARTS["memory"].tests))
     assert of_bank[0] == ["tests/memory/test_bank.py"]
     assert "tests/memory/test_bank_files.py" in of_bank[1]
     of_cues = chosen_tests("ammrg/text/cues.py", files(PARTS["labeler"].tests))
-    assert {"tests/text/test_labeler.py", "tests/text/test_labelled_sentences.py"} <= set(of_cues[0])
+    assert {"tests/text/test_labeler.py", "tests/text/test_labelled_sentences.py"} <= set(of_cues[1])
 
 
 def test_every_file_of_a_part_has_tests_and_no_other_part() -> None:

@@ -28,6 +28,8 @@ def place(side: str = "", level: str = "") -> Place:
         (0.5, 1.0, "left"),
         (0.0, 1.0, "left right"),
         (0.3, 0.65, "left right"),
+        (0.25, 0.875, "left right"),  # just four tenths in one half, where "both" begins
+        (0.125, 0.75, "left right"),
         (0.3, 0.55, "right"),  # a fifth lies beyond the midline
         (0.45, 0.7, "left"),
     ],

@@ -93,6 +93,15 @@ def test_a_collapse_is_said_in_words() -> None:
     assert any("0.25 times as long" in sentence for sentence in said)
 
 
+def test_few_different_texts_are_said_from_20_reports_on() -> None:
+    def said(reports: int, distinct: int) -> list[str]:
+        texts = [f"study {i % distinct} shows nothing" for i in range(reports)]
+        return guards.warnings(guards.collapse(texts, texts, rows([1] * reports), rows([1] * reports)))
+
+    assert said(40, 3) == ["FEW DIFFERENT TEXTS: only 3 of 40 reports are different."]
+    assert said(40, 4) == said(19, 2) == []
+
+
 def test_healthy_reports_give_no_warning() -> None:
     texts = [f"study {i} shows nothing" for i in range(30)]
     assert guards.warnings(guards.collapse(texts, texts[::-1], rows([1] * 30), rows([1] * 30))) == []

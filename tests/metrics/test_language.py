@@ -65,7 +65,9 @@ ODD = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_pairs_equal_pycocoevalcap(case: str) -> None:
     references, hypotheses = ODD[case]
-    assert language.language_scores(references, hypotheses) == pytest.approx(coco(references, hypotheses), abs=1e-9)
+    found = language.language_scores(references, hypotheses)
+    assert found == pytest.approx(coco(references, hypotheses), abs=1e-9)
+    assert tuple(found) == language.KEYS
 
 
 def test_500_random_pairs_equal_pycocoevalcap() -> None:

@@ -24,7 +24,8 @@ def texts(count: int, seed: int, least: int = 1) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(not meteor.MeteorScorer.available(), reason="no java")
 def test_equals_the_jar_with_studies_repeated() -> None:
-    references, hypotheses = texts(12, 5), [*texts(10, 6), "", "the heart is normal ."]
+    references = texts(12, 5)
+    hypotheses = [*texts(8, 6), *references[8:10], "", "the heart is normal ."]  # two reports are their references
     weights = np.vstack([np.ones(12), np.random.default_rng(0).integers(0, 4, size=(2, 12))])
     of_the_jar = Meteor()
     with meteor.MeteorScorer({*references, *hypotheses}) as scorer:
@@ -36,6 +37,41 @@ def test_equals_the_jar_with_studies_repeated() -> None:
             assert value == pytest.approx(expected, abs=1e-9)
         same = scorer.statistics(references, references)
     assert meteor.weighted_scores(same, np.eye(12))["meteor"] == pytest.approx(np.ones(12))
+
+
+COUNTS = (
+    (5, 5, 2, 3, 1, 1, 2, 2, *[0] * 12, 2, 3, 3),  # "the heart is enlarged .", "heart is mildly large ."
+    # "no pleural effusion or pneumothorax is seen .", "there is no effusion ."
+    (5, 8, 4, 4, 1, 1, 3, 3, *[0] * 12, 4, 4, 4),
+    (5, 5, 3, 3, 2, 2, 3, 3, *[0] * 12, 1, 5, 5),  # "the lungs are clear .", twice
+    (5, 5, 3, 3, 2, 2, 3, 3, *[0] * 12, 2, 5, 5),  # the same words in another order
+    (6, 4, 2, 1, 1, 2, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 2, 4, 4),  # every matcher, invented
+)
+"""The jar's counts of pairs of a reference and a report."""
+
+
+@pytest.mark.parametrize(
+    ("drawn", "value"),
+    [
+        ([0], 0.24018024360804488),
+        ([0, 1], 0.1920824318901536),
+        ([2], 1.0),
+        ([3], 0.5004680755588762),
+        ([0, 3], 0.3654303425307408),
+        # a report that is its reference adds words, but no chunk
+        ([2, 2], 1.0),
+        ([0, 2], 0.4171579464839523),
+        ([0, 1, 2], 0.289936061925539),
+        ([0, 2, 2], 0.49484761915614883),
+        ([2, 3], 0.5651322017933826),
+        ([4], 0.465713219928209),
+        ([0, 4], 0.35824672492159465),
+    ],
+)
+def test_the_value_of_counts_is_the_jars(drawn: list[int], value: float) -> None:
+    statistics = meteor.MeteorStatistics(np.array(COUNTS, dtype=float))
+    weights = np.bincount(drawn, minlength=len(COUNTS))[None].astype(float)
+    assert meteor.weighted_scores(statistics, weights)["meteor"] == pytest.approx([value], abs=1e-12)
 
 
 @pytest.mark.slow

@@ -16,7 +16,9 @@ def test_full_keeps_the_whole_text() -> None:
     assert full.hypothesis("A 1.5 cm Nodule.") == "a 1.5 cm nodule ."
 
 
-@pytest.mark.parametrize(("dataset", "words"), [("iu_xray", 59), ("phantom", 59), ("mimic_cxr", 99)])
+@pytest.mark.parametrize(
+    ("dataset", "words"), [("iu_xray", 59), ("phantom", 59), ("mimic_cxr", 99), ("chexpert_plus", 99)]
+)
 def test_r2gen_cuts_the_reference_alone(dataset: str, words: int) -> None:
     found = protocol("r2gen", dataset)
     text = "word " * 200
@@ -24,8 +26,11 @@ def test_r2gen_cuts_the_reference_alone(dataset: str, words: int) -> None:
     assert len(found.hypothesis(text).split()) == 201
 
 
-def test_r2gen_vocabulary_thresholds_the_reference_alone() -> None:
-    found = protocol("r2gen", "iu_xray", train_texts=["Lungs clear."] * 3 + ["Rare mass."] * 2)
+@pytest.mark.parametrize(
+    ("dataset", "fewest"), [("iu_xray", 3), ("phantom", 3), ("mimic_cxr", 10), ("chexpert_plus", 10)]
+)
+def test_r2gen_vocabulary_thresholds_the_reference_alone(dataset: str, fewest: int) -> None:
+    found = protocol("r2gen", dataset, train_texts=["Lungs clear."] * fewest + ["Rare mass."] * (fewest - 1))
     assert found.reference("Lungs clear. Rare mass.") == "lungs clear . <unk> <unk> ."
     assert found.hypothesis("Lungs clear. Rare mass.") == "lungs clear . rare mass ."
     assert found.settings["vocabulary"] == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ammrg.metrics.bootstrap import interval
 from ammrg.metrics.ranks import ranks, standings
 
 
@@ -25,6 +26,7 @@ def test_a_system_that_sometimes_wins_is_close_and_one_that_never_does_is_not() 
     assert found[0].expected_rank < found[2].expected_rank
     assert 0.4 < wins < 0.6
     assert found[0].rank_interval == (1.0, 3.0)
+    assert [each.interval for each in found] == [interval(each[1:]) for each in (near, best, far)]
 
 
 def test_without_resamples_there_is_only_the_rank() -> None:

@@ -27,6 +27,9 @@ NOTHING = (
     ),
     *("No report.", "No report available", "Not available.", "FINDINGS: None.", "Impression: nan", "___", "XXXX XXXX."),
     *("\u200b", "\u00a0", "\ufeff", "(none)"),
+    *("NaT", "nil", "undefined", "missing", "blank", "empty", "not applicable", "unavailable", "not reported"),
+    *("not dictated", "none available", "no text", "no text available", "report not available", "no dictation"),
+    *("pending", "report to follow", "withheld", "TBD", "N/D"),
 )
 
 

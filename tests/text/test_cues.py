@@ -54,7 +54,7 @@ def test_what_only_looks_like_a_denial(text: str) -> None:
     "word",
     [
         *("not", "never", "partly", "partially", "incompletely", "nearly", "almost", "mostly", "largely", "somewhat"),
-        *("slightly", "minimally"),
+        *("slightly", "minimally", "not as yet"),
     ],
 )
 def test_what_is_not_wholly_resolved_is_there(word: str) -> None:
@@ -92,6 +92,7 @@ def test_a_contrast_ends_a_denial(word: str) -> None:
         "No pneumothorax and consolidation remains.",
         "No pneumothorax and consolidation remained.",
         "No pneumothorax, increasing consolidation.",
+        "No pneumothorax, consolidation and edema are stable.",
         "Possible pneumothorax and there is consolidation.",
     ],
 )

@@ -28,6 +28,11 @@ def test_a_text_without_marks_is_cut_between_words_and_loses_none() -> None:
     assert of(f"{text} no effusion", "Pleural Effusion") == 0
 
 
+def test_a_cut_parts_no_word_with_a_hyphen() -> None:
+    text = " ".join(["left-sided"] * 1000)
+    assert " ".join(sentences(text)) == text
+
+
 def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
     assert [row.finding for row in TABLE] == [*FINDINGS[:NO_FINDING], OTHER]
 
@@ -119,6 +124,8 @@ def test_the_table_covers_the_thirteen_findings_and_the_other() -> None:
         ("Heart size and mediastinum are normal.", "Enlarged Cardiomediastinum", 0),
         ("Mildly enlarged cardiac silhouette.", "Cardiomegaly", 1),
         ("Stable heart size.", "Cardiomegaly", -1),
+        ("The heart is stable and enlarged.", "Cardiomegaly", 1),
+        ("The heart is unchanged, normal in size.", "Cardiomegaly", 0),
         ("Heart size moderately enlarged, stable mediastinal contours.", "Cardiomegaly", 1),
         ("Heart size moderately enlarged, stable mediastinal contours.", "Enlarged Cardiomediastinum", -1),
         ("No mediastinal widening.", "Enlarged Cardiomediastinum", 0),

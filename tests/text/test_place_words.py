@@ -59,7 +59,19 @@ def test_words_that_only_look_like_a_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "joint", [" and ", " with ", " & ", "/", " or ", ", adjacent ", ", compatible with ", ", suggesting "]
+    "joint",
+    [
+        " and ",
+        " with ",
+        " & ",
+        "/",
+        " or ",
+        " along with ",
+        " together with ",
+        ", adjacent ",
+        ", compatible with ",
+        ", suggesting ",
+    ],
 )
 def test_two_findings_share_the_place_of_the_first(joint: str) -> None:
     assert places(f"Left effusion{joint}atelectasis.") == [("left", ""), ("left", "")]
