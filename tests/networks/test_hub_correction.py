@@ -107,8 +107,10 @@ def test_the_usage_follows_its_patterns_when_the_memory_changes() -> None:
     torch.testing.assert_close(larger.usage[..., 0], usage.mean(dim=-1))
     # what is withdrawn or added changes no difference between the scores of the others
     torch.testing.assert_close(larger.bias[..., 1:].diff(), trained.bias.diff())
-    with pytest.raises(RuntimeError, match="Missing key"):
-        HubCorrection(patterns, 1, 2, 0.5).load_state_dict({})
+    for missing in ("keys", "usage"):
+        state = {name: value for name, value in trained.state_dict().items() if name != missing}
+        with pytest.raises(RuntimeError, match=f'Missing key.*"{missing}"'):
+            HubCorrection(patterns, 1, 2, 0.5).load_state_dict(state)
 
 
 def test_a_usage_that_all_states_share_is_read_as_before() -> None:
