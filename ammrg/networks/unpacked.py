@@ -5,7 +5,9 @@ products to each. Where memory allows, and nothing is trained, each layer holds 
 
     W = unpacked(W_4bit) + scaling * B A
 
-with the values that the packed layer computes with, so outputs are the same up to rounding.
+with the values that the packed layer computes with, so outputs are the same up to rounding. On CPUs with bfloat16
+instructions, bfloat16 matrices, those of plain linear layers and the head too, are held as
+:mod:`ammrg.networks.reordered` has them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ammrg.networks.reordered import reordered_linear, reorders
+
 SHARE = 0.5
 """Most of the free memory that merged matrices may take."""
 
@@ -30,13 +34,14 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     noticed.
 
     Args:
-        model: with 4-bit layers or adapters, in eval mode.
+        model: in eval mode.
         dtype: of the computation.
 
     Returns:
         Bytes of the merged matrices; 0 where the layers stay packed.
     """
-    layers = list(_layers(model))
+    reorder = reorders(dtype)
+    layers = list(_layers(model, dtype if reorder else None))
     needed: int = sum(layer.in_features * layer.out_features for layer in layers) * dtype.itemsize
     if any(weight.device.type != "cpu" for weight in model.parameters()):
         return 0
@@ -45,18 +50,21 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     with torch.inference_mode(False), torch.no_grad():
         for layer in layers:
             base = getattr(layer, "base_layer", layer)
-            layer.forward = partial(F.linear, weight=_merged(layer, base, dtype), bias=base.bias)
+            weight = _merged(layer, base, dtype)
+            layer.forward = (
+                reordered_linear(weight, base.bias) if reorder else partial(F.linear, weight=weight, bias=base.bias)
+            )
     return needed
 
 
 def read_packed(model: nn.Module) -> None:
     """Let the linear layers read with their own weights again."""
-    for layer in _layers(model):
+    for layer in _layers(model, torch.bfloat16):
         layer.__dict__.pop("forward", None)
 
 
-def _layers(model: nn.Module) -> Iterator[Any]:
-    """Yield adapted layers whose base is linear or in 4 bits, and 4-bit layers without an adapter."""
+def _layers(model: nn.Module, plain: torch.dtype | None = None) -> Iterator[Any]:
+    """Yield adapted layers whose base is linear or in 4 bits, 4-bit layers, and linear ones of the dtype ``plain``."""
     from bitsandbytes.nn import Linear4bit
     from peft.tuners.lora import LoraLayer
 
@@ -66,7 +74,9 @@ def _layers(model: nn.Module) -> Iterator[Any]:
             inside.update(module.modules())
             if type(module.base_layer) in (nn.Linear, Linear4bit):
                 yield module
-        elif isinstance(module, Linear4bit) and module not in inside:
+        elif module in inside:
+            continue
+        elif isinstance(module, Linear4bit) or (type(module) is nn.Linear and module.weight.dtype == plain):
             yield module
 
 
