@@ -6,11 +6,15 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 
 def print_result(
-    benchmark: str, cases: Sequence[Mapping[str, Any]], targets: Mapping[str, tuple[float, float]]
+    benchmark: str,
+    cases: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, tuple[float, float]],
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Print the result of a benchmark.
 
@@ -18,14 +22,22 @@ def print_result(
         benchmark: its name.
         cases: what was measured.
         targets: claim -> (value, least value that meets it).
+        facts: what else belongs to it, such as its settings.
     """
     result = {
         "benchmark": benchmark,
+        "date": datetime.now(UTC).date().isoformat(),
         "cases": cases,
         "targets": {
             claim: {"value": value, "target": target, "met": value >= target}
             for claim, (value, target) in targets.items()
         },
-        "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
+        **({"facts": facts} if facts else {}),
+        "machine": machine(),
     }
     print(json.dumps(result))
+
+
+def machine() -> dict[str, Any]:
+    """What a figure depends on."""
+    return {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()}

@@ -12,12 +12,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ammrg.networks.bf16_instructions import has_bf16_instructions
+
 Linear = Callable[[Tensor], Tensor]
 
 
 def reorders(dtype: torch.dtype) -> bool:
     """Whether this CPU gains from matrices of this dtype in oneDNN's order."""
-    return dtype == torch.bfloat16 and torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
+    return dtype == torch.bfloat16 and has_bf16_instructions()
 
 
 def reordered_linear(weight: Tensor, bias: Tensor | None) -> Linear:

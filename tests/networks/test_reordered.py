@@ -32,6 +32,6 @@ def test_product_and_gradient_are_those_of_a_linear_layer(n: int, m: int, biased
 
 def test_only_bfloat16_on_a_cpu_with_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     for able in (True, False):
-        monkeypatch.setattr(reordered.torch.cpu, "_is_avx512_bf16_supported", lambda able=able: able)
+        monkeypatch.setattr(reordered, "has_bf16_instructions", lambda able=able: able)
         assert reorders(torch.bfloat16) == able
         assert not reorders(torch.float32)

@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 
+from ammrg.networks import reordered
 from ammrg.networks.language_model import LanguageModel
 from tests.networks.tiny_language_models import TWO_REPORTS as REPORTS
 
@@ -48,7 +49,7 @@ def test_merged_matrices_compute_what_packed_layers_do(
 def test_bfloat16_matrices_in_onednns_order(
     plain_llama: Path, quantization: str, lora: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)  # elsewhere it is slower, not wrong
+    monkeypatch.setattr(reordered, "has_bf16_instructions", lambda: True)  # elsewhere it is slower, not wrong
     model = adapted(plain_llama, quantization, lora, "bfloat16")
     head = model.model.lm_head
     torch.manual_seed(1)
