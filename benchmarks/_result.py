@@ -6,7 +6,6 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 
@@ -26,18 +25,12 @@ def print_result(
     """
     result = {
         "benchmark": benchmark,
-        "date": datetime.now(UTC).date().isoformat(),
         "cases": cases,
         "targets": {
             claim: {"value": value, "target": target, "met": value >= target}
             for claim, (value, target) in targets.items()
         },
         **({"facts": facts} if facts else {}),
-        "machine": machine(),
+        "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
     }
     print(json.dumps(result))
-
-
-def machine() -> dict[str, Any]:
-    """What a figure depends on."""
-    return {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()}

@@ -58,7 +58,7 @@ FASTER, AS_GOOD = 1.0, -0.02
 """Least ratio of wall seconds, and least difference of a score, beside the other commit."""
 
 
-class Failed(Exception):
+class RunError(Exception):
     """A run ended before its scores; the message holds the end of its output."""
 
 
@@ -66,11 +66,11 @@ def git(*words: str) -> str:
     """What git says.
 
     Raises:
-        Failed: git refuses.
+        RunError: git refuses.
     """
     done = subprocess.run(["git", *words], capture_output=True, text=True)
     if done.returncode:
-        raise Failed(f"git {' '.join(words)}: {done.stderr.strip()}")
+        raise RunError(f"git {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
@@ -95,7 +95,7 @@ def run_once(commit: str, model: str) -> dict[str, Any]:
         whole = time.perf_counter() - start
         if done.returncode:
             end = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-            raise Failed(f"{commit}: make stage2 ended with {done.returncode}:\n{end}")
+            raise RunError(f"{commit}: make stage2 ended with {done.returncode}:\n{end}")
         return {
             "seconds": {**step_seconds(clone, began), "whole": whole},
             "scores": read_scores(clone / RUN),
@@ -109,7 +109,7 @@ def step_seconds(clone: Path, began: float) -> dict[str, float]:
     for step, pattern in STEPS.items():
         found = list(clone.glob(pattern))
         if len(found) != 1:
-            raise Failed(f"{clone}: {len(found)} files {pattern} after the run, must be one")
+            raise RunError(f"{clone}: {len(found)} files {pattern} after the run, must be one")
         ends[step] = found[0].stat().st_mtime
     seconds, last = {}, began
     for step in sorted(ends, key=lambda each: ends[each]):
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name, commit in commits.items():
                 console.print(f"round {turn + 1} of {arguments.rounds}: make stage2 MODEL={arguments.model} of {name}")
                 runs[name].append(run_once(commit, arguments.model))
-    except Failed as error:
+    except RunError as error:
         console.print(str(error), markup=False)
         return 1
     builds = {name: median_of(found) for name, found in runs.items()}

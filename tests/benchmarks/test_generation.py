@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import generation
 from benchmarks._stage2_inputs import TINY, save_llama
-from benchmarks.generation import WAYS, Models, Way, draw_visual, floor_s, next_tokens, targets, write
+from benchmarks.generation import WAYS, Models, Way, draw_visual, floor_s, next_tokens, targets
 
 
 @pytest.fixture(scope="module")
