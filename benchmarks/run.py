@@ -46,8 +46,8 @@ CPU = {
     "stage2": Benchmark("--rounds 1 --batches 1", 420),
 }
 """Those of ``make bench``: 29 minutes at most."""
-OTHERS = {"first_run": Benchmark("", 4 * 3600), "gpu": Benchmark("", 660)}
-"""``make bench-run``, and the one for a machine with a GPU."""
+OTHERS = {"first_run": Benchmark("", 4 * 3600), "growth": Benchmark("", 2400), "gpu": Benchmark("", 660)}
+"""``make bench-run``, the plots of docs/scaling.md, and the one for a machine with a GPU."""
 
 
 def run(name: str, how: Benchmark, out: Path) -> str | None:
