@@ -8,7 +8,7 @@ tokens     seconds of the language model of ``small``'s shape: a training step o
            and writing as many tokens
 
 Each cost is measured at a few small sizes, one thread, as CPU seconds, which other work on the machine disturbs less.
-The cost of starting (of the smallest possible run) is subtracted, and an exponent fitted to the logarithms: 1 is linear.
+The cost of starting (that of the smallest run) is subtracted, and an exponent fitted to the logarithms: 1 is linear.
 What larger sizes would cost is extrapolated with it, and was not measured. Prints a table, then one JSON line.
 ``--draw`` measures nothing, but draws the kept result: the plots and the table of ``docs/scaling.md``.
 """
