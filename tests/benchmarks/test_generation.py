@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from ammrg.errors import SettingsError
 from benchmarks import generation
 from benchmarks._stage2_inputs import TINY, save_llama
 from benchmarks.generation import WAYS, Models, Way, draw_visual, floor_s, next_tokens, targets
@@ -75,6 +77,31 @@ def test_targets_are_those_of_ours() -> None:
         {"batch": 1, "way": "NF4, float32", "ours": False, "ratio": 1.0, "same_next_tokens": None},
     ]
     assert list(targets(rows).values()) == [(3.0, 2.5), (0.99, 0.995), (1.0, 0.995)]
+
+
+LLAMA_CPP = """#!{python}
+import json, sys
+spec = json.loads(sys.argv[2])
+assert spec["threads"] >= 1 and len(spec["prompt"]) > 58, spec
+print("a line of its log")
+print(json.dumps({{str(spec["batches"][0]): spec["tokens"] + spec["rounds"] / 10}}))
+"""
+
+
+def test_llama_cpp_is_given_as_many_tokens(models: Models, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(LLAMA_CPP.format(python=sys.executable))
+    python.chmod(0o755)
+    with models.reading(WAYS["NF4, float32"]) as model:
+        assert generation.llama_cpp((str(python), "a.gguf"), model, 8, 5, 2, cpu=True) == 5.2
+        with pytest.raises(SettingsError, match=r"cannot write with a\.gguf: .*xllamacpp"):
+            generation.llama_cpp((sys.executable, "a.gguf"), model, 8, 5, 2, cpu=True)
+
+
+def test_llama_cpp_needs_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        generation.main(["--llama-cpp", sys.executable])
+    assert "give both or none" in capsys.readouterr().err
 
 
 def test_rates_are_of_this_machine() -> None:
