@@ -1,6 +1,6 @@
-"""Writes the table of ``benchmarks/README.md`` from the kept results: ``python -m benchmarks.table [--check]``.
+"""Writes tables of the documentation from the kept results: ``python -m benchmarks.table [--check]``.
 
-One row is one claim: what ours and its peer take, their ratio with the least that was aimed at, how near ours is to the
+They are that of ``benchmarks/README.md``, and the ways to write in ``docs/stage2.md``. In the first, one row is one claim: what ours and its peer take, their ratio with the least that was aimed at, how near ours is to the
 floor, and where and how it was measured. A claim whose benchmark has no kept result has a row without figures, and
 names the page on which an earlier measurement stands.
 """
@@ -189,29 +189,51 @@ def table(folder: Path = RESULTS) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def ways_of_writing(folder: Path = RESULTS) -> str:
+    """Every way of :mod:`benchmarks.generation`: tokens/s by batch, how many times the peer's, and the words alike."""
+    file = folder / "generation.json"
+    rows = json.loads(file.read_text(encoding="utf-8"))["cases"] if file.exists() else []
+    batches = list(dict.fromkeys(row["batch"] for row in rows))
+    ways: dict[str, list[Any]] = {}
+    for row in rows:
+        ways.setdefault(row["way"] + (" (ours)" if row["ours"] else ""), []).append(row)
+    lines = [["way", *(f"batch {batch}" for batch in batches), "next tokens as NF4's"], ["---"] * (len(batches) + 2)]
+    for way, found in ways.items():
+        same = found[0]["same_next_tokens"]
+        cells = (f"{row['tokens_per_s']:.1f} ({row['ratio']:.1f})" for row in found)
+        lines.append([way, *cells, "-" if same is None else f"{same:.1%}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+PAGES = {README: table, README.parent.parent / "docs" / "stage2.md": ways_of_writing}
+"""Page -> what its table shows."""
+
+
 def with_table(text: str, new: str) -> str:
-    """The page with another table.
+    """A page with another table.
 
     Raises:
         SystemExit: the page lacks the marks around it.
     """
     pattern = re.compile(f"({re.escape(BEGIN)}\n).*(\n{re.escape(END)})", re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"{README}: has no {BEGIN} ... {END}; put both around the table")
+        raise SystemExit(f"the page has no {BEGIN} ... {END}; put both around the table")
     return pattern.sub(lambda found: found[1] + new + found[2], text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the page, or compare it."""
+    """Write the pages, or compare them."""
     parser = CommandParser(prog="python -m benchmarks.table", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; status 1 if the page is another one")
+    parser.add_argument("--check", action="store_true", help="change nothing; status 1 if a page is another one")
     arguments = parser.parse_args(argv)
-    old = README.read_text(encoding="utf-8")
-    new = with_table(old, table())
-    if arguments.check:
-        return int(old != new)
-    README.write_text(new, encoding="utf-8")
-    return 0
+    others = 0
+    for page, shown in PAGES.items():
+        old = page.read_text(encoding="utf-8")
+        new = with_table(old, shown())
+        others += old != new
+        if not arguments.check:
+            page.write_text(new, encoding="utf-8")
+    return int(arguments.check and others > 0)
 
 
 if __name__ == "__main__":

@@ -45,10 +45,10 @@ class _WithGradient(torch.autograd.Function):
     """The product has no gradient of its own."""
 
     @staticmethod
-    def forward(context: Any, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
         context.matrix = matrix
         return _product(x, matrix, bias)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient @ context.matrix.to_dense(), None, None

@@ -53,8 +53,30 @@ def test_make_bench_takes_at_most_half_an_hour() -> None:
         assert (ROOT / "benchmarks" / f"{name}.py").exists()
 
 
-def test_the_page_has_the_table_of_the_kept_results() -> None:
+def test_the_pages_have_the_tables_of_the_kept_results() -> None:
     assert table.main(["--check"]) == 0, "python -m benchmarks.table writes it anew"
+
+
+def test_ways_of_writing_are_rows_and_batches_columns(tmp_path: Path) -> None:
+    rows = [
+        {
+            "batch": batch,
+            "way": way,
+            "ours": way == "b",
+            "tokens_per_s": rate,
+            "ratio": rate / 10,
+            "same_next_tokens": same,
+        }
+        for batch in (1, 8)
+        for way, rate, same in (("a", 10.0, None), ("b", 31.26, 0.9961))
+    ]
+    (tmp_path / "generation.json").write_text(json.dumps({"cases": rows}))
+    assert table.ways_of_writing(tmp_path).splitlines() == [
+        "| way | batch 1 | batch 8 | next tokens as NF4's |",
+        "| --- | --- | --- | --- |",
+        "| a | 10.0 (1.0) | 10.0 (1.0) | - |",
+        "| b (ours) | 31.3 (3.1) | 31.3 (3.1) | 99.6% |",
+    ]
 
 
 def test_a_page_without_its_marks_is_left_alone() -> None:
