@@ -8,7 +8,7 @@ tokens     seconds of the language model of ``small``'s shape: a training step o
            and writing as many tokens
 
 Each cost is measured at a few small sizes, one thread, as CPU seconds, which other work on the machine disturbs less.
-The cost of starting (that of the smallest run) is subtracted, and an exponent fitted to the logarithms: 1 is linear.
+The cost of starting (of the smallest run, or of a prompt) is subtracted, and an exponent fitted to the logarithms: 1 is linear.
 What larger sizes would cost is extrapolated with it, and was not measured. Prints a table, then one JSON line.
 ``--draw`` measures nothing, but draws the kept result: the plots and the table of ``docs/scaling.md``.
 """
@@ -76,8 +76,9 @@ def cpu_seconds(call: Callable[[], Any], warm: bool = True) -> float:
 
 
 def preparing(folder: Path, studies: int) -> float:
+    """In one process: the seconds of worker processes would not be counted."""
     words = ["experiments", "prepare", "--dataset", "phantom", "--out", str(folder / f"prepared-{studies}")]
-    return measured(HERE, [*words, "--studies", f"train={studies},val=1,test=1"], folder)["cpu_s"]
+    return measured(HERE, [*words, "--workers", "1", "--studies", f"train={studies},val=1,test=1"], folder)["cpu_s"]
 
 
 def scoring(folder: Path, studies: int) -> float:
@@ -132,9 +133,9 @@ def writing(model: LanguageModel, tokens: int) -> float:
 
 def costs(folder: Path, quick: bool) -> Iterator[Cost]:
     """All costs, with the networks that they need."""
-    studies = (4, 8) if quick else (100, 200, 400, 800)
+    studies = (20, 40) if quick else (50, 100, 200, 400)
     yield Cost("prepare", "studies", studies, 1, partial(preparing, folder))
-    yield Cost("score", "studies", (20, 40) if quick else studies, 10, partial(scoring, folder))
+    yield Cost("score", "studies", studies, 10, partial(scoring, folder))
     yield Cost("select regions", "studies", (100, 200) if quick else (4000, 8000, 16_000), 0, selecting)
     layer = HopfieldRetrieval(WIDTH, WIDTH, WIDTH, ASSOCIATION, HEADS, 4.0, dropout=0.0)
     patterns = (100, 200) if quick else (1000, 4000, 16_000, 64_000)
@@ -146,7 +147,7 @@ def costs(folder: Path, quick: bool) -> Iterator[Cost]:
     save_llama(folder / "llama", SMOLLM2 | (TINY if quick else {}))
     model = LanguageModel(str(folder / "llama"), "none", "float32", device="cpu").requires_grad_(False).eval()
     tokens = (4, 8) if quick else (25, 50, 100, 200)
-    yield Cost("training step", "tokens", tokens, 0, partial(reading, model))
+    yield Cost("training step", "tokens", tokens, 1, partial(reading, model))
     yield Cost("writing", "tokens", tokens, 1, partial(writing, model))
 
 
