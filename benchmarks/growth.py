@@ -8,7 +8,7 @@ tokens     seconds of the language model of ``small``'s shape: a training step o
            and writing as many tokens
 
 Each cost is measured at a few small sizes, one thread, as CPU seconds, which other work on the machine disturbs less.
-The cost of starting (of the smallest run, or of a prompt) is subtracted, and an exponent fitted to the logarithms: 1 is linear.
+The cost of starting (the smallest run, or a prompt) is subtracted, and an exponent fitted to logarithms: 1 is linear.
 What larger sizes would cost is extrapolated with it, and was not measured. Prints a table, then one JSON line.
 ``--draw`` measures nothing, but draws the kept result: the plots and the table of ``docs/scaling.md``.
 """
@@ -189,7 +189,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["cost"],
         f"{largest:,} {row['axis']}",
         duration(row["seconds"][-1]),
-        f"{row['exponent']:.2f}",
+        f"{round(row['exponent'], 2) + 0.0:.2f}",  # no -0.00
         f"{row['far']:,} {row['axis']}",
         duration(row["far_s"]),
     )
@@ -208,7 +208,9 @@ def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     FigureCanvasSVG(figure)
     plot = figure.add_subplot(xscale="log", yscale="log", xlabel=axis, ylabel="CPU seconds")
     for row in rows:
-        (line,) = plot.plot(row["sizes"], row["seconds"], marker="o", label=f"{row['cost']} (n^{row['exponent']:.2f})")
+        (line,) = plot.plot(
+            row["sizes"], row["seconds"], marker="o", label=f"{row['cost']} (n^{round(row['exponent'], 2) + 0.0:.2f})"
+        )
         ends = [row["sizes"][-1], row["far"]], [row["seconds"][-1], row["far_s"]]
         plot.plot(*ends, linestyle=":", marker="x", color=line.get_color())
     plot.plot([], [], linestyle=":", marker="x", color="grey", label="extrapolated")
