@@ -179,6 +179,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
+def exponent(row: dict[str, Any]) -> str:
+    """With two decimals, and without a sign if they are 0."""
+    return f"{round(row['exponent'], 2) + 0.0:.2f}"
+
+
 HEADINGS = ("cost", "measured at", "CPU time there", "exponent", "extrapolated to", "CPU time there")
 
 
@@ -189,7 +194,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["cost"],
         f"{largest:,} {row['axis']}",
         duration(row["seconds"][-1]),
-        f"{round(row['exponent'], 2) + 0.0:.2f}",  # no -0.00
+        exponent(row),
         f"{row['far']:,} {row['axis']}",
         duration(row["far_s"]),
     )
@@ -203,7 +208,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Measured points and what they are extrapolated to, on logarithmic axes."""
-    matplotlib.rcParams["svg.hashsalt"] = axis  # the same file for the same figures
+    matplotlib.rcParams.update({"svg.hashsalt": axis, "svg.fonttype": "none"})  # the same file for the same figures
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     FigureCanvasSVG(figure)
     plot = figure.add_subplot(xscale="log", yscale="log", xlabel=axis, ylabel="CPU seconds")

@@ -130,6 +130,15 @@ def answers(result: Result) -> Figures:
     return Figures(*rates, together["per_second"] / alone["per_second"])
 
 
+def first_word(result: Result) -> Figures | None:
+    """A film on the command line, beside another build; the floor imports what a model is read with."""
+    rows = [case(result, name=name) for name in ("ours", "other", "import all that a model is read with")]
+    if None in rows:
+        return None
+    ours, other, floor = (row["cpu_s"] for row in rows if row is not None)
+    return Figures(seconds(ours), seconds(other), other / ours, seconds(floor))
+
+
 def films(target: str) -> Callable[[Result], Figures | None]:
     """A target of the benchmark of data, which holds only its ratio."""
 
@@ -161,6 +170,7 @@ CLAIMS = (
     Claim("data", "prepare a film (peer: PIL)", films("preparing"), None, "data"),
     Claim("data", "load a film (peer: R2GenGPT's way)", films("films a second"), None, "data"),
     Claim("serve", "answer in batches (peer: one at a time)", answers, 3, "service"),
+    Claim("first_word", "describe: first word (peer: `experiments describe` of 30aa42c)", first_word, 3.3, "describe"),
     Claim("first_run", "`make stage2`, whole (peer: commit 30aa42c)", first_run, 1, "reproduce"),
 )
 
@@ -216,10 +226,10 @@ def with_table(text: str, new: str) -> str:
     Raises:
         SystemExit: the page lacks the marks around it.
     """
-    pattern = re.compile(f"({re.escape(BEGIN)}\n).*(\n{re.escape(END)})", re.DOTALL)
+    pattern = re.compile(f"({re.escape(BEGIN)}).*({re.escape(END)})", re.DOTALL)
     if not pattern.search(text):
         raise SystemExit(f"the page has no {BEGIN} ... {END}; put both around the table")
-    return pattern.sub(lambda found: found[1] + new + found[2], text)
+    return pattern.sub(lambda found: f"{found[1]}\n\n{new}\n\n{found[2]}", text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

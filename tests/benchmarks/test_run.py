@@ -127,6 +127,17 @@ def test_a_row_shows_figures_machine_and_other_work(tmp_path: Path) -> None:
             Figures("1.2 studies/s", "0.2 studies/s", pytest.approx(6.0)),
         ),
         (
+            table.first_word,
+            kept(
+                [
+                    {"name": "ours", "cpu_s": 4.0},
+                    {"name": "other", "cpu_s": 10.0},
+                    {"name": "import all that a model is read with", "cpu_s": 3.0},
+                ]
+            ),
+            Figures("4 s", "10 s", 2.5, "3 s"),
+        ),
+        (
             table.first_run,
             kept([{"seconds": {"whole": 60.0}, "floor_s": 12.0}, {"seconds": {"whole": 90.0}, "floor_s": 12.0}]),
             Figures("60 s", "90 s", 1.5, "12 s"),
