@@ -199,13 +199,13 @@ $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(I
 endif
 endif
 
-.PHONY: help env lock data models stage1 memories quick stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench docs FORCE
+.PHONY: help env lock data models stage1 memories quick stage2 reports scores guards describe predict serve demo export ablation sweep agent slurm test check bench bench-run docs FORCE
 FORCE:
 
 help: ## show this list
 	@echo "AM-MRG: chest X-ray reports with their reasons. Research use only, not a medical device."
 	@echo
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo
 	@echo "Variables: DATASET=$(DATASET) RAW=$(RAW) RUN=$(RUN) MODEL=$(MODEL) OUT=$(OUT) DATA=$(DATA) VENV=$(VENV)"
 	@echo "           FOLDS=$(FOLDS) REWARD='$(REWARD)' DEVICES=$(DEVICES) ACCELERATOR=$(ACCELERATOR) PYTHON=$(PYTHON) TORCH=$(TORCH) ARGS='$(ARGS)'"
@@ -409,8 +409,11 @@ check: $(ENV) ## ruff, mypy (strict on ammrg) and the tests
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
-bench: $(ENV) ## run every benchmark, each against a public peer
-	@for script in benchmarks/[a-z]*.py; do $(VENV)/bin/python -m benchmarks.$$(basename $$script .py) $(ARGS); done
+bench: $(ENV) ## run the benchmarks for a CPU, each against a public peer: under half an hour (benchmarks/README.md)
+	@$(VENV)/bin/python -m benchmarks.run $(ARGS)
+
+bench-run: $(ENV) ## measure make stage2 from a fresh clone beside commit 30aa42c: hours
+	@$(VENV)/bin/python -m benchmarks.run first_run $(ARGS)
 
 docs: $(ENV) ## build these pages as a site, in build/site/index.html; a broken link is an error
 	@$(VENV)/bin/python -m properdocs build

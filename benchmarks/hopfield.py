@@ -334,6 +334,18 @@ def runs(case: Case, expected: float) -> int:
     return min(MOST_RUNS, max(least, int(4.0 / expected)))
 
 
+def rivals(device: torch.device) -> dict[str, nn.Module]:
+    """All layers that are at hand, with the same weights, on a device."""
+    torch.manual_seed(0)
+    layer = HopfieldRetrieval(WIDTH, WIDTH, WIDTH, ASSOCIATION, HEADS, BETA, dropout=0.0)
+    with torch.no_grad():  # no parameter stays at its initial value, so that comparing outputs tests all of them
+        for parameter in layer.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    peer = peer_layer(layer)
+    layers = {"ours": layer, "shared": SharedProjection(layer), **({} if peer is None else {"peer": peer})}
+    return {name: module.to(device) for name, module in layers.items()}
+
+
 def agreement(layers: dict[str, nn.Module], device: torch.device) -> dict[str, float]:
     """Largest difference between our tokens and each rival's, relative to our largest token; masked rows too."""
     worst: dict[str, float] = {}
@@ -433,20 +445,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     device = torch.device(arguments.device)
-    torch.manual_seed(0)
-    layer = HopfieldRetrieval(WIDTH, WIDTH, WIDTH, ASSOCIATION, HEADS, BETA, dropout=0.0)
-    with torch.no_grad():  # no parameter stays at its initial value, so that comparing outputs tests all of them
-        for parameter in layer.parameters():
-            parameter.add_(0.02 * torch.randn_like(parameter))
-    peer = peer_layer(layer)
-    layers: dict[str, nn.Module] = {"ours": layer, "shared": SharedProjection(layer)}
     console = Console(width=170)
-    if peer is None:
+    layers = rivals(device)
+    if "peer" not in layers:
         console.print("hflayers is not here (install it or put it on PYTHONPATH): its columns stay empty")
-    else:
-        layers["peer"] = peer
-    for module in layers.values():
-        module.to(device)
     gaps = agreement(layers, device)
     check_gaps(gaps, 1e-3, "the outputs of our layer and of its rivals")
     rate = ceiling(device)

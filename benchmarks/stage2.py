@@ -1,4 +1,4 @@
-"""Compares the training step of stage 2 with the published one: ``python -m benchmarks.stage2 [--quick] [--gpu]``.
+"""Compares the training step of stage 2 with the published one: ``python -m benchmarks.stage2 [--quick]``.
 
 ours       :class:`ReportNetwork` as it trains: batches of similar length padded to their longest report, logits only at
            targets, retrieval that projects no pattern, and stage 1 without a graph.
@@ -17,8 +17,8 @@ compared with equal weights and without dropout. The rows between the two sides 
 are medians over interleaved rounds. Memory is measured for one step of the longest batch in its own process: its rise
 over a step of one study, and the whole process's peak.
 
-``small`` has an association space of 64 dimensions a head; one table has the published 1024 on both sides. ``--gpu``
-adds :mod:`benchmarks.stage2_gpu`. Prints a table, then one JSON line; takes about half an hour on two cores.
+``small`` has an association space of 64 dimensions a head; one table has the published 1024 on both sides. Prints a
+table, then one JSON line; takes about half an hour on two cores. :mod:`benchmarks.gpu` has a step of 7B's shape.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ from torch import Tensor
 
 from ammrg.commands.parser import CommandParser
 from ammrg.networks.language_model import LanguageModel
-from benchmarks import stage2_gpu
 from benchmarks._same_texts import same_texts
 from benchmarks._stage2_inputs import SMOLLM2, TINY, batch_of, batch_size, draw_batches, draw_studies, save_llama
 from benchmarks._stage2_rows import Row, grown, load, memory_of, rows_of, timed
@@ -128,7 +127,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batches", type=int, default=3, help="of a window of 16 (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="a tiny language model, small memories: does it run?")
-    parser.add_argument("--gpu", action="store_true", help="then the 7B-class part, where there is a GPU")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     from transformers.utils.logging import disable_progress_bar
@@ -140,10 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         row = Row(table, Sizes(*sizes), frozenset(ingredients), dtype)
         print(json.dumps(grown(row, Path(asked["folder"]), asked["size"], asked["count"])))
         return 0
-    result = compare(arguments.quick, arguments.batches, arguments.rounds, Console(width=100))
-    if arguments.gpu:
-        result["gpu"] = stage2_gpu.measure(Console(width=100))
-    print(json.dumps(result))
+    print(json.dumps(compare(arguments.quick, arguments.batches, arguments.rounds, Console(width=100))))
     return 0
 
 

@@ -25,8 +25,8 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, Qwen2Config
 
+from benchmarks._language_model_steps import LLAMA7B
 from benchmarks._result import print_result
-from benchmarks.stage2_gpu import LLAMA7B
 
 STUDIES = 150_000
 SAMPLES = 8

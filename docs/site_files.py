@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 OUTSIDE = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "LICENSE"),
     *("experiments/LOG.md", "experiments/slurm/site_example.sh", "findings/*.md", "findings/*.sh"),
+    *("benchmarks/README.md", "benchmarks/results/*.json"),
 )
 """What the site holds beside docs/: pages, and files that pages link to."""
 

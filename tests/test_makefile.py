@@ -29,6 +29,7 @@ TARGETS = (
         "test",
         "check",
         "bench",
+        "bench-run",
         "docs",
     ),
 )

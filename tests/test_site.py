@@ -21,7 +21,11 @@ pytest.importorskip(
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "experiments/LOG.md", ROOT / "findings/README.md"]
+    [
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("*.md"),
+        *(ROOT / f"{room}.md" for room in ("experiments/LOG", "findings/README", "benchmarks/README")),
+    ]
 )
 LONG = 1_200
 """Words beyond which a page of docs/ has a table of contents."""

@@ -1,4 +1,4 @@
-"""Linear layers of a language model unpacked for reading: 4-bit weights and adapters merged to one matrix each.
+"""Linear layers of a language model unpacked for reading: 4-bit weights as one matrix each, merged with adapters.
 
 A packed layer unpacks its weights in every forward pass, for every token that is generated, and an adapter adds two
 products to each. Where memory allows, and nothing is trained, each layer holds its merged matrix instead:
@@ -6,6 +6,10 @@ products to each. Where memory allows, and nothing is trained, each layer holds 
     W = unpacked(W_4bit) + scaling * B A
 
 with the values that the packed layer computes with, so outputs are the same up to rounding.
+
+On CPUs with bfloat16 instructions, bfloat16 matrices, those of plain linear layers and the head too, are held as
+:mod:`ammrg.networks.reordered` has them. There adapters stay apart, in float32 as they are trained: W in 8 bits would
+lose much of them, and one next token in forty would be another one.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ammrg.networks.reordered import Linear, reordered_linear, reorders
+
 SHARE = 0.5
 """Most of the free memory that merged matrices may take."""
 
@@ -30,13 +36,14 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     noticed.
 
     Args:
-        model: with 4-bit layers or adapters, in eval mode.
+        model: in eval mode.
         dtype: of the computation.
 
     Returns:
         Bytes of the merged matrices; 0 where the layers stay packed.
     """
-    layers = list(_layers(model))
+    reorder = reorders(dtype)
+    layers = list(_layers(model, dtype if reorder else None))
     needed: int = sum(layer.in_features * layer.out_features for layer in layers) * dtype.itemsize
     if any(weight.device.type != "cpu" for weight in model.parameters()):
         return 0
@@ -45,18 +52,21 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     with torch.inference_mode(False), torch.no_grad():
         for layer in layers:
             base = getattr(layer, "base_layer", layer)
-            layer.forward = partial(F.linear, weight=_merged(layer, base, dtype), bias=base.bias)
+            if reorder:
+                layer.forward = _adapted(reordered_linear(_unpacked(base, dtype), base.bias), layer)
+            else:
+                layer.forward = partial(F.linear, weight=_merged(layer, base, dtype), bias=base.bias)
     return needed
 
 
 def read_packed(model: nn.Module) -> None:
     """Let the linear layers read with their own weights again."""
-    for layer in _layers(model):
+    for layer in _layers(model, torch.bfloat16):
         layer.__dict__.pop("forward", None)
 
 
-def _layers(model: nn.Module) -> Iterator[Any]:
-    """Yield adapted layers whose base is linear or in 4 bits, and 4-bit layers without an adapter."""
+def _layers(model: nn.Module, plain: torch.dtype | None = None) -> Iterator[Any]:
+    """Yield adapted layers whose base is linear or in 4 bits, 4-bit layers, and linear ones of the dtype ``plain``."""
     from bitsandbytes.nn import Linear4bit
     from peft.tuners.lora import LoraLayer
 
@@ -66,17 +76,39 @@ def _layers(model: nn.Module) -> Iterator[Any]:
             inside.update(module.modules())
             if type(module.base_layer) in (nn.Linear, Linear4bit):
                 yield module
-        elif isinstance(module, Linear4bit) and module not in inside:
+        elif module in inside:
+            continue
+        elif isinstance(module, Linear4bit) or (type(module) is nn.Linear and module.weight.dtype == plain):
             yield module
 
 
-def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
+def _unpacked(base: Any, dtype: torch.dtype) -> Tensor:
     from bitsandbytes.functional import dequantize_4bit
 
     weight: Tensor = base.weight.data
     if (state := getattr(base.weight, "quant_state", None)) is not None:
         weight = dequantize_4bit(weight, state)
-    weight = weight.to(dtype, copy=True)
+    return weight.to(dtype, copy=True)
+
+
+def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
+    weight = _unpacked(base, dtype)
     for adapter in getattr(layer, "active_adapters", ()):
         weight += layer.get_delta_weight(adapter).to(dtype)
     return weight
+
+
+def _adapted(linear: Linear, layer: Any) -> Linear:
+    """Add the layer's adapters, in their own dtype, to a linear map."""
+    pairs = [
+        (layer.lora_A[adapter].weight.data, layer.scaling[adapter] * layer.lora_B[adapter].weight.data)
+        for adapter in getattr(layer, "active_adapters", ())
+    ]
+
+    def adapted(x: Tensor) -> Tensor:
+        result = linear(x)
+        for down, up in pairs:
+            result = result + F.linear(F.linear(x.to(down.dtype), down), up).to(result.dtype)
+        return result
+
+    return adapted if pairs else linear

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
-from benchmarks import _stage2_inputs, _stage2_step, stage2, stage2_gpu
+from benchmarks import _stage2_inputs, _stage2_step, stage2
+from benchmarks._language_model_steps import step_flops
 from benchmarks._same_texts import same_texts
-from benchmarks._stage2_inputs import SMOLLM2, TINY, batch_of, draw_batches, draw_studies, overlay, save_llama
+from benchmarks._stage2_inputs import SMOLLM2, TINY, batch_of, draw_batches, draw_studies, save_llama
 from benchmarks._stage2_rows import Row, grown, load, memory_of, rows_of
 from benchmarks._stage2_step import ALL, Sizes, Step, build
 from benchmarks.stage2 import agreement, targets
@@ -188,37 +187,6 @@ def test_flops_of_a_step_are_those_counted() -> None:
     # the counter takes the whole square of attention, forward and backward, and the backward pass recomputes scores
     square = 2 * 2 * 64 * 40**2
     counted = counter.get_total_flops()
-    told = stage2_gpu.step_flops(shape, [40], [40])
+    told = step_flops(shape, [40], [40])
     assert told == pytest.approx(counted, abs=6 * square)
-    assert stage2_gpu.step_flops(shape, [40, 40], [40, 40]) == 2 * told
-
-
-def test_the_gpu_part_runs_through_on_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage2_gpu, "COMPARED", 2)
-    monkeypatch.setattr(stage2_gpu, "STEPS", 3)
-    stage1 = overlay("stage1")
-    classifier = DiseaseClassifier(stage1["encoder"], stage1["qformer"])
-    console = Console(width=100, record=True)
-    found = stage2_gpu.measure(
-        console,
-        classifier,
-        SMOLLM2 | TINY | {"tie_word_embeddings": False},
-        SIZES._replace(association=8),
-        "cpu",
-        "nf4",
-        trained_at=(2,),
-        written_at=((1, 1), (2, 3)),
-        new_tokens=4,
-    )
-    assert found is not None
-    (step,) = found["steps"]
-    assert step["tokens"] > step["report_tokens"] > 0
-    assert 0 < step["mfu"] < 1
-    assert [row["beams"] for row in found["generation"]] == [1, 3]
-    assert "FLOP utilisation" in console.export_text()
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_the_gpu_part_says_where_there_is_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stage2_gpu.main() == 0
-    assert "there is no GPU here" in capsys.readouterr().out
+    assert step_flops(shape, [40, 40], [40, 40]) == 2 * told
