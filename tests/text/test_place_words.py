@@ -105,6 +105,21 @@ def test_a_part_between_two_findings_belongs_to_the_first(part: str) -> None:
     assert sides == ["left", "left right"]
 
 
+def test_what_stands_between_two_findings_keeps_them_apart() -> None:
+    assert places("Left effusion and stomach and atelectasis.") == [("left", ""), ("", "")]
+    assert places("Effusion and stomach and atelectasis on the left.") == [("", ""), ("left", "")]
+    assert places("On this film, effusion and atelectasis on the left.") == [("left", ""), ("left", "")]
+
+
+def test_what_is_beside_something_before_the_sentence_shares_with_nothing_after_it() -> None:
+    assert places("Underlying left effusion, atelectasis.") == [("left", ""), ("", "")]
+
+
+def test_a_comma_after_a_place_leaves_it_with_the_finding_before() -> None:
+    text = "Effusion on the left and right upper zone laterally, left opacity."
+    assert places(text) == [("left right", "upper"), ("left", "")]
+
+
 def test_the_heart_has_no_place() -> None:
     assert places("Cardiomegaly on the left.") == [("", "")]
 
