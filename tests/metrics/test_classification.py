@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn import metrics
 
+from ammrg.findings import FINDINGS
 from ammrg.metrics import classification as ours
 from ammrg.metrics.bootstrap import with_interval
 
@@ -102,6 +103,7 @@ def test_scores_of_a_split_name_what_it_does_not_hold() -> None:
     assert scores["auroc_macro"]["value"] == pytest.approx(sum(expected) / 13)
     assert scores["auroc"]["Lung Lesion"]["value"] == pytest.approx(expected[3])
     assert scores["ece"]["value"] == pytest.approx(sum(s["value"] for s in scores["ece_by_finding"].values()) / 14)
+    assert all(set(scores[name]) == set(FINDINGS) for name in ("auroc", "ap", "f1", "ece_by_finding"))
     assert scores["ece_by_finding"]["Fracture"]["value"] == pytest.approx(float(probabilities[:, 11].mean()))
 
 

@@ -36,6 +36,7 @@ def test_is_what_trying_every_record_leaves(seed: int) -> None:
 def test_marks_do_not_part_words_and_case_does_not_matter() -> None:
     found = phrases(["No X-ray; Patient's T11."])
     assert {b"no x", b"x ray patient s t11", b"s", b"t11"} < found
+    assert b"" not in found
     assert max(len(each.split()) for each in phrases(["word " * 20])) == LONGEST
 
 

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ammrg.errors import ScoringError
-from ammrg.metrics.protocols import protocol
+from ammrg.metrics.protocols import DEFAULT, protocol
 
 
 def test_full_keeps_the_whole_text() -> None:
@@ -34,6 +34,10 @@ def test_r2gen_vocabulary_thresholds_the_reference_alone(dataset: str, fewest: i
     assert found.reference("Lungs clear. Rare mass.") == "lungs clear . <unk> <unk> ."
     assert found.hypothesis("Lungs clear. Rare mass.") == "lungs clear . rare mass ."
     assert found.settings["vocabulary"] == 3
+
+
+def test_the_default_protocols_need_only_the_texts() -> None:
+    assert [protocol(name, "iu_xray").name for name in DEFAULT] == ["full", "r2gen"]
 
 
 def test_unknown_names_are_refused() -> None:

@@ -47,6 +47,8 @@ def test_cider_by_hand() -> None:
     # "a": cosine 1 in order 1 only; it has no bigram where the reference has one, so the length differs by 1
     assert score("a", "a b") == pytest.approx(10 / 4 * math.exp(-1 / 72))
     assert score("c", "a b") == 0
+    # a reference of one word has no bigram either: the text is longer by 1
+    assert score("a c", "c") == pytest.approx(10 / 4 / math.sqrt(2) * math.exp(-1 / 72))
 
 
 def test_f1_of_sets_by_hand() -> None:

@@ -89,7 +89,7 @@ def test_two_findings_do_not_share_a_place(joint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "joint", ["and", "with", "plus", "as well as", "along with", "together with", "there is", "or"]
+    "joint", ["and", "with", "plus", "as well as", "along with", "together with", "there is", "or", "which borders"]
 )
 def test_each_finding_keeps_a_place_of_its_own(joint: str) -> None:
     assert places(f"Left effusion {joint} right atelectasis.") == [("left", ""), ("right", "")]
@@ -103,6 +103,26 @@ def test_a_part_between_two_findings_belongs_to_the_first(part: str) -> None:
     assert sides == ["left right", "left"]
     sides = [side for side, _ in places("Effusion on the left and right basilar and left lingular nodule.")]
     assert sides == ["left", "left right"]
+
+
+def test_what_stands_between_two_findings_keeps_them_apart() -> None:
+    assert places("Left effusion and stomach and atelectasis.") == [("left", ""), ("", "")]
+    assert places("Effusion and stomach and atelectasis on the left.") == [("", ""), ("left", "")]
+    assert places("On this film, effusion and atelectasis on the left.") == [("left", ""), ("left", "")]
+
+
+def test_a_place_after_a_list_is_that_of_the_last_two() -> None:
+    sides = [side for side, _ in places("Effusion and edema and nodule and fracture on the right.")]
+    assert sides == ["", "", "right", "right"]
+
+
+def test_what_is_beside_something_before_the_sentence_shares_with_nothing_after_it() -> None:
+    assert places("Underlying left effusion, atelectasis.") == [("left", ""), ("", "")]
+
+
+def test_a_comma_after_a_place_leaves_it_with_the_finding_before() -> None:
+    text = "Effusion on the left and right upper zone laterally, left opacity."
+    assert places(text) == [("left right", "upper"), ("left", "")]
 
 
 def test_the_heart_has_no_place() -> None:

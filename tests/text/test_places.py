@@ -8,7 +8,7 @@ import pytest
 
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import explain, sentence_mentions, sentences
-from ammrg.text.places import Place, finding_places, mention_places
+from ammrg.text.places import Place, affirming_sentences, finding_places, mention_places
 from datamodules.sources.phantom.plan import plan_study
 from datamodules.sources.phantom.sentences import write_report
 
@@ -31,6 +31,12 @@ def test_a_finding_has_the_places_of_all_its_affirmed_mentions() -> None:
 )
 def test_texts_without_a_finding_have_no_places(text: str) -> None:
     assert finding_places(text) == {}
+
+
+def test_the_sentences_that_affirm_a_finding() -> None:
+    text = "Left effusion. No edema. Possible right effusion. Edema and a small right effusion. No effusion elsewhere."
+    assert affirming_sentences(text, "Pleural Effusion") == ["Left effusion.", "Edema and a small right effusion."]
+    assert affirming_sentences(text, "Edema") == ["Edema and a small right effusion."]
 
 
 def test_mentions_are_those_of_the_labeler_each_once() -> None:
