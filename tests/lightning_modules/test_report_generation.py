@@ -70,6 +70,19 @@ def module(**settings: Any) -> ReportGeneration:
     return ReportGeneration("stage1.ckpt", "regions", "reports", "llm", **settings)
 
 
+@pytest.mark.parametrize(("held", "told"), [(3 * 2**20, "writes with unpacked bfloat16 matrices (3 MiB)"), (0, "")])
+def test_predict_says_what_the_language_model_writes_with(
+    held: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage2 = module()
+    model = SimpleNamespace(read_unpacked=lambda: held, compute_dtype=torch.bfloat16)
+    stage2.generator = cast(Any, SimpleNamespace(language_model=model))
+    stage2.on_predict_start()
+    out = capsys.readouterr().out
+    assert told in out
+    assert bool(out) == bool(held)
+
+
 def with_memory(visual: MemoryBank, trained: MemoryBank) -> tuple[ReportGeneration, dict[str, Any]]:
     """A module with one memory, and a checkpoint that was trained with another."""
     stage2 = module()
