@@ -1,7 +1,9 @@
-"""Counts the faults that the tests see: ``python -m benchmarks.mutants``, with Cosmic Ray in a folder of its own.
+"""Counts the faults that the tests see: ``python -m benchmarks.mutants``, with Cosmic Ray in an environment of its own.
 
-    .venv/bin/pip install --target /tmp/mutation cosmic-ray==8.7.0
-    PYTHONPATH=/tmp/mutation .venv/bin/python -m benchmarks.mutants --count 80 --seed 0 --log mutants.jsonl
+    python3.11 -m venv /tmp/tools
+    echo $PWD/.venv/lib/python3.11/site-packages > /tmp/tools/lib/python3.11/site-packages/project.pth
+    /tmp/tools/bin/pip install cosmic-ray==8.7.0 faiss-cpu==1.15.1
+    OMP_NUM_THREADS=1 /tmp/tools/bin/python -m benchmarks.mutants --count 80 --seed 0 --log mutants.jsonl
 
 A mutant is the code with one small change, such as ``<`` for ``<=`` or a word left out of a table. It is killed if a
 test fails. Those that survive are judged in docs/tested.md. Each of four parts of the code gives ``--count`` mutants,
