@@ -9,7 +9,7 @@ NF4, bfloat16            the same, in the compute dtype that ``small`` has
 NF4, bitsandbytes        bitsandbytes' kernel for CPUs with AVX512-BF16, which repacks weights and has no gradient
 merged, float32          one matrix a layer, as :mod:`ammrg.networks.unpacked` has it
 merged, bfloat16         the same in bfloat16, in torch's order of matrices
-reordered, bfloat16      ours: in the order that oneDNN's kernels read (:mod:`ammrg.networks.reordered`), adapters apart
+reordered, bfloat16      ours: also in the order that oneDNN's kernels read (:mod:`ammrg.networks.reordered`)
 reordered, static cache  ours, with transformers' cache of a fixed length
 llama.cpp, GGUF          with ``--llama-cpp`` and ``--gguf``: as many tokens of prompt and text, without adapters, by an
                          interpreter that has xllamacpp (``python -m venv V; V/bin/pip install xllamacpp``); the file is

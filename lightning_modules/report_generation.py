@@ -586,11 +586,11 @@ class ReportGeneration(LightningModule):
         self.operating_point, self.turned_to = setting, ReadingThresholds(found, named)
 
     def on_predict_start(self) -> None:
-        """Let the language model write with unpacked weights, since nothing is trained any more, and say so."""
+        """Let the language model write with merged weights, since nothing is trained any more, and say so."""
         model = self.network.language_model
         if held := model.read_unpacked():
             dtype = str(model.compute_dtype).removeprefix("torch.")
-            rank_zero_only(print)(f"the language model writes with unpacked {dtype} matrices ({held / 2**20:,.0f} MiB)")
+            rank_zero_only(print)(f"the language model writes with merged {dtype} matrices ({held / 2**20:,.0f} MiB)")
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """Write the reports of one batch: (report, reference, subject id) of each study."""

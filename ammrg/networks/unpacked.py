@@ -1,15 +1,13 @@
-"""Linear layers of a language model unpacked for reading: 4-bit weights as one matrix each, merged with adapters.
+"""Linear layers of a language model unpacked for reading: 4-bit weights and adapters merged to one matrix each.
 
 A packed layer unpacks its weights in every forward pass, for every token that is generated, and an adapter adds two
 products to each. Where memory allows, and nothing is trained, each layer holds its merged matrix instead:
 
     W = unpacked(W_4bit) + scaling * B A
 
-with the values that the packed layer computes with, so outputs are the same up to rounding.
-
-On CPUs with bfloat16 instructions, bfloat16 matrices, those of plain linear layers and the head too, are held as
-:mod:`ammrg.networks.reordered` has them. There adapters stay apart, in float32 as they are trained: W in 8 bits would
-lose much of them, and one next token in forty would be another one.
+with the values that the packed layer computes with, so outputs are the same up to rounding. On CPUs with bfloat16
+instructions, bfloat16 matrices, those of plain linear layers and the head too, are held as
+:mod:`ammrg.networks.reordered` has them.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ammrg.networks.reordered import Linear, reordered_linear, reorders
+from ammrg.networks.reordered import reordered_linear, reorders
 
 SHARE = 0.5
 """Most of the free memory that merged matrices may take."""
@@ -52,10 +50,10 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     with torch.inference_mode(False), torch.no_grad():
         for layer in layers:
             base = getattr(layer, "base_layer", layer)
-            if reorder:
-                layer.forward = _adapted(reordered_linear(_unpacked(base, dtype), base.bias), layer)
-            else:
-                layer.forward = partial(F.linear, weight=_merged(layer, base, dtype), bias=base.bias)
+            weight = _merged(layer, base, dtype)
+            layer.forward = (
+                reordered_linear(weight, base.bias) if reorder else partial(F.linear, weight=weight, bias=base.bias)
+            )
     return needed
 
 
@@ -82,33 +80,13 @@ def _layers(model: nn.Module, plain: torch.dtype | None = None) -> Iterator[Any]
             yield module
 
 
-def _unpacked(base: Any, dtype: torch.dtype) -> Tensor:
+def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
     from bitsandbytes.functional import dequantize_4bit
 
     weight: Tensor = base.weight.data
     if (state := getattr(base.weight, "quant_state", None)) is not None:
         weight = dequantize_4bit(weight, state)
-    return weight.to(dtype, copy=True)
-
-
-def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
-    weight = _unpacked(base, dtype)
+    weight = weight.to(dtype, copy=True)
     for adapter in getattr(layer, "active_adapters", ()):
         weight += layer.get_delta_weight(adapter).to(dtype)
     return weight
-
-
-def _adapted(linear: Linear, layer: Any) -> Linear:
-    """Add the layer's adapters, in their own dtype, to a linear map."""
-    pairs = [
-        (layer.lora_A[adapter].weight.data, layer.scaling[adapter] * layer.lora_B[adapter].weight.data)
-        for adapter in getattr(layer, "active_adapters", ())
-    ]
-
-    def adapted(x: Tensor) -> Tensor:
-        result = linear(x)
-        for down, up in pairs:
-            result = result + F.linear(F.linear(x.to(down.dtype), down), up).to(result.dtype)
-        return result
-
-    return adapted if pairs else linear

@@ -70,7 +70,7 @@ def module(**settings: Any) -> ReportGeneration:
     return ReportGeneration("stage1.ckpt", "regions", "reports", "llm", **settings)
 
 
-@pytest.mark.parametrize(("held", "told"), [(3 * 2**20, "writes with unpacked bfloat16 matrices (3 MiB)"), (0, "")])
+@pytest.mark.parametrize(("held", "told"), [(3 * 2**20, "writes with merged bfloat16 matrices (3 MiB)"), (0, "")])
 def test_predict_says_what_the_language_model_writes_with(
     held: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
