@@ -42,7 +42,7 @@ from benchmarks._report_pairs import write_pairs
 from benchmarks._result import print_result
 from benchmarks._stage2_inputs import SMOLLM2, TINY, save_llama
 from benchmarks.scoring import HERE, measured
-from benchmarks.table import RESULTS, with_table
+from benchmarks.table import RESULTS, markdown, with_table
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "scaling.md"
@@ -181,7 +181,7 @@ def duration(seconds: float) -> str:
 
 def exponent(row: dict[str, Any]) -> str:
     """With two decimals, and without a sign if they are 0."""
-    return f"{round(row['exponent'], 2) + 0.0:.2f}"
+    return f"{row['exponent']:z.2f}"
 
 
 HEADINGS = ("cost", "measured at", "CPU time there", "exponent", "extrapolated to", "CPU time there")
@@ -200,12 +200,6 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The table of the page."""
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *map(cells, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Measured points and what they are extrapolated to, on logarithmic axes."""
     matplotlib.rcParams.update({"svg.hashsalt": axis, "svg.fonttype": "none"})  # the same file for the same figures
@@ -213,9 +207,8 @@ def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     FigureCanvasSVG(figure)
     plot = figure.add_subplot(xscale="log", yscale="log", xlabel=axis, ylabel="CPU seconds")
     for row in rows:
-        (line,) = plot.plot(
-            row["sizes"], row["seconds"], marker="o", label=f"{row['cost']} (n^{round(row['exponent'], 2) + 0.0:.2f})"
-        )
+        label = f"{row['cost']} (n^{exponent(row)})"
+        (line,) = plot.plot(row["sizes"], row["seconds"], marker="o", label=label)
         ends = [row["sizes"][-1], row["far"]], [row["seconds"][-1], row["far_s"]]
         plot.plot(*ends, linestyle=":", marker="x", color=line.get_color())
     plot.plot([], [], linestyle=":", marker="x", color="grey", label="extrapolated")
@@ -229,7 +222,9 @@ def draw_all(page: Path = PAGE) -> None:
     rows = json.loads((RESULTS / "growth.json").read_text(encoding="utf-8"))["cases"]
     for axis in FAR:
         draw(axis, [row for row in rows if row["axis"] == axis], page.parent / f"scaling_{axis}.svg")
-    page.write_text(with_table(page.read_text(encoding="utf-8"), markdown(rows)), encoding="utf-8")
+    page.write_text(
+        with_table(page.read_text(encoding="utf-8"), markdown(HEADINGS, map(cells, rows))), encoding="utf-8"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,10 +194,14 @@ def row_of(claim: Claim, folder: Path = RESULTS) -> tuple[str, ...]:
     return (claim.claim, found.ours, found.peer, ratio, found.floor, f"{where}; `{how['command']}`, {file_link}")
 
 
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
+
+
 def table(folder: Path = RESULTS) -> str:
     """The whole table in Markdown."""
-    rows = [HEADS, ("---",) * len(HEADS), *(row_of(claim, folder) for claim in CLAIMS)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(HEADS, (row_of(claim, folder) for claim in CLAIMS))
 
 
 def ways_of_writing(folder: Path = RESULTS) -> str:
@@ -208,12 +212,12 @@ def ways_of_writing(folder: Path = RESULTS) -> str:
     ways: dict[str, list[Any]] = {}
     for row in rows:
         ways.setdefault(row["way"] + (" (ours)" if row["ours"] else ""), []).append(row)
-    lines = [["way", *(f"batch {batch}" for batch in batches), "next tokens as NF4's"], ["---"] * (len(batches) + 2)]
+    lines = []
     for way, found in ways.items():
         same = found[0]["same_next_tokens"]
         cells = (f"{row['tokens_per_s']:.1f} ({row['ratio']:.1f})" for row in found)
         lines.append([way, *cells, "-" if same is None else f"{same:.1%}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(["way", *(f"batch {batch}" for batch in batches), "next tokens as NF4's"], lines)
 
 
 PAGES = {README: table, README.parent.parent / "docs" / "stage2.md": ways_of_writing}

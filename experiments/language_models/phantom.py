@@ -32,10 +32,11 @@ class Size(NamedTuple):
     batch: int
 
 
+_TINY = Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=8)
 SIZES = {
     "nano": Size(hidden=64, layers=2, heads=2, intermediate=128, vocabulary=600, steps=60, batch=16),
-    "tiny": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=8),
-    "real": Size(hidden=128, layers=4, heads=4, intermediate=384, vocabulary=1000, steps=3600, batch=16),
+    "tiny": _TINY,
+    "real": _TINY._replace(batch=16),
 }
 """``real`` reads twice as many texts as ``tiny``: real reports are more varied than the phantom's."""
 FINDING_WEIGHT = 4.0
