@@ -470,12 +470,14 @@ class ReportGeneration(LightningModule):
         network.name_as_often(torch.stack([*gather_once(found).values()]), (labels == POSITIVE).float().mean(0))
 
     def on_fit_start(self) -> None:
-        """Print how many tokens the language model reads; set the naming thresholds if they follow the prevalence.
+        """Choose and print how the language model's weights are held, and print how many tokens it reads.
+
+        Sets the naming thresholds if they follow the prevalence.
 
         Raises:
             SettingsError: ``cache_films`` is on, but films vary or stage 1 is trained.
         """
-        self.network.language_model.read_packed()
+        self.hold_weights()
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(
@@ -584,6 +586,21 @@ class ReportGeneration(LightningModule):
         """Write reports at an operating point from now on."""
         found, named = (torch.tensor(limits, device=self.network.device) for limits in curve.thresholds(setting))
         self.operating_point, self.turned_to = setting, ReadingThresholds(found, named)
+
+    def hold_weights(self) -> None:
+        """Let the language model train with unpacked weights if memory allows, and say so."""
+        model = self.network.language_model
+        model.read_packed()
+        size, done = model.train_unpacked()
+        if size:
+            dtype = str(model.compute_dtype).removeprefix("torch.")
+            megabytes = f"{size / 2**20:,.0f} MiB"
+            held = (
+                f"unpacked {dtype} matrices ({megabytes})"
+                if done
+                else f"packed {model.quantization} weights (unpacked, {megabytes})"
+            )
+            rank_zero_only(print)(f"the language model trains with {held}")
 
     def on_predict_start(self) -> None:
         """Let the language model write with merged weights, since nothing is trained any more, and say so."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DRAWN = {"temperature": 0.7, "top_p": 0.9}
 """Drafts are drawn more carefully than from the model's own probabilities, which give an unlikely word now and then."""
+AT_ONCE = 16
+"""Drafts of a round of a smaller batch, since a few texts together take little longer than one."""
 Found = Mapping[str, Sequence[str]]
 """Each abnormal finding that the network names for a study, with its sides and levels; none where it names no place."""
 
@@ -79,8 +81,9 @@ def checked(
 ) -> list[str]:
     """Return, for each study, the text or draft with the fewest mistakes; the first of equals.
 
-    Drafts are drawn in rounds, one for each study that still has a mistake, so that a round is never larger than the
-    batch. The seed of a draft is that of its study and round: it does not depend on the batch.
+    Drafts are drawn in rounds for the studies that still have a mistake: one each, then two, four and so on, as many as
+    :data:`AT_ONCE` or the batch allows. The seed of a draft is that of its study and number, and of a study's drafts
+    the first without a mistake is taken, so the rounds do not matter.
 
     Args:
         texts: b first texts.
@@ -90,11 +93,15 @@ def checked(
         drafts: most drafts of a study, >= 0.
     """
     kept = [(mistakes(text, told), text) for text, told in zip(texts, found, strict=True)]
-    for draft in range(drafts):
-        rows = [row for row, (count, _) in enumerate(kept) if count]
-        if not rows:
-            break
-        seeds = [zlib.crc32(f"{study_ids[row]} {draft}".encode()) for row in rows]
+    drawn, each = 0, 1
+    while drawn < drafts and (wrong := [row for row, (count, _) in enumerate(kept) if count]):
+        each = max(1, min(each, drafts - drawn, max(AT_ONCE, len(texts)) // len(wrong)))
+        numbers = range(drawn, drawn + each)
+        rows, seeds = [], []
+        for row in wrong:
+            rows += [row] * each
+            seeds += [zlib.crc32(f"{study_ids[row]} {number}".encode()) for number in numbers]
         for row, text in zip(rows, write(rows, seeds), strict=True):
             kept[row] = min(kept[row], (mistakes(text, found[row]), text), key=lambda pair: pair[0])
+        drawn, each = drawn + each, 2 * each
     return [text for _, text in kept]

@@ -35,7 +35,7 @@ from ammrg.networks.lora import add_lora
 from ammrg.networks.quantization import Quantization, prevent_repacking
 from ammrg.networks.seeded_sampling import seeded_sampling
 from ammrg.networks.state_dicts import load_strictly, save_only
-from ammrg.networks.unpacked import read_packed, read_unpacked
+from ammrg.networks.unpacked import Unpacked, read_packed, read_unpacked, train_unpacked
 from ammrg.networks.word_stream import OnText, WordStream
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -139,6 +139,10 @@ class LanguageModel(nn.Module):
             self.read_packed()
         super().train(mode)
         return self
+
+    def train_unpacked(self) -> Unpacked:
+        """Train faster where there is memory for it: :func:`ammrg.networks.unpacked.train_unpacked`."""
+        return train_unpacked(self.model, self.compute_dtype)
 
     def read_unpacked(self) -> int:
         """Read and write faster where nothing is trained any more: :func:`ammrg.networks.unpacked.read_unpacked`."""

@@ -1,7 +1,9 @@
-"""Linear layers of a language model unpacked for reading: 4-bit weights and adapters merged to one matrix each.
+"""Linear layers of a language model unpacked: 4-bit weights as matrices in the dtype of the computation.
 
-A packed layer unpacks its weights in every forward pass, for every token that is generated, and an adapter adds two
-products to each. Where memory allows, and nothing is trained, each layer holds its merged matrix instead:
+A packed layer unpacks its weights in every forward and every backward pass. Where memory allows, training holds the
+unpacked matrices instead: the same values, so the same outputs and gradients.
+
+For reading, where nothing is trained, an adapter is merged too, since it adds two products to each layer:
 
     W = unpacked(W_4bit) + scaling * B A
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import torch
@@ -24,7 +26,40 @@ from torch.nn import functional as F
 from ammrg.networks.reordered import reordered_linear, reorders
 
 SHARE = 0.5
-"""Most of the free memory that merged matrices may take."""
+"""Most of the free memory that unpacked matrices may take."""
+
+
+class Unpacked(NamedTuple):
+    """What became of the packed layers of a model."""
+
+    bytes: int
+    """Of their matrices, unpacked; 0 where no layer is packed."""
+    done: bool
+    """False where they stay packed."""
+
+
+def train_unpacked(model: nn.Module, dtype: torch.dtype) -> Unpacked:
+    """Replace the 4-bit layers of a model on a CPU with frozen linear ones of the same values, if memory allows.
+
+    On other devices layers stay packed: activations need the memory, and unpacking takes little time there.
+
+    Args:
+        model: with or without adapters, whose base layers are replaced.
+        dtype: of the computation.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    packed = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear4bit)}
+    needed = sum(layer.in_features * layer.out_features for layer in packed.values()) * dtype.itemsize
+    if not packed or not _fits(model, needed):
+        return Unpacked(needed, done=False)
+    with torch.inference_mode(False), torch.no_grad():
+        for name, layer in packed.items():
+            linear = nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta")
+            linear.weight = nn.Parameter(_weight(layer, dtype), requires_grad=False)
+            linear.bias = layer.bias
+            model.set_submodule(name, linear.train(layer.training))
+    return Unpacked(needed, done=True)
 
 
 def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
@@ -43,9 +78,7 @@ def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     reorder = reorders(dtype)
     layers = list(_layers(model, dtype if reorder else None))
     needed: int = sum(layer.in_features * layer.out_features for layer in layers) * dtype.itemsize
-    if any(weight.device.type != "cpu" for weight in model.parameters()):
-        return 0
-    if needed > SHARE * psutil.virtual_memory().available:
+    if not _fits(model, needed):
         return 0
     with torch.inference_mode(False), torch.no_grad():
         for layer in layers:
@@ -80,13 +113,25 @@ def _layers(model: nn.Module, plain: torch.dtype | None = None) -> Iterator[Any]
             yield module
 
 
-def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
+def _fits(model: nn.Module, needed: int) -> bool:
+    """Whether a model is on a CPU that has memory for this many bytes more."""
+    if any(weight.device.type != "cpu" for weight in model.parameters()):
+        return False
+    return needed <= SHARE * psutil.virtual_memory().available
+
+
+def _weight(base: Any, dtype: torch.dtype) -> Tensor:
+    """A copy of the matrix ``[n m]`` that a linear or 4-bit layer computes with."""
     from bitsandbytes.functional import dequantize_4bit
 
     weight: Tensor = base.weight.data
     if (state := getattr(base.weight, "quant_state", None)) is not None:
         weight = dequantize_4bit(weight, state)
-    weight = weight.to(dtype, copy=True)
+    return weight.to(dtype, copy=True)
+
+
+def _merged(layer: Any, base: Any, dtype: torch.dtype) -> Tensor:
+    weight = _weight(base, dtype)
     for adapter in getattr(layer, "active_adapters", ()):
         weight += layer.get_delta_weight(adapter).to(dtype)
     return weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,25 +45,42 @@ def test_mistakes_are_what_a_text_says_otherwise_than_the_network(text: str, fou
 
 def test_the_best_draft_is_kept_and_only_texts_with_mistakes_are_drawn_again() -> None:
     asked: list[list[int]] = []
-    drawn = iter(
-        [
-            ["The heart is enlarged.", "no"],
-            ["Left upper lobe pneumonia. The heart is enlarged.", "no"],
-            [RIGHT, "no"],
-            ["no"],
-        ]
-    )
+    half = "The heart is enlarged."
+    drawn = iter([[half, "no"], ["Left upper lobe pneumonia. The heart is enlarged.", RIGHT, "no", "no"], ["no"]])
 
     def write(rows: list[int], seeds: list[int]) -> Sequence[str]:
         asked.append(rows)
         assert len(set(seeds)) == len(rows)
         return next(drawn)
 
-    texts = ["", RIGHT, "The heart is enlarged."]
+    texts = ["", RIGHT, half]
     best = checked(texts, [FOUND] * 3, ["a", "b", "c"], write, drafts=4)
-    assert best == [RIGHT, RIGHT, "The heart is enlarged."]
-    assert asked == [[0, 2], [0, 2], [0, 2], [2]]
+    assert best == [RIGHT, RIGHT, half]
+    assert asked == [[0, 2], [0, 0, 2, 2], [2]]
     assert checked(texts, [FOUND] * 3, ["a", "b", "c"], write, drafts=0) == texts
+
+
+@pytest.mark.parametrize("studies", [1, 3, 40])
+@pytest.mark.parametrize("drafts", [1, 6, 24])
+def test_rounds_find_what_drafts_one_after_another_find(studies: int, drafts: int) -> None:
+    said = ["", "no", "The heart is enlarged.", "Right pneumonia.", RIGHT, f"{RIGHT} Left pneumothorax.", "", "no"]
+    ids = [f"study-{number}" for number in range(studies)]
+    asked: list[int] = []
+
+    def draft(seed: int) -> str:
+        return said[seed % len(said)] if seed % 5 == 0 else ""
+
+    def write(rows: list[int], seeds: list[int]) -> list[str]:
+        asked.append(len(rows))
+        return [draft(seed) for seed in seeds]
+
+    def one_by_one(study: str) -> str:
+        every = [""] + [draft(zlib.crc32(f"{study} {number}".encode())) for number in range(drafts)]
+        return min(every, key=lambda text: mistakes(text, FOUND))
+
+    assert checked([""] * studies, [FOUND] * studies, ids, write, drafts) == [one_by_one(study) for study in ids]
+    assert max(asked) <= max(16, studies)
+    assert len(asked) <= 1 + drafts.bit_length() if studies == 1 else len(asked) <= drafts
 
 
 def test_a_draft_depends_on_its_study_and_round_only() -> None:
@@ -108,14 +126,14 @@ def test_the_network_draws_again_what_it_did_not_find(llm_folder: Path, monkeypa
     assert [each.text for each in found] == [RIGHT] * 3
     assert [each._replace(text="") for each in found] == [each._replace(text="") for each in greedy]
     assert [sampled for _, sampled, _ in calls] == [False, True, True]
-    assert calls[2][0] == ["Findings: cardiomegaly, right upper pneumonia. Go."] * 3
+    assert calls[2][0] == ["Findings: cardiomegaly, right upper pneumonia. Go."] * 6  # two drafts of each study
 
     seeds = calls[2][2]
     calls.clear()
     shown: list[str] = []
     network.generate(batch().take([1]), drafts=8, on_text=shown.append)
     assert shown[-1] == RIGHT
-    assert calls[2][2] == seeds[1:2]
+    assert calls[2][2] == seeds[2:4]
 
 
 def test_drafts_are_a_setting_of_decoding() -> None:

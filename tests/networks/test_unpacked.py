@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 
 from ammrg.networks import reordered
 from ammrg.networks.language_model import LanguageModel
@@ -70,6 +71,34 @@ def test_bfloat16_matrices_in_onednns_order(
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("quantization", "lora"), [("nf4", {"rank": 4}), ("nf4", None), ("fp4", {"rank": 2})])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_unpacked_matrices_train_as_packed_layers_do(
+    plain_llama: Path, quantization: str, lora: dict[str, int] | None, dtype: str
+) -> None:
+    model = adapted(plain_llama, quantization, lora, dtype).train()
+    torch.manual_seed(1)
+    visual = [torch.randn(3, 64).requires_grad_(), torch.randn(5, 64).requires_grad_()]
+    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    assert len(trained) == (28 if lora else 0)  # A and B of 7 layers in each of 2 blocks
+
+    def learn() -> tuple[torch.Tensor, ...]:
+        found = losses(model, visual)
+        return found.detach(), *torch.autograd.grad(found.sum(), [*visual, *trained.values()])
+
+    packed, state = learn(), set(model.state_dict())
+    assert model.train_unpacked() == (2 * (4 * 64 * 64 + 3 * 64 * 128) * model.compute_dtype.itemsize, True)
+    assert not any(isinstance(module, Linear4bit) for module in model.modules())
+    assert set(model.state_dict()) == state
+    assert {name for name, each in model.named_parameters() if each.requires_grad} == set(trained)
+    for ours, theirs in zip(learn(), packed, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert model.train_unpacked() == (0, False)  # nothing is packed any more
+    with torch.no_grad(), model.reading_unpacked():
+        read = losses(model, visual)
+    assert (read.float() - packed[0].float()).norm() < 0.02 * packed[0].float().norm()
+
+
 def test_training_and_loading_end_it(plain_llama: Path) -> None:
     torch.manual_seed(2)
     model, other = adapted(plain_llama, "nf4", {"rank": 4}), adapted(plain_llama, "nf4", {"rank": 4})
@@ -110,4 +139,5 @@ def test_without_memory_for_it_the_layers_stay_packed(plain_llama: Path, monkeyp
     little = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
     assert model.read_unpacked() == 0
+    assert not model.train_unpacked().done
     assert not any("forward" in module.__dict__ for module in model.modules())
