@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.metrics.bootstrap import drawable, with_interval
+from ammrg.metrics.f1_threshold import f1_threshold
 from ammrg.thresholds import is_predicted
 
 MIN_POSITIVES = 10
@@ -82,29 +83,14 @@ def calibration_error(probabilities: Tensor, target: Tensor, weights: Tensor, bi
     return weights.new_zeros(len(weights), bins).index_add(1, place, gaps).abs().sum(1) / weights.sum(1)
 
 
-def best_f1_threshold(probabilities: Tensor, target: Tensor) -> float:
-    """The threshold for which ``p > threshold`` has the best F1: midway between two neighbouring probabilities.
-
-    There must be at least one positive.
-    """
-    positives, negatives = _by_score(probabilities, target.double(), once_each(len(target)))
-    values = torch.unique(probabilities).double()
-    true = positives[0].flip(0).cumsum(0).flip(0)  # true positives if this value and all above are called positive
-    called = true + negatives[0].flip(0).cumsum(0).flip(0)
-    best = int((2 * true / (called + positives.sum())).argmax())
-    below = values[best - 1] if best else torch.zeros((), dtype=torch.float64)
-    middle = ((values[best] + below) / 2).float()  # thresholds are stored as float32
-    return float(middle if middle < values[best] else below)  # neighbouring floats have no middle
-
-
 def choose_thresholds(
     probabilities: Tensor, targets: Tensor, mask: Tensor, prevalence: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Each finding's threshold, and whether it is a fallback: float32 and bool, ``[14]`` each.
 
-    A finding counts as predicted if its probability is above the threshold. The threshold has the best F1. With fewer
-    than :data:`MIN_POSITIVES` positives it is instead the quantile that calls the same share of studies positive as in
-    training (0.5 if that share is unknown).
+    A finding counts as predicted if its probability is above the threshold: that of
+    :func:`ammrg.metrics.f1_threshold.f1_threshold`. With fewer than :data:`MIN_POSITIVES` positives it is instead the
+    quantile that calls the same share of studies positive as in training (0.5 if that share is unknown).
 
     Args:
         probabilities: ``[n 14]`` of the validation split, in [0, 1].
@@ -118,7 +104,7 @@ def choose_thresholds(
         values, target = probabilities[known, finding], targets[known, finding]
         fallback[finding] = int(target.sum()) < MIN_POSITIVES
         if not fallback[finding]:
-            thresholds[finding] = best_f1_threshold(values, target)
+            thresholds[finding] = f1_threshold(values, target)
         elif not prevalence[finding].isnan() and len(values):
             thresholds[finding] = values.quantile(1 - float(prevalence[finding]))
     return thresholds, fallback

@@ -9,6 +9,7 @@ from sklearn import metrics
 from ammrg.findings import FINDINGS
 from ammrg.metrics import classification as ours
 from ammrg.metrics.bootstrap import with_interval
+from ammrg.metrics.f1_threshold import f1_threshold
 
 
 @pytest.fixture
@@ -39,13 +40,6 @@ def test_f1(case: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
     for row, weight in enumerate(weights):
         assert found[row] == pytest.approx(metrics.f1_score(target, scores > 0.5, sample_weight=weight))
     assert ours.f1(torch.zeros(3), torch.zeros(3), torch.ones(1, 3)).item() == 0
-
-
-def test_best_threshold_by_trying_all(case: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
-    scores, target, _ = case
-    threshold = ours.best_f1_threshold(scores, target)
-    best = max(metrics.f1_score(target, scores > t) for t in torch.linspace(-0.01, 1, 200).tolist())
-    assert metrics.f1_score(target, scores > threshold) == pytest.approx(best)
 
 
 def test_calibration_error_by_hand() -> None:
@@ -80,7 +74,7 @@ def test_few_positives_take_the_training_quantile_and_are_flagged() -> None:
     thresholds, fallback = ours.choose_thresholds(probabilities, targets, mask, prevalence)
     assert fallback.tolist() == [True, False] + [True] * 12
     assert (probabilities[:, 0] > thresholds[0]).sum() == 20
-    assert thresholds[1] == pytest.approx(ours.best_f1_threshold(probabilities[:, 1], targets[:, 1]))
+    assert thresholds[1] == pytest.approx(f1_threshold(probabilities[:, 1], targets[:, 1]))
     assert (probabilities[100:, 2] > thresholds[2]).sum() == 25  # of the known ones
     assert (thresholds[3:] == 0.5).all()  # nothing is known of training
 
