@@ -258,9 +258,12 @@ $(PHANTOM):
 	@$(MAKE) data DATASET=phantom RAW= PREPARE= ARGS=
 endif
 
+# What `make stage2` runs beside stage 1 prints into a file.
+beside = $(if $(TOGETHER),>> $(LLM_FOLDER).log 2>&1 || { tail -n 3 $(LLM_FOLDER).log >&2; exit 1; })
+
 $(LLM_nano)/config.json $(LLM_tiny)/config.json: $(PHANTOM) | $(ENV)
-	@$(if $(TOGETHER),echo "the language model is trained beside stage 1; its progress is in $(@D).log"; mkdir -p $(MODELS);) \
-	  $(AMMRG) models phantom --data $(dir $<) --out $(@D) --size $(MODEL) $(if $(TOGETHER),> $(@D).log 2>&1 || { tail -n 3 $(@D).log >&2; exit 1; })
+	@$(if $(TOGETHER),echo "the language model is trained beside stage 1; its progress is in $(@D).log"; mkdir -p $(MODELS); rm -f $(@D).log;) \
+	  $(AMMRG) models phantom --data $(dir $<) --out $(@D) --size $(MODEL) $(beside)
 else ifneq ($(filter data,$(MAKECMDGOALS)),)
 $(error DATA=$(DATA) is in object storage: prepare the data in a local folder and copy it there)
 endif
@@ -291,7 +294,7 @@ $(MINED): $(STAGE1)/best.ckpt
 	@$(TRAINER) predict -c $(STAGE1)/config.yaml --ckpt_path=$(STAGE1)/best.ckpt
 
 $(MEMORY)/reports.json: $(CARD) $(LLM) $(call configs,memory) $(call changed,memories,$(MEMORY)) | $(ENV)
-	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories)
+	@$(TRAINER) predict $(call config,memory) $(if $(TEXT_$(MODEL)),--model.text_encoder=$(TEXT_$(MODEL))) --trainer.default_root_dir=$(MEMORY) $(LAUNCH) $(call args,memories) $(beside)
 	@$(call settle,memories,$(MEMORY))
 
 # Stage 1 is trained again for each fold of the patients, with the settings of the stage 1 trained on all. Each number of
@@ -323,11 +326,11 @@ quick: ## a whole run with scores in about two minutes: make stage2 MODEL=nano R
 	@echo "96 drawn studies, both stages trained for seconds, 16 reports written and scored: about two minutes. Their text is nonsense. Research use only."
 	@$(MAKE) stage2 MODEL=nano RUN=quick
 
-# On two cores a second thread hastens small networks little. So a first run trains the phantom's language model beside
-# stage 1, each with half of the cores. The rest of make is as if both had been there before.
+# On two cores a second thread hastens small networks little. So a first run trains the phantom's language model, and
+# encodes the report memory with it, beside stage 1, each with half of the cores. The rest is as if all had been there.
 THREADS  := $(shell echo $$(($$(nproc 2>/dev/null || echo 1) / 2)))
 TOGETHER ?= $(and $(filter stage2,$(MAKECMDGOALS)),$(filter-out 0,$(THREADS)),$(filter $(LLM_nano) $(LLM_tiny),$(LLM_FOLDER)),$(if \
-  $(RUN_ALL)$(RUN_ONE)$(wildcard $(LLM) $(STAGE1)/manifest.json),,$(LLM) $(STAGE1)/manifest.json))
+  $(RUN_ALL)$(RUN_ONE)$(wildcard $(LLM) $(STAGE1)/manifest.json),,$(MEMORY)/reports.json $(STAGE1)/manifest.json))
 
 stage2: $(if $(TOGETHER),,scores) | $(ENV) ## train the report generator, write its reports and score them, after all earlier steps (FOLDS=5, REWARD=1: docs/stage2.md)
 ifneq ($(TOGETHER),)

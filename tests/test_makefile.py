@@ -211,6 +211,28 @@ def test_stage2_runs_all_that_is_missing_before_it(tmp_path: Path) -> None:
     assert "ARGS" not in lines
 
 
+def test_a_first_run_trains_the_phantoms_language_model_beside_stage_1(tmp_path: Path) -> None:
+    paths = (f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models")
+    log = f">> {tmp_path}/models/phantom-llm.log"
+
+    def shown(*words: str, threads: str = "4") -> str:
+        return make("-n", "stage2", *words, *paths, OMP_NUM_THREADS=threads).stdout  # nproc goes by it too
+
+    together, after = shown("ARGS=--model.lr=0.5").split("TOGETHER= make")
+    assert "make -j2" in together
+    assert together.count(log) == 2  # the language model, and the report memory
+    assert " fit " in together
+    assert log not in after
+    assert "--model.lr=0.5" not in together
+    assert "--model.lr=0.5" in after
+    assert log not in shown(threads="1")
+    for alone in (("MODEL=small",), ("RUN_ALL=srun",), ("DATASET=iu_xray", "MODEL=small")):
+        assert log not in shown(*alone)
+    (tmp_path / "models" / "phantom-llm").mkdir(parents=True)
+    (tmp_path / "models" / "phantom-llm" / "config.json").touch()
+    assert log not in shown()
+
+
 def test_reward_goes_on_from_the_supervised_stage_in_a_folder_of_its_own(tmp_path: Path) -> None:
     stamp = tmp_path / "venv" / ".stamp"
     stamp.parent.mkdir()
