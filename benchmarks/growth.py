@@ -38,11 +38,12 @@ from ammrg.networks.hopfield import HopfieldRetrieval
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
 from benchmarks import mining
+from benchmarks._markdown import markdown
 from benchmarks._report_pairs import write_pairs
 from benchmarks._result import print_result
 from benchmarks._stage2_inputs import SMOLLM2, TINY, save_llama
 from benchmarks.scoring import HERE, measured
-from benchmarks.table import RESULTS, markdown, with_table
+from benchmarks.table import RESULTS, with_table
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "scaling.md"
@@ -223,7 +224,7 @@ def draw_all(page: Path = PAGE) -> None:
     for axis in FAR:
         draw(axis, [row for row in rows if row["axis"] == axis], page.parent / f"scaling_{axis}.svg")
     page.write_text(
-        with_table(page.read_text(encoding="utf-8"), markdown(HEADINGS, map(cells, rows))), encoding="utf-8"
+        with_table(page.read_text(encoding="utf-8"), "table", markdown(HEADINGS, map(cells, rows))), encoding="utf-8"
     )
 
 

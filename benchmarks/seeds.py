@@ -1,7 +1,9 @@
 """Scores of one configuration over several seeds: mean [lowest, highest]. ``python -m benchmarks.seeds RUN RUN ...``.
 
 Each RUN is the folder of a finished run (``make stage2 RUN=... ARGS="--seed_everything=..."``). Prints a Markdown table
-of the runs' own reports beside their baselines and guards, one of what their memories recalled, and one JSON line.
+of the runs' own reports beside their baselines and guards, one of what their memories recalled, and one JSON line. The
+line also has differences in pairs, of each run by itself; :mod:`benchmarks.table` writes those of ``docs/results.md``
+from it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ COLUMNS: dict[str, str] = {
     "cider": "CIDEr",
     "bleu_4": "BLEU-4",
 }
+PAIRED = ("baselines/stage1_template", "guards/memory_shuffled")
+"""From these the runs' own reports are subtracted, study by study."""
 RECALL: tuple[str, ...] = ("distinct_first", "top_share", "precision_at_1", "precision_at_5")
 Found = Callable[[Mapping[str, Any]], float | None]
 
@@ -104,6 +108,34 @@ def recalled(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[flo
     return rows
 
 
+def pairs(scores: Mapping[str, Any], run: str) -> list[dict[str, Any]]:
+    """Differences of a run's reports from others of the same films, and how many of them a recalled case influences."""
+    found = []
+    for name in PAIRED:
+        group, _, other = name.partition("/")
+        if (gap := scores["differences"][group].get(other)) is not None:
+            found.append({"pairs": f"ours minus {name}", "run": run, **gap})
+    if (mattered := (scores.get("recall") or {}).get("mattered")) is not None:
+        found.append({"pairs": "influenced", "run": run, "value": mattered["value"], "chance": mattered["chance"]})
+    return found
+
+
+def without_memories(file: Path, run: str) -> dict[str, Any]:
+    """The difference from the only file that a scores.json was made ``--against``."""
+    (compared,) = json.loads(file.read_text(encoding="utf-8"))["comparisons"].values()
+    first = next(iter(compared.values()))
+    kept = ("clinical_micro_f1_13_neg", "location_side_f1", "cider")
+    gap = {key: {part: first[key][part] for part in ("value", "low", "high")} for key in kept}
+    return {"pairs": "ours minus a network without memories", "run": run, **gap}
+
+
+def stage1(runs: Sequence[Path]) -> dict[str, Any]:
+    """Macro AUROC and the share of maps with their peak in the finding's box, on test."""
+    scores = [json.loads((run / "stage1" / "scores.json").read_text(encoding="utf-8"))["test"] for run in runs]
+    keys = ("auroc_macro", "pointing_game")
+    return {key: spread(scores, lambda each, key=key: value_of(each[key])) for key in keys}  # type: ignore[misc]
+
+
 def markdown(title: str, rows: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """A Markdown table; columns without any number are left out."""
     kept = [key for key in columns if any(row[key] is not None for row in rows.values())]
@@ -116,7 +148,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the runs and print."""
     parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
-    runs = [read(run) for run in parser.parse_args(argv).runs]
+    free = "for each run, the scores.json of `ammrg score RUN/reports.jsonl --against` a network without memories"
+    parser.add_argument("--without-memories", nargs="*", type=Path, default=[], metavar="SCORES", help=free)
+    arguments = parser.parse_args(argv)
+    if arguments.without_memories and len(arguments.without_memories) != len(arguments.runs):
+        parser.error(f"{len(arguments.without_memories)} SCORES for {len(arguments.runs)} runs; give one for each")
+    runs = [read(run) for run in arguments.runs]
     found, memory = table(runs), recalled(runs)
     print(markdown("reports", found, COLUMNS))
     if memory:
@@ -124,8 +161,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(markdown("recalled", memory, {key: key.replace("_", " ") for key in RECALL}))
     mirrored = spread(runs, lambda run: value_of(run["guards"].get("films_mirrored", {}).get("mirrored_follows")))
     print(f"\nside flips with mirrored films: {shown(mirrored)}")
-    cases = [{"system": name, **row} for name, row in (found | memory).items()]
-    print_result("seeds", [*cases, {"system": "mirrored_follows", "value": mirrored}], {})
+    cases: list[dict[str, Any]] = [{"system": name, **row} for name, row in (found | memory).items()]
+    cases += [{"system": "mirrored_follows", "value": mirrored}, {"system": "stage 1", **stage1(arguments.runs)}]
+    names = [run.name for run in arguments.runs]
+    cases += [pair for scores, name in zip(runs, names, strict=True) for pair in pairs(scores, name)]
+    cases += [without_memories(*each) for each in zip(arguments.without_memories, names, strict=False)]
+    print_result("seeds", cases, {})
     return 0
 
 

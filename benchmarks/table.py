@@ -1,24 +1,26 @@
 """Writes tables of the documentation from the kept results: ``python -m benchmarks.table [--check]``.
 
-They are that of ``benchmarks/README.md`` and the ways to write in ``docs/stage2.md``. In the first, a row is one claim:
-what ours and its peer take, their ratio with the least that was aimed at, how near ours is to the floor, and where and
-how it was measured. A claim whose benchmark has no kept result has a row without figures, and names the page on which
-an earlier measurement stands.
+They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, and those of ``docs/results.md``
+(:mod:`benchmarks._seed_tables`). In the first, a row is one claim: what ours and its peer take, their ratio with the
+least that was aimed at, how near ours is to the floor, and where and how it was measured. A claim whose benchmark has
+no kept result has a row without figures, and names the page on which an earlier measurement stands.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.commands.parser import CommandParser
+from benchmarks import _seed_tables
+from benchmarks._markdown import markdown
 
 README = Path(__file__).parent / "README.md"
 RESULTS = Path(__file__).parent / "results"
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+DOCS = README.parent.parent / "docs"
 HEADS = ("claim", "ours", "peer", "ratio (aim)", "floor", "measured")
 Result = Mapping[str, Any]
 
@@ -194,11 +196,6 @@ def row_of(claim: Claim, folder: Path = RESULTS) -> tuple[str, ...]:
     return (claim.claim, found.ours, found.peer, ratio, found.floor, f"{where}; `{how['command']}`, {file_link}")
 
 
-def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
-
-
 def table(folder: Path = RESULTS) -> str:
     """The whole table in Markdown."""
     return markdown(HEADS, (row_of(claim, folder) for claim in CLAIMS))
@@ -220,19 +217,30 @@ def ways_of_writing(folder: Path = RESULTS) -> str:
     return markdown(["way", *(f"batch {batch}" for batch in batches), "next tokens as NF4's"], lines)
 
 
-PAGES = {README: table, README.parent.parent / "docs" / "stage2.md": ways_of_writing}
-"""Page -> what its table shows."""
+PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
+    README: {"table": table},
+    DOCS / "stage2.md": {"table": ways_of_writing},
+    DOCS / "results.md": {
+        "said": _seed_tables.said,
+        "template": _seed_tables.minus("baselines/stage1_template"),
+        "exchanged": _seed_tables.minus("guards/memory_shuffled"),
+        "influenced": _seed_tables.influenced,
+        "without": _seed_tables.minus("a network without memories"),
+    },
+}
+"""Page -> name of each of its tables, and what it shows of the folder of results."""
 
 
-def with_table(text: str, new: str) -> str:
-    """A page with another table.
+def with_table(text: str, name: str, new: str) -> str:
+    """A page with another table, between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
 
     Raises:
-        SystemExit: the page lacks the marks around it.
+        SystemExit: the page lacks these marks.
     """
-    pattern = re.compile(f"({re.escape(BEGIN)}).*({re.escape(END)})", re.DOTALL)
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    pattern = re.compile(f"({re.escape(begin)}).*({re.escape(end)})", re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"the page has no {BEGIN} ... {END}; put both around the table")
+        raise SystemExit(f"the page has no {begin} ... {end}; put both around the table")
     return pattern.sub(lambda found: f"{found[1]}\n\n{new}\n\n{found[2]}", text)
 
 
@@ -242,9 +250,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; status 1 if a page is another one")
     arguments = parser.parse_args(argv)
     others = 0
-    for page, shown in PAGES.items():
-        old = page.read_text(encoding="utf-8")
-        new = with_table(old, shown())
+    for page, tables in PAGES.items():
+        old = new = page.read_text(encoding="utf-8")
+        for name, shown in tables.items():
+            new = with_table(new, name, shown(RESULTS))
         others += old != new
         if not arguments.check:
             page.write_text(new, encoding="utf-8")

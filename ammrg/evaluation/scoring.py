@@ -90,8 +90,10 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, findings, location, boxes, recall, invented, faithfulness, collapse, copying, cider_idf, studies,
-        sentences, alarms, meta}``. The guard ``films_mirrored`` also has ``mirrored_follows``; ``recall`` has
+        effect}}}}, differences, findings, location, boxes, recall, invented, faithfulness, collapse, copying,
+        cider_idf, studies, sentences, alarms, meta}``. ``differences`` are those of the reports minus each baseline and
+        guard, in pairs: ``{baselines: {name: {metric: {value, low, high}}}, guards: {name: the same}}``. The guard
+        ``films_mirrored`` also has ``mirrored_follows``; ``recall`` has
         ``exchange_cost`` (metric -> {value, low, high}: what is lost with another patient's memories) if the guard
         ``memory_shuffled`` is there, else None. ``alarms`` are the sentences that report a problem. Equal inputs give
         equal values.
@@ -192,6 +194,7 @@ def scored(
         # A mirrored film shows the same findings, so no fall in these metrics is expected.
         if system.group != "against" and (system.group, system.name) != ("guards", MIRRORED)
     }
+    result["differences"] = {group: {name: gap for (of, name), gap in gaps.items() if of == group} for group in GROUPS}
     result["boxes"] = scorer.boxes(ours)
     result["recall"] = scorer.recall(ours, recalled)
     if result["recall"]:

@@ -81,7 +81,7 @@ def test_ways_of_writing_are_rows_and_batches_columns(tmp_path: Path) -> None:
 
 def test_a_page_without_its_marks_is_left_alone() -> None:
     with pytest.raises(SystemExit, match="put both around the table"):
-        table.with_table("# Benchmarks\n", "| a |")
+        table.with_table("# Benchmarks\n", "table", "| a |")
 
 
 def kept(cases: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

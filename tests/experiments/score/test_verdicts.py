@@ -67,6 +67,20 @@ def test_a_planted_collapse_and_shuffle_are_called_out_in_any_file_alone(tmp_pat
         assert ("ONE TEXT FOR ALL: all 40 reports are the same." in said) == (name == "collapse")
 
 
+def test_differences_are_those_of_the_scores(run: Path) -> None:
+    found = evaluate(run, resamples=150, with_meteor=False)
+    seen = set()
+    for group in ("baselines", "guards"):
+        assert found["differences"][group].keys() == found[group].keys() - {"films_mirrored"}
+        for name, gap in found["differences"][group].items():
+            for metric, row in gap.items():
+                beside = found["full"][metric]["value"] - found[group][name]["full"][metric]["value"]
+                assert row["value"] == pytest.approx(beside, abs=1e-9)
+                assert row["low"] <= row["value"] <= row["high"]
+                seen.add(metric)
+    assert {"clinical_micro_f1_13_neg", "cider"} <= seen
+
+
 def test_what_fixing_the_idf_changes_is_told(run: Path) -> None:
     found = evaluate(run, resamples=150, with_meteor=False)
     for protocol in ("full", "r2gen"):
