@@ -477,7 +477,10 @@ class ReportGeneration(LightningModule):
         Raises:
             SettingsError: ``cache_films`` is on, but films vary or stage 1 is trained.
         """
-        self.hold_weights()
+        model = self.network.language_model
+        model.read_packed()
+        model.train_unpacked()
+        rank_zero_only(print)(f"the language model trains with {model.weight_form}")
         datamodule = self.data
         if self.film_cache is not None and (datamodule.augment or not self.network.parts.frozen >= STAGE1):
             raise SettingsError(
@@ -492,7 +495,7 @@ class ReportGeneration(LightningModule):
         parts = ", ".join(f"{count} {name}" for name, count in budget.items())
         rank_zero_only(print)(
             f"the language model reads {sum(budget.values())} tokens of a study with one film ({parts}) and writes up "
-            f"to {self.hparams['max_report_tokens']}, of the {self.network.language_model.context:,} it can hold"
+            f"to {self.hparams['max_report_tokens']}, of the {model.context:,} it can hold"
         )
 
     def on_validation_epoch_start(self) -> None:
@@ -587,27 +590,11 @@ class ReportGeneration(LightningModule):
         found, named = (torch.tensor(limits, device=self.network.device) for limits in curve.thresholds(setting))
         self.operating_point, self.turned_to = setting, ReadingThresholds(found, named)
 
-    def hold_weights(self) -> None:
-        """Let the language model train with unpacked weights if memory allows, and say so."""
-        model = self.network.language_model
-        model.read_packed()
-        size, done = model.train_unpacked()
-        if size:
-            dtype = str(model.compute_dtype).removeprefix("torch.")
-            megabytes = f"{size / 2**20:,.0f} MiB"
-            held = (
-                f"unpacked {dtype} matrices ({megabytes})"
-                if done
-                else f"packed {model.quantization} weights (unpacked, {megabytes})"
-            )
-            rank_zero_only(print)(f"the language model trains with {held}")
-
     def on_predict_start(self) -> None:
         """Let the language model write with merged weights, since nothing is trained any more, and say so."""
         model = self.network.language_model
-        if held := model.read_unpacked():
-            dtype = str(model.compute_dtype).removeprefix("torch.")
-            rank_zero_only(print)(f"the language model writes with merged {dtype} matrices ({held / 2**20:,.0f} MiB)")
+        model.read_unpacked()
+        rank_zero_only(print)(f"the language model writes with {model.weight_form}")
 
     def predict_step(self, batch: StudyBatch, batch_idx: int) -> list[tuple[GeneratedReport, str, str]]:
         """Write the reports of one batch: (report, reference, subject id) of each study."""

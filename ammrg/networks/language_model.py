@@ -35,7 +35,7 @@ from ammrg.networks.lora import add_lora
 from ammrg.networks.quantization import Quantization, prevent_repacking
 from ammrg.networks.seeded_sampling import seeded_sampling
 from ammrg.networks.state_dicts import load_strictly, save_only
-from ammrg.networks.unpacked import Unpacked, read_packed, read_unpacked, train_unpacked
+from ammrg.networks.unpacked import read_packed, read_unpacked, train_unpacked, weight_form
 from ammrg.networks.word_stream import OnText, WordStream
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -140,7 +140,7 @@ class LanguageModel(nn.Module):
         super().train(mode)
         return self
 
-    def train_unpacked(self) -> Unpacked:
+    def train_unpacked(self) -> int:
         """Train faster where there is memory for it: :func:`ammrg.networks.unpacked.train_unpacked`."""
         return train_unpacked(self.model, self.compute_dtype)
 
@@ -172,6 +172,11 @@ class LanguageModel(nn.Module):
             "quantization": self.quantization,
             "fingerprint": files_fingerprint(self.name) or commit_of(self.name, self.revision),
         }
+
+    @property
+    def weight_form(self) -> str:
+        """How its weights are held now, in words: :func:`ammrg.networks.unpacked.weight_form`."""
+        return weight_form(self.model, self.quantization, self.compute_dtype)
 
     @property
     def device(self) -> torch.device:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 import torch
@@ -29,16 +29,7 @@ SHARE = 0.5
 """Most of the free memory that unpacked matrices may take."""
 
 
-class Unpacked(NamedTuple):
-    """What became of the packed layers of a model."""
-
-    bytes: int
-    """Of their matrices, unpacked; 0 where no layer is packed."""
-    done: bool
-    """False where they stay packed."""
-
-
-def train_unpacked(model: nn.Module, dtype: torch.dtype) -> Unpacked:
+def train_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
     """Replace the 4-bit layers of a model on a CPU with frozen linear ones of the same values, if memory allows.
 
     On other devices layers stay packed: activations need the memory, and unpacking takes little time there.
@@ -46,20 +37,23 @@ def train_unpacked(model: nn.Module, dtype: torch.dtype) -> Unpacked:
     Args:
         model: with or without adapters, whose base layers are replaced.
         dtype: of the computation.
+
+    Returns:
+        Bytes of the matrices; 0 where the layers stay packed.
     """
     from bitsandbytes.nn import Linear4bit
 
     packed = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear4bit)}
-    needed = sum(layer.in_features * layer.out_features for layer in packed.values()) * dtype.itemsize
-    if not packed or not _fits(model, needed):
-        return Unpacked(needed, done=False)
+    needed: int = sum(layer.in_features * layer.out_features for layer in packed.values()) * dtype.itemsize
+    if not _fits(model, needed):
+        return 0
     with torch.inference_mode(False), torch.no_grad():
         for name, layer in packed.items():
             linear = nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta")
             linear.weight = nn.Parameter(_weight(layer, dtype), requires_grad=False)
             linear.bias = layer.bias
             model.set_submodule(name, linear.train(layer.training))
-    return Unpacked(needed, done=True)
+    return needed
 
 
 def read_unpacked(model: nn.Module, dtype: torch.dtype) -> int:
@@ -94,6 +88,21 @@ def read_packed(model: nn.Module) -> None:
     """Let the linear layers read with their own weights again."""
     for layer in _layers(model, torch.bfloat16):
         layer.__dict__.pop("forward", None)
+
+
+def weight_form(model: nn.Module, quantization: str, dtype: torch.dtype) -> str:
+    """Say how the weights of the linear layers are held: ``merged bfloat16 matrices``, ``packed nf4 weights``."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    if any("forward" in layer.__dict__ for layer in _layers(model, torch.bfloat16)):
+        return f"merged {_name(dtype)} matrices"
+    if any(isinstance(layer, Linear4bit | Linear8bitLt) for layer in model.modules()):
+        return f"packed {quantization} weights"
+    return f"{_name(dtype)} matrices"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _layers(model: nn.Module, plain: torch.dtype | None = None) -> Iterator[Any]:

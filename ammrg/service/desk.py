@@ -118,7 +118,7 @@ class Desk:
             self._failed(error)
             return
         self.model = model
-        LOG.info("ready: model %s", model.fingerprint)
+        LOG.info("ready: model %s, writes with %s", model.fingerprint, model.network.language_model.weight_form)
 
     def _describe(self, studies: Sequence[PreparedStudy]) -> list[Description]:
         assert self.model is not None

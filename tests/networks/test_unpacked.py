@@ -87,15 +87,19 @@ def test_unpacked_matrices_train_as_packed_layers_do(
         return found.detach(), *torch.autograd.grad(found.sum(), [*visual, *trained.values()])
 
     packed, state = learn(), set(model.state_dict())
-    assert model.train_unpacked() == (2 * (4 * 64 * 64 + 3 * 64 * 128) * model.compute_dtype.itemsize, True)
+    assert model.weight_form == f"packed {quantization} weights"
+    assert model.train_unpacked() == 2 * (4 * 64 * 64 + 3 * 64 * 128) * model.compute_dtype.itemsize
+    assert model.weight_form == f"{dtype} matrices"
     assert not any(isinstance(module, Linear4bit) for module in model.modules())
     assert set(model.state_dict()) == state
     assert {name for name, each in model.named_parameters() if each.requires_grad} == set(trained)
     for ours, theirs in zip(learn(), packed, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
-    assert model.train_unpacked() == (0, False)  # nothing is packed any more
+    assert model.train_unpacked() == 0  # nothing is packed any more
     with torch.no_grad(), model.reading_unpacked():
         read = losses(model, visual)
+        if lora:
+            assert model.weight_form == f"merged {dtype} matrices"
     assert (read.float() - packed[0].float()).norm() < 0.02 * packed[0].float().norm()
 
 
@@ -139,5 +143,5 @@ def test_without_memory_for_it_the_layers_stay_packed(plain_llama: Path, monkeyp
     little = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
     assert model.read_unpacked() == 0
-    assert not model.train_unpacked().done
+    assert model.train_unpacked() == 0
     assert not any("forward" in module.__dict__ for module in model.modules())
