@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ammrg.networks.free_memory import free_memory
 from ammrg.networks.reordered import reordered_linear, reorders
 
 SHARE = 0.5
@@ -126,7 +126,7 @@ def _fits(model: nn.Module, needed: int) -> bool:
     """Whether a model is on a CPU that has memory for this many bytes more."""
     if any(weight.device.type != "cpu" for weight in model.parameters()):
         return False
-    return needed <= SHARE * psutil.virtual_memory().available
+    return needed <= SHARE * free_memory()
 
 
 def _weight(base: Any, dtype: torch.dtype) -> Tensor:
