@@ -327,14 +327,16 @@ quick: ## a whole run with scores in about two minutes: make stage2 MODEL=nano R
 	@$(MAKE) stage2 MODEL=nano RUN=quick
 
 # On two cores a second thread hastens small networks little. So a first run trains the phantom's language model, and
-# encodes the report memory with it, beside stage 1, each with half of the cores. The rest is as if all had been there.
+# encodes the report memory with it, beside stage 1, each with half of the cores (nproc goes by OMP_NUM_THREADS too). The
+# rest is as if all had been there.
 THREADS  := $(shell echo $$(($$(nproc 2>/dev/null || echo 1) / 2)))
-TOGETHER ?= $(and $(filter stage2,$(MAKECMDGOALS)),$(filter-out 0,$(THREADS)),$(filter $(LLM_nano) $(LLM_tiny),$(LLM_FOLDER)),$(if \
+TOGETHER ?= $(and $(if $(filter-out stage2,$(MAKECMDGOALS)),,$(MAKECMDGOALS)),$(filter-out 0,$(THREADS)),$(filter $(LLM_nano) $(LLM_tiny),$(LLM_FOLDER)),$(if \
   $(RUN_ALL)$(RUN_ONE)$(wildcard $(LLM) $(STAGE1)/manifest.json),,$(MEMORY)/reports.json $(STAGE1)/manifest.json))
 
 stage2: $(if $(TOGETHER),,scores) | $(ENV) ## train the report generator, write its reports and score them, after all earlier steps (FOLDS=5, REWARD=1: docs/stage2.md)
 ifneq ($(TOGETHER),)
-	@TOGETHER=yes OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$(THREADS)} $(MAKE) -j2 -o $(ENV) $(TOGETHER)
+	@TOGETHER=yes OMP_NUM_THREADS=$(THREADS) $(MAKE) -j2 -o $(ENV) $(TOGETHER) || { \
+	  [ -e $(LLM) ] || echo "error: no language model: see above, and $(LLM_FOLDER).log if it is there" >&2; exit 1; }
 	@TOGETHER= $(MAKE) -o $(ENV) stage2
 endif
 

@@ -24,7 +24,10 @@ Cases = Sequence[Mapping[str, Any]]
 
 def cases(folder: Path) -> Cases:
     """The kept result of three seeds."""
-    found: Cases = json.loads((folder / "phantom_seeds.json").read_text(encoding="utf-8"))["cases"]
+    file = folder / "phantom_seeds.json"
+    found: Cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    if not any("pairs" in case for case in found):
+        raise SystemExit(f"{file}: holds no differences in pairs; write it anew (python -m benchmarks.seeds RUN ...)")
     return found
 
 
@@ -34,8 +37,10 @@ def signed(number: float) -> str:
     return digits if digits == ".000" else ("+" if number > 0 else "-") + digits
 
 
-def interval(gap: Mapping[str, float]) -> str:
-    """``+.155 [+.024, +.286]``."""
+def interval(gap: Mapping[str, float] | None) -> str:
+    """``+.155 [+.024, +.286]``, or a dash."""
+    if gap is None:
+        return "-"
     return f"{signed(gap['value'])} [{signed(gap['low'])}, {signed(gap['high'])}]"
 
 
@@ -50,7 +55,7 @@ def minus(other: str) -> Callable[[Path], str]:
 
     def made(folder: Path) -> str:
         rows = [case for case in cases(folder) if case.get("pairs") == f"ours minus {other}"]
-        cells = [[row["run"], *(interval(row[key]) for key in METRICS)] for row in rows]
+        cells = [[row["run"], *(interval(row.get(key)) for key in METRICS)] for row in rows]
         return markdown(["run", *METRICS.values()], cells)
 
     return made

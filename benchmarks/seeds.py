@@ -45,6 +45,8 @@ def read(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ScoringError(f"{path}: not there; finish the run first (make scores)")
     scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "differences" not in scores:
+        raise ScoringError(f"{path}: holds no differences; score the reports again (make scores RUN={run.name})")
     return scores
 
 
@@ -121,9 +123,17 @@ def pairs(scores: Mapping[str, Any], run: str) -> list[dict[str, Any]]:
 
 
 def without_memories(file: Path, run: str) -> dict[str, Any]:
-    """The difference from the only file that a scores.json was made ``--against``."""
-    (compared,) = json.loads(file.read_text(encoding="utf-8"))["comparisons"].values()
-    first = next(iter(compared.values()))
+    """The difference from the only file that a scores.json was made ``--against``.
+
+    Raises:
+        ScoringError: it is not there, or was made against no file or several.
+    """
+    compared = json.loads(file.read_text(encoding="utf-8"))["comparisons"] if file.is_file() else {}
+    if len(compared) != 1:
+        raise ScoringError(
+            f"{file}: {len(compared)} comparisons, must be one (ammrg score RUN/reports.jsonl --against)"
+        )
+    first = next(iter(next(iter(compared.values())).values()))
     kept = ("clinical_micro_f1_13_neg", "location_side_f1", "cider")
     gap = {key: {part: first[key][part] for part in ("value", "low", "high")} for key in kept}
     return {"pairs": "ours minus a network without memories", "run": run, **gap}
@@ -145,15 +155,23 @@ def markdown(title: str, rows: Mapping[str, Mapping[str, Any]], columns: Mapping
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the runs and print."""
+    """Measure."""
     parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
-    free = "for each run, the scores.json of `ammrg score RUN/reports.jsonl --against` a network without memories"
-    parser.add_argument("--without-memories", nargs="*", type=Path, default=[], metavar="SCORES", help=free)
+    told = "for each run, the scores.json of `ammrg score RUN/reports.jsonl --against` a network without memories"
+    parser.add_argument("--without-memories", nargs="*", type=Path, default=[], metavar="SCORES", help=told)
     arguments = parser.parse_args(argv)
     if arguments.without_memories and len(arguments.without_memories) != len(arguments.runs):
         parser.error(f"{len(arguments.without_memories)} SCORES for {len(arguments.runs)} runs; give one for each")
-    runs = [read(run) for run in arguments.runs]
+    try:
+        return measure(arguments.runs, arguments.without_memories)
+    except (ScoringError, FileNotFoundError) as error:
+        parser.error(str(error))
+
+
+def measure(folders: Sequence[Path], free: Sequence[Path]) -> int:
+    """Read the runs and print."""
+    runs = [read(run) for run in folders]
     found, memory = table(runs), recalled(runs)
     print(markdown("reports", found, COLUMNS))
     if memory:
@@ -162,10 +180,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     mirrored = spread(runs, lambda run: value_of(run["guards"].get("films_mirrored", {}).get("mirrored_follows")))
     print(f"\nside flips with mirrored films: {shown(mirrored)}")
     cases: list[dict[str, Any]] = [{"system": name, **row} for name, row in (found | memory).items()]
-    cases += [{"system": "mirrored_follows", "value": mirrored}, {"system": "stage 1", **stage1(arguments.runs)}]
-    names = [run.name for run in arguments.runs]
+    cases += [{"system": "mirrored_follows", "value": mirrored}, {"system": "stage 1", **stage1(folders)}]
+    names = [run.name for run in folders]
     cases += [pair for scores, name in zip(runs, names, strict=True) for pair in pairs(scores, name)]
-    cases += [without_memories(*each) for each in zip(arguments.without_memories, names, strict=False)]
+    cases += [without_memories(*each) for each in zip(free, names, strict=False)]
     print_result("seeds", cases, {})
     return 0
 

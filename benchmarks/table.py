@@ -187,7 +187,8 @@ def row_of(claim: Claim, folder: Path = RESULTS) -> tuple[str, ...]:
     if result is None or found is None:
         command = f"`python -m benchmarks.{claim.benchmark}`"
         return (claim.claim, "-", "-", "-", "-", f"no kept result; {command}, [{claim.page}](../docs/{claim.page}.md)")
-    ratio = "-" if found.ratio is None else f"{found.ratio:.1f}" + (f" ({claim.aim:g})" if claim.aim else "")
+    digits = 2 if (found.ratio or 0) < 2 else 1
+    ratio = "-" if found.ratio is None else f"{found.ratio:.{digits}f}" + (f" ({claim.aim:g})" if claim.aim else "")
     how = result["run"]
     where = f"{how['date']}, {how['cpus']} CPUs ({how['processor']})"
     if how["load_before"] > 0.5:

@@ -321,9 +321,13 @@ class Scorer:
     def watched_difference(
         self, first: Sequence[Line], second: Sequence[Line], metrics: Iterable[str]
     ) -> dict[str, dict[str, float]]:
-        """First minus second in some metrics, under the first protocol, over paired resamples."""
+        """First minus second in some metrics, under the first protocol, over paired resamples.
+
+        A measure for which either has n = 0 is left out.
+        """
+        without = self.statistics(first).undefined() | self.statistics(second).undefined()
         sides = [self.values(lines, self.protocols[0].name) for lines in (first, second)]
-        return {key: bootstrap.difference(sides[0][key], sides[1][key]) for key in metrics}
+        return {key: bootstrap.difference(sides[0][key], sides[1][key]) for key in metrics if key not in without}
 
     def compare(self, first: Sequence[Line], second: Sequence[Line]) -> dict[str, dict[str, dict[str, float]]]:
         """First minus second: protocol -> metric -> {value, low, high, p_value, effect}.

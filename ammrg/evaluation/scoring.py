@@ -92,9 +92,9 @@ def score_systems(
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
         effect}}}}, differences, findings, location, boxes, recall, invented, faithfulness, collapse, copying,
         cider_idf, studies, sentences, alarms, meta}``. ``differences`` are those of the reports minus each baseline and
-        guard, in pairs: ``{baselines: {name: {metric: {value, low, high}}}, guards: {name: the same}}``. The guard
-        ``films_mirrored`` also has ``mirrored_follows``; ``recall`` has
-        ``exchange_cost`` (metric -> {value, low, high}: what is lost with another patient's memories) if the guard
+        guard but ``films_mirrored``, in pairs: ``{baselines: {name: {metric: {value, low, high}}}, guards: {name: the
+        same}}``, without measures that are undefined for either. That guard also has ``mirrored_follows``; ``recall``
+        has ``exchange_cost`` (metric -> {value, low, high}: what is lost with another patient's memories) if the guard
         ``memory_shuffled`` is there, else None. ``alarms`` are the sentences that report a problem. Equal inputs give
         equal values.
 

@@ -31,6 +31,7 @@ def finished(folder: Path, value: float) -> Path:
         "baselines": {"stage1_template": {"full": row(value / 2)}},
         "guards": {"memory_shuffled": {"full": row(value)}, "films_mirrored": {"full": row(value)}},
         "differences": {"baselines": {"stage1_template": row(value / 2)}, "guards": {"memory_shuffled": row(-0.0001)}},
+        "comparisons": {},
         "recall": {kind: {"distinct_first": value, "baselines": {}} for kind in ("regions", "reports")},
     }
     scores["guards"]["films_mirrored"]["mirrored_follows"] = {"value": value}
@@ -70,3 +71,18 @@ def test_scores_without_memories_are_one_for_each_run(tmp_path: Path, capsys: py
     with pytest.raises(SystemExit):
         seeds.main([run, run, "--without-memories", "scores.json"])
     assert "1 SCORES for 2 runs; give one for each" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished(tmp_path / "s0", 0.5)
+    for words, told in (
+        ([tmp_path / "none"], "none/scores.json: not there; finish the run first"),
+        ([run, "--without-memories", tmp_path / "none.json"], "none.json: 0 comparisons, must be one"),
+        ([run, "--without-memories", run / "scores.json"], "s0/scores.json: 0 comparisons, must be one"),
+        ([write(tmp_path / "old" / "scores.json", {}).parent], "old/scores.json: holds no differences; score"),
+    ):
+        with pytest.raises(SystemExit):
+            seeds.main([str(word) for word in words])
+        err = capsys.readouterr().err
+        assert told in err
+        assert len(err.splitlines()) == 1

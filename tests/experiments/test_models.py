@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ammrg.errors import DataError
+from ammrg.errors import DataError, SettingsError
 from ammrg.networks.language_model import LanguageModel
 from ammrg.text.prompts import INSTRUCTION
 from datamodules.sources.phantom.plan import plan_study
@@ -121,6 +121,13 @@ def test_words_that_tell_a_finding_weigh_more(reports: list[str]) -> None:
     assert tokenizer.decode(heavy).split() == told.split()
     heaviest = [token for token, weight in zip(example.report, example.weights, strict=True) if weight == 12]
     assert tokenizer.decode(heaviest).strip() == "left"
+
+
+@pytest.mark.parametrize("inside", ["", "/model"])
+def test_a_file_in_the_way_is_seen_before_anything_is_trained(prepared: None, tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="a file is in its way; name another folder"):
+        phantom.train_and_print(Path("data/phantom"), Path(f"{tmp_path}/file{inside}"), "nano", 0)
 
 
 def test_without_training_reports_nothing_is_made(

@@ -81,6 +81,15 @@ def test_differences_are_those_of_the_scores(run: Path) -> None:
     assert {"clinical_micro_f1_13_neg", "cider"} <= seen
 
 
+def test_a_difference_in_what_neither_says_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "unplaced.csv"
+    texts = ["There is edema.", "No edema.", "The heart is enlarged."] * 4
+    rows = [f"s{i},{text},{text}" for i, text in enumerate(texts)]
+    path.write_text("\n".join(["study_id,reference,generated", *rows]))
+    gap = evaluate(path, resamples=100, with_meteor=False)["differences"]["guards"]["reports_exchanged"]
+    assert gap.keys() == {"clinical_micro_f1_13_neg", "cider"}
+
+
 def test_what_fixing_the_idf_changes_is_told(run: Path) -> None:
     found = evaluate(run, resamples=150, with_meteor=False)
     for protocol in ("full", "r2gen"):
