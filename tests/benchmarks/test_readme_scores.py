@@ -1,4 +1,4 @@
-"""The README's scores on drawn films are those of the three runs in ``benchmarks/results/phantom_seeds.json``."""
+"""The scores on drawn films in README and docs/results.md are those of the kept seeds and of one run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 SYSTEMS = {
     "**ours**": "ours",
     "template of stage 1's findings and places": "baselines/stage1_template",
@@ -50,10 +51,26 @@ def measured() -> dict[str, dict[str, Any]]:
     return {case["system"]: case for case in json.loads(text)["cases"] if "system" in case}
 
 
-def rows_under(heading: str) -> dict[str, dict[str, str]]:
+ANOTHER_RUN = {
+    "micro F1 (13)": ("ours", "clinical_micro_f1_13_neg", "micro F1"),
+    "side F1": ("ours", "location_side_f1", "side F1"),
+    "level F1": ("ours", "location_level_f1", None),
+    "CIDEr": ("ours", "cider", "CIDEr"),
+    "BLEU-4": ("ours", "bleu_4", None),
+    "first region: different": ("regions, own", "distinct_first", None),
+    "first region: the commonest": ("regions, own", "top_share", None),
+    "first region: right": ("regions, own", "precision_at_1", None),
+    "first report: different": ("reports, own", "distinct_first", None),
+    "first report: the commonest": ("reports, own", "top_share", None),
+    "first report: right": ("reports, own", "precision_at_1", None),
+}
+"""Row -> system and measure of the seeds, and the score of ``first_run.json``."""
+
+
+def rows_under(heading: str, page: str = README) -> dict[str, dict[str, str]]:
     """The rows of the Markdown table whose first cell is the heading: first cell -> column -> cell."""
-    lines = iter(README.splitlines())
-    columns = next(line for line in lines if line.startswith(f"| {heading} |"))
+    lines = iter(page.splitlines())
+    columns = next(line for line in lines if line.startswith(f"| {heading} |".replace("|  |", "| |")))
     names = [cell.strip() for cell in columns.strip("|").split("|")][1:]
     found: dict[str, dict[str, str]] = {}
     next(lines)
@@ -95,3 +112,14 @@ def test_what_was_recalled(measured: dict[str, dict[str, Any]]) -> None:
             assert all(
                 agrees(cell.strip(), measured[system][key]) for cell, system in zip(cells, systems, strict=True)
             ), (label, column, rows[label][column], [measured[system][key] for system in systems])
+
+
+def test_the_same_seeds_beside_another_run(measured: dict[str, dict[str, Any]]) -> None:
+    text = (ROOT / "benchmarks" / "results" / "first_run.json").read_text(encoding="utf-8")
+    once = json.loads(text)["cases"][0]["scores"]
+    rows = rows_under("", RESULTS.split("**Another run, another day.**")[1])
+    assert ANOTHER_RUN.keys() == rows.keys()
+    for label, (system, key, score) in ANOTHER_RUN.items():
+        cells = rows[label]
+        assert agrees(cells["three seeds"], measured[system][key]), (label, cells, measured[system][key])
+        assert agrees(cells["seed 0 in a fresh clone"], [once[score]] * 3 if score else None), (label, cells)
