@@ -78,8 +78,11 @@ def cell_shift(centres: Tensor, high: int, wide: int) -> float:
         wide: width of the film in pixels.
 
     Returns:
-        The mean of both directions in cells, rounded to 1/1024 of a cell; 0 where it could not be measured.
+        The mean of both directions in cells, rounded to 1/1024 of a cell; 0 where it could not be measured, as for a
+        network that is built on the device ``meta`` to count its operations.
     """
+    if centres.is_meta:
+        return 0.0
     rows, columns = centres.shape[:2]
     x, y = centres[rows // 2, columns // 2].tolist()
     shift = (x / wide * columns - columns // 2 - 0.5 + y / high * rows - rows // 2 - 0.5) / 2

@@ -276,6 +276,14 @@ def gradient_centre(film: torch.Tensor, grid: tuple[int, int]) -> tuple[float, f
     return float(y) * grid[0], float(x) * grid[1]
 
 
+def test_a_network_without_weights_can_be_built_to_count_its_operations() -> None:
+    with torch.device("meta"):
+        encoder = build("resnet")
+        tokens, grid = encoder(torch.zeros(2, 1, 64, 64, dtype=torch.uint8))
+    assert tokens.shape[:2] == (2, grid[0] * grid[1])
+    assert encoder.cell_shift == 0
+
+
 @pytest.mark.parametrize(
     ("model_type", "side", "cell"),
     [("efficientnet", 256, 8), ("mobilenet_v1", 512, 32), ("mobilenet_v2", 256, 8)],
