@@ -1,8 +1,8 @@
 """Runs the benchmarks of ``make bench`` and keeps their results: ``python -m benchmarks.run [NAME ...]``.
 
 Each runs as its own process with a time limit. Its last line, the JSON, is written to ``build/bench/NAME.json`` with
-the date, the command, its wall seconds, and the machine's processor and load at the start, so that a figure measured
-beside other work says so. With ``--keep`` it is written to ``benchmarks/results/``, which is committed: the
+the date, the command, its wall seconds, and the machine's processor and busy cores at the start, so that a figure
+measured beside other work says so. With ``--keep`` it is written to ``benchmarks/results/``, which is committed: the
 documentation quotes it, and :mod:`benchmarks.table` writes the table of ``benchmarks/README.md`` from it.
 """
 
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 from rich.console import Console
 
 from ammrg.atomic import write_json
@@ -55,7 +56,9 @@ def run(name: str, how: Benchmark, out: Path) -> str | None:
     # a path outside the checkout is of this machine alone
     shown = [Path(word).name if Path(word).is_absolute() else word for word in shlex.split(how.words)]
     command = shlex.join(["python", "-m", f"benchmarks.{name}", *shown])
-    load, start = os.getloadavg()[0], time.perf_counter()
+    # not the load average, in which the benchmark before is still counted
+    busy = psutil.cpu_percent(interval=1) / 100 * (os.cpu_count() or 1)
+    start = time.perf_counter()
     try:
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{name}", *shlex.split(how.words)],
@@ -79,7 +82,7 @@ def run(name: str, how: Benchmark, out: Path) -> str | None:
         "seconds": time.perf_counter() - start,
         "processor": processor(),
         "cpus": os.cpu_count(),
-        "load_before": load,
+        "load_before": busy,
     }
     write_json(out / f"{name}.json", result)
     return None
