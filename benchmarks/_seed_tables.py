@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._markdown import markdown
-from benchmarks.seeds import shown
+from benchmarks.seeds import COLUMNS, DIFFERENCES, short, shown
 
-METRICS = {"clinical_micro_f1_13_neg": "micro F1 (13)", "location_side_f1": "side F1", "cider": "CIDEr"}
 SAID = {
     "the side agrees, where both texts place a finding": ("ours", "location_side_agreement"),
     "the level agrees": ("ours", "location_level_agreement"),
@@ -33,7 +32,7 @@ def cases(folder: Path) -> Cases:
 
 def signed(number: float) -> str:
     """``+.155``, ``-.003``, ``.000``."""
-    digits = f"{abs(number):.3f}".removeprefix("0")
+    digits = short(abs(number))
     return digits if digits == ".000" else ("+" if number > 0 else "-") + digits
 
 
@@ -55,8 +54,8 @@ def minus(other: str) -> Callable[[Path], str]:
 
     def made(folder: Path) -> str:
         rows = [case for case in cases(folder) if case.get("pairs") == f"ours minus {other}"]
-        cells = [[row["run"], *(interval(row.get(key)) for key in METRICS)] for row in rows]
-        return markdown(["run", *METRICS.values()], cells)
+        cells = [[row["run"], *(interval(row.get(key)) for key in DIFFERENCES)] for row in rows]
+        return markdown(["run", *(COLUMNS[key] for key in DIFFERENCES)], cells)
 
     return made
 
@@ -65,5 +64,4 @@ def influenced(folder: Path) -> str:
     """How many reports a recalled case influences, beside how many random ones would."""
     rows = [case for case in cases(folder) if case.get("pairs") == "influenced"]
     heads = ["run", "reports that a recalled case influences", "with random cases it would be"]
-    shares = ((f"{row[key]:.3f}".removeprefix("0") for key in ("value", "chance")) for row in rows)
-    return markdown(heads, [[row["run"], *found] for row, found in zip(rows, shares, strict=True)])
+    return markdown(heads, [[row["run"], short(row["value"]), short(row["chance"])] for row in rows])

@@ -35,6 +35,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ammrg.commands.parser import CommandParser
+from ammrg.networks.free_memory import free_memory
 from ammrg.networks.hopfield import HopfieldRetrieval
 from benchmarks.agreement import check_gaps, gap
 
@@ -283,11 +284,7 @@ def free_mib(device: torch.device) -> float:
     """Free memory of the device, in MiB."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info()[0] / 2**20
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return float("inf")
-    fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
-    return int(fields["MemAvailable"].split()[0]) / 1024
+    return free_memory() / 2**20
 
 
 def measure(case: Case, layers: dict[str, nn.Module], meter: Meter, rate: float, patience: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
+from benchmarks._markdown import markdown
 from benchmarks._result import print_result
 
 COLUMNS: dict[str, str] = {
@@ -29,6 +30,8 @@ COLUMNS: dict[str, str] = {
     "cider": "CIDEr",
     "bleu_4": "BLEU-4",
 }
+DIFFERENCES = ("clinical_micro_f1_13_neg", "location_side_f1", "cider")
+"""Scores whose differences in pairs are kept."""
 PAIRED = ("baselines/stage1_template", "guards/memory_shuffled")
 """From these the runs' own reports are subtracted, study by study."""
 RECALL: tuple[str, ...] = ("distinct_first", "top_share", "precision_at_1", "precision_at_5")
@@ -62,11 +65,16 @@ def spread(runs: Sequence[Mapping[str, Any]], found: Found) -> tuple[float, floa
     return (sum(known) / len(known), min(known), max(known)) if known and len(known) == len(values) else None
 
 
+def short(number: float) -> str:
+    """``.912``."""
+    return f"{number:.3f}".removeprefix("0")
+
+
 def shown(numbers: tuple[float, float, float] | None) -> str:
     """``.912 [.905, .920]``, or a dash."""
     if numbers is None:
         return "-"
-    mean, low, high = (f"{number:.3f}".removeprefix("0") for number in numbers)
+    mean, low, high = map(short, numbers)
     return f"{mean} [{low}, {high}]"
 
 
@@ -134,8 +142,7 @@ def without_memories(file: Path, run: str) -> dict[str, Any]:
             f"{file}: {len(compared)} comparisons, must be one (ammrg score RUN/reports.jsonl --against)"
         )
     first = next(iter(next(iter(compared.values())).values()))
-    kept = ("clinical_micro_f1_13_neg", "location_side_f1", "cider")
-    gap = {key: {part: first[key][part] for part in ("value", "low", "high")} for key in kept}
+    gap = {key: {part: first[key][part] for part in ("value", "low", "high")} for key in DIFFERENCES}
     return {"pairs": "ours minus a network without memories", "run": run, **gap}
 
 
@@ -146,12 +153,11 @@ def stage1(runs: Sequence[Path]) -> dict[str, Any]:
     return {key: spread(scores, lambda each, key=key: value_of(each[key])) for key in keys}  # type: ignore[misc]
 
 
-def markdown(title: str, rows: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+def table_of(title: str, rows: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """A Markdown table; columns without any number are left out."""
     kept = [key for key in columns if any(row[key] is not None for row in rows.values())]
-    lines = [f"| {title} | {' | '.join(columns[key] for key in kept)} |", f"|{' --- |' * (len(kept) + 1)}"]
-    lines += [f"| {name} | {' | '.join(shown(row[key]) for key in kept)} |" for name, row in rows.items()]
-    return "\n".join(lines)
+    heads = [title, *(columns[key] for key in kept)]
+    return markdown(heads, [[name, *(shown(row[key]) for key in kept)] for name, row in rows.items()])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,10 +179,10 @@ def measure(folders: Sequence[Path], free: Sequence[Path]) -> int:
     """Read the runs and print."""
     runs = [read(run) for run in folders]
     found, memory = table(runs), recalled(runs)
-    print(markdown("reports", found, COLUMNS))
+    print(table_of("reports", found, COLUMNS))
     if memory:
         print()
-        print(markdown("recalled", memory, {key: key.replace("_", " ") for key in RECALL}))
+        print(table_of("recalled", memory, {key: key.replace("_", " ") for key in RECALL}))
     mirrored = spread(runs, lambda run: value_of(run["guards"].get("films_mirrored", {}).get("mirrored_follows")))
     print(f"\nside flips with mirrored films: {shown(mirrored)}")
     cases: list[dict[str, Any]] = [{"system": name, **row} for name, row in (found | memory).items()]

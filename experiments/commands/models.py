@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ammrg.commands.output_folder import output_folder
 from ammrg.commands.parser import CommandParser
 from experiments.language_models.fetched import fetch_small
 from experiments.language_models.phantom import SIZES, train_and_print
@@ -43,5 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif arguments.command == "told":
         print_told(arguments.model, arguments.data, arguments.drafts)
     else:
-        train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed)
+        with output_folder(arguments.out):
+            train_and_print(arguments.data, arguments.out, arguments.size, arguments.seed)
     return 0

@@ -164,10 +164,6 @@ def train_and_print(data: Path, out: Path, size: str, seed: int) -> None:
     from datamodules.prepared import read_card
 
     read_card(data)  # missing data are an error before seconds of imports
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise SettingsError(f"--out {out}: a file is in its way; name another folder") from error
     from transformers.utils.logging import disable_progress_bar
 
     from ammrg.networks.told import told_in_words
