@@ -1,4 +1,4 @@
-"""A run in miniature read at other operating points: its curve, its export, and its reports written again."""
+"""A run in miniature: its curve, its export, and its reports at other operating points and of another split."""
 
 from __future__ import annotations
 
@@ -108,4 +108,20 @@ def test_reports_are_written_again_at_another_setting_and_scored(
     assert list(scores["against"]) == ["run/reports"]
     capsys.readouterr()
     assert main(["reports", str(copy), "--operating-point", "balanced"]) == 1
-    assert "--operating-point 0.5: is balanced, as" in capsys.readouterr().err
+    assert "reports.jsonl: these are the run's own reports (make reports)" in capsys.readouterr().err
+
+
+def test_reports_of_the_validation_studies(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy)
+    assert main(["reports", str(copy), "--split", "val"]) == 0
+    data = OpenedRun(run.folder).data
+    lines = [json.loads(line) for line in (copy / "val" / "reports.jsonl").read_text().splitlines()]
+    assert [line["study_id"] for line in lines] == data.ids("val")[0]
+    assert [line["reference"] for line in lines] == data.texts("val")
+    assert json.loads((copy / "val" / "reports.meta.json").read_text())["split"] == "val"
+    assert not json.loads((copy / "val" / "scores.json").read_text()).get("against")
+    assert main(["reports", str(copy), "--split", "val", "--operating-point", "sensitive"]) == 0
+    sensitive = copy / "val" / "operating_points" / "0.25"
+    assert list(json.loads((sensitive / "scores.json").read_text())["against"]) == ["val/reports"]
+    assert (copy / "reports.jsonl").read_bytes() == (run.folder / "reports.jsonl").read_bytes()
