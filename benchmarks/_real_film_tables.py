@@ -1,0 +1,142 @@
+"""The tables of ``docs/real_films.md`` and of the README's films, from the result of :mod:`benchmarks.real_films`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks._markdown import markdown
+from benchmarks._seed_tables import interval
+from benchmarks.seeds import short
+
+Case = Mapping[str, Any]
+SCORES = {
+    "bleu_4": "BLEU-4",
+    "cider": "CIDEr",
+    "clinical_micro_f1_13_neg": "clinical micro F1 (13)",
+    "location_side_f1": "side F1",
+    "location_level_f1": "level F1",
+}
+SYSTEMS = {
+    "**ours, trained by rewards**": ("reward", "ours"),
+    "ours, supervised only": ("supervised", "ours"),
+    "template of stage 1's findings and places": ("reward", "baselines/stage1_template"),
+    "nearest by predicted findings": ("reward", "baselines/nearest_findings"),
+    "nearest by image": ("reward", "baselines/nearest_image"),
+    "best constant, by CIDEr": ("reward", "baselines/best_constant_cider"),
+    "random training report": ("reward", "baselines/random_training"),
+    "ours, films shuffled": ("reward", "guards/images_shuffled"),
+    "ours, both memories off": ("reward", "guards/memory_off"),
+}
+MINUS = {
+    "supervised": "supervised",
+    "nearest by predicted findings": "baselines/nearest_findings",
+    "nearest by image": "baselines/nearest_image",
+    "best constant, by CIDEr": "baselines/best_constant_cider",
+    "reports exchanged between patients": "guards/reports_exchanged",
+    "films shuffled": "guards/images_shuffled",
+    "another patient's memories": "guards/memory_shuffled",
+}
+REWARDS = {
+    "CIDEr": "reward_cider",
+    "clinical F1": "reward_clinical_f1",
+    "side F1": "reward_side_f1",
+    "all three": "reward",
+}
+
+
+def cases(folder: Path) -> Sequence[Case]:
+    """What is kept of the run."""
+    found: Sequence[Case] = json.loads((folder / "real_films.json").read_text(encoding="utf-8"))["cases"]
+    return found
+
+
+def the(found: Sequence[Case], **fields: Any) -> Case:
+    """The case with these fields.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    for case in found:
+        if all(case.get(name) == value for name, value in fields.items()):
+            return case
+    raise SystemExit(
+        f"real_films.json: no case with {fields}; gather the run anew (python -m benchmarks.real_films RUN)"
+    )
+
+
+def value(entry: Any, wide: bool = True) -> str:
+    """``.351 [.298, .403]``, ``.351`` where it is not wide or has no interval, or a dash."""
+    if entry is None:
+        return "-"
+    if not isinstance(entry, Mapping):
+        return short(entry)
+    if not wide:
+        return short(entry["value"])
+    return f"{short(entry['value'])} [{short(entry['low'])}, {short(entry['high'])}]"
+
+
+def reports(folder: Path) -> str:
+    """The test studies' reports beside their baselines and guards."""
+    found = cases(folder)
+    rows = []
+    for label, (phase, system) in SYSTEMS.items():
+        case = the(found, split="test", phase=phase, system=system)
+        rows.append([label, *(value(case.get(key), wide=system == "ours") for key in SCORES)])
+    ours = the(found, split="test", phase="reward", system="ours")
+    rows.append(["chance of the place", *(value(ours.get(f"{key}_chance"), wide=False) for key in SCORES)])
+    return markdown(["reports", *SCORES.values()], rows)
+
+
+def differences(folder: Path) -> str:
+    """Rewarded reports of the test studies minus others, in pairs."""
+    found = [case for case in cases(folder) if case.get("split") == "test" and case.get("phase") == "reward"]
+    keys = ("cider", "clinical_micro_f1_13_neg", "location_side_f1")
+    rows = [
+        [label, *(interval(case.get(key)) for key in keys)]
+        for label, name in MINUS.items()
+        for case in found
+        if case.get("minus") == name
+    ]
+    return markdown(["minus", *(SCORES[key] for key in keys)], rows)
+
+
+def rewards(folder: Path) -> str:
+    """The validation studies' reports after each reward, minus the supervised ones, in pairs."""
+    found = [case for case in cases(folder) if case.get("split") == "val" and "setting" not in case]
+    before = the(found, phase="supervised", system="ours")
+    rows = [["none: supervised", *(value(before.get(key), wide=False) for key in SCORES), variety(before)]]
+    for label, phase in REWARDS.items():
+        after, gap = the(found, phase=phase, system="ours"), the(found, phase=phase, minus="supervised")
+        scores = (f"{value(after.get(key), wide=False)} {interval(gap.get(key))}" for key in SCORES)
+        rows.append([label, *scores, variety(after)])
+    return markdown(["rewards", *SCORES.values(), "texts; commonest; findings and sides"], rows)
+
+
+def variety(case: Case) -> str:
+    """Different texts; uses of the commonest one; different sets of findings and sides, beside the references'."""
+    of = f"{case['distinct_findings']} of {case['distinct_findings_of_references']}"
+    return f"{case['distinct_texts']}; {case['commonest_text']}; {of}"
+
+
+def dial(folder: Path) -> str:
+    """The validation studies' reports at each setting of the dial."""
+    found = [case for case in cases(folder) if case.get("split") == "val" and case.get("phase") == "reward"]
+    settings = {case["setting"]: case for case in found if "setting" in case and "system" in case}
+    settings["0.5"] = next(case for case in found if "system" in case and "setting" not in case)
+    keys = {
+        "clinical_micro_recall_13_neg": "clinical micro recall (13)",
+        "clinical_micro_precision_13_neg": "precision",
+        "clinical_micro_f1_13_neg": "F1",
+        "location_side_f1": "side F1",
+        "cider": "CIDEr",
+        "said_f1": "said F1",
+    }
+    wide = {"clinical_micro_recall_13_neg", "clinical_micro_precision_13_neg"}
+    rows = [
+        [setting, *(value(settings[setting].get(key), wide=key in wide) for key in keys)]
+        for setting in sorted(settings, key=float)
+    ]
+    return markdown(["setting", *keys.values()], rows)
