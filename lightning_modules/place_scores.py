@@ -20,6 +20,7 @@ from ammrg.networks.places import (
     study_places,
 )
 from ammrg.types import StudyBatch
+from lightning_modules.mirrored_studies import exchanged_elements
 
 
 def frontal_targets(batch: StudyBatch) -> tuple[Tensor, PlaceTargets]:
@@ -30,17 +31,19 @@ def frontal_targets(batch: StudyBatch) -> tuple[Tensor, PlaceTargets]:
     return films, PlaceTargets(targets.elements[owners], targets.affirmed[owners])
 
 
-def placed_films_loss(head: PlaceHead, queries: Tensor, batch: StudyBatch) -> Tensor:
+def placed_films_loss(head: PlaceHead, queries: Tensor, batch: StudyBatch, mirrored: Tensor) -> Tensor:
     """The place loss of the frontal films of a batch, summed over their affirmed findings: a scalar.
 
     Args:
         head: reads places from queries.
         queries: Q_f ``[v 14 q]`` of the batch's films.
         batch: b studies with v films.
+        mirrored: bool ``[b]``, on the CPU: the studies whose films are mirrored, so their sides are the others.
     """
     films, targets = frontal_targets(batch)
     device = queries.device
-    moved = PlaceTargets(targets.elements.to(device), targets.affirmed.to(device))
+    elements = exchanged_elements(targets.elements, mirrored[batch.study_of_view.cpu()[films]])
+    moved = PlaceTargets(elements.to(device), targets.affirmed.to(device))
     return place_loss(head(queries[films.to(device)]), moved)
 
 
