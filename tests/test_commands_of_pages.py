@@ -103,7 +103,11 @@ def unknown_options(words: Sequence[str], shown: str) -> list[str]:
             continue
         name = word.partition("=")[0].removeprefix("--")
         group, dot, rest = name.partition(".")
-        known = rest.split(".")[0] in settings(group) if dot and group in PARTS else re.search(rf"--{re.escape(name)}\b", shown)
+        known = (
+            rest.split(".")[0] in settings(group)
+            if dot and group in PARTS
+            else re.search(rf"--{re.escape(name)}\b", shown)
+        )
         if not known and name not in ("seed_everything", "ckpt_path", "new_studies"):
             wrong.append(word)
     return wrong
