@@ -92,6 +92,21 @@ def template_report(findings: Mapping[str, Place]) -> str:
     Raises:
         DataError: a finding, side or level has another name.
     """
+    _check(findings)
+    return " ".join(sentence for part in _PARTS for sentence in (*_affirmed(part, findings), *_normal(part, findings)))
+
+
+def affirming_template(findings: Mapping[str, Place]) -> str:
+    """The sentences of :func:`template_report` that affirm these findings, without those on what is normal.
+
+    Raises:
+        DataError: a finding, side or level has another name.
+    """
+    _check(findings)
+    return " ".join(sentence for part in _PARTS for sentence in _affirmed(part, findings))
+
+
+def _check(findings: Mapping[str, Place]) -> None:
     known = {name for part in _PARTS for name in part.findings}
     for name, place in findings.items():
         if name not in known:
@@ -101,17 +116,18 @@ def template_report(findings: Mapping[str, Place]) -> str:
                 f"template report: {name} is placed {word!r}; a side is one of {', '.join(SIDES)}, a level one of "
                 f"{', '.join(LEVELS)}."
             )
-    return " ".join(sentence for part in _PARTS for sentence in _sentences(part, findings))
 
 
-def _sentences(part: _Part, findings: Mapping[str, Place]) -> list[str]:
-    said = [
+def _affirmed(part: _Part, findings: Mapping[str, Place]) -> list[str]:
+    return [
         sentence.format(**_fields(own_place(name, findings[name])))
         for name, sentence in part.findings.items()
         if name in findings
     ]
-    normal = next((text for names, text in part.normal.items() if not findings.keys() & set(names)), None)
-    return said if normal is None else [*said, normal]
+
+
+def _normal(part: _Part, findings: Mapping[str, Place]) -> list[str]:
+    return [text for names, text in part.normal.items() if not findings.keys() & set(names)][:1]
 
 
 def _fields(place: Place) -> dict[str, str]:

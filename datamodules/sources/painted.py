@@ -2,7 +2,8 @@
 
 Each frontal film of a labelled study is painted :data:`PAINTINGS` times: several times in training, once elsewhere.
 Each painting is a study of its own, in its patient's split. It has the labels of the film and of the painted signs, and
-the boxes of the latter.
+the boxes of the latter. After the film's own text, its report says which signs were painted and where, in the sentences
+of :mod:`ammrg.text.template_report`, so that stage 1 learns from reports where on real films a sign is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 from ammrg.errors import DataError, ReadError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE, SUPPORT_DEVICES
 from ammrg.imaging.reading import read_film
-from ammrg.types import Box, Study, View
+from ammrg.metrics.box_places import finding_place_of_boxes
+from ammrg.text.template_report import affirming_template
+from ammrg.types import Box, Corners, Study, View
 from datamodules.prepared import PreparedFolder, Rows
 from datamodules.sources.phantom.films import encode_png
 from datamodules.sources.phantom.painting import UNLIKE, paint, plan_painting
@@ -28,8 +31,9 @@ from datamodules.sources.phantom.signs import PixelBox
 from datamodules.sources.source_reading import SPLITS, Section, SourceReading, check_source
 
 PAINTINGS = {"train": 6, "val": 1, "test": 1}
-PAINTER = 2
-"""Version of the painting: folders of other versions differ from what would be painted now. 2: hearts are widened."""
+PAINTER = 3
+"""Version of the painting: folders of other versions differ from what would be painted now. 2: hearts are widened. 3:
+reports say what was painted, and where."""
 SIDE = 256
 """Side of a painted film in pixels; films are resized to a square, as every transform does."""
 
@@ -90,7 +94,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
             f"--raw {raw}: has no labelled study with a frontal film, and only those are painted; name another folder"
         )
     notes = {
-        "painted": "drawn signs and widened hearts on real films; reports are those of the films before: stage 1 only",
+        "painted": "drawn signs and widened hearts on real films; reports are those of the films before, and then say "
+        "what was painted: stage 1 only",
         "painted_from": f"{card['dataset']} {card['fingerprint']}",
     }
     return SourceReading(studies, "painted", films=0, notes=notes, restricted=card["restricted"])
@@ -130,19 +135,28 @@ def paint_study(row: Mapping[str, Any], film: int, number: int, seed: int) -> St
         seed: seed of the signs and their places.
     """
     name = f"{row['study_id']}-{film + 1}-{number + 1}"
-    image, boxes = _paint_film(row["images"][film], (seed, *name.encode()))
+    image, pixels = _paint_film(row["images"][film], (seed, *name.encode()))
+    boxes: list[tuple[str, Corners]] = [(finding, _share(box)) for finding, box in pixels]
+    painted = affirming_template(
+        {name: finding_place_of_boxes(name, [box for other, box in boxes if other == name]) for name, _ in boxes}
+    )
     return Study(
         study_id=name,
         subject_id=row["subject_id"],
         split=row["split"],
         views=(View(image, "frontal"),),
-        findings=row["findings"],
-        impression=row["impression"],
+        findings=f"{row['findings']} {painted}".strip(),
+        impression=f"{row['impression']} {painted}".strip(),
         indication=row["indication"],
         labels=_labels(row["labels"], {finding for finding, _ in boxes}),
         source="painted",
-        boxes=tuple(Box(0, FINDINGS.index(finding), *(corner / SIDE for corner in box)) for finding, box in boxes),
+        boxes=tuple(Box(0, FINDINGS.index(finding), *corners) for finding, corners in boxes),
     )
+
+
+def _share(box: PixelBox) -> Corners:
+    x0, y0, x1, y1 = box
+    return x0 / SIDE, y0 / SIDE, x1 / SIDE, y1 / SIDE
 
 
 def _paint_film(image: bytes, root: Sequence[int]) -> tuple[bytes, tuple[tuple[str, PixelBox], ...]]:
