@@ -33,6 +33,7 @@ from ammrg.networks.disease_classifier import (
 from ammrg.networks.film_distance import FilmDistance
 from ammrg.networks.finding_loss import LossKind, prevalence, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, mine_regions
+from ammrg.networks.places import PlaceSource
 from ammrg.networks.stage1_settings import EncoderSettings, QFormerSettings, RegionSettings
 from ammrg.sharding import shard
 from ammrg.text.report_terms import NUM_TERMS
@@ -81,6 +82,9 @@ class DiseaseClassification(LightningModule):
         place_loss: weight, >= 0, of an auxiliary loss that teaches a head to read the side and level of each finding
             from its query, as training reports name them (:mod:`ammrg.networks.places`). 0 = no such head (as
             published).
+        places_from: what that head reads: Q_f (``queries``), or the tokens in which the head of the findings sees each
+            finding (``tokens``, :func:`ammrg.networks.places.tokens_of_findings`), which needs head ``per_query`` or
+            ``untied``. With untied heads Q_f hardly knows where its finding is.
         report_terms: weight, >= 0, of an auxiliary loss for training from scratch: predict from the mean of a film's
             tokens which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean
             over terms and films). Its head is saved in checkpoints but is not a part of ``classifier``. 0 = off (as
@@ -132,6 +136,7 @@ class DiseaseClassification(LightningModule):
         views: StudyViews = "max",
         token_loss: float = 0.0,
         place_loss: float = 0.0,
+        places_from: PlaceSource = "queries",
         report_terms: float = 0.0,
         mirrored_studies: float = 0.0,
         loss: LossKind = "cross_entropy",
@@ -183,7 +188,7 @@ class DiseaseClassification(LightningModule):
             self.hparams["qformer"],
             self.hparams["head"],
             self.hparams["views"],
-            places=self.hparams["place_loss"] > 0,
+            places=self.hparams["places_from"] if self.hparams["place_loss"] > 0 else None,
         )
         check_token_loss(self.hparams, self.classifier)
         self.token_bias = torch.nn.Parameter(torch.zeros(NUM_FINDINGS)) if self.hparams["token_loss"] else None
@@ -302,8 +307,8 @@ class DiseaseClassification(LightningModule):
             evidence = token_evidence(seen.tokens.float(), self.classifier.finding_weights, self.token_bias)
             token_loss = self.finding_loss(self._study_logits(evidence, batch), batch)
             loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, counts, batch)
-        if self.classifier.place_head is not None:
-            place_loss = placed_films_loss(self.classifier.place_head, seen.queries, batch, mirrored)
+        if seen.places is not None:
+            place_loss = placed_films_loss(seen.places, batch, mirrored)
             self.means.log("train/place_loss", place_loss, batch)
             loss = loss + self.hparams["place_loss"] * self.means.share("train/place_loss", place_loss)
         if self.terms_head is not None:
@@ -341,7 +346,7 @@ class DiseaseClassification(LightningModule):
         """Collect predictions and the loss and, with ``cam: auto``, play the pointing games."""
         seen = self._collect("validation", batch, play=self.hparams["cam"] == "auto")
         logits = self._study_logits(seen.logits, batch)
-        self.places.add(self.classifier, seen, batch)
+        self.places.add(seen, batch)
         # Lightning averages weights over processes in whole numbers: multiples of their count lose nothing.
         known = max(1, int(self.finding_loss.known(batch))) * self.trainer.world_size
         self.log("val/loss", self.finding_loss(logits, batch), prog_bar=True, batch_size=known, sync_dist=True)

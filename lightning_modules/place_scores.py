@@ -10,7 +10,6 @@ from ammrg.gathering import gather_once
 from ammrg.metrics.location import location_scores
 from ammrg.networks.disease_classifier import Classification, DiseaseClassifier
 from ammrg.networks.places import (
-    PlaceHead,
     PlaceTargets,
     choose_place_thresholds,
     is_frontal,
@@ -31,20 +30,19 @@ def frontal_targets(batch: StudyBatch) -> tuple[Tensor, PlaceTargets]:
     return films, PlaceTargets(targets.elements[owners], targets.affirmed[owners])
 
 
-def placed_films_loss(head: PlaceHead, queries: Tensor, batch: StudyBatch, mirrored: Tensor) -> Tensor:
+def placed_films_loss(places: Tensor, batch: StudyBatch, mirrored: Tensor) -> Tensor:
     """The place loss of the frontal films of a batch, summed over their affirmed findings: a scalar.
 
     Args:
-        head: reads places from queries.
-        queries: Q_f ``[v 14 q]`` of the batch's films.
+        places: logits ``[v 14 5]`` of the places of findings on the batch's films.
         batch: b studies with v films.
         mirrored: bool ``[b]``, on the CPU: the studies whose films are mirrored, so their sides are the others.
     """
     films, targets = frontal_targets(batch)
-    device = queries.device
+    device = places.device
     elements = exchanged_elements(targets.elements, mirrored[batch.study_of_view.cpu()[films]])
     moved = PlaceTargets(elements.to(device), targets.affirmed.to(device))
-    return place_loss(head(queries[films.to(device)]), moved)
+    return place_loss(places[films.to(device)], moved)
 
 
 class PlaceScores:
@@ -54,14 +52,11 @@ class PlaceScores:
         self.found: list[tuple[str, tuple[Tensor, Tensor, Tensor]]] = []
         """Study id -> probabilities ``[14 5]``, elements ``[14 5]`` and affirmed ``[14]`` of its report."""
 
-    def add(self, classifier: DiseaseClassifier, seen: Classification, batch: StudyBatch) -> None:
+    def add(self, seen: Classification, batch: StudyBatch) -> None:
         """Collect a batch; does nothing for a network without places."""
-        if classifier.place_head is None:
+        if seen.places is None:
             return
-        size = len(batch.study_ids)
-        places = study_places(
-            classifier.place_head, seen.logits, seen.queries, batch.study_of_view, batch.projections, size
-        )
+        places = study_places(seen.places, seen.logits, batch.study_of_view, batch.projections, len(batch.study_ids))
         rows = zip(places.float().cpu(), *place_targets(batch.reports), strict=True)
         self.found += zip(batch.study_ids, rows, strict=True)
 

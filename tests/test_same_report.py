@@ -63,7 +63,7 @@ class Studies(NamedTuple):
 @pytest.fixture(scope="module")
 def exported(llm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(3)
-    classifier = DiseaseClassifier(ENCODER, QFORMER, places=True)
+    classifier = DiseaseClassifier(ENCODER, QFORMER, places="queries")
     template = "{placed_findings} Write the findings."
     model = random_model(
         llm_folder, classifier=classifier, instruction=template, finding_tokens=True, place_tokens=True

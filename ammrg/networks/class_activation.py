@@ -104,6 +104,7 @@ def compared_maps(classifier: DiseaseClassifier, images: Tensor, methods: Sequen
         raw_tokens=seen.raw_tokens.detach(),
         grid=grid,
         attention=None if seen.attention is None else seen.attention.detach(),
+        places=None if seen.places is None else seen.places.detach(),
     )
     maps = {method: _heat(method, classifier, seen, gradients) for method in methods}
     return ComparedMaps({m: heat.reshape(-1, NUM_FINDINGS, *grid) for m, heat in maps.items()}, seen)

@@ -182,7 +182,7 @@ class CrossFit(nn.Module):
                 queries = mapped(found.queries, self.query_maps[fold])
                 tokens = mapped(found.raw_tokens, self.token_maps[fold])
                 scale, shift = self.logit_maps[fold]
-                parts.append(SeenFilms(found.logits * scale + shift, queries, tokens, found.grid))
+                parts.append(SeenFilms(found.logits * scale + shift, queries, tokens, found.grid, found.places))
                 places.append(place)
         return SeenFilms.join(parts).take(torch.cat(places).argsort())
 

@@ -16,7 +16,7 @@ from ammrg.errors import SettingsError
 from ammrg.findings import NO_FINDING, NUM_FINDINGS
 from ammrg.networks.backbone import whole_parts
 from ammrg.networks.disease_qformer import DiseaseQFormer
-from ammrg.networks.places import PlaceHead
+from ammrg.networks.places import PlaceHead, PlaceSource, tokens_of_findings
 from ammrg.networks.visual_encoder import VisualEncoder
 
 HeadKind = Literal["per_query", "untied", "pooled"]
@@ -38,13 +38,14 @@ class Classification(NamedTuple):
     """``(gh, gw)`` with gh * gw = n."""
     attention: Tensor | None = None
     """``[v 14 n]``: mean cross-attention of each query; None where it was not requested."""
+    places: Tensor | None = None
+    """``[v 14 5]``: logits of the places of findings (:mod:`ammrg.networks.places`); None without a head of places."""
 
     def take(self, films: Tensor) -> Classification:
         """Return the output for some of the films (rows, int64 ``[m]``)."""
-        attention = None if self.attention is None else self.attention[films]
-        return Classification(
-            self.logits[films], self.queries[films], self.tokens[films], self.raw_tokens[films], self.grid, attention
-        )
+        kept = (self.logits, self.queries, self.tokens, self.raw_tokens)
+        attention, places = (None if each is None else each[films] for each in (self.attention, self.places))
+        return Classification(*(each[films] for each in kept), self.grid, attention, places)
 
 
 class PerQueryHead(nn.Module):
@@ -184,7 +185,9 @@ class DiseaseClassifier(nn.Module):
         head: ``per_query`` (:class:`TiedHead`), ``untied`` (:class:`UntiedHead`) or ``pooled`` (as published,
             :class:`PooledHead`).
         views: how the films of a study give one prediction, see :func:`study_logits`.
-        places: also read the side and level of each finding, see :class:`ammrg.networks.places.PlaceHead`.
+        places: what the side and level of each finding are read from (:class:`ammrg.networks.places.PlaceHead`):
+            ``queries``, Q_f; ``tokens``, :func:`ammrg.networks.places.tokens_of_findings`; True is ``queries``, as
+            earlier versions wrote it. None: no places.
 
     Attributes:
         thresholds: float32 ``[14]``: probabilities above which a finding counts as predicted; 0.5 until they are chosen
@@ -202,7 +205,7 @@ class DiseaseClassifier(nn.Module):
         qformer: Mapping[str, Any],
         head: HeadKind = "per_query",
         views: StudyViews = "max",
-        places: bool = False,
+        places: PlaceSource | Literal[True] | None = None,
     ) -> None:
         super().__init__()
         if head not in HEADS:
@@ -213,7 +216,13 @@ class DiseaseClassifier(nn.Module):
         self._head_kind: HeadKind = head
         self.views: StudyViews = views
         study_logits(torch.zeros(1, NUM_FINDINGS), torch.zeros(1, dtype=torch.int64), 1, views)  # refuses unknown views
-        self.place_head = PlaceHead(self.qformer.width) if places else None
+        self.places_from: PlaceSource | None = "queries" if places is True else places or None
+        if self.places_from == "tokens" and not isinstance(self.head, PerQueryHead):
+            raise SettingsError(
+                f"places_from: tokens needs the weights of a head per query, but the head is {head}; set places_from "
+                "to queries, or head to per_query or untied."
+            )
+        self.place_head = PlaceHead(self.qformer.width) if self.places_from else None
         self.register_buffer("thresholds", torch.full((NUM_FINDINGS,), 0.5))
 
     @property
@@ -225,7 +234,7 @@ class DiseaseClassifier(nn.Module):
             "head": self._head_kind,
             "views": self.views,
             # not named where it is off: such networks are those of earlier versions
-            **({} if self.place_head is None else {"places": True}),
+            **({} if self.places_from is None else {"places": True if self.places_from == "queries" else "tokens"}),
         }
 
     @classmethod
@@ -268,7 +277,16 @@ class DiseaseClassifier(nn.Module):
         """Classify films from the encoder's tokens ``[v n e]`` on their grid."""
         found = self.qformer(tokens, grid, output_attentions)
         logits = self.head(found.queries, self.qformer.disease_queries)
-        return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions)
+        places = self._places(found.queries, found.projected_tokens)
+        return Classification(logits, found.queries, found.projected_tokens, tokens, grid, found.attentions, places)
+
+    def _places(self, queries: Tensor, tokens: Tensor) -> Tensor | None:
+        """Logits of the places of findings ``[v 14 5]`` from Q_f ``[v 14 q]`` or projected tokens ``[v n q]``."""
+        if self.place_head is None:
+            return None
+        read = queries if self.places_from == "queries" else tokens_of_findings(tokens, self.finding_weights)
+        places: Tensor = self.place_head(read)
+        return places
 
     def study_logits(self, logits: Tensor, study_of_view: Tensor, studies: int) -> Tensor:
         """Combine logits of films ``[v 14]`` to those of studies ``[b 14]``, as in this network's training."""

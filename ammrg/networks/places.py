@@ -1,8 +1,9 @@
-"""Where on a film a finding is: its side and level, read from its query's token Q_f.
+"""Where on a film a finding is: its side and level.
 
 Training reports say where their findings are, in words that :mod:`ammrg.text.places` reads. A small head learns these
-words from Q_f, which holds the place of the tokens that its query attends to. The head is shared by all findings; each
-finding has a bias of its own, because reports say more often where a nodule is than where an edema is.
+words from Q_f, which holds the place of the tokens that its query attends to, or from the tokens in which the finding
+is seen. The head is shared by all findings; each finding has a bias of its own, because reports say more often where a
+nodule is than where an edema is.
 
 Only frontal films have a left and a right side, so places are learned and read from these alone.
 """
@@ -10,7 +11,7 @@ Only frontal films have a left and a right side, so places are learned and read 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,9 @@ from ammrg.findings import FINDINGS, NUM_FINDINGS
 from ammrg.text.place_words import LEVELS, SIDES
 from ammrg.text.places import Place, finding_places, own_place
 
+PlaceSource = Literal["queries", "tokens"]
+SHARPNESS = 2.0
+"""Deviations of the evidence are multiplied by this before their softmax."""
 ELEMENTS = (*SIDES, *LEVELS)
 """The elements of a place, in the order of the head's outputs."""
 ASPECTS: dict[str, slice] = {"side": slice(0, len(SIDES)), "level": slice(len(SIDES), len(ELEMENTS))}
@@ -36,7 +40,7 @@ class PlaceTargets(NamedTuple):
 
 
 class PlaceHead(nn.Module):
-    """A perceptron with one hidden layer: Q_f -> logits of the five elements of a place.
+    """A perceptron with one hidden layer: Q_f, or tokens of findings -> logits of the five elements of a place.
 
     Args:
         width: q.
@@ -57,7 +61,7 @@ class PlaceHead(nn.Module):
         self.register_buffer("thresholds", torch.full((len(ASPECTS),), 0.5))
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Compute logits ``[.. 14 5]`` from Q_f ``[.. 14 q]``."""
+        """Compute logits ``[.. 14 5]`` from ``[.. 14 q]``."""
         return cast(Tensor, self.layers(queries) + self.bias)
 
     def named(self, probabilities: Tensor) -> Tensor:
@@ -66,6 +70,27 @@ class PlaceHead(nn.Module):
             [probabilities[..., part] >= least for part, least in zip(ASPECTS.values(), self.thresholds, strict=True)],
             dim=-1,
         )
+
+
+def tokens_of_findings(tokens: Tensor, weights: Tensor) -> Tensor:
+    """Average each film's tokens for each finding, most of all those that speak for it.
+
+    A token's evidence is its product with the finding's weights, normalised over the film's tokens to mean 0 and
+    deviation 1; the tokens count by the softmax of :data:`SHARPNESS` times it. No gradient goes through the evidence:
+    where a finding is seen is taught by its labels alone.
+
+    Args:
+        tokens: projected tokens ``[v n q]``, which know their place on the film.
+        weights: of the head of the findings, ``[14 q]``.
+
+    Returns:
+        ``[v 14 q]``.
+    """
+    with torch.no_grad():
+        evidence = torch.einsum("vnq,iq->vin", tokens.float(), weights.float())
+        evidence = evidence - evidence.mean(dim=-1, keepdim=True)
+        shares = (SHARPNESS * evidence / evidence.std(dim=-1, keepdim=True).clamp(min=1e-6)).softmax(dim=-1)
+    return torch.einsum("vin,vnq->viq", shares.to(tokens), tokens)
 
 
 def place_targets(reports: Sequence[str], device: torch.device | None = None) -> PlaceTargets:
@@ -113,9 +138,8 @@ def is_frontal(projections: Sequence[str], device: torch.device | None = None) -
 
 
 def study_places(
-    head: PlaceHead,
+    places: Tensor,
     logits: Tensor,
-    queries: Tensor,
     study_of_view: Tensor,
     projections: Sequence[str],
     studies: int,
@@ -123,9 +147,8 @@ def study_places(
     """Read the places of each study's findings from the frontal film on which the finding is most probable.
 
     Args:
-        head: reads places from queries.
-        logits: of v films, ``[v 14]``.
-        queries: Q_f of the films, ``[v 14 q]``.
+        places: logits of the places of findings on v films, ``[v 14 5]``.
+        logits: of the findings, ``[v 14]``.
         study_of_view: int64 ``[v]``, the row of each film's study.
         projections: of the films, length v.
         studies: b.
@@ -134,7 +157,7 @@ def study_places(
         Probabilities ``[b 14 5]``; 0 for a study without a frontal film.
     """
     frontal = is_frontal(projections, logits.device)
-    of_films = head(queries).sigmoid()  # [v 14 5]
+    of_films = places.sigmoid()
     of_studies = of_films.new_zeros(studies, NUM_FINDINGS, len(ELEMENTS))
     findings = torch.arange(NUM_FINDINGS, device=logits.device)
     for study in range(studies):

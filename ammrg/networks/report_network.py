@@ -241,7 +241,7 @@ class ReportNetwork(nn.Module):
             tokens, grid = self.classifier.encoder(images)
         with torch.set_grad_enabled(wanted and bool(self.parts.in_graph & STAGE1)):
             found = self.classifier.classify(tokens, grid)
-        return SeenFilms(found.logits, found.queries, tokens, grid)
+        return SeenFilms(found.logits, found.queries, tokens, grid, found.places)
 
     def prompt(
         self,
@@ -359,13 +359,10 @@ class ReportNetwork(nn.Module):
 
     def places(self, seen: SeenFilms, batch: StudyBatch) -> Tensor | None:
         """Read the places of each study's findings, probabilities ``[b 14 5]``; None where stage 1 knows none."""
-        head = self.classifier.place_head
-        if head is None:
+        if seen.places is None:
             return None
         with torch.set_grad_enabled(torch.is_grad_enabled() and "qformer" in self.parts.in_graph):
-            return study_places(
-                head, seen.logits, seen.queries, batch.study_of_view, batch.projections, len(batch.study_ids)
-            )
+            return study_places(seen.places, seen.logits, batch.study_of_view, batch.projections, len(batch.study_ids))
 
     @property
     def device(self) -> torch.device:

@@ -25,6 +25,8 @@ class SeenFilms(NamedTuple):
     """``[v n e]``: the encoder's tokens."""
     grid: tuple[int, int]
     """``(gh, gw)`` with gh * gw = n."""
+    places: Tensor | None = None
+    """``[v 14 5]``: logits of the places of findings; None where stage 1 knows none."""
 
     @staticmethod
     def join(parts: Sequence[SeenFilms]) -> SeenFilms:
@@ -36,22 +38,26 @@ class SeenFilms(NamedTuple):
             torch.cat([part.queries for part in moved]),
             torch.cat([part.raw_tokens for part in moved]),
             moved[-1].grid,
+            None if moved[-1].places is None else torch.cat([part.places for part in moved if part.places is not None]),
         )
 
     def take(self, films: Tensor) -> SeenFilms:
         """Return some of the films, or all in another order (rows, int64 ``[m]``)."""
-        return SeenFilms(self.logits[films], self.queries[films], self.raw_tokens[films], self.grid)
+        places = None if self.places is None else self.places[films]
+        return SeenFilms(self.logits[films], self.queries[films], self.raw_tokens[films], self.grid, places)
 
     def to(self, device: torch.device) -> SeenFilms:
         """Move to a device, detached from any graph."""
         moved = (tensor.detach().to(device) for tensor in (self.logits, self.queries, self.raw_tokens))
+        places = None if self.places is None else self.places.detach().to(device)
         logits, queries, raw_tokens = moved
-        return SeenFilms(logits, queries, raw_tokens, self.grid)
+        return SeenFilms(logits, queries, raw_tokens, self.grid, places)
 
     @property
     def size(self) -> int:
         """Size in bytes."""
-        return self.logits.nbytes + self.queries.nbytes + self.raw_tokens.nbytes
+        places = 0 if self.places is None else self.places.nbytes
+        return self.logits.nbytes + self.queries.nbytes + self.raw_tokens.nbytes + places
 
 
 class VisualPrompt(NamedTuple):

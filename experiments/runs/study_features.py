@@ -64,10 +64,10 @@ def study_features(
         reports += batch.reports
         labels.append(batch.labels)
         head = classifier.place_head
-        if head is None:
+        if head is None or seen.places is None:
             places += [{}] * count
         else:
-            found = study_places(head, seen.logits, seen.queries, owner, batch.projections, count)
+            found = study_places(seen.places, seen.logits, owner, batch.projections, count)
             places += [dict(zip(FINDINGS, row, strict=True)) for row in places_of(head.named(found).cpu())]
     return StudyFeatures(
         torch.cat(images), torch.cat(findings), study_ids, subject_ids, reports, places, torch.cat(labels)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ammrg.errors import SettingsError
-from ammrg.networks.places import PlaceHead, place_targets
+from ammrg.networks.places import place_targets
 from ammrg.text.report_terms import NUM_TERMS, TERMS
 from ammrg.types import StudyBatch
 from lightning_modules.disease_classification import DiseaseClassification
@@ -70,11 +70,11 @@ def test_the_terms_left_and_right_are_exchanged() -> None:
 
 def test_the_place_loss_of_a_mirrored_study_is_that_of_the_other_side() -> None:
     torch.manual_seed(0)
-    head, queries = PlaceHead(8), torch.randn(3, 14, 8)
+    places = torch.randn(3, 14, 5)
     ones, none = torch.ones(2, dtype=torch.bool), torch.zeros(2, dtype=torch.bool)
-    mirrored = placed_films_loss(head, queries, batch(LEFT, BOTH), ones)
-    assert mirrored.item() == pytest.approx(placed_films_loss(head, queries, batch(RIGHT, BOTH), none).item())
-    assert mirrored.item() != pytest.approx(placed_films_loss(head, queries, batch(LEFT, BOTH), none).item())
+    mirrored = placed_films_loss(places, batch(LEFT, BOTH), ones)
+    assert mirrored.item() == pytest.approx(placed_films_loss(places, batch(RIGHT, BOTH), none).item())
+    assert mirrored.item() != pytest.approx(placed_films_loss(places, batch(LEFT, BOTH), none).item())
 
 
 def test_a_training_with_mirrored_studies(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_training_names_what_it_is_asked_to_name(llm_folder: Path, named: str) -
 
 @pytest.mark.parametrize("knows", [False, True])
 def test_labels_are_named_with_places_only_if_stage_1_knows_places(llm_folder: Path, knows: bool) -> None:
-    classifier = DiseaseClassifier(ENCODER, QFORMER, places=knows)
+    classifier = DiseaseClassifier(ENCODER, QFORMER, places="queries" if knows else None)
     network = build(llm_folder, classifier=classifier, instruction="{placed_findings} Go.")
     named, placed = module(network, instruction="{placed_findings} Go.", named_findings="labels").named_in_training(
         batch()

@@ -102,7 +102,7 @@ def test_a_draft_depends_on_its_study_and_round_only() -> None:
 
 def test_the_network_draws_again_what_it_did_not_find(llm_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(3)
-    classifier = DiseaseClassifier(ENCODER, QFORMER, places=True)
+    classifier = DiseaseClassifier(ENCODER, QFORMER, places="queries")
     network = build(llm_folder, classifier=classifier, instruction="{placed_findings} Go.").eval()
     head = network.classifier.place_head
     assert head is not None

@@ -113,7 +113,7 @@ def test_places_come_from_the_frontal_film_that_decides_the_finding() -> None:
 
 
 def test_a_classifier_with_places_is_built_again_and_one_without_says_nothing_of_them() -> None:
-    plain, placed = DiseaseClassifier(ENCODER, QFORMER), DiseaseClassifier(ENCODER, QFORMER, places=True)
+    plain, placed = DiseaseClassifier(ENCODER, QFORMER), DiseaseClassifier(ENCODER, QFORMER, places="queries")
     assert "places" not in plain.config  # as in checkpoints of earlier versions
     assert not any("place" in key for key in plain.state_dict())
     again = DiseaseClassifier.from_config(placed.config)

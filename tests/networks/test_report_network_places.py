@@ -22,7 +22,7 @@ TEMPLATE = "{placed_findings} Go."
 
 def placed(folder: Path, **settings: object) -> ReportNetwork:
     torch.manual_seed(3)
-    classifier = DiseaseClassifier(ENCODER, QFORMER, places=True)
+    classifier = DiseaseClassifier(ENCODER, QFORMER, places="queries")
     assert classifier.place_head is not None
     with torch.no_grad():  # untrained queries hardly differ between films
         classifier.place_head.layers[3].weight.mul_(30)
