@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
 from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.places import (
@@ -18,6 +19,7 @@ from ammrg.networks.places import (
     place_targets,
     places_of,
     study_places,
+    tokens_of_findings,
 )
 from ammrg.text.places import Place
 from tests.tiny_encoder import ENCODER
@@ -101,15 +103,50 @@ def test_thresholds_have_the_best_f1() -> None:
 
 def test_places_come_from_the_frontal_film_that_decides_the_finding() -> None:
     torch.manual_seed(2)
-    head, queries, logits = PlaceHead(8), torch.randn(5, 14, 8), torch.randn(5, 14)
+    places, logits = torch.randn(5, 14, 5), torch.randn(5, 14)
     owners = torch.tensor([0, 0, 0, 1, 2])
     projections = ["frontal", "lateral", "unknown", "lateral", "frontal"]
-    found = study_places(head, logits, queries, owners, projections, 3)
+    found = study_places(places, logits, owners, projections, 3)
     for finding in range(14):
         film = max((0, 2), key=lambda row: float(logits[row, finding]))
-        torch.testing.assert_close(found[0, finding], head(queries)[film, finding].sigmoid())
+        torch.testing.assert_close(found[0, finding], places[film, finding].sigmoid())
     assert found[1].abs().sum() == 0  # only a lateral film: it has no side
-    torch.testing.assert_close(found[2], head(queries)[4].sigmoid())
+    torch.testing.assert_close(found[2], places[4].sigmoid())
+
+
+def test_a_finding_is_read_from_the_tokens_that_speak_for_it() -> None:
+    """One token of each film speaks for finding 3, and the average is nearly that token; no other finding moves."""
+    weights = torch.zeros(14, 8)
+    weights[3, 0] = 1.0
+    tokens = torch.zeros(2, 49, 8)
+    tokens[:, :, 1] = torch.arange(49.0)  # where the token is
+    tokens[0, 40, 0] = tokens[1, 8, 0] = 5.0
+    tokens.requires_grad_()
+    found = tokens_of_findings(tokens, weights)
+    assert found.shape == (2, 14, 8)
+    torch.testing.assert_close(found[:, 3, 1], torch.tensor([40.0, 8.0]), atol=0.01, rtol=0)
+    torch.testing.assert_close(found[:, 5, 1], torch.full((2,), 24.0))
+    found[:, 3, 1].sum().backward()
+    assert tokens.grad is not None
+    assert not tokens.grad[..., 0].any()  # the evidence itself is not taught
+
+
+def test_places_are_read_from_queries_or_from_tokens() -> None:
+    torch.manual_seed(0)
+    films = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    for source in ("queries", "tokens"):
+        network = DiseaseClassifier(ENCODER, QFORMER, places=source).eval()  # type: ignore[arg-type]
+        again = DiseaseClassifier.from_config(network.config).eval()
+        again.load_state_dict(network.state_dict())
+        seen = network(films)
+        assert seen.places is not None
+        assert network.place_head is not None
+        read = seen.queries if source == "queries" else tokens_of_findings(seen.tokens, network.finding_weights)
+        torch.testing.assert_close(seen.places, network.place_head(read))
+        torch.testing.assert_close(again(films).places, seen.places)
+    assert DiseaseClassifier(ENCODER, QFORMER, places=True).config["places"] is True  # as earlier versions wrote it
+    with pytest.raises(SettingsError, match=r"places_from: tokens needs the weights of a head per query, .* is pooled"):
+        DiseaseClassifier(ENCODER, QFORMER, head="pooled", places="tokens")
 
 
 def test_a_classifier_with_places_is_built_again_and_one_without_says_nothing_of_them() -> None:
@@ -135,7 +172,8 @@ def test_places_are_listed_for_findings_that_were_found() -> None:
 def test_a_batch_of_lateral_films_keeps_the_head_in_the_graph() -> None:
     """Several processes train together only if each has a gradient, if only of zeros, for every parameter."""
     head = PlaceHead(8)
-    found = study_places(head, torch.randn(2, 14), torch.randn(2, 14, 8), torch.tensor([0, 1]), ["lateral"] * 2, 2)
+    places = head(torch.randn(2, 14, 8))
+    found = study_places(places, torch.randn(2, 14), torch.tensor([0, 1]), ["lateral"] * 2, 2)
     assert found.abs().sum() == 0
     found.sum().backward()
     assert all(each.grad is not None and not each.grad.any() for each in head.parameters())
