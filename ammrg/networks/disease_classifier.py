@@ -43,9 +43,9 @@ class Classification(NamedTuple):
 
     def take(self, films: Tensor) -> Classification:
         """Return the output for some of the films (rows, int64 ``[m]``)."""
-        kept = (self.logits, self.queries, self.tokens, self.raw_tokens)
         attention, places = (None if each is None else each[films] for each in (self.attention, self.places))
-        return Classification(*(each[films] for each in kept), self.grid, attention, places)
+        queries, tokens, raw_tokens = (each[films] for each in (self.queries, self.tokens, self.raw_tokens))
+        return Classification(self.logits[films], queries, tokens, raw_tokens, self.grid, attention, places)
 
 
 class PerQueryHead(nn.Module):

@@ -164,7 +164,7 @@ def study_places(
         films = (frontal & (study_of_view == study)).nonzero().flatten()
         if len(films):
             of_studies[study] = of_films[films[logits[films].argmax(0)], findings]
-    return cast(Tensor, of_studies + 0 * of_films.sum())  # in the graph even without a frontal film
+    return of_studies + 0 * of_films.sum()  # in the graph even without a frontal film
 
 
 def choose_place_thresholds(probabilities: Tensor, targets: PlaceTargets) -> Tensor:
