@@ -109,6 +109,8 @@ def rewards(folder: Path) -> str:
     before = the(found, phase="supervised", system="ours")
     rows = [["none: supervised", *(value(before.get(key), wide=False) for key in SCORES), variety(before)]]
     for label, phase in REWARDS.items():
+        if not any(case["phase"] == phase for case in found):
+            continue  # nobody trained by it alone
         after, gap = the(found, phase=phase, system="ours"), the(found, phase=phase, minus="supervised")
         scores = (f"{value(after.get(key), wide=False)} {interval(gap.get(key))}" for key in SCORES)
         rows.append([label, *scores, variety(after)])

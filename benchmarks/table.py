@@ -1,7 +1,7 @@
 """Writes tables of the documentation from the kept results: ``python -m benchmarks.table [--check]``.
 
-They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, and those of ``docs/results.md``
-(:mod:`benchmarks._seed_tables`). In the first, a row is one claim: what ours and its peer take, their ratio with the
+They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, those of ``docs/results.md``
+(:mod:`benchmarks._seed_tables`), and those on real films (:mod:`benchmarks._real_film_tables`). In the first, a row is one claim: what ours and its peer take, their ratio with the
 least that was aimed at, how near ours is to the floor, and where and how it was measured. A claim whose benchmark has
 no kept result has a row without figures, and names the page on which an earlier measurement stands.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.commands.parser import CommandParser
-from benchmarks import _seed_tables
+from benchmarks import _real_film_tables, _seed_tables
 from benchmarks._markdown import markdown
 
 README = Path(__file__).parent / "README.md"
@@ -220,6 +220,12 @@ def ways_of_writing(folder: Path = RESULTS) -> str:
 
 PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
     README: {"table": table},
+    DOCS.parent / "README.md": {"real films": _real_film_tables.reports},
+    DOCS / "real_films.md": {
+        "differences": _real_film_tables.differences,
+        "rewards": _real_film_tables.rewards,
+        "dial": _real_film_tables.dial,
+    },
     DOCS / "stage2.md": {"table": ways_of_writing},
     DOCS / "results.md": {
         "said": _seed_tables.said,
