@@ -2,7 +2,7 @@
 
 Draws the frontal films of training studies of both versions of the phantom, tries all pairs of cut heights on the boxes
 of their lung findings, and prints the pairs that agree best with the planned zones, on average over the versions. Then
-the cuts of :mod:`ammrg.metrics.box_places` are tried on validation studies, where nothing was chosen. Last, the
+the cuts of :mod:`ammrg.text.box_places` are tried on validation studies, where nothing was chosen. Last, the
 references of test studies stand in for generated reports: how much of the place of their boxes do they tell? One JSON
 line at the end.
 """
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ammrg.commands.parser import CommandParser
 from ammrg.metrics.box_location import box_statistics, box_truth, weighted_scores
-from ammrg.metrics.box_places import LOWER_FROM, MID_FROM, place_of_box
+from ammrg.text.box_places import LOWER_FROM, MID_FROM, place_of_box
 from ammrg.text.place_words import LEVELS
 from ammrg.text.places import finding_places
 from ammrg.types import Corners, FilmBox

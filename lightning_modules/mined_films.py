@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ammrg.findings import ABNORMAL, FINDINGS, POSITIVE
 from ammrg.memory.regions import MinedFilm, Region
-from ammrg.metrics.box_places import place_of_box
 from ammrg.networks.places import elements_of
+from ammrg.text.box_places import place_of_box
 from ammrg.text.places import Place, affirming_sentences, finding_places, own_place
 from ammrg.types import StudyBatch
 

@@ -3,7 +3,7 @@
 :mod:`ammrg.metrics.location` compares a report with its reference, which may leave a place out. Where a data set has
 boxes, the truth is on the film. Over triples (study, finding, left or right; or upper, mid, lower) these measures are
 the micro F1 of the generated reports against the places of the boxes
-(:func:`ammrg.metrics.box_places.finding_place_of_boxes`), in the study's frontal films:
+(:func:`ammrg.text.box_places.finding_place_of_boxes`), in the study's frontal films:
 
 - a finding that the reference affirms and that has a box: its true place is that of its boxes;
 - a finding that the reference affirms without a box: left out, because its place is not known;
@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from ammrg.errors import ScoringError
 from ammrg.metrics import bootstrap, location
-from ammrg.metrics.box_places import finding_place_of_boxes
 from ammrg.metrics.location import ASPECTS, CHANCE, Floats, LocationStatistics, Places
+from ammrg.text.box_places import finding_place_of_boxes
 from ammrg.types import Corners, FilmBox
 
 KEYS: dict[str, str] = {f"location_{aspect}_f1": f"box_{aspect}_f1" for aspect in ASPECTS}

@@ -20,7 +20,7 @@ import numpy as np
 from ammrg.errors import DataError, ReadError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING, POSITIVE, SUPPORT_DEVICES
 from ammrg.imaging.reading import read_film
-from ammrg.metrics.box_places import finding_place_of_boxes
+from ammrg.text.box_places import finding_place_of_boxes
 from ammrg.text.template_report import affirming_template
 from ammrg.types import Box, Corners, Study, View
 from datamodules.prepared import PreparedFolder, Rows

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ammrg.metrics.box_places import LOWER_FROM, MID_FROM
+from ammrg.text.box_places import LOWER_FROM, MID_FROM
 from benchmarks.box_places import STUDIES, agreement, best_cuts, drawn, main
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ammrg.errors import DataError, SettingsError
 from ammrg.findings import FINDINGS, NO_FINDING
-from ammrg.metrics.box_places import finding_place_of_boxes
+from ammrg.text.box_places import finding_place_of_boxes
 from ammrg.text.places import finding_places
 from datamodules.painted import PaintedDataModule
 from datamodules.prepared import load_split, read_card

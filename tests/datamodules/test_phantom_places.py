@@ -15,7 +15,7 @@ from PIL import Image
 
 from ammrg.errors import SettingsError
 from ammrg.findings import FINDINGS
-from ammrg.metrics.box_places import place_of_boxes
+from ammrg.text.box_places import place_of_boxes
 from ammrg.text.labeler import sentences
 from ammrg.text.place_words import IMPLIED, LEVELS, MIDLINE, SIDES
 from ammrg.text.places import finding_places

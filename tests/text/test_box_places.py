@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ammrg.metrics.box_places import (
+from ammrg.text.box_places import (
     BOTH_SIDES,
     LOWER_FROM,
     MID_FROM,
