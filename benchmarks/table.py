@@ -3,8 +3,8 @@
 They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, those of ``docs/results.md``
 (:mod:`benchmarks._seed_tables`), and those on real films (:mod:`benchmarks._real_film_tables`). In the first, a row is
 one claim: what ours and its peer take, their ratio with the least that was aimed at, how near ours is to the floor, and
-where and how it was measured. A claim whose benchmark has
-no kept result has a row without figures, and names the page on which an earlier measurement stands.
+where and how it was measured. A claim whose benchmark has no kept result has a row without figures, and names the page
+on which an earlier measurement stands.
 """
 
 from __future__ import annotations
