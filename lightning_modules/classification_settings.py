@@ -13,7 +13,6 @@ from ammrg.ranges import check_ranges
 
 ABOVE_ZERO = ("lr", "encoder_lr_decay", "bootstrap")
 NOT_NEGATIVE = ("encoder_lr_scale", "weight_decay", "warmup_steps", "token_loss", "place_loss", "report_terms")
-SHARES = ("final_lr_fraction", "encoder_lr_decay", "mirrored_studies")
 
 
 def check_numbers(settings: Mapping[str, Any]) -> None:
@@ -25,7 +24,9 @@ def check_numbers(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: a number is out of range; the message names the first.
     """
-    check_ranges(settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=SHARES)
+    check_ranges(
+        settings, above_zero=ABOVE_ZERO, not_negative=NOT_NEGATIVE, shares=("final_lr_fraction", "encoder_lr_decay")
+    )
 
 
 def check_token_loss(settings: Mapping[str, Any], classifier: DiseaseClassifier) -> None:

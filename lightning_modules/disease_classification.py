@@ -43,7 +43,6 @@ from lightning_modules import not_finite
 from lightning_modules.classification_settings import check_maps, check_numbers, check_token_loss, named_splits
 from lightning_modules.first_weights import read_first_weights, start_heads
 from lightning_modules.mined_films import mined_films
-from lightning_modules.mirrored_studies import mirror
 from lightning_modules.optimizers import TrainedPart, adamw_cosine, falling_rates
 from lightning_modules.place_scores import PlaceScores, frontal_targets, placed_films_loss
 from lightning_modules.pointing_games import PointingGames
@@ -89,9 +88,6 @@ class DiseaseClassification(LightningModule):
             tokens which of :data:`ammrg.text.report_terms.TERMS` the study's report affirms (binary cross entropy, mean
             over terms and films). Its head is saved in checkpoints but is not a part of ``classifier``. 0 = off (as
             published).
-        mirrored_studies: share, in [0, 1], of the training studies whose films are mirrored in an epoch, with left and
-            right exchanged in the targets of ``place_loss`` and ``report_terms``
-            (:mod:`lightning_modules.mirrored_studies`). 0 = none (as published).
         loss: ``cross_entropy`` or ``asymmetric``, see :func:`ammrg.networks.finding_loss.finding_loss`.
         gamma_positive: exponent that weakens easy positives in the asymmetric loss; 0 (no effect) or at least 1.
         gamma_negative: exponent that weakens easy negatives in the asymmetric loss; 0 (no effect) or at least 1.
@@ -138,7 +134,6 @@ class DiseaseClassification(LightningModule):
         place_loss: float = 0.0,
         places_from: PlaceSource = "queries",
         report_terms: float = 0.0,
-        mirrored_studies: float = 0.0,
         loss: LossKind = "cross_entropy",
         gamma_positive: float = 0.0,
         gamma_negative: float = 4.0,
@@ -298,7 +293,6 @@ class DiseaseClassification(LightningModule):
         """
         self.means.begin(batch, index, self.terms)
         counts = self.terms(batch)
-        batch, mirrored = mirror(batch, self.hparams["mirrored_studies"])
         seen = self.classifier(batch.images)
         self.tokens = seen.tokens.shape[0] * seen.tokens.shape[1]
         logits = self._study_logits(seen.logits, batch)
@@ -308,11 +302,11 @@ class DiseaseClassification(LightningModule):
             token_loss = self.finding_loss(self._study_logits(evidence, batch), batch)
             loss = loss + self.hparams["token_loss"] * self._share("train/token_loss", token_loss, counts, batch)
         if seen.places is not None:
-            place_loss = placed_films_loss(seen.places, batch, mirrored)
+            place_loss = placed_films_loss(seen.places, batch)
             self.means.log("train/place_loss", place_loss, batch)
             loss = loss + self.hparams["place_loss"] * self.means.share("train/place_loss", place_loss)
         if self.terms_head is not None:
-            terms_loss = report_terms_loss(self.terms_head, seen.raw_tokens, batch, mirrored)
+            terms_loss = report_terms_loss(self.terms_head, seen.raw_tokens, batch)
             loss = loss + self.hparams["report_terms"] * self._share("train/terms_loss", terms_loss, counts, batch)
         if not loss.isfinite():
             not_finite.stop(self, batch, logits, loss)

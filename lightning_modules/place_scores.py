@@ -19,7 +19,6 @@ from ammrg.networks.places import (
     study_places,
 )
 from ammrg.types import StudyBatch
-from lightning_modules.mirrored_studies import exchanged_elements
 
 
 def frontal_targets(batch: StudyBatch) -> tuple[Tensor, PlaceTargets]:
@@ -30,18 +29,16 @@ def frontal_targets(batch: StudyBatch) -> tuple[Tensor, PlaceTargets]:
     return films, PlaceTargets(targets.elements[owners], targets.affirmed[owners])
 
 
-def placed_films_loss(places: Tensor, batch: StudyBatch, mirrored: Tensor) -> Tensor:
+def placed_films_loss(places: Tensor, batch: StudyBatch) -> Tensor:
     """The place loss of the frontal films of a batch, summed over their affirmed findings: a scalar.
 
     Args:
         places: logits ``[v 14 5]`` of the places of findings on the batch's films.
         batch: b studies with v films.
-        mirrored: bool ``[b]``, on the CPU: the studies whose films are mirrored, so their sides are the others.
     """
     films, targets = frontal_targets(batch)
     device = places.device
-    elements = exchanged_elements(targets.elements, mirrored[batch.study_of_view.cpu()[films]])
-    moved = PlaceTargets(elements.to(device), targets.affirmed.to(device))
+    moved = PlaceTargets(targets.elements.to(device), targets.affirmed.to(device))
     return place_loss(places[films.to(device)], moved)
 
 

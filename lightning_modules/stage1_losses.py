@@ -15,7 +15,6 @@ from ammrg.networks.finding_loss import finding_loss, training_targets
 from ammrg.ranges import check_ranges
 from ammrg.text.report_terms import affirmed_terms
 from ammrg.types import StudyBatch
-from lightning_modules.mirrored_studies import exchanged_terms
 
 
 class FindingLoss(torch.nn.Module):
@@ -63,15 +62,14 @@ def _class_weights(weights: list[float] | None) -> Tensor | None:
     return torch.tensor(weights, dtype=torch.float32)
 
 
-def report_terms_loss(head: torch.nn.Module, tokens: Tensor, batch: StudyBatch, mirrored: Tensor) -> Tensor:
+def report_terms_loss(head: torch.nn.Module, tokens: Tensor, batch: StudyBatch) -> Tensor:
     """Binary cross entropy of the terms that each study's report affirms: a scalar, the mean over terms and films.
 
     Args:
         head: maps a token of width e to one logit for each of :data:`ammrg.text.report_terms.TERMS`.
         tokens: ``[v n e]``: the n tokens of each film of the batch.
         batch: b studies with v films; the report of a study is the target of each of its films.
-        mirrored: bool ``[b]``, on the CPU: the studies whose films are mirrored, so their sides are the others.
     """
-    affirmed = exchanged_terms(torch.tensor([affirmed_terms(report) for report in batch.reports]), mirrored)
+    affirmed = torch.tensor([affirmed_terms(report) for report in batch.reports], device=tokens.device)
     logits = head(tokens.mean(dim=1)).float()
-    return F.binary_cross_entropy_with_logits(logits, affirmed.to(tokens.device)[batch.study_of_view])
+    return F.binary_cross_entropy_with_logits(logits, affirmed[batch.study_of_view])
