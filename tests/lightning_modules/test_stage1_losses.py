@@ -16,6 +16,7 @@ from ammrg.networks.disease_classifier import DiseaseClassifier, token_evidence
 from ammrg.networks.finding_loss import finding_loss, training_targets
 from ammrg.text.report_terms import NUM_TERMS, TERMS
 from lightning_modules.disease_classification import DiseaseClassification
+from lightning_modules.place_scores import placed_films_loss
 from lightning_modules.stage1_losses import report_terms_loss
 from tests.lightning_modules.blobs import SETTINGS, Blobs, collate, loader, trainer
 
@@ -53,6 +54,22 @@ def test_a_label_that_is_none_stops_by_study_and_finding(tmp_path: Path) -> None
         trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(
             DiseaseClassification(**{**SETTINGS, "warmup_steps": 1}), batches, loader(16, 2)
         )
+
+
+def test_places_are_taught_through_tokens_and_evidence_is_not(tmp_path: Path) -> None:
+    """The place loss of ``places_from: tokens`` reaches the tokens, but neither the head of the findings nor Q_f."""
+    module = DiseaseClassification(**{**SETTINGS, "place_loss": 1.0, "places_from": "tokens"})
+    films = collate([Blobs(2, 0)[i] for i in range(2)])._replace(reports=["Left pleural effusion.", "Right edema."])
+    places = module.classifier(films.images).places
+    assert places is not None
+    placed_films_loss(places, films).backward()
+    assert all(p.grad is not None for p in module.classifier.encoder.parameters() if p.requires_grad)
+    assert all(
+        p.grad is None for p in (*module.classifier.head.parameters(), *module.classifier.qformer.qformer.parameters())
+    )
+    fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
+    fit.fit(module, loader(48, 1), loader(16, 2))
+    assert fit.callback_metrics["train/place_loss"].isfinite()
 
 
 def test_report_terms_teach_the_encoder_and_are_no_part_of_the_network(tmp_path: Path) -> None:
