@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks._markdown import markdown
 from benchmarks._seed_tables import interval
-from benchmarks.seeds import short
+from benchmarks.seeds import short, shown, value_of
 
 Case = Mapping[str, Any]
 SCORES = {
@@ -19,22 +19,23 @@ SCORES = {
     "location_side_f1": "side F1",
     "location_level_f1": "level F1",
 }
+OTHERS = {
+    "nearest by predicted findings": "baselines/nearest_findings",
+    "nearest by image": "baselines/nearest_image",
+    "best constant, by CIDEr": "baselines/best_constant_cider",
+}
 SYSTEMS = {
     "**ours, trained by rewards**": ("reward", "ours"),
     "ours, supervised only": ("supervised", "ours"),
     "template of stage 1's findings and places": ("reward", "baselines/stage1_template"),
-    "nearest by predicted findings": ("reward", "baselines/nearest_findings"),
-    "nearest by image": ("reward", "baselines/nearest_image"),
-    "best constant, by CIDEr": ("reward", "baselines/best_constant_cider"),
+    **{label: ("reward", name) for label, name in OTHERS.items()},
     "random training report": ("reward", "baselines/random_training"),
     "ours, films shuffled": ("reward", "guards/images_shuffled"),
     "ours, both memories off": ("reward", "guards/memory_off"),
 }
 MINUS = {
     "supervised": "supervised",
-    "nearest by predicted findings": "baselines/nearest_findings",
-    "nearest by image": "baselines/nearest_image",
-    "best constant, by CIDEr": "baselines/best_constant_cider",
+    **OTHERS,
     "reports exchanged between patients": "guards/reports_exchanged",
     "films shuffled": "guards/images_shuffled",
     "another patient's memories": "guards/memory_shuffled",
@@ -69,13 +70,10 @@ def the(found: Sequence[Case], **fields: Any) -> Case:
 
 def value(entry: Any, wide: bool = True) -> str:
     """``.351 [.298, .403]``, ``.351`` where it is not wide or has no interval, or a dash."""
-    if entry is None:
-        return "-"
-    if not isinstance(entry, Mapping):
-        return short(entry)
-    if not wide:
-        return short(entry["value"])
-    return f"{short(entry['value'])} [{short(entry['low'])}, {short(entry['high'])}]"
+    if wide and isinstance(entry, Mapping):
+        return shown((entry["value"], entry["low"], entry["high"]))
+    found = value_of(entry)
+    return "-" if found is None else short(found)
 
 
 def reports(folder: Path) -> str:

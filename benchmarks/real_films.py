@@ -26,7 +26,7 @@ from ammrg.evaluation.predictions import read_lines
 from ammrg.text.cleaning import normalise
 from ammrg.text.places import finding_places
 from benchmarks._result import print_result
-from benchmarks.seeds import systems
+from benchmarks.seeds import read, systems
 
 SCORES = (
     "bleu_4",
@@ -44,19 +44,7 @@ SCORES = (
 )
 REWARDED = "reward"
 VALIDATION = "val"
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """The scores of a folder.
-
-    Raises:
-        ScoringError: it has none.
-    """
-    path = folder / "scores.json"
-    if not path.is_file():
-        raise ScoringError(f"{path}: not there; docs/real_films.md has the commands that write it")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+COMMANDS = "docs/real_films.md has the commands that write it"
 
 
 def affirmed(text: str) -> frozenset[tuple[str, str]]:
@@ -95,7 +83,7 @@ def cases(run: Path) -> Iterator[dict[str, Any]]:
         ScoringError: the run, or its reward phase, has no scores.
     """
     for phase, folder in (("supervised", run), (REWARDED, run / REWARDED)):
-        scores = read(folder)
+        scores = read(folder, COMMANDS)
         for name, each in systems(scores).items():
             if name == "ours" or phase == REWARDED:
                 counts = variety(folder) if name == "ours" else {}
@@ -114,7 +102,7 @@ def cases(run: Path) -> Iterator[dict[str, Any]]:
 
 def validated(folder: Path, of: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Reports of the validation studies, and their differences in pairs."""
-    scores = read(folder)
+    scores = read(folder, COMMANDS)
     yield {**of, "system": "ours", **variety(folder), **kept(systems(scores)["ours"])}
     yield from pairs(scores, of)
 
@@ -126,9 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Path = parser.parse_args(argv).run
     try:
         found = list(cases(run))
+        stage1 = {split: each["auroc_macro"] for split, each in stage1_scores(run).items()}
     except (ScoringError, FileNotFoundError) as error:
         parser.error(str(error))
-    stage1 = {split: each["auroc_macro"] for split, each in stage1_scores(run).items()}
     print_result("real_films", found, {}, {"stage1_auroc_macro": stage1})
     return 0
 

@@ -38,15 +38,19 @@ RECALL: tuple[str, ...] = ("distinct_first", "top_share", "precision_at_1", "pre
 Found = Callable[[Mapping[str, Any]], float | None]
 
 
-def read(run: Path) -> dict[str, Any]:
-    """The scores of a run.
+def read(run: Path, how: str = "finish the run first (make scores)") -> dict[str, Any]:
+    """The scores of a folder of reports.
+
+    Args:
+        run: the folder.
+        how: what to do if it has none, for the message.
 
     Raises:
         ScoringError: the run has none.
     """
     path = run / "scores.json"
     if not path.is_file():
-        raise ScoringError(f"{path}: not there; finish the run first (make scores)")
+        raise ScoringError(f"{path}: not there; {how}")
     scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "differences" not in scores:
         raise ScoringError(f"{path}: holds no differences; score the reports again (make scores RUN={run.name})")

@@ -52,7 +52,7 @@ PROGRAM = Program(
         ),
         "score": _command("score", "score any system's reports: scores.json, tables with baselines, report.html"),
         "guards": _command("guards", "write and score a run's reports again with other films or without memories"),
-        "reports": _command("reports", "write and score a run's reports again at another operating point"),
+        "reports": _command("reports", "write and score a run's reports again: another operating point, or validation"),
         "describe": _command("describe", "describe one study: report, findings with maps, what the memories retrieved"),
         "serve": Command("experiments.commands.serve", "describe studies over HTTP, with a run", "serve"),
         "demo": Command("experiments.commands.demo", "show a page to try a run, with drawn studies", "demo"),

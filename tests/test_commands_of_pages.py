@@ -54,6 +54,7 @@ def lines(text: str) -> Iterator[str]:
         yield " ".join(piece.split())
 
 
+@cache
 def commands() -> list[Typed]:
     """All commands of all pages, each page's once."""
     found = []
