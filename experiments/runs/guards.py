@@ -6,13 +6,13 @@ the sides in the reports should flip (:mod:`ammrg.metrics.mirroring`).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ammrg.evaluation import predictions
 from experiments.runs.run import Run
+from experiments.runs.writing_trainer import writing_trainer
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -79,19 +79,9 @@ def write_guards_of_run(run: Path, names: Iterable[str]) -> None:
         CheckpointError: the run has no checkpoint of stage 2.
     """
     predictions.read_lines(run / "reports.jsonl")  # an error if there are none: there would be nothing to compare with
-    from lightning.pytorch import Trainer
-
     from callbacks.report_writer import ReportWriter
 
     opened = Run(run)
     model, datamodule = opened.model(), opened.data
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    trainer = Trainer(
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        callbacks=[ReportWriter()],
-        default_root_dir=run / "stage2",
-    )
+    trainer = writing_trainer(run, ReportWriter())
     write_guards(trainer, model, datamodule, run / "guards", names)

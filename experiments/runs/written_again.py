@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from ammrg.errors import SettingsError
@@ -10,6 +9,7 @@ from ammrg.operating_points import BALANCED
 from experiments.runs.operating_curve import measure_curve, read_curve, write_curve
 from experiments.runs.reports import write_meta
 from experiments.runs.run import Run
+from experiments.runs.writing_trainer import writing_trainer
 
 FOLDER = "operating_points"
 
@@ -44,21 +44,11 @@ def write_again(run: Path, setting: float, split: str) -> Path:
             f"{path}: these are the run's own reports (make reports); name another --operating-point, or --split val"
         )
     checkpoint = opened.checkpoint
-    from lightning.pytorch import Trainer
-
     from callbacks.report_writer import ReportWriter
 
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     writer = ReportWriter()
     writer.path = path
-    trainer = Trainer(
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        callbacks=[writer],
-        default_root_dir=run / "stage2",
-    )
+    trainer = writing_trainer(run, writer)
     model, data = opened.model(), opened.data
     data.predict_split = split
     if setting != BALANCED:
