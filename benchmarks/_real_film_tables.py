@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ SYSTEMS = {
     "ours, films shuffled": ("reward", "guards/images_shuffled"),
     "ours, both memories off": ("reward", "guards/memory_off"),
 }
+ONLY_IN_FULL = ("baselines/stage1_template", "baselines/random_training", "guards/memory_off")
+IN_SHORT = {label: (phase, system) for label, (phase, system) in SYSTEMS.items() if system not in ONLY_IN_FULL}
+"""The rows of the README."""
 MINUS = {
     "supervised": "supervised",
     **OTHERS,
@@ -78,14 +81,26 @@ def value(entry: Any, wide: bool = True) -> str:
 
 def reports(folder: Path) -> str:
     """The test studies' reports beside their baselines and guards."""
-    found = cases(folder)
-    rows = []
-    for label, (phase, system) in SYSTEMS.items():
-        case = the(found, split="test", phase=phase, system=system)
-        rows.append([label, *(value(case.get(key), wide=system == "ours") for key in SCORES)])
-    ours = the(found, split="test", phase="reward", system="ours")
+    rows = scored(cases(folder), SYSTEMS, SCORES)
+    ours = the(cases(folder), split="test", phase="reward", system="ours")
     rows.append(["chance of the place", *(value(ours.get(f"{key}_chance"), wide=False) for key in SCORES)])
     return markdown(["reports", *SCORES.values()], rows)
+
+
+def reports_in_short(folder: Path) -> str:
+    """The table of the README: fewer rows and scores."""
+    keys = ("bleu_4", "cider", "clinical_micro_f1_13_neg")
+    return markdown(["reports", *(SCORES[key] for key in keys)], scored(cases(folder), IN_SHORT, keys))
+
+
+def scored(found: Sequence[Case], systems: Mapping[str, tuple[str, str]], keys: Iterable[str]) -> list[list[str]]:
+    """A row for each system, ours with intervals."""
+    keys = list(keys)
+    rows = []
+    for label, (phase, system) in systems.items():
+        case = the(found, split="test", phase=phase, system=system)
+        rows.append([label, *(value(case.get(key), wide=system == "ours") for key in keys)])
+    return rows
 
 
 def differences(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The tables of ``docs/results.md``, from the result that :mod:`benchmarks.seeds` prints."""
+"""The tables on drawn films of the README and ``docs/results.md``, from what :mod:`benchmarks.seeds` prints."""
 
 from __future__ import annotations
 
@@ -8,8 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._markdown import markdown
-from benchmarks.seeds import COLUMNS, DIFFERENCES, short, shown
+from benchmarks.seeds import COLUMNS, DIFFERENCES, RECALL, short, shown
 
+SYSTEMS = {
+    "**ours**": "ours",
+    "template of stage 1's findings and places": "baselines/stage1_template",
+    "nearest by predicted findings": "baselines/nearest_findings",
+    "nearest by image": "baselines/nearest_image",
+    "best constant, by CIDEr": "baselines/best_constant_cider",
+    "random training report": "baselines/random_training",
+    "ours, films shuffled": "guards/images_shuffled",
+    "ours, both memories off": "guards/memory_off",
+    "ours, another patient's memories": "guards/memory_shuffled",
+}
+SCORES = (*DIFFERENCES[:2], "location_side_agreement", "location_level_f1", "cider", "bleu_4")
+ONLY_IN_FULL = ("baselines/random_training", "guards/memory_off")
+IN_SHORT = {label: name for label, name in SYSTEMS.items() if name not in ONLY_IN_FULL}
+"""The rows of the README."""
+RECALLED = {
+    "**regions**, for each finding that stage 1 finds": "regions, own",
+    "random regions of the finding": "regions, filtered",
+    "regions of the nearest film": "regions, nearest_image",
+    "**reports**, for each study": "reports, own",
+    "random reports with the predicted findings": "reports, filtered",
+    "reports of the nearest film": "reports, nearest_image",
+}
+RECALL_HEADS = ("different ones", "the commonest", "right", "right among five")
 SAID = {
     "the side agrees, where both texts place a finding": ("ours", "location_side_agreement"),
     "the level agrees": ("ours", "location_level_agreement"),
@@ -41,6 +65,28 @@ def interval(gap: Mapping[str, float] | None) -> str:
     if gap is None:
         return "-"
     return f"{signed(gap['value'])} [{signed(gap['low'])}, {signed(gap['high'])}]"
+
+
+def scores_of(labels: Mapping[str, str], keys: Sequence[str]) -> Callable[[Path], str]:
+    """A table of the reports' scores: mean [lowest, highest] of the seeds."""
+
+    def made(folder: Path) -> str:
+        rows = {case["system"]: case for case in cases(folder) if "system" in case}
+        cells = [[label, *(shown(rows[name][key]) for key in keys)] for label, name in labels.items()]
+        return markdown(["reports", *(COLUMNS[key] for key in keys)], cells)
+
+    return made
+
+
+reports = scores_of(SYSTEMS, SCORES)
+reports_in_short = scores_of(IN_SHORT, DIFFERENCES)
+
+
+def recalled(folder: Path) -> str:
+    """What was recalled first, beside random and nearest cases: mean [lowest, highest] of the seeds."""
+    rows = {case["system"]: case for case in cases(folder) if "system" in case}
+    cells = [[label, *(shown(rows[name][key]) for key in RECALL)] for label, name in RECALLED.items()]
+    return markdown(["recalled first", *RECALL_HEADS], cells)
 
 
 def said(folder: Path) -> str:

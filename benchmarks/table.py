@@ -1,7 +1,7 @@
 """Writes tables of the documentation from the kept results: ``python -m benchmarks.table [--check]``.
 
-They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, those of ``docs/results.md``
-(:mod:`benchmarks._seed_tables`), and those on real films (:mod:`benchmarks._real_film_tables`). In the first, a row is
+They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, and those on drawn films
+(:mod:`benchmarks._seed_tables`) and on real ones (:mod:`benchmarks._real_film_tables`). In the first, a row is
 one claim: what ours and its peer take, their ratio with the least that was aimed at, how near ours is to the floor, and
 where and how it was measured. A claim whose benchmark has no kept result has a row without figures, and names the page
 on which an earlier measurement stands.
@@ -221,14 +221,20 @@ def ways_of_writing(folder: Path = RESULTS) -> str:
 
 PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
     README: {"table": table},
-    DOCS.parent / "README.md": {"real films": _real_film_tables.reports},
+    DOCS.parent / "README.md": {
+        "drawn films": _seed_tables.reports_in_short,
+        "real films": _real_film_tables.reports_in_short,
+    },
     DOCS / "real_films.md": {
+        "reports": _real_film_tables.reports,
         "differences": _real_film_tables.differences,
         "rewards": _real_film_tables.rewards,
         "dial": _real_film_tables.dial,
     },
     DOCS / "stage2.md": {"table": ways_of_writing},
     DOCS / "results.md": {
+        "reports": _seed_tables.reports,
+        "recalled": _seed_tables.recalled,
         "said": _seed_tables.said,
         "template": _seed_tables.minus("baselines/stage1_template"),
         "exchanged": _seed_tables.minus("guards/memory_shuffled"),
