@@ -47,8 +47,15 @@ CPU = {
     "stage2": Benchmark("--rounds 1 --batches 1", 480),
 }
 """Those of ``make bench``: 29 minutes at most."""
-OTHERS = {"first_run": Benchmark("", 4 * 3600), "growth": Benchmark("", 2400), "gpu": Benchmark("", 660)}
-"""``make bench-run``, the plots of docs/scaling.md, and the one for a machine with a GPU."""
+OTHERS = {
+    "first_run": Benchmark("", 4 * 3600),
+    "growth": Benchmark("", 2400),
+    "gpu": Benchmark("", 660),
+    "data": Benchmark("", 900),
+    "serve": Benchmark("", 900),
+    "first_word": Benchmark("", 900),
+}
+"""``make bench-run``, the plots of docs/scaling.md, the one for a machine with a GPU, and others that have a claim."""
 
 
 def run(name: str, how: Benchmark, out: Path) -> str | None:

@@ -53,6 +53,10 @@ def test_make_bench_takes_at_most_half_an_hour() -> None:
         assert (ROOT / "benchmarks" / f"{name}.py").exists()
 
 
+def test_every_claim_can_be_measured_anew_as_the_page_says() -> None:
+    assert {claim.benchmark for claim in CLAIMS} <= (run.CPU | run.OTHERS).keys()
+
+
 def test_the_pages_have_the_tables_of_the_kept_results() -> None:
     assert table.main(["--check"]) == 0, "python -m benchmarks.table writes it anew"
 
