@@ -7,6 +7,7 @@ import argparse
 from rich.console import Console
 
 from ammrg.atomic import write_atomically
+from ammrg.commands.score_output import check_ranking_folder, clear_ranking
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
@@ -24,7 +25,7 @@ from ammrg.evaluation.ranking.writing import write_ranking
 from ammrg.evaluation.scored_file import chosen_dataset, chosen_extras, chosen_labeler
 from ammrg.evaluation.scoring import ScorerSettings
 
-OF_SEVERAL = {"names": "--names", "columns": "--columns", "by": "--by", "allow_missing": "--allow-missing"}
+OF_SEVERAL = {"names": "--names", "by": "--by", "allow_missing": "--allow-missing"}
 """Options of several files only."""
 OF_ONE = {"against": "--against", "show": "--show", "no_films": "--no-films"}
 """Options of one file only."""
@@ -55,8 +56,8 @@ def rank(options: argparse.Namespace) -> int:
     if len(options.protocol) > 1 or "rexrank" in options.protocol:
         raise ScoringError("--protocol: several files are ranked under one protocol; give full, r2gen or r2gengpt.")
     folder = options.out or options.reports[0].parent / "ranking"
-    if folder.exists() and not folder.is_dir():
-        raise ScoringError(f"--out {folder}: a file; several files are ranked into a folder, so name one.")
+    read = [*options.reports, *filter(None, (options.references, options.train_texts))]
+    check_ranking_folder(folder, read)
     names = chosen_names(options.reports, options.names)
     columns = parse_columns(options.columns or "")
     systems, differences = read_submissions(options.reports, names, options.references, columns)
@@ -64,6 +65,7 @@ def rank(options: argparse.Namespace) -> int:
     sources = [options.references, options.reports[0]] if options.references else options.reports[:1]
     cells = group_cells(by, sources, columns, [line.study_id for line in systems[0].lines]) if by else {}
     folder.mkdir(parents=True, exist_ok=True)
+    clear_ranking(folder)
     write_atomically(folder / MISSING, missing_ids(differences).encode())
     if not options.allow_missing:
         check_same_studies(differences, folder / MISSING)
@@ -71,7 +73,7 @@ def rank(options: argparse.Namespace) -> int:
     settings = ScorerSettings(
         protocols=options.protocol or ["full"],
         dataset=dataset,
-        train_texts=predictions.read_train_texts(options.train_texts) if options.train_texts else None,
+        train_texts=predictions.read_train_texts(options.train_texts, columns) if options.train_texts else None,
         tokenizer=options.tokenizer,
         labeler=chosen_labeler(options.chexbert),
         extras=chosen_extras(options),

@@ -16,8 +16,10 @@ from rich.console import Console
 from ammrg.atomic import write_json
 from ammrg.commands import ranking
 from ammrg.commands.parser import CommandParser
+from ammrg.commands.score_output import DEFAULT, check_scores_file
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
+from ammrg.evaluation.column_names import parse_columns
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.prediction_files import LAYOUTS
 from ammrg.evaluation.recalled import read_recalled
@@ -46,7 +48,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         type=Path,
         help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's); several files are ranked",
     )
-    words.add_argument("--names", help="names of several systems, with commas; default: those of their files")
+    words.add_argument("--names", help="names of several systems, with commas; default: their files'")
     words.add_argument("--columns", help="other names of columns: id=study,text=prediction,reference=...,patient=...")
     words.add_argument("--by", help="also rank within groups: columns of the references or the first file, with commas")
     words.add_argument(
@@ -71,7 +73,8 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument(
         "--train-texts",
         type=Path,
-        help="training reports (.jsonl or plain), for r2gen's vocabulary and the baselines of several files",
+        help="training reports, for r2gen's vocabulary and the baselines of several files: text, one a line, or .jsonl "
+        "or .csv with a field report",
     )
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
@@ -121,14 +124,17 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     if len(options.reports) > 1:
         return ranking.rank(options)
     (reports,) = options.reports
-    out = options.out or reports.parent / "scores.json"
-    references = predictions.read_references(options.references) if options.references else None
-    systems = predictions.read_systems(reports, options.against, references)
+    out = options.out or reports.parent / DEFAULT
+    read = [reports, *options.against, *filter(None, (options.references, options.train_texts))]
+    check_scores_file(out, read)
+    columns = parse_columns(options.columns or "")
+    references = predictions.read_references(options.references, columns) if options.references else None
+    systems = predictions.read_systems(reports, options.against, references, columns)
     if "rexrank" in options.protocol:
         if reports.suffix == ".json":
             raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
         predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, named_beside(reports, "split"))
-    train_texts = predictions.read_train_texts(options.train_texts) if options.train_texts else None
+    train_texts = predictions.read_train_texts(options.train_texts, columns) if options.train_texts else None
     dataset, dataset_from = chosen_dataset(options, reports)
     settings = {
         "protocols": [name for name in SCORED if name in options.protocol] or default_protocols(dataset),

@@ -50,7 +50,8 @@ def house_names(
         if field in columns and field in needed and not {columns[field], field} & set(names):
             own = "" if columns[field] == field else f" (nor {field!r})"
             raise ScoringError(
-                f"{where}: no column {columns[field]!r}{own}, which --columns names; found {', '.join(names)}."
+                f"{where}: no column {columns[field]!r}{own}, which --columns names; found {', '.join(names)}. Rename "
+                "the file's column, or name it in --columns."
             )
     fields = {column: field for field, column in columns.items() if column in names}
     aside = set(fields.values()) - fields.keys()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ammrg.errors import ScoringError
-from ammrg.evaluation.predictions import System, lines_of, read_references, read_systems
+from ammrg.evaluation.column_names import parse_columns
+from ammrg.evaluation.prediction_files import AS_THEY_ARE
+from ammrg.evaluation.predictions import System, lines_of, read_references, read_systems, read_train_texts
 from ammrg.evaluation.recalled import RecallFile, read_recalled
 from ammrg.evaluation.reports_meta import dataset_beside
 from ammrg.evaluation.scored_file import default_protocols
@@ -23,9 +25,10 @@ def evaluate(
     references: str | Path | Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
     against: Sequence[str | Path] = (),
+    columns: str = "",
     dataset: str | None = None,
-    protocols: Sequence[str] | None = None,
-    train_texts: Sequence[str] | None = None,
+    protocols: str | Sequence[str] | None = None,
+    train_texts: str | Path | Sequence[str] | None = None,
     tokenizer: str | Path | None = None,
     labeler: Labeler | None = None,
     extras: Sequence[Extra] = (),
@@ -44,11 +47,13 @@ def evaluate(
         patients: for n texts, the patient of each (n ids), because intervals are over patients; None: each text has a
             patient of its own.
         against: for a file, the files of other systems on the same studies, which are compared with it in pairs.
+        columns: for files, other names of their columns, such as ``"id=study,text=prediction,patient=person"``.
         dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use (``phantom``, ``iu_xray``,
             ``mimic_cxr`` or ``chexpert_plus``); None: as ``reports.meta.json`` beside the file says.
-        protocols: ``full``, ``r2gen`` or ``r2gengpt``, see :mod:`ammrg.metrics.protocols`; None: ``full``, and
-            ``r2gen`` if the data set is known.
-        train_texts: training reports, for ``r2gen``'s vocabulary.
+        protocols: one or several of ``full``, ``r2gen`` and ``r2gengpt``, see :mod:`ammrg.metrics.protocols`; None:
+            ``full``, and ``r2gen`` if the data set is known.
+        train_texts: training reports, for ``r2gen``'s vocabulary: the texts, or the path of a file, see
+            :func:`ammrg.evaluation.predictions.read_train_texts`.
         tokenizer: the folder or ``tokenizer.json`` of a language model, for ``r2gengpt``.
         labeler: labels the findings; None: the rule-based labeler.
         extras: further metrics.
@@ -69,7 +74,12 @@ def evaluate(
         raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
     name, source = dataset, "as the caller says"
     recalled: list[RecallFile] = []
-    systems = read_input(reports, references, patients, against)
+    names = parse_columns(columns)
+    systems = read_input(reports, references, patients, against, names)
+    if isinstance(train_texts, str | Path):
+        train_texts = read_train_texts(Path(train_texts), names)
+    if isinstance(protocols, str):
+        protocols = [protocols]
     if isinstance(reports, str | Path):
         recalled = read_recalled(Path(reports), [line.study_id for line in systems[0].lines])
         if dataset is None:
@@ -95,6 +105,7 @@ def read_input(
     references: str | Path | Sequence[str] | None,
     patients: Sequence[str] | None,
     against: Sequence[str | Path] = (),
+    columns: Mapping[str, str] = AS_THEY_ARE,
 ) -> list[System]:
     """The systems that the arguments of :func:`evaluate` name, the reports themselves first.
 
@@ -107,8 +118,8 @@ def read_input(
                 f"{reports}: patients and a list of references go with a list of reports, not with a file; give the "
                 "path of a references file, and patients as its column subject_id."
             )
-        known = read_references(Path(references)) if references is not None else None
-        return read_systems(Path(reports), [Path(path) for path in against], known)
+        known = read_references(Path(references), columns) if references is not None else None
+        return read_systems(Path(reports), [Path(path) for path in against], known, columns)
     if references is None or isinstance(references, str | Path) or against:
         raise ScoringError(
             "a list of reports takes a list of references, and no files to compare with; to compare systems, give "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ammrg.evaluation.column_names import parse_columns
 from ammrg.evaluation.evaluate import read_input
 from ammrg.evaluation.scorer import Scorer, Statistics, weighted_scores
 from ammrg.evaluation.scoring import ScorerSettings, scorer_of
@@ -34,6 +35,7 @@ def per_study(
     *,
     references: str | Path | Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
+    columns: str = "",
     labeler: Labeler | None = None,
     with_meteor: bool = False,
 ) -> pandas.DataFrame:
@@ -43,6 +45,7 @@ def per_study(
         reports: n generated texts, or the path of a predictions file.
         references: n references, or the path of their file, as in :func:`ammrg.evaluation.evaluate.evaluate`.
         patients: for n texts, the patient of each.
+        columns: for files, other names of their columns, as in :func:`ammrg.evaluation.evaluate.evaluate`.
         labeler: labels the findings; None: the rule-based labeler.
         with_meteor: also METEOR, if there is a ``java`` command.
 
@@ -58,7 +61,7 @@ def per_study(
     """
     with needs_extra("tables"):
         import pandas
-    (system,) = read_input(reports, references, patients)[:1]
+    (system,) = read_input(reports, references, patients, columns=parse_columns(columns))[:1]
     settings = ScorerSettings(["full"], labeler=labeler, resamples=0, with_meteor=with_meteor)
     with scorer_of([system], settings) as scorer:
         statistics = scorer.statistics(system.lines)

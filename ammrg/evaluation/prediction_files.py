@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +25,8 @@ LAYOUTS = {
 }
 
 
+ZIP = b"PK\x03\x04"
+"""The first bytes of a zip archive, and so of an Excel workbook."""
 AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 """No other names for columns."""
 
@@ -50,7 +52,14 @@ def study_rows(
         raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
     text = file_text(path)
     if path.suffix == ".csv":
-        yield from _csv_rows(path, text, columns, needed)
+
+        def renamed(header: list[str]) -> list[str]:
+            names = list(house_names(str(path), header, columns, needed).values()) if columns else header
+            if "study_id" not in names:
+                raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
+            return names
+
+        yield from csv_rows(path, text, renamed)
     elif path.suffix == ".json":
         table = _json(str(path), text)
         if isinstance(table, list):
@@ -65,13 +74,25 @@ def study_rows(
 
 
 def file_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark."""
+    """The text of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        ScoringError: it holds no such text, or nothing.
+    """
+    content = path.read_bytes()
+    if content.startswith(ZIP):
+        raise ScoringError(f"{path}: an Excel workbook or another zip archive; save the table as CSV.")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ScoringError(
             f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
         ) from error
+    if "\0" in text:
+        raise ScoringError(f"{path}: holds NUL characters, as text in UTF-16 does; save it as UTF-8.")
+    if not text.strip():
+        raise ScoringError(f"{path}: the file is empty.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -93,17 +114,26 @@ def _renamed(where: str, row: dict[str, Any], columns: Mapping[str, str], needed
     return {names[name]: value for name, value in row.items()} if names else row
 
 
-def _csv_rows(
-    path: Path, text: str, columns: Mapping[str, str], needed: Collection[str]
+def csv_rows(
+    path: Path, text: str, renamed: Callable[[list[str]], list[str]] = list
 ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a CSV file with their places, each with as many cells as the header.
+
+    Args:
+        path: the file, for messages.
+        text: its content.
+        renamed: gives the names under which the columns are read.
+
+    Raises:
+        ScoringError: if it is not such a file; names the line.
+    """
     csv.field_size_limit(2**31 - 1)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         names = list(reader.fieldnames or [])
-        if columns:
-            names = list(house_names(str(path), names, columns, needed).values())
-        if "study_id" not in names:
-            raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.")
+        if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
+            raise ScoringError(f"{path}: its cells are separated by {mark!r}; separate them by commas.")
+        names = renamed(names)
         if twice := _twice(names):
             raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
         reader.fieldnames = names
@@ -154,7 +184,9 @@ def _json(where: str, text: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=fields)
     except json.JSONDecodeError as error:
-        raise ScoringError(f"{where}: not JSON ({error}); write complete JSON.") from error
+        lines = error.msg == "Extra data" and text.lstrip().startswith("{")
+        ask = "if it has one object a line, name it .jsonl" if lines else "write complete JSON"
+        raise ScoringError(f"{where}: not JSON ({error}); {ask}.") from error
     if _SURROGATE.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()

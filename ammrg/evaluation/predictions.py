@@ -15,7 +15,7 @@ from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
 from ammrg.evaluation.findings_tables import FindingsTable, findings_table
 from ammrg.evaluation.prediction_fields import film_boxes, id_text, in_training, plain_text, retrieved_texts
-from ammrg.evaluation.prediction_files import AS_THEY_ARE, file_text, json_lines, study_rows
+from ammrg.evaluation.prediction_files import AS_THEY_ARE, csv_rows, file_text, json_lines, study_rows
 from ammrg.evaluation.reports_meta import thresholds_in
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
@@ -57,7 +57,10 @@ class System(NamedTuple):
 
 
 def read_lines(
-    path: Path, references: Mapping[str, Mapping[str, Any]] | None = None, run: Path | None = None
+    path: Path,
+    references: Mapping[str, Mapping[str, Any]] | None = None,
+    run: Path | None = None,
+    columns: Mapping[str, str] = AS_THEY_ARE,
 ) -> list[Line]:
     """Read one predictions file; the studies are sorted by id.
 
@@ -66,11 +69,12 @@ def read_lines(
         references: from :func:`read_references`, for a file that has only generated reports; both must have the same
             studies.
         run: the folder whose ``reports.meta.json`` says how the reports were made; None: the file's own.
+        columns: other names of its columns, see :func:`ammrg.evaluation.prediction_files.study_rows`.
 
     Raises:
         ScoringError: if the file cannot be scored.
     """
-    rows = list(study_rows(path))
+    rows = list(study_rows(path, columns, needed_fields(references is not None)))
     if references is not None:
         rows = with_references(path, rows, references)
     elif rows and not any(row.get("reference") for _, row in rows):
@@ -85,6 +89,11 @@ def read_lines(
             "same studies."
         )
     return lines
+
+
+def needed_fields(with_references: bool) -> tuple[str, ...]:
+    """The fields that a predictions file must have if ``--columns`` names them, with or without a references file."""
+    return ("study_id", "generated") if with_references else ("study_id", "generated", "reference", "subject_id")
 
 
 def lines_of(
@@ -107,17 +116,14 @@ def lines_of(
         generated, reference = (scored_text(plain_text(where, row, field)) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
-        if not reference:
-            written = row["reference"].strip()
-            empty = f"the reference {written!r}, which says nothing" if written else "an empty reference"
-            raise ScoringError(f"{where}: study {study_id} has {empty}; leave such studies out.")
+        check_reference(where, study_id, row["reference"])
         if study_id in lines:
             raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
         splits.add(plain_text(where, row, "split") if row.get("split") is not None else "")
-        subject_id = id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
+        subject_id = patient_of(where, row)
         has_patient.add(bool(subject_id))
         if len(has_patient) > 1:
-            raise ScoringError(f"{where}: field 'subject_id' is given for some studies only; give it for all or none.")
+            raise ScoringError(f"{where}: {SOME_PATIENTS}")
         lines[study_id] = Line(
             study_id,
             subject_id or study_id,
@@ -134,6 +140,26 @@ def lines_of(
         names = ", ".join(split or "none" for split in sorted(splits))
         raise ScoringError(f"{name}: studies of several splits ({names}); score one at a time.")
     return [lines[study_id] for study_id in sorted(lines)]
+
+
+SOME_PATIENTS = "field 'subject_id' is given for some studies only; give it for all or none."
+
+
+def patient_of(where: str, row: Mapping[str, Any]) -> str:
+    """The patient of a study; empty if the row names none."""
+    return id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
+
+
+def check_reference(where: str, study_id: str, reference: str) -> None:
+    """Refuse a reference that says nothing.
+
+    Raises:
+        ScoringError: names the place.
+    """
+    if not scored_text(reference):
+        written = reference.strip()
+        empty = f"the reference {written!r}, which says nothing" if written else "an empty reference"
+        raise ScoringError(f"{where}: study {study_id} has {empty}; leave such studies out.")
 
 
 def with_references(
@@ -185,20 +211,30 @@ def read_references(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> dic
 
     Raises:
         ScoringError: if there is no such file, its layout is not one of
-            :data:`ammrg.evaluation.prediction_files.LAYOUTS`, it lacks a column, or an id occurs twice.
+            :data:`ammrg.evaluation.prediction_files.LAYOUTS`, it lacks a column, an id occurs twice, a reference says
+            nothing, or only some studies have a patient.
     """
     found: dict[str, dict[str, Any]] = {}
+    has_patient = set()
     for study_id, (where, row) in rows_by_id(study_rows(path, columns, FIELDS_OF_REFERENCES)).items():
-        plain_text(where, row, "reference")
+        check_reference(where, study_id, plain_text(where, row, "reference"))
+        has_patient.add(bool(patient_of(where, row)))
+        if len(has_patient) > 1:
+            raise ScoringError(f"{where}: {SOME_PATIENTS}")
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training", "boxes")
         found[study_id] = {field: row[field] for field in kept if field in row}
     return found
 
 
 def read_systems(
-    reports: Path, against: Iterable[Path] = (), references: Mapping[str, Mapping[str, Any]] | None = None
+    reports: Path,
+    against: Iterable[Path] = (),
+    references: Mapping[str, Mapping[str, Any]] | None = None,
+    columns: Mapping[str, str] = AS_THEY_ARE,
 ) -> list[System]:
     """The reports, the baselines and guards beside them, and other systems' files, all on the same studies.
+
+    ``columns`` are other names for those of the reports and of other systems' files.
 
     A file that names no patients takes those of the first file that does. The boxes are the films', so all files take
     those of the first file that has any.
@@ -207,7 +243,7 @@ def read_systems(
         ScoringError: see :func:`read_lines`; or if a file lacks a study, has an extra one, or has another reference or
             patient for it.
     """
-    ours = System("", "ours", reports, read_lines(reports, references))
+    ours = System("", "ours", reports, read_lines(reports, references, columns=columns))
     systems = [ours]
     siblings = [(group, path) for group in GROUPS for path in sorted((reports.parent / group).glob("*.jsonl"))]
     for group, path in siblings:
@@ -215,7 +251,7 @@ def read_systems(
     for path in against:
         names = {system.name for system in systems if system.group == "against"}
         name = path.stem if path.stem not in names | {reports.stem} else f"{path.parent.name}/{path.stem}"
-        systems.append(System("against", name, path, read_lines(path, references)))
+        systems.append(System("against", name, path, read_lines(path, references, columns=columns)))
     for other in systems[1:]:
         _check_same_studies(ours, other)
     return with_shared_fields(systems)
@@ -306,21 +342,26 @@ def write_rexrank(path: Path, lines: Iterable[Line], split: str | None) -> Path:
     return path
 
 
-def read_train_texts(path: Path) -> list[str]:
-    """Training reports: JSON Lines with a field ``report`` (or ``reference``), or one report a line.
+def read_train_texts(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> list[str]:
+    """Training reports: JSON Lines or a CSV with a field ``report`` (or ``reference``), or text with one report a line.
+
+    Args:
+        path: the file.
+        columns: other names of its columns; that of ``reference`` is looked for.
 
     Raises:
         ScoringError: if there is no such file, or a line has no text.
     """
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path)}")
-    text = file_text(path)
-    if path.suffix != ".jsonl":
-        return [line for line in text.split("\n") if line.strip()]
+    if path.suffix not in (".jsonl", ".csv"):
+        return [line for line in file_text(path).split("\n") if line.strip()]
+    rows = json_lines(path, file_text(path)) if path.suffix == ".jsonl" else csv_rows(path, file_text(path))
+    fields = ("report", columns.get("reference", "reference"))
     texts = []
-    for where, row in json_lines(path, text):
-        found = row.get("report", row.get("reference"))
+    for where, row in rows:
+        found = next((row[field] for field in fields if field in row), None)
         if not isinstance(found, str):
-            raise ScoringError(f"{where}: no text under 'report' or 'reference'; give one of these fields.")
+            raise ScoringError(f"{where}: no text under {' or '.join(map(repr, fields))}; give one of these fields.")
         texts.append(found)
     return texts

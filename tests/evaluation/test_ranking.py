@@ -105,7 +105,7 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (common("a.jsonl", "b.csv", "--names", "A"), "--names has 1 names for 2 files"),
+        (common("a.jsonl", "b.csv", "--names", "A"), "--names: found 1 for 2 files ('A')"),
         (common("a.jsonl", "b.csv", "--names", "A,A"), "two systems are called 'A'"),
         (common("a.jsonl", "b.csv", "--names", "A,../B"), "cannot be the name of a file"),
         (common("a.jsonl", "b_incomplete.csv"), "b_incomplete.csv lacks 2 (first: "),
@@ -114,6 +114,7 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
         (("a.jsonl", "b.csv", "--columns", "id=studie"), "no column 'studie' (nor 'study_id')"),
         (("a.jsonl", "b.csv", "--columns", "name=study"), "'name=study' names no column"),
         (common("a.jsonl", "twice.csv"), "occurs twice"),
+        (common("a.jsonl", "header.csv"), "header.csv: no studies; there is nothing to score"),
         (("a.jsonl", "--names", "A"), "--names goes with several files"),
         (common("a.jsonl", "b.csv", "--show"), "--show goes with one file"),
         (common("a.jsonl", "b.csv", "--protocol", "full", "r2gen"), "ranked under one protocol"),
@@ -124,6 +125,7 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     rows = (place / "b.csv").read_text().splitlines()
     (place / "twice.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
+    (place / "header.csv").write_text(rows[0] + "\n")
     assert score(*words) == 1
     said = capsys.readouterr().err
     assert message in said
@@ -202,3 +204,79 @@ def test_latex_fits_the_page_and_has_minus_signs(place: Path) -> None:
     (below,) = [line for line in text.splitlines() if "minus the best" in line]
     assert "$-$.303 {[}$-$." in below
     assert " -." not in below
+
+
+def test_a_name_with_a_comma_stands_in_quotes(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv", "--names", 'A,"B, large"')) == 0
+    assert (place / "out" / "scores" / "B, large.json").is_file()
+
+
+def test_patients_that_no_file_names_are_not_counted(place: Path) -> None:
+    assert score("a.jsonl", "b.csv", "--references", "references.csv", "--columns", COLUMNS.rsplit(",", 1)[0]) == 0
+    text = (place / "out" / "ranking.md").read_text(encoding="utf-8")
+    assert "40 studies whose patients are not given, so that each counts as one of its own, the same in all" in text
+    assert {row["patients"] for row in table_of(place / "out" / "ranking.csv")} == {""}
+
+
+def test_nothing_of_an_earlier_ranking_stays(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv", "c.json", "--names", "A,B,C")) == 0
+    (place / "out" / "scores" / "notes.json").write_text("[]")
+    assert score(*common("a.jsonl", "b.csv", "--names", "A,B")) == 0
+    assert sorted(path.name for path in (place / "out" / "scores").iterdir()) == ["A.json", "B.json", "notes.json"]
+    assert score(*common("a.jsonl", "b_incomplete.csv")) == 1
+    assert [path.name for path in (place / "out").iterdir() if path.is_file()] == ["missing_ids.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a.jsonl", "--out", "a.jsonl"), "a.jsonl would be overwritten, but it is read"),
+        (("a.jsonl", "--out", "./references.csv"), "references.csv would be overwritten, but it is read"),
+        (("a.jsonl", "--out", "note.txt"), "there is a file that holds no scores"),
+        (("a.jsonl", "--out", "."), "a folder; the scores of one file go into a file"),
+        (("a.jsonl", "--out", "note.txt/x.json"), "nothing can be written into note.txt (Not a directory)"),
+        (("a.jsonl", "b.csv", "--out", "note.txt"), "a file; several files are ranked into a folder"),
+        (("a.jsonl", "b.csv", "--out", "note.txt/x"), "nothing can be written into note.txt/x (Not a directory)"),
+        (("a.jsonl", "ranking.csv", "--out", "."), "ranking.csv would be overwritten, but it is read"),
+    ],
+)
+def test_nothing_that_is_read_or_not_ours_is_overwritten(
+    place: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    (place / "note.txt").write_text("mine")
+    shutil.copy(place / "b.csv", place / "ranking.csv")
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    command = [
+        "score",
+        *words,
+        "--references",
+        "references.csv",
+        "--columns",
+        COLUMNS,
+        "--no-meteor",
+        "--bootstrap",
+        "0",
+    ]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+
+
+def test_one_file_may_have_other_columns_too(place: Path) -> None:
+    assert score("b.csv", "--references", "references.csv", "--columns", COLUMNS) == 0
+    asked = json.loads((place / "out").read_text())
+    found = evaluate(
+        "b.csv",
+        references="references.csv",
+        columns=COLUMNS,
+        protocols="full",
+        train_texts="train.txt",
+        resamples=20,
+        with_meteor=False,
+    )
+    assert found["full"] == asked["full"]
+    assert found["full"]["cider"]["value"] > 0
+    studies = per_study("b.csv", references="references.csv", columns=COLUMNS)
+    assert studies["cider"].max() > 0

@@ -164,7 +164,7 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(reference_in_training="perhaps"), "'reference_in_training' is 'perhaps'"),
         (changed(reference_in_training=[]), "'reference_in_training' is "),
         (changed(reports="text"), "'reports' must be a list"),
-        ([], "no studies; there is nothing to score"),
+        ([], "the file is empty"),
         ([[1]], "each line must be one JSON object"),
     ],
 )
@@ -179,8 +179,14 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.jsonl", b"hello\n", "line 1: not JSON"),
         ("a.jsonl", b"\xff\xfe", "not UTF-8"),
         ("a.txt", b"", r"predictions are read from \.jsonl: .*\.csv: .*\.json: "),
-        ("a.csv", b"", "no column 'study_id'; found no header"),
+        ("a.csv", b" \n", "the file is empty"),
         ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),
+        ("a.csv", b"PK\x03\x04rest", "an Excel workbook or another zip archive; save the table as CSV"),
+        ("a.csv", "study_id".encode("utf-16-le"), "holds NUL characters, as text in UTF-16 does"),
+        ("a.csv", b"study_id;generated;reference\ns0;a;b\n", "separated by ';'; separate them by commas"),
+        ("a.csv", b"study_id\tgenerated\n", r"separated by '\\t'"),
+        ("a.json", b'{"study_id": "s0"}\n{"study_id": "s1"}\n', "if it has one object a line, name it .jsonl"),
+        ("a.csv", b"study_id,generated,reference\n", "no studies; there is nothing to score"),
         ("a.csv", b"study_id,generated,reference\ns0,a, b,c\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated\ns0,a\n", "none of its 1 studies has a reference"),
@@ -250,3 +256,24 @@ def test_files_without_a_common_study_say_so(tmp_path: Path) -> None:
     other = jsonl(tmp_path / "b.jsonl", [{**row, "study_id": f"CXR{i}"} for i, row in enumerate(rows())])
     with pytest.raises(ScoringError, match=r"lacks all 3 studies of .*: the first ids are CXR0 here and s0 there"):
         read_systems(ours, [other])
+
+
+def test_training_reports_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text('study,report\n1,"One, two."\n2,Three.\n')
+    assert read_train_texts(path) == ["One, two.", "Three."]
+    path.write_text("study,findings\n1,One.\n")
+    assert read_train_texts(path, {"reference": "findings"}) == ["One."]
+    with pytest.raises(ScoringError, match=r"train.csv, line 2: no text under 'report' or 'reference'"):
+        read_train_texts(path)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [("1,,p", "line 3: study 1 has an empty reference"), ("1,Clear.,", "line 3: field 'subject_id' is given for some")],
+)
+def test_a_fault_of_the_references_names_their_file(tmp_path: Path, second: str, message: str) -> None:
+    path = tmp_path / "references.csv"
+    path.write_text(f"study_id,reference,subject_id\n0,Clear.,p\n{second}\n")
+    with pytest.raises(ScoringError, match=f"references.csv, {message}"):
+        read_references(path)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ammrg.evaluation.predictions import System
+from ammrg.evaluation.predictions import Line, System
 from ammrg.evaluation.scorer import Scorer, weighted_scores
 from ammrg.metrics import bootstrap
 from ammrg.metrics.comparison import taken
@@ -37,7 +37,8 @@ class Group(NamedTuple):
     column: str
     value: str
     studies: int
-    patients: int
+    patients: int | None
+    """None where no file names patients."""
     standings: dict[str, dict[str, Standing]]
     """System -> metric -> where it stands; a metric that is undefined for any system is left out. Empty if the group is
     too small."""
@@ -52,7 +53,13 @@ def rank_all(systems: Sequence[System], scorer: Scorer) -> Group:
     found = _ranked(values, without)
     first = next(iter(METRICS))
     order = sorted(found, key=lambda name: -found[name][first].value)
-    return Group("", "", len(lines), len({line.subject_id for line in lines}), {name: found[name] for name in order})
+    return Group("", "", len(lines), count_patients(lines), {name: found[name] for name in order})
+
+
+def count_patients(lines: Sequence[Line]) -> int | None:
+    """Number of patients of these studies; None if they have no other ids than the studies."""
+    patients = {line.subject_id for line in lines}
+    return None if patients == {line.study_id for line in lines} else len(patients)
 
 
 def rank_groups(systems: Sequence[System], scorer: Scorer, cells: Mapping[str, Mapping[str, str]]) -> list[Group]:
@@ -67,13 +74,14 @@ def rank_groups(systems: Sequence[System], scorer: Scorer, cells: Mapping[str, M
         cells: column -> study id -> value.
     """
     lines = systems[0].lines
+    named = count_patients(lines) is not None
     found = []
     for column, of_study in cells.items():
         for value in sorted({of_study[line.study_id] for line in lines}):
             rows = np.array([i for i, line in enumerate(lines) if of_study[line.study_id] == value])
             patients = [lines[i].subject_id for i in rows]
             scores = _within(systems, scorer, rows, patients) if len(rows) >= FEWEST_STUDIES else {}
-            found.append(Group(column, value, len(rows), len(set(patients)), scores))
+            found.append(Group(column, value, len(rows), len(set(patients)) if named else None, scores))
     return found
 
 

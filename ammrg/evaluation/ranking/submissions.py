@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from ammrg.evaluation.prediction_files import AS_THEY_ARE, study_rows
 from ammrg.evaluation.predictions import (
     System,
     lines_of,
+    needed_fields,
     read_references,
     rows_by_id,
     with_references,
@@ -48,9 +50,14 @@ def chosen_names(paths: Sequence[Path], names: str | None) -> list[str]:
     Raises:
         ScoringError: if there are not as many as files, one occurs twice, or one cannot be the name of a file.
     """
-    found = [path.stem for path in paths] if names is None else [name.strip() for name in names.split(",")]
+    found = [path.stem for path in paths]
+    if names is not None:
+        found = [name.strip() for name in next(csv.reader([names], skipinitialspace=True), [])]
     if len(found) != len(paths):
-        raise ScoringError(f"--names has {len(found)} names for {len(paths)} files; give one for each, with commas.")
+        raise ScoringError(
+            f"--names: found {len(found)} for {len(paths)} files ({', '.join(map(repr, found))}); give one for each, "
+            "with commas between them, and in double quotes where a name has a comma."
+        )
     for name in found:
         if found.count(name) > 1:
             ask = "give other names with --names" if names is None else "each needs a name of its own"
@@ -81,8 +88,11 @@ def read_submissions(
             different references or patients for a study.
     """
     known = None if references is None else read_references(references, columns)
-    needed = ("study_id", "generated", *(() if known is not None else ("reference", "subject_id")))
+    needed = needed_fields(known is not None)
     files = [rows_by_id(study_rows(path, columns, needed)) for path in paths]
+    for path, rows in zip(paths, files, strict=True):
+        if not rows:
+            raise ScoringError(f"{path}: no studies; there is nothing to score.")
     wanted = set(known) if known is not None else set[str]().union(*files)
     differences = [
         Difference(name, path, sorted(wanted - rows.keys()), sorted(rows.keys() - wanted))
@@ -90,7 +100,7 @@ def read_submissions(
     ]
     common = wanted.intersection(*files)
     if not common:
-        firsts = "; ".join(f"{path}: {next(iter(rows), 'no study')}" for path, rows in zip(paths, files, strict=True))
+        firsts = "; ".join(f"{path}: {next(iter(rows))}" for path, rows in zip(paths, files, strict=True))
         there = f"; {references}: {next(iter(known), 'no study')}" if known is not None else ""
         raise ScoringError(f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}.")
     systems = []
@@ -130,7 +140,9 @@ def check_same_studies(differences: Sequence[Difference], listed: Path) -> None:
         if ids
     ]
     if parts:
+        surplus = any(each.surplus for each in differences)
         raise ScoringError(
-            f"not the same studies: {'; '.join(parts)}; all are listed in {listed}. Complete the files, or score the "
-            "studies that all have with --allow-missing."
+            f"not the same studies: {'; '.join(parts)}; all are listed in {listed}. Complete the "
+            f"{'files or the references' if surplus else 'files'}, or score the studies that all have with "
+            "--allow-missing."
         )

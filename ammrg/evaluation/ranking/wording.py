@@ -139,7 +139,12 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
         if drawn
         else "No intervals, because too few patients or no resamples were drawn. Bold: the best."
     )
+    patients = (
+        f"of {group.patients} patients"
+        if group.patients is not None
+        else "whose patients are not given, so that each counts as one of its own"
+    )
     return (
-        f"{group.studies} studies of {group.patients} patients, {common}. Protocol {next(iter(meta['protocols']))}; "
+        f"{group.studies} studies {patients}, {common}. Protocol {next(iter(meta['protocols']))}; "
         f"findings read by {meta['labeler']}; METEOR {meta['meteor']}. {how}"
     )

@@ -16,6 +16,9 @@ from ammrg.notice import NOTICE
 from ammrg.pages.page_file import render
 
 PARTS = Path(__file__).parent
+FORMS = ("ranking.md", "ranking.csv", "ranking.tex", "ranking.html")
+SCORES = "scores"
+"""Folder of the systems' scores."""
 
 
 def write_ranking(
@@ -39,17 +42,15 @@ def write_ranking(
     Returns:
         The ranking's files; the scores are in the folder ``scores``.
     """
-    texts = {
-        "ranking.md": markdown(ranking, NOTICE),
-        "ranking.csv": long_table(groups, baselines),
-        "ranking.tex": latex(ranking, NOTICE),
-        **({"ranking.html": page(ranking)} if with_page else {}),
-    }
+    contents = (markdown(ranking, NOTICE), long_table(groups, baselines), latex(ranking, NOTICE), page(ranking))
+    texts = dict(zip(FORMS, contents, strict=True))
+    if not with_page:
+        texts.pop("ranking.html")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
-    for name, contents in scores.items():
-        write_json(folder / "scores" / f"{name}.json", contents)
+    for name, found in scores.items():
+        write_json(folder / SCORES / f"{name}.json", found)
     return [folder / name for name in texts]
 
 

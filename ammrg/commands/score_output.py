@@ -1,0 +1,83 @@
+"""Where ``ammrg score`` writes: never over a file that it reads, nor over a file that it has not written."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ammrg.errors import ScoringError
+from ammrg.evaluation.ranking.submissions import MISSING
+from ammrg.evaluation.ranking.writing import FORMS, SCORES
+
+DEFAULT = "scores.json"
+"""The name of a scores file; a damaged one is written anew."""
+
+
+def check_scores_file(out: Path, read: Iterable[Path]) -> None:
+    """Refuse a scores file that cannot be written, or that would replace another file.
+
+    Args:
+        out: the scores file; the page goes beside it.
+        read: files that are scored.
+
+    Raises:
+        ScoringError: says what is there, and what to do.
+    """
+    if out.is_dir():
+        raise ScoringError(f"--out {out}: a folder; the scores of one file go into a file, so name one in it.")
+    _check_unread([out, out.with_name("report.html")], read)
+    if out.is_file() and out.name != DEFAULT and not _holds_scores(out):
+        raise ScoringError(f"--out {out}: there is a file that holds no scores; name another one, or move it away.")
+    _check_writable(out.parent)
+
+
+def check_ranking_folder(folder: Path, read: Iterable[Path]) -> None:
+    """Refuse a folder of a ranking that cannot be written, or in which it would replace files that are read.
+
+    Raises:
+        ScoringError: says what is there, and what to do.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ScoringError(f"--out {folder}: a file; several files are ranked into a folder, so name one.")
+    _check_unread(files_of(folder), read)
+    _check_writable(folder)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that a ranking writes into its folder, or may have written earlier."""
+    return [folder / MISSING, *(folder / name for name in FORMS), *(folder / SCORES).glob("*.json")]
+
+
+def clear_ranking(folder: Path) -> None:
+    """Remove an earlier ranking, so that nothing of it stands beside the new one."""
+    for path in files_of(folder):
+        if path.parent == folder or _holds_scores(path):
+            path.unlink(missing_ok=True)
+
+
+def _check_unread(written: Iterable[Path], read: Iterable[Path]) -> None:
+    sources = {path.resolve() for path in read}
+    for path in written:
+        if path.resolve() in sources:
+            raise ScoringError(f"--out: {path} would be overwritten, but it is read; name another place.")
+
+
+def _holds_scores(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "meta" in found
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ScoringError(
+            f"--out: nothing can be written into {folder} ({error.strerror}); name another place."
+        ) from error
