@@ -19,6 +19,8 @@ SCORES = {
     "location_side_f1": "side F1",
     "location_level_f1": "level F1",
 }
+NORMAL_TOO = "clinical_micro_f1_14_neg"
+"""The score in which it counts whether a normal film is called normal."""
 OTHERS = {
     "nearest by predicted findings": "baselines/nearest_findings",
     "nearest by image": "baselines/nearest_image",
@@ -119,21 +121,24 @@ def differences(folder: Path) -> str:
 def rewards(folder: Path) -> str:
     """The validation studies' reports after each reward, minus the supervised ones, in pairs."""
     found = [case for case in cases(folder) if case.get("split") == "val" and "setting" not in case]
+    keys = [*SCORES, NORMAL_TOO]
     before = the(found, phase="supervised", system="ours")
-    rows = [["none: supervised", *(value(before.get(key), wide=False) for key in SCORES), variety(before)]]
+    rows = [["none: supervised", *(value(before.get(key), wide=False) for key in keys), variety(before)]]
     for label, phase in REWARDS.items():
         if not any(case["phase"] == phase for case in found):
             continue  # nobody trained by it alone
         after, gap = the(found, phase=phase, system="ours"), the(found, phase=phase, minus="supervised")
-        scores = (f"{value(after.get(key), wide=False)} {interval(gap.get(key))}" for key in SCORES)
+        scores = (f"{value(after.get(key), wide=False)} {interval(gap.get(key))}" for key in keys)
         rows.append([label, *scores, variety(after)])
-    return markdown(["rewards", *SCORES.values(), "texts; commonest; findings and sides"], rows)
+    heads = [*SCORES.values(), "clinical micro F1 (14)", "texts; commonest; findings and sides; doubted"]
+    return markdown(["rewards", *heads], rows)
 
 
 def variety(case: Case) -> str:
-    """Different texts; uses of the commonest one; different sets of findings and sides, beside the references'."""
-    of = f"{case['distinct_findings']} of {case['distinct_findings_of_references']}"
-    return f"{case['distinct_texts']}; {case['commonest_text']}; {of}"
+    """Different texts; uses of the commonest; sets of findings and sides, and doubted findings, beside references'."""
+    sets = f"{case['distinct_findings']} of {case['distinct_findings_of_references']}"
+    doubts = f"{case['doubted']} of {case['doubted_by_references']}"
+    return f"{case['distinct_texts']}; {case['commonest_text']}; {sets}; {doubts}"
 
 
 def dial(folder: Path) -> str:

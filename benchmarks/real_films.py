@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
 from ammrg.evaluation.predictions import read_lines
+from ammrg.findings import ABNORMAL, UNCERTAIN
 from ammrg.text.cleaning import normalise
+from ammrg.text.labeler import label
 from ammrg.text.places import finding_places
 from benchmarks._result import print_result
 from benchmarks.seeds import read, systems
@@ -52,8 +54,13 @@ def affirmed(text: str) -> frozenset[tuple[str, str]]:
     return frozenset((finding, side) for finding, place in finding_places(text).items() for side in place.side or ("",))
 
 
+def doubted(texts: Iterable[str]) -> int:
+    """How many abnormal findings the texts call possible."""
+    return sum(label(text)[i] == UNCERTAIN for text in texts for i in ABNORMAL)
+
+
 def variety(folder: Path) -> dict[str, int]:
-    """How many texts, and how many sets of findings with their sides, differ among the reports of a folder."""
+    """How many texts and sets of findings with their sides differ among a folder's reports, and what they doubt."""
     lines = read_lines(folder / "reports.jsonl")
     texts = Counter(normalise(line.generated) for line in lines)
     return {
@@ -62,6 +69,8 @@ def variety(folder: Path) -> dict[str, int]:
         "commonest_text": max(texts.values()),
         "distinct_findings": len({affirmed(line.generated) for line in lines}),
         "distinct_findings_of_references": len({affirmed(line.reference) for line in lines}),
+        "doubted": doubted(line.generated for line in lines),
+        "doubted_by_references": doubted(line.reference for line in lines),
     }
 
 

@@ -98,11 +98,15 @@ def test_its_tables(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         "| nearest by image |" + " +.200 [+.100, +.300] |" * 3,
     ]
     rewards = _real_film_tables.rewards(tmp_path).splitlines()
-    assert rewards[2] == "| none: supervised |" + " .300 |" * 5 + " 3; 2; 2 of 2 |"
-    assert rewards[3] == "| CIDEr |" + " .500 +.050 [-.050, +.150] |" * 5 + " 3; 2; 2 of 2 |"
+    assert rewards[2] == "| none: supervised |" + " .300 |" * 5 + " - | 3; 2; 2 of 2; 0 of 0 |"
+    assert rewards[3] == "| CIDEr |" + " .500 +.050 [-.050, +.150] |" * 5 + " - - | 3; 2; 2 of 2; 0 of 0 |"
     dial = _real_film_tables.dial(tmp_path).splitlines()
     assert [line.split("|")[1].strip() for line in dial[2:]] == ["0.25", "0.5"]
     assert dial[2].endswith("| .700 | .700 | .700 | - |")
+
+
+def test_doubts_are_counted_by_finding() -> None:
+    assert real_films.doubted(["Possible pneumonia. Possible small effusion.", "No pneumothorax. Left effusion."]) == 2
 
 
 def test_a_run_without_a_reward_phase_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

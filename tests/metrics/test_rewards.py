@@ -67,6 +67,10 @@ def test_clinical_f1_by_hand() -> None:
     assert clinical_f1("No pneumothorax.", "The lungs are clear.") == 1
     # uncertain is not affirmed
     assert clinical_f1("Possible pleural effusion.", "There is a pleural effusion.") == 0
+    # a doubt that the reference shares costs nothing, any other one is invented
+    assert clinical_f1("Possible pleural effusion.", "Possible small left pleural effusion.") == 1
+    assert clinical_f1("Possible pleural effusion.", "The lungs are clear.") == 0
+    assert clinical_f1(reference + " Possible pulmonary edema.", reference) == pytest.approx(2 * 2 / (3 + 2))
 
 
 def test_side_f1_by_hand() -> None:
@@ -76,6 +80,10 @@ def test_side_f1_by_hand() -> None:
     assert side_f1("Small pleural effusion.", reference) == 0  # silence costs recall
     assert side_f1("Bilateral pleural effusions.", reference) == pytest.approx(2 * 1 / 3)
     assert side_f1("The lungs are clear.", "No pleural effusion on the left.") == 1
+    # a vain doubt is a wrong pair, a shared one is none
+    assert side_f1("Possible pneumonia.", "The lungs are clear.") == 0
+    assert side_f1("Possible pneumonia.", "Possible pneumonia.") == 1
+    assert side_f1(reference + " Possible pneumonia.", reference) == pytest.approx(2 * 1 / (2 + 1))
 
 
 def test_the_guard_by_hand() -> None:
