@@ -174,7 +174,7 @@ class Loop:
 
     def _set_aside(self, key: str, record: Record, reason: str) -> str:
         self._records.write(key, record._replace(outcome="set aside", reason=reason))
-        self._say(f"study {key}: set aside; its file in the state folder says why")
+        self._say(f"study {key}: set aside; {self._records.path(key)} says why")
         return "set aside"
 
     def _fingerprint(self, contents: Contents) -> str:

@@ -68,16 +68,20 @@ class Records:
         """Let another process use the folder."""
         self._lock.close()
 
+    def path(self, key: str) -> Path:
+        """The file of a study."""
+        return self._studies / f"{key}.json"
+
     def read(self, key: str) -> Record | None:
         """Return what is known of a study; None: nothing, or its file is damaged."""
         try:
-            return Record(**json.loads((self._studies / f"{key}.json").read_text(encoding="utf-8")))
+            return Record(**json.loads(self.path(key).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def write(self, key: str, record: Record) -> None:
         """Remember what became of a study."""
-        write_json(self._studies / f"{key}.json", record._asdict())
+        write_json(self.path(key), record._asdict())
 
     def put(self, key: str, documents: Mapping[str, bytes]) -> None:
         """Put a study's documents into the outbox, all or none."""

@@ -23,8 +23,8 @@ PAGE = 100
 """Studies asked for at a time."""
 TIMEOUT = (10.0, 120.0)
 """Seconds to connect, and between two packets."""
-STUDY, SERIES_UID, SOP_CLASS, SOP, MODALITY, DESCRIPTION, COUNT = (
-    *("0020000D", "0020000E", "00080016", "00080018", "00080060", "0008103E", "00201208"),
+STUDY, SERIES_UID, SOP_CLASS, SOP, MODALITY, DESCRIPTION, COUNT, MODALITIES_TAG = (
+    *("0020000D", "0020000E", "00080016", "00080018", "00080060", "0008103E", "00201208", "00080061"),
 )
 """Tags of the answers, as DICOM JSON names them."""
 Answer = TypeVar("Answer")
@@ -77,12 +77,17 @@ class Archive:
         if ca is not None:
             session.verify = str(ca)
         headers = {} if authorization is None else {"Authorization": authorization}
+        self._address = address
         self._client = DICOMwebClient(address, session=session, headers=headers, timeout=TIMEOUT, permissive_uid=True)
         # A repeated request is the loop's business: the client would send an empty body the second time.
         self._client.set_http_retry_params(retry=False)
 
     def studies(self, since: str) -> Iterator[ListedStudy]:
-        """List the studies with radiographs from a date on.
+        """List the studies with radiographs from a date on, each once.
+
+        ModalitiesInStudy is read from the answers: asked for it, Orthanc 1.10.1 lists only one of two patients whose
+        films have the same StudyInstanceUID. The number of instances of a study that is listed twice is unknown, so
+        that its films are listed too.
 
         Args:
             since: YYYYMMDD.
@@ -90,21 +95,30 @@ class Archive:
         Raises:
             ArchiveError: the archive did not answer.
         """
-        seen: set[str] = set()
-        for modality in MODALITIES:
-            filters = {"ModalitiesInStudy": modality, "StudyDate": f"{since}-"}
-            start = 0
-            while True:
-                search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=[COUNT])
-                page = self._ask("list studies", partial(search, search_filters=filters))
-                new = [found for found in page if (uid := _value(found, STUDY)) and uid not in seen]
-                for found in new:
-                    count = _value(found, COUNT)
-                    seen.add(_value(found, STUDY))
-                    yield ListedStudy(_value(found, STUDY), int(count) if count.isdecimal() else None)
-                start += len(page)
-                if not new:
-                    break
+        studies: dict[str, ListedStudy] = {}
+        listed: set[str] = set()
+        page: list[dict[str, dict[Any, Any]]] = []
+        start = 0
+        while True:
+            search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=[COUNT, MODALITIES_TAG])
+            before, page = page, self._ask("list studies", partial(search, search_filters={"StudyDate": f"{since}-"}))
+            if page == before:  # the end, or an archive that does not turn pages
+                break
+            new = False
+            for found in page:
+                uid, count, held = _value(found, STUDY), _value(found, COUNT), _values(found, MODALITIES_TAG)
+                radiographs = not any(held) or not set(MODALITIES).isdisjoint(held)  # an archive may leave them out
+                again = uid in listed
+                if uid and radiographs:
+                    studies[uid] = ListedStudy(uid, int(count) if count.isdecimal() and not again else None)
+                elif again and uid in studies:
+                    studies[uid] = ListedStudy(uid, None)
+                new = new or not again
+                listed.add(uid)
+            start += len(page)
+            if not new:
+                break
+        yield from studies.values()
 
     def contents(self, study: str) -> Contents:
         """List a study's films and our own reports in it.
@@ -172,8 +186,7 @@ class Archive:
         )
         return [Instance(study, series, _value(each, SOP), _value(each, SOP_CLASS)) for each in listed]
 
-    @staticmethod
-    def _ask(what: str, request: Callable[[], Answer], absent: Answer | None = None) -> Answer:
+    def _ask(self, what: str, request: Callable[[], Answer], absent: Answer | None = None) -> Answer:
         """Make a request.
 
         Args:
@@ -198,12 +211,17 @@ class Archive:
             ) from None
         except requests.RequestException as error:
             raise ArchiveError(
-                f"the archive did not answer when asked to {what} ({type(error).__name__}); does it run at the address "
-                "of --dicomweb?"
+                f"the archive did not answer when asked to {what} ({type(error).__name__}); does it run at "
+                f"{self._address}?"
             ) from None
 
 
 def _value(found: Mapping[str, Any], tag: str) -> str:
     """Read a value of an answer in DICOM JSON; empty where it is absent."""
+    return _values(found, tag)[0]
+
+
+def _values(found: Mapping[str, Any], tag: str) -> list[str]:
+    """Read all values of an answer in DICOM JSON; an empty one where it is absent."""
     values: Sequence[Any] = found.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+    return list(map(str, values))

@@ -162,6 +162,14 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         if not alone and found.studies:
             write_index(out)
             write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())
+    if not aside and not states.total():
+        named = ", ".join(map(str, options.paths))
+        messages.print(
+            f"{named}: no films there; name films, or a folder or archive of DICOM, PNG or JPEG films",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     return _close(messages, states, list(aside), None if alone or not found.studies else out / SET_ASIDE)
 
 
@@ -261,8 +269,6 @@ def _close(messages: Console, states: Counter[str], aside: Sequence[SetAside], l
     earlier = f" ({states['kept']} of them before)" if states["kept"] else ""
     files = f"; {len(aside)} files set aside" if aside else ""
     where = f", listed with their reasons in {listed}" if aside and listed else ""
-    if not aside and not states.total():
-        messages.print("no films there: the folders and archives are empty", markup=False, highlight=False)
     counts = f"{done} described{earlier}, {states['set aside']} set aside, {states['failed']} failed"
     messages.print(f"studies: {counts}{files}{where}", markup=False, highlight=False, soft_wrap=True)
     if states["failed"]:

@@ -124,7 +124,7 @@ def check_kind(tags: Any, name: str) -> None:
         raise ReadError(f"{name}: {found}; only films of the chest are read")
     if not value_of(tags, "PixelData"):
         # Of a file that ends amid its tags or its encapsulated pixels, pydicom gives the tags before, or none at all.
-        cut = "" if "PixelData" in tags else ", or one that is cut off"
+        cut = "" if "PixelData" in tags else ", or one that is cut off; leave it out, or copy it again"
         raise ReadError(f"{name}: a DICOM file without pixels{cut}")
     if (frames := whole(tags, "NumberOfFrames", 1)) > 1:
         raise ReadError(f"{name}: holds {frames} frames; a film has one")

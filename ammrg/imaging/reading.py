@@ -126,7 +126,8 @@ def contents(path: Path, name: str) -> bytes:
     """Read the bytes of a file.
 
     Raises:
-        ReadError: the file is missing, is a folder, a pipe or a device, or has more than :data:`MAX_BYTES`.
+        ReadError: the file is missing, is a folder, a pipe or a device, has more than :data:`MAX_BYTES`, or may not be
+            read.
     """
     if not path.exists():
         raise ReadError(f"{name}: no such file")
@@ -135,7 +136,10 @@ def contents(path: Path, name: str) -> bytes:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ReadError(f"{name}: {size:,} bytes, more than the {MAX_BYTES:,} a film may have")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ReadError(f"{name}: cannot be read ({error.strerror}); is this user allowed to read it?") from error
 
 
 def decode(data: bytes, name: str, at_least: int | None) -> NDArray[np.uint8]:

@@ -111,6 +111,7 @@ def check_stored(tags: Any, name: str) -> None:
         found = "are" if encapsulated else "are not"
         raise ReadError(f"{name}: {with_tag('TransferSyntaxUID')} is {syntax.name}, but the pixels {found} compressed")
     if not encapsulated:
+        check_whole(tags, name)
         return
     decoder = importlib.import_module("pydicom.pixels").get_decoder(syntax)
     if not decoder.is_available:
@@ -119,6 +120,21 @@ def check_stored(tags: Any, name: str) -> None:
         raise ReadError(f"{name}: no decoder is installed for {syntax.name}: {how}, or store it uncompressed")
     if syntax != RLE:
         check_frame(tags, decoder, name)
+
+
+def check_whole(tags: Any, name: str) -> None:
+    """Refuse uncompressed pixels of 8 or 16 bits that do not fill the film; other depths are refused elsewhere.
+
+    Raises:
+        ReadError: the message says how many bytes there are.
+    """
+    bits, given = whole(tags, "BitsAllocated", 0), len(tags.PixelData)
+    needed = tags.Rows * tags.Columns * bits // 8
+    if bits in (8, 16) and given < needed:
+        raise ReadError(
+            f"{name}: PixelData has {given:,} bytes, but {tags.Rows} x {tags.Columns} pixels have {needed:,}; the file "
+            "was cut off or damaged, so copy it again"
+        )
 
 
 def check_frame(tags: Any, decoder: Any, name: str) -> None:

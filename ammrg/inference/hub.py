@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.inference.model_folder import CARD, CONFIG, FORMAT, first_line, verified
+
+HUB_ID = r"[\w-]+/[\w.-]+"
+"""The form of a model's id on the hub."""
 
 
 def local_folder(folder: str | Path, revision: str | None) -> Path:
@@ -16,6 +20,10 @@ def local_folder(folder: str | Path, revision: str | None) -> Path:
     """
     if Path(folder).is_dir():
         return Path(folder)
+    if not re.fullmatch(HUB_ID, str(folder)):  # a mistyped folder is no reason to ask the hub
+        raise CheckpointError(
+            f"{folder}: no such folder; name an exported folder, or a hub id such as organisation/name"
+        )
     from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
 

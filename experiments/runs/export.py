@@ -79,7 +79,7 @@ def export(run: Path, out: Path, data: str | None = None, *, let_restricted_data
     """
     opened = Run(run)
     checkpoint = opened.checkpoint
-    meta, scores = _read(opened.reports_meta), _read(opened.scores)
+    meta, scores = _read(opened.reports_meta, "make reports"), _read(opened.scores)
     manifest = _read(opened.stage2.folder / "manifest.json")
     from ammrg.inference import saving  # takes seconds to import: missing files are an error before
     from experiments.runs.model_card import model_card
@@ -156,11 +156,11 @@ def checked_split(network: ReportNetwork, folder: str, run: Run) -> dict[str, An
     return {"fingerprint": json_fingerprint([studies, subjects]), **counts}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, how: str = "make scores") -> dict[str, Any]:
     if not path.is_file():
-        raise CheckpointError(f"{path}: not there; finish and score the run first (make scores)")
+        raise CheckpointError(f"{path}: not there; finish and score the run first ({how} RUN=..., or make export)")
     try:
         value: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged, not a JSON object; remove it and run make scores again") from error
+        raise CheckpointError(f"{path}: damaged, not a JSON object; remove it and run {how} again") from error
     return value

@@ -70,6 +70,20 @@ def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) ->
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
 
 
+def test_another_patients_film_under_a_known_study_is_noticed(orthanc: Orthanc, look: Look) -> None:
+    """Orthanc then lists the study twice, with the number of each patient's instances."""
+    films = phantom_dicom(0)
+    orthanc.put(*films)
+    assert look() == {"stored": 1}
+    assert look() == {"known": 1}
+    other = phantom_dicom(4)[0]
+    orthanc.put(retagged(other, StudyInstanceUID=study_of(films), PatientID="OTHER"))
+    lines: list[str] = []
+    assert look(lines.append) == {"set aside": 1}
+    assert "state/studies/" in lines[-1]
+    assert look() == {"known": 1}
+
+
 def test_another_model_describes_again(orthanc: Orthanc, look: Look, generator: ReportGenerator) -> None:
     orthanc.put(*phantom_dicom(0))
     assert look() == {"stored": 1}
@@ -106,7 +120,7 @@ def test_an_archive_that_does_not_answer_is_one_sentence(
     assert main([*words, "--once"]) == 1
     said = capsys.readouterr()
     assert "error: the archive did not answer when asked to list studies" in said.err
-    assert "does it run at the address of --dicomweb?" in said.err
+    assert "does it run at http://127.0.0.1:9/rs?" in said.err
     assert f"studies from yesterday on; what was done is kept in {tmp_path / 's'}. {NOTICE}" in said.out
 
 

@@ -153,7 +153,7 @@ def test_a_picture_in_colour_and_a_broken_dicom_are_set_aside_with_their_reason(
     assert prepare("iu_xray", raw, out, workers=1, max_rejected=0.2)["rejected"] == 2
     reasons = [json.loads(line)["reason"] for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert reasons[0].startswith("a picture in colour (100% of it")
-    assert reasons[1] == "a DICOM file without pixels, or one that is cut off"
+    assert reasons[1] == "a DICOM file without pixels, or one that is cut off; leave it out, or copy it again"
 
 
 def test_a_split_without_a_readable_film_is_told(write_iu, tmp_path, capsys):

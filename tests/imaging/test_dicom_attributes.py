@@ -143,5 +143,13 @@ def test_a_file_that_ends_too_early_may_be_cut_off(dicom, compress):
     whole = dicom((RAMP // 16).astype(np.uint8), bits=8, compress=compress)
     pixels = whole.index(struct.pack("<HH", 0x7FE0, 0x0010))
     for end in (pixels // 2, pixels, *([pixels + 100] if compress else [])):
-        with pytest.raises(ReadError, match="without pixels, or one that is cut off"):
+        with pytest.raises(ReadError, match="without pixels, or one that is cut off; leave it out, or copy it again"):
             read_film(whole[:end])
+
+
+def test_pixels_that_do_not_fill_the_film_are_counted(dicom, retag):
+    data = retag(dicom(RAMP), PixelData=("OW", bytes(1000)))
+    with pytest.raises(
+        ReadError, match=r"PixelData has 1,000 bytes, but \d+ x \d+ pixels have [\d,]+; the file was cut"
+    ):
+        read_film(data)

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -316,6 +317,16 @@ def test_truncated_files_are_refused(format):
     for share in (0.2, 0.5, 0.95):
         with pytest.raises(ReadError, match="decoded"):
             read_film(data[: int(len(data) * share)])
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "film.png").write_bytes(b"x")
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(ReadError, match=r"film.png: cannot be read \(Permission denied\); is this user allowed"):
+        read_film(tmp_path / "film.png")
 
 
 def test_what_is_no_file_is_refused(tmp_path, monkeypatch):

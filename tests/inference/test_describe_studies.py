@@ -181,7 +181,10 @@ def test_where_no_film_can_be_described_the_status_says_so(
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty.zip", tmp_path / "empty"):
         assert main([str(path), "--model", "gone"]) == 1
-        assert "no films there: the folders and archives are empty" in capsys.readouterr().err
+        assert (
+            ": no films there; name films, or a folder or archive of DICOM, PNG or JPEG films"
+            in capsys.readouterr().err
+        )
 
 
 def test_python_takes_films_in_every_form_and_lists_of_studies(model: ReportGenerator, tmp_path: Path) -> None:

@@ -55,8 +55,13 @@ def test_a_hub_id_is_read_like_a_folder(exported: Path, tmp_path: Path, monkeypa
     assert ReportGenerator.from_pretrained("someone/reports").network.decoding == {"max_new_tokens": 12, "num_beams": 2}
     with pytest.raises(CheckpointError, match="someone/other: not a folder, and the hub gave no model of this name"):
         ReportGenerator.from_pretrained("someone/other")
-    with pytest.raises(CheckpointError, match="no/such/folder: not a folder, and the hub gave no model"):
-        ReportGenerator.from_pretrained("no/such/folder")
+
+
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
+    for name in ("no/such/folder", "mistyped", "./mistyped", "/nowhere/export"):
+        with pytest.raises(CheckpointError, match=f"{name}: no such folder; name an exported folder, or a hub id"):
+            ReportGenerator.from_pretrained(name)
 
 
 class Taken:

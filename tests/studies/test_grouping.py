@@ -248,9 +248,10 @@ def test_each_kind_of_file_that_is_no_chest_film_has_its_reason(tmp_path: Path) 
         "knee.dcm": "AnatomicRegionSequence is KNEE; only films of the chest are read",
         "main.dcm": "AnatomicRegionSequence is HAND; only films of the chest are read",
         "ct.dcm": "Modality is CT; only radiographs (CR, DX, DR, RG) are read",
-        "bare.dcm": "a DICOM file without pixels, or one that is cut off",
+        "bare.dcm": "a DICOM file without pixels, or one that is cut off; leave it out, or copy it again",
         "sr.dcm": "Modality is SR; only radiographs (CR, DX, DR, RG) are read",
-        "text.png": "cannot be decoded: whatever its name says, its content is no whole PNG, JPEG, JPEG2000, TIFF, BMP",
+        "text.png": "cannot be decoded: whatever its name says, its content is no whole PNG, JPEG, JPEG2000, TIFF, BMP "
+        "or DICOM file",
         "empty.png": "the file is empty",
         "huge.png": "more than the 64,000,000 pixels a film may have",
         "wide.dcm": "30000 x 30000 pixels, more than the 64,000,000 a film may have",
