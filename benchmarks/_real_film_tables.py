@@ -49,7 +49,8 @@ REWARDS = {
     "CIDEr": "reward_cider",
     "clinical F1": "reward_clinical_f1",
     "side F1": "reward_side_f1",
-    "all three": "reward",
+    "all three": "reward_100",
+    "all three, 200 steps": "reward",
 }
 
 
