@@ -86,7 +86,7 @@ def write_card(
         raise DataError(
             f"{len(rejected)} of {films} films were rejected, more than the {max_rejected:.1%} allowed; first: "
             f"{rejected[0].film}: {rejected[0].reason}. All are listed in {folder / REJECTED}; "
-            "repair them, or allow more with --max-rejected."
+            'repair them, or allow more with --max-rejected 0.1 (make data PREPARE="--max-rejected 0.1").'
         )
     by_split = {split: [path for path in shards if path.name.startswith(f"{split}-")] for split in SPLITS}
     tables = {split: texts_of(paths) for split, paths in by_split.items() if paths}

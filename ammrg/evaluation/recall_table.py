@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ammrg.evaluation.recall_verdicts import KINDS
-from ammrg.evaluation.verdicts import short
+from ammrg.evaluation.verdicts import short, signed
 from ammrg.metrics.recall import DEPTHS, PRECISIONS
 
 COLUMNS = (
@@ -74,5 +74,5 @@ def _share(row: Mapping[str, Any]) -> str:
 
 def _gap(row: Mapping[str, Any]) -> str:
     """``+.350 (+.301 to +.402)``."""
-    value, low, high = (f"{row[key]:+.3f}".replace("0.", ".", 1) for key in ("value", "low", "high"))
+    value, low, high = (signed(row[key]) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"

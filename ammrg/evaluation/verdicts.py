@@ -140,7 +140,13 @@ def short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}".removeprefix("0") if value >= 0 else f"{value:.3f}"
 
 
+def signed(value: float) -> str:
+    """A difference with its sign and three digits, without a leading zero: ``+.155``, ``-10.000``."""
+    text = f"{value:+.3f}"
+    return text[0] + text[1:].removeprefix("0")
+
+
 def spread(between: Mapping[str, float]) -> str:
     """A difference and its 95% interval as text."""
-    value, low, high = (f"{between[key]:+.3f}".replace("0.", ".") for key in ("value", "low", "high"))
+    value, low, high = (signed(between[key]) for key in ("value", "low", "high"))
     return f"{value}, 95% {low} to {high}"

@@ -59,7 +59,9 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     check_source("csv", source, ("csv",))
     path, folder = raw / TABLE, FilmFolder(raw)
     if not path.is_file():
-        raise DataError(f"{raw}: looked for {TABLE}, found {listed(raw)}")
+        raise DataError(
+            f"{raw}: looked for {TABLE}, found {listed(raw)}; save the table as {TABLE} (in Excel: CSV UTF-8)"
+        )
     rows = list(read_csv(path, REQUIRED, OPTIONAL))
     if not rows:
         raise DataError(f"{path}: has no row below its header; write one for each film")

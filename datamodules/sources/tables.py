@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ CELLS = {
 }
 """Allowed text of a label cell -> its label."""
 
+ZIP = b"PK\x03\x04"
+"""The first bytes of a zip archive, and so of an Excel workbook."""
+
 
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as stripped text, with their numbers as in a spreadsheet; ``.gz`` files are unpacked.
@@ -27,21 +31,31 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
         optional: columns that are read where they are there.
 
     Raises:
-        DataError: a column is missing, a row has more cells than the header, or the file is not CSV in UTF-8.
+        DataError: a column is missing or occurs twice, a row has more cells than the header, or the file is not CSV in
+            UTF-8.
     """
+    known = {*columns, *optional}
     try:
+        with path.open("rb") as file:
+            if file.read(len(ZIP)) == ZIP:
+                raise DataError(f"{path}: an Excel workbook or another zip archive; save the table as CSV UTF-8")
         with (
             gzip.open(path, "rt", newline="", encoding="utf-8-sig")
             if path.suffix == ".gz"
             else path.open(newline="", encoding="utf-8-sig")
-        ) as file:
-            reader = csv.DictReader(file)
+        ) as table:
+            reader = csv.DictReader(table)
             if reader.fieldnames is not None:
                 reader.fieldnames = [name.strip() for name in reader.fieldnames]
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
-                raise DataError(f"{path}: no column '{absent[0]}'; found {found}{other_separator(reader.fieldnames)}")
+                lacks = "no column " + " and no column ".join(f"'{name}'" for name in absent)
+                raise DataError(f"{path}: {lacks}; found {found}{other_separator(reader.fieldnames)}")
+            if twice := [
+                name for name, times in Counter(reader.fieldnames or ()).items() if times > 1 and name in known
+            ]:
+                raise DataError(f"{path}: column '{twice[0]}' occurs twice in the header; remove or rename one")
             wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
             for number, line in enumerate(reader, start=2):
                 if None in line:
@@ -51,7 +65,10 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
                     )
                 yield number, {name: (line[name] or "").strip() for name in wanted}
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not text in UTF-8: {error}; save it as UTF-8 (in Excel: CSV UTF-8)") from error
+        raise DataError(
+            f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8 (in Excel: "
+            "CSV UTF-8)"
+        ) from error
     except (csv.Error, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
 

@@ -74,6 +74,12 @@ def test_rows_of_one_study_are_its_films(tmp_path):
     ("header", "rows", "message"),
     [
         (("image", "report"), [("a.png", "Clear.")], r"studies\.csv: no column 'patient_id'; found image, report"),
+        (("image", "text"), [("a.png", "Clear.")], r"no column 'report' and no column 'patient_id'; found image, text"),
+        (
+            (*HEADER, "report"),
+            [("a.png", "Clear.", 1, "Old.")],
+            r"studies\.csv: column 'report' occurs twice in the header",
+        ),
         (HEADER, [("a.png", "Clear.", "")], r"studies\.csv: row 2: patient_id is empty; every row needs one"),
         (HEADER, [], r"studies\.csv: has no row below its header"),
         ((";".join(HEADER),), [], r"found image;report;patient_id; .* separated by semicolons, save it with commas"),
@@ -91,6 +97,22 @@ def test_a_wrong_table_says_where(tmp_path, header, rows, message):
         csv.read(write(tmp_path, *rows, header=header) if rows else write_only(tmp_path, header))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04rest", r"studies\.csv: an Excel workbook or another zip archive; save the table as CSV UTF-8"),
+        (
+            "image,report,patient_id".encode("utf-16"),
+            r"is not text in UTF-8 \(invalid start byte at byte 0\); save it as",
+        ),
+    ],
+)
+def test_a_file_that_is_no_csv_says_what_to_do(tmp_path, content, message):
+    (tmp_path / csv.TABLE).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        csv.read(tmp_path)
+
+
 def write_only(raw: Path, header: tuple[str, ...]) -> Path:
     write_rows(raw / csv.TABLE, [header])
     return raw
@@ -106,7 +128,7 @@ def test_paths_and_missing_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"row 2: the path '\.\./a\.png' leaves the image folder"):
         read_source("csv", tmp_path)
     (tmp_path / csv.TABLE).write_text("image,report,patient_id\na.png,Müller,1\n", encoding="cp1252")
-    with pytest.raises(DataError, match=r"studies\.csv: is not text in UTF-8: .* save it as UTF-8 \(in Excel: "):
+    with pytest.raises(DataError, match=r"studies\.csv: is not text in UTF-8 \(invalid .*\); save it as UTF-8 \(in Excel: "):
         read_source("csv", tmp_path)
     write_rows(tmp_path / csv.TABLE, [HEADER, ("gone.png", "Clear.", 1)])
     with pytest.raises(DataError, match=r"none of 1 films was found; looked for films such as gone\.png"):

@@ -16,6 +16,7 @@ from ammrg import evaluate, per_study
 from ammrg.__main__ import main
 from ammrg.evaluation.ranking.latex import escaped as latex_text
 from ammrg.evaluation.ranking.markdown import escaped as markdown_text
+from ammrg.evaluation.verdicts import signed
 from ammrg.notice import NOTICE
 from tests.evaluation.drawn_submissions import FILES, draw
 
@@ -144,6 +145,16 @@ def test_the_tables_are_read_by_latex(place: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
     assert (place / "paper.pdf").stat().st_size > 10_000
     assert "Overfull" not in done.stdout
+
+
+def test_differences_of_ten_keep_their_digits() -> None:
+    assert [signed(value) for value in (-10.0, 10.25, 0.155, -0.003, 0.0)] == [
+        "-10.000",
+        "+10.250",
+        "+.155",
+        "-.003",
+        "+.000",
+    ]
 
 
 def test_marks_in_names_stay_plain_text() -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ammrg.evaluation.ranking.ranked import FEWEST_STUDIES, METRICS, Group
 from ammrg.evaluation.ranking.submissions import MISSING, Difference
-from ammrg.evaluation.verdicts import called, short
+from ammrg.evaluation.verdicts import called, short, signed
 from ammrg.metrics.ranks import Between, Standing
 
 
@@ -60,7 +60,7 @@ def cell(at: Standing | None, *, whole: bool = True) -> Cell:
         return EMPTY
     mark = "best" if at.best else "close" if at.close else ""
     rank = f"{at.expected_rank:.1f} {_ranks(at.rank_interval)}" if at.rank_interval and whole else ""
-    below = f"{_signed(at.below)} {_between(at.below_interval, _signed)}" if not at.best and whole else ""
+    below = f"{signed(at.below)} {_between(at.below_interval, signed)}" if not at.best and whole else ""
     return Cell(short(at.value), mark, _between(at.interval, short), rank, below.strip())
 
 
@@ -70,10 +70,6 @@ def _between(interval: Between | None, form: Any) -> str:
 
 def _ranks(interval: Between | None) -> str:
     return _between(interval, lambda rank: f"{rank:.1f}".removesuffix(".0"))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("0.", ".", 1)
 
 
 def main_table(group: Group, baselines: Mapping[str, Mapping[str, Any]], note: str) -> Table:
