@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,9 @@ def value(entry: Any, wide: bool = True) -> str:
 
 def reports(folder: Path) -> str:
     """The test studies' reports beside their baselines and guards."""
-    rows = scored(cases(folder), SYSTEMS, SCORES)
-    ours = the(cases(folder), split="test", phase="reward", system="ours")
+    found = cases(folder)
+    rows = scored(found, SYSTEMS, list(SCORES))
+    ours = the(found, split="test", phase="reward", system="ours")
     rows.append(["chance of the place", *(value(ours.get(f"{key}_chance"), wide=False) for key in SCORES)])
     return markdown(["reports", *SCORES.values()], rows)
 
@@ -96,9 +97,8 @@ def reports_in_short(folder: Path) -> str:
     return markdown(["reports", *(SCORES[key] for key in keys)], scored(cases(folder), IN_SHORT, keys))
 
 
-def scored(found: Sequence[Case], systems: Mapping[str, tuple[str, str]], keys: Iterable[str]) -> list[list[str]]:
+def scored(found: Sequence[Case], systems: Mapping[str, tuple[str, str]], keys: Sequence[str]) -> list[list[str]]:
     """A row for each system, ours with intervals."""
-    keys = list(keys)
     rows = []
     for label, (phase, system) in systems.items():
         case = the(found, split="test", phase=phase, system=system)

@@ -54,6 +54,11 @@ def cases(folder: Path) -> Cases:
     return found
 
 
+def by_system(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """The cases of systems, by name."""
+    return {case["system"]: case for case in cases(folder) if "system" in case}
+
+
 def signed(number: float) -> str:
     """``+.155``, ``-.003``, ``.000``."""
     digits = short(abs(number))
@@ -71,7 +76,7 @@ def scores_of(labels: Mapping[str, str], keys: Sequence[str]) -> Callable[[Path]
     """A table of the reports' scores: mean [lowest, highest] of the seeds."""
 
     def made(folder: Path) -> str:
-        rows = {case["system"]: case for case in cases(folder) if "system" in case}
+        rows = by_system(folder)
         cells = [[label, *(shown(rows[name][key]) for key in keys)] for label, name in labels.items()]
         return markdown(["reports", *(COLUMNS[key] for key in keys)], cells)
 
@@ -84,14 +89,14 @@ reports_in_short = scores_of(IN_SHORT, DIFFERENCES)
 
 def recalled(folder: Path) -> str:
     """What was recalled first, beside random and nearest cases: mean [lowest, highest] of the seeds."""
-    rows = {case["system"]: case for case in cases(folder) if "system" in case}
+    rows = by_system(folder)
     cells = [[label, *(shown(rows[name][key]) for key in RECALL)] for label, name in RECALLED.items()]
     return markdown(["recalled first", *RECALL_HEADS], cells)
 
 
 def said(folder: Path) -> str:
     """What the reports say beside what they were told: mean [lowest, highest] of the seeds."""
-    systems = {case["system"]: case for case in cases(folder) if "system" in case}
+    systems = by_system(folder)
     return markdown(["", "three seeds"], [[label, shown(systems[name][key])] for label, (name, key) in SAID.items()])
 
 

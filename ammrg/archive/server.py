@@ -28,6 +28,8 @@ STUDY, SERIES_UID, SOP_CLASS, SOP, MODALITY, DESCRIPTION, COUNT, MODALITIES_TAG 
 )
 """Tags of the answers, as DICOM JSON names them."""
 Answer = TypeVar("Answer")
+Row = dict[str, dict[Any, Any]]
+"""An answer in DICOM JSON."""
 
 
 class ListedStudy(NamedTuple):
@@ -95,30 +97,31 @@ class Archive:
         Raises:
             ArchiveError: the archive did not answer.
         """
-        studies: dict[str, ListedStudy] = {}
-        listed: set[str] = set()
-        page: list[dict[str, dict[Any, Any]]] = []
+        rows: dict[str, list[Row]] = {}
+        for row in self._rows(since):
+            if uid := _value(row, STUDY):
+                rows.setdefault(uid, []).append(row)
+        for uid, found in rows.items():
+            if any(map(_may_have_radiographs, found)):
+                count = _value(found[0], COUNT)
+                yield ListedStudy(uid, int(count) if count.isdecimal() and len(found) == 1 else None)
+
+    def _rows(self, since: str) -> Iterator[Row]:
+        """The rows of the archive's list of studies, page after page; a page without a new study is the last."""
+        seen: set[str] = set()
+        page: list[Row] = []
         start = 0
         while True:
             search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=[COUNT, MODALITIES_TAG])
             before, page = page, self._ask("list studies", partial(search, search_filters={"StudyDate": f"{since}-"}))
             if page == before:  # the end, or an archive that does not turn pages
-                break
-            new = False
-            for found in page:
-                uid, count, held = _value(found, STUDY), _value(found, COUNT), _values(found, MODALITIES_TAG)
-                radiographs = not any(held) or not set(MODALITIES).isdisjoint(held)  # an archive may leave them out
-                again = uid in listed
-                if uid and radiographs:
-                    studies[uid] = ListedStudy(uid, int(count) if count.isdecimal() and not again else None)
-                elif again and uid in studies:
-                    studies[uid] = ListedStudy(uid, None)
-                new = new or not again
-                listed.add(uid)
+                return
+            yield from page
+            listed = {_value(row, STUDY) for row in page}
+            if listed <= seen:
+                return
+            seen |= listed
             start += len(page)
-            if not new:
-                break
-        yield from studies.values()
 
     def contents(self, study: str) -> Contents:
         """List a study's films and our own reports in it.
@@ -214,6 +217,12 @@ class Archive:
                 f"the archive did not answer when asked to {what} ({type(error).__name__}); does it run at "
                 f"{self._address}?"
             ) from None
+
+
+def _may_have_radiographs(row: Mapping[str, Any]) -> bool:
+    """Whether a study's row names them among its modalities, or names none."""
+    held = set(_values(row, MODALITIES_TAG))
+    return held == {""} or not held.isdisjoint(MODALITIES)
 
 
 def _value(found: Mapping[str, Any], tag: str) -> str:

@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from ammrg.atomic import write_atomically
-from ammrg.commands.score_output import check_ranking_folder, clear_ranking
+from ammrg.commands.score_output import check_ranking_folder, clear_ranking, files_read
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
@@ -56,8 +56,7 @@ def rank(options: argparse.Namespace) -> int:
     if len(options.protocol) > 1 or "rexrank" in options.protocol:
         raise ScoringError("--protocol: several files are ranked under one protocol; give full, r2gen or r2gengpt.")
     folder = options.out or options.reports[0].parent / "ranking"
-    read = [*options.reports, *filter(None, (options.references, options.train_texts))]
-    check_ranking_folder(folder, read)
+    check_ranking_folder(folder, files_read(options))
     names = chosen_names(options.reports, options.names)
     columns = parse_columns(options.columns or "")
     systems, differences = read_submissions(options.reports, names, options.references, columns)

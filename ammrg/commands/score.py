@@ -16,7 +16,7 @@ from rich.console import Console
 from ammrg.atomic import write_json
 from ammrg.commands import ranking
 from ammrg.commands.parser import CommandParser
-from ammrg.commands.score_output import DEFAULT, check_scores_file
+from ammrg.commands.score_output import DEFAULT, check_scores_file, files_read
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
@@ -125,8 +125,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         return ranking.rank(options)
     (reports,) = options.reports
     out = options.out or reports.parent / DEFAULT
-    read = [reports, *options.against, *filter(None, (options.references, options.train_texts))]
-    check_scores_file(out, read)
+    check_scores_file(out, files_read(options))
     columns = parse_columns(options.columns or "")
     references = predictions.read_references(options.references, columns) if options.references else None
     systems = predictions.read_systems(reports, options.against, references, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +14,11 @@ from ammrg.evaluation.ranking.writing import FORMS, SCORES
 
 DEFAULT = "scores.json"
 """The name of a scores file; a damaged one is written anew."""
+
+
+def files_read(options: argparse.Namespace) -> list[Path]:
+    """The files that a command reads."""
+    return [*options.reports, *options.against, *filter(None, (options.references, options.train_texts))]
 
 
 def check_scores_file(out: Path, read: Iterable[Path]) -> None:

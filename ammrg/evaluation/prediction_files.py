@@ -16,6 +16,7 @@ from ammrg.errors import ScoringError
 from ammrg.evaluation.column_names import house_names
 from ammrg.missing_file import advice
 from ammrg.text.blank import text_or_empty
+from ammrg.zip_files import is_zip
 
 LAYOUTS = {
     ".jsonl": "one JSON object a line",
@@ -25,8 +26,6 @@ LAYOUTS = {
 }
 
 
-ZIP = b"PK\x03\x04"
-"""The first bytes of a zip archive, and so of an Excel workbook."""
 AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 """No other names for columns."""
 
@@ -79,11 +78,10 @@ def file_text(path: Path) -> str:
     Raises:
         ScoringError: it holds no such text, or nothing.
     """
-    content = path.read_bytes()
-    if content.startswith(ZIP):
+    if is_zip(path):
         raise ScoringError(f"{path}: an Excel workbook or another zip archive; save the table as CSV.")
     try:
-        text = content.decode("utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ScoringError(
             f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
@@ -92,7 +90,7 @@ def file_text(path: Path) -> str:
         raise ScoringError(f"{path}: holds NUL characters, as text in UTF-16 does; save it as UTF-8.")
     if not text.strip():
         raise ScoringError(f"{path}: the file is empty.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -110,25 +110,23 @@ def lines_of(
         ScoringError: if the studies cannot be scored.
     """
     lines: dict[str, Line] = {}
-    splits, has_patient = set(), set()
+    splits: set[str] = set()
+    has_patient: set[bool] = set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
-        generated, reference = (scored_text(plain_text(where, row, field)) for field in ("generated", "reference"))
+        generated, written = (plain_text(where, row, field) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
-        check_reference(where, study_id, row["reference"])
+        reference = scored_reference(where, study_id, written)
         if study_id in lines:
             raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
         splits.add(plain_text(where, row, "split") if row.get("split") is not None else "")
-        subject_id = patient_of(where, row)
-        has_patient.add(bool(subject_id))
-        if len(has_patient) > 1:
-            raise ScoringError(f"{where}: {SOME_PATIENTS}")
+        subject_id = patient_of(where, row, has_patient)
         lines[study_id] = Line(
             study_id,
             subject_id or study_id,
             reference,
-            generated,
+            scored_text(generated),
             in_training(where, row.get("reference_in_training")),
             retrieved_texts(where, row.get("reports")),
             film_boxes(where, row.get("boxes")),
@@ -142,24 +140,36 @@ def lines_of(
     return [lines[study_id] for study_id in sorted(lines)]
 
 
-SOME_PATIENTS = "field 'subject_id' is given for some studies only; give it for all or none."
+def patient_of(where: str, row: Mapping[str, Any], has_patient: set[bool]) -> str:
+    """The patient of a study; empty if the row names none.
 
-
-def patient_of(where: str, row: Mapping[str, Any]) -> str:
-    """The patient of a study; empty if the row names none."""
-    return id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
-
-
-def check_reference(where: str, study_id: str, reference: str) -> None:
-    """Refuse a reference that says nothing.
+    Args:
+        where: the place of the row, for the message.
+        row: fields of the study.
+        has_patient: whether the rows before name one; this row's answer is added.
 
     Raises:
-        ScoringError: names the place.
+        ScoringError: some rows name one, and others do not.
     """
-    if not scored_text(reference):
-        written = reference.strip()
+    patient = id_text(where, row, "subject_id") if row.get("subject_id") is not None else ""
+    has_patient.add(bool(patient))
+    if len(has_patient) > 1:
+        raise ScoringError(f"{where}: field 'subject_id' is given for some studies only; give it for all or none.")
+    return patient
+
+
+def scored_reference(where: str, study_id: str, written: str) -> str:
+    """The text of a reference as it is scored.
+
+    Raises:
+        ScoringError: it says nothing; names the place.
+    """
+    reference = scored_text(written)
+    if not reference:
+        written = written.strip()
         empty = f"the reference {written!r}, which says nothing" if written else "an empty reference"
         raise ScoringError(f"{where}: study {study_id} has {empty}; leave such studies out.")
+    return reference
 
 
 def with_references(
@@ -215,12 +225,10 @@ def read_references(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> dic
             nothing, or only some studies have a patient.
     """
     found: dict[str, dict[str, Any]] = {}
-    has_patient = set()
+    has_patient: set[bool] = set()
     for study_id, (where, row) in rows_by_id(study_rows(path, columns, FIELDS_OF_REFERENCES)).items():
-        check_reference(where, study_id, plain_text(where, row, "reference"))
-        has_patient.add(bool(patient_of(where, row)))
-        if len(has_patient) > 1:
-            raise ScoringError(f"{where}: {SOME_PATIENTS}")
+        scored_reference(where, study_id, plain_text(where, row, "reference"))
+        patient_of(where, row, has_patient)
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training", "boxes")
         found[study_id] = {field: row[field] for field in kept if field in row}
     return found

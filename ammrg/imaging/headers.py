@@ -48,7 +48,7 @@ def open_image(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.Im
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:  # PIL's own message holds a memory address, which differs from run to run
-        kinds = ", ".join(formats) + (" or DICOM file" if len(formats) > 1 else "")
+        kinds = f"{', '.join(formats)} or DICOM file"
         raise ReadError(f"{name}: cannot be decoded: whatever its name says, its content is no whole {kinds}") from None
     except Image.DecompressionBombError:  # PIL's own limit, which is higher, comes first
         raise ReadError(f"{name}: more than the {MAX_PIXELS:,} pixels a film may have") from None

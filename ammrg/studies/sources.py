@@ -17,6 +17,7 @@ from ammrg.errors import ReadError
 from ammrg.imaging.headers import MAX_BYTES
 from ammrg.imaging.reading import contents
 from ammrg.studies.records import SetAside
+from ammrg.zip_files import is_zip
 
 MAX_MEMBERS = 10_000
 """Most members of an archive."""
@@ -135,10 +136,7 @@ def _of_file(path: Path, place: str) -> Iterator[Source | SetAside]:
 def _is_archive(path: Path) -> bool:
     """Tell a zip archive by its first bytes."""
     try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+        return path.is_file() and is_zip(path)
     except OSError:
         return False  # reading it will say why
 

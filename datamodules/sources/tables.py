@@ -5,21 +5,18 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
+from ammrg.zip_files import is_zip
 
 CELLS = {
     **{"": float("nan"), "1": 1.0, "1.0": 1.0},
     **{"0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0},
 }
 """Allowed text of a label cell -> its label."""
-
-ZIP = b"PK\x03\x04"
-"""The first bytes of a zip archive, and so of an Excel workbook."""
 
 
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
@@ -34,17 +31,15 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
         DataError: a column is missing or occurs twice, a row has more cells than the header, or the file is not CSV in
             UTF-8.
     """
-    known = {*columns, *optional}
     try:
-        with path.open("rb") as file:
-            if file.read(len(ZIP)) == ZIP:
-                raise DataError(f"{path}: an Excel workbook or another zip archive; save the table as CSV UTF-8")
+        if is_zip(path):
+            raise DataError(f"{path}: an Excel workbook or another zip archive; save the table as CSV UTF-8")
         with (
             gzip.open(path, "rt", newline="", encoding="utf-8-sig")
             if path.suffix == ".gz"
             else path.open(newline="", encoding="utf-8-sig")
-        ) as table:
-            reader = csv.DictReader(table)
+        ) as file:
+            reader = csv.DictReader(file)
             if reader.fieldnames is not None:
                 reader.fieldnames = [name.strip() for name in reader.fieldnames]
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
@@ -52,9 +47,7 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
                 lacks = "no column " + " and no column ".join(f"'{name}'" for name in absent)
                 raise DataError(f"{path}: {lacks}; found {found}{other_separator(reader.fieldnames)}")
-            if twice := [
-                name for name, times in Counter(reader.fieldnames or ()).items() if times > 1 and name in known
-            ]:
+            if twice := [name for name in (*columns, *optional) if list(reader.fieldnames or ()).count(name) > 1]:
                 raise DataError(f"{path}: column '{twice[0]}' occurs twice in the header; remove or rename one")
             wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
             for number, line in enumerate(reader, start=2):

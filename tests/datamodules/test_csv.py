@@ -128,7 +128,9 @@ def test_paths_and_missing_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"row 2: the path '\.\./a\.png' leaves the image folder"):
         read_source("csv", tmp_path)
     (tmp_path / csv.TABLE).write_text("image,report,patient_id\na.png,Müller,1\n", encoding="cp1252")
-    with pytest.raises(DataError, match=r"studies\.csv: is not text in UTF-8 \(invalid .*\); save it as UTF-8 \(in Excel: "):
+    with pytest.raises(
+        DataError, match=r"studies\.csv: is not text in UTF-8 \(invalid .*\); save it as UTF-8 \(in Excel: "
+    ):
         read_source("csv", tmp_path)
     write_rows(tmp_path / csv.TABLE, [HEADER, ("gone.png", "Clear.", 1)])
     with pytest.raises(DataError, match=r"none of 1 films was found; looked for films such as gone\.png"):

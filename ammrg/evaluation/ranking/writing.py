@@ -17,6 +17,7 @@ from ammrg.pages.page_file import render
 
 PARTS = Path(__file__).parent
 FORMS = ("ranking.md", "ranking.csv", "ranking.tex", "ranking.html")
+"""Files of a ranking; the page is last, as it may be left out."""
 SCORES = "scores"
 """Folder of the systems' scores."""
 
@@ -42,10 +43,9 @@ def write_ranking(
     Returns:
         The ranking's files; the scores are in the folder ``scores``.
     """
-    contents = (markdown(ranking, NOTICE), long_table(groups, baselines), latex(ranking, NOTICE), page(ranking))
-    texts = dict(zip(FORMS, contents, strict=True))
-    if not with_page:
-        texts.pop("ranking.html")
+    pages = [page(ranking)] if with_page else []
+    contents = [markdown(ranking, NOTICE), long_table(groups, baselines), latex(ranking, NOTICE), *pages]
+    texts = dict(zip(FORMS[: len(contents)], contents, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
