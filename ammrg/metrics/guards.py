@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ScoringError
-from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING, POSITIVE
 from ammrg.metrics.constant import ConstantScorer
 from ammrg.metrics.location import Places
 from ammrg.partners import partners
@@ -132,6 +132,11 @@ class Collapse(NamedTuple):
     """Number of words of all generated reports, divided by that of the references."""
     empty: int
     """Number of generated reports without a word."""
+    silent: float = 0.0
+    """Share of generated reports that name none of the 13 abnormal findings, neither as present nor as absent, in
+    [0, 1]. CheXpert's rule labels them No Finding, even a text of nonsense."""
+    silent_reference: float = 0.0
+    """The same share for the references."""
 
 
 def collapse(
@@ -142,7 +147,9 @@ def collapse(
 ) -> Collapse:
     """Measure how similar, how often normal, and how long the generated reports are."""
     words = [sum(len(text.split()) for text in texts) for texts in (generated, references)]
-    shares = [float(np.mean([row[NO_FINDING] == 1.0 for row in rows])) for rows in (generated_labels, reference_labels)]
+    labels = [np.asarray(rows, dtype=np.float64) for rows in (generated_labels, reference_labels)]
+    shares = [float((rows[:, NO_FINDING] == POSITIVE).mean()) for rows in labels]
+    silent = [float(np.isnan(rows[:, ABNORMAL]).all(axis=1).mean()) for rows in labels]
     return Collapse(
         reports=len(generated),
         distinct=len({normalise(text) for text in generated}),
@@ -150,6 +157,8 @@ def collapse(
         no_finding_reference=shares[1],
         length_ratio=words[0] / max(1, words[1]),
         empty=sum(map(is_blank, generated)),
+        silent=silent[0],
+        silent_reference=silent[1],
     )
 
 
@@ -163,6 +172,9 @@ def warnings(figures: Collapse) -> list[str]:
     if figures.no_finding >= 0.95 and figures.no_finding_reference <= figures.no_finding - 0.1:
         shares = f"{figures.no_finding:.0%} of the reports, but {figures.no_finding_reference:.0%} of the references"
         found.append(f"TOO OFTEN NORMAL: {shares}, say No Finding.")
+    if figures.silent >= figures.silent_reference + 0.2:
+        shares = f"{figures.silent:.0%} of the reports, but {figures.silent_reference:.0%} of the references"
+        found.append(f"SAYS NOTHING: {shares}, name no finding at all; such a report counts as No Finding.")
     if figures.empty:
         found.append(f"EMPTY REPORTS: {figures.empty} of {figures.reports} reports are empty.")
     if not 0.6 <= figures.length_ratio <= 1.6:

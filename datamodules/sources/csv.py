@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ammrg.errors import DataError
@@ -37,6 +38,8 @@ REQUIRED = ("image", "report", "patient_id")
 OPTIONAL = ("study_id", "split", "view")
 VIEWS = {**PROJECTIONS, "FRONTAL": "frontal"}
 """What ``view`` says, in capitals -> projection; all else is ``unknown``."""
+MOST_NAMED = 10
+"""Rows that a note names."""
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
@@ -53,8 +56,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
 
     Raises:
         SettingsError: the source is unknown.
-        DataError: the table, a column, an id or every film is missing, two rows of a study differ, or a film is in two
-            splits.
+        DataError: the table, a column, an id or every film is missing, two rows of a study differ, or a film is of two
+            patients or in two splits.
     """
     check_source("csv", source, ("csv",))
     path, folder = raw / TABLE, FilmFolder(raw)
@@ -68,6 +71,9 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     studies: dict[str, dict[str, str]] = {}
     films: dict[str, list[str]] = {}
     projections: dict[str, str] = {}
+    owners: dict[str, tuple[int, str, str]] = {}
+    repeated: list[int] = []
+    silent: dict[str, int] = {}
     for number, row in rows:
         where = f"{path}: row {number}"
         empty = [name for name in row if not row[name] and name not in ("report", "view")]
@@ -82,6 +88,16 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         for name, value in studies.setdefault(study_id, shared).items():
             if shared[name] != value:
                 raise DataError(f"{where}: {name} of study {study_id} differs from an earlier row; make them equal")
+        first, *owner = owners.setdefault(stem(film), (number, study_id, patient))
+        if owner[1] != patient:
+            raise DataError(
+                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {owner[1]}'s; "
+                "correct one of them"
+            )
+        if first != number and owner[0] == study_id:
+            repeated.append(number)
+        if not text_or_empty(row["report"]):
+            silent.setdefault(study_id, number)
         films.setdefault(study_id, []).append(film)
         projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
     kept: dict[str, list[Study]] = {split: [] for split in SPLITS}
@@ -101,8 +117,18 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     notes = {
         "without_text": sum(count for _, count in checked.values()),
         "without_film": len(studies) - sum(map(len, kept.values())),
+        "rows_without_text": first_of(silent.values()),
+        "rows_that_repeat_a_film": first_of(repeated),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
         "labels": "labeler",
     }
     return SourceReading({split: found for split, (found, _) in checked.items()}, "csv", named, tuple(rejected), notes)
+
+
+def first_of(rows: Iterable[int]) -> str:
+    """The numbers of the first rows, and how many more there are, for whoever looks them up in the table."""
+    named, more = [*rows], ""
+    if len(named) > MOST_NAMED:
+        more = f" and {len(named) - MOST_NAMED:,} more"
+    return ", ".join(map(str, named[:MOST_NAMED])) + more or "none"

@@ -47,7 +47,8 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
     console.print(table)
     if empty := [split for split in SPLITS if split not in card["counts"]]:
         console.print(
-            f"no study in {' and '.join(empty)}: commands that read these splits will refuse this folder",
+            f"no study in {' and '.join(empty)}: commands that read these splits will refuse this folder; "
+            "give some studies these splits in the raw data (training needs train and val)",
             style="yellow",
         )
     for key, value in card["notes"].items():

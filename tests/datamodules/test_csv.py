@@ -70,6 +70,19 @@ def test_rows_of_one_study_are_its_films(tmp_path):
     assert (study.findings, study.impression) == ("", SENTENCES[1])
 
 
+def test_rows_of_little_use_are_named(tmp_path):
+    header = (*HEADER, "study_id", "split")
+    rows = [(f"{n}.png", "Clear." if n % 2 else "", n, n, "train") for n in range(24)]
+    rows += [("1.png", "Clear.", 1, 1, "train"), ("3.png", "Clear.", 3, 30, "train")]
+    notes = csv.read(write(tmp_path, *rows, header=header)).notes
+    assert notes["without_text"] == 12
+    assert notes["rows_without_text"] == "2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
+    assert notes["rows_that_repeat_a_film"] == "26"
+    assert notes["films_of_two_studies"] == 1
+    notes = csv.read(write(tmp_path, *rows[1::2][:12], header=header)).notes
+    assert (notes["rows_without_text"], notes["rows_that_repeat_a_film"]) == ("none", "none")
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
@@ -89,6 +102,16 @@ def test_rows_of_one_study_are_its_films(tmp_path):
             (*HEADER, "study_id"),
             [("a.png", "Clear.", 1, 5), ("b.png", "Clear.", 2, 5)],
             r"row 3: patient_id of study 5 differs from an earlier row",
+        ),
+        (
+            HEADER,
+            [("a.png", "Clear.", 1), ("b.png", "Clear.", 2), ("a.png", "Clear.", 3)],
+            r"row 4: patient_id of study a differs from an earlier row",
+        ),
+        (
+            (*HEADER, "study_id"),
+            [("a.png", "Clear.", 1, 5), ("a.png", "Clear.", 2, 6)],
+            r"row 3: film a\.png is patient 2's, and in row 2 patient 1's; correct one of them",
         ),
     ],
 )

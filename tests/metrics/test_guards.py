@@ -13,6 +13,7 @@ from ammrg.findings import FINDINGS, NO_FINDING
 from ammrg.metrics import guards
 from ammrg.metrics.language import language_scores
 from ammrg.text.cleaning import r2gen
+from ammrg.text.labeler import label
 from ammrg.text.places import Place, finding_places
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[2].parent / "shared/data/iu_xray"))
@@ -110,6 +111,20 @@ def test_healthy_reports_give_no_warning() -> None:
 def test_empty_reports_are_counted() -> None:
     figures = guards.collapse(["clear lungs", "clear"], ["", "clear lungs today"], rows([1, 1]), rows([math.nan, 1]))
     assert any("1 of 2 reports are empty" in sentence for sentence in guards.warnings(figures))
+
+
+def test_reports_that_name_no_finding_are_told_from_normal_ones() -> None:
+    references = ["Lungs are clear. No pleural effusion."] * 4 + ["Large left pleural effusion."]
+    nonsense = ["the the lung of the"] * 3 + references[3:]
+    labels = [[label(text) for text in texts] for texts in (references, nonsense)]
+    assert [row[NO_FINDING] for row in labels[1]] == pytest.approx([1, 1, 1, 1, math.nan], nan_ok=True)
+    figures = guards.collapse(references, nonsense, *labels)
+    assert (figures.silent, figures.silent_reference) == (0.6, 0.0)
+    said = "SAYS NOTHING: 60% of the reports, but 0% of the references, name no finding at all"
+    assert any(sentence.startswith(said) for sentence in guards.warnings(figures))
+    assert not any(
+        "SAYS" in sentence for sentence in guards.warnings(guards.collapse(references, references, *2 * labels[:1]))
+    )
 
 
 @pytest.mark.skipif(not (RAW / "annotation.json").is_file(), reason="the IU X-Ray data are not here")
