@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ammrg.errors import ScoringError
-from ammrg.evaluation.ranking.submissions import MISSING
+from ammrg.evaluation.ranking.submissions import MISSING, missing_ids
 from ammrg.evaluation.ranking.writing import FORMS, SCORES
 
 DEFAULT = "scores.json"
@@ -40,7 +40,7 @@ def check_scores_file(out: Path, read: Iterable[Path]) -> None:
 
 
 def check_ranking_folder(folder: Path, read: Iterable[Path]) -> None:
-    """Refuse a folder of a ranking that cannot be written, or in which it would replace files that are read.
+    """Refuse a folder of a ranking that cannot be written, or in which it would replace files that it has not written.
 
     Raises:
         ScoringError: says what is there, and what to do.
@@ -48,6 +48,13 @@ def check_ranking_folder(folder: Path, read: Iterable[Path]) -> None:
     if folder.exists() and not folder.is_dir():
         raise ScoringError(f"--out {folder}: a file; several files are ranked into a folder, so name one.")
     _check_unread(files_of(folder), read)
+    if not any(map(_holds_scores, (folder / SCORES).glob("*.json"))):
+        missing = folder / MISSING
+        foreign = [folder / name for name in FORMS if (folder / name).exists()]
+        if missing.exists() and not missing.read_bytes().startswith(missing_ids(()).encode()):
+            foreign.append(missing)
+        if foreign:
+            raise ScoringError(f"--out {folder}: {foreign[0]} is of no ranking; name another folder, or move it away.")
     _check_writable(folder)
 
 

@@ -114,7 +114,9 @@ def lines_of(
     has_patient: set[bool] = set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
-        generated, written = (plain_text(where, row, field) for field in ("generated", "reference"))
+        # a report that a program did not write is null in JSON, as it is an empty cell in a table
+        generated = "" if row.get("generated", ...) is None else plain_text(where, row, "generated")
+        written = plain_text(where, row, "reference")
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         reference = scored_reference(where, study_id, written)
@@ -227,6 +229,11 @@ def read_references(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> dic
     found: dict[str, dict[str, Any]] = {}
     has_patient: set[bool] = set()
     for study_id, (where, row) in rows_by_id(study_rows(path, columns, FIELDS_OF_REFERENCES)).items():
+        if "reference" not in row:
+            raise ScoringError(
+                f"{where}: no column 'reference'; found {', '.join(row)}. Name the file's own with --columns "
+                "reference=COLUMN."
+            )
         scored_reference(where, study_id, plain_text(where, row, "reference"))
         patient_of(where, row, has_patient)
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training", "boxes")

@@ -16,17 +16,7 @@ def notes(meta: Mapping[str, Any]) -> list[Sentence]:
     Args:
         meta: ``meta`` of scores.json.
     """
-    found = []
-    patients = meta["patients"]
-    named = f"{patients} patient{'s' if patients > 1 else ''}"
-    if meta["bootstrap"]["resamples"] and patients < FEWEST_PATIENTS:
-        text = (
-            f"TOO FEW PATIENTS FOR AN INTERVAL: {named}, at least {FEWEST_PATIENTS} are needed. So there are no "
-            "intervals, and no comparisons with baselines and guards."
-        )
-        found.append(Sentence(text, True))
-    elif meta["bootstrap"]["resamples"] and patients < FEW_PATIENTS:
-        found.append(Sentence(f"Few patients: intervals over {named} are narrower than they should be.", False))
+    found = few_patients(meta)
     cut = {name: settings for name, settings in meta["protocols"].items() if name != "full"}
     for name, settings in cut.items():
         length = f"{settings['words']} words" if "words" in settings else f"{settings['subtokens']} sub-tokens"
@@ -43,3 +33,23 @@ def notes(meta: Mapping[str, Any]) -> list[Sentence]:
         )
         found.append(Sentence(text, False))
     return found
+
+
+def few_patients(meta: Mapping[str, Any]) -> list[Sentence]:
+    """A sentence if there are too few patients for good intervals, or for any; none without resamples."""
+    patients = meta["patients"]
+    if not meta["bootstrap"]["resamples"] or patients >= FEW_PATIENTS:
+        return []
+    named = patients_in_words(patients)
+    if patients >= FEWEST_PATIENTS:
+        return [Sentence(f"Few patients: intervals over {named} are narrower than they should be.", False)]
+    text = (
+        f"TOO FEW PATIENTS FOR AN INTERVAL: {named}, at least {FEWEST_PATIENTS} are needed. So there are no "
+        "intervals, and no comparisons with baselines and guards."
+    )
+    return [Sentence(text, True)]
+
+
+def patients_in_words(number: int) -> str:
+    """A number of patients, as in "1 patient" or "2 patients"."""
+    return f"{number} patient{'s' if number > 1 else ''}"

@@ -16,6 +16,7 @@ from ammrg.evaluation.location_table import LOCATION_COLUMNS, location_table
 from ammrg.evaluation.mirrored_films import mirrored_table
 from ammrg.evaluation.predictions import GROUPS
 from ammrg.evaluation.recall_table import recall_table
+from ammrg.evaluation.score_notes import patients_in_words
 from ammrg.evaluation.verdicts import others_share, protocols_of, short
 from ammrg.findings import FINDINGS
 from ammrg.metrics.clinical import AVERAGES, PARTS, SELECTIONS, UNCERTAIN_AS
@@ -61,8 +62,8 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     columns = [key for key in COLUMNS if key in scores[names[0]]]
     meta = scores["meta"]
     table = Table(
-        title=f"{meta['studies']} studies of {meta['patients']} patients; labeler: {escape(meta['labeler'])}; "
-        f"uncertain as negative; METEOR {meta['meteor']}",
+        title=f"{meta['studies']} studies of {patients_in_words(meta['patients'])}; "
+        f"labeler: {escape(meta['labeler'])}; uncertain as negative; METEOR {meta['meteor']}",
         caption=NOTICE,
         pad_edge=False,
         padding=(0, 0, 0, 1),

@@ -234,8 +234,6 @@ def test_nothing_of_an_earlier_ranking_stays(place: Path) -> None:
     (place / "out" / "scores" / "notes.json").write_text("[]")
     assert score(*common("a.jsonl", "b.csv", "--names", "A,B")) == 0
     assert sorted(path.name for path in (place / "out" / "scores").iterdir()) == ["A.json", "B.json", "notes.json"]
-    assert score(*common("a.jsonl", "b_incomplete.csv")) == 1
-    assert [path.name for path in (place / "out").iterdir() if path.is_file()] == ["missing_ids.csv"]
 
 
 @pytest.mark.parametrize(
@@ -291,3 +289,69 @@ def test_one_file_may_have_other_columns_too(place: Path) -> None:
     assert found["full"]["cider"]["value"] > 0
     studies = per_study("b.csv", references="references.csv", columns=COLUMNS)
     assert studies["cider"].max() > 0
+
+
+def test_a_call_that_fails_leaves_the_earlier_ranking(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    before = {path: path.read_bytes() for path in sorted(Path("out").rglob("*")) if path.suffix in (".md", ".json")}
+    assert len(before) == 3
+    assert score(*common("a.jsonl", "b_incomplete.csv")) != 0
+    assert {path: path.read_bytes() for path in before} == before
+    assert "b_incomplete" in (place / "out" / "missing_ids.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["ranking.csv", "ranking.md", "missing_ids.csv"])
+def test_a_file_of_no_ranking_is_not_replaced(place: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (place / "out").mkdir()
+    (place / "out" / name).write_text("my notes")
+    assert score(*common("a.jsonl", "b.csv")) != 0
+    assert f"--out out: out/{name} is of no ranking" in capsys.readouterr().err
+    assert (place / "out" / name).read_text() == "my notes"
+    (place / "out" / name).unlink()
+    assert score(*common("a.jsonl", "b_incomplete.csv")) != 0
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    assert score(*common("a.jsonl", "b.csv")) == 0
+
+
+def test_few_patients_and_equal_texts_are_told(place: Path) -> None:
+    rows = [{"study_id": str(n), "subject_id": str(n % 12), "reference": f"Opacity {n}."} for n in range(24)]
+    for name, text in (("x", "No effusion."), ("y", "No effusion."), ("z", None)):
+        lines = [json.dumps({**row, "generated": text or row["reference"]}) for row in rows]
+        Path(f"{name}.jsonl").write_text("\n".join(lines))
+    assert score("x.jsonl", "y.jsonl", "z.jsonl") == 0
+    told = (place / "out" / "ranking.md").read_text()
+    assert "Few patients: intervals over 12 patients are narrower than they should be." in told
+    assert "y: THE SAME TEXTS: its reports are, word for word, those of x." in told
+    assert "z: THE SAME TEXTS: its reports are, word for word, the references." in told
+    assert "x: THE SAME" not in told
+
+
+def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(*common("a.jsonl", "b.csv"), "--by", "absent") != 0
+    assert "references.csv has study, report, patient" in capsys.readouterr().err
+    rows = [f"{n},{n // 2},Opacity {n}." for n in range(20)]
+    Path("truth.csv").write_text("\n".join(["id,ward,truth", *rows]) + "\n")
+    for name in ("x", "y"):
+        Path(f"{name}.csv").write_text("\n".join(["id,text", *(f"{n},Opacity {n}." for n in range(20))]) + "\n")
+    files = ("x.csv", "y.csv", "--references", "truth.csv")
+    assert score(*files) != 0
+    assert (
+        "truth.csv: no column 'study_id'; found id, ward, truth. Name the file's own with --columns"
+        in capsys.readouterr().err
+    )
+    assert score(*files, "--columns", "id=id,text=text") != 0
+    assert "no column 'reference'; found study_id, ward, truth. Name the file's own" in capsys.readouterr().err
+    names = "id=id,text=text,reference=truth,patient=ward"
+    assert score(*files, "--columns", names, "--by", "ward") == 0
+    assert (place / "out" / "ranking.md").read_text().count("ward") == 1
+
+
+def test_names_differ_by_more_than_capitals(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(*common("a.jsonl", "b.csv"), "--names", "a,A") != 0
+    assert "two systems are called 'a'" in capsys.readouterr().err
+
+
+def test_a_report_that_was_not_written_is_empty_in_json_as_in_a_table(place: Path) -> None:
+    rows = [{"study_id": str(n), "reference": "Opacity.", "generated": None if n else "Opacity."} for n in range(4)]
+    Path("x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert evaluate("x.jsonl", with_meteor=False, resamples=0)["collapse"]["ours"]["empty"] == 3

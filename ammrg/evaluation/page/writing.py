@@ -29,6 +29,7 @@ from ammrg.evaluation.predictions import GROUPS, Line
 from ammrg.evaluation.recall_table import COLUMNS as RECALL_COLUMNS
 from ammrg.evaluation.recall_table import recall_note, recall_rows
 from ammrg.evaluation.reports_meta import thresholds_in
+from ammrg.evaluation.score_notes import patients_in_words
 from ammrg.evaluation.score_table import ALL_COLUMNS, figures
 from ammrg.evaluation.verdicts import called, protocols_of
 from ammrg.findings import FINDINGS
@@ -102,7 +103,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
         "restricted": RESTRICTED.format(held="reports and films" if films.of_study else "reports")
         if restricted
         else None,
-        "facts": f"{meta['studies']} studies of {meta['patients']} patients, "
+        "facts": f"{meta['studies']} studies of {patients_in_words(meta['patients'])}, "
         f"{meta['dataset'] or 'data set not named'}; findings read by {meta['labeler']}; METEOR {meta['meteor']}; "
         f"intervals: 95% of {meta['bootstrap']['resamples']} resamples of patients{trained}",
         "names": list(FINDINGS),

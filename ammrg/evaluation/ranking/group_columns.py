@@ -29,15 +29,20 @@ def group_cells(
         ScoringError: if no file has a column, or it has more than :data:`MOST_GROUPS` values.
     """
     files = [rows_by_id(study_rows(path, columns)) for path in paths]
+    fields = {column: field for field, column in columns.items()}
     there = [list(dict.fromkeys(name for _, row in rows.values() for name in row)) for rows in files]
     found = {}
     for column in by:
-        which = next((i for i, names in enumerate(there) if column in names), None)
+        field = fields.get(column, column)
+        which = next((i for i, names in enumerate(there) if field in names), None)
         if which is None:
-            has = "; ".join(f"{path} has {', '.join(names)}" for path, names in zip(paths, there, strict=True))
+            has = "; ".join(
+                f"{path} has {', '.join(columns.get(name, name) for name in names)}"
+                for path, names in zip(paths, there, strict=True)
+            )
             raise ScoringError(f"--by {column}: there is no such column; {has}.")
         rows = files[which]
-        values = {study_id: _as_text(rows[study_id][1].get(column)) for study_id in studies}
+        values = {study_id: _as_text(rows[study_id][1].get(field)) for study_id in studies}
         if len(set(values.values())) > MOST_GROUPS:
             raise ScoringError(
                 f"--by {column}: {len(set(values.values()))} different values in {paths[which]}; name a column with at "

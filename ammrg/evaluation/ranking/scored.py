@@ -10,6 +10,7 @@ from ammrg.evaluation.ranking.baselines import GROUP, baselines
 from ammrg.evaluation.ranking.ranked import Group, rank_all, rank_groups
 from ammrg.evaluation.ranking.submissions import Difference
 from ammrg.evaluation.ranking.wording import Ranking, caption, group_tables, main_table
+from ammrg.evaluation.score_notes import few_patients
 from ammrg.evaluation.scoring import ScorerSettings, scored, scorer_of
 
 
@@ -60,6 +61,19 @@ def rank_systems(
         f"{len(systems)} systems on {whole.studies} studies",
         main_table(whole, known, caption(whole, first["meta"], differences)),
         group_tables(groups),
-        [f"{name}: {alarm}" for name in whole.standings for alarm in scores[name]["alarms"]],
+        [each.text for each in few_patients(first["meta"]) if not each.alarm]
+        + equal_texts(systems)
+        + [f"{name}: {alarm}" for name in whole.standings for alarm in scores[name]["alarms"]],
     )
     return Ranked(ranking, [whole, *groups], known, scores)
+
+
+def equal_texts(systems: Sequence[System]) -> list[str]:
+    """Sentences on systems whose reports are all those of an earlier system, or all the references."""
+    found = []
+    known: dict[tuple[str, ...], str] = {tuple(line.reference for line in systems[0].lines): "the references"}
+    for system in systems:
+        other = known.setdefault(tuple(line.generated for line in system.lines), f"those of {system.name}")
+        if other != f"those of {system.name}":
+            found.append(f"{system.name}: THE SAME TEXTS: its reports are, word for word, {other}.")
+    return found

@@ -48,7 +48,8 @@ def chosen_names(paths: Sequence[Path], names: str | None) -> list[str]:
     """The systems' names: as ``--names`` lists them, else those of the files without their endings.
 
     Raises:
-        ScoringError: if there are not as many as files, one occurs twice, or one cannot be the name of a file.
+        ScoringError: if there are not as many as files, one occurs twice (whatever its capitals), or one cannot be the
+            name of a file.
     """
     found = [path.stem for path in paths]
     if names is not None:
@@ -58,8 +59,10 @@ def chosen_names(paths: Sequence[Path], names: str | None) -> list[str]:
             f"--names: found {len(found)} for {len(paths)} files ({', '.join(map(repr, found))}); give one for each, "
             "with commas between them, and in double quotes where a name has a comma."
         )
+    # the scores of each are a file of its name, and not all systems of files tell capitals apart
+    folded = [name.casefold() for name in found]
     for name in found:
-        if found.count(name) > 1:
+        if folded.count(name.casefold()) > 1:
             ask = "give other names with --names" if names is None else "each needs a name of its own"
             raise ScoringError(f"two systems are called {name!r}; {ask}.")
         if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|') or not name.isprintable():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ammrg.evaluation.ranking.ranked import FEWEST_STUDIES, METRICS, Group
 from ammrg.evaluation.ranking.submissions import MISSING, Difference
+from ammrg.evaluation.score_notes import patients_in_words
 from ammrg.evaluation.verdicts import called, short, signed
 from ammrg.metrics.ranks import Between, Standing
 
@@ -48,7 +49,7 @@ class Ranking(NamedTuple):
     main: Table
     groups: list[Table]
     sentences: list[str]
-    """The alarms of each system's scores."""
+    """Whether there are few patients, which systems have the same texts, and the alarms of each system's scores."""
 
 
 EMPTY = Cell("–", "", "", "", "")
@@ -136,7 +137,7 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
         else "No intervals, because too few patients or no resamples were drawn. Bold: the best."
     )
     patients = (
-        f"of {group.patients} patients"
+        f"of {patients_in_words(group.patients)}"
         if group.patients is not None
         else "whose patients are not given, so that each counts as one of its own"
     )

@@ -47,10 +47,11 @@ def write_ranking(
     contents = [markdown(ranking, NOTICE), long_table(groups, baselines), latex(ranking, NOTICE), *pages]
     texts = dict(zip(FORMS[: len(contents)], contents, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        write_atomically(folder / name, text.encode())
+    # the scores first: by them a folder is known as a ranking's
     for name, found in scores.items():
         write_json(folder / SCORES / f"{name}.json", found)
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
     return [folder / name for name in texts]
 
 
