@@ -133,8 +133,12 @@ endif
 # With REWARD, the supervised stage 2 is a stage before the one that ARGS are for.
 SUPERVISED := stage2$(if $(REWARDED),_supervised)
 ifneq ($(filter-out 1,$(REWARDED)),)
-$(foreach word,$(REWARD),$(if $(findstring :,$(word)),,$(error \
-  REWARD=$(REWARD): must be 1, or rewards with their weights, such as "cider:1 clinical_f1:1 side_f1:1")))
+REWARDS := cider clinical_f1 side_f1
+NAMED   := $(foreach word,$(REWARD),$(firstword $(subst :, ,$(word))))
+ifneq ($(and $(shell printf '%s' $(call quoted,$(REWARD)) | grep -xE '([a-z0-9_]+:[0-9]*[.]?[0-9]+ *)+'),$(filter $(words $(NAMED)),$(words $(sort $(NAMED)))),$(if $(filter-out $(REWARDS),$(NAMED)),,known)),)
+else
+$(error REWARD=$(REWARD): must be 1, or rewards of $(REWARDS), each once and with its weight, such as "cider:1 clinical_f1:1 side_f1:1")
+endif
 empty :=
 comma := ,
 REWARD_WEIGHTS := --model.reward.weights='{$(subst :,: ,$(subst $(empty) $(empty),$(comma) ,$(strip $(REWARD))))}'

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ammrg.metrics.rewards import REWARDS
 from experiments.data.preparation import DATASETS
 
 ROOT = Path(__file__).parent.parent
@@ -257,10 +258,14 @@ def test_reward_goes_on_from_the_supervised_stage_in_a_folder_of_its_own(tmp_pat
     assert "reward.yaml" not in make("-n", "stage2", "REWARD=0", *paths).stdout
 
 
-def test_reward_without_weights_is_refused() -> None:
-    done = make("-n", "stage2", "REWARD=cider side_f1:1")
+@pytest.mark.parametrize(
+    "words", ["cider side_f1:1", "cider: 1", "cider:x", "bleu:1", "cider:-1", "cider:", ":1", "cider:1 cider:2", "2"]
+)
+def test_rewards_that_cannot_be_are_refused_before_anything_is_trained(words: str) -> None:
+    done = make("-n", "stage2", f"REWARD={words}")
     assert done.returncode != 0
-    assert "REWARD=cider side_f1:1: must be 1, or rewards with their weights" in done.stderr
+    known = " ".join(REWARDS)
+    assert f"REWARD={words}: must be 1, or rewards of {known}, each once and with its weight" in done.stderr
 
 
 def test_quick_is_the_whole_chain_at_its_smallest(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_row_shows_figures_machine_and_other_work(tmp_path: Path) -> None:
                 [
                     {"name": "ours", "cpu_s": 4.0},
                     {"name": "other", "cpu_s": 10.0},
-                    {"name": "import all that a model is read with", "cpu_s": 3.0},
+                    {"name": "import torch", "cpu_s": 3.0},
                 ]
             ),
             Figures("4 s", "10 s", 2.5, "3 s"),
