@@ -114,9 +114,7 @@ def lines_of(
     has_patient: set[bool] = set()
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
-        # a report that a program did not write is null in JSON, as it is an empty cell in a table
-        generated = "" if row.get("generated", ...) is None else plain_text(where, row, "generated")
-        written = plain_text(where, row, "reference")
+        generated, written = (plain_text(where, row, field) for field in ("generated", "reference"))
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         reference = scored_reference(where, study_id, written)

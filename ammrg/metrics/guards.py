@@ -133,8 +133,8 @@ class Collapse(NamedTuple):
     empty: int
     """Number of generated reports without a word."""
     silent: float = 0.0
-    """Share of generated reports that name none of the 13 abnormal findings, neither as present nor as absent, in
-    [0, 1]. CheXpert's rule labels them No Finding, even a text of nonsense."""
+    """Share of generated reports that have words, but name none of the 13 abnormal findings, neither as present nor as
+    absent, in [0, 1]. CheXpert's rule labels them No Finding, even a text of nonsense."""
     silent_reference: float = 0.0
     """The same share for the references."""
 
@@ -149,7 +149,10 @@ def collapse(
     words = [sum(len(text.split()) for text in texts) for texts in (generated, references)]
     labels = [np.asarray(rows, dtype=np.float64) for rows in (generated_labels, reference_labels)]
     shares = [float((rows[:, NO_FINDING] == POSITIVE).mean()) for rows in labels]
-    silent = [float(np.isnan(rows[:, ABNORMAL]).all(axis=1).mean()) for rows in labels]
+    silent = [
+        float(np.mean(np.isnan(rows[:, ABNORMAL]).all(axis=1) & ~np.array([*map(is_blank, texts)])))
+        for rows, texts in zip(labels, (generated, references), strict=True)
+    ]
     return Collapse(
         reports=len(generated),
         distinct=len({normalise(text) for text in generated}),

@@ -349,9 +349,3 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
 def test_names_differ_by_more_than_capitals(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(*common("a.jsonl", "b.csv"), "--names", "a,A") != 0
     assert "two systems are called 'a'" in capsys.readouterr().err
-
-
-def test_a_report_that_was_not_written_is_empty_in_json_as_in_a_table(place: Path) -> None:
-    rows = [{"study_id": str(n), "reference": "Opacity.", "generated": None if n else "Opacity."} for n in range(4)]
-    Path("x.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert evaluate("x.jsonl", with_meteor=False, resamples=0)["collapse"]["ours"]["empty"] == 3
