@@ -135,8 +135,8 @@ SUPERVISED := stage2$(if $(REWARDED),_supervised)
 ifneq ($(filter-out 1,$(REWARDED)),)
 REWARDS := cider clinical_f1 side_f1
 NAMED   := $(foreach word,$(REWARD),$(firstword $(subst :, ,$(word))))
-ifneq ($(and $(shell printf '%s' $(call quoted,$(REWARD)) | grep -xE '([a-z0-9_]+:[0-9]*[.]?[0-9]+ *)+'),$(filter $(words $(NAMED)),$(words $(sort $(NAMED)))),$(if $(filter-out $(REWARDS),$(NAMED)),,known)),)
-else
+# each a known name and a number, and no name twice
+ifeq ($(and $(shell printf '%s' $(call quoted,$(REWARD)) | grep -xE '([a-z0-9_]+:[0-9]*[.]?[0-9]+ *)+'),$(filter $(words $(NAMED)),$(words $(sort $(NAMED)))),$(if $(filter-out $(REWARDS),$(NAMED)),,known)),)
 $(error REWARD=$(REWARD): must be 1, or rewards of $(REWARDS), each once and with its weight, such as "cider:1 clinical_f1:1 side_f1:1")
 endif
 empty :=

@@ -109,20 +109,18 @@ def scored(found: Sequence[Case], systems: Mapping[str, tuple[str, str]], keys: 
 def differences(folder: Path) -> str:
     """Rewarded reports of the test studies minus others, in pairs."""
     found = [case for case in cases(folder) if case.get("split") == "test" and case.get("phase") == "reward"]
-    columns = {
-        "cider": "CIDEr",
-        "clinical_micro_f1_13_neg": "clinical micro F1 (13)",
-        "clinical_micro_recall_13_neg": "recall (13)",
-        "location_side_f1": "side F1",
-        "location_level_f1": "level F1",
-    }
+    labels = SCORES | {"clinical_micro_recall_13_neg": "recall (13)"}
+    keys = (
+        *("cider", "clinical_micro_f1_13_neg", "clinical_micro_recall_13_neg"),
+        *("location_side_f1", "location_level_f1"),
+    )
     rows = [
-        [label, *(interval(case.get(key)) for key in columns)]
+        [label, *(interval(case.get(key)) for key in keys)]
         for label, name in MINUS.items()
         for case in found
         if case.get("minus") == name
     ]
-    return markdown(["minus", *columns.values()], rows)
+    return markdown(["minus", *(labels[key] for key in keys)], rows)
 
 
 def rewards(folder: Path) -> str:

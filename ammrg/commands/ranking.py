@@ -64,9 +64,8 @@ def rank(options: argparse.Namespace) -> int:
     sources = [options.references, options.reports[0]] if options.references else options.reports[:1]
     cells = group_cells(by, sources, columns, [line.study_id for line in systems[0].lines]) if by else {}
     folder.mkdir(parents=True, exist_ok=True)
-    ids = missing_ids(differences).encode()
-    if not options.allow_missing and any(each.missing or each.surplus for each in differences):
-        write_atomically(folder / MISSING, ids)
+    write_atomically(folder / MISSING, missing_ids(differences).encode())
+    if not options.allow_missing:
         check_same_studies(differences, folder / MISSING)
     dataset, dataset_from = chosen_dataset(options, options.reports[0])
     settings = ScorerSettings(
@@ -83,7 +82,6 @@ def rank(options: argparse.Namespace) -> int:
     found = rank_systems(systems, differences, cells, settings, dataset_from)
     # only now, so that an earlier ranking outlives a call that fails
     clear_ranking(folder)
-    write_atomically(folder / MISSING, ids)
     paths = write_ranking(folder, *found, with_page=not options.no_page)
     if not options.quiet:
         console = Console()

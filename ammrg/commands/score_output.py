@@ -64,10 +64,11 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def clear_ranking(folder: Path) -> None:
-    """Remove an earlier ranking, so that nothing of it stands beside the new one."""
-    for path in files_of(folder):
-        if path.parent == folder or _holds_scores(path):
-            path.unlink(missing_ok=True)
+    """Remove an earlier ranking, so that nothing of it stands beside the new one; the list of missing ids stays."""
+    for name in FORMS:
+        (folder / name).unlink(missing_ok=True)
+    for path in filter(_holds_scores, (folder / SCORES).glob("*.json")):
+        path.unlink()
 
 
 def _check_unread(written: Iterable[Path], read: Iterable[Path]) -> None:

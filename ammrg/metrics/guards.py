@@ -149,9 +149,10 @@ def collapse(
     words = [sum(len(text.split()) for text in texts) for texts in (generated, references)]
     labels = [np.asarray(rows, dtype=np.float64) for rows in (generated_labels, reference_labels)]
     shares = [float((rows[:, NO_FINDING] == POSITIVE).mean()) for rows in labels]
+    blank = [np.array([*map(is_blank, texts)]) for texts in (generated, references)]
     silent = [
-        float(np.mean(np.isnan(rows[:, ABNORMAL]).all(axis=1) & ~np.array([*map(is_blank, texts)])))
-        for rows, texts in zip(labels, (generated, references), strict=True)
+        float(np.mean(np.isnan(rows[:, ABNORMAL]).all(axis=1) & ~empty))
+        for rows, empty in zip(labels, blank, strict=True)
     ]
     return Collapse(
         reports=len(generated),
@@ -159,7 +160,7 @@ def collapse(
         no_finding=shares[0],
         no_finding_reference=shares[1],
         length_ratio=words[0] / max(1, words[1]),
-        empty=sum(map(is_blank, generated)),
+        empty=int(blank[0].sum()),
         silent=silent[0],
         silent_reference=silent[1],
     )

@@ -88,13 +88,13 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         for name, value in studies.setdefault(study_id, shared).items():
             if shared[name] != value:
                 raise DataError(f"{where}: {name} of study {study_id} differs from an earlier row; make them equal")
-        first, *owner = owners.setdefault(stem(film), (number, study_id, patient))
-        if owner[1] != patient:
+        first, its_study, its_patient = owners.setdefault(stem(film), (number, study_id, patient))
+        if its_patient != patient:
             raise DataError(
-                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {owner[1]}'s; "
+                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {its_patient}'s; "
                 "correct one of them"
             )
-        if first != number and owner[0] == study_id:
+        if first != number and its_study == study_id:
             repeated.append(number)
         if not text_or_empty(row["report"]):
             silent.setdefault(study_id, number)

@@ -73,7 +73,8 @@ def equal_texts(systems: Sequence[System]) -> list[str]:
     found = []
     known: dict[tuple[str, ...], str] = {tuple(line.reference for line in systems[0].lines): "the references"}
     for system in systems:
-        other = known.setdefault(tuple(line.generated for line in system.lines), f"those of {system.name}")
-        if other != f"those of {system.name}":
+        own = f"those of {system.name}"
+        other = known.setdefault(tuple(line.generated for line in system.lines), own)
+        if other != own:
             found.append(f"{system.name}: THE SAME TEXTS: its reports are, word for word, {other}.")
     return found
