@@ -95,6 +95,7 @@ def first_table(tags: Any, sequence: str, reach: tuple[float, float]) -> LookupT
 
 def first_window(tags: Any) -> tuple[float, float] | None:
     """Read center and width of the first window that has both; None where there is none."""
+    # not strict: a file may give more centers than widths
     pairs = zip(numbers(tags, "WindowCenter"), numbers(tags, "WindowWidth"), strict=False)
     return next(((center, width) for center, width in pairs if center is not None and width is not None), None)
 

@@ -230,6 +230,7 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
     whole = (0, width, height, 0)
     axes.imshow(film.pixels, cmap="gray", vmin=0, vmax=255, extent=whole)
     axes.set_axis_off()
+    # not strict: a film whose sides are not known gets no letters
     for letter, x in zip(film.sides or (), (0.04, 0.96), strict=False):
         axes.text(x, 0.95, letter, color="white", weight="bold", fontsize=9, transform=axes.transAxes, **MARK)
     if heat is None or not shows_place(torch.from_numpy(heat)):
