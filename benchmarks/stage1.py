@@ -6,10 +6,11 @@ binary cross entropy on known labels (uncertain ones are left out), AdamW at 1e-
 averaged weights (.99), and frontal films at 224 px with this project's augmentation. Training takes ``--minutes`` (8),
 whatever the machine, once for each of ``--seeds``; the networks are saved in ``--references``.
 
-All networks then rate validation and test studies (mean over a study's films). The result is the AUROC of each finding,
+``--against CKPT...`` compares with other stage-1 trainings instead. All networks then rate validation and test studies
+(mean over a study's films), which none of them may have been trained on. The result is the AUROC of each finding,
 as the mean over the checkpoints and over the references, because a single training depends on its seed as much as on
-its method. It has 95% intervals over patients, and ours minus the reference's over the same resamples. AUROC on the
-training studies, without augmentation, is printed too. Prints tables, then one JSON line.
+its method. It has 95% intervals over patients, and ours minus the reference's over the same resamples. ``--training``
+rates the training studies too, without augmentation, in four times as long. Prints tables, then one JSON line.
 """
 
 from __future__ import annotations
@@ -17,10 +18,7 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-import json
 import math
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,16 +40,21 @@ from ammrg.networks.disease_classifier import log_odds, study_logits
 from ammrg.networks.finding_loss import finding_loss, prevalence, training_targets
 from ammrg.networks.visual_encoder import VisualEncoder
 from ammrg.types import StudyBatch
+from benchmarks._result import print_result
 from datamodules.loading import StudySampler
 from datamodules.prepared import read_card
 from datamodules.studies import StudyDataModule
-from lightning_modules.stage1_checkpoint import load_stage1
+from lightning_modules.stage1_checkpoint import Stage1, read_checkpoint, stage1_of
+from lightning_modules.stage1_start import check_unseen
 
 SIDE, WIDTH, BATCH = 224, 256, 32
 LR, WEIGHT_DECAY, WARM_UP, AVERAGE = 1e-3, 0.05, 0.05, 0.99
 FEWEST = (10, 20)
 """Least numbers of positives among the rated studies for a finding to be part of a mean."""
 PARTS = {"validation": ("val",), "test": ("test",), "both": ("val", "test")}
+"""Compared studies -> their splits."""
+Network = Callable[[Tensor], Tensor]
+"""uint8 films ``[v 1 h w]`` -> logits ``[v 14]``."""
 
 
 class Reference(nn.Module):
@@ -146,7 +149,7 @@ class Rated(NamedTuple):
 
 
 @torch.no_grad()
-def rate(name: str, networks: Sequence[Callable[[Tensor], Tensor]], data: StudyDataModule, split: str) -> Rated:
+def rate(name: str, networks: Sequence[Network], data: StudyDataModule, split: str) -> Rated:
     """Rate every study of a split by the mean over its films."""
     loader = data.evaluation_loader(split)
     logits: list[Tensor] = []
@@ -182,8 +185,8 @@ def joined(parts: list[Rated]) -> Rated:
     )
 
 
-def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[str, Any]:
-    """Print a table; returns {mean over findings with at least n positives: ours, reference and difference}."""
+def compare(name: str, ours: Rated, reference: Rated, console: Console) -> list[dict[str, Any]]:
+    """Print a table; returns ours, reference and difference of each mean over findings with at least n positives."""
     if ours.studies != reference.studies:
         raise SystemExit(f"{name}: the two networks rated different studies, or rated them in a different order.")
     keys = {subject: i for i, subject in enumerate(dict.fromkeys(ours.subjects))}
@@ -195,20 +198,17 @@ def compare(name: str, ours: Rated, reference: Rated, console: Console) -> dict[
     for finding in sorted(range(NUM_FINDINGS), key=lambda i: -positives[i]):
         cells = (formatted(values[:, finding]) for values in (first, second, first - second))
         table.add_row(FINDINGS[finding], str(positives[finding]), *cells)
-    means = {}
+    means = []
     for least in FEWEST:
         kept = [i for i in range(NUM_FINDINGS) if positives[i] >= least]
         if not kept:
             continue
         rows = [values[:, kept].nanmean(1) for values in (first, second)]
-        means[f"at least {least} positives"] = {
-            "findings": len(kept),
-            "ours": with_interval(rows[0].numpy()),
-            "reference": with_interval(rows[1].numpy()),
-            "difference": with_interval((rows[0] - rows[1]).numpy()),
-        }
-        cells = (formatted(values) for values in (*rows, rows[0] - rows[1]))
-        table.add_row(f"[b]mean of {len(kept)}[/b]", f"≥ {least}", *cells)
+        rows.append(rows[0] - rows[1])
+        facts = {"studies": name, "number": len(ours.subjects), "least_positives": least, "findings": len(kept)}
+        found = [with_interval(row.numpy()) for row in rows]
+        means.append({**facts, **dict(zip(("ours", "reference", "difference"), found, strict=True))})
+        table.add_row(f"[b]mean of {len(kept)}[/b]", f"≥ {least}", *(formatted(row) for row in rows))
     console.print(table)
     return means
 
@@ -220,42 +220,71 @@ def formatted(values: Tensor) -> str:
     return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
+def trainings(paths: Sequence[Path], data: StudyDataModule) -> list[Stage1]:
+    """Stage 1 of each checkpoint, trained on none of the validation and test patients.
+
+    Raises:
+        SystemExit: a checkpoint does not record its patients.
+        SettingsError: it was trained on some of these patients.
+    """
+    stages = []
+    for path in paths:
+        checkpoint = read_checkpoint(path)
+        stages.append(stage1_of(checkpoint, path))
+        seen = checkpoint.get("seen_patients")
+        if seen is None:
+            raise SystemExit(f"{path}: does not record the patients it was trained on, who may be those rated here")
+        check_unseen(seen, data.held_out_patients(), str(path))
+    return stages
+
+
+def network_of(stage1: Stage1) -> Network:
+    return lambda films: stage1.classifier(films).logits
+
+
 def main(argv: list[str] | None = None) -> None:
     """See the module."""
     parser = CommandParser(prog="python -m benchmarks.stage1", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of stage 1 (best.ckpt), one a seed")
     parser.add_argument("--data", required=True, help="the prepared folder they were trained on")
+    parser.add_argument("--against", type=Path, nargs="+", help="checkpoints to compare with, instead of references")
     parser.add_argument("--references", type=Path, default=Path("outputs/references"), help="their folder")
     parser.add_argument("--seeds", type=int, default=1, help="references to train (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=8.0, help="to train one (default: %(default)s)")
     parser.add_argument("--views", choices=("frontal", "all"), default="frontal", help="films that are rated")
+    parser.add_argument("--training", action="store_true", help="rate the training studies too")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1 or not arguments.minutes > 0:
         parser.error("--seeds and --minutes must be above 0")
-    stages = [load_stage1(path) for path in arguments.checkpoints]
-    if len({stage1.image_size for stage1 in stages}) > 1:
+    rated = StudyDataModule(arguments.data, SIDE, BATCH, BATCH, views=arguments.views)
+    stages, others = (trainings(paths, rated) for paths in (arguments.checkpoints, arguments.against or []))
+    sides = {stage1.image_size for stage1 in (*stages, *others)}
+    if len(sides) > 1:
         raise SystemExit("the checkpoints were trained on films of different sizes; compare those of one size")
-    rated = StudyDataModule(arguments.data, stages[0].image_size, BATCH, BATCH, views=arguments.views)
+    rated = StudyDataModule(arguments.data, sides.pop(), BATCH, BATCH, views=arguments.views)
     rated.setup()
-    for path, stage1 in zip(arguments.checkpoints, stages, strict=True):
-        if stage1.data_fingerprint != rated.card["fingerprint"]:
-            raise SystemExit(f"{path}: was trained on other data than {arguments.data}, and may know its films")
-    references = [reference(arguments, seed) for seed in range(arguments.seeds)]
-    splits = ("val", "test", "train")
-    ours = [lambda films, network=stage1.classifier: network(films).logits for stage1 in stages]
-    mine = {split: rate("ours", ours, rated, split) for split in splits}
-    frontal = films(arguments.data, 0)
-    theirs = {split: rate("reference", references, frontal, split) for split in splits}
+    splits = ("val", "test", "train") if arguments.training else ("val", "test")
+    mine = {split: rate("ours", [network_of(stage1) for stage1 in stages], rated, split) for split in splits}
+    references = [network_of(stage1) for stage1 in others]
+    if not references:
+        references = [reference(arguments, seed) for seed in range(arguments.seeds)]
+        rated = films(arguments.data, 0)
+    theirs = {split: rate("reference", references, rated, split) for split in splits}
     console = Console(width=150)
-    result = {
-        part: compare(part, joined([mine[s] for s in names]), joined([theirs[s] for s in names]), console)
-        for part, names in {**PARTS, "train": ("train",)}.items()
+    parts = {**PARTS, "training": ("train",)} if arguments.training else PARTS
+    cases = [
+        case
+        for part, names in parts.items()
+        for case in compare(part, joined([mine[s] for s in names]), joined([theirs[s] for s in names]), console)
+    ]
+    low = next((case["difference"]["low"] for case in cases if case["studies"] == "both"), None)
+    facts = {
+        "ours": len(stages),
+        "reference": len(references),
+        "against": "other trainings" if others else "plain references",
+        "torch": torch.__version__,
     }
-    both = result["both"].get("at least 10 positives", {}).get("difference", {})
-    target = {"ours above the reference, lower end": {"value": both.get("low"), "target": 0.0}}
-    target["ours above the reference, lower end"]["met"] = (both.get("low") or 0.0) > 0
-    machine = {"cpus": os.cpu_count(), "torch": torch.__version__, "system": platform.platform()}
-    print(json.dumps({"benchmark": "stage1", "cases": result, "targets": target, "machine": machine}))
+    print_result("stage1", cases, {"ours above the reference, lower end": (low or 0.0, 0.0)}, facts)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from argparse import Namespace
 from pathlib import Path
@@ -11,9 +12,17 @@ import torch
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
+from ammrg.errors import SettingsError
 from ammrg.findings import NUM_FINDINGS
-from benchmarks.stage1 import Rated, compare, films, rate, reference
+from ammrg.fingerprints import id_codes
+from benchmarks import stage1
+from benchmarks.stage1 import Rated, compare, films, rate, reference, trainings
+from callbacks.provenance import Provenance
+from datamodules.studies import StudyDataModule
 from experiments.__main__ import main
+from lightning_modules.disease_classification import DiseaseClassification
+from tests.lightning_modules.blobs import SETTINGS
+from tests.quiet_trainer import quiet_trainer
 
 
 def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
@@ -36,16 +45,16 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
         [roc_auc_score((labels[rows, i] == 1), logits[rows, i]) for i, rows in ((0, slice(None)), (1, known))]
         for logits in (good, poor)
     ]
-    mean = found["at least 10 positives"]
-    assert mean["findings"] == 2
+    assert [(mean["least_positives"], mean["findings"]) for mean in found] == [(10, 2), (20, 1)]
+    mean = found[0]
     assert mean["ours"]["value"] == pytest.approx(sum(areas[0]) / 2, abs=1e-9)
     assert mean["difference"]["value"] == pytest.approx((sum(areas[0]) - sum(areas[1])) / 2, abs=1e-9)
     assert mean["difference"]["low"] > 0
-    assert found["at least 20 positives"]["ours"]["value"] == pytest.approx(areas[0][0], abs=1e-9)
+    assert found[1]["ours"]["value"] == pytest.approx(areas[0][0], abs=1e-9)
     same = compare(
         "test", Rated(good[None], labels, studies, subjects), Rated(good[None], labels, studies, subjects), console
     )
-    assert same["at least 10 positives"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert same[0]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     # Of several networks it is the mean over them, not that of an ensemble.
     both = compare(
         "test",
@@ -53,12 +62,8 @@ def test_the_table_is_scikit_learns_and_its_differences_are_paired() -> None:
         Rated(poor[None], labels, studies, subjects),
         console,
     )
-    assert both["at least 10 positives"]["ours"]["value"] == pytest.approx(
-        (sum(areas[0]) + sum(areas[1])) / 4, abs=1e-9
-    )
-    assert both["at least 10 positives"]["difference"]["value"] == pytest.approx(
-        mean["difference"]["value"] / 2, abs=1e-9
-    )
+    assert both[0]["ours"]["value"] == pytest.approx((sum(areas[0]) + sum(areas[1])) / 4, abs=1e-9)
+    assert both[0]["difference"]["value"] == pytest.approx(mean["difference"]["value"] / 2, abs=1e-9)
     with pytest.raises(SystemExit, match="rated different studies"):
         compare(
             "test",
@@ -90,3 +95,56 @@ def test_references_train_by_the_clock_once_a_seed_and_rate_every_study(tmp_path
     assert rated.labels.shape == (5, NUM_FINDINGS)
     torch.testing.assert_close(rated.logits[0], rated.logits[2])
     assert not rated.logits[0].allclose(rated.logits[1])
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder."""
+    folder = tmp_path_factory.mktemp("drawn") / "films"
+    assert main(["prepare", "--dataset", "phantom", "--out", str(folder), "--studies", "train=24,val=40,test=40"]) == 0
+    return folder
+
+
+@pytest.fixture
+def checkpoints(drawn: Path, tmp_path: Path) -> list[Path]:
+    """Of two seeds."""
+    paths = [tmp_path / f"{seed}.ckpt" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        torch.manual_seed(seed)
+        trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[Provenance()])
+        data = StudyDataModule(str(drawn), 48, 8, 8, views="frontal", num_workers=0)
+        trainer.fit(DiseaseClassification(**{**SETTINGS, "warmup_steps": 0}), datamodule=data)
+        trainer.save_checkpoint(path)
+    return paths
+
+
+def test_trainings_beside_other_trainings(
+    drawn: Path, checkpoints: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {}
+    for name, against in (("itself", checkpoints[:1]), ("other", checkpoints[1:])):
+        capsys.readouterr()
+        stage1.main([str(checkpoints[0]), "--data", str(drawn), "--against", *map(str, against)])
+        found[name] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert found[name]["facts"]["against"] == "other trainings"
+    assert {case["studies"] for case in found["itself"]["cases"]} == {"validation", "test", "both"}
+    assert all(case["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0} for case in found["itself"]["cases"])
+    for same, case in zip(found["itself"]["cases"], found["other"]["cases"], strict=True):
+        assert case["ours"] == same["ours"]
+        gap = case["ours"]["value"] - case["reference"]["value"]
+        assert case["difference"]["value"] == pytest.approx(gap, abs=1e-9)
+        assert case["difference"]["low"] < case["difference"]["high"]
+
+
+def test_who_was_trained_on_does_not_judge(checkpoints: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    data = StudyDataModule("none", 48, 1, 1)
+    monkeypatch.setattr(data, "held_out_patients", lambda: {"1", "2"})
+    assert len(trainings(checkpoints, data)) == 2
+    content = torch.load(checkpoints[1], weights_only=True)
+    torch.save({**content, "seen_patients": id_codes(["2", "3"])}, checkpoints[1])
+    with pytest.raises(SettingsError, match=r"1\.ckpt: was trained on 1 of the 2 patients who are validation or test"):
+        trainings(checkpoints, data)
+    del content["seen_patients"]
+    torch.save(content, checkpoints[1])
+    with pytest.raises(SystemExit, match="does not record the patients it was trained on"):
+        trainings(checkpoints, data)
