@@ -278,7 +278,8 @@ models: | $(ENV) ## fetch the pretrained models of MODEL=small (EfficientNet-Lit
 $(LLM_small)/config.json $(ENCODER_small)/config.json: | $(ENV)
 	@$(AMMRG) models small --out $(MODELS)
 
-stage1: $(MINED) ## train the disease classifier and mine the region memory
+# Painted films are where another stage 1 starts; nothing recalls their regions.
+stage1: $(if $(filter painted,$(DATASET)),$(STAGE1)/manifest.json,$(MINED)) ## train the disease classifier and mine the region memory
 
 STAGE1_NEEDS := $(CARD) $(call configs,stage1)
 STAGE1_AFTER := $(ENV) $(if $(ENCODER),$(ENCODER)/config.json)

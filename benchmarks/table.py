@@ -1,7 +1,6 @@
 """Writes tables of the documentation from the kept results: ``python -m benchmarks.table [--check]``.
 
-They are that of ``benchmarks/README.md``, the ways to write in ``docs/stage2.md``, and those on drawn films
-(:mod:`benchmarks._seed_tables`) and on real ones (:mod:`benchmarks._real_film_tables`). In the first, a row is
+:data:`PAGES` lists them. In that of ``benchmarks/README.md``, a row is
 one claim: what ours and its peer take, their ratio with the least that was aimed at, how near ours is to the floor, and
 where and how it was measured. A claim whose benchmark has no kept result has a row without figures, and names the page
 on which an earlier measurement stands.
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.commands.parser import CommandParser
-from benchmarks import _real_film_tables, _seed_tables
+from benchmarks import _film_distance_table, _real_film_tables, _seed_tables, _speed_tables, _stage1_tables
 from benchmarks._markdown import markdown
 
 README = Path(__file__).parent / "README.md"
@@ -231,7 +230,11 @@ PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
         "rewards": _real_film_tables.rewards,
         "dial": _real_film_tables.dial,
     },
+    DOCS / "film_distance.md": {"table": _film_distance_table.film_distance},
+    DOCS / "memory_study.md": {"two steps": _speed_tables.two_step},
+    DOCS / "stage1_measured.md": {"mining": _speed_tables.mining},
     DOCS / "stage2.md": {"table": ways_of_writing},
+    DOCS / "transfer.md": {"eyes": _stage1_tables.references, "chain": _stage1_tables.chain},
     DOCS / "results.md": {
         "reports": _seed_tables.reports,
         "recalled": _seed_tables.recalled,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ammrg.gathering import gather_all
-from ammrg.networks.film_distance import FilmDistance, film_features, fit_distance
+from ammrg.networks.film_distance import FilmDistance, FilmFeatures, film_features, fit_distance
 from ammrg.networks.visual_encoder import VisualEncoder
 
 FILMS = 256
@@ -33,13 +33,12 @@ class TypicalFilms:
         return fit_distance(*(self._features(split, encoder, device) for split in ("train", "val")))
 
     @torch.no_grad()
-    def _features(self, split: str, encoder: VisualEncoder, device: torch.device) -> Tensor:
+    def _features(self, split: str, encoder: VisualEncoder, device: torch.device) -> FilmFeatures:
         if split not in self._films:
             self._films[split] = self.data.typical_films(split, FILMS, self.alone)
-        found = []
+        found: list[FilmFeatures] = []
         for films in self._films[split].split(self.data.eval_batch_size):
             with torch.autocast(device.type, enabled=False):  # later films are compared in full precision
-                found.append(film_features(*encoder(films.to(device))).cpu())
-        parts = [torch.cat(found) if found else None]
-        whole = [part for part in (parts if self.alone else gather_all(parts[0])) if part is not None]
-        return torch.cat(whole)
+                found.append(film_features(films, *encoder(films.to(device))))
+        whole = found if self.alone else [part for parts in gather_all(found) for part in parts]
+        return FilmFeatures(*(torch.cat(views) for views in zip(*whole, strict=True)))

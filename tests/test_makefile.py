@@ -313,6 +313,14 @@ def test_nano_makes_the_phantom_small_and_takes_another_data_set_whole(tmp_path:
     assert f"--data.folder={tmp_path}/data/r2gen " in shown
 
 
+def test_the_regions_of_painted_films_are_not_mined(tmp_path: Path) -> None:
+    paths = [f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out", f"DATA={tmp_path}/data", f"MODELS={tmp_path}/models"]
+    for dataset, mined in (("iu_xray", True), ("painted", False)):
+        shown = make("-n", "stage1", f"DATASET={dataset}", "RAW=/raw", "MODEL=small", *paths).stdout
+        assert " fit -c experiments/configs/stage1" in shown
+        assert (" predict " in shown) is mined
+
+
 @pytest.mark.parametrize("image", ["", "IMAGE=no_such_film.png"])
 def test_predict_without_a_film_stops_before_anything_is_built(image: str) -> None:
     done = make("-n", "predict", *filter(None, [image]))

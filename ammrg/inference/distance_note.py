@@ -32,20 +32,21 @@ class DistanceNote(NamedTuple):
 
 
 def distance_note(
-    distance: FilmDistance | None, tokens: Tensor, grid: tuple[int, int], names: Sequence[str]
+    distance: FilmDistance | None, films: Tensor, tokens: Tensor, grid: tuple[int, int], names: Sequence[str]
 ) -> DistanceNote:
     """Measure the films of one study.
 
     Args:
         distance: measures the distance from the training films; None where the model has none.
-        tokens: ``[v n e]`` of v films, from the model's encoder.
+        films: uint8 ``[v 1 h w]``.
+        tokens: ``[v n e]`` of these films, from the model's encoder.
         grid: ``(gh, gw)`` with gh * gw = n.
         names: of the v films, for the sentence.
     """
     if distance is None:
         return DistanceNote(None, UNKNOWN, False)
     # Four decimals: the last digits depend on where in memory the weights happen to lie.
-    distances = [round(value, 4) for value in distance(tokens, grid).tolist()]
+    distances = [round(value, 4) for value in distance(films, tokens, grid).tolist()]
     far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
     scale = f"99 in 100 of the {distance.validation_films} validation films are below 1"
     if far:

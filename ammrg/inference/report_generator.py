@@ -268,7 +268,7 @@ class ReportGenerator(NamedTuple):
         memories: bool,
     ) -> Description:
         read = [view for view in study.views if view.is_read]
-        note = distance_note(self.distance, tokens, grid, [Path(view.path).name for view in read])
+        note = distance_note(self.distance, study.batch.images, tokens, grid, [Path(view.path).name for view in read])
         origin = f"This model was {trained_on(self.dataset)}."
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
         setting = study.operating_point

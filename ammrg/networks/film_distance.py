@@ -1,140 +1,165 @@
-"""Film distance: how unlike the training films a film is, measured on the encoder's tokens."""
+"""Film distance: how unlike the training films a film is, by the encoder's tokens and by its light and dark parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ammrg.errors import CheckpointError
+from ammrg.networks.probabilistic_pca import ProbabilisticPCA, fit_pca
 
 PLACES = 3
 """Rows and columns of the coarse grid over which tokens are averaged: places count as far as films agree on them."""
 FAINT = 0.01
 """Size of a token below which it counts linearly; larger ones count about logarithmically. A film that is dark where
 others are grey has faint tokens there, and a plain average could not tell it from others."""
+THUMBNAIL = 8
+"""Side of the thumbnail, which tells an inverted film or one on its side where the tokens hardly differ."""
+EVEN = 0.02
+"""Least standard deviation of a thumbnail, as a share of white, by which it is scaled."""
 SHARE = 0.99
 """Share of validation films whose distance is below 1."""
 LEAST = 16
 """Fewest training films and fewest validation films for a fit."""
-DIRECTIONS = 32
-"""Most directions that are modelled one by one: those of the largest variance among training films. All others share
-their mean variance."""
+COUNTS = ("training_films", "validation_films")
+
+
+class FilmFeatures(NamedTuple):
+    """What two views of films see."""
+
+    tokens: Tensor
+    """float32 ``[v d]``: the encoder's tokens averaged in places; d is their width times the number of places."""
+    thumbnail: Tensor
+    """float32 ``[v 64]``: the film in 8 x 8 pixels, of mean 0 and standard deviation 1."""
+
+
+VIEWS = FilmFeatures._fields
 
 
 @dataclass(frozen=True)
 class FilmDistance:
     """A measure of a film's distance from the training films.
 
-    It is the Mahalanobis distance of averaged tokens under probabilistic PCA (Tipping and Bishop 1999), in units of the
-    distance below which :data:`SHARE` of the validation films are. It stores moments only, no film.
+    It is the greater of two distances under probabilistic PCA, each in units of the distance below which :data:`SHARE`
+    of the validation films are; likewise the greater of them. It stores moments only, no film.
 
     Attributes:
-        mean: float32 ``[d]``, mean of the training films' features (d as in :func:`film_features`).
-        spread: float32 ``[d]``, their standard deviations; those below the mean of all d are raised to it.
-        directions: float32 ``[k d]``, orthonormal, in units of ``spread``.
-        variances: float32 ``[k]``, variance along each direction.
-        rest: variance in each of the other directions.
-        limit: the Mahalanobis distance that becomes 1.
+        views: of tokens and of thumbnails.
+        limits: of each, the distance that becomes 1.
+        limit: the greater distance, in units of ``limits``, that becomes 1.
         training_films: number of training films.
         validation_films: number of validation films.
     """
 
-    mean: Tensor
-    spread: Tensor
-    directions: Tensor
-    variances: Tensor
-    rest: float
+    views: tuple[ProbabilisticPCA, ProbabilisticPCA]
+    limits: tuple[float, float]
     limit: float
     training_films: int
     validation_films: int
 
-    def __call__(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    def __call__(self, films: Tensor, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Measure the distances of films.
 
         Args:
-            tokens: ``[v n e]`` from the encoder that this was fitted with.
+            films: uint8 ``[v 1 h w]``.
+            tokens: ``[v n e]``, of these films from the encoder that this was fitted with.
             grid: ``(gh, gw)`` with gh * gw = n.
 
         Returns:
             float32 ``[v]`` >= 0, on the CPU; :data:`SHARE` of the validation films are below 1.
         """
-        return self._mahalanobis(film_features(tokens, grid).cpu()) / self.limit
+        return self.of(film_features(films, tokens, grid))
 
-    def _mahalanobis(self, features: Tensor) -> Tensor:
-        z = (features - self.mean) / self.spread
-        along = z @ self.directions.T
-        rest = (z.square().sum(1) - along.square().sum(1)).clamp(min=0) / self.rest
-        return (along.square() / self.variances).sum(1).add(rest).sqrt()
+    def of(self, features: FilmFeatures) -> Tensor:
+        """The same of films whose features are known."""
+        return _greater(self.views, self.limits, features) / self.limit
 
     def state(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint."""
-        return asdict(self)
+        """Return tensors and numbers by name, for a checkpoint."""
+        kept: dict[str, Any] = {name: getattr(self, name) for name in ("limit", *COUNTS)}
+        for name, view, limit in zip(VIEWS, self.views, self.limits, strict=True):
+            kept |= {f"{name}.{field}": value for field, value in view._asdict().items()} | {f"{name}.limit": limit}
+        return kept
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], where: str) -> FilmDistance:
+    def from_state(cls, state: Mapping[str, Any], where: str) -> FilmDistance | None:
         """Rebuild the measure from its :meth:`state`.
 
         Args:
             state: as :meth:`state` returned it.
             where: the file that it was read from, for the message.
 
+        Returns:
+            None where an earlier release wrote the state, which measured the tokens alone, in another way.
+
         Raises:
             CheckpointError: the state has other fields.
         """
-        names = [field.name for field in fields(cls)]
-        if set(state) != set(names):
+        if "mean" in state:
+            return None
+        fields = ProbabilisticPCA._fields
+        names = {"limit", *COUNTS, *(f"{view}.{field}" for view in VIEWS for field in (*fields, "limit"))}
+        if set(state) != names:
             raise CheckpointError(
-                f"{where}: film_distance holds {', '.join(sorted(state)) or 'nothing'}, expected {', '.join(names)}; "
-                "use the release that wrote it, or train stage 1 again"
+                f"{where}: film_distance holds {', '.join(sorted(state)) or 'nothing'}, expected "
+                f"{', '.join(sorted(names))}; use the release that wrote it, or train stage 1 again"
             )
-        return cls(**state)
+        tokens, thumbnail = (ProbabilisticPCA(*(state[f"{view}.{field}"] for field in fields)) for view in VIEWS)
+        limits = (state["tokens.limit"], state["thumbnail.limit"])
+        return cls((tokens, thumbnail), limits, state["limit"], *(state[name] for name in COUNTS))
 
 
-def film_features(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Compute the features of films: asinh(t / :data:`FAINT`) of their tokens t, averaged over a coarse grid.
+def film_features(films: Tensor, tokens: Tensor, grid: tuple[int, int]) -> FilmFeatures:
+    """Compute the features of films.
+
+    Tokens t are read as asinh(t / :data:`FAINT`), averaged over a coarse grid, and scaled to length 1 in each of its
+    places: a film that excites hardly any token is as far as one that excites others.
 
     Args:
-        tokens: ``[v n e]``.
+        films: uint8 ``[v 1 h w]``.
+        tokens: ``[v n e]``, of these films.
         grid: ``(gh, gw)`` with gh * gw = n.
 
     Returns:
-        float32 ``[v d]``, where d is e times the 3 x 3 places (or the grid's cells, where it is smaller).
+        On the CPU; 3 x 3 places, or the grid's cells where it is smaller.
     """
-    films, _, width = tokens.shape
-    laid = (tokens.float() / FAINT).asinh().transpose(1, 2).reshape(films, width, *grid)
-    return F.adaptive_avg_pool2d(laid, (min(PLACES, grid[0]), min(PLACES, grid[1]))).flatten(1)
+    count, _, width = tokens.shape
+    laid = (tokens.float() / FAINT).asinh().transpose(1, 2).reshape(count, width, *grid)
+    placed = F.adaptive_avg_pool2d(laid, (min(PLACES, grid[0]), min(PLACES, grid[1])))
+    small = F.adaptive_avg_pool2d(films.float() / 255, THUMBNAIL).flatten(1)
+    centred = small - small.mean(1, keepdim=True)
+    scaled = centred / centred.std(1, keepdim=True).clamp(min=EVEN)
+    return FilmFeatures(F.normalize(placed, dim=1).flatten(1).cpu(), scaled.cpu())
 
 
-def fit_distance(training: Tensor, validation: Tensor) -> FilmDistance | None:
+def fit_distance(training: FilmFeatures, validation: FilmFeatures) -> FilmDistance | None:
     """Fit the measure of distance.
 
     Args:
-        training: features of training films, not augmented, ``[m d]``; the moments are theirs.
-        validation: features of validation films, ``[m' d]``; they set the limit.
+        training: features of training films, not augmented; the moments are theirs.
+        validation: features of validation films; they set the limits.
 
     Returns:
         None where there are fewer than :data:`LEAST` films of either kind, or features are not finite.
     """
-    if min(len(training), len(validation)) < LEAST or not (training.isfinite().all() and validation.isfinite().all()):
+    counts = [len(films.thumbnail) for films in (training, validation)]
+    if min(counts) < LEAST or not all(view.isfinite().all() for view in (*training, *validation)):
         return None
-    mean = training.mean(0)
-    spread = training.std(0)
-    # Without this limit, a channel that is dead in these films but not in a new one would alone decide the distance.
-    spread = spread.clamp(min=max(1e-6, float(spread.mean())))
-    z = (training - mean) / spread
-    _, sizes, directions = torch.linalg.svd(z, full_matrices=False)
-    variances = sizes.square() / (len(z) - 1)
-    kept = max(1, min(DIRECTIONS, len(z) // 4, z.shape[1] // 2))
-    rest = float(variances[kept:].sum()) / max(1, z.shape[1] - kept)
-    floor = max(rest, 1e-6)
-    found = FilmDistance(
-        mean, spread, directions[:kept].contiguous(), variances[:kept].clamp(min=floor), floor, 1.0, len(training),
-        len(validation),
-    )  # fmt: skip
-    limit = float(torch.quantile(found._mahalanobis(validation), SHARE))
-    return FilmDistance(**{**found.state(), "limit": max(limit, 1e-6)})
+    tokens, thumbnail = (fit_pca(view) for view in training)
+    limits = (_limit(tokens.distance(validation.tokens)), _limit(thumbnail.distance(validation.thumbnail)))
+    limit = _limit(_greater((tokens, thumbnail), limits, validation))
+    return FilmDistance((tokens, thumbnail), limits, limit, *counts)
+
+
+def _greater(views: tuple[ProbabilisticPCA, ...], limits: tuple[float, ...], features: FilmFeatures) -> Tensor:
+    found = [view.distance(seen) / limit for view, limit, seen in zip(views, limits, features, strict=True)]
+    return torch.stack(found).amax(0)
+
+
+def _limit(distances: Tensor) -> float:
+    return max(float(torch.quantile(distances, SHARE)), 1e-6)

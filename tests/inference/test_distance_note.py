@@ -15,14 +15,14 @@ def measure(*distances: float) -> Any:
     class Measured:
         validation_films = 120
 
-        def __call__(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        def __call__(self, films: torch.Tensor, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
             assert grid == (1, 1)
             return torch.tensor(distances)
 
     return Measured()
 
 
-SEEN = torch.zeros(2, 1, 4), (1, 1)
+SEEN = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2, 1, 4), (1, 1)
 
 
 def test_a_film_beyond_one_is_warned_of_by_name():

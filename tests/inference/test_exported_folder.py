@@ -22,7 +22,7 @@ from ammrg.inference.saving import save
 from ammrg.memory import bank_files as banks
 from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import associative_memory
-from ammrg.networks.film_distance import film_features, fit_distance
+from ammrg.networks.film_distance import FilmFeatures, film_features, fit_distance
 from tests.tiny_export import OTHERS, random_model, reseal, texts, write
 from tests.tiny_stage2 import STUDIES, batch
 from tests.unchecked import UNCHECKED
@@ -30,15 +30,17 @@ from tests.unchecked import UNCHECKED
 
 def test_the_distance_from_training_travels_and_an_earlier_folder_has_none(llm_folder: Path, tmp_path: Path) -> None:
     plain = random_model(llm_folder)
-    tokens, grid = plain.network.classifier.encoder(torch.randint(0, 256, (40, 1, 48, 48), dtype=torch.uint8))
-    features = film_features(tokens.detach(), grid)
-    distance = fit_distance(features[:20], features[20:])
+    films = torch.randint(0, 256, (40, 1, 48, 48), dtype=torch.uint8)
+    with torch.no_grad():
+        tokens, grid = plain.network.classifier.encoder(films)
+    features = film_features(films, tokens, grid)
+    distance = fit_distance(*(FilmFeatures(*(view[half] for view in features)) for half in (slice(20), slice(20, 40))))
     assert distance is not None
     folder = write(tmp_path / "new", plain._replace(distance=distance))
     found = ReportGenerator.from_pretrained(folder, device="cpu")
     assert found.dataset == "phantom"
     assert found.distance is not None
-    torch.testing.assert_close(found.distance(tokens.detach(), grid), distance(tokens.detach(), grid))
+    torch.testing.assert_close(found.distance(films, tokens, grid), distance(films, tokens, grid))
     assert DISTANCE in json.loads((folder / "config.json").read_text())["files"]
 
     old = write(tmp_path / "old", plain)
@@ -46,6 +48,11 @@ def test_the_distance_from_training_travels_and_an_earlier_folder_has_none(llm_f
     del config["film_distance"]
     seal(old, config)
     assert ReportGenerator.from_pretrained(old, device="cpu").distance is None
+
+    # A release that measured the tokens alone:
+    save_file({"mean": torch.zeros(3)}, folder / DISTANCE)
+    reseal(folder, lambda config: config.update(film_distance={"rest": 1.0, "limit": 2.0}))
+    assert ReportGenerator.from_pretrained(folder, device="cpu").distance is None
 
 
 def test_what_is_read_back_writes_the_same_reports(model: ReportGenerator, exported: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 
-from ammrg.networks.film_distance import fit_distance
+from ammrg.networks.film_distance import FilmFeatures, fit_distance
 from ammrg.networks.visual_encoder import VisualEncoder
 from callbacks.averaged_weights import AveragedWeights
 from callbacks.provenance import Provenance
@@ -58,12 +58,14 @@ def test_a_checkpoint_keeps_the_distance_of_its_own_weights(data: Path, tmp_path
     assert (kept.distance.training_films, kept.distance.validation_films) == (40, 20)
     again = TypicalFilms(module_of(data), alone=True).fit(kept.classifier.encoder, torch.device("cpu"))
     assert again is not None
-    torch.testing.assert_close(kept.distance.mean, again.mean)
+    for view, other in zip(kept.distance.views, again.views, strict=True):
+        torch.testing.assert_close(view.mean, other.mean)
     assert kept.distance.limit == pytest.approx(again.limit, rel=1e-3)
     with torch.no_grad():
-        own = kept.distance(*kept.classifier.encoder(films.typical_films("val", 20)))
+        shown = films.typical_films("val", 20)
+        own = kept.distance(shown, *kept.classifier.encoder(shown))
         noise = torch.randint(0, 256, (4, 1, 32, 32), dtype=torch.uint8)
-        odd = kept.distance(*kept.classifier.encoder(noise))
+        odd = kept.distance(noise, *kept.classifier.encoder(noise))
     assert (own > 1).sum() <= 1
     assert (odd > 1).all()
 
@@ -89,7 +91,7 @@ def test_processes_share_the_films_and_agree(data: Path, monkeypatch: pytest.Mon
     for rank in (0, 1):
         films = module_of(data)
         films.trainer = SimpleNamespace(global_rank=rank, world_size=2, num_devices=1)  # type: ignore[assignment]
-        monkeypatch.setattr(typical_films, "gather_all", lambda part: [part])
+        monkeypatch.setattr(typical_films, "gather_all", lambda parts: [parts])
         shares.append(TypicalFilms(films, alone=False))
     parts = {
         split: [share._features(split, encoder, torch.device("cpu")) for share in shares] for split in ("train", "val")
@@ -97,10 +99,11 @@ def test_processes_share_the_films_and_agree(data: Path, monkeypatch: pytest.Mon
     alone = TypicalFilms(module_of(data), alone=True)
     for split, (one, two) in parts.items():
         whole = alone._features(split, encoder, torch.device("cpu"))
-        assert (len(one), len(two)) == (len(whole) // 2, len(whole) // 2)
-        torch.testing.assert_close(torch.stack([one, two], 1).flatten(0, 1), whole)
+        for left, right, view in zip(one, two, whole, strict=True):
+            assert (len(left), len(right)) == (len(view) // 2, len(view) // 2)
+            torch.testing.assert_close(torch.stack([left, right], 1).flatten(0, 1), view)
     expected = alone.fit(encoder, torch.device("cpu"))
-    found = fit_distance(*(torch.cat(parts[split]) for split in ("train", "val")))
+    found = fit_distance(*(FilmFeatures(*map(torch.cat, zip(*both, strict=True))) for both in parts.values()))
     assert expected is not None
     assert found is not None
     assert found.limit == pytest.approx(expected.limit, rel=1e-3)

@@ -1,4 +1,4 @@
-"""The distance of films from training against its formula in full, and what it says of odd ones."""
+"""The distance of films from training: its two views, its limits, and what it says of odd films."""
 
 from __future__ import annotations
 
@@ -7,96 +7,117 @@ import io
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ammrg.errors import CheckpointError
-from ammrg.networks.film_distance import SHARE, FilmDistance, film_features, fit_distance
+from ammrg.networks.film_distance import FilmDistance, FilmFeatures, film_features, fit_distance
+
+GRID = (3, 3)
 
 
-def films(count: int, seed: int, shift: float = 0.0) -> torch.Tensor:
-    """Features whose covariance has three strong directions."""
-    draw = torch.Generator().manual_seed(seed)
-    mixing = torch.randn(3, 12, generator=torch.Generator().manual_seed(99)) * torch.tensor([[3.0], [2.0], [1.0]])
-    strong = torch.randn(count, 3, generator=draw) @ mixing
-    return 5 + shift + strong + 0.3 * torch.randn(count, 12, generator=draw)
+def films(count: int, seed: int) -> Tensor:
+    """Bright above and dark below, with a spot somewhere; uint8 ``[count 1 48 48]``."""
+    draw = np.random.default_rng(seed)
+    drawn = np.linspace(200, 60, 48)[None, :, None] * np.ones((count, 48, 48)) + draw.normal(0, 8, (count, 48, 48))
+    for film in drawn:
+        row, column = draw.integers(0, 40, 2)
+        film[row : row + 8, column : column + 8] += draw.uniform(10, 40)
+    return torch.from_numpy(drawn.clip(0, 255).astype(np.uint8))[:, None]
 
 
-def tokens(features: torch.Tensor) -> torch.Tensor:
-    """One token a film that has these features."""
-    return (features.double().sinh() * 0.01).float().unsqueeze(1)
+def tokens(shown: Tensor) -> Tensor:
+    """A stand-in for an encoder: of 3 x 3 places the mean grey, the contrast, and edges across and down."""
+    cells = shown.float().unfold(2, 16, 16).unfold(3, 16, 16)[:, 0] / 255
+    across, down = cells.diff(dim=-1).abs().mean((-1, -2)), cells.diff(dim=-2).abs().mean((-1, -2))
+    return torch.stack([cells.mean((-1, -2)), cells.std((-1, -2)), across, down], dim=-1).flatten(1, 2)
+
+
+def features(shown: Tensor) -> FilmFeatures:
+    return film_features(shown, tokens(shown), GRID)
 
 
 def fitted() -> FilmDistance:
-    found = fit_distance(films(200, 1), films(100, 2))
+    found = fit_distance(features(films(200, 1)), features(films(100, 2)))
     assert found is not None
     return found
 
 
-def test_it_is_the_mahalanobis_distance_of_probabilistic_pca():
-    training, validation = films(200, 1).double().numpy(), films(100, 2).double().numpy()
-    mean, spread = training.mean(0), training.std(0, ddof=1)
-    spread = np.maximum(spread, spread.mean())
-    values, vectors = np.linalg.eigh(np.cov((training - mean).T / spread[:, None]))
-    kept = len(vectors) // 2
-    rest = values[:-kept].mean()
-    covariance = vectors[:, -kept:] @ np.diag(values[-kept:] - rest) @ vectors[:, -kept:].T + rest * np.eye(12)
-
-    def distance(features: np.ndarray) -> np.ndarray:
-        z = (features - mean) / spread
-        return np.sqrt(np.einsum("vi,ij,vj->v", z, np.linalg.inv(covariance), z))
-
-    limit = np.quantile(distance(validation), SHARE)
-    asked = films(20, 3, shift=1.0)
-    found = fitted()(tokens(asked), (1, 1))
-    assert found.numpy() == pytest.approx(distance(asked.double().numpy()) / limit, rel=1e-3)
+def test_one_in_a_hundred_validation_films_lies_beyond_one() -> None:
+    found, own = fitted(), films(100, 2)
+    assert (found(own, tokens(own), GRID) > 1).sum() == 1
+    others = films(500, 4)
+    assert (found(others, tokens(others), GRID) > 1).float().mean() < 0.06
 
 
-def test_one_in_a_hundred_validation_films_lies_beyond_one_and_odd_films_do():
-    found = fitted()
-    assert (found(tokens(films(100, 2)), (1, 1)) > 1).sum() == 1
-    assert (found(tokens(films(1000, 4)), (1, 1)) > 1).float().mean() < 0.06
-    assert (found(torch.zeros(1, 1, 12), (1, 1)) > 1).all()
-    off = films(50, 5)
-    off[:, 0] += 8  # along no direction in which films differ
-    assert (found(tokens(off), (1, 1)) > 1).all()
+def test_it_is_the_greater_of_two_views() -> None:
+    found, asked = fitted(), features(films(20, 5))
+    expected = [view.distance(seen) / limit for view, seen, limit in zip(found.views, asked, found.limits, strict=True)]
+    torch.testing.assert_close(found.of(asked), torch.maximum(*expected) / found.limit)
 
 
-def test_features_are_means_by_place():
-    drawn = torch.randn(2, 36, 4, dtype=torch.float64)
-    laid = torch.log(drawn / 0.01 + torch.sqrt((drawn / 0.01) ** 2 + 1)).reshape(2, 6, 6, 4)
-    expected = torch.stack([laid[:, r : r + 2, c : c + 2].mean((1, 2)) for r in (0, 2, 4) for c in (0, 2, 4)], dim=2)
-    torch.testing.assert_close(film_features(drawn, (6, 6)), expected.flatten(1).float())
-    assert film_features(drawn[:, :8], (2, 4)).shape == (2, 4 * 2 * 3)
-    turned = drawn.reshape(2, 6, 6, 4).rot90(1, (1, 2)).reshape(2, 36, 4)
-    assert (film_features(turned, (6, 6)) - film_features(drawn, (6, 6))).abs().max() > 0.1
-
-
-def test_nothing_is_said_of_few_films_or_broken_features():
-    assert fit_distance(films(15, 1), films(100, 2)) is None
-    assert fit_distance(films(200, 1), films(15, 2)) is None
-    broken = films(200, 1)
-    broken[3, 3] = torch.nan
-    assert fit_distance(broken, films(100, 2)) is None
-
-
-def test_a_channel_that_was_dead_in_training_does_not_decide_alone():
-    training, validation = films(200, 1), films(100, 2)
-    training[:, 4], validation[:, 4] = 1.0, 1.0
-    found = fit_distance(training, validation)
+@pytest.mark.parametrize("change", [lambda film: 255 - film, lambda film: film.rot90(1, (2, 3))], ids=["dark", "side"])
+def test_an_inverted_film_and_one_on_its_side_are_far_whatever_the_tokens_see(change: object) -> None:
+    blind = torch.ones(200, 9, 4) + torch.randn(200, 9, 4, generator=torch.Generator().manual_seed(0))
+    shown = films(200, 1)
+    training = film_features(shown, blind, GRID)
+    found = fit_distance(training, training)
     assert found is not None
-    asked = films(5, 3)
-    asked[:, 4] = 1.5
-    assert found(tokens(asked), (1, 1)).isfinite().all()
-    assert (found(tokens(asked), (1, 1)) < 2).all()
+    assert callable(change)
+    assert (found(change(shown), blind, GRID) > 1).float().mean() > 0.95
+    assert (found(shown, blind, GRID) > 1).float().mean() <= 0.01
 
 
-def test_it_travels_as_tensors_and_numbers():
+def test_a_film_that_excites_no_token_is_far() -> None:
+    found, shown = fitted(), films(5, 6)
+    assert (found(shown, torch.zeros(5, 9, 4), GRID) > 1).all()
+
+
+def test_features_are_means_by_place_of_length_one() -> None:
+    drawn = torch.randn(2, 36, 4, dtype=torch.float64)
+    blank = torch.zeros(2, 1, 6, 6, dtype=torch.uint8)
+    laid = torch.log(drawn / 0.01 + torch.sqrt((drawn / 0.01) ** 2 + 1)).reshape(2, 6, 6, 4)
+    means = torch.stack([laid[:, r : r + 2, c : c + 2].mean((1, 2)) for r in (0, 2, 4) for c in (0, 2, 4)], dim=2)
+    expected = means / means.square().sum(1, keepdim=True).sqrt()
+    found = film_features(blank, drawn, (6, 6))
+    torch.testing.assert_close(found.tokens, expected.flatten(1).float())
+    assert film_features(blank, drawn[:, :8], (2, 4)).tokens.shape == (2, 4 * 2 * 3)
+    turned = drawn.reshape(2, 6, 6, 4).rot90(1, (1, 2)).reshape(2, 36, 4)
+    assert (film_features(blank, turned, (6, 6)).tokens - found.tokens).abs().max() > 0.1
+
+
+def test_thumbnails_do_not_depend_on_brightness_and_contrast() -> None:
+    shown = films(4, 7)
+    dim = (shown.float() * 0.5 + 40).to(torch.uint8)
+    one, other = features(shown).thumbnail, features(dim).thumbnail
+    assert one.shape == (4, 64)
+    torch.testing.assert_close(one.mean(1), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(one.std(1), torch.ones(4))
+    torch.testing.assert_close(one, other, atol=0.03, rtol=0)
+    assert not features(torch.full_like(shown, 90)).thumbnail.any()
+
+
+def test_nothing_is_said_of_few_films_or_broken_features() -> None:
+    many, few = features(films(20, 1)), features(films(15, 2))
+    assert fit_distance(few, many) is None
+    assert fit_distance(many, few) is None
+    broken = tokens(films(20, 1))
+    broken[3, 3] = torch.nan
+    assert fit_distance(film_features(films(20, 1), broken, GRID), many) is None
+
+
+def test_it_travels_as_tensors_and_numbers() -> None:
     found = fitted()
     file = io.BytesIO()
     torch.save(found.state(), file)
     file.seek(0)
     again = FilmDistance.from_state(torch.load(file, weights_only=True), "here")
-    asked = tokens(films(5, 3))
-    assert torch.equal(again(asked, (1, 1)), found(asked, (1, 1)))
+    assert again is not None
+    asked = features(films(5, 3))
+    assert torch.equal(again.of(asked), found.of(asked))
     assert (again.training_films, again.validation_films) == (200, 100)
-    with pytest.raises(CheckpointError, match="here: film_distance holds mean, expected mean, spread"):
-        FilmDistance.from_state({"mean": torch.zeros(3)}, "here")
+    with pytest.raises(CheckpointError, match=r"here: film_distance holds limit, expected limit, thumbnail\.dir"):
+        FilmDistance.from_state({"limit": 1.0}, "here")
+
+
+def test_the_distance_of_an_earlier_release_is_not_known() -> None:
+    assert FilmDistance.from_state({"mean": torch.zeros(3), "limit": 1.0}, "here") is None

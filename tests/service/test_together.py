@@ -17,7 +17,7 @@ import uvicorn
 from ammrg.inference.description import Description
 from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.inference.report_generator import ReportGenerator
-from ammrg.networks.film_distance import FilmDistance, film_features
+from ammrg.networks.film_distance import film_features, fit_distance
 from ammrg.reasons import InfluenceThresholds
 from ammrg.service import batching
 from ammrg.service.batching import Batcher
@@ -32,12 +32,9 @@ from tests.studies.study_films import FRONT, SIDE, film, picture
 
 
 def test_studies_described_together_are_those_described_alone(model: ReportGenerator) -> None:
-    tokens, grid = model.network.classifier.encoder(torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8))
-    features = film_features(tokens, grid)
-    width = features.shape[1]
-    distance = FilmDistance(
-        features.mean(0), torch.ones(width), torch.eye(width)[:1], torch.ones(1), 1.0, 3.0, 4, 4
-    )  # fmt: skip
+    films = torch.randint(0, 256, (16, 1, 48, 48), dtype=torch.uint8)
+    features = film_features(films, *model.network.classifier.encoder(films))
+    distance = fit_distance(features, features)
     whole = model._replace(distance=distance, influence=InfluenceThresholds(0.01, 0.01, 4, 0.1))
     given = [
         [picture(1)],

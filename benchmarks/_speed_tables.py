@@ -1,0 +1,71 @@
+"""Tables of the documentation from kept results of benchmarks of speed, one function for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks._markdown import markdown
+
+
+def result(folder: Path, name: str) -> Mapping[str, Any]:
+    """What a benchmark kept."""
+    found: Mapping[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def seconds(value: float) -> str:
+    """``.078``, ``1.454``."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def times(ratio: float) -> str:
+    """``1.6``, ``15``."""
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
+
+
+def mining(folder: Path) -> str:
+    """Ours beside the published procedure, and with its crops, by the number of findings on a film."""
+    rows = []
+    for row in result(folder, "mining")["cases"]:
+        name = str(row["findings_per_film"])
+        name += ", squares above .75 only" if row["least"] > 0.5 else ""
+        name += ", bf16" if row["precision"] == "bf16" else ""
+        ours, peer, crops = (seconds(row[f"{who}_s"]) for who in ("ours", "peer", "crop"))
+        rows.append([name, ours, peer, times(row["ratio"]), crops, times(row["ratio_at_equal_output"])])
+    crops = "ours with the same crops, s"
+    return markdown(
+        ["findings on a film", "ours, s a film", "published, s", "times faster", crops, "times faster at equal output"],
+        rows,
+    )
+
+
+PROBES = {"near": "near (stored patterns with noise)", "far": "far (random directions)"}
+
+
+def two_step(folder: Path) -> str:
+    """An association in two steps beside the exact one, by the probes and how much is searched."""
+    rows = [
+        [
+            PROBES[row["probes"]],
+            str(row["visited"]),
+            str(row["candidates"]),
+            seconds(row["recall_at_10"]),
+            seconds(row["same_strongest"]),
+            f"{row['error']:.2f}" if row["error"] > 1 else seconds(row["error"]),
+            times(row["ratio"]),
+        ]
+        for row in result(folder, "two_step")["cases"]
+    ]
+    heads = [
+        "probes",
+        "lists visited",
+        "candidates",
+        "recall@10",
+        "same strongest",
+        "error of the result",
+        "times faster",
+    ]
+    return markdown(heads, rows)
