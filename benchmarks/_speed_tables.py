@@ -69,3 +69,28 @@ def two_step(folder: Path) -> str:
         "times faster",
     ]
     return markdown(heads, rows)
+
+
+def association(folder: Path) -> str:
+    """Ours, the public layer and the fair rival, by patterns and studies; a dash where a rival was left out."""
+    rows = []
+    for row in result(folder, "hopfield")["cases"]:
+        work = "forward + backward" if row["mode"] == "training" else "forward"
+        work += f", dropout {row['dropout']:g}" if row["dropout"] else ""
+        work += ", own study masked" if row["exclude_self"] else ""
+        work += f", the {row['k']} strongest named" if row["k"] else ""
+        if row["ours_s"] is None:
+            continue
+        peers = [*beside(row, "peer", "ratio"), *beside(row, "shared", "shared_ratio")]
+        memory = " / ".join("-" if row[f"{who}_mib"] is None else f"{row[f'{who}_mib']:,.0f}" for who in SIDES)
+        rows.append([f"{row['n']:,}", str(row["batch"]), work, f"{row['ours_s']:.3g}", *peers, memory])
+    heads = ["patterns", "studies", "work", "ours, s", "hflayers, s", "times", "fair rival, s", "times"]
+    return markdown([*heads, "MiB ours / hflayers / rival"], rows)
+
+
+SIDES = ("ours", "peer", "shared")
+
+
+def beside(row: Mapping[str, Any], name: str, key: str) -> tuple[str, str]:
+    """Seconds of a rival, and how many times ours."""
+    return ("-", "-") if row[f"{name}_s"] is None else (f"{row[f'{name}_s']:.3g}", times(row[key]))

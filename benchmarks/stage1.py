@@ -256,6 +256,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1 or not arguments.minutes > 0:
         parser.error("--seeds and --minutes must be above 0")
+    torch.set_flush_denormal(True)  # as `fit` does, for the references too
     rated = StudyDataModule(arguments.data, SIDE, BATCH, BATCH, views=arguments.views)
     stages, others = (trainings(paths, rated) for paths in (arguments.checkpoints, arguments.against or []))
     sides = {stage1.image_size for stage1 in (*stages, *others)}

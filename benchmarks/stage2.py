@@ -129,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a tiny language model, small memories: does it run?")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    torch.set_flush_denormal(True)  # as `fit` does, for all sides
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # bars of milliseconds

@@ -231,7 +231,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
         "dial": _real_film_tables.dial,
     },
     DOCS / "film_distance.md": {"table": _film_distance_table.film_distance},
-    DOCS / "memory_study.md": {"two steps": _speed_tables.two_step},
+    DOCS / "memory_study.md": {"association": _speed_tables.association, "two steps": _speed_tables.two_step},
     DOCS / "stage1_measured.md": {"mining": _speed_tables.mining},
     DOCS / "stage2.md": {"table": ways_of_writing},
     DOCS / "transfer.md": {"eyes": _stage1_tables.references, "chain": _stage1_tables.chain},
