@@ -86,7 +86,8 @@ def adamw_cosine(
         if fresh and known_end and part.from_step + warmup_steps >= total_steps:
             raise SettingsError(
                 f"model.warmup_steps ({warmup_steps}){f' after step {part.from_step}' if part.from_step else ''} must "
-                f"be smaller than the steps of the run ({int(total_steps)}); lower it or train longer."
+                f"be smaller than the steps of the run ({int(total_steps)}); lower it or train longer (with make: "
+                "ARGS=--model.warmup_steps=... or ARGS=--trainer.max_epochs=...)"
             )
         for matrices, decay in ((True, weight_decay), (False, 0.0)):
             members = [p for p in fresh if (p.ndim > 1) is matrices]

@@ -31,7 +31,7 @@ from datamodules.sources.source_reading import (
     with_section,
 )
 from datamodules.sources.splits import hash_split
-from datamodules.sources.tables import read_csv
+from datamodules.sources.tables import other_columns, read_csv
 
 TABLE = "studies.csv"
 REQUIRED = ("image", "report", "patient_id")
@@ -117,6 +117,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     notes = {
         "without_text": sum(count for _, count in checked.values()),
         "without_film": len(studies) - sum(map(len, kept.values())),
+        "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
         "rows_without_text": first_of(silent.values()),
         "rows_that_repeat_a_film": first_of(repeated),
         "films_of_two_studies": check_one_study_each(kept, str(path)),

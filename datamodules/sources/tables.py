@@ -6,7 +6,9 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import TextIO, cast
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
@@ -17,10 +19,14 @@ CELLS = {
     **{"0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0},
 }
 """Allowed text of a label cell -> its label."""
+MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+"""What may separate cells, that which is looked for first in front."""
 
 
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as stripped text, with their numbers as in a spreadsheet; ``.gz`` files are unpacked.
+
+    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`separator`).
 
     Args:
         path: the file.
@@ -34,19 +40,13 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
     try:
         if is_zip(path):
             raise DataError(f"{path}: an Excel workbook or another zip archive; save the table as CSV UTF-8")
-        with (
-            gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-            if path.suffix == ".gz"
-            else path.open(newline="", encoding="utf-8-sig")
-        ) as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is not None:
-                reader.fieldnames = [name.strip() for name in reader.fieldnames]
+        with opened(path) as file:
+            reader = reader_of(file)
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
                 lacks = "no column " + " and no column ".join(f"'{name}'" for name in absent)
-                raise DataError(f"{path}: {lacks}; found {found}{other_separator(reader.fieldnames)}")
+                raise DataError(f"{path}: {lacks}; found {found}")
             if twice := [name for name in (*columns, *optional) if list(reader.fieldnames or ()).count(name) > 1]:
                 raise DataError(f"{path}: column '{twice[0]}' occurs twice in the header; remove or rename one")
             wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
@@ -54,23 +54,54 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
                 if None in line:
                     raise DataError(
                         f"{path}: row {number} has more cells than the header (by {len(line[None])}); quote texts that "
-                        "contain commas"
+                        f"contain {MARKS[reader.reader.dialect.delimiter]}"
                     )
                 yield number, {name: (line[name] or "").strip() for name in wanted}
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8 (in Excel: "
-            "CSV UTF-8)"
+            f"{path}: line {first_broken_line(path)} is not text in UTF-8; save the table as UTF-8 (in Excel: CSV "
+            "UTF-8)"
         ) from error
     except (csv.Error, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
 
 
-def other_separator(header: Sequence[str] | None) -> str:
-    """What to do where a header is one cell, because semicolons or tabs separate its names; else nothing."""
-    (name, *others) = header or ("",)
-    found = [word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in name and not others]
-    return f"; its cells are separated by {found[0]}, save it with commas" if found else ""
+def opened(path: Path, errors: str = "strict") -> TextIO:
+    """Open a text file in UTF-8, which may be gzipped."""
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", newline="", encoding="utf-8-sig", errors=errors))
+    return path.open(newline="", encoding="utf-8-sig", errors=errors)
+
+
+def reader_of(file: TextIO) -> csv.DictReader[str]:
+    """A reader of rows whose header is stripped."""
+    start = file.tell()
+    mark = separator(file.readline())
+    file.seek(start)
+    reader = csv.DictReader(file, delimiter=mark)
+    if reader.fieldnames is not None:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames]
+    return reader
+
+
+def separator(header: str) -> str:
+    """What separates cells: a semicolon or tab where the header has one and no comma (Excel in many countries)."""
+    return next((mark for mark in MARKS if mark in header), ",")
+
+
+def other_columns(path: Path, known: Sequence[str]) -> list[str]:
+    """Columns of a CSV file that nobody reads; a name that may be a slip is followed by the name that was meant."""
+    with opened(path) as file:
+        header = reader_of(file).fieldnames or ()
+    found, absent = ([name for name in one if name not in other] for one, other in ((header, known), (known, header)))
+    meant = {name: get_close_matches(name.lower(), absent, n=1, cutoff=0.7) for name in found}
+    return [name + (f" (did you mean {meant[name][0]}?)" if meant[name] else "") for name in found]
+
+
+def first_broken_line(path: Path) -> int:
+    """Number of the first line that is not text in UTF-8."""
+    with opened(path, errors="replace") as file:
+        return next((number for number, line in enumerate(file, start=1) if "\N{REPLACEMENT CHARACTER}" in line), 1)
 
 
 def add_labels(

@@ -102,16 +102,14 @@ who know its limits.
 def _use() -> str:
     return """\
 ```python
-from ammrg.inference.report_generator import ReportGenerator
-from ammrg.metrics.classification import MIN_POSITIVES
-from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, in_words
+from ammrg import ReportGenerator
 
 generator = ReportGenerator.from_pretrained("this/folder")
 description = generator.describe(["frontal.png", "lateral.png"], lateral=[2])
 print(description.report, description.findings, description.regions, description.reports)
 ```
 
-`python -m experiments describe frontal.png --model this/folder` prints the report and draws the maps."""
+`ammrg describe frontal.png --model this/folder` prints the report and draws the maps."""
 
 
 def _measured(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
