@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ from callbacks.checkpoint_files import WholeCheckpoints, is_whole, newest_whole
 from callbacks.gathered_weights import GatheredWeights
 from callbacks.gpu_memory import GpuMemory
 from callbacks.gradient_watch import GradientWatch
+from callbacks.progress_lines import ProgressLines
 from callbacks.provenance import Provenance
 from callbacks.samples import Samples
 from callbacks.throughput import Throughput
@@ -240,6 +242,8 @@ class ExperimentCLI(LightningCLI):
         trainer = super().instantiate_trainer(**options, **kwargs)
         if self.config.subcommand == "fit":
             self.equip(trainer)
+        if trainer.is_global_zero and not sys.stdout.isatty():
+            trainer.callbacks.append(ProgressLines())  # type: ignore[attr-defined]
         return trainer
 
     @property
