@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks import run, table
+from benchmarks._film_distance_table import NETWORKS
 from benchmarks.run import Benchmark
 from benchmarks.table import CLAIMS, RESULTS, Figures, row_of
 
@@ -166,7 +167,8 @@ def test_readers(read: Callable[[Any], Figures | None], result: dict[str, Any], 
 
 
 def test_every_kept_result_is_read_by_a_row() -> None:
-    named = {claim.benchmark for claim in CLAIMS} | {"phantom_seeds", "growth", "real_films"}
+    named = {claim.benchmark for claim in CLAIMS} | {"phantom_seeds", "growth", "real_films", *NETWORKS}
+    named |= {f"stage1_{against}{epoch}" for against in ("", "chain_") for epoch in ("best", "last")}
     for file in RESULTS.glob("*.json"):
         assert file.stem in named
         assert json.loads(file.read_text())["benchmark"]
