@@ -10,6 +10,7 @@ head has hubs of its own, so each has its own mean.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ class HubCorrection(nn.Module):
     """Lowers the scores of patterns by ``strength`` times the logarithm of their mean association in training.
 
     Studies may be withdrawn from a memory, or added to it, after training. So a saved usage belongs to patterns, not to
-    rows: it is loaded by their keys, and a pattern that was not there in training gets the mean usage.
+    rows: it is loaded by their keys, copy by copy where several studies have the same pattern. A pattern that was not
+    there in training gets the mean usage.
 
     Args:
         patterns: the stored patterns ``[n p]``.
@@ -65,8 +67,8 @@ class HubCorrection(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
         keys, usage = state_dict.get(f"{prefix}keys"), state_dict.get(f"{prefix}usage")
         if keys is not None and usage is not None:
-            rows = {key: row for row, key in enumerate(keys.tolist())}
-            found = [rows.get(key, len(rows)) for key in self.keys.tolist()]
+            rows = {copy: row for row, copy in enumerate(_copies(keys))}
+            found = [rows.get(copy, rows.get((copy[0], 0), len(rows))) for copy in _copies(self.keys)]
             usage = torch.cat([usage, usage.mean(dim=-1, keepdim=True)], dim=-1)
             ours = usage[..., found].expand_as(self.usage)  # once, all states and heads shared one usage [n]
             state_dict = {**state_dict, f"{prefix}keys": self.keys, f"{prefix}usage": ours}
@@ -77,3 +79,13 @@ def _keys(patterns: Tensor) -> Tensor:
     rows = patterns.detach().to("cpu", torch.float32).contiguous().numpy()
     digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
     return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests])
+
+
+def _copies(keys: Tensor) -> list[tuple[int, int]]:
+    """Pair each key with the number of its earlier occurrences."""
+    seen: Counter[int] = Counter()
+    copies = []
+    for key in keys.tolist():
+        copies.append((key, seen[key]))
+        seen[key] += 1
+    return copies

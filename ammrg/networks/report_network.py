@@ -208,7 +208,7 @@ class ReportNetwork(nn.Module):
         modules: dict[Part, nn.Module] = {
             "encoder": classifier.encoder,
             "qformer": classifier,
-            "memories": self.retrievals,
+            "memories": nn.ModuleList([self.retrievals, *([] if self.state_places is None else [self.state_places])]),
             "lora": language_model,
             "projections": self,
         }

@@ -10,8 +10,8 @@ from torch import nn
 from ammrg.errors import SettingsError
 
 Part = Literal["encoder", "qformer", "memories", "lora", "projections"]
-"""Stage 1's encoder; its Q-Former and head; both retrievals; the language model's LoRA; the projections of the streams
-with their marks."""
+"""Stage 1's encoder; its Q-Former and head; the retrievals of the memories with the maps of places that are added to
+what they are asked; the language model's LoRA; the projections of the streams with their marks."""
 PARTS: tuple[Part, ...] = get_args(Part)
 STAGE1: frozenset[Part] = frozenset({"encoder", "qformer"})
 

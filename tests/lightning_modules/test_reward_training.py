@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from ammrg.errors import CheckpointError, SettingsError
 from ammrg.metrics.rewards import guard
+from ammrg.networks.disease_classifier import DiseaseClassifier
 from ammrg.networks.report_network import ReportNetwork
 from ammrg.networks.stage2_settings import RewardSettings
 from ammrg.types import StudyBatch
@@ -20,7 +21,8 @@ from callbacks.run_checkpoint import RunCheckpoint
 from lightning_modules.report_generation import ReportGeneration
 from lightning_modules.reward_training import RewardTraining, undisturbed
 from tests.quiet_trainer import quiet_trainer
-from tests.tiny_stage2 import REPORTS, batch, build
+from tests.tiny_encoder import ENCODER
+from tests.tiny_stage2 import QFORMER, REPORTS, batch, build
 
 SETTINGS: dict[str, Any] = {"weights": {"clinical_f1": 1.0}, "samples": 4, "kl": 0.0}
 
@@ -133,6 +135,27 @@ def test_each_reward_counts_1_unless_some_are_named() -> None:
     some = RewardTraining(RewardSettings(weights={"side_f1": 2.0, "cider": 0.0}))
     assert some.weights == {"side_f1": 2.0}
     assert "reward_cider" not in some.names
+
+
+def test_what_is_recalled_stays_as_it_was(llm_folder: Path) -> None:
+    """The memories are frozen, and so is what they are asked: no reward teaches either."""
+    classifier = DiseaseClassifier(ENCODER, QFORMER, places="queries")
+    network = network_of(llm_folder, classifier=classifier, state_places=True, hub_correction=1.0)
+    assert network.state_places is not None
+    for layer in (network.state_places.own, network.state_places.study):
+        torch.nn.init.normal_(layer.weight)
+
+    def look() -> tuple[torch.Tensor, torch.Tensor]:
+        network.eval()
+        with torch.no_grad():
+            shown = network.prompt(findings(), associations=3)
+        assert shown.reports is not None
+        return shown.states, shown.reports.weights
+
+    before, projections = look(), network.streams["report"].project.weight.detach().clone()
+    fit(training(network), 2)
+    assert all(torch.equal(one, other) for one, other in zip(before, look(), strict=True))
+    assert not torch.equal(projections, network.streams["report"].project.weight)
 
 
 def test_the_divergence_is_0_at_the_start_and_grows(llm_folder: Path) -> None:

@@ -113,6 +113,20 @@ def test_the_usage_follows_its_patterns_when_the_memory_changes() -> None:
             HubCorrection(patterns, 1, 2, 0.5).load_state_dict(state)
 
 
+def test_each_copy_of_a_pattern_keeps_its_own_usage() -> None:
+    """Reports alike word for word have one pattern, but studies may not recall their own, so their usages differ."""
+    patterns = torch.randn(3, 4)[[0, 1, 0, 2, 0]]
+    trained = HubCorrection(patterns, 1, 1, 1.0)
+    usage = torch.tensor([[[0.3, 0.1, 0.25, 0.15, 0.2]]])
+    trained.usage.copy_(usage)
+    again = HubCorrection(patterns, 1, 1, 1.0)
+    again.load_state_dict(trained.state_dict())
+    assert torch.equal(again.usage, usage)
+    with_another = HubCorrection(patterns[[0, 0, 0, 0]], 1, 1, 1.0)
+    with_another.load_state_dict(trained.state_dict())
+    assert torch.equal(with_another.usage, usage[..., [0, 2, 4, 0]])
+
+
 def test_a_usage_that_all_states_share_is_read_as_before() -> None:
     patterns, usage = torch.randn(3, 4), torch.tensor([0.7, 0.2, 0.1])
     hubs = HubCorrection(patterns, 2, 2, 1.0)
