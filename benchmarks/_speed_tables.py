@@ -94,3 +94,17 @@ SIDES = ("ours", "peer", "shared")
 def beside(row: Mapping[str, Any], name: str, key: str) -> tuple[str, str]:
     """Seconds of a rival, and how many times ours."""
     return ("-", "-") if row[f"{name}_s"] is None else (f"{row[f'{name}_s']:.3g}", times(row[key]))
+
+
+def steps(folder: Path) -> str:
+    """A training step of stage 2 beside the published one, in each table of the benchmark."""
+    tables: dict[str, dict[str, Any]] = {}
+    for row in result(folder, "stage2")["cases"]:
+        tables.setdefault(row["table"], {})[row["row"]] = row
+    rows = []
+    for name, found in tables.items():
+        ours, published = found["ours"], found["published"]
+        rates = (f"{row['studies_per_s']:.2f}".removeprefix("0") for row in (ours, published))
+        memory = " / ".join(f"{row['step_mib']:,.0f}" for row in (ours, published))
+        rows.append([f"{name}, heads of {ours['association']}", *rates, times(published["ratio"]), memory])
+    return markdown(["", "ours, studies/s", "published", "times", "MiB of a step, ours / published"], rows)

@@ -18,6 +18,8 @@ from benchmarks._stage2_inputs import batch_of, draw_batches, draw_studies, over
 from benchmarks._stage2_step import ALL, INGREDIENTS, PUBLISHED_ASSOCIATION, Ingredients, Sizes, Step, build, named
 from benchmarks.hopfield import resident_mib
 
+TABLES = ("whole", "memories aside", "published association space", "whole, bfloat16")
+
 
 class Row(NamedTuple):
     """One row of a table."""
@@ -37,11 +39,12 @@ def rows_of(sizes: Sizes, peer: bool, bf16: bool) -> list[Row]:
     """All rows; those of hflayers only if it is installed."""
     alone = [frozenset[str](), *(frozenset({name}) for name in INGREDIENTS), ALL]
     aside, wide = sizes._replace(memories=False), sizes._replace(association=PUBLISHED_ASSOCIATION)
-    rows = [Row("whole", sizes, each) for each in alone]
-    rows += [Row("memories aside", aside, each) for each in (frozenset[str](), ALL - {"hflayers"})]
-    rows += [Row("published association space", wide, each) for each in (frozenset[str](), ALL)]
+    whole, without_memories, published_space, half = TABLES
+    rows = [Row(whole, sizes, each) for each in alone]
+    rows += [Row(without_memories, aside, each) for each in (frozenset[str](), ALL - {"hflayers"})]
+    rows += [Row(published_space, wide, each) for each in (frozenset[str](), ALL)]
     if bf16:
-        rows += [Row("whole, bfloat16", sizes, each, "bfloat16") for each in (frozenset[str](), ALL)]
+        rows += [Row(half, sizes, each, "bfloat16") for each in (frozenset[str](), ALL)]
     return [row for row in rows if peer or "hflayers" not in row.ingredients]
 
 

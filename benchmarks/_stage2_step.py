@@ -42,13 +42,17 @@ class Sizes(NamedTuple):
     memories: bool = True
 
 
+COMMON = ("pool_image_tokens", "finding_tokens", "hopfield")
+"""Settings of the overlay's network that the published step can have too."""
+
+
 def build(
     language_model: LanguageModel, sizes: Sizes, ingredients: Ingredients = frozenset(), dropout: bool = True
 ) -> ReportNetwork:
     """A network around this language model; the same sizes give the same weights, whatever the ingredients."""
     torch.manual_seed(0)
     stage1, stage2 = overlay("stage1"), overlay("stage2")
-    network = dict(stage2["network"])
+    network = {name: stage2["network"][name] for name in COMMON}
     network["hopfield"] = dict(network["hopfield"])
     if sizes.association is not None:
         network["hopfield"]["association_width"] = sizes.association

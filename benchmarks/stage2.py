@@ -45,7 +45,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.networks.language_model import LanguageModel
 from benchmarks._same_texts import same_texts
 from benchmarks._stage2_inputs import SMOLLM2, TINY, batch_of, batch_size, draw_batches, draw_studies, save_llama
-from benchmarks._stage2_rows import Row, grown, load, memory_of, rows_of, timed
+from benchmarks._stage2_rows import TABLES, Row, grown, load, memory_of, rows_of, timed
 from benchmarks._stage2_step import ALL, INGREDIENTS, Ingredients, Sizes, Step, build, named
 from benchmarks.agreement import check_gaps, gap
 
@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(prog="python -m benchmarks.stage2", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batches", type=int, default=3, help="of a window of 16 (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="which (default: all)")
     parser.add_argument("--quick", action="store_true", help="a tiny language model, small memories: does it run?")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -139,11 +140,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         row = Row(table, Sizes(*sizes), frozenset(ingredients), dtype)
         print(json.dumps(grown(row, Path(asked["folder"]), asked["size"], asked["count"])))
         return 0
-    print(json.dumps(compare(arguments.quick, arguments.batches, arguments.rounds, Console(width=100))))
+    print(
+        json.dumps(compare(arguments.quick, arguments.batches, arguments.rounds, Console(width=100), arguments.tables))
+    )
     return 0
 
 
-def compare(quick: bool, count: int, rounds: int, console: Console) -> dict[str, Any]:
+def compare(quick: bool, count: int, rounds: int, console: Console, tables: Sequence[str] = TABLES) -> dict[str, Any]:
     """Measure the part that runs on a CPU."""
     peer = importlib.util.find_spec("hflayers") is not None
     if not peer:
@@ -155,7 +158,7 @@ def compare(quick: bool, count: int, rounds: int, console: Console) -> dict[str,
     sizes, size = (Sizes(70, 60), 2) if quick else (Sizes(), batch_size())
     shape = SMOLLM2 | TINY if quick else SMOLLM2
     count, rounds = (1, 1) if quick else (count, rounds)
-    rows = rows_of(sizes, peer, bf16)
+    rows = [row for row in rows_of(sizes, peer, bf16) if row.table in tables]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_llama(folder, shape)

@@ -233,7 +233,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
     DOCS / "film_distance.md": {"table": _film_distance_table.film_distance},
     DOCS / "memory_study.md": {"association": _speed_tables.association, "two steps": _speed_tables.two_step},
     DOCS / "stage1_measured.md": {"mining": _speed_tables.mining},
-    DOCS / "stage2.md": {"table": ways_of_writing},
+    DOCS / "stage2.md": {"steps": _speed_tables.steps, "table": ways_of_writing},
     DOCS / "transfer.md": {"eyes": _stage1_tables.references, "chain": _stage1_tables.chain},
     DOCS / "results.md": {
         "reports": _seed_tables.reports,

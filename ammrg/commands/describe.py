@@ -9,7 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from ammrg.atomic import write_atomically
@@ -20,6 +20,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.errors import DocumentError, ReadError
 from ammrg.extras import needs_extra
 from ammrg.notice import NOTICE
+from ammrg.studies.sources import NAMED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,6 +130,9 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         with messages.status("reading the model, checking its files"), contextlib.redirect_stdout(sys.stderr):
             return open_model()
 
+    for study in found.studies:
+        if said := taken_for_one(study):
+            messages.print(said, markup=False, highlight=False, soft_wrap=True)
     states: Counter[str] = Counter({"set aside": found.studies_set_aside})
     aside = dict.fromkeys(found.set_aside)  # a set in order
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
@@ -234,6 +238,17 @@ def _name(study: StudyFilms) -> str:
     return Path(named.view.path).stem if named.patient is None else f"{PREFIX}{study.identity.key}"
 
 
+def taken_for_one(study: StudyFilms) -> str | None:
+    """Say that the pictures of a folder are read as one study, which nothing but their folder says; None if not so."""
+    names = [PurePath(film.view.path).name for film in study.films]
+    if study.identity.uid is not None or len(names) < 2 or study.films[0].source.place == NAMED:
+        return None
+    return (
+        f"{study.films[0].source.place}: its {len(names)} films are read as one study ({', '.join(names)}); if they "
+        "are of several, give each study a folder of its own"
+    )
+
+
 def _print(
     report: Mapping[str, Any], outcome: Outcome, *, as_json: bool, alone: bool, is_printed: bool = False
 ) -> None:
@@ -267,7 +282,7 @@ def _close(messages: Console, states: Counter[str], aside: Sequence[SetAside], l
         messages.print(f"and {len(aside) - SHOWN} more", markup=False, highlight=False)
     done = states["described"] + states["kept"]
     earlier = f" ({states['kept']} of them before)" if states["kept"] else ""
-    files = f"; {len(aside)} files set aside" if aside else ""
+    files = f"; {len(aside)} file{'s' if len(aside) > 1 else ''} set aside" if aside else ""
     where = f", listed with their reasons in {listed}" if aside and listed else ""
     counts = f"{done} described{earlier}, {states['set aside']} set aside, {states['failed']} failed"
     messages.print(f"studies: {counts}{files}{where}", markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,10 @@ from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.thresholds import is_predicted
 
 NO_TABLE = "the predictions hold no probabilities of findings (field 'findings')"
-NO_THRESHOLDS = f"{META} beside the reports names no thresholds, as in earlier versions; write the reports again"
+NO_THRESHOLDS = (
+    f"{META} beside the reports is missing or names no thresholds: it is written last, after the guards, and earlier "
+    "versions named none; wait until the reports are finished, or write them again"
+)
 
 
 class FindingsTable(NamedTuple):

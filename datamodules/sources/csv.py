@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ammrg.errors import DataError
@@ -39,7 +39,7 @@ OPTIONAL = ("study_id", "split", "view")
 VIEWS = {**PROJECTIONS, "FRONTAL": "frontal"}
 """What ``view`` says, in capitals -> projection; all else is ``unknown``."""
 MOST_NAMED = 10
-"""Rows that a note names."""
+"""Rows that a note or a message names."""
 
 
 def read(raw: Path, *, source: str | None = None, section: Section = "findings", seed: int = 0) -> SourceReading:
@@ -68,42 +68,19 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     rows = list(read_csv(path, REQUIRED, OPTIONAL))
     if not rows:
         raise DataError(f"{path}: has no row below its header; write one for each film")
-    studies: dict[str, dict[str, str]] = {}
-    films: dict[str, list[str]] = {}
-    projections: dict[str, str] = {}
-    owners: dict[str, tuple[int, str, str]] = {}
-    repeated: list[int] = []
-    silent: dict[str, int] = {}
+    table = _Table(seed)
+    wrong: list[str] = []
     for number, row in rows:
-        where = f"{path}: row {number}"
-        empty = [name for name in row if not row[name] and name not in ("report", "view")]
-        if empty:
-            raise DataError(f"{where}: {empty[0]} is empty; every row needs one")
-        film, patient = inside(row["image"], where), plain_id(row["patient_id"])
-        split = row.get("split", hash_split(patient, seed)).lower()
-        if split not in GROUPS:
-            raise DataError(f"{where}: split is {split!r}; expected one of {', '.join(GROUPS)}")
-        study_id = plain_id(row.get("study_id", stem(film)))
-        shared = {"report": row["report"], "patient_id": patient, "split": GROUPS[split]}
-        for name, value in studies.setdefault(study_id, shared).items():
-            if shared[name] != value:
-                raise DataError(f"{where}: {name} of study {study_id} differs from an earlier row; make them equal")
-        first, its_study, its_patient = owners.setdefault(stem(film), (number, study_id, patient))
-        if its_patient != patient:
-            raise DataError(
-                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {its_patient}'s; "
-                "correct one of them"
-            )
-        if first != number and its_study == study_id:
-            repeated.append(number)
-        if not text_or_empty(row["report"]):
-            silent.setdefault(study_id, number)
-        films.setdefault(study_id, []).append(film)
-        projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
+        try:
+            table.add(number, row)
+        except DataError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError(f"{path}: {together(wrong)}")
     kept: dict[str, list[Study]] = {split: [] for split in SPLITS}
     rejected: list[Rejection] = []
-    for study_id, study in studies.items():
-        views, missing = views_of(study_id, once_each(films[study_id]), folder, projections)
+    for study_id, study in table.studies.items():
+        views, missing = views_of(study_id, once_each(table.films[study_id]), folder, table.projections)
         rejected += missing
         if views:
             text = text_or_empty(study["report"])
@@ -111,20 +88,85 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
             kept[study["split"]].append(
                 Study(study_id, study["patient_id"], study["split"], views, *texts, "", tuple(label(text)), "csv")
             )
-    named = sum(len(once_each(of_study)) for of_study in films.values())
+    named = sum(len(once_each(of_study)) for of_study in table.films.values())
     check_some_there(rejected, named, raw, folder.folder)
     checked = {split: with_section(of_split, section) for split, of_split in kept.items()}
     notes = {
         "without_text": sum(count for _, count in checked.values()),
-        "without_film": len(studies) - sum(map(len, kept.values())),
+        "without_film": len(table.studies) - sum(map(len, kept.values())),
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
-        "rows_without_text": first_of(silent.values()),
-        "rows_that_repeat_a_film": first_of(repeated),
+        "rows_without_text": first_of(table.silent.values()),
+        "rows_that_repeat_a_film": first_of(table.repeated),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
         "labels": "labeler",
     }
     return SourceReading({split: found for split, (found, _) in checked.items()}, "csv", named, tuple(rejected), notes)
+
+
+class _Table:
+    """What the rows say, each checked beside the earlier ones; a row that is wrong adds nothing.
+
+    Args:
+        seed: of the split that is made where rows name none.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.studies: dict[str, dict[str, str]] = {}
+        """Study -> its report, patient and split."""
+        self.films: dict[str, list[str]] = {}
+        """Study -> its films."""
+        self.projections: dict[str, str] = {}
+        """Film -> its projection."""
+        self.owners: dict[str, tuple[int, str, str]] = {}
+        """Film -> its first row, study and patient."""
+        self.repeated: list[int] = []
+        """Rows that name a film of their study again."""
+        self.silent: dict[str, int] = {}
+        """Study without text -> its first row."""
+
+    def add(self, number: int, row: dict[str, str]) -> None:
+        """Add a row.
+
+        Raises:
+            DataError: a cell is empty or has an unknown value, or an earlier row says otherwise.
+        """
+        where = f"row {number}"
+        empty = [name for name in row if not row[name] and name not in ("report", "view")]
+        if empty:
+            raise DataError(f"{where}: {empty[0]} is empty; every row needs one")
+        film, patient = inside(row["image"], where), plain_id(row["patient_id"])
+        split = row.get("split", hash_split(patient, self.seed)).lower()
+        if split not in GROUPS:
+            raise DataError(f"{where}: split is {split!r}; expected one of {', '.join(GROUPS)}")
+        study_id = plain_id(row.get("study_id", stem(film)))
+        said = {"report": row["report"], "patient_id": patient, "split": GROUPS[split]}
+        before = self.studies.get(study_id, said)
+        if differs := [name for name in said if said[name] != before[name]]:
+            raise DataError(f"{where}: {differs[0]} of study {study_id} differs from an earlier row; make them equal")
+        first, its_study, its_patient = self.owners.get(stem(film), (number, study_id, patient))
+        if its_patient != patient:
+            raise DataError(
+                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {its_patient}'s; "
+                "correct one of them"
+            )
+        if first != number and its_study == study_id:
+            self.repeated.append(number)
+        if not text_or_empty(row["report"]):
+            self.silent.setdefault(study_id, number)
+        self.studies[study_id] = before
+        self.owners.setdefault(stem(film), (number, study_id, patient))
+        self.films.setdefault(study_id, []).append(film)
+        self.projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
+
+
+def together(wrong: Sequence[str]) -> str:
+    """One message of what is wrong with rows: the only one, or a list of the first."""
+    if len(wrong) == 1:
+        return wrong[0]
+    more = [f"and {len(wrong) - MOST_NAMED:,} more"] if len(wrong) > MOST_NAMED else []
+    return "\n  ".join([f"{len(wrong):,} rows are wrong:", *wrong[:MOST_NAMED], *more])
 
 
 def first_of(rows: Iterable[int]) -> str:

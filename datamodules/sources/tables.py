@@ -46,7 +46,9 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
                 lacks = "no column " + " and no column ".join(f"'{name}'" for name in absent)
-                raise DataError(f"{path}: {lacks}; found {found}")
+                small = {name.lower(): name for name in reader.fieldnames or ()}
+                meant = " and ".join(f"{small[name]} as {name}" for name in absent if name in small)
+                raise DataError(f"{path}: {lacks}; found {found}" + (f"; write {meant}" if meant else ""))
             if twice := [name for name in (*columns, *optional) if list(reader.fieldnames or ()).count(name) > 1]:
                 raise DataError(f"{path}: column '{twice[0]}' occurs twice in the header; remove or rename one")
             wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]

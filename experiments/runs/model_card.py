@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from ammrg.evaluation.figures import formatted
 from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.metrics.classification import MIN_POSITIVES
-from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, in_words
+from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, OperatingCurve, in_words
 
 METRICS = {
     "bleu_4": "BLEU-4",
@@ -60,7 +59,7 @@ def model_card(
         "Use": _use(),
         "Measured": _measured(scores, provenance),
         "Findings, without the language model": _findings(stage1),
-        "More sensitive, or more specific": _dial(model),
+        "More sensitive, or more specific": dial_section(model.curve),
         "Limits": LIMITS.format(distance=_distance(model)),
         "Data and their terms": _data(source, restricted, bare),
         "Fingerprints and versions": _fingerprints(model, provenance),
@@ -160,18 +159,19 @@ Measured on {scores["studies"]} {split} studies. By chance, AUROC is 0.5 and AP 
 {_table(["finding", "positive", "AUROC", "AP", "F1", "threshold"], by_finding)}"""
 
 
-def _dial(model: ReportGenerator) -> str:
-    curve = model.curve
+def dial_section(curve: OperatingCurve | None) -> str:
+    """The section of the operating point: how often findings are called at each setting, and how well."""
     if curve is None:
         return "It was exported without an operating curve, and can only be read as it was trained."
-    rows = [
-        [
-            in_words(x),
-            *(f"{share:.3f}" for share in curve.macro(x) or (math.nan, math.nan)),
-            f"{curve.calls[SETTINGS.index(x)]:.2f}",
-        ]
-        for x in SHOWN
-    ]
+    calls = {x: f"{curve.calls[SETTINGS.index(x)]:.2f}" for x in SHOWN}
+    if not curve.measured:
+        return f"""\
+`describe(..., operating_point=...)` calls findings sooner (0 is the most sensitive reading) or later (1 is the most
+specific). None of the 13 abnormal findings has {MIN_POSITIVES} positive ones among the {curve.studies} validation
+studies, so recall and precision are not known; the setting says only how often findings are called:
+
+{_table(["operating point", "findings a study"], [[in_words(x), each] for x, each in calls.items()])}"""
+    rows = [[in_words(x), *(f"{share:.3f}" for share in curve.macro(x) or ()), each] for x, each in calls.items()]
     few = [name for name in FINDINGS if name != "No Finding" and name not in curve.measured]
     unmeasured = (
         f"{', '.join(few)}: fewer than {MIN_POSITIVES} positive validation studies, so not in these means; there the "

@@ -107,6 +107,7 @@ def test_cells_may_be_separated_as_excel_does_elsewhere(tmp_path, mark):
     [
         (("image", "report"), [("a.png", "Clear.")], r"studies\.csv: no column 'patient_id'; found image, report"),
         (("image", "text"), [("a.png", "Clear.")], r"no column 'report' and no column 'patient_id'; found image, text"),
+        (("Image", "REPORT", "patient_id"), [("a.png", "Clear.", 1)], r"; write Image as image and REPORT as report$"),
         (
             (*HEADER, "report"),
             [("a.png", "Clear.", 1, "Old.")],
@@ -135,6 +136,22 @@ def test_cells_may_be_separated_as_excel_does_elsewhere(tmp_path, mark):
 def test_a_wrong_table_says_where(tmp_path, header, rows, message):
     with pytest.raises(DataError, match=message):
         csv.read(write(tmp_path, *rows, header=header) if rows else write_only(tmp_path, header))
+
+
+def test_all_wrong_rows_are_named_at_once(tmp_path):
+    rows = [("a.png", "Clear.", 1, 5, "train"), ("b.png", "Clear.", "", 6, "train"), ("c.png", "Clear.", 3, 7, "dev")]
+    rows += [("d.png", "Old.", 1, 5, "train"), ("e.png", "Clear.", 4, 8, "train")]
+    with pytest.raises(DataError) as error:
+        csv.read(write(tmp_path, *rows, header=(*HEADER, "study_id", "split")))
+    assert str(error.value) == (
+        f"{tmp_path / csv.TABLE}: 3 rows are wrong:\n"
+        "  row 3: patient_id is empty; every row needs one\n"
+        "  row 4: split is 'dev'; expected one of train, val, valid, validate, validation, test\n"
+        "  row 5: report of study 5 differs from an earlier row; make them equal"
+    )
+    rows = [(f"{n}.png", "Clear.", "") for n in range(12)]
+    with pytest.raises(DataError, match=r"12 rows are wrong:\n(  row [0-9]+: .*\n){10}  and 2 more$"):
+        csv.read(write(tmp_path, *rows))
 
 
 @pytest.mark.parametrize(

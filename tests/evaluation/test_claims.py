@@ -131,7 +131,7 @@ def test_without_thresholds_nothing_is_guessed(tmp_path: Path) -> None:
     for meta in ({"dataset": "phantom"}, {}):
         found = scores(write(tmp_path / "reports.jsonl", FAITHFUL, TABLES, **meta))
         assert not set(KEYS) & set(found["full"])
-        assert "names no thresholds, as in earlier versions; write the reports again" in of(
+        assert "is missing or names no thresholds: it is written last, after the guards" in of(
             found, "Faithfulness is not"
         )
 

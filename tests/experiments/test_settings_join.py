@@ -39,7 +39,7 @@ def test_options_of_one_group_all_hold_and_leave_the_file_s(resolved: Any) -> No
     hopfield = network["network"]["hopfield"]
     assert (hopfield["beta"], hopfield["steps"]) == (8, 2)
     assert (hopfield["association_width"], hopfield["heads"]) == (64, 6)  # of small.yaml
-    assert network["network"]["pool_image_tokens"] == 4
+    assert network["network"]["pool_image_tokens"] == 3
 
 
 def test_only_the_rewards_that_are_named_count(resolved: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_group_comes_from_nothing_joins_and_goes(resolved: Any, tmp_path: Path
     on.write_text("model: {init_args: {network: {two_step: {candidates: 64}}}}\n")
     off = resolved("stage2", "small", "-c", str(on), "--model.network.two_step=null", "--model.lora=null")
     assert off["network"]["two_step"] is None
-    assert (off["lora"], off["network"]["pool_image_tokens"]) == (None, 4)
+    assert (off["lora"], off["network"]["pool_image_tokens"]) == (None, 3)
 
 
 def test_null_within_a_group_is_null(resolved: Any) -> None:

@@ -61,6 +61,10 @@ def test_batch_command_and_python_describe_a_study_alike(
     assert len(printed) == 3
     assert sorted(printed, key=lambda line: line["folder"]) == lines(out / REPORTS)
     assert "studies: 3 described, 1 set aside, 0 failed; 3 files set aside" in told.err
+    assert [line for line in told.err.splitlines() if "read as one study" in line] == [
+        f"{clinic / 'c'}: its 3 films are read as one study (front.png, photo.png, side.png); if they are of several, "
+        "give each study a folder of its own"
+    ]
     assert {path.name for path in out.iterdir()} == {REPORTS, SET_ASIDE, *(line["folder"] for line in printed)}
 
     generator = ReportGenerator.from_pretrained(exported)

@@ -17,7 +17,7 @@ from ammrg.networks.finding_loss import training_targets
 from ammrg.operating_points import SETTINGS, in_words
 from ammrg.thresholds import is_predicted
 from experiments.__main__ import main
-from experiments.runs.model_card import SHOWN
+from experiments.runs.model_card import SHOWN, dial_section
 from experiments.runs.operating_curve import CURVE, measure_curve, read_curve
 from experiments.runs.run import Run as OpenedRun
 from tests.pipeline.nano_run import Run
@@ -56,6 +56,11 @@ def test_the_curve_is_what_the_network_says_of_validation(run: Run, monkeypatch:
             count = int(called.sum(0)[one])
             assert precision[place] == pytest.approx(int(hits[one]) / count if count else 1.0)
         assert curve.calls[place] == pytest.approx(float(shown[:, list(ABNORMAL)].sum()) / len(scores))
+    section = dial_section(curve)
+    few = [FINDINGS[i] for i in ABNORMAL if FINDINGS[i] not in curve.measured]
+    assert f"{', '.join(few)}: fewer than 10 positive validation studies" in section
+    balanced = " | ".join(f"{share:.3f}" for share in curve.macro(0.5) or ())
+    assert f"| 0.5 (balanced) | {balanced} | {curve.calls[10]:.2f} |" in section
 
 
 def test_the_curve_is_written_with_the_reports_and_belongs_to_their_checkpoint(run: Run, tmp_path: Path) -> None:
@@ -78,8 +83,9 @@ def test_an_export_has_the_curve_and_shows_it_on_its_card(run: Run, tmp_path: Pa
     for setting in SHOWN:
         (row,) = (line for line in section.splitlines() if line.startswith(f"| {in_words(setting)} |"))
         assert row.endswith(f"| {curve.calls[SETTINGS.index(setting)]:.2f} |")
-    few = [FINDINGS[i] for i in ABNORMAL if FINDINGS[i] not in curve.measured]
-    assert f"{', '.join(few)}: fewer than 10 positive validation studies" in section
+    assert not curve.measured  # 16 studies
+    assert "recall and precision are not known" in section.replace("\n", " ")
+    assert "nan" not in section
 
 
 def test_reports_are_written_again_at_another_setting_and_scored(
