@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks._markdown import markdown
@@ -51,7 +52,10 @@ REWARDS = {
     "side F1": "reward_side_f1",
     "all three": "reward_100",
     "all three, 200 steps": "reward",
+    "all three, 400 steps": "reward_400",
 }
+SEEDS = {"0": "reward", "1": "reward_seed1", "2": "reward_seed2"}
+"""Seed of the reward training -> phase."""
 
 
 def cases(folder: Path) -> Sequence[Case]:
@@ -137,6 +141,21 @@ def rewards(folder: Path) -> str:
         rows.append([label, *scores, variety(after)])
     heads = [*SCORES.values(), "clinical micro F1 (14)", "texts; commonest; findings and sides; doubted"]
     return markdown(["rewards", *heads], rows)
+
+
+def seeds(folder: Path) -> str:
+    """Reports of the test and the validation studies after reward training with each seed, and their means."""
+    rows = []
+    for split in ("test", "val"):
+        found = [case for case in cases(folder) if case.get("split") == split and "setting" not in case]
+        ours = {seed: the(found, phase=phase, system="ours") for seed, phase in SEEDS.items()}
+        for seed, case in ours.items():
+            rows.append([f"{split}, seed {seed}", *(value(case.get(key), wide=False) for key in SCORES)])
+        means = (fmean(case[key]["value"] for case in ours.values()) for key in SCORES)
+        rows.append([f"{split}, mean", *(short(mean) for mean in means)])
+        before = the(found, phase="supervised", system="ours")
+        rows.append([f"{split}, before", *(value(before.get(key), wide=False) for key in SCORES)])
+    return markdown(["reports", *SCORES.values()], rows)
 
 
 def variety(case: Case) -> str:

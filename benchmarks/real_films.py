@@ -4,6 +4,7 @@ RUN is the folder of a supervised run, such as ``outputs/iu_xray/first``. These 
 must be there:
 
 - ``.`` and ``reward``: reports of the test studies, supervised and after reward training, with baselines and guards;
+- ``reward_seedN``: the same after reward training with other seeds;
 - ``val``, ``reward/val`` and ``reward_NAME/val``: reports of the validation studies (``experiments reports --split
   val``); the networks in ``reward_NAME`` were trained by other rewards;
 - ``reward/val/operating_points/SETTING``: the same at other settings of the dial.
@@ -101,6 +102,10 @@ def cases(run: Path) -> Iterator[dict[str, Any]]:
             for name, gap in others.items():
                 yield {"minus": f"{group}/{name}", "split": "test", "phase": phase, **kept(gap)}
         yield from pairs(scores, {"split": "test", "phase": phase})
+    for folder in sorted(run.glob(f"{REWARDED}_seed*")):
+        if (folder / "scores.json").is_file():
+            ours = kept(systems(read(folder, COMMANDS))["ours"])
+            yield {"split": "test", "phase": folder.name, "system": "ours", **variety(folder), **ours}
     for folder in (run, *sorted(run.glob(f"{REWARDED}*"))):
         phase = "supervised" if folder == run else folder.name
         if (folder / VALIDATION / "scores.json").is_file():

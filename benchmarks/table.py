@@ -228,6 +228,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
         "reports": _real_film_tables.reports,
         "differences": _real_film_tables.differences,
         "rewards": _real_film_tables.rewards,
+        "seeds": _real_film_tables.seeds,
         "dial": _real_film_tables.dial,
     },
     DOCS / "film_distance.md": {"table": _film_distance_table.film_distance},

@@ -48,6 +48,9 @@ def run(tmp_path: Path) -> Path:
     scored(folder / "val", 0.3)
     for name in ("reward", "reward_cider", "reward_clinical_f1", "reward_side_f1"):
         scored(folder / name / "val", 0.5, gap)
+    for number, seed in enumerate(("reward_seed1", "reward_seed2")):
+        scored(folder / seed, 0.63 - number * 0.06)
+        scored(folder / seed / "val", 0.53 - number * 0.06, gap)
     scored(folder / "reward" / "val" / "operating_points" / "0.25", 0.7, gap)
     (folder / "stage1").mkdir()
     auroc = {split: {"auroc_macro": {"value": 0.7}} for split in ("val", "test")}
@@ -66,14 +69,19 @@ def gathered(run: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> list[d
 def test_what_is_gathered(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = gathered(run, tmp_path, capsys)
     ours = [case for case in cases if case.get("system") == "ours"]
+    seeds = ("reward_seed1", "reward_seed2")
     assert [(case["split"], case["phase"], case.get("setting")) for case in ours] == [
         ("test", "supervised", None),
         ("test", "reward", None),
+        *(("test", phase, None) for phase in seeds),
         ("val", "supervised", None),
-        *(("val", phase, None) for phase in ("reward", "reward_cider", "reward_clinical_f1", "reward_side_f1")),
+        *(("val", phase, None) for phase in ("reward", "reward_cider", "reward_clinical_f1")),
+        *(("val", phase, None) for phase in (*seeds, "reward_side_f1")),
         ("val", "reward", "0.25"),
     ]
-    assert [case["cider"]["value"] for case in ours] == [0.4, 0.6, 0.3, *[0.5] * 4, 0.7]
+    assert [case["cider"]["value"] for case in ours] == pytest.approx(
+        [0.4, 0.6, 0.63, 0.57, 0.3, *[0.5] * 3, 0.53, 0.47, 0.5, 0.7]
+    )
     assert {name: ours[0][name] for name in ("n", "distinct_texts", "commonest_text", "distinct_findings")} == {
         "n": 4,
         "distinct_texts": 3,
@@ -82,7 +90,7 @@ def test_what_is_gathered(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     assert [case["minus"] for case in cases if "minus" in case] == [
         "baselines/nearest_image",
-        *["supervised"] * 5,
+        *["supervised"] * 7,
         "balanced",
     ]
 
@@ -100,6 +108,19 @@ def test_its_tables(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     rewards = _real_film_tables.rewards(tmp_path).splitlines()
     assert rewards[2] == "| none: supervised |" + " .300 |" * 5 + " - | 3; 2; 2 of 2; 0 of 0 |"
     assert rewards[3] == "| CIDEr |" + " .500 +.050 [-.050, +.150] |" * 5 + " - - | 3; 2; 2 of 2; 0 of 0 |"
+    seeds = _real_film_tables.seeds(tmp_path).splitlines()
+    assert [line.split("|")[1:3] for line in seeds[2:]] == [
+        [" test, seed 0 ", " .600 "],
+        [" test, seed 1 ", " .630 "],
+        [" test, seed 2 ", " .570 "],
+        [" test, mean ", " .600 "],
+        [" test, before ", " .400 "],
+        [" val, seed 0 ", " .500 "],
+        [" val, seed 1 ", " .530 "],
+        [" val, seed 2 ", " .470 "],
+        [" val, mean ", " .500 "],
+        [" val, before ", " .300 "],
+    ]
     dial = _real_film_tables.dial(tmp_path).splitlines()
     assert [line.split("|")[1].strip() for line in dial[2:]] == ["0.25", "0.5"]
     assert dial[2].endswith("| .700 | .700 | .700 | - |")
