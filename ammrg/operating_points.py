@@ -11,7 +11,6 @@ import math
 import textwrap
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from ammrg.errors import SettingsError
@@ -80,6 +79,13 @@ class OperatingCurve(NamedTuple):
     """Number of validation studies."""
     calls: list[float]
     """Abnormal findings shown as found in a study, on average, at each of :data:`SETTINGS`."""
+    recall: list[float] | None
+    """Of all abnormal findings counted together, with the thresholds ``found``, on the validation split, in [0, 1].
+
+    None where there are too few positives, or in a curve of a release before it was counted so.
+    """
+    precision: list[float] | None
+    """The same; 1 where nothing is called."""
     findings: dict[str, FindingCurve]
     """All 14."""
 
@@ -97,27 +103,21 @@ class OperatingCurve(NamedTuple):
         """The abnormal findings with enough positives for a recall and a precision."""
         return [FINDINGS[i] for i in ABNORMAL if self.findings[FINDINGS[i]].recall is not None]
 
-    def macro(self, setting: float) -> tuple[float, float] | None:
-        """Return recall and precision at a setting, each a mean over :attr:`measured`; None where that is empty."""
-        curves = [self.findings[name] for name in self.measured]
-        if not curves:
+    def together(self, setting: float) -> tuple[float, float] | None:
+        """Return recall and precision of all abnormal findings counted together; None where they are not known."""
+        if self.recall is None or self.precision is None:
             return None
-        means = (
-            fmean(_between(values, setting) for values in each)
-            for each in ([c.recall or [] for c in curves], [c.precision or [] for c in curves])
-        )
-        recall, precision = means
-        return recall, precision
+        return _between(self.recall, setting), _between(self.precision, setting)
 
     def sentence(self, setting: float) -> str:
         """Say which setting was used, and what it gave on the validation split beside the balanced one."""
         said = f"Read at operating point {in_words(setting)}, not as trained"
-        here, balanced = self.macro(setting), self.macro(BALANCED)
+        here, balanced = self.together(setting), self.together(BALANCED)
         if here is None or balanced is None:
-            return f"{said}; validation had too few positives to say what that means."
+            return f"{said}; what that gave on validation is not known."
         return (
             f"{said}: on validation, stage 1 has recall {here[0]:.2f} and precision {here[1]:.2f} (balanced: "
-            f"{balanced[0]:.2f} and {balanced[1]:.2f}), means over {len(self.measured)} findings."
+            f"{balanced[0]:.2f} and {balanced[1]:.2f}), all abnormal findings counted together."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -126,6 +126,8 @@ class OperatingCurve(NamedTuple):
             "settings": list(SETTINGS),
             "studies": self.studies,
             "calls": self.calls,
+            "recall": self.recall,
+            "precision": self.precision,
             "findings": {
                 name: {
                     **curve._asdict(),
@@ -148,17 +150,22 @@ class OperatingCurve(NamedTuple):
                 raise ValueError(f"has the settings {value['settings']}, but this release reads {list(SETTINGS)}")
             findings = {name: _finding(value["findings"][name]) for name in FINDINGS}
             calls = [float(each) for each in value["calls"]]
-            return cls(int(value["studies"]), calls, findings)
+            recall, precision = (_shares(value.get(name)) for name in ("recall", "precision"))
+            return cls(int(value["studies"]), calls, recall, precision, findings)
         except (KeyError, TypeError) as error:
             raise ValueError(f"is damaged: {type(error).__name__} {error}") from error
 
 
 def _finding(value: Any) -> FindingCurve:
     limits = [[math.inf if each is None else float(each) for each in value[name]] for name in ("found", "named")]
-    shares = [None if value[name] is None else list(map(float, value[name])) for name in ("recall", "precision")]
+    shares = [_shares(value[name]) for name in ("recall", "precision")]
     if any(len(each) != len(SETTINGS) for each in (*limits, *shares) if each is not None):
         raise ValueError(f"must have {len(SETTINGS)} values for each finding")
     return FindingCurve(limits[0], limits[1], int(value["positives"]), shares[0], shares[1])
+
+
+def _shares(values: Any) -> list[float] | None:
+    return None if values is None else list(map(float, values))
 
 
 def _between(values: Sequence[float], setting: float) -> float:

@@ -18,7 +18,7 @@ def a_curve() -> OperatingCurve:
     measured = FindingCurve(rising, [math.inf] * len(SETTINGS), 12, [1 - x for x in SETTINGS], list(SETTINGS))
     few = FindingCurve(rising, rising, 3, None, None)
     findings = {name: few if name == "Edema" else measured for name in FINDINGS}
-    return OperatingCurve(40, [13 - x for x in SETTINGS], findings)
+    return OperatingCurve(40, [13 - x for x in SETTINGS], [1 - x for x in SETTINGS], list(SETTINGS), findings)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_thresholds_lie_between_those_of_the_nearest_settings() -> None:
         assert named[0] == math.inf
         assert named[FINDINGS.index("Edema")] == pytest.approx(setting / 2)
     assert curve.thresholds(0.25)[0] == [0.125] * 14  # at a setting, exactly its own
-    assert curve.macro(0.25) == (0.75, 0.25)
+    assert curve.together(0.25) == (0.75, 0.25)
     assert "Edema" not in curve.measured
 
 
@@ -63,6 +63,8 @@ def test_a_curve_is_read_as_it_was_written() -> None:
     curve = a_curve()
     written = json.loads(json.dumps(curve.as_json(), allow_nan=False))
     assert OperatingCurve.from_json(written) == curve
+    earlier = {name: value for name, value in written.items() if name not in ("recall", "precision")}
+    assert OperatingCurve.from_json(earlier) == curve._replace(recall=None, precision=None)
     for damaged in (
         {},
         {**written, "settings": [0, 1]},
@@ -78,8 +80,8 @@ def test_a_setting_says_what_it_gave_on_validation() -> None:
     assert in_words(0.3) == "0.3"
     assert a_curve().sentence(0.75) == (
         "Read at operating point 0.75 (specific), not as trained: on validation, stage 1 has recall 0.25 and precision "
-        "0.75 (balanced: 0.50 and 0.50), means over 12 findings."
+        "0.75 (balanced: 0.50 and 0.50), all abnormal findings counted together."
     )
-    few = a_curve()._replace(findings=dict.fromkeys(FINDINGS, a_curve().findings["Edema"]))
-    assert few.macro(0.25) is None
-    assert few.sentence(0.1).endswith("validation had too few positives to say what that means.")
+    few = a_curve()._replace(recall=None, precision=None)
+    assert few.together(0.25) is None
+    assert few.sentence(0.1).endswith("not as trained; what that gave on validation is not known.")

@@ -171,7 +171,7 @@ specific). None of the 13 abnormal findings has {MIN_POSITIVES} positive ones am
 studies, so recall and precision are not known; the setting says only how often findings are called:
 
 {_table(["operating point", "findings a study"], [[in_words(x), each] for x, each in calls.items()])}"""
-    rows = [[in_words(x), *(f"{share:.3f}" for share in curve.macro(x) or ()), each] for x, each in calls.items()]
+    rows = [[in_words(x), *(f"{share:.3f}" for share in curve.together(x) or ()), each] for x, each in calls.items()]
     few = [name for name in FINDINGS if name != "No Finding" and name not in curve.measured]
     unmeasured = (
         f"{', '.join(few)}: fewer than {MIN_POSITIVES} positive validation studies, so not in these means; there the "

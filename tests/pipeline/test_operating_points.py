@@ -29,10 +29,11 @@ def test_the_curve_is_what_the_network_says_of_validation(run: Run, monkeypatch:
     network, data = opened.model().network.eval(), opened.data
     curve = measure_curve(network, data)
     assert len(curve.measured) > 3
-    means = [curve.macro(setting) for setting in SETTINGS]
-    recalls, precisions = zip(*(each for each in means if each is not None), strict=True)
+    recalls, precisions = curve.recall, curve.precision
+    assert recalls is not None
+    assert precisions is not None
     assert all(before >= after for before, after in itertools.pairwise(recalls))
-    assert all(before <= after for before, after in itertools.pairwise(precisions))
+    assert all(before <= after for before, after in itertools.pairwise(precisions[10:]))
     assert recalls[0] > recalls[-1]
     assert precisions[0] < precisions[-1]
     probabilities, labels = [], []
@@ -55,11 +56,14 @@ def test_the_curve_is_what_the_network_says_of_validation(run: Run, monkeypatch:
             assert recall[place] == pytest.approx(int(hits[one]) / int((targets == 1).sum(0)[one]))
             count = int(called.sum(0)[one])
             assert precision[place] == pytest.approx(int(hits[one]) / count if count else 1.0)
+        abnormal = list(ABNORMAL)
+        assert recalls[place] == pytest.approx(int(hits[abnormal].sum()) / int((targets == 1)[:, abnormal].sum()))
+        assert precisions[place] == pytest.approx(int(hits[abnormal].sum()) / int(called[:, abnormal].sum()))
         assert curve.calls[place] == pytest.approx(float(shown[:, list(ABNORMAL)].sum()) / len(scores))
     section = dial_section(curve)
     few = [FINDINGS[i] for i in ABNORMAL if FINDINGS[i] not in curve.measured]
     assert f"{', '.join(few)}: fewer than 10 positive validation studies" in section
-    balanced = " | ".join(f"{share:.3f}" for share in curve.macro(0.5) or ())
+    balanced = " | ".join(f"{share:.3f}" for share in curve.together(0.5) or ())
     assert f"| 0.5 (balanced) | {balanced} | {curve.calls[10]:.2f} |" in section
 
 
