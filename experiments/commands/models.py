@@ -2,7 +2,7 @@
 
 ``models phantom --data data/phantom --out models/phantom-llm`` trains a tiny one on the phantom's training reports;
 ``models small --out models`` fetches small pretrained ones. ``models told FOLDER --data data/phantom`` measures
-whether a language model writes what it is told.
+whether a language model, or that of a run, writes what it is told.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     small = commands.add_parser("small", help="fetch SmolLM2-135M-Instruct, all-MiniLM-L6-v2 and EfficientNet-Lite0")
     small.add_argument("--out", type=Path, default=Path("models"), help="parent folder (default: %(default)s)")
     told = commands.add_parser("told", help="does a language model write the findings and places that it is told?")
-    told.add_argument("model", help="folder or hub id of the model")
-    told.add_argument("--data", type=Path, default=Path("data/phantom"), help="prepared data (default: %(default)s)")
+    told.add_argument("model", help="folder or hub id of the model, or a run: outputs/<dataset>/<run>")
+    told.add_argument("--data", type=Path, help="prepared data (default: the run's, or data/phantom)")
     told.add_argument("--drafts", type=int, default=0, help="most drafts of a report (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.command == "small":

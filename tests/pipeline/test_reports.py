@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from ammrg.findings import FINDINGS
+from ammrg.networks.language_model import LanguageModel
+from ammrg.networks.told import TOLD
 from ammrg.text.labeler import label
 from ammrg.text.places import finding_places, own_place
 from datamodules.sources.phantom import generate
@@ -182,3 +184,25 @@ def test_two_processes_test_stage_2_as_one_does(run: Run) -> None:
         measured.append(dict(re.findall(r"(test/\w+)\W+([\d.e-]+)", done.stdout)))
     assert len(measured[0]) == 6 + 54
     assert measured[0] == measured[1]
+
+
+def test_the_language_model_of_a_run_is_told_with_what_it_learned(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[LanguageModel, list[str], str]] = []
+
+    def told(language_model: LanguageModel, reports: list[str], template: str, drafts: int) -> dict[str, float | None]:
+        asked.append((language_model, reports, template))
+        return dict.fromkeys(("told_f1", "told_side_f1", "told_level_f1"))
+
+    monkeypatch.setattr("ammrg.networks.told.told_scores", told)
+    assert main(["models", "told", str(run.folder)]) == 0
+    assert main(["models", "told", str(run.llm), "--data", str(run.data)]) == 0
+    (language_model, reports, template), (alone, same, plain) = asked
+    kept = torch.load(run.stage2 / "best.ckpt", weights_only=True)["state_dict"]
+    learned = {name: value for name, value in kept.items() if "lora_" in name}
+    held = {f"language_model.{name}": value for name, value in language_model.state_dict().items()}
+    assert learned
+    assert all(torch.equal(held[name], value) for name, value in learned.items())
+    assert not any("lora" in name for name in alone.state_dict())
+    assert reports == same == OpenedRun(run.folder).data.texts("val")
+    assert template == OpenedRun(run.folder).kept["hyper_parameters"]["instruction"]
+    assert plain == TOLD
