@@ -164,34 +164,34 @@ def dial_section(curve: OperatingCurve | None) -> str:
     if curve is None:
         return "It was exported without an operating curve, and can only be read as it was trained."
     calls = {x: f"{curve.calls[SETTINGS.index(x)]:.2f}" for x in SHOWN}
-    if not curve.measured:
+    if curve.recall is None:
         return f"""\
 `describe(..., operating_point=...)` calls findings sooner (0 is the most sensitive reading) or later (1 is the most
-specific). None of the 13 abnormal findings has {MIN_POSITIVES} positive ones among the {curve.studies} validation
+specific). The abnormal findings have fewer than {MIN_POSITIVES} positives among the {curve.studies} validation
 studies, so recall and precision are not known; the setting says only how often findings are called:
 
 {_table(["operating point", "findings a study"], [[in_words(x), each] for x, each in calls.items()])}"""
     rows = [[in_words(x), *(f"{share:.3f}" for share in curve.together(x) or ()), each] for x, each in calls.items()]
     few = [name for name in FINDINGS if name != "No Finding" and name not in curve.measured]
     unmeasured = (
-        f"{', '.join(few)}: fewer than {MIN_POSITIVES} positive validation studies, so not in these means; there the "
-        "setting says only how often the finding is called (twice as often as balanced at 0.25, half as often at 0.75)."
+        f"{', '.join(few)}: fewer than {MIN_POSITIVES} positive validation studies. They are called twice as often as "
+        "balanced at 0.25, and above 0.5 as often as balanced until all their calls are given up."
         if few
-        else "All 13 abnormal findings are in these means."
+        else f"All 13 abnormal findings have at least {MIN_POSITIVES} positive validation studies."
     )
     by_finding = [
         [name, str(found.positives), *_ranges(found)] for name in curve.measured if (found := curve.findings[name])
     ]
+    header = ["finding", "positive", *(f"recall / precision at {x:g}" for x in NAMED.values())]
+    each_alone = f"\n\n{_table(header, by_finding)}" if by_finding else ""
     return f"""\
 `describe(..., operating_point=...)` calls findings sooner (0 is the most sensitive reading) or later (1 is the most
-specific). Stage 1 on {curve.studies} validation studies, means over {len(curve.measured)} abnormal findings. The
-thresholds were chosen on the same studies, so expect less on new ones:
+specific). Stage 1 on {curve.studies} validation studies, all abnormal findings counted together. The thresholds were
+chosen on the same studies, so expect less on new ones:
 
 {_table(["operating point", "recall", "precision", "findings a study"], rows)}
 
-{unmeasured}
-
-{_table(["finding", "positive", *(f"recall / precision at {x:g}" for x in NAMED.values())], by_finding)}"""
+{unmeasured}{each_alone}"""
 
 
 def _ranges(found: FindingCurve) -> list[str]:

@@ -88,8 +88,11 @@ def test_an_export_has_the_curve_and_shows_it_on_its_card(run: Run, tmp_path: Pa
         (row,) = (line for line in section.splitlines() if line.startswith(f"| {in_words(setting)} |"))
         assert row.endswith(f"| {curve.calls[SETTINGS.index(setting)]:.2f} |")
     assert not curve.measured  # 16 studies
-    assert "recall and precision are not known" in section.replace("\n", " ")
+    assert curve.together(0.5) is not None
+    assert "| finding | positive |" not in section
     assert "nan" not in section
+    unknown = dial_section(curve._replace(recall=None, precision=None)).replace("\n", " ")
+    assert "recall and precision are not known" in unknown
 
 
 def test_reports_are_written_again_at_another_setting_and_scored(
