@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ TITLE = 0.32
 """Height of the title above a film, in inches."""
 SIZES = (10.5, 9.5, 9, 8.5, 8, 7.5, 7, 6.5, 6, 5.5)
 """Sizes of a block of text, in points: the first at which it fits is taken."""
+CUT = "... (cut to fit on this page)"
 MAPS = 3
 """Most maps on a page."""
 
@@ -166,24 +168,43 @@ def _draw_blocks(
 ) -> float:
     """Draw headings and texts under each other, in the first of these sizes that fits, and return their lower edge.
 
-    A text that fits in no size is drawn in the last. Of several lines, each hangs.
+    Where no size fits, the longest text is cut until the last one does. Of several lines, each hangs.
     """
     for size in sizes:
-        letters = _letters(edges, size)
-        drawn, edge = [], top
-        for name, content in blocks:
-            for words, style in ((name, {"weight": "bold", "fontsize": size - 1.5}), (content, {"fontsize": size})):
-                indent = "    " if "\n" in words else ""
-                lines = [textwrap.fill(line, letters, subsequent_indent=indent) for line in words.split("\n") if line]
-                block = figure.text(edges[0], edge, "\n".join(lines), **{**BLOCK, **style})
-                drawn.append(block)
-                edge = (_bottom(figure, block) if lines else edge) - 0.008
-            edge -= 0.016
-        if edge >= lowest or size == sizes[-1]:
-            return edge
-        for block in drawn:
-            block.remove()
+        texts = [_wrapped(content, _letters(edges, size)) for _, content in blocks]
+        while True:
+            drawn, edge = _draw_texts(figure, [name for name, _ in blocks], texts, (edges[0], top), size)
+            longest = max(texts, key=len, default=[])
+            if edge >= lowest or (size == sizes[-1] and len(longest) < 2):
+                return edge
+            for block in drawn:
+                block.remove()
+            if size != sizes[-1]:
+                break
+            excess = math.ceil((lowest - edge) * HEIGHT * 72 / (BLOCK["linespacing"] * size))
+            longest[-min(excess + 1, len(longest)) :] = [CUT]
     return top
+
+
+def _wrapped(content: str, letters: int) -> list[str]:
+    """The lines of a text, each of at most this many letters."""
+    indent = "    " if "\n" in content else ""
+    lines = (textwrap.wrap(line, letters, subsequent_indent=indent) for line in content.split("\n") if line)
+    return [line for each in lines for line in each]
+
+
+def _draw_texts(
+    figure: Figure, names: Sequence[str], texts: Sequence[Sequence[str]], corner: tuple[float, float], size: float
+) -> tuple[list[Text], float]:
+    """Draw a heading and its lines for each text, and return what was drawn and its lower edge."""
+    drawn, edge = [], corner[1]
+    for name, text in zip(names, texts, strict=True):
+        for lines, style in (([name], {"weight": "bold", "fontsize": size - 1.5}), (text, {"fontsize": size})):
+            block = figure.text(corner[0], edge, "\n".join(lines), **{**BLOCK, **style})
+            drawn.append(block)
+            edge = (_bottom(figure, block) if lines else edge) - 0.008
+        edge -= 0.016
+    return drawn, edge
 
 
 def _recalled(page: CasePage) -> list[tuple[str, str]]:
