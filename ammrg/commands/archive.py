@@ -45,10 +45,14 @@ def main(argv: Sequence[str]) -> int:
     generator = ReportGenerator.from_pretrained(options.model)
     loop = Loop(archive, records, generator, page=options.page, setting=options.operating_point, say=_say)
     _say(f"studies from {options.since or 'yesterday'} on; what was done is kept in {options.state}. {NOTICE}")
+    waiting: int | None = None
     while True:
         try:
             done = loop.look(options.since or _yesterday(), settled=not options.once)
-            if options.once or done["stored"] or done["set aside"]:
+            # The first look says that it works; later ones would fill the log with looks that find nothing new.
+            news = done["stored"] or done["set aside"] or done["waiting"] != waiting
+            waiting = done["waiting"]
+            if options.once or news:
                 _say(", ".join(f"{done[state]} {state}" for state in ("stored", "set aside", "waiting", "known")))
             if options.once:
                 return 3 if done["waiting"] else 0

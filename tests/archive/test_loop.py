@@ -11,6 +11,7 @@ import pytest
 
 from ammrg.__main__ import main
 from ammrg.archive.records import Records
+from ammrg.commands import archive
 from ammrg.documents.statement import SERIES, plain
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
@@ -147,6 +148,35 @@ def test_the_command_describes_and_names_nobody(
     out, err = capfd.readouterr()
     assert "1 stored, 0 set aside, 0 waiting, 0 known" in out
     assert not [word for word in ("P0000", "ller", *uids_of(films), study_of(films)) if word in out + err]
+
+
+def test_looking_again_and_again_tells_only_what_is_new(
+    orthanc: Orthanc,
+    generator: ReportGenerator,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exported = write(tmp_path / "model", generator)
+    films = iter([phantom_dicom(0), (), (), ()])
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 7
+        try:
+            orthanc.put(*next(films))
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr("ammrg.commands.archive.time.sleep", sleep)
+    words = ["archive", "--dicomweb", orthanc.dicomweb, "--model", str(exported), "--state", str(tmp_path / "s")]
+    with pytest.raises(KeyboardInterrupt):
+        archive.main([*words[1:], "--every", "7", "--since", "20261101"])
+    told = [line.split(" ", 2)[2] for line in capsys.readouterr().out.splitlines() if " known" in line]
+    assert told == [
+        "0 stored, 0 set aside, 0 waiting, 0 known",  # the first look, of an empty archive
+        "0 stored, 0 set aside, 1 waiting, 0 known",  # its films may still arrive
+        "1 stored, 0 set aside, 0 waiting, 0 known",
+    ]
 
 
 def test_a_film_without_a_patient_is_described(orthanc: Orthanc, look: Look) -> None:
