@@ -97,6 +97,7 @@ def write_card(
         for study_id, subject_id in zip(table["study_id"].to_pylist(), table["subject_id"].to_pylist(), strict=True)
     )
     digests = [digest for shard in notes for digest in shard["digests"]]
+    unreadable = sum(map(len, reading.studies.values())) - len(digests)
     sides = [side for shard in notes for side in shard["short_sides"]]
     card = {
         "version": VERSION,
@@ -117,7 +118,7 @@ def write_card(
         "raw_bytes": sum(shard["raw_bytes"] for shard in notes),
         "rejected": len(rejected),
         "films_named": films,
-        "notes": dict(reading.notes),
+        "notes": {**reading.notes, **({"without_readable_film": unreadable} if unreadable else {})},
         "settings": dict(settings),
     }
     write_index(folder / INDEX, tables)
