@@ -86,6 +86,7 @@ def test_an_undecodable_film_is_set_aside_and_counted(write_iu, tmp_path, capsys
     assert not (out / "card.json").exists()
     assert main([*command, "--max-rejected", "0.1"]) == 0
     assert read_card(out)["rejected"] == 1
+    assert "without_readable_film" not in read_card(out)["notes"]  # its lateral film is read
     (line,) = (out / "rejected.jsonl").read_text().splitlines()
     rejected = json.loads(line)
     assert (rejected["study_id"], rejected["film"]) == ("CXR3", "3_IM-0.dcm.jpg")
@@ -140,7 +141,8 @@ def test_strips_and_icons_are_set_aside_with_their_size(write_iu, tmp_path):
     for number, size in enumerate(((1, 5000), (70_000, 600))):
         Image.new("L", size, 90).save(raw / "images" / f"3_IM-{number}.dcm.png")
         (raw / "images" / f"3_IM-{number}.dcm.jpg").unlink()
-    assert prepare("iu_xray", raw, out, workers=1, max_rejected=0.2)["rejected"] == 2
+    card = prepare("iu_xray", raw, out, workers=1, max_rejected=0.2)
+    assert (card["rejected"], card["notes"]["without_readable_film"]) == (2, 1)  # both films of one study
     reasons = [json.loads(line)["reason"] for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert "1 x 5000 pixels" in reasons[0]
     assert "70000 x 600 pixels" in reasons[1]
