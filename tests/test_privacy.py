@@ -143,7 +143,7 @@ def test_a_run_that_an_error_leaves_has_failed(
         assert codes == expected
 
 
-def test_a_run_ends_with_its_command(tmp_path: Path) -> None:
+def test_a_run_ends_with_its_command_and_warns_of_nothing(tmp_path: Path) -> None:
     """Where one process trains several (an ablation), each is a run of its own."""
     told = (
         "import sys\n"
@@ -155,7 +155,9 @@ def test_a_run_ends_with_its_command(tmp_path: Path) -> None:
         "        logger.log_metrics({'train/loss': 1.0})\n"
     )
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_MODE"}
-    subprocess.run([sys.executable, "-c", told, str(tmp_path)], cwd=ROOT, env=environment, check=True, timeout=120)
+    words = [sys.executable, "-c", told, str(tmp_path)]
+    ran = subprocess.run(words, cwd=ROOT, env=environment, check=True, timeout=120, capture_output=True, text=True)
+    assert "WARNING" not in ran.stdout + ran.stderr
     for name in ("first", "second"):
         (run,) = (tmp_path / name / "wandb").glob("offline-run-*")
         assert run.name.endswith(stable_id(tmp_path / name))

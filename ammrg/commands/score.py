@@ -8,6 +8,7 @@ It needs only predictions files: no GPU, and by default no PyTorch. METEOR is ad
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from ammrg.evaluation.scored_file import (
     chosen_extras,
     chosen_labeler,
     default_protocols,
+    kept_against,
     kept_scores,
 )
 from ammrg.evaluation.scoring import score_systems
@@ -128,7 +130,8 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     check_scores_file(out, files_read(options))
     columns = parse_columns(options.columns or "")
     references = predictions.read_references(options.references, columns) if options.references else None
-    systems = predictions.read_systems(reports, options.against, references, columns)
+    against = options.against or (kept_against(out) if options.show else [])
+    systems = predictions.read_systems(reports, against, references, columns)
     if "rexrank" in options.protocol:
         if reports.suffix == ".json":
             raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
@@ -149,6 +152,8 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     scores = kept_scores(out, systems, settings, train_texts, options.tokenizer) if options.show else None
     if scores is None:
         scores = score_systems(systems, train_texts=train_texts, tokenizer=options.tokenizer, **settings)
+        if against:
+            scores["meta"]["against"] = [os.path.relpath(path, out.parent) for path in against]
         write_json(out, scores)
     page = out.with_name("report.html")
     if not options.no_page and not (options.show and page.is_file() and page.stat().st_mtime >= out.stat().st_mtime):

@@ -28,6 +28,16 @@ def default_protocols(dataset: str | None) -> list[str]:
     return [name for name in DEFAULT if name == "full" or dataset in CUT_FOR]
 
 
+def kept_against(out: Path) -> list[Path]:
+    """Files of other systems that the scores in ``out`` were compared with; none where one is no longer there."""
+    try:
+        named = json.loads(out.read_text(encoding="utf-8"))["meta"]["against"]
+        files = [out.parent / path for path in named]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    return files if all(path.is_file() for path in files) else []
+
+
 def kept_scores(
     out: Path,
     systems: Sequence[predictions.System],

@@ -96,7 +96,7 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
     )
     first = int(rank_zero_only.rank or 0) == 0
     kind = NumbersOnly if restricted else WandbLogger
-    return kind(
+    logger = kind(
         name="/".join(folder.absolute().parts[-3:]),
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         save_dir=str(folder),
@@ -104,6 +104,8 @@ def wandb_logger(folder: Path, mode: Mode, restricted: bool) -> WandbLogger | No
         offline=offline,
         settings=settings,
     )
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes it always, and W&B warns where it is passed
+    return logger
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,9 @@ def writing_trainer(run: Path, writer: ReportWriter) -> Trainer:
     """
     from lightning.pytorch import Trainer
 
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    from experiments.training.quiet import quiet_lightning
+
+    quiet_lightning()
     return Trainer(
         accelerator="auto",
         devices=1,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -16,23 +15,8 @@ from ammrg.errors import AMMRGError
 from ammrg.notice import NOTICE
 from datamodules.studies import StudyDataModule
 from experiments.training.cli import ExperimentCLI
+from experiments.training.quiet import quiet_lightning
 from experiments.training.settings_parser import SettingsParser
-
-# Warnings of Lightning and other libraries about choices that this project makes on purpose.
-QUIET = (
-    ".*does not have many workers.*",
-    ".*GPU available but not used.*",
-    ".*smaller than the logging interval.*",
-    ".*recommended to use `self.log.*sync_dist=True.*",  # the logged value is the same on every process
-    ".*callbacks used to create the checkpoint need to be provided.*",  # callbacks of a fit that keep no state
-    ".*The `srun` command is available on your system but is not used.*",
-    ".*using `DistributedSampler` with the dataloaders.*",  # StudySampler does not repeat studies
-    ".*LightningCLI's args parameter.*",
-    ".*module\\(s\\) in eval mode at the start of training.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    ".*isinstance\\(treespec, LeafSpec\\).*",
-    ".*method of metric PointingGame was called before.*",
-)
 
 
 def run(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
@@ -51,9 +35,7 @@ def run(argv: Sequence[str], shown: dict[str, str] | None = None) -> int:
     ExperimentCLI.shown = shown
     # Only the help shows the docstrings of fields, and reading them takes time.
     set_parsing_settings(docstring_parse_attribute_docstrings=any("help" in word for word in argv))
-    for message in QUIET:
-        warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    quiet_lightning()
     if shutil.which("nvidia-smi"):
         torch.set_float32_matmul_precision("high")
     # A softmax over thousands of patterns makes denormal numbers, and a CPU multiplies these a hundred times slower.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,9 @@ def test_reports_are_written_again_at_another_setting_and_scored(
 def test_reports_of_the_validation_studies(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run.folder, copy)
-    assert main(["reports", str(copy), "--split", "val"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what it warns of on purpose is silenced
+        assert main(["reports", str(copy), "--split", "val"]) == 0
     data = OpenedRun(run.folder).data
     lines = [json.loads(line) for line in (copy / "val" / "reports.jsonl").read_text().splitlines()]
     assert [line["study_id"] for line in lines] == data.ids("val")[0]

@@ -103,6 +103,24 @@ def test_show_keeps_true_scores_and_renews_stale_ones(run: Path) -> None:
     assert json.loads(out.read_text())["sentences"] != ["a mark"]
 
 
+def test_show_keeps_the_comparison_with_others(run: Path) -> None:
+    out, other = run.parent / "scores.json", run.parent / "elsewhere" / "other.jsonl"
+    other.parent.mkdir()
+    write(other, lines([report(i + 1) for i in range(40)]))
+    main([str(run), *FAST, "--quiet", "--against", str(other)])
+    compared = json.loads(out.read_text())["comparisons"]
+    assert list(compared) == ["other"]
+    main([str(run), *FAST, "--show", "--quiet"])
+    assert json.loads(out.read_text())["comparisons"] == compared
+    write(run, lines([report(i + 7) for i in range(40)]))
+    main([str(run), *FAST, "--show", "--quiet"])  # other reports: scored anew, and compared anew
+    assert list(json.loads(out.read_text())["comparisons"]) == ["other"]
+    assert json.loads(out.read_text())["comparisons"] != compared
+    other.unlink()
+    main([str(run), *FAST, "--show", "--quiet"])
+    assert json.loads(out.read_text())["comparisons"] == {}
+
+
 @pytest.mark.parametrize("content", ["", '{"meta": {"studies', "[]", '{"meta": {}}'])
 def test_show_scores_anew_what_is_not_whole(run: Path, content: str) -> None:
     out = run.parent / "scores.json"
