@@ -326,7 +326,7 @@ stage2_parts = --model.stage1_checkpoint=$(STAGE1)/best.ckpt $(if $(LLM_FOLDER),
   $(if $(FOLDS),--model.cross_fit=$(CROSS_FIT))
 
 # Everything at its smallest, to see what a run is; its models learn next to nothing.
-quick: ## a whole run with scores in about two minutes: make stage2 MODEL=nano RUN=quick
+quick: ## a whole run with scores, about two minutes once the packages are there: make stage2 MODEL=nano RUN=quick
 	$(foreach name,MODEL RUN,$(if $(call default,$(name)),,$(error $(name)=$($(name)): make quick chooses it itself; make stage2 takes it)))
 	@echo "96 drawn studies, both stages trained for seconds, 16 reports written and scored: about two minutes. Their text is nonsense. Research use only."
 	@$(MAKE) stage2 MODEL=nano RUN=quick

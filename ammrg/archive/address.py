@@ -27,7 +27,8 @@ def checked_address(url: str, insecure_http: bool) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError("--dicomweb: not the address of a DICOMweb service; give http(s)://HOST/PATH")
+        found = "" if "@" in url else f"found {url!r}, "  # what may be a password is not repeated
+        raise SettingsError(f"--dicomweb: {found}not the address of a DICOMweb service; give http(s)://HOST/PATH")
     if parts.username or parts.password:
         raise SettingsError(f"--dicomweb: the address holds a password; leave it out and set {TOKEN}")
     if parts.query or parts.fragment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -11,14 +11,24 @@ from pydicom.dataset import Dataset
 from ammrg.archive.server import Instance
 from ammrg.documents.identifiers import DocumentIdentifiers
 from ammrg.documents.source_films import source_films
+from ammrg.documents.structured_report import left_out
 from ammrg.documents.writing import make_documents
 from ammrg.errors import ReadError
 from ammrg.operating_points import BALANCED
-from ammrg.studies.grouping import study_of
+from ammrg.studies.grouping import refusal, study_of
 from ammrg.studies.in_memory import film_source
 
 if TYPE_CHECKING:
     from ammrg.inference.report_generator import ReportGenerator
+
+
+class MadeDocuments(NamedTuple):
+    """A study's documents, before they are stored."""
+
+    files: dict[str, bytes]
+    """File name -> DICOM file."""
+    left_out: str
+    """Why some of its films were not read; empty where all were."""
 
 
 def described_documents(
@@ -28,7 +38,7 @@ def described_documents(
     predecessors: Sequence[Instance],
     page: bool,
     setting: float = BALANCED,
-) -> dict[str, bytes]:
+) -> MadeDocuments:
     """Describe a study and make its DICOM documents.
 
     A film that is no chest film, or cannot be decoded, is left out where others remain.
@@ -41,24 +51,24 @@ def described_documents(
         page: also make the encapsulated PDF.
         setting: the operating point, in [0, 1].
 
-    Returns:
-        File name -> DICOM file.
-
     Raises:
         ReadError: no film can be described, or they are of two patients or two studies.
     """
-    kept, refused = [], []
+    kept, refused, aside = [], [], []
     for number, film in enumerate(films, 1):
         source = film_source(film, number)
         try:
             study_of([source])
         except ReadError as error:
             refused.append(error)
+            aside.append(refusal(source.path, error))
         else:
             kept.append(source)
     if not kept:
         raise refused[0] if refused else ReadError("the study has no film")
-    description = generator.describe(study_of(kept), operating_point=setting)
+    study = study_of(kept)
+    study.set_aside = (*study.set_aside, *aside)
+    description = generator.describe(study, operating_point=setting)
     made = make_documents(
         description,
         source_films(description, films),
@@ -66,7 +76,7 @@ def described_documents(
         identifiers=identifiers,
         predecessors=[_referenced(instance) for instance in predecessors],
     )
-    return made.dicom
+    return MadeDocuments(made.dicom, left_out(description) or "")
 
 
 def instance_in(document: Dataset) -> Instance:

@@ -145,8 +145,8 @@ class Loop:
             raise
         except Exception as error:  # whatever a study holds, the others are described
             return self._set_aside(key, begun, _reason(error))
-        self._records.put(key, documents)
-        self._records.write(key, begun._replace(outcome="ready"))
+        self._records.put(key, documents.files)
+        self._records.write(key, begun._replace(outcome="ready", reason=documents.left_out))
         return self._send(key, self._records.files(key))
 
     def _send(self, key: str, files: list[Path]) -> str:
@@ -169,7 +169,10 @@ class Loop:
         if record is not None:
             self._records.write(key, record._replace(outcome="stored"))
         self._records.discard(key)
-        self._say(f"study {key}: described and stored")
+        aside = (
+            f"; {self._records.path(key)} says which films were left out, and why" if record and record.reason else ""
+        )
+        self._say(f"study {key}: described and stored{aside}")
         return "stored"
 
     def _set_aside(self, key: str, record: Record, reason: str) -> str:

@@ -37,7 +37,7 @@ class Record(NamedTuple):
     attempts: int = 0
     """How often it was begun."""
     reason: str = ""
-    """Why it was set aside."""
+    """Why it was set aside, or some of its films were left out."""
 
 
 class Records:

@@ -208,14 +208,19 @@ class Archive:
             if status in (400, 404):
                 advice += "; is --dicomweb its DICOMweb service, such as http://localhost:8042/dicom-web?"
             raise ArchiveError(f"the archive refused to {what}{advice}") from None
-        except requests.exceptions.SSLError:
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise ArchiveError(
+                    f"the archive at {self._address} did not answer in TLS when asked to {what}; does it speak plain "
+                    "http?"
+                ) from None
             raise ArchiveError(
                 f"the archive's certificate is not trusted, so it was not asked to {what}; name its authority with --ca"
             ) from None
         except requests.RequestException as error:
             raise ArchiveError(
-                f"the archive did not answer when asked to {what} ({type(error).__name__}); does it run at "
-                f"{self._address}?"
+                f"the archive did not answer when asked to {what}; does it run at {self._address}? "
+                f"({type(error).__name__})"
             ) from None
 
 

@@ -158,7 +158,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
     page = out.with_name("report.html")
     if not options.no_page and not (options.show and page.is_file() and page.stat().st_mtime >= out.stat().st_mtime):
         films = NO_FILMS if options.no_films or films_of is None else films_of(reports.parent, cases(scores))
-        write_page(page, reports, systems[0].lines, scores, films)
+        write_page(page, reports, systems[0].lines, scores, films, columns)
     if not options.quiet:
         console = Console()
         # In a pipe or a narrow window the columns would break.

@@ -115,8 +115,19 @@ def remarks(description: Description) -> Iterator[str]:
     yield description.distance.sentence
     if description.operating_note:
         yield description.operating_note
+    if (missing := left_out(description)) is not None:
+        yield missing
     yield from description.warnings
     yield "A finding counts as present where its probability is above its threshold."
+
+
+def left_out(description: Description) -> str | None:
+    """How many films of the study were not read, and why; None where all were."""
+    aside = description.set_aside
+    if not aside:
+        return None
+    reasons = "; ".join(dict.fromkeys(each.reason.rstrip(".") for each in aside))
+    return f"WARNING: left out were {len(aside)} of the study's {len(description.views) + len(aside)} films: {reasons}."
 
 
 def _findings(description: Description, films: SourceFilms) -> Iterator[ContentItem]:

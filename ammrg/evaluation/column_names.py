@@ -48,10 +48,11 @@ def house_names(
     """
     for field in FIELDS.values():
         if field in columns and field in needed and not {columns[field], field} & set(names):
+            ask = ", or give the references in a file of their own with --references" if field == "reference" else ""
             own = "" if columns[field] == field else f" (nor {field!r})"
             raise ScoringError(
-                f"{where}: no column {columns[field]!r}{own}, which --columns names; found {', '.join(names)}. Rename "
-                "the file's column, or name it in --columns."
+                f"{where}: no column {columns[field]!r}{own}, which --columns names; found "
+                f"{', '.join(names)}. Rename the file's column, or name it in --columns (one name for all files){ask}."
             )
     fields = {column: field for field, column in columns.items() if column in names}
     aside = set(fields.values()) - fields.keys()

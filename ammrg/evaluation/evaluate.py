@@ -55,7 +55,8 @@ def evaluate(
         train_texts: training reports, for ``r2gen``'s vocabulary: the texts, or the path of a file, see
             :func:`ammrg.evaluation.predictions.read_train_texts`.
         tokenizer: the folder or ``tokenizer.json`` of a language model, for ``r2gengpt``.
-        labeler: labels the findings; None: the rule-based labeler.
+        labeler: labels the findings: :func:`ammrg.networks.chexbert.load_chexbert` of a folder, or another
+            :class:`ammrg.text.labelers.Labeler`; None: the rule-based labeler.
         extras: further metrics.
         resamples: bootstrap resamples of patients, 0 or more; 0 gives no intervals.
         seed: seed of the resamples.
@@ -72,6 +73,11 @@ def evaluate(
     """
     if resamples < 0:
         raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
+    if labeler is not None and not isinstance(labeler, Labeler):
+        raise ScoringError(
+            f"labeler={labeler!r}: give a Labeler, such as ammrg.networks.chexbert.load_chexbert(FOLDER), or None for "
+            "the rule-based one."
+        )
     name, source = dataset, "as the caller says"
     recalled: list[RecallFile] = []
     names = parse_columns(columns)

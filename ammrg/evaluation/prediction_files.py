@@ -169,7 +169,7 @@ def _keyed_rows(
             "generated": fields.get("model_prediction", named.get("generated")),
         }
         # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
-        given = {field: named.get(field) for field in ("subject_id", "split")}
+        given = {field: named[field] for field in ("subject_id", "split") if named.get(field) is not None}
         row |= {field: value for field, value in given.items() if value == value}
         yield where, row
 

@@ -120,7 +120,7 @@ def _draw_found(figure: Figure, page: CasePage) -> None:
     """Draw the names of the findings above their thresholds, strongest first, under the title."""
     strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -page.probabilities[name])
     found = [name for name in strongest if is_predicted(page.probabilities[name], page.thresholds[name])]
-    words = f"Found: {', '.join(found)}" if found else "No finding is above its threshold"
+    words = f"Found: {', '.join(found)}" if found else "No abnormal finding is above its threshold"
     figure.text(FILMS[0], 0.928, words, va="center", fontsize=11, color=PRESENT if found else SOFT)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from ammrg.archive.address import TOKEN, authorization, checked_address
-from ammrg.errors import SettingsError
+from ammrg.archive.server import Archive
+from ammrg.errors import ArchiveError, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,16 @@ def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypa
         authorization(file)
     with pytest.raises(SettingsError, match="cannot be read"):
         authorization(tmp_path / "gone")
+
+
+def test_a_service_without_tls_is_not_called_untrusted() -> None:
+    """Its answer to a TLS greeting is plain http."""
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        archive = Archive(f"https://127.0.0.1:{server.server_port}/rs")
+        with pytest.raises(ArchiveError, match=r"did not answer in TLS when asked to list studies; .* plain http\?"):
+            list(archive.studies("20261101"))
+    finally:
+        server.shutdown()
+        server.server_close()

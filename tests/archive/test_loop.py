@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import pydicom
@@ -69,6 +70,29 @@ def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) ->
     (earlier,) = [report for report in reports if report is not later]
     series = later.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+
+
+@pytest.mark.parametrize("spoiled", ["cut off", "a hand"])
+def test_a_film_that_is_left_out_is_named_in_the_report_and_in_the_record(
+    orthanc: Orthanc, look: Look, tmp_path: Path, spoiled: str
+) -> None:
+    whole, other = next(found for index in range(40) if len(found := phantom_dicom(index, compress=True)) == 2)
+    if spoiled == "cut off":
+        at = other.index(b"\xff\x4f\xff\x51") + 60  # in the pixels; the tags stay whole
+        other = other[:at].ljust(len(other) - 8, b"\0") + other[-8:]
+    else:
+        other = retagged(other, BodyPartExamined="HAND")
+    orthanc.put(whole, other)
+    lines: list[str] = []
+    assert look(lines.append) == {"stored": 1}
+    (record,) = (tmp_path / "state" / "studies").glob("*.json")
+    assert f"{record} says which films were left out" in lines[-1]
+    reason = json.loads(record.read_text())["reason"]
+    assert reason.startswith("WARNING: left out were 1 of the study's 2 films: ")
+    assert spoiled == "cut off" or "HAND" in reason
+    (report,) = [file for file in orthanc.documents()[study_of([whole])] if file.Modality == "SR"]
+    assert plain(reason) in texts(report)
+    assert look() == {"known": 1}
 
 
 def test_another_patients_film_under_a_known_study_is_noticed(orthanc: Orthanc, look: Look) -> None:

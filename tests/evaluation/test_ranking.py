@@ -65,7 +65,7 @@ def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
     listed = table_of(place / "ranking_common" / "missing_ids.csv")
     assert [(row["system"], row["what"]) for row in listed] == [("B", "missing"), ("B", "missing"), ("B", "surplus")]
     assert "38 studies" in (place / "ranking_common" / "ranking.md").read_text(encoding="utf-8")
-    assert "B lacks 2, has 1 more" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
+    assert "B lacks 2 and has 1 more" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
 
 
 def test_values_are_those_of_each_file_alone(place: Path) -> None:

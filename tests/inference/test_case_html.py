@@ -126,7 +126,7 @@ def test_a_phone_shows_all_of_it_in_one_column(chromium: Any, description: Descr
 def test_a_study_without_findings_says_so(chromium: Any, description: Description, tmp_path: Path) -> None:
     clear = changed(description)._replace(findings={FINDINGS[i]: 0.125 if i in ABNORMAL else 0.9 for i in range(14)})
     shown, complaints, _ = opened(chromium, write_case_html(clear, tmp_path / "report.html").as_uri())
-    assert shown.locator("#found").inner_text() == "No finding is above its threshold."
+    assert shown.locator("#found").inner_text() == "No abnormal finding is above its threshold."
     assert "Nothing is found." in shown.locator("#films img").get_attribute("alt")
     assert shown.locator("#bars .present").inner_text().split("\n")[0] == "No Finding"
     assert complaints == []

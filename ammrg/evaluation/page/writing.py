@@ -24,7 +24,7 @@ from ammrg.evaluation.page.claims import (
 from ammrg.evaluation.page.columns import PAGE_COLUMNS, page_columns
 from ammrg.evaluation.page.headlines import headline
 from ammrg.evaluation.prediction_fields import id_text
-from ammrg.evaluation.prediction_files import study_rows
+from ammrg.evaluation.prediction_files import AS_THEY_ARE, study_rows
 from ammrg.evaluation.predictions import GROUPS, Line
 from ammrg.evaluation.recall_table import COLUMNS as RECALL_COLUMNS
 from ammrg.evaluation.recall_table import recall_note, recall_rows
@@ -61,7 +61,12 @@ NO_FILMS = Films({}, "Films are shown only for the reports of a run, whose folde
 
 
 def write_page(
-    path: Path, reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], films: Films = NO_FILMS
+    path: Path,
+    reports: Path,
+    lines: Sequence[Line],
+    scores: Mapping[str, Any],
+    films: Films = NO_FILMS,
+    columns: Mapping[str, str] = AS_THEY_ARE,
 ) -> Path:
     """Write the page atomically and return its path.
 
@@ -72,8 +77,9 @@ def write_page(
         lines: its studies.
         scores: the contents of scores.json.
         films: the films and maps to show.
+        columns: the file's own names, from :func:`ammrg.evaluation.column_names.parse_columns`.
     """
-    write_atomically(path, rendered(page_data(reports, lines, scores, films)).encode())
+    write_atomically(path, rendered(page_data(reports, lines, scores, films, columns)).encode())
     return path
 
 
@@ -82,7 +88,13 @@ def rendered(data: Mapping[str, Any]) -> str:
     return render(PARTS / "page.html", [PARTS / "page.css"], [PARTS / f"{name}.js" for name in SCRIPTS], data)
 
 
-def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], films: Films) -> dict[str, Any]:
+def page_data(
+    reports: Path,
+    lines: Sequence[Line],
+    scores: Mapping[str, Any],
+    films: Films,
+    columns: Mapping[str, str] = AS_THEY_ARE,
+) -> dict[str, Any]:
     """The data of the page, as JSON values."""
     meta = scores["meta"]
     known = reports.parent / "reports.meta.json"
@@ -91,7 +103,7 @@ def page_data(reports: Path, lines: Sequence[Line], scores: Mapping[str, Any], f
     trained = f"; the model was {trained_on(written_with.get('dataset', ''))}" if written_with else ""
     thresholds = thresholds_in(reports.parent)
     texts: dict[str, int] = {}
-    rows = _rows(reports)
+    rows = _rows(reports, columns)
     place = {study_id: i for i, study_id in enumerate(scores["studies"]["study_id"])}
     studies = [
         _study(line, {key: values[place[line.study_id]] for key, values in scores["studies"].items()}, rows, texts)
@@ -164,11 +176,11 @@ def _differences(scores: Mapping[str, Any], protocol: str) -> dict[str, list[lis
     }
 
 
-def _rows(reports: Path) -> dict[str, Mapping[str, Any]]:
+def _rows(reports: Path, columns: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """Study id -> its row of a reports.jsonl, the only layout with retrieved reports and regions."""
     if reports.suffix != ".jsonl":
         return {}
-    return {id_text(where, row, "study_id"): row for where, row in study_rows(reports)}
+    return {id_text(where, row, "study_id"): row for where, row in study_rows(reports, columns)}
 
 
 def _study(

@@ -118,13 +118,16 @@ def group_tables(groups: Sequence[Group]) -> list[Table]:
     return tables
 
 
+def _ids_in_words(difference: Difference) -> str:
+    """``B lacks 2 and has 1 more``."""
+    lacks = f"lacks {len(difference.missing)}" if difference.missing else ""
+    has = f"has {len(difference.surplus)} more" if difference.surplus else ""
+    return f"{difference.name} {' and '.join(filter(None, (lacks, has)))}"
+
+
 def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Difference]) -> str:
     """What the table's figures are, and what each file lacks."""
-    ids = "; ".join(
-        f"{each.name} lacks {len(each.missing)}, has {len(each.surplus)} more"
-        for each in differences
-        if each.missing or each.surplus
-    )
+    ids = "; ".join(_ids_in_words(each) for each in differences if each.missing or each.surplus)
     common = f"which all files have ({ids}: {MISSING})" if ids else "the same in all files"
     drawn = bool(meta["bootstrap"]["resamples"]) and any(
         at.interval for system in group.standings.values() for at in system.values()

@@ -6,7 +6,7 @@ const foundWords = present.map(({ name, place }) => [name, place && `(${place})`
 
 $("title").textContent = data.title;
 $("notice").textContent = data.notice;
-$("found").textContent = foundWords ? `Found: ${foundWords}` : "No finding is above its threshold.";
+$("found").textContent = foundWords ? `Found: ${foundWords}` : "No abnormal finding is above its threshold.";
 if (!present.length) $("found").className = "none";
 $("text").textContent = data.report || "The report is empty.";
 $("warnings").append(...data.warnings.map((words) => item(words)));

@@ -307,3 +307,25 @@ def test_reports_alone_point_to_the_references(tmp_path: Path, capsys: pytest.Ca
     references = write(tmp_path / "references.jsonl", rows)
     assert command(["score", str(path), *FAST, "--references", str(references)]) == 0
     assert set(json.loads((tmp_path / "scores.json").read_text())["baselines"]) == {"random_training"}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_names_of_ones_own_and_patients_of_the_references_in_each_layout(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {f"s{i}": report(i) for i in range(20)}
+    truth = [{"study_id": study, "subject_id": f"p{i // 2}", "reference": report(i)} for i, study in enumerate(texts)]
+    write(tmp_path / "references.jsonl", truth)
+    if name == "a.jsonl":
+        write(tmp_path / name, [{"study": study, "prediction": text} for study, text in texts.items()])
+    else:
+        (tmp_path / name).write_text(json.dumps({study: {"prediction": text} for study, text in texts.items()}))
+    words = [str(tmp_path / name), "--references", str(tmp_path / "references.jsonl")]
+    assert command(["score", *words, "--columns", "id=study,text=prediction", *FAST]) == 0
+    assert (tmp_path / "report.html").is_file()
+    assert json.loads((tmp_path / "scores.json").read_text())["meta"]["patients"] == 10
+
+
+def test_a_labeler_by_name_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ScoringError, match=r"labeler='chexpert': give a Labeler, such as"):
+        evaluate(["Edema."], references=["No edema."], labeler="chexpert")  # type: ignore[arg-type]
