@@ -85,8 +85,8 @@ def read_lines(
     absent = (references or {}).keys() - {line.study_id for line in lines}
     if absent:
         raise ScoringError(
-            f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}); both must have the "
-            "same studies."
+            f"{path}: lacks {len(absent)} studies of the references file (first: {min(absent)}); write reports "
+            "for them, or take them out of the references."
         )
     return lines
 

@@ -46,7 +46,7 @@ def group_cells(
         if len(set(values.values())) > MOST_GROUPS:
             raise ScoringError(
                 f"--by {column}: {len(set(values.values()))} different values in {paths[which]}; name a column with at "
-                f"most {MOST_GROUPS}."
+                f"most {MOST_GROUPS}, or make bands of these (such as 60-69) in the table."
             )
         found[column] = values
     return found
