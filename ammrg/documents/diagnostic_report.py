@@ -13,6 +13,7 @@ from ammrg.documents import concepts
 from ammrg.documents.source_films import SourceFilms
 from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, STATEMENT, VERSION, plain
 from ammrg.inference.description import Description
+from ammrg.text.shown_places import shown_place
 from ammrg.thresholds import is_predicted
 
 SYSTEMS = {
@@ -84,7 +85,7 @@ def _observation(description: Description, number: int) -> dict[str, Any]:
     name = list(description.findings)[number]
     probability, threshold = description.findings[name], description.thresholds[name]
     present = is_predicted(probability, threshold)
-    places = " ".join(description.places.get(name, ()))
+    places = shown_place(description.places.get(name, ()))
     return {
         "resourceType": "Observation",
         "id": f"finding-{number + 1}",

@@ -14,6 +14,7 @@ from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_html.writing import write_case_html
 from ammrg.inference.description import Description
 from ammrg.inference.printed_words import HEADING
+from ammrg.text.shown_places import shown_place
 from ammrg.thresholds import is_predicted
 
 REPORT, PANEL, PAGE = "report.json", "panel.png", "report.html"
@@ -86,7 +87,7 @@ def _findings_table(description: Description) -> Table:
     for name, value in description.findings.items():
         threshold = description.thresholds[name]
         present = is_predicted(value, threshold)
-        place = " ".join(description.places.get(name, ()))
+        place = shown_place(description.places.get(name, ()))
         row = (name, f"{value:.2f}", f"{threshold:.2f}", "present" if present else "", place)
         table.add_row(*row, style="bold" if present else "dim")
     return table

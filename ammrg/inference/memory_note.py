@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ammrg.reasons import PERCENTILE, InfluenceThresholds
+from ammrg.text.shown_places import shown_place
 from ammrg.types import Attribution, GeneratedReport
 
 UNKNOWN = (
@@ -30,7 +31,7 @@ class RecalledCase(NamedTuple):
             return f"{case.weight:.2f} report of {owner}: {case.text or '(left out)'}"
         asked = "region of" if self.query is None else f"for {self.query}:"
         said = f": {case.text}" if case.text else ""
-        return f"{case.weight:.2f} {asked} {' '.join((*case.place, case.finding))} ({owner}){said}"
+        return f"{case.weight:.2f} {asked} {f'{shown_place(case.place)} {case.finding}'.lstrip()} ({owner}){said}"
 
     def owner(self) -> str:
         """Name whose it is.

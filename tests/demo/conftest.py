@@ -27,7 +27,7 @@ from tests.tiny_stage2 import copying
 
 LIMITS = InfluenceThresholds(None, 0.5, 8, 0.05)
 RISING = FindingCurve(list(DIAL), list(DIAL), 0, None, None)
-CURVE = OperatingCurve(8, [0.0] * len(DIAL), dict.fromkeys(FINDINGS, RISING))
+CURVE = OperatingCurve(8, [0.0] * len(DIAL), None, None, dict.fromkeys(FINDINGS, RISING))
 """At each setting of the dial, the threshold is the setting."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ammrg.evaluation.predictions import Line
 from ammrg.findings import FINDINGS
 from ammrg.text.labeler import sentences
+from ammrg.text.shown_places import shown_place
 from ammrg.text.unseen import sentence_phrases
 
 
@@ -42,7 +43,7 @@ def places_of(row: Mapping[str, Any]) -> dict[int, str]:
     if not isinstance(named, Mapping):
         return {}
     return {
-        FINDINGS.index(name): " ".join(map(str, words))
+        FINDINGS.index(name): shown_place(words)
         for name, words in named.items()
         if name in FINDINGS and isinstance(words, list) and words
     }

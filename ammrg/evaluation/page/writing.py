@@ -36,6 +36,7 @@ from ammrg.findings import FINDINGS
 from ammrg.metrics.mirroring import FOLLOWS
 from ammrg.notice import NOTICE
 from ammrg.pages.page_file import render
+from ammrg.text.shown_places import shown_place
 
 PARTS = Path(__file__).parent
 SCRIPTS = ("verdicts", "tables", "studies", "study", "start")
@@ -200,7 +201,7 @@ def _study(
     regions = [
         [
             *(each.get(field) for field in ("weight", "finding", "study_id", "influence")),
-            " ".join(map(str, each.get("place") or ())),
+            shown_place(each.get("place") or ()),
             texts.setdefault(each["text"], len(texts)) if each.get("text") else None,
         ]
         for each in row.get("regions") or ()

@@ -12,6 +12,7 @@ from ammrg.atomic import write_atomically
 from ammrg.imaging.embedded import film_uri, hundredths
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.pages.page_file import render
+from ammrg.text.shown_places import shown_place
 from ammrg.thresholds import is_predicted
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def case_data(description: Description) -> dict[str, Any]:
                 "probability": value,
                 "threshold": description.thresholds[name],
                 "present": bool(is_predicted(value, description.thresholds[name])),
-                "place": " ".join(description.places.get(name, ())),
+                "place": shown_place(description.places.get(name, ())),
             }
             for name, value in description.findings.items()
         ],
