@@ -14,7 +14,7 @@ from ammrg.commands.output_folder import output_folder
 from ammrg.commands.parser import CommandParser
 from experiments.language_models.fetched import fetch_small
 from experiments.language_models.phantom import SIZES, train_and_print
-from experiments.language_models.told import print_told
+from experiments.runs.told import print_told
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ def writing_trainer(run: Path, writer: ReportWriter) -> Trainer:
     """
     from lightning.pytorch import Trainer
 
-    from experiments.training.quiet import quiet_lightning
+    from experiments.runs.quiet import quiet_lightning
 
     quiet_lightning()
     return Trainer(

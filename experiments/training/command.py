@@ -14,8 +14,8 @@ from lightning.pytorch import LightningModule
 from ammrg.errors import AMMRGError
 from ammrg.notice import NOTICE
 from datamodules.studies import StudyDataModule
+from experiments.runs.quiet import quiet_lightning
 from experiments.training.cli import ExperimentCLI
-from experiments.training.quiet import quiet_lightning
 from experiments.training.settings_parser import SettingsParser
 
 
