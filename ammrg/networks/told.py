@@ -24,6 +24,11 @@ TOLD = f"{{placed_findings}} {INSTRUCTION}"
 """The instruction that tells findings and places."""
 
 
+def telling(template: str) -> str:
+    """An instruction that tells findings: this one, if it names them, or else :data:`TOLD`."""
+    return template if template_fields(template) & NAMING_FIELDS else TOLD
+
+
 def told_scores(
     language_model: LanguageModel,
     reports: Sequence[str],

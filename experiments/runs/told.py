@@ -33,14 +33,12 @@ def print_told(model: str, data: Path | None, drafts: int = 0) -> None:
     folder = data or (PHANTOM if run is None else run.data.prepared.location)
     reports = [text for text in load_split(folder, "val")["report"] if text.strip()][:MOST]
     from ammrg.networks.language_model import LanguageModel
-    from ammrg.networks.told import TOLD, told_in_words, told_scores
-    from ammrg.text.prompts import NAMING_FIELDS, template_fields
+    from ammrg.networks.told import TOLD, telling, told_in_words, told_scores
 
     if run is None:
         language_model, template = LanguageModel(model), TOLD
     else:
         network = run.model().network
-        names = template_fields(network.instruction) & NAMING_FIELDS
-        language_model, template = network.language_model, network.instruction if names else TOLD
+        language_model, template = network.language_model, telling(network.instruction)
     scores = told_scores(language_model, reports, template, drafts=drafts)
     print(f"{model}, {len(reports)} validation reports: {told_in_words(scores)}")
