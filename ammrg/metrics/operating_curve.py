@@ -8,8 +8,9 @@ them. Of all thresholds with that recall, it takes the one with the highest prec
 higher precision (isotonic regression of the labels on the scores; de Leeuw, Hornik and Mair 2009, JSS 32(5),
 doi:10.18637/jss.v032.i05). Given up first are the steps, of whatever finding, that are right least often, so precision,
 counted over all calls that are left, never falls. It is P when balanced; let Q be the highest still told from 10
-right calls. A setting x > 0.5 gives up as few as reach P + (2x - 1) (Q - P). To ask each finding for its own best
-instead would give up most calls of a finding that is called rightly, and leave those of one that never is.
+right calls, or from all where balanced has fewer. A setting x > 0.5 gives up as few as reach P + (2x - 1) (Q - P). To
+ask each finding for its own best instead would give up most calls of a finding that is called rightly, and leave those
+of one that never is.
 
 So no finding's recall rises, and no precision falls, as x grows. Scores that lie apart leave a gap for a threshold;
 where in the gap it lies follows x too, from its lower to its upper edge (at 0.5 in the middle, or wherever the balanced
@@ -17,9 +18,7 @@ threshold is), so that the dial also moves a finding that validation separates w
 
 With fewer positives than :data:`ammrg.metrics.classification.MIN_POSITIVES`, recall and precision would be those of
 single studies. Below 0.5 the dial then only says how often a finding is called: in 4^(1 - 2x) times as many validation
-studies as balanced (twice at 0.25). Above 0.5 all its calls are one step; where all findings together have fewer than
-10 right calls, each is called in 4^(1 - 2x) times as many studies (half at 0.75). A finding that is never called stays
-so.
+studies as balanced (twice at 0.25). Above 0.5 all its calls are one step. A finding that is never called stays so.
 
 "No Finding" is turned the other way, alone: a sensitive reading calls fewer studies normal.
 """
@@ -41,7 +40,7 @@ from ammrg.operating_points import BALANCED, SETTINGS, FindingCurve, OperatingCu
 from ammrg.thresholds import is_predicted
 
 MOST_OFTEN = 4.0
-"""How many times as often as balanced a finding with few positives is called at 0; as much less often at 1."""
+"""How many times as often as balanced a finding with few positives is called at 0."""
 
 
 def operating_curve(
@@ -149,11 +148,9 @@ def _later(columns: Sequence[_Column], balanced: Sequence[float]) -> list[list[f
     steps = [_steps(column, limit) for column, limit in zip(columns, balanced, strict=True)]
     levels = _levels([step for each in steps for step in each])
     turned = []
-    for column, limit, each in zip(columns, balanced, steps, strict=True):
+    for limit, each in zip(balanced, steps, strict=True):
         if not each:
             turned.append([limit] * len(settings))
-        elif not levels:
-            turned.append([_by_frequency(column, limit, x) for x in settings])
         else:
             asked = [_asked(levels, 2 * x - 1) for x in settings]
             turned.append([_given_up(each, limit, level, x) for level, x in zip(asked, settings, strict=True)])
@@ -196,13 +193,14 @@ def _steps(column: _Column, balanced: float) -> list[_Step]:
 def _levels(steps: Sequence[_Step]) -> list[tuple[float, float]]:
     """Each precision below which steps may be given up, with that of all calls that are then left, both rising.
 
-    Only those that leave enough right calls to tell a precision.
+    Only those that leave enough right calls to tell a precision, or all of them.
     """
+    enough = min(MIN_POSITIVES, sum(step.hits for step in steps))
     levels = []
     for level in sorted({step.precision for step in steps}):
         kept = [step for step in steps if step.precision >= level]
         hits = sum(step.hits for step in kept)
-        if hits >= MIN_POSITIVES:
+        if hits >= enough:
             levels.append((level, hits / sum(step.called for step in kept)))
     return levels
 
@@ -273,4 +271,4 @@ def _by_frequency(column: _Column, balanced: float, setting: float) -> float:
         return balanced
     wanted = min(1.0, share * MOST_OFTEN ** (1 - 2 * setting))
     rank = float(column.scores.quantile(1 - wanted))
-    return min(balanced, rank) if setting < BALANCED else max(balanced, rank)
+    return min(balanced, rank)

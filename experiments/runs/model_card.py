@@ -7,10 +7,10 @@ from typing import Any
 
 from ammrg.data_sets import Source, source_of, trained_on
 from ammrg.evaluation.figures import formatted
-from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.metrics.classification import MIN_POSITIVES
-from ammrg.operating_points import BALANCED, NAMED, SETTINGS, FindingCurve, OperatingCurve, in_words
+from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, OperatingCurve, in_words
 
 METRICS = {
     "bleu_4": "BLEU-4",
@@ -173,16 +173,9 @@ studies, so recall and precision are not known; the setting says only how often 
 {_table(["operating point", "findings a study"], [[in_words(x), each] for x, each in calls.items()])}"""
     rows = [[in_words(x), *(f"{share:.3f}" for share in curve.together(x) or ()), each] for x, each in calls.items()]
     few = [name for name in FINDINGS if name != "No Finding" and name not in curve.measured]
-    positives = sum(curve.findings[FINDINGS[i]].positives for i in ABNORMAL)
-    right = round(curve.recall[SETTINGS.index(BALANCED)] * positives)
-    later = (
-        "above 0.5 as often as balanced until all their calls are given up"
-        if right >= MIN_POSITIVES
-        else f"half as often at 0.75, since balanced has fewer than {MIN_POSITIVES} right calls"
-    )
     unmeasured = (
         f"{', '.join(few)}: fewer than {MIN_POSITIVES} positive validation studies. They are called twice as often as "
-        f"balanced at 0.25, and {later}."
+        "balanced at 0.25, and above 0.5 as often as balanced until all their calls are given up."
         if few
         else f"All 13 abnormal findings have at least {MIN_POSITIVES} positive validation studies."
     )
