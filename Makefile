@@ -56,10 +56,23 @@ $(foreach name,$(filter-out $(SETTABLE),$(GIVEN)),$(if $(call nearest,$(name),$(
 
 $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(words $($(name)))),$(error $(name)='$($(name))': must be one word, without spaces)))
 
-# A finished run knows its data set, model and folds; targets that only use the run need not be given them again.
+# A finished run knows its data set, model and folds; targets that only use the run need not be given them again. If none
+# of the run's names is given, the run whose reports were written last is used, which is said.
 AFTER    := reports scores guards describe predict serve demo export
 SETTLED  := $(if $(MAKECMDGOALS),$(if $(filter-out $(AFTER),$(MAKECMDGOALS)),,yes))
 default   = $(filter file,$(origin $(1)))
+ifneq ($(and $(SETTLED),$(call default,DATASET),$(call default,RUN),$(call default,MODEL),$(call default,REWARD)),)
+FINISHED := $(wildcard $(OUT)/*/*/reports.meta.json $(OUT)/*/*/reward/reports.meta.json)
+NEWEST   := $(if $(FINISHED),$(subst /, ,$(patsubst $(OUT)/%/reports.meta.json,%,$(shell ls -t $(FINISHED) | head -n 1))))
+ifneq ($(NEWEST),)
+DATASET  := $(word 1,$(NEWEST))
+RUN      := $(word 2,$(NEWEST))
+REWARD   := $(if $(word 3,$(NEWEST)),1)
+ifneq ($(word 2,$(FINISHED)),)
+$(info using the run that was finished last: DATASET=$(DATASET) RUN=$(RUN)$(if $(REWARD), REWARD=1))
+endif
+endif
+endif
 ifeq ($(and $(SETTLED),$(call default,DATASET),$(if $(wildcard $(OUT)/$(DATASET)/$(RUN)),,absent)),absent)
 HOMES    := $(patsubst $(OUT)/%/$(RUN)/stage2/manifest.json,%,$(wildcard $(OUT)/*/$(RUN)/stage2/manifest.json))
 ifneq ($(word 2,$(HOMES)),)
@@ -158,8 +171,16 @@ STAGES_ablation := 1 2
 STAGES_sweep    := 1 memory 2
 STAGES_slurm    := 1 2 all agents
 one_of = $(strip $(call meant,$(1),$(2)) one of $(2))
-# A target that only uses a run trains one by this name if its DATASET or MODEL is given; a name alone may be a slip.
-ifneq ($(and $(SETTLED),$(call default,DATASET),$(call default,MODEL),$(if $(call default,RUN),,given)),)
+# One film, whose name may contain spaces, or the names of several films.
+FILMS := $(if $(IMAGE),$(if $(shell [ -e $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
+ifneq ($(filter describe predict,$(MAKECMDGOALS)),)
+ifeq ($(FILMS),)
+$(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(IMAGE) does not)))
+endif
+endif
+
+# A target that only uses a run trains one if its DATASET or MODEL is given; a name alone may be a slip.
+ifneq ($(and $(SETTLED),$(call default,DATASET),$(call default,MODEL)),)
 ifeq ($(wildcard $(OUT)/*/$(RUN)),)
 RUNS := $(sort $(foreach stage,$(wildcard $(OUT)/*/*/stage[12]),$(notdir $(patsubst %/,%,$(dir $(stage))))))
 $(error RUN=$(RUN): no such run in $(OUT); $(if $(RUNS),$(call one_of,$(RUN),$(RUNS)),there is none yet: make stage2 trains one))
@@ -192,14 +213,6 @@ ifneq ($(and $(ARGS),$(TRAINED),$(wildcard $(VENV)/bin/python)),)
 UNKNOWN := $(shell $(VENV)/bin/python -m experiments.training.check_words $(COMMAND_$(TRAINED)) $(ARGS) 2>/dev/null)
 ifneq ($(UNKNOWN),)
 $(error ARGS: $(UNKNOWN))
-endif
-endif
-
-# One film, whose name may contain spaces, or the names of several films.
-FILMS := $(if $(IMAGE),$(if $(shell [ -e $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
-ifneq ($(filter describe predict,$(MAKECMDGOALS)),)
-ifeq ($(FILMS),)
-$(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(IMAGE) does not)))
 endif
 endif
 

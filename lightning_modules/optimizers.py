@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from ammrg.errors import SettingsError
@@ -61,14 +62,15 @@ def adamw_cosine(
         parts: the parts to train; a parameter in two parts belongs to the first, and frozen parameters are left out.
         lr: peak learning rate of a part with scale 1.
         weight_decay: AdamW's weight decay of matrices and kernels; vectors (biases, norms) have none.
-        warmup_steps: optimizer steps of linear warm-up.
+        warmup_steps: optimizer steps of linear warm-up; where they would not end within the run, half of a part's
+            steps are taken, which is said.
         total_steps: optimizer steps of the whole run (``trainer.estimated_stepping_batches``); if they are not known
             (infinite, or < 1) the rate stays at its peak after the warm-up.
         final_fraction: learning rate at the last step as a share of the peak.
 
     Raises:
         SettingsError: there is nothing to train, a weight has less than float32 precision (which rounds small steps
-            away), or a part's warm-up would not end within the run.
+            away), or a part would begin only after the run's last step.
     """
     groups: list[dict[str, object]] = []
     factors: list[Callable[[int], float]] = []
@@ -83,24 +85,34 @@ def adamw_cosine(
                 f"trainer.precision: trained weights must be float32, found {coarse}, which rounds small steps away; "
                 "use bf16-mixed, which keeps weights in float32 and computes in bfloat16"
             )
-        if fresh and known_end and part.from_step + warmup_steps >= total_steps:
-            raise SettingsError(
-                f"model.warmup_steps ({warmup_steps}){f' after step {part.from_step}' if part.from_step else ''} must "
-                f"be smaller than the steps of the run ({int(total_steps)}); lower it or train longer (with make: "
-                "ARGS=--model.warmup_steps=... or ARGS=--trainer.max_epochs=...)"
-            )
+        warmup = warmup_steps
+        if fresh and known_end and part.from_step + warmup >= total_steps:
+            warmup = _shortened(warmup, part.from_step, int(total_steps))
         for matrices, decay in ((True, weight_decay), (False, 0.0)):
             members = [p for p in fresh if (p.ndim > 1) is matrices]
             if members:
                 groups.append({"params": members, "lr": lr * part.scale, "weight_decay": decay})
-                factors.append(
-                    _schedule(part.from_step, warmup_steps, total_steps if known_end else None, final_fraction)
-                )
+                factors.append(_schedule(part.from_step, warmup, total_steps if known_end else None, final_fraction))
     if not groups:
         raise SettingsError("optimizer: no parameter is trained; unfreeze a part of the model.")
     optimizer = torch.optim.AdamW(groups, lr=lr)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _shortened(warmup: int, start: int, total: int) -> int:
+    """The warm-up of a part whose run is too short for the one asked for."""
+    if start >= total:
+        raise SettingsError(
+            f"model.unfreeze_at: a part would be trained from step {start} on, but the run has only {total} steps; let it "
+            "begin earlier, or train longer with trainer.max_epochs"
+        )
+    shorter = (total - start) // 2
+    rank_zero_info(
+        f"model.warmup_steps: {shorter} instead of {warmup}, because the run has only {total} steps"
+        + (f", and a part begins at step {start}" if start else "")
+    )
+    return shorter
 
 
 def _schedule(start: int, warmup: int, total: int | float | None, final_fraction: float) -> Callable[[int], float]:

@@ -137,8 +137,40 @@ def test_a_run_that_does_not_exist_is_not_trained_for_its_name_alone(tmp_path: P
     assert "RUN=frist: no such run in " in done.stderr
     assert "out; did you mean first? one of first second." in done.stderr
     assert "experiments" not in done.stdout  # nothing would be run
-    for words in (["RUN=frist", "MODEL=nano"], ["RUN=frist", "DATASET=iu_xray"], ["RUN=first"], []):
+    unnamed = make("-n", goal, *place)
+    assert "RUN=default: no such run in " in unnamed.stderr
+    assert "experiments" not in unnamed.stdout
+    for words in (["RUN=frist", "MODEL=nano"], ["RUN=frist", "DATASET=iu_xray"], ["RUN=first"]):
         assert " fit " in make("-n", goal, *words, *place).stdout, words
+
+
+def test_if_no_run_is_named_the_one_finished_last_is_used_and_named(tmp_path: Path) -> None:
+    stamp = tmp_path / "venv" / ".stamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    place = (f"VENV={tmp_path}/venv", f"OUT={tmp_path}/out")
+
+    def finish(run: str, when: int) -> None:
+        folder = tmp_path / "out" / run
+        (folder / "stage2").mkdir(parents=True)
+        for name in ("stage2/manifest.json", "stage2/best.ckpt", "reports.meta.json"):
+            (folder / name).touch()
+            os.utime(folder / name, (when, when))
+
+    finish("csv/mine", 1_000)
+    alone = make("-n", "demo", *place).stdout
+    assert f"demo --run {tmp_path}/out/csv/mine" in alone
+    assert "using the run" not in alone  # there is no other
+    finish("phantom/default", 900)
+    several = make("-n", "demo", *place).stdout
+    assert "using the run that was finished last: DATASET=csv RUN=mine\n" in several
+    assert f"demo --run {tmp_path}/out/csv/mine" in several
+    assert f"demo --run {tmp_path}/out/phantom/default" in make("-n", "demo", "RUN=default", *place).stdout
+    finish("csv/mine/reward", 2_000)
+    rewarded = make("-n", "demo", *place).stdout
+    assert "DATASET=csv RUN=mine REWARD=1\n" in rewarded
+    assert f"demo --run {tmp_path}/out/csv/mine/reward" in rewarded
+    assert f"{tmp_path}/out/phantom/default" in make("-n", "stage2", *place).stdout  # what trains is never guessed
 
 
 def test_args_are_looked_at_before_anything_is_built(tmp_path: Path) -> None:
@@ -369,8 +401,9 @@ def test_paths_of_films_and_raw_data_may_hold_spaces(tmp_path: Path) -> None:
     for path in (film, other):
         path.touch()
     quoted = "'" + str(film).replace("'", "'\\''") + "'"
-    assert f"describe {quoted} --run" in make("-n", "predict", f"IMAGE={film}").stdout
-    assert f"describe {other} {other} --run" in make("-n", "predict", f"IMAGE={other} {other}").stdout
+    asked = ("-n", "predict", "MODEL=nano")
+    assert f"describe {quoted} --run" in make(*asked, f"IMAGE={film}").stdout
+    assert f"describe {other} {other} --run" in make(*asked, f"IMAGE={other} {other}").stdout
     gone = make("-n", "predict", f"IMAGE={tmp_path}/no film.png")
     assert f"make describe IMAGE=film.png ({tmp_path}/no film.png does not)" in gone.stderr
     place = (f"DATA={tmp_path}/data", "DATASET=iu_xray")

@@ -54,9 +54,9 @@ def _of_influence(found: Mapping[str, Any], studies: int) -> Sentence:
     low = found["value"] if found["low"] is None else found["low"]
     between = "" if found["low"] is None else f" [{short(found['low'])}, {short(found['high'])}]"
     text = (
-        f"A memory mattered for {found['studies']} of {studies} reports ({short(found['value'])}{between}): a recalled "
-        f"case has more influence on them than {PERCENTILE} in 100 random ones. With random ones in all places, it "
-        f"would be {short(found['chance'])}."
+        f"A recalled case bears on {found['studies']} of {studies} reports ({short(found['value'])}{between}): it has "
+        f"more influence on their likelihood than {PERCENTILE} in 100 random ones; the words may be the same without "
+        f"it. With random ones in all places, it would be {short(found['chance'])}."
     )
     doubt = low <= found["chance"]
     return Sentence(f"{text} THE MEMORIES MATTER NO MORE THAN RANDOM CASES." if doubt else text, doubt)

@@ -1,4 +1,4 @@
-"""The note that tells a user which of the recalled cases changed the report, if any did."""
+"""The note that tells a user which of the recalled cases bear on the report, if any do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ammrg.text.shown_places import shown_place
 from ammrg.types import Attribution, GeneratedReport
 
 UNKNOWN = (
-    "Whether the recalled cases changed this report is not known: the influence of random cases was not measured. Runs "
+    "Whether the recalled cases bear on this report is not known: the influence of random cases was not measured. Runs "
     "and exports of earlier versions lack it; make reports measures it."
 )
 REGIONS, REPORTS = 6, 3
@@ -51,7 +51,7 @@ class MemoryNote(NamedTuple):
     thresholds: InfluenceThresholds | None
     """The influence that a reason exceeds; None = not known."""
     reasons: list[RecalledCase]
-    """Those that changed the report."""
+    """Those that made the report clearly more likely; its words may be the same without them."""
     similar: list[RecalledCase]
     """The others."""
     sentence: str
@@ -92,14 +92,14 @@ def _is_reason(pattern: Attribution, thresholds: InfluenceThresholds) -> bool:
     return thresholds.exceeded("reports" if pattern.finding is None else "regions", pattern.influence)
 
 
-def _sentence(thresholds: InfluenceThresholds | None, changed: bool, recalled: bool) -> str:
+def _sentence(thresholds: InfluenceThresholds | None, reasons: bool, recalled: bool) -> str:
     if not recalled:
-        return "No memory changed this report: nothing was recalled."
+        return "No recalled case bears on this report: nothing was recalled."
     limits = {} if thresholds is None else {"regions": thresholds.regions, "reports": thresholds.reports}
     known = ", ".join(f"{kind} {limit:.2f} nats" for kind, limit in limits.items() if limit is not None)
     if not known:
         return UNKNOWN
-    beyond = f"more influence on it than {PERCENTILE} in 100 random cases ({known})"
-    if changed:
-        return f"Recalled cases changed this report: the reasons have {beyond}."
-    return f"No memory changed this report: none of the recalled cases has {beyond}."
+    beyond = f"more influence on its likelihood than {PERCENTILE} in 100 random cases ({known})"
+    if reasons:
+        return f"Recalled cases bear on this report: the reasons have {beyond}. Its words may be the same without them."
+    return f"No recalled case bears on this report: none of them has {beyond}."

@@ -274,8 +274,8 @@ def test_the_share_of_reports_for_which_a_memory_mattered(tmp_path: Path) -> Non
         assert (mattered["value"], mattered["studies"], mattered["chance"]) == (0.5, COUNT // 2, chance)
         assert 0.3 < mattered["low"] < 0.45 < 0.55 < mattered["high"] < 0.7
         assert mattered["influence_threshold"] == {"regions": 0.4, "reports": 0.3, "studies": 100}
-        (sentence,) = [text for text in found["sentences"] if "A memory mattered" in text]
-        assert f"for {COUNT // 2} of {COUNT} reports (.500 [" in sentence
+        (sentence,) = [text for text in found["sentences"] if "A recalled case bears" in text]
+        assert f"on {COUNT // 2} of {COUNT} reports (.500 [" in sentence
         assert sentence.endswith("THE MEMORIES MATTER NO MORE THAN RANDOM CASES.") is alarm
         assert (sentence in found["alarms"]) is alarm
     lines = read_systems(reports, [])[0].lines
@@ -287,7 +287,7 @@ def test_reports_without_influence_have_no_such_share(tmp_path: Path) -> None:
     limits(tmp_path, 0.1)
     found = scores(reports)
     assert found["recall"]["mattered"] is None
-    assert not [text for text in found["sentences"] if "A memory mattered" in text]
+    assert not [text for text in found["sentences"] if "A recalled case bears" in text]
 
 
 @pytest.mark.parametrize("named", [{"regions": "high"}, [], 3, {"regions": 1, "reports": 1, "studies": 1}])

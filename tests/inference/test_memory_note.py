@@ -44,8 +44,8 @@ def test_only_what_passes_the_threshold_of_its_memory_is_a_reason() -> None:
     note = memory_note(written([region(1, 0.51), region(2, 0.5)], [report(3, 0.4), report(4, None)]), LIMITS)
     assert (rows(note.reasons), rows(note.similar)) == ([1, 3], [2, 4])
     assert note.sentence == (
-        "Recalled cases changed this report: the reasons have more influence on it than 95 in 100 random cases "
-        "(regions 0.50 nats, reports 0.20 nats)."
+        "Recalled cases bear on this report: the reasons have more influence on its likelihood than 95 in 100 random "
+        "cases (regions 0.50 nats, reports 0.20 nats). Its words may be the same without them."
     )
     assert [case.line() for case in [*note.reasons, note.similar[1]]] == [
         "0.25 for finding 0: left lower Edema (r1, influence +0.51): Edema.",
@@ -56,14 +56,14 @@ def test_only_what_passes_the_threshold_of_its_memory_is_a_reason() -> None:
     assert [(each["query"], each["pattern"]) for each in told] == [("finding 0", 1), (None, 3)]
 
 
-def test_otherwise_no_memory_changed_the_report() -> None:
+def test_otherwise_no_recalled_case_bears_on_the_report() -> None:
     note = memory_note(written([region(1, -3.0)], [report(3, 0.1)]), LIMITS)
     assert note.reasons == []
-    assert note.sentence.startswith("No memory changed this report: none of the recalled cases has more influence")
+    assert note.sentence.startswith("No recalled case bears on this report: none of them has more influence")
     assert note.as_json()["patterns"] == []
     assert note.as_json()["influence_threshold"] == {"regions": 0.5, "reports": 0.2, "studies": 100, "chance": 0.07}
     nothing = memory_note(GeneratedReport("s", "A text.", {}, [], []), LIMITS)
-    assert nothing.sentence == "No memory changed this report: nothing was recalled."
+    assert nothing.sentence == "No recalled case bears on this report: nothing was recalled."
 
 
 def test_without_a_threshold_nothing_is_a_reason() -> None:
@@ -116,7 +116,7 @@ def test_a_description_measures_what_its_threshold_asks_for(
         told = capsys.readouterr().out
         if limit > 0:
             assert said["reasons"]["patterns"] == []
-            assert "No memory changed this report" in said["reasons"]["sentence"]
+            assert "No recalled case bears on this report" in said["reasons"]["sentence"]
             assert "\nreasons" not in told
         else:
             assert len(said["reasons"]["patterns"]) == min(6, len(said["recalled"])) + 3

@@ -35,7 +35,7 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     reasons = found["reasons"]
     meta = json.loads((run.folder / "reports.meta.json").read_text())
     assert reasons["influence_threshold"] == meta["influence_threshold"]
-    assert ("No memory changed this report" in reasons["sentence"]) is (reasons["patterns"] == [])
+    assert ("No recalled case bears on this report" in reasons["sentence"]) is (reasons["patterns"] == [])
     assert all(listed[0]["influence"] is not None for listed in found["recalled"].values())
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1

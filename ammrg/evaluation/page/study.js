@@ -103,7 +103,7 @@ function recalled(study) {
   const line = ({ kind, weight, influence, words }) => make("div", { class: "memory" }, make("b", {}, short(weight, 2)), words,
     isReason(kind, influence)
       ? make("b", {}, ` reason (influence ${short(influence, 2)} nats, more than ${short(data.reasons[kind], 2)})`) : null);
-  const none = data.reasons ? "No recalled case changed this report." : "Whether recalled cases changed this report is not known.";
+  const none = data.reasons ? "No recalled case bears on this report." : "Whether recalled cases bear on this report is not known.";
   return [make("h3", {}, "Reasons, recalled from memory"),
     ...(reasons.length ? reasons.map(line) : [make("p", { class: "note" }, none)]),
     ...(similar.length ? [make("h3", {}, "Similar cases, recalled from memory"), ...similar.map(line)] : [])];
