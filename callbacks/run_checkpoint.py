@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -51,6 +52,7 @@ class RunCheckpoint(ModelCheckpoint):
         self.every_n_steps, self.keep = every_n_steps, keep
         self.signalled: signal.Signals | None = None
         self.stopping = False
+        self.process = os.getpid()
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -115,11 +117,17 @@ class RunCheckpoint(ModelCheckpoint):
     # --- signals ----------------------------------------------------------------------------------------------------
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace Lightning's signal handler, which saves in the middle of a step."""
+        self.process = os.getpid()
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self.on_signal) for number in STOPPING}
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Remember the signal; a second one ends the training at once."""
+        """Remember the signal; a second one ends the training at once.
+
+        A Ctrl-C also reaches the loader processes, which inherit the handler; they end with the training.
+        """
+        if os.getpid() != self.process:
+            return
         if self.signalled is not None:
             raise KeyboardInterrupt
         self.signalled = signal.Signals(number)
@@ -152,10 +160,8 @@ class RunCheckpoint(ModelCheckpoint):
         self.give_back()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Print how to resume a stopped run."""
+        """Restore the earlier signal handlers."""
         self.give_back()
-        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
-            print(f"\nstopped; the same command resumes from {self.last_model_path or 'the start'}", flush=True)
 
     def give_back(self) -> None:
         """Restore the signal handlers that were set before training."""

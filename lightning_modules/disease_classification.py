@@ -98,8 +98,8 @@ class DiseaseClassification(LightningModule):
         encoder_lr_decay: learning rate of each block of the encoder as a share, in (0, 1], of the next block's; the
             first layers of a pretrained encoder change least.
         weight_decay: AdamW's weight decay, >= 0, of matrices only.
-        warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay; half of the run if it is too short
-            for them.
+        warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay; half of the run, if it is
+            too short for them.
         final_lr_fraction: learning rate at the last step as a share, in [0, 1], of the peak.
         cam: map method: ``gradcam``, ``hirescam``, ``attention`` or ``evidence`` (see
             :func:`ammrg.networks.class_activation.compared_maps`), or ``auto``, which takes the winner of each

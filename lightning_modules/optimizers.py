@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from ammrg.errors import SettingsError
@@ -104,11 +104,11 @@ def _shortened(warmup: int, start: int, total: int) -> int:
     """The warm-up of a part whose run is too short for the one asked for."""
     if start >= total:
         raise SettingsError(
-            f"model.unfreeze_at: a part would be trained from step {start} on, but the run has only {total} steps; let it "
-            "begin earlier, or train longer with trainer.max_epochs"
+            f"model.unfreeze_at: a part would be trained from step {start} on, but the run has only {total} steps; let "
+            "it begin earlier, or train longer with trainer.max_epochs"
         )
     shorter = (total - start) // 2
-    rank_zero_info(
+    rank_zero_only(print)(
         f"model.warmup_steps: {shorter} instead of {warmup}, because the run has only {total} steps"
         + (f", and a part begins at step {start}" if start else "")
     )

@@ -109,8 +109,8 @@ class ReportGeneration(LightningModule):
         qformer_lr: peak learning rate of the Q-Former, >= 0; None = ``lr``.
         encoder_lr: peak learning rate of the encoder, >= 0; None = ``lr``.
         weight_decay: AdamW's weight decay, >= 0, of matrices only.
-        warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay; half of the run if it is too short
-            for them.
+        warmup_steps: optimizer steps of linear warm-up, >= 0, before the cosine decay; half of the run, if it is
+            too short for them.
         final_lr_fraction: learning rate at the last step as a share, in [0, 1], of the peak.
         decoding: how reports are written, see :class:`DecodingSettings`; None = its defaults.
         generate_studies: number of validation studies, over all processes, whose reports are written at each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_only
 
 from ammrg.networks.bf16_instructions import has_bf16_instructions
 
@@ -21,5 +21,5 @@ def usable_precision(requested: str, accelerator: str) -> str:
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
     if requested != "bf16-mixed" or not on_cpu or has_bf16_instructions():
         return requested
-    rank_zero_info("trainer.precision: this CPU has no bf16 instructions; training uses float32 (32-true) instead")
+    rank_zero_only(print)("trainer.precision: 32-true instead of bf16-mixed, because this CPU has no bf16 instructions")
     return "32-true"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import ModelParallelStrategy
@@ -306,6 +306,7 @@ class ExperimentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint if the stage has scores of its own, then write the manifest."""
+        self.say_early_end()
         best = Stage(self.folder).checkpoint
         if not is_whole(best):
             raise CheckpointError(
@@ -326,6 +327,16 @@ class ExperimentCLI(LightningCLI):
                 write_json(self.folder / "scores.json", self.model.scores)
         if self.trainer.is_global_zero:
             write_manifest(self.folder, best=self.best_score(), epochs=self.trainer.current_epoch, **facts)
+
+    def say_early_end(self) -> None:
+        """Say why there were fewer epochs than asked for, if a score had stopped rising."""
+        for callback in self.trainer.early_stopping_callbacks:
+            if isinstance(callback, EarlyStopping) and callback.wait_count >= callback.patience:
+                done, most = self.trainer.current_epoch, self.trainer.max_epochs
+                rank_zero_only(print)(
+                    f"stopped after {done} of {most} epochs: {callback.monitor} did not get better in the last "
+                    f"{callback.wait_count} (best {float(callback.best_score):.3f})"
+                )
 
     def best_score(self) -> dict[str, float]:
         """The validation score by which the best checkpoint was chosen."""

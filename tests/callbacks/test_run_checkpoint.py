@@ -255,3 +255,11 @@ def test_the_best_is_known_where_the_folder_was_moved(tmp_path: Path, whole: dic
     assert best is not None
     assert best.best_model_path == str(moved / "best.ckpt")  # type: ignore[attr-defined]
     assert best.best_model_score is not None  # type: ignore[attr-defined]
+
+
+def test_a_signal_of_another_process_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    callback = RunCheckpoint("val/score")
+    callback.process = -1  # a loader process, which inherited the handler
+    callback.on_signal(signal.SIGINT, None)
+    callback.on_signal(signal.SIGINT, None)
+    assert (capsys.readouterr().out, callback.signalled) == ("", None)

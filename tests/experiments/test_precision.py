@@ -19,9 +19,10 @@ from experiments.runs.precision import usable_precision
         ("16-mixed", "gpu", False, "16-mixed"),
     ],
 )
-def test_what_is_used(monkeypatch, asked, accelerator, instructions, used):
+def test_what_is_used_and_what_is_changed_is_said(monkeypatch, capsys, asked, accelerator, instructions, used):
     monkeypatch.setattr(precision, "has_bf16_instructions", lambda: instructions)
     assert usable_precision(asked, accelerator) == used
+    assert ("32-true instead of bf16-mixed" in capsys.readouterr().out) is (used != asked)
 
 
 @pytest.mark.parametrize("gpu", [False, True])

@@ -60,19 +60,18 @@ def test_a_part_may_begin_later_and_warms_up_then() -> None:
     assert rates(found, -1, 4) == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
 
 
-def test_a_warm_up_that_would_not_end_is_half_of_the_run(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_a_warm_up_that_would_not_end_is_half_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     part = torch.nn.Linear(2, 2)
     found = rates(adamw_cosine([TrainedPart(part)], 1e-2, warmup_steps=8, total_steps=8), 0, 8)
     assert found[:5] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01])
     assert found[5:] == sorted(found[5:], reverse=True)
-    assert "model.warmup_steps: 4 instead of 8, because the run has only 8 steps" in caplog.messages
+    assert "model.warmup_steps: 4 instead of 8, because the run has only 8 steps\n" in capsys.readouterr().out
     assert rates(adamw_cosine([TrainedPart(part)], 1e-2, warmup_steps=7, total_steps=8), 0, 8)[-1] == pytest.approx(
         0.01
     )
     late = rates(adamw_cosine([TrainedPart(part, from_step=18)], 1e-2, warmup_steps=3, total_steps=20), 0, 20)
     assert late[18:] == pytest.approx([0.005, 0.01])
-    assert "instead of 3, because the run has only 20 steps, and a part begins at step 18" in caplog.text
+    assert "instead of 3, because the run has only 20 steps, and a part begins at step 18" in capsys.readouterr().out
     with pytest.raises(
         SettingsError,
         match=r"model\.unfreeze_at: a part would be trained from step 20 on, but the run has only 20 steps",

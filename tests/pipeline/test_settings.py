@@ -99,3 +99,11 @@ def test_sharding_where_it_cannot_be_is_refused(run: Run, capsys: pytest.Capture
 def test_weights_that_are_trained_are_held_in_float32(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert Run(run.root, "bf16").fit_stage2("--trainer.precision=bf16-true", *run.parts()) == 1
     assert "trainer.precision bf16-true: trained weights must be float32" in capsys.readouterr().err
+
+
+def test_a_training_that_stops_early_says_why(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    stop = "--trainer.callbacks"
+    patience = [f"{stop}+=EarlyStopping", f"{stop}.monitor=val/loss", f"{stop}.patience=1", f"{stop}.min_delta=9"]
+    assert Run(run.root, "impatient").fit_stage1("--trainer.max_epochs=5", *patience) == 0
+    said = capsys.readouterr().out
+    assert "stopped after 2 of 5 epochs: val/loss did not get better in the last 1 (best 0." in said
