@@ -82,5 +82,8 @@ def told_scores(
 def told_in_words(scores: Mapping[str, float | None]) -> str:
     """``told the findings of the reference, it writes them with micro F1 .978 ...``: one line for people."""
     named = {"told_f1": "micro F1 (13)", "told_side_f1": "side F1", "told_level_f1": "level F1"}
-    listed = ", ".join(f"{name} {value:.3f}" for key, name in named.items() if (value := scores[key]) is not None)
-    return f"told the findings and places of the true report, it writes them with {listed}"
+    found = {name: value for key, name in named.items() if (value := scores[key]) is not None}
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    unknown = " and ".join(name for name in named.values() if name not in found)
+    rest = f"; no {unknown}, because no reference names such a place" if unknown else ""
+    return f"told the findings and places of the true report, it writes them with {listed}{rest}"

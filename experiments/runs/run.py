@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError, DataError
 from ammrg.memory.held_out import HeldOut, Unchecked
+from ammrg.missing_file import advice
 from experiments.runs.stage import Stage
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Run:
         """
         path = self.stage2.checkpoint
         if not path.is_file():
-            raise CheckpointError(f"{path}: not there; train the run first (make stage2), or name another run")
+            raise CheckpointError(f"{path}: no trained run (make stage2 trains one); {advice(path)}")
         return path
 
     @cached_property

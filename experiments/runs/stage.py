@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ammrg.errors import CheckpointError
+from ammrg.missing_file import advice
 
 if TYPE_CHECKING:
     from datamodules.studies import StudyDataModule
@@ -52,6 +53,8 @@ class Stage:
 
         path = self.folder / "config.yaml"
         remedy = f"copy it from the {self.folder.name} folder of the run"
+        if not self.folder.is_dir():
+            raise CheckpointError(f"{path}: {advice(path)}")
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file; it belongs beside the checkpoint: {remedy}")
         try:

@@ -29,7 +29,9 @@ def print_told(model: str, data: Path | None, drafts: int = 0) -> None:
     from experiments.runs.run import Run
 
     check_decoding({"drafts": drafts})
-    run = Run(model) if (Path(model) / "stage2").is_dir() else None
+    # What is not there and has more slashes than a hub id can only be meant as a run.
+    absent = model.count("/") > 1 and not Path(model).is_dir()
+    run = Run(model) if absent or (Path(model) / "stage2").is_dir() else None
     folder = data or (PHANTOM if run is None else run.data.prepared.location)
     reports = [text for text in load_split(folder, "val")["report"] if text.strip()][:MOST]
     from ammrg.networks.language_model import LanguageModel

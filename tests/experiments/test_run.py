@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ammrg.errors import CheckpointError
 from experiments.runs.run import Run
+from experiments.runs.told import print_told
 
 
 @pytest.fixture
@@ -47,3 +49,11 @@ def test_a_run_named_by_a_relative_path_is_searched_from_too(
 @pytest.mark.parametrize("path", ["/somewhere/llm", "s3://bucket/prepared/phantom", "someone/model", "models/absent"])
 def test_other_places_stay_as_they_are(run: Run, path: str) -> None:
     assert run.find(path) == path
+
+
+def test_a_run_that_is_not_there_is_an_error_that_names_the_nearest(run: Run) -> None:
+    with pytest.raises(CheckpointError, match=r"no trained run \(make stage2 trains one\); no such file: there is no"):
+        _ = run.checkpoint
+    slip = str(run.folder.parent / "mien")
+    with pytest.raises(CheckpointError, match=r"did you mean .*/outputs/phantom/mine\?"):
+        print_told(slip, None)  # of more slashes than a hub id
