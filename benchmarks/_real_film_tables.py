@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks._dial_table import scores_at
 from benchmarks._markdown import markdown
 from benchmarks._seed_tables import interval
 from benchmarks.seeds import short, shown, value_of
@@ -170,17 +171,4 @@ def dial(folder: Path) -> str:
     found = [case for case in cases(folder) if case.get("split") == "val" and case.get("phase") == "reward"]
     settings = {case["setting"]: case for case in found if "setting" in case and "system" in case}
     settings["0.5"] = next(case for case in found if "system" in case and "setting" not in case)
-    keys = {
-        "clinical_micro_recall_13_neg": "clinical micro recall (13)",
-        "clinical_micro_precision_13_neg": "precision",
-        "clinical_micro_f1_13_neg": "F1",
-        "location_side_f1": "side F1",
-        "cider": "CIDEr",
-        "said_f1": "said F1",
-    }
-    wide = {"clinical_micro_recall_13_neg", "clinical_micro_precision_13_neg"}
-    rows = [
-        [setting, *(value(settings[setting].get(key), wide=key in wide) for key in keys)]
-        for setting in sorted(settings, key=float)
-    ]
-    return markdown(["setting", *keys.values()], rows)
+    return scores_at(settings)

@@ -108,3 +108,34 @@ def steps(folder: Path) -> str:
         memory = " / ".join(f"{row['step_mib']:,.0f}" for row in (ours, published))
         rows.append([f"{name}, heads of {ours['association']}", *rates, times(published["ratio"]), memory])
     return markdown(["", "ours, studies/s", "published", "times", "MiB of a step, ours / published"], rows)
+
+
+def served(folder: Path) -> str:
+    """What the service answers one study at a time and in batches."""
+    rows = []
+    for row in result(folder, "serve")["cases"]:
+        most = str(row["batch"]) + (f" ({row['mean_batch']:.1f} on average)" if row["batch"] > 1 else "")
+        waits = (f"{row[key]:.2f}".removeprefix("0") for key in ("p50_s", "p95_s"))
+        memory = ", ".join(f"{row[f'rss_{when}_mib']:,.0f}" for when in ("before", "after"))
+        answered = f"{row['answered']} of {row['sent']}"
+        rows.append([most, answered, f"{row['per_second']:.3g}", *waits, seconds(row["cpu_s_per_answer"]), memory])
+    heads = ["batches of at most", "answered", "answers per second", "p50, s", "p95, s", "processor seconds per answer"]
+    return markdown([*heads, "memory before, after, MiB"], rows)
+
+
+WORDS = {
+    "ours": "**now**",
+    "other": "commit 30aa42c (prints after it has drawn)",
+    "import torch": "floor: `import torch`",
+    "read the model's files once": "read the model's files once",
+}
+
+
+def first_word(folder: Path) -> str:
+    """Processor seconds to the first word of a description, beside another build's and the floor."""
+    found = {row["name"]: row["cpu_s"] for row in result(folder, "first_word")["cases"] if "cpu_s" in row}
+    rows = [
+        [words, f"{found[name]:.1f}", f"{found[name] / found['other']:.2f}".removeprefix("0")]
+        for name, words in WORDS.items()
+    ]
+    return markdown(["", "CPU s to the first word", "share of commit 30aa42c"], rows)

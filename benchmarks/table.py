@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.commands.parser import CommandParser
-from benchmarks import _film_distance_table, _real_film_tables, _seed_tables, _speed_tables, _stage1_tables
+from benchmarks import _dial_table, _film_distance_table, _real_film_tables, _seed_tables, _speed_tables, _stage1_tables
 from benchmarks._markdown import markdown
 
 README = Path(__file__).parent / "README.md"
@@ -231,6 +231,8 @@ PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
         "seeds": _real_film_tables.seeds,
         "dial": _real_film_tables.dial,
     },
+    DOCS / "describe.md": {"dial": _dial_table.phantom, "first word": _speed_tables.first_word},
+    DOCS / "service.md": {"answers": _speed_tables.served},
     DOCS / "film_distance.md": {"table": _film_distance_table.film_distance},
     DOCS / "memory_study.md": {"association": _speed_tables.association, "two steps": _speed_tables.two_step},
     DOCS / "stage1_measured.md": {"mining": _speed_tables.mining},
