@@ -248,8 +248,18 @@ def test_a_table_mended_after_its_folder_is_finished_is_not_taken_for_the_old_on
     (raw / csv.TABLE).write_text(table.replace("Number 5", "Number five"))
     assert main([*command, "--size", "64"]) == 1
     said = capsys.readouterr().err
-    assert "table_fingerprint: " in said
-    assert f"or remove {tmp_path / 'out'} yourself" in said
+    assert (
+        f"\n  {raw / csv.TABLE} has changed since this folder was prepared\nRemove {tmp_path / 'out'} yourself" in said
+    )
+    assert "fingerprint" not in said
+    assert main([*command, "--size", "32"]) == 1
+    assert f"{csv.TABLE} has changed since this folder was prepared\n  size: 64 (kept) -> 32" in capsys.readouterr().err
+    elsewhere = [
+        str(write(tmp_path / "raw2", *rows[1:], header=(*HEADER, "split"))) if word == str(raw) else word
+        for word in command
+    ]
+    assert main([*elsewhere, "--size", "64"]) == 1
+    assert f"\n  raw: {raw} (kept) -> {tmp_path / 'raw2'} (asked)\nRemove" in capsys.readouterr().err
     without_raw = [word for word in command if word not in ("--raw", str(raw))]
     assert main([*without_raw, "--size", "64"]) == 0
     assert "is up to date" in capsys.readouterr().out
