@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ammrg.errors import DataError
@@ -95,8 +95,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "without_text": sum(count for _, count in checked.values()),
         "without_film": len(table.studies) - sum(map(len, kept.values())),
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
-        "rows_without_text": first_of(table.silent.values()),
-        "rows_that_repeat_a_film": first_of(table.repeated),
+        "rows_without_text": rows_named([*table.silent.values()]),
+        "rows_that_repeat_a_film": rows_named(table.repeated),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
         "labels": "labeler",
@@ -169,9 +169,9 @@ def together(wrong: Sequence[str]) -> str:
     return "\n  ".join([f"{len(wrong):,} rows are wrong:", *wrong[:MOST_NAMED], *more])
 
 
-def first_of(rows: Iterable[int]) -> str:
-    """The numbers of the first rows, and how many more there are, for whoever looks them up in the table."""
-    named, more = [*rows], ""
-    if len(named) > MOST_NAMED:
-        more = f" and {len(named) - MOST_NAMED:,} more"
-    return ", ".join(map(str, named[:MOST_NAMED])) + more or "none"
+def rows_named(rows: Sequence[int]) -> str:
+    """Rows for whoever looks them up in the table: ``row 32``, ``rows 2, 4, 6 and 7 more``, or ``none``."""
+    if not rows:
+        return "none"
+    more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
+    return ("row " if len(rows) == 1 else "rows ") + ", ".join(map(str, rows[:MOST_NAMED])) + more

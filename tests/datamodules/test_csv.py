@@ -76,8 +76,8 @@ def test_rows_of_little_use_are_named(tmp_path):
     rows += [("1.png", "Clear.", 1, 1, "train"), ("3.png", "Clear.", 3, 30, "train")]
     notes = csv.read(write(tmp_path, *rows, header=header)).notes
     assert notes["without_text"] == 12
-    assert notes["rows_without_text"] == "2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
-    assert notes["rows_that_repeat_a_film"] == "26"
+    assert notes["rows_without_text"] == "rows 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
+    assert notes["rows_that_repeat_a_film"] == "row 26"
     assert notes["films_of_two_studies"] == 1
     notes = csv.read(write(tmp_path, *rows[1::2][:12], header=header)).notes
     assert (notes["rows_without_text"], notes["rows_that_repeat_a_film"]) == ("none", "none")
