@@ -95,7 +95,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "without_text": sum(count for _, count in checked.values()),
         "without_film": len(table.studies) - sum(map(len, kept.values())),
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
-        "rows_without_text": rows_named([*table.silent.values()]),
+        "rows_without_text": rows_named(table.silent()),
         "rows_that_repeat_a_film": rows_named(table.repeated),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
@@ -115,6 +115,8 @@ class _Table:
         self.seed = seed
         self.studies: dict[str, dict[str, str]] = {}
         """Study -> its report, patient and split."""
+        self.first: dict[str, int] = {}
+        """Study -> its first row."""
         self.films: dict[str, list[str]] = {}
         """Study -> its films."""
         self.projections: dict[str, str] = {}
@@ -123,8 +125,10 @@ class _Table:
         """Film -> its first row, study and patient."""
         self.repeated: list[int] = []
         """Rows that name a film of their study again."""
-        self.silent: dict[str, int] = {}
-        """Study without text -> its first row."""
+
+    def silent(self) -> list[int]:
+        """The first row of each study without text."""
+        return [self.first[study] for study, said in self.studies.items() if not text_or_empty(said["report"])]
 
     def add(self, number: int, row: dict[str, str]) -> None:
         """Add a row.
@@ -143,8 +147,10 @@ class _Table:
         study_id = plain_id(row.get("study_id", stem(film)))
         said = {"report": row["report"], "patient_id": patient, "split": GROUPS[split]}
         before = self.studies.get(study_id, said)
-        if differs := [name for name in said if said[name] != before[name]]:
-            raise DataError(f"{where}: {differs[0]} of study {study_id} differs from an earlier row; make them equal")
+        if differs := [name for name in said if said[name].split() != before[name].split()]:
+            raise DataError(
+                f"{where}: {differs[0]} of study {study_id} differs from row {self.first[study_id]}; make them equal"
+            )
         first, its_study, its_patient = self.owners.get(stem(film), (number, study_id, patient))
         if its_patient != patient:
             raise DataError(
@@ -153,9 +159,8 @@ class _Table:
             )
         if first != number and its_study == study_id:
             self.repeated.append(number)
-        if not text_or_empty(row["report"]):
-            self.silent.setdefault(study_id, number)
         self.studies[study_id] = before
+        self.first.setdefault(study_id, number)
         self.owners.setdefault(stem(film), (number, study_id, patient))
         self.films.setdefault(study_id, []).append(film)
         self.projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")

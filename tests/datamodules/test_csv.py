@@ -119,12 +119,12 @@ def test_cells_may_be_separated_as_excel_does_elsewhere(tmp_path, mark):
         (
             (*HEADER, "study_id"),
             [("a.png", "Clear.", 1, 5), ("b.png", "Clear.", 2, 5)],
-            r"row 3: patient_id of study 5 differs from an earlier row",
+            r"row 3: patient_id of study 5 differs from row 2; make them equal",
         ),
         (
             HEADER,
             [("a.png", "Clear.", 1), ("b.png", "Clear.", 2), ("a.png", "Clear.", 3)],
-            r"row 4: patient_id of study a differs from an earlier row",
+            r"row 4: patient_id of study a differs from row 2; make them equal",
         ),
         (
             (*HEADER, "study_id"),
@@ -138,6 +138,17 @@ def test_a_wrong_table_says_where(tmp_path, header, rows, message):
         csv.read(write(tmp_path, *rows, header=header) if rows else write_only(tmp_path, header))
 
 
+def test_reports_of_a_study_may_differ_in_white_space(tmp_path):
+    header = (*HEADER, "study_id", "split")
+    texts = ("No effusion. Clear.", "No effusion.\n Clear. ", "No  effusion.\u00a0Clear.")
+    rows = [(f"{n}.png", text, 1, 5, "train") for n, text in enumerate(texts)]
+    (study,) = csv.read(write(tmp_path, *rows, header=header)).studies["train"]
+    assert (study.findings, len(study.views)) == (texts[0], 3)
+    rows.append(("3.png", "No effusion.Clear.", 1, 5, "train"))
+    with pytest.raises(DataError, match=r"row 5: report of study 5 differs from row 2; make them equal"):
+        csv.read(write(tmp_path, *rows, header=header))
+
+
 def test_all_wrong_rows_are_named_at_once(tmp_path):
     rows = [("a.png", "Clear.", 1, 5, "train"), ("b.png", "Clear.", "", 6, "train"), ("c.png", "Clear.", 3, 7, "dev")]
     rows += [("d.png", "Old.", 1, 5, "train"), ("e.png", "Clear.", 4, 8, "train")]
@@ -147,7 +158,7 @@ def test_all_wrong_rows_are_named_at_once(tmp_path):
         f"{tmp_path / csv.TABLE}: 3 rows are wrong:\n"
         "  row 3: patient_id is empty; every row needs one\n"
         "  row 4: split is 'dev'; expected one of train, val, valid, validate, validation, test\n"
-        "  row 5: report of study 5 differs from an earlier row; make them equal"
+        "  row 5: report of study 5 differs from row 2; make them equal"
     )
     rows = [(f"{n}.png", "Clear.", "") for n in range(12)]
     with pytest.raises(DataError, match=r"12 rows are wrong:\n(  row [0-9]+: .*\n){10}  and 2 more$"):
