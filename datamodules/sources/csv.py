@@ -16,7 +16,7 @@ from datamodules.sources.r2gen import (
     FilmFolder,
     check_one_study_each,
     check_some_there,
-    inside,
+    leaves,
     once_each,
     stem,
     views_of,
@@ -69,12 +69,12 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     if not rows:
         raise DataError(f"{path}: has no row below its header; write one for each film")
     table = _Table(seed)
-    wrong: list[str] = []
+    wrong: list[RowError] = []
     for number, row in rows:
         try:
             table.add(number, row)
-        except DataError as error:
-            wrong.append(str(error))
+        except RowError as error:
+            wrong.append(error)
     if wrong:
         raise DataError(f"{path}: {together(wrong)}")
     kept: dict[str, list[Study]] = {split: [] for split in SPLITS}
@@ -102,6 +102,14 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "labels": "labeler",
     }
     return SourceReading({split: found for split, (found, _) in checked.items()}, "csv", named, tuple(rejected), notes)
+
+
+class RowError(DataError):
+    """What is wrong in a row, and what to do: the same for all rows in which the same is wrong."""
+
+    def __init__(self, row: int, found: str, advice: str) -> None:
+        super().__init__(f"row {row}: {found}; {advice}")
+        self.row, self.advice = row, advice
 
 
 class _Table:
@@ -134,30 +142,34 @@ class _Table:
         """Add a row.
 
         Raises:
-            DataError: a cell is empty or has an unknown value, or an earlier row says otherwise.
+            RowError: a cell is empty or has an unknown value, or an earlier row says otherwise.
         """
-        where = f"row {number}"
         empty = [name for name in row if not row[name] and name not in ("report", "view")]
         if empty:
-            raise DataError(f"{where}: {empty[0]} is empty; every row needs one")
-        film, patient = inside(row["image"], where), plain_id(row["patient_id"])
+            raise RowError(number, f"{empty[0]} is empty", f"every row needs its {empty[0]}")
+        film, patient = row["image"], plain_id(row["patient_id"])
+        if leaves(film):
+            raise RowError(number, f"the path {film!r} leaves the image folder", "write it relative to that folder")
         split = row.get("split", hash_split(patient, self.seed)).lower()
         if split not in GROUPS:
-            raise DataError(f"{where}: split is {split!r}; expected one of {', '.join(GROUPS)}")
+            raise RowError(number, f"split is {split!r}", f"expected one of {', '.join(GROUPS)}")
+        first, its_study, its_patient = self.owners.get(stem(film), (number, "", patient))
+        if its_patient != patient:
+            raise RowError(
+                number,
+                f"film {film} is patient {patient}'s, and in row {first} patient {its_patient}'s",
+                "correct one of them, or write their subfolders if they are two files",
+            )
         study_id = plain_id(row.get("study_id", stem(film)))
         said = {"report": row["report"], "patient_id": patient, "split": GROUPS[split]}
         before = self.studies.get(study_id, said)
         if differs := [name for name in said if said[name].split() != before[name].split()]:
-            raise DataError(
-                f"{where}: {differs[0]} of study {study_id} differs from row {self.first[study_id]}; make them equal"
+            raise RowError(
+                number,
+                f"{differs[0]} of study {study_id} differs from row {self.first[study_id]}",
+                f"make the {differs[0]} of a study equal",
             )
-        first, its_study, its_patient = self.owners.get(stem(film), (number, study_id, patient))
-        if its_patient != patient:
-            raise DataError(
-                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {its_patient}'s; "
-                "correct one of them"
-            )
-        if first != number and its_study == study_id:
+        if its_study == study_id:
             self.repeated.append(number)
         self.studies[study_id] = before
         self.first.setdefault(study_id, number)
@@ -166,12 +178,18 @@ class _Table:
         self.projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
 
 
-def together(wrong: Sequence[str]) -> str:
-    """One message of what is wrong with rows: the only one, or a list of the first."""
+def together(wrong: Sequence[RowError]) -> str:
+    """One message of what is wrong in rows: the first row in which each thing is wrong, and which the others are."""
     if len(wrong) == 1:
-        return wrong[0]
-    more = [f"and {len(wrong) - MOST_NAMED:,} more"] if len(wrong) > MOST_NAMED else []
-    return "\n  ".join([f"{len(wrong):,} rows are wrong:", *wrong[:MOST_NAMED], *more])
+        return str(wrong[0])
+    alike: dict[str, list[RowError]] = {}
+    for error in wrong:
+        alike.setdefault(error.advice, []).append(error)
+    lines = [
+        str(first) + (f" (likewise {rows_named([error.row for error in others])})" if others else "")
+        for first, *others in alike.values()
+    ]
+    return "\n  ".join([f"{len(wrong):,} rows are wrong:", *lines])
 
 
 def rows_named(rows: Sequence[int]) -> str:

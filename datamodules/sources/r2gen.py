@@ -123,14 +123,19 @@ def check_some_there(rejected: Sequence[Rejection], films: int, raw: Path, folde
         )
 
 
+def leaves(film: str) -> bool:
+    """Whether a path is absolute or contains ``..``, so that it may leave its folder, or is empty."""
+    parts = PurePosixPath(film.replace("\\", "/")).parts
+    return not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]
+
+
 def inside(film: str, where: str) -> str:
     """Return a relative path unchanged, if it stays within its folder.
 
     Raises:
         DataError: the path is absolute or contains ``..``; the message starts with ``where``.
     """
-    parts = PurePosixPath(film.replace("\\", "/")).parts
-    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
+    if leaves(film):
         raise DataError(f"{where}: the path {film!r} leaves the image folder; write it relative to that folder")
     return film
 

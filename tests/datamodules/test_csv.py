@@ -113,18 +113,22 @@ def test_cells_may_be_separated_as_excel_does_elsewhere(tmp_path, mark):
             [("a.png", "Clear.", 1, "Old.")],
             r"studies\.csv: column 'report' occurs twice in the header",
         ),
-        (HEADER, [("a.png", "Clear.", "")], r"studies\.csv: row 2: patient_id is empty; every row needs one"),
+        (
+            HEADER,
+            [("a.png", "Clear.", "")],
+            r"studies\.csv: row 2: patient_id is empty; every row needs its patient_id",
+        ),
         (HEADER, [], r"studies\.csv: has no row below its header"),
         ((*HEADER, "split"), [("a.png", "Clear.", 1, "dev")], r"row 2: split is 'dev'; expected one of train, val"),
         (
             (*HEADER, "study_id"),
             [("a.png", "Clear.", 1, 5), ("b.png", "Clear.", 2, 5)],
-            r"row 3: patient_id of study 5 differs from row 2; make them equal",
+            r"row 3: patient_id of study 5 differs from row 2; make the patient_id of a study equal",
         ),
         (
             HEADER,
             [("a.png", "Clear.", 1), ("b.png", "Clear.", 2), ("a.png", "Clear.", 3)],
-            r"row 4: patient_id of study a differs from row 2; make them equal",
+            r"row 4: film a\.png is patient 3's, and in row 2 patient 1's; correct one of them, or write their sub",
         ),
         (
             (*HEADER, "study_id"),
@@ -145,7 +149,9 @@ def test_reports_of_a_study_may_differ_in_white_space(tmp_path):
     (study,) = csv.read(write(tmp_path, *rows, header=header)).studies["train"]
     assert (study.findings, len(study.views)) == (texts[0], 3)
     rows.append(("3.png", "No effusion.Clear.", 1, 5, "train"))
-    with pytest.raises(DataError, match=r"row 5: report of study 5 differs from row 2; make them equal"):
+    with pytest.raises(
+        DataError, match=r"row 5: report of study 5 differs from row 2; make the report of a study equal"
+    ):
         csv.read(write(tmp_path, *rows, header=header))
 
 
@@ -156,13 +162,37 @@ def test_all_wrong_rows_are_named_at_once(tmp_path):
         csv.read(write(tmp_path, *rows, header=(*HEADER, "study_id", "split")))
     assert str(error.value) == (
         f"{tmp_path / csv.TABLE}: 3 rows are wrong:\n"
-        "  row 3: patient_id is empty; every row needs one\n"
+        "  row 3: patient_id is empty; every row needs its patient_id\n"
         "  row 4: split is 'dev'; expected one of train, val, valid, validate, validation, test\n"
-        "  row 5: report of study 5 differs from row 2; make them equal"
+        "  row 5: report of study 5 differs from row 2; make the report of a study equal"
     )
-    rows = [(f"{n}.png", "Clear.", "") for n in range(12)]
-    with pytest.raises(DataError, match=r"12 rows are wrong:\n(  row [0-9]+: .*\n){10}  and 2 more$"):
-        csv.read(write(tmp_path, *rows))
+
+
+@pytest.mark.parametrize(
+    ("row", "first"),
+    [
+        (("{n}.png", "Clear.", ""), "row 2: patient_id is empty; every row needs its patient_id"),
+        (
+            ("/films/{n}.png", "Clear.", "{n}"),
+            "row 2: the path '/films/0.png' leaves the image folder; write it relative to that folder",
+        ),
+        (
+            ("front.png", "Clear.", "{n}"),
+            "row 3: film front.png is patient 1's, and in row 2 patient 0's; correct one of them, or write their "
+            "subfolders if they are two files",
+        ),
+    ],
+)
+def test_rows_in_which_the_same_is_wrong_are_told_in_one_sentence(tmp_path, row, first):
+    rows = [tuple(cell.format(n=n) for cell in row) for n in range(13)]
+    write_rows(tmp_path / csv.TABLE, [HEADER, *rows, ("other.png", "Clear.", 1)])
+    start = int(first.removeprefix("row ")[0])
+    with pytest.raises(DataError) as error:
+        csv.read(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / csv.TABLE}: {15 - start} rows are wrong:\n  {first} "
+        f"(likewise rows {', '.join(map(str, range(start + 1, start + 11)))} and {4 - start} more)"
+    )
 
 
 @pytest.mark.parametrize(
