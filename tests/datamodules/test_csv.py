@@ -229,8 +229,32 @@ def test_paths_and_missing_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"studies\.csv: line 3 is not text in UTF-8; save the table as UTF-8 \(in Ex"):
         read_source("csv", tmp_path)
     write_rows(tmp_path / csv.TABLE, [HEADER, ("gone.png", "Clear.", 1)])
-    with pytest.raises(DataError, match=r"none of 1 films was found; looked for films such as gone\.png"):
+    with pytest.raises(
+        DataError, match=rf"none of 1 films was found; looked for films such as gone\.png in {tmp_path}$"
+    ):
         read_source("csv", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "place", "looked_in"),
+    [
+        ("a.png", "films/a.png", "."),
+        ("p1/a.png", "images/a.png", "images"),
+        ("a.png", "images/p1/a.jpg", "images"),
+        ("a.png", "a.png", "images"),
+    ],
+)
+def test_films_in_another_place_are_found_for_the_message(tmp_path, named, place, looked_in):
+    (tmp_path / looked_in).mkdir(exist_ok=True)
+    write_rows(tmp_path / csv.TABLE, [HEADER, (named, "Clear.", 1), ("gone.png", "Clear.", 2)])
+    write_film(tmp_path / place, 0)
+    with pytest.raises(DataError) as error:
+        csv.read(tmp_path)
+    folder = tmp_path / looked_in
+    assert str(error.value) == (
+        f"{tmp_path}: none of 2 films was found; looked for films such as {named} in {folder}, but found "
+        f"{tmp_path / place}; move the films, or write their paths as seen from {folder}"
+    )
 
 
 def test_the_command_prepares_it_and_its_configuration_loads_it(tmp_path, capsys):
