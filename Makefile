@@ -263,6 +263,7 @@ lock: ## write requirements.lock anew from setup.cfg and constraints.txt (needs 
 
 # --- from data to scores ----------------------------------------------------------------------------------------------
 data: $(CARD) ## prepare DATASET (from RAW=) into Parquet shards and a card
+	@echo "$(FOLDER) is prepared$(if $(RAW)$(filter phantom,$(DATASET)),,; without RAW= it was not compared with the raw data)"
 
 ifeq ($(findstring ://,$(DATA)),)
 # If RAW or other settings are given, prepare runs, and compares them with those the folder was made with.

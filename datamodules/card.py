@@ -20,6 +20,8 @@ from ammrg.findings import FINDINGS, NUM_FINDINGS, is_unlabelled
 from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes
 from datamodules.sources.source_reading import SPLITS, Rejection, SourceReading
 
+MOST_REASONS = 3
+"""Reasons of rejection that a message names."""
 TEXT_COLUMNS = ["study_id", "subject_id", "report", "labels", "projections", "findings", "impression", "indication"]
 
 
@@ -82,11 +84,13 @@ def write_card(
     films = max(reading.films, sum(shard["films"] for shard in notes))
     if not any(shard["digests"] for shard in notes):
         raise DataError(f"{folder}: no study with a readable film and a {settings.get('section')} text was found")
-    if len(rejected) > max_rejected * films:
+    if rejected and len(rejected) / films > max_rejected:
+        option = f"--max-rejected {math.ceil(100 * len(rejected) / films) / 100}"
         raise DataError(
-            f"{len(rejected)} of {films} films were rejected, more than the {max_rejected:.1%} allowed; first: "
-            f"{rejected[0].film}: {rejected[0].reason}. All are listed in {folder / REJECTED}; "
-            'repair them, or allow more with --max-rejected 0.1 (make data PREPARE="--max-rejected 0.1").'
+            f"{len(rejected):,} of {films:,} films were rejected ({len(rejected) / films:.1%}), more than the "
+            f"{max_rejected:.1%} allowed:\n  " + "\n  ".join(reasons(rejected)) + "\n"
+            f"All are listed in {folder / REJECTED}; repair them, or allow them with {option} (make data "
+            f'PREPARE="{option}").'
         )
     by_split = {split: [path for path in shards if path.name.startswith(f"{split}-")] for split in SPLITS}
     tables = {split: texts_of(paths) for split, paths in by_split.items() if paths}
@@ -125,6 +129,20 @@ def write_card(
     # Keys are not sorted: the splits keep the order of the folder.
     write_atomically(folder / CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
+
+
+def reasons(rejected: Sequence[Rejection]) -> list[str]:
+    """The most frequent reasons of rejection, each with its first film and the number of the others."""
+    films: dict[str, list[str]] = {}
+    for line in rejected:
+        films.setdefault(line.reason, []).append(line.film)
+    named = sorted(films.items(), key=lambda reason: -len(reason[1]))
+    told = [
+        f"{first}{f' and {len(others):,} more' if others else ''}: {reason}"
+        for reason, (first, *others) in named[:MOST_REASONS]
+    ]
+    more = len(named) - MOST_REASONS
+    return told + ([f"and {more:,} other reason{'s' if more > 1 else ''}"] if more > 0 else [])
 
 
 def texts_of(shards: Sequence[Path]) -> pa.Table:

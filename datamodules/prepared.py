@@ -25,6 +25,7 @@ from ammrg.errors import DataError
 from ammrg.findings import NUM_FINDINGS, check_labels
 from ammrg.memory.held_out import HeldOut
 from datamodules.format import CARD, INDEX, ROWS_PER_GROUP, VERSION, shard_name
+from datamodules.sources.source_reading import SPLITS
 
 if TYPE_CHECKING:
     import datasets
@@ -128,7 +129,8 @@ class PreparedFolder:
         """
         counts = self.card["counts"]
         if split not in counts:
-            raise DataError(f"{self.location} has no split '{split}'; it has {', '.join(counts)}")
+            advice = f". {to_fill([split])}" if split in SPLITS else ""
+            raise DataError(f"{self.location} has no split '{split}'; it has {', '.join(counts)}{advice}")
         return int(counts[split]["studies"])
 
     def index(self, split: str) -> SplitIndex:
@@ -295,6 +297,14 @@ class StreamedRows:
         while len(self._groups) > self.cached_groups:
             self._groups.popitem(last=False)
         return table
+
+
+def to_fill(splits: Sequence[str]) -> str:
+    """What to do about splits without studies."""
+    return (
+        f"Give some patients the split {' and '.join(splits)} in the raw data (in a table of your own: in the column "
+        "split; without this column patients are divided 70/10/20), then prepare them into another folder"
+    )
 
 
 def rows_of(path: str) -> int:

@@ -427,3 +427,13 @@ def test_prepared_data_in_object_storage_are_read_from_there() -> None:
     refused = make("-n", "data", "DATA=s3://bucket/prepared")
     assert refused.returncode != 0
     assert "is in object storage: prepare the data in a local folder" in refused.stderr
+
+
+def test_data_that_are_prepared_already_are_said_to_be(tmp_path: Path) -> None:
+    place = [f"{name}={tmp_path}/{name}" for name in ("DATA", "VENV")]
+    for made in ("VENV/.stamp", "DATA/csv/card.json", "DATA/phantom/card.json"):
+        (tmp_path / made).parent.mkdir(parents=True)
+        (tmp_path / made).touch()
+    told = f"{tmp_path}/DATA/csv is prepared; without RAW= it was not compared with the raw data\n"
+    assert make("-s", "data", "DATASET=csv", *place).stdout == told
+    assert make("-s", "data", "DATASET=phantom", *place).stdout == f"{tmp_path}/DATA/phantom is prepared\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ammrg.errors import DataError
@@ -16,7 +16,7 @@ from datamodules.sources.r2gen import (
     FilmFolder,
     check_one_study_each,
     check_some_there,
-    inside,
+    leaves,
     once_each,
     stem,
     views_of,
@@ -69,12 +69,12 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
     if not rows:
         raise DataError(f"{path}: has no row below its header; write one for each film")
     table = _Table(seed)
-    wrong: list[str] = []
+    wrong: list[RowError] = []
     for number, row in rows:
         try:
             table.add(number, row)
-        except DataError as error:
-            wrong.append(str(error))
+        except RowError as error:
+            wrong.append(error)
     if wrong:
         raise DataError(f"{path}: {together(wrong)}")
     kept: dict[str, list[Study]] = {split: [] for split in SPLITS}
@@ -95,13 +95,21 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "without_text": sum(count for _, count in checked.values()),
         "without_film": len(table.studies) - sum(map(len, kept.values())),
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
-        "rows_without_text": first_of(table.silent.values()),
-        "rows_that_repeat_a_film": first_of(table.repeated),
+        "rows_without_text": rows_named(table.silent()),
+        "rows_that_repeat_a_film": rows_named(table.repeated),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
         "labels": "labeler",
     }
     return SourceReading({split: found for split, (found, _) in checked.items()}, "csv", named, tuple(rejected), notes)
+
+
+class RowError(DataError):
+    """What is wrong in a row, and what to do: the same for all rows in which the same is wrong."""
+
+    def __init__(self, row: int, found: str, advice: str) -> None:
+        super().__init__(f"row {row}: {found}; {advice}")
+        self.row, self.advice = row, advice
 
 
 class _Table:
@@ -115,6 +123,8 @@ class _Table:
         self.seed = seed
         self.studies: dict[str, dict[str, str]] = {}
         """Study -> its report, patient and split."""
+        self.first: dict[str, int] = {}
+        """Study -> its first row."""
         self.films: dict[str, list[str]] = {}
         """Study -> its films."""
         self.projections: dict[str, str] = {}
@@ -123,55 +133,68 @@ class _Table:
         """Film -> its first row, study and patient."""
         self.repeated: list[int] = []
         """Rows that name a film of their study again."""
-        self.silent: dict[str, int] = {}
-        """Study without text -> its first row."""
+
+    def silent(self) -> list[int]:
+        """The first row of each study without text."""
+        return [self.first[study] for study, said in self.studies.items() if not text_or_empty(said["report"])]
 
     def add(self, number: int, row: dict[str, str]) -> None:
         """Add a row.
 
         Raises:
-            DataError: a cell is empty or has an unknown value, or an earlier row says otherwise.
+            RowError: a cell is empty or has an unknown value, or an earlier row says otherwise.
         """
-        where = f"row {number}"
         empty = [name for name in row if not row[name] and name not in ("report", "view")]
         if empty:
-            raise DataError(f"{where}: {empty[0]} is empty; every row needs one")
-        film, patient = inside(row["image"], where), plain_id(row["patient_id"])
+            raise RowError(number, f"{empty[0]} is empty", f"every row needs its {empty[0]}")
+        film, patient = row["image"], plain_id(row["patient_id"])
+        if leaves(film):
+            raise RowError(number, f"the path {film!r} leaves the image folder", "write it relative to that folder")
         split = row.get("split", hash_split(patient, self.seed)).lower()
         if split not in GROUPS:
-            raise DataError(f"{where}: split is {split!r}; expected one of {', '.join(GROUPS)}")
+            raise RowError(number, f"split is {split!r}", f"expected one of {', '.join(GROUPS)}")
+        first, its_study, its_patient = self.owners.get(stem(film), (number, "", patient))
+        if its_patient != patient:
+            raise RowError(
+                number,
+                f"film {film} is patient {patient}'s, and in row {first} patient {its_patient}'s",
+                "correct one of them, or write their subfolders if they are two files",
+            )
         study_id = plain_id(row.get("study_id", stem(film)))
         said = {"report": row["report"], "patient_id": patient, "split": GROUPS[split]}
         before = self.studies.get(study_id, said)
-        if differs := [name for name in said if said[name] != before[name]]:
-            raise DataError(f"{where}: {differs[0]} of study {study_id} differs from an earlier row; make them equal")
-        first, its_study, its_patient = self.owners.get(stem(film), (number, study_id, patient))
-        if its_patient != patient:
-            raise DataError(
-                f"{where}: film {row['image']} is patient {patient}'s, and in row {first} patient {its_patient}'s; "
-                "correct one of them"
+        if differs := [name for name in said if said[name].split() != before[name].split()]:
+            raise RowError(
+                number,
+                f"{differs[0]} of study {study_id} differs from row {self.first[study_id]}",
+                f"make the {differs[0]} of a study equal",
             )
-        if first != number and its_study == study_id:
+        if its_study == study_id:
             self.repeated.append(number)
-        if not text_or_empty(row["report"]):
-            self.silent.setdefault(study_id, number)
         self.studies[study_id] = before
+        self.first.setdefault(study_id, number)
         self.owners.setdefault(stem(film), (number, study_id, patient))
         self.films.setdefault(study_id, []).append(film)
         self.projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
 
 
-def together(wrong: Sequence[str]) -> str:
-    """One message of what is wrong with rows: the only one, or a list of the first."""
+def together(wrong: Sequence[RowError]) -> str:
+    """One message of what is wrong in rows: the first row in which each thing is wrong, and which the others are."""
     if len(wrong) == 1:
-        return wrong[0]
-    more = [f"and {len(wrong) - MOST_NAMED:,} more"] if len(wrong) > MOST_NAMED else []
-    return "\n  ".join([f"{len(wrong):,} rows are wrong:", *wrong[:MOST_NAMED], *more])
+        return str(wrong[0])
+    alike: dict[str, list[RowError]] = {}
+    for error in wrong:
+        alike.setdefault(error.advice, []).append(error)
+    lines = [
+        str(first) + (f" (likewise {rows_named([error.row for error in others])})" if others else "")
+        for first, *others in alike.values()
+    ]
+    return "\n  ".join([f"{len(wrong):,} rows are wrong:", *lines])
 
 
-def first_of(rows: Iterable[int]) -> str:
-    """The numbers of the first rows, and how many more there are, for whoever looks them up in the table."""
-    named, more = [*rows], ""
-    if len(named) > MOST_NAMED:
-        more = f" and {len(named) - MOST_NAMED:,} more"
-    return ", ".join(map(str, named[:MOST_NAMED])) + more or "none"
+def rows_named(rows: Sequence[int]) -> str:
+    """Rows for whoever looks them up in the table: ``row 32``, ``rows 2, 4, 6 and 7 more``, or ``none``."""
+    if not rows:
+        return "none"
+    more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
+    return ("row " if len(rows) == 1 else "rows ") + ", ".join(map(str, rows[:MOST_NAMED])) + more

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ from datamodules.sources.source_reading import (
 ANNOTATION = "annotation.json"
 FIELDS = ("id", "report", "image_path")
 GROUPS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val", "test": "test"}
+MOST_LOOKED_AT = 100_000
+"""Files among which a film is looked for that is not where it should be."""
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".jp2")
 
 
@@ -115,12 +118,26 @@ def check_some_there(rejected: Sequence[Rejection], films: int, raw: Path, folde
     """Refuse a raw data set none of whose films was found.
 
     Raises:
-        DataError: no film was found; the message names the first and the folder.
+        DataError: no film was found; the message names the first, the folder, and where else a film of its name is.
     """
     if films and len(rejected) == films:
-        raise DataError(
-            f"{raw}: none of {films} films was found; looked for films such as {rejected[0].film} in {folder}"
-        )
+        first = rejected[0].film
+        found = namesake(first, raw)
+        advice = f", but found {found}; move the films, or write their paths as seen from {folder}" if found else ""
+        raise DataError(f"{raw}: none of {films} films was found; looked for films such as {first} in {folder}{advice}")
+
+
+def namesake(film: str, raw: Path) -> Path | None:
+    """A file with the name of a film, whatever its folder and suffix, among the first files below ``raw``."""
+    name = PurePosixPath(stem(film)).name
+    files = (Path(folder, file) for folder, _, files in os.walk(raw) for file in files)
+    return next((file for file in islice(files, MOST_LOOKED_AT) if stem(file.name) == name), None)
+
+
+def leaves(film: str) -> bool:
+    """Whether a path is absolute or contains ``..``, so that it may leave its folder, or is empty."""
+    parts = PurePosixPath(film.replace("\\", "/")).parts
+    return not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]
 
 
 def inside(film: str, where: str) -> str:
@@ -129,8 +146,7 @@ def inside(film: str, where: str) -> str:
     Raises:
         DataError: the path is absolute or contains ``..``; the message starts with ``where``.
     """
-    parts = PurePosixPath(film.replace("\\", "/")).parts
-    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
+    if leaves(film):
         raise DataError(f"{where}: the path {film!r} leaves the image folder; write it relative to that folder")
     return film
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ammrg.findings import FINDINGS
+from datamodules.prepared import to_fill
 from datamodules.sources.source_reading import SPLITS
 
 
@@ -45,12 +46,6 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
         cells = [card["findings"][split][name] for split in splits]
         table.add_row(name, *(f"{cell['positive']:,} + / {cell['uncertain']:,} ?" for cell in cells))
     console.print(table)
-    if empty := [split for split in SPLITS if split not in card["counts"]]:
-        console.print(
-            f"no study in {' and '.join(empty)}: commands that read these splits will refuse this folder; "
-            "give some studies these splits in the raw data (training needs train and val)",
-            style="yellow",
-        )
     for key, value in card["notes"].items():
         console.print(f"{key}: {value}", highlight=False)
     share = card["rejected"] / max(1, card["films_named"])
@@ -63,3 +58,9 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
     for name in ("card.json", "rejected.jsonl", "contact_sheet.png", "findings.png"):
         if (out / name).exists():
             console.print(f"  {out / name}", soft_wrap=True)
+    if empty := [split for split in SPLITS if split not in card["counts"]]:
+        console.print(
+            f"no study in {' and '.join(empty)}: training needs train and val, scores need test. {to_fill(empty)}",
+            style="yellow",
+            soft_wrap=True,
+        )

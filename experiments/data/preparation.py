@@ -29,6 +29,11 @@ DEFAULT_SIZE = 512
 DRAWN_SIZE = {"phantom": 256, "painted": PAINTED_SIDE}
 SMALLEST_SIZE, LARGEST_SIZE = 32, 4096
 SETTINGS = "prepare.json"
+RENEWED = {
+    "table_fingerprint": "{raw}/" + TABLE + " has changed since this folder was prepared",
+    "raw_fingerprint": "{raw} has been prepared again since this folder was painted from it",
+}
+"""What it means that the content of the raw data, kept as a fingerprint, is another one."""
 
 
 def prepare(
@@ -167,7 +172,7 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
         finished: whether the folder is finished.
 
     Raises:
-        SettingsError: names every setting that differs.
+        SettingsError: names every setting that differs, and says if the raw data have changed.
         DataError: ``prepare.json`` cannot be read.
     """
     if not path.exists():
@@ -184,11 +189,17 @@ def check_kept(path: Path, settings: Mapping[str, Any], finished: bool) -> None:
             requested[key] = kept.get(key)
     if not finished and "table_fingerprint" in requested:
         kept["table_fingerprint"] = requested["table_fingerprint"]
-    changed = differences(kept, requested)
+    now, before = ({key: value for key, value in each.items() if key not in RENEWED} for each in (requested, kept))
+    changed = [
+        said.format(raw=now["raw"])
+        for key, said in RENEWED.items()
+        if requested.get(key) not in (None, kept.get(key)) and now["raw"] == before.get("raw")
+    ] + differences(before, now)
     if changed:
         raise SettingsError(
-            f"{path} keeps other settings than those asked for:\n  " + "\n  ".join(changed) + "\n"
-            f"Prepare into another folder (--out; DATA= with make), undo the change, or remove {path.parent} yourself."
+            f"{path.parent} is not what was asked for:\n  " + "\n  ".join(changed) + "\n"
+            f"Remove {path.parent} yourself and give the same command again, prepare into another folder (--out; DATA= "
+            "with make), or undo the change."
         )
 
 

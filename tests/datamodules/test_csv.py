@@ -76,8 +76,8 @@ def test_rows_of_little_use_are_named(tmp_path):
     rows += [("1.png", "Clear.", 1, 1, "train"), ("3.png", "Clear.", 3, 30, "train")]
     notes = csv.read(write(tmp_path, *rows, header=header)).notes
     assert notes["without_text"] == 12
-    assert notes["rows_without_text"] == "2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
-    assert notes["rows_that_repeat_a_film"] == "26"
+    assert notes["rows_without_text"] == "rows 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
+    assert notes["rows_that_repeat_a_film"] == "row 26"
     assert notes["films_of_two_studies"] == 1
     notes = csv.read(write(tmp_path, *rows[1::2][:12], header=header)).notes
     assert (notes["rows_without_text"], notes["rows_that_repeat_a_film"]) == ("none", "none")
@@ -113,18 +113,22 @@ def test_cells_may_be_separated_as_excel_does_elsewhere(tmp_path, mark):
             [("a.png", "Clear.", 1, "Old.")],
             r"studies\.csv: column 'report' occurs twice in the header",
         ),
-        (HEADER, [("a.png", "Clear.", "")], r"studies\.csv: row 2: patient_id is empty; every row needs one"),
+        (
+            HEADER,
+            [("a.png", "Clear.", "")],
+            r"studies\.csv: row 2: patient_id is empty; every row needs its patient_id",
+        ),
         (HEADER, [], r"studies\.csv: has no row below its header"),
         ((*HEADER, "split"), [("a.png", "Clear.", 1, "dev")], r"row 2: split is 'dev'; expected one of train, val"),
         (
             (*HEADER, "study_id"),
             [("a.png", "Clear.", 1, 5), ("b.png", "Clear.", 2, 5)],
-            r"row 3: patient_id of study 5 differs from an earlier row",
+            r"row 3: patient_id of study 5 differs from row 2; make the patient_id of a study equal",
         ),
         (
             HEADER,
             [("a.png", "Clear.", 1), ("b.png", "Clear.", 2), ("a.png", "Clear.", 3)],
-            r"row 4: patient_id of study a differs from an earlier row",
+            r"row 4: film a\.png is patient 3's, and in row 2 patient 1's; correct one of them, or write their sub",
         ),
         (
             (*HEADER, "study_id"),
@@ -138,6 +142,19 @@ def test_a_wrong_table_says_where(tmp_path, header, rows, message):
         csv.read(write(tmp_path, *rows, header=header) if rows else write_only(tmp_path, header))
 
 
+def test_reports_of_a_study_may_differ_in_white_space(tmp_path):
+    header = (*HEADER, "study_id", "split")
+    texts = ("No effusion. Clear.", "No effusion.\n Clear. ", "No  effusion.\u00a0Clear.")
+    rows = [(f"{n}.png", text, 1, 5, "train") for n, text in enumerate(texts)]
+    (study,) = csv.read(write(tmp_path, *rows, header=header)).studies["train"]
+    assert (study.findings, len(study.views)) == (texts[0], 3)
+    rows.append(("3.png", "No effusion.Clear.", 1, 5, "train"))
+    with pytest.raises(
+        DataError, match=r"row 5: report of study 5 differs from row 2; make the report of a study equal"
+    ):
+        csv.read(write(tmp_path, *rows, header=header))
+
+
 def test_all_wrong_rows_are_named_at_once(tmp_path):
     rows = [("a.png", "Clear.", 1, 5, "train"), ("b.png", "Clear.", "", 6, "train"), ("c.png", "Clear.", 3, 7, "dev")]
     rows += [("d.png", "Old.", 1, 5, "train"), ("e.png", "Clear.", 4, 8, "train")]
@@ -145,13 +162,37 @@ def test_all_wrong_rows_are_named_at_once(tmp_path):
         csv.read(write(tmp_path, *rows, header=(*HEADER, "study_id", "split")))
     assert str(error.value) == (
         f"{tmp_path / csv.TABLE}: 3 rows are wrong:\n"
-        "  row 3: patient_id is empty; every row needs one\n"
+        "  row 3: patient_id is empty; every row needs its patient_id\n"
         "  row 4: split is 'dev'; expected one of train, val, valid, validate, validation, test\n"
-        "  row 5: report of study 5 differs from an earlier row; make them equal"
+        "  row 5: report of study 5 differs from row 2; make the report of a study equal"
     )
-    rows = [(f"{n}.png", "Clear.", "") for n in range(12)]
-    with pytest.raises(DataError, match=r"12 rows are wrong:\n(  row [0-9]+: .*\n){10}  and 2 more$"):
-        csv.read(write(tmp_path, *rows))
+
+
+@pytest.mark.parametrize(
+    ("row", "first"),
+    [
+        (("{n}.png", "Clear.", ""), "row 2: patient_id is empty; every row needs its patient_id"),
+        (
+            ("/films/{n}.png", "Clear.", "{n}"),
+            "row 2: the path '/films/0.png' leaves the image folder; write it relative to that folder",
+        ),
+        (
+            ("front.png", "Clear.", "{n}"),
+            "row 3: film front.png is patient 1's, and in row 2 patient 0's; correct one of them, or write their "
+            "subfolders if they are two files",
+        ),
+    ],
+)
+def test_rows_in_which_the_same_is_wrong_are_told_in_one_sentence(tmp_path, row, first):
+    rows = [tuple(cell.format(n=n) for cell in row) for n in range(13)]
+    write_rows(tmp_path / csv.TABLE, [HEADER, *rows, ("other.png", "Clear.", 1)])
+    start = int(first.removeprefix("row ")[0])
+    with pytest.raises(DataError) as error:
+        csv.read(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / csv.TABLE}: {15 - start} rows are wrong:\n  {first} "
+        f"(likewise rows {', '.join(map(str, range(start + 1, start + 11)))} and {4 - start} more)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,8 +229,32 @@ def test_paths_and_missing_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"studies\.csv: line 3 is not text in UTF-8; save the table as UTF-8 \(in Ex"):
         read_source("csv", tmp_path)
     write_rows(tmp_path / csv.TABLE, [HEADER, ("gone.png", "Clear.", 1)])
-    with pytest.raises(DataError, match=r"none of 1 films was found; looked for films such as gone\.png"):
+    with pytest.raises(
+        DataError, match=rf"none of 1 films was found; looked for films such as gone\.png in {tmp_path}$"
+    ):
         read_source("csv", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "place", "looked_in"),
+    [
+        ("a.png", "films/a.png", "."),
+        ("p1/a.png", "images/a.png", "images"),
+        ("a.png", "images/p1/a.jpg", "images"),
+        ("a.png", "a.png", "images"),
+    ],
+)
+def test_films_in_another_place_are_found_for_the_message(tmp_path, named, place, looked_in):
+    (tmp_path / looked_in).mkdir(exist_ok=True)
+    write_rows(tmp_path / csv.TABLE, [HEADER, (named, "Clear.", 1), ("gone.png", "Clear.", 2)])
+    write_film(tmp_path / place, 0)
+    with pytest.raises(DataError) as error:
+        csv.read(tmp_path)
+    folder = tmp_path / looked_in
+    assert str(error.value) == (
+        f"{tmp_path}: none of 2 films was found; looked for films such as {named} in {folder}, but found "
+        f"{tmp_path / place}; move the films, or write their paths as seen from {folder}"
+    )
 
 
 def test_the_command_prepares_it_and_its_configuration_loads_it(tmp_path, capsys):
@@ -248,8 +313,18 @@ def test_a_table_mended_after_its_folder_is_finished_is_not_taken_for_the_old_on
     (raw / csv.TABLE).write_text(table.replace("Number 5", "Number five"))
     assert main([*command, "--size", "64"]) == 1
     said = capsys.readouterr().err
-    assert "table_fingerprint: " in said
-    assert f"or remove {tmp_path / 'out'} yourself" in said
+    assert (
+        f"\n  {raw / csv.TABLE} has changed since this folder was prepared\nRemove {tmp_path / 'out'} yourself" in said
+    )
+    assert "fingerprint" not in said
+    assert main([*command, "--size", "32"]) == 1
+    assert f"{csv.TABLE} has changed since this folder was prepared\n  size: 64 (kept) -> 32" in capsys.readouterr().err
+    elsewhere = [
+        str(write(tmp_path / "raw2", *rows[1:], header=(*HEADER, "split"))) if word == str(raw) else word
+        for word in command
+    ]
+    assert main([*elsewhere, "--size", "64"]) == 1
+    assert f"\n  raw: {raw} (kept) -> {tmp_path / 'raw2'} (asked)\nRemove" in capsys.readouterr().err
     without_raw = [word for word in command if word not in ("--raw", str(raw))]
     assert main([*without_raw, "--size", "64"]) == 0
     assert "is up to date" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ammrg.errors import DataError, SettingsError
 from ammrg.text.cleaning import clean
-from datamodules.prepared import load_split, read_card
+from datamodules.prepared import PreparedFolder, load_split, read_card
 from datamodules.sources import iu_xray
 from experiments.__main__ import main
 from experiments.data.preparation import alone, prepare
@@ -165,7 +165,15 @@ def test_a_split_without_a_readable_film_is_told(write_iu, tmp_path, capsys):
             (raw / "images" / f"{uid}_IM-{number}.dcm.jpg").write_bytes(b"zz")
     command = ["prepare", "--dataset", "iu_xray", "--raw", str(raw), "--out", str(out), "--max-rejected", "0.5"]
     assert main(command) == 0
-    assert "no study in val" in capsys.readouterr().out
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("no study in val: training needs train and val, scores need test. Give some patients the ")
+    with pytest.raises(DataError) as error:
+        PreparedFolder(out).index("val")
+    assert str(error.value) == (
+        f"{out} has no split 'val'; it has train, test. Give some patients the split val in the raw data (in a table "
+        "of your own: in the column split; without this column patients are divided 70/10/20), then prepare them into "
+        "another folder"
+    )
     assert set(read_card(out)["counts"]) == {"train", "test"}
 
 

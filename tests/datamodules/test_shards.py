@@ -20,9 +20,10 @@ from ammrg.errors import DataError
 from ammrg.text.cleaning import clean
 from ammrg.types import Box, Study, View
 from datamodules import shards
+from datamodules.card import reasons
 from datamodules.prepared import load_split, read_card
 from datamodules.shards import write_shards
-from datamodules.sources.source_reading import SourceReading
+from datamodules.sources.source_reading import Rejection, SourceReading
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")
@@ -241,12 +242,37 @@ def test_more_rejected_than_allowed_fails_at_the_end_and_says_so(tmp_path):
     reading = make_reading(20, 2, 2)
     bad = make_study(50, "train", views=1)._replace(views=(View(b"nothing", "frontal"),), boxes=())
     reading.studies["train"].append(bad)
-    with pytest.raises(DataError, match=r"1 of 49 films were rejected, more than the 1\.0% allowed"):
+    with pytest.raises(DataError, match=r"1 of 49 films were rejected \(2\.0%\), more than the 1\.0% allowed"):
         write(reading, tmp_path)
     assert not (tmp_path / "card.json").exists()
     assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 1
     card = write(reading, tmp_path, max_rejected=0.1)
     assert card["counts"]["train"]["studies"] == 20  # the study had no other film
+
+
+def test_a_few_bad_films_among_few_are_told_with_their_reasons_and_the_option_that_allows_them(tmp_path):
+    missing = [Rejection("s", f"{number}.png", "no such file") for number in range(3)]
+    others = [Rejection("s", f"{name}.png", f"reason {name}") for name in "abcd"]
+    reading = make_reading(20, 2, 2)._replace(films=150, rejected=(*others[:1], *missing))
+    with pytest.raises(DataError) as error:
+        write(reading, tmp_path)
+    assert str(error.value) == (
+        "4 of 150 films were rejected (2.7%), more than the 1.0% allowed:\n"
+        "  0.png and 2 more: no such file\n"
+        "  a.png: reason a\n"
+        f"All are listed in {tmp_path / 'rejected.jsonl'}; repair them, or allow them with --max-rejected 0.03 (make "
+        'data PREPARE="--max-rejected 0.03").'
+    )
+    assert write(reading, tmp_path, max_rejected=0.03)["rejected"] == 4
+    assert reasons([*others, *missing])[2:] == ["b.png: reason b", "and 2 other reasons"]
+
+
+@pytest.mark.parametrize("rejected", [29, 57, 58])
+def test_the_share_that_is_named_suffices(tmp_path, rejected):
+    reading = make_reading(20, 2, 2)._replace(films=100, rejected=(Rejection("s", "a.png", "gone"),) * rejected)
+    with pytest.raises(DataError, match=f"--max-rejected 0.{rejected} "):
+        write(reading, tmp_path)
+    assert write(reading, tmp_path, max_rejected=float(f"0.{rejected}"))["rejected"] == rejected
 
 
 def test_a_patient_in_two_splits_is_an_error_that_names_them(tmp_path):

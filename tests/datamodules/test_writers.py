@@ -161,7 +161,7 @@ def test_nothing_is_written_over_and_wrong_data_are_named(phantom, tmp_path, wri
     assert export.files[0].read_bytes() == before
     with pytest.raises(SettingsError, match=r"annotation\.json is a file|rexrank_test\.json is a file"):
         write(phantom, export.files[0], ["test"])
-    with pytest.raises(DataError, match="has no split 'other'; it has train, val, test"):
+    with pytest.raises(DataError, match=r"has no split 'other'; it has train, val, test$"):
         write(phantom, tmp_path / "new", ["other"])
     with pytest.raises(DataError, match="contains no prepared data"):
         write(tmp_path, tmp_path / "new", ["test"])
