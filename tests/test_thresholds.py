@@ -13,7 +13,7 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from ammrg.imaging.panel import PRESENT, PageFilm, _draw_findings, draw_film
+from ammrg.imaging.panel import ABSENT, NORMAL, PRESENT, PageFilm, _draw_findings, draw_film
 from ammrg.metrics.f1_threshold import between
 from ammrg.thresholds import is_predicted, rounded
 
@@ -67,10 +67,11 @@ def test_a_threshold_between_neighbouring_floats_tells_them_apart(low: float) ->
 
 def test_the_drawn_page_goes_by_the_rule() -> None:
     axes = Figure().add_subplot()
-    page = SimpleNamespace(probabilities={"Edema": 0.3, "Fracture": 0.31}, thresholds={"Edema": 0.3, "Fracture": 0.3})
+    values = {"Edema": 0.3, "Fracture": 0.31, "No Finding": 0.31}
+    page = SimpleNamespace(probabilities=values, thresholds=dict.fromkeys(values, 0.3))
     _draw_findings(axes, cast(Any, page))
     drawn = [to_hex(bar.get_facecolor()) for bar in axes.patches]  # from below: the last finding first
-    assert [colour == to_hex(PRESENT) for colour in drawn] == [True, False]
+    assert drawn == [NORMAL, PRESENT, ABSENT]
 
 
 @pytest.mark.parametrize(("value", "crosses"), [(0.0, 0), (1.0, 0), (float("nan"), 0), (None, 1)])

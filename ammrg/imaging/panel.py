@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ammrg.atomic import partial_file
-from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-PRESENT, INK, SOFT, ABSENT = "#a92b1d", "#17212b", "#566573", "#b9c2cc"
+PRESENT, NORMAL, INK, SOFT, ABSENT = "#a92b1d", "#14637f", "#17212b", "#566573", "#b9c2cc"
 BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "color": INK, "linespacing": 1.3}
 """The style of a block of text."""
 MARK: dict[str, Any] = {"ha": "center", "va": "top", "bbox": {"facecolor": "black", "alpha": 0.5, "pad": 1, "lw": 0}}
@@ -267,18 +267,23 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
 
 
 def _draw_findings(axes: Axes, page: CasePage) -> None:
-    """Draw one bar for each finding, with its threshold as a tick; the bar is red where the threshold is passed."""
+    """Draw one bar for each finding, with its threshold as a tick.
+
+    The bar is red where the threshold is passed, and that of "No Finding" blue, because it is no abnormality.
+    """
     names = list(page.probabilities)[::-1]
     values = [page.probabilities[name] for name in names]
     limits = [page.thresholds[name] for name in names]
-    passed = map(is_predicted, values, limits)
-    colours = [PRESENT if is_present else ABSENT for is_present in passed]
+    colours = [
+        ABSENT if not is_predicted(value, limit) else NORMAL if name == FINDINGS[NO_FINDING] else PRESENT
+        for name, value, limit in zip(names, values, limits, strict=True)
+    ]
     axes.barh(names, values, color=colours, height=0.62)
     axes.scatter(limits, names, marker="|", color=INK, s=70, zorder=3)
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.tick_params(labelsize=8, length=0, labelcolor=INK)
-    axes.set_title("probability, | threshold (red: passed)", fontsize=9, color=INK, loc="right")
+    axes.set_title("probability, | threshold (in colour: passed)", fontsize=9, color=INK, loc="right")
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.grid(axis="x", color="#e4e9ee", zorder=0)
     axes.set_axisbelow(True)
