@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ammrg.findings import ABNORMAL, EXCLUDED_BY_NO_FINDING, FINDINGS, NEGATIVE, NO_FINDING, POSITIVE
 from ammrg.text.labeler import label
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import figures, is_predicted
 
 
 def contradictions(report: str, probabilities: Mapping[str, float], thresholds: Mapping[str, float]) -> Iterator[str]:
@@ -32,9 +32,9 @@ def contradictions(report: str, probabilities: Mapping[str, float], thresholds: 
     said = dict(zip(FINDINGS, label(report), strict=True))
     for name in (FINDINGS[i] for i in ABNORMAL):
         value, threshold = probabilities[name], thresholds[name]
-        figures = f"(probability {value:.2f}, threshold {threshold:.2f})"
+        shown = "(probability {}, threshold {})".format(*figures(value, threshold))
         if name in affirmed:
             if said[name] == NEGATIVE:
-                yield f"WARNING: the report denies {name}, but the findings table affirms it {figures}."
+                yield f"WARNING: the report denies {name}, but the findings table affirms it {shown}."
         elif said[name] == POSITIVE:
-            yield f"WARNING: the report affirms {name}, but the findings table does not {figures}."
+            yield f"WARNING: the report affirms {name}, but the findings table does not {shown}."
