@@ -68,8 +68,10 @@ def _not_known(why: TooFewFilms | None, films: int) -> str:
         reason = f"the model was trained or validated on fewer than {LEAST} studies, or by an earlier version"
     else:
         reason = (
-            f"it is fitted to one film of each study, and there were {why.training_films} of training and "
-            f"{why.validation_films} of validation, but {LEAST} of each are needed"
+            f"stage 1 needs films of {LEAST} training and {LEAST} validation studies to fit the measure, and had films "
+            f"of {why.training_films} and {why.validation_films}"
         )
     known = "is" if films == 1 else "are"
-    return f"{these} from the training films {known} not known: {reason}; a new stage 1 with enough studies measures it."
+    return (
+        f"{these} from the training films {known} not known: {reason}; a new stage 1 with enough studies measures it."
+    )

@@ -23,7 +23,7 @@ from ammrg.inference.loading import load_parts
 from ammrg.inference.memory_note import MEMORIES_OFF, memory_note
 from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
-from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.film_distance import FilmDistance, TooFewFilms
 from ammrg.networks.influence import with_influence
 from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.report_network import ReportNetwork
@@ -58,8 +58,9 @@ class ReportGenerator(NamedTuple):
     """How the maps of findings are made."""
     dataset: str = ""
     """Name of the data set it was trained on."""
-    distance: FilmDistance | None = None
-    """Measures a film's distance from the training films; None where its stage 1 has no such measure."""
+    distance: FilmDistance | TooFewFilms | None = None
+    """Measures a film's distance from the training films, or says that there were too few to fit it; None where its
+    stage 1 says neither."""
     influence: InfluenceThresholds | None = None
     """The influence that a recalled case must exceed to be called a reason; None where its run did not measure it."""
     fingerprint: str = ""
