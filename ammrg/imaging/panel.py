@@ -81,7 +81,7 @@ class CasePage(NamedTuple):
     cell_shift: float = 0.0
     """Distance from the middle of a map's cell to the point that its token is centred on, right and down, in cells."""
     warnings: Sequence[str] = ()
-    """Where the report contradicts the findings or itself, a sentence each; drawn under it as far as there is room."""
+    """Where model, film or report may mislead, a sentence each; drawn under the report as far as there is room."""
     reasons: Sequence[str] = ()
     """One line for each recalled case that changed the report."""
     similar: Sequence[str] = ()

@@ -38,7 +38,7 @@ from ammrg.reasons import InfluenceThresholds
 
 Parts = tuple[
     ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | TooFewFilms | None, InfluenceThresholds | None,
-    str, OperatingCurve | None,
+    str, OperatingCurve | None, bool | None,
 ]  # fmt: skip
 """The fields of :class:`ammrg.inference.report_generator.ReportGenerator`, in its order."""
 
@@ -93,7 +93,8 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     method = config["map_method"]
     fingerprint = model_fingerprint(network, processor, method, influence)
     distance, curve = _load_distance(folder, config), _load_curve(folder, config)
-    return network, processor, method, dataset, distance, influence, fingerprint, curve
+    beats_constants = config.get("beats_constants")  # none in folders of earlier releases
+    return network, processor, method, dataset, distance, influence, fingerprint, curve, beats_constants
 
 
 def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | None) -> LanguageModel:

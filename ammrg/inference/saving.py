@@ -98,6 +98,7 @@ def save(
             "film_distance": {key: kept for key, kept in distance.items() if key not in moments} or None,
             **({} if model.influence is None else {"influence_threshold": model.influence._asdict()}),
             **({} if model.curve is None else {"operating_curve": model.curve.as_json()}),
+            **({} if model.beats_constants is None else {"beats_constants": model.beats_constants}),
             "restricted": restricted,
             "memories_trained_with": trained_with,
             "provenance": dict(provenance),
