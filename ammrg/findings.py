@@ -34,6 +34,8 @@ NO_FINDING = FINDINGS.index("No Finding")
 SUPPORT_DEVICES = FINDINGS.index("Support Devices")
 ABNORMAL: tuple[int, ...] = tuple(i for i in range(NUM_FINDINGS) if i != NO_FINDING)
 """Indices of the 13 abnormal findings: all but "No Finding"."""
+EXCLUDED_BY_NO_FINDING: tuple[int, ...] = tuple(i for i in ABNORMAL if i != SUPPORT_DEVICES)
+"""Indices of the findings that "No Finding" contradicts: the abnormal ones but "Support Devices"."""
 FIVE: tuple[int, ...] = tuple(
     FINDINGS.index(name) for name in ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
 )
@@ -74,5 +76,5 @@ def no_finding_label(labels: Sequence[float]) -> float:
     Returns:
         1.0 where no finding other than Support Devices is positive or uncertain, else NaN (blank).
     """
-    others = (labels[i] for i in ABNORMAL if i != SUPPORT_DEVICES)
+    others = (labels[i] for i in EXCLUDED_BY_NO_FINDING)
     return BLANK if any(value in (POSITIVE, UNCERTAIN) for value in others) else POSITIVE

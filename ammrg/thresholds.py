@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MOST_DECIMALS = 17
+"""Decimals that are enough for the difference of any two float32 in [1e-9, 1]."""
 
 
 @overload
@@ -24,6 +27,24 @@ def is_predicted(probabilities: Tensor | float, thresholds: Tensor | float) -> T
         thresholds: in [0, 1], or inf for a finding that is never predicted; broadcast against the probabilities.
     """
     return probabilities > thresholds
+
+
+class Figures(NamedTuple):
+    """A probability and its threshold as a person reads them."""
+
+    probability: str
+    threshold: str
+
+
+def figures(probability: float, threshold: float) -> Figures:
+    """Write a probability and its threshold with as many decimals, at least two, as tell which of them is greater."""
+
+    def order(digits: int) -> tuple[bool, bool]:
+        first, second = round(probability, digits), round(threshold, digits)
+        return first > second, first < second
+
+    digits = next(digits for digits in range(2, MOST_DECIMALS + 1) if order(digits) == order(MOST_DECIMALS))
+    return Figures(f"{probability:.{digits}f}", f"{threshold:.{digits}f}")
 
 
 def rounded(probability: float, threshold: float, digits: int = 5) -> float:

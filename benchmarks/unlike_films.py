@@ -23,6 +23,7 @@ from ammrg.commands.parser import CommandParser
 from ammrg.errors import AMMRGError, CheckpointError, DataError, ReadError
 from ammrg.imaging.reading import read_film
 from ammrg.imaging.transforms import eval_transform
+from ammrg.networks.film_distance import FilmDistance
 from benchmarks._odd_pictures import KINDS
 from benchmarks._result import print_result
 from datamodules.studies import StudyDataModule
@@ -82,7 +83,7 @@ def films_in(folder: Path, most: int, side: int) -> tuple[Tensor, int]:
 @torch.inference_mode()
 def distances(stage1: Stage1, films: Tensor) -> Tensor:
     """Distances, float32 ``[v]``, of films uint8 ``[v 1 s s]``; above 1 ``describe`` warns."""
-    assert stage1.distance is not None
+    assert isinstance(stage1.distance, FilmDistance)
     return torch.cat([stage1.distance(part, *stage1.classifier.encoder(part)) for part in films.split(BATCH)])
 
 
@@ -106,7 +107,7 @@ def opened(path: Path, folder: str) -> tuple[Stage1, StudyDataModule]:
     """
     checkpoint = read_checkpoint(path)
     stage1 = stage1_of(checkpoint, path)
-    if stage1.distance is None:
+    if not isinstance(stage1.distance, FilmDistance):
         raise CheckpointError(
             f"{path}: has no distance of films from the training films (an earlier version wrote it, or there "
             "were too few films to fit it); train stage 1 again"
@@ -146,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AMMRGError as error:
         raise SystemExit(f"error: {error}") from error
     distance = stage1.distance
-    assert distance is not None
+    assert isinstance(distance, FilmDistance)
     fitted = {"training_films": distance.training_films, "validation_films": distance.validation_films}
     films = f"{distance.training_films} training and {distance.validation_films} validation films"
     table = Table(title=f"{stage1.dataset} at {stage1.image_size} px, distance from {films}")

@@ -30,7 +30,7 @@ from ammrg.networks.disease_classifier import (
     StudyViews,
     token_evidence,
 )
-from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.film_distance import FilmDistance, TooFewFilms
 from ammrg.networks.finding_loss import LossKind, prevalence, training_targets
 from ammrg.networks.mining import RegionForm, RegionTokens, mine_regions
 from ammrg.networks.places import PlaceSource
@@ -169,10 +169,10 @@ class DiseaseClassification(LightningModule):
     """Film tokens of the last training step."""
     seen_patients: Tensor = torch.empty(0, dtype=torch.int64)
     """:func:`ammrg.fingerprints.id_codes` of the patients this network was trained on, here and before."""
-    film_distance: FilmDistance | None = None
+    film_distance: FilmDistance | TooFewFilms | None = None
     """Distance of a film from the training films; fitted at the end of each validation and saved in the checkpoint.
 
-    None if there are too few films, or no data module.
+    None if there is no data module.
     """
     started_from: dict[str, Any] | None = None
     """Origin of the first weights, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""

@@ -13,7 +13,7 @@ from ammrg.errors import CheckpointError
 from ammrg.fingerprints import tensors_fingerprint
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
-from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.film_distance import FilmDistance, TooFewFilms
 
 PREFIX = "classifier."
 """Prefix of the network's weights in a checkpoint."""
@@ -38,8 +38,8 @@ class Stage1(NamedTuple):
     """(the fold whose patients it never saw, number of folds); None if it was trained on all folds."""
     dataset: str = ""
     """Name of the data set it was trained on."""
-    distance: FilmDistance | None = None
-    """Distance of a film from the training films; None in checkpoints of earlier versions, or of too few films."""
+    distance: FilmDistance | TooFewFilms | None = None
+    """Distance of a film from the training films; None in checkpoints of earlier versions."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -138,8 +138,8 @@ def stage1_of(checkpoint: Mapping[str, Any], path: str | Path, trainable: bool =
     )
 
 
-def distance_of(checkpoint: Mapping[str, Any], what: str) -> FilmDistance | None:
-    """The film distance saved in a stage-1 checkpoint; None if there is none.
+def distance_of(checkpoint: Mapping[str, Any], what: str) -> FilmDistance | TooFewFilms | None:
+    """The film distance saved in a stage-1 checkpoint, or why there is none; None if the checkpoint does not say.
 
     Raises:
         CheckpointError: the saved state is not a film distance.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ammrg.gathering import gather_all
-from ammrg.networks.film_distance import FilmDistance, FilmFeatures, film_features, fit_distance
+from ammrg.networks.film_distance import FilmDistance, FilmFeatures, TooFewFilms, film_features, fit_distance
 from ammrg.networks.visual_encoder import VisualEncoder
 
 FILMS = 256
@@ -28,8 +28,8 @@ class TypicalFilms:
         self.data, self.alone = data, alone
         self._films: dict[str, Tensor] = {}
 
-    def fit(self, encoder: VisualEncoder, device: torch.device) -> FilmDistance | None:
-        """Fit the distance to the encoder's present features; the same in every process. None with too few films."""
+    def fit(self, encoder: VisualEncoder, device: torch.device) -> FilmDistance | TooFewFilms | None:
+        """Fit the distance to the encoder's present features; the same in every process."""
         return fit_distance(*(self._features(split, encoder, device) for split in ("train", "val")))
 
     @torch.no_grad()

@@ -13,9 +13,9 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from ammrg.imaging.panel import PRESENT, PageFilm, _draw_findings, draw_film
+from ammrg.imaging.panel import ABSENT, NORMAL, PRESENT, PageFilm, _draw_findings, draw_film
 from ammrg.metrics.f1_threshold import between
-from ammrg.thresholds import is_predicted, rounded
+from ammrg.thresholds import figures, is_predicted, rounded
 
 ROOT = Path(__file__).parent.parent
 OTHER_THINGS = {"metrics/protocols.py", "datamodules/studies.py"}  # counts of words; shares of studies
@@ -39,6 +39,26 @@ def test_rounding_for_a_file_never_crosses_the_threshold() -> None:
             value = float(np.float32(min(max(threshold + step, 0), 1)))
             assert is_predicted(rounded(value, threshold), threshold) == is_predicted(value, threshold)
             assert abs(rounded(value, threshold) - value) <= 5e-6
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "shown"),
+    [
+        (0.9, 0.4, ("0.90", "0.40")),
+        (0.0213, 0.0198, ("0.021", "0.020")),
+        (0.38412, 0.38409, ("0.38412", "0.38409")),
+        (0.0198, 0.0213, ("0.020", "0.021")),
+        (0.0249, 0.0251, ("0.02", "0.03")),
+        (0.4, 0.4, ("0.40", "0.40")),
+        (0.9, float("inf"), ("0.90", "inf")),
+        (float("nan"), 0.4, ("nan", "0.40")),
+        (1 - 2**-24, 1.0, ("0.9999999", "1.0000000")),
+    ],
+)
+def test_a_reader_sees_which_of_two_figures_is_greater(
+    probability: float, threshold: float, shown: tuple[str, str]
+) -> None:
+    assert figures(probability, threshold) == shown
 
 
 def test_nobody_compares_with_a_threshold_by_another_rule() -> None:
@@ -67,10 +87,11 @@ def test_a_threshold_between_neighbouring_floats_tells_them_apart(low: float) ->
 
 def test_the_drawn_page_goes_by_the_rule() -> None:
     axes = Figure().add_subplot()
-    page = SimpleNamespace(probabilities={"Edema": 0.3, "Fracture": 0.31}, thresholds={"Edema": 0.3, "Fracture": 0.3})
+    values = {"Edema": 0.3, "Fracture": 0.31, "No Finding": 0.31}
+    page = SimpleNamespace(probabilities=values, thresholds=dict.fromkeys(values, 0.3))
     _draw_findings(axes, cast(Any, page))
     drawn = [to_hex(bar.get_facecolor()) for bar in axes.patches]  # from below: the last finding first
-    assert [colour == to_hex(PRESENT) for colour in drawn] == [True, False]
+    assert drawn == [NORMAL, PRESENT, ABSENT]
 
 
 @pytest.mark.parametrize(("value", "crosses"), [(0.0, 0), (1.0, 0), (float("nan"), 0), (None, 1)])

@@ -15,7 +15,7 @@ from ammrg.inference.memory_note import MemoryNote, RecalledCase
 from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.studies.decoding import DecodedStudy
 from ammrg.text.labeler import sentence_mentions
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import figures, is_predicted
 
 SAID = {POSITIVE: "affirmed", NEGATIVE: "denied", UNCERTAIN: "uncertain"}
 """What a sentence says of a finding."""
@@ -107,21 +107,22 @@ def _ordered(description: Description) -> list[str]:
 
 
 def _finding(description: Description, name: str, earlier: Description | None) -> dict[str, Any]:
-    value, threshold = description.findings[name], description.thresholds[name]
-    before = None if earlier is None else (earlier.findings[name], earlier.thresholds[name])
     return {
         "name": name,
-        "value": value,
-        "threshold": threshold if math.isfinite(threshold) else None,
-        "present": is_predicted(value, threshold),
+        **_probability(description, name),
         "places": description.places.get(name, ()),
         "map": map_picture(description.maps[name], description.page.cell_shift),
-        "before": before
-        and {
-            "value": before[0],
-            "threshold": before[1] if math.isfinite(before[1]) else None,
-            "present": is_predicted(*before),
-        },
+        "before": None if earlier is None else _probability(earlier, name),
+    }
+
+
+def _probability(description: Description, name: str) -> dict[str, Any]:
+    value, threshold = description.findings[name], description.thresholds[name]
+    return {
+        "value": value,
+        "threshold": threshold if math.isfinite(threshold) else None,
+        "figures": figures(value, threshold)._asdict(),
+        "present": is_predicted(value, threshold),
     }
 
 

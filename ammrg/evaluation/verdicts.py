@@ -15,6 +15,8 @@ WATCHED = {"clinical_micro_f1_13_neg": "clinical micro F1 (13)", "cider": "CIDEr
 """The metrics of the sentences that compare the reports with baselines, guards and other files."""
 TEMPLATE = "stage1_template"
 """The baseline that says stage 1's findings and their places in fixed sentences."""
+CONSTANT = "best_constant_"
+"""Start of the names of the baselines that are one report for all studies."""
 EXCHANGED_MEMORY = "memory_shuffled"
 """The guard with another patient's memories."""
 MIRRORED = "films_mirrored"
@@ -92,6 +94,21 @@ def _beside(scores: Mapping[str, Any], group: str, name: str, gap: Gap) -> Sente
     verdict = f" BELOW THE TEMPLATE by {' and '.join(below)}: THE NETWORK ADDS NOTHING THERE." if below else ""
     verdict += f" {_doubt(group, name)} by {' and '.join(unclear)}." if unclear else ""
     return Sentence(f"Compared with {called(name)}: {'; '.join(parts)}.{verdict}", bool(verdict))
+
+
+def beats_constants(scores: Mapping[str, Any]) -> bool | None:
+    """Whether the reports are clearly above each constant report by one watched metric or more.
+
+    Args:
+        scores: the contents of scores.json.
+
+    Returns:
+        None where no constant report was scored.
+    """
+    beside = scores.get("differences", {}).get("baselines", {})
+    gaps = [gap for name, gap in beside.items() if name.startswith(CONSTANT)]
+    above = [any(gap[metric]["low"] > 0 for metric in _watched(scores, gap)) for gap in gaps]
+    return all(above) if above else None
 
 
 def _watched(scores: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.imaging.panel import MAPS, CasePage, draw_film
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import figures, is_predicted
 
 SIDE = 512
 """Width and height of each film in the picture, in pixels."""
@@ -42,12 +42,13 @@ def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
         axes = figure.add_axes((column / len(names), MARGIN / height, 1 / len(names), SIDE / height))
         draw_film(axes, page.films[place], page.maps[name], page.cell_shift)
         probability, threshold = page.probabilities[name], page.thresholds[name]
+        shown = figures(probability, threshold)
         state = "present" if is_predicted(probability, threshold) else "not above its threshold"
         film = f", film {place + 1}" if len(page.films) > 1 else ""
         figure.text(
             (column + 0.5) / len(names),
             1 - MARGIN / 2 / height,
-            f"{name}: {state}{film}\nprobability {probability:.2f}, threshold {threshold:.2f}",
+            f"{name}: {state}{film}\nprobability {shown.probability}, threshold {shown.threshold}",
             ha="center",
             va="center",
             color="white",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ammrg.atomic import partial_file
-from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
 from ammrg.thresholds import is_predicted
@@ -24,14 +26,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-PRESENT, INK, SOFT, ABSENT = "#a92b1d", "#17212b", "#566573", "#b9c2cc"
-BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "color": INK, "linespacing": 1.3}
+PRESENT, NORMAL, INK, SOFT, ABSENT = "#a92b1d", "#14637f", "#17212b", "#566573", "#b9c2cc"
+BLOCK: dict[str, Any] = {"va": "top", "ha": "left", "color": INK, "linespacing": 1.3, "parse_math": False}
 """The style of a block of text."""
 MARK: dict[str, Any] = {"ha": "center", "va": "top", "bbox": {"facecolor": "black", "alpha": 0.5, "pad": 1, "lw": 0}}
 """The place of a letter at the film's edge, on a dark ground."""
 WIDTH, HEIGHT = 14.0, 8.0
 """Of the page, in inches."""
-FILMS = (0.012, 0.43, 0.05, 0.9)
+DPI = 100
+LEFT, RIGHT = 0.012, 0.988
+"""Edges of the page."""
+FILMS = (LEFT, 0.43, 0.05, 0.9)
 """Left, right, lower and upper edge of the place for films, as shares of the page."""
 GAP, RIGHT_AT, TOP = 0.025, 0.72, 0.885
 """Between films and report; the left edge of the column at its right; the upper edge of both."""
@@ -39,6 +44,8 @@ TITLE = 0.32
 """Height of the title above a film, in inches."""
 SIZES = (10.5, 9.5, 9, 8.5, 8, 7.5, 7, 6.5, 6, 5.5)
 """Sizes of a block of text, in points: the first at which it fits is taken."""
+TITLE_SIZE, NOTE_SIZE = 14, 8
+"""Of the page's title and of the notes at its foot, in points."""
 CUT = "... (cut to fit on this page)"
 MAPS = 3
 """Most maps on a page."""
@@ -74,7 +81,7 @@ class CasePage(NamedTuple):
     cell_shift: float = 0.0
     """Distance from the middle of a map's cell to the point that its token is centred on, right and down, in cells."""
     warnings: Sequence[str] = ()
-    """Where the report contradicts the findings or itself, a sentence each; drawn under it as far as there is room."""
+    """Where model, film or report may mislead, a sentence each; drawn under the report as far as there is room."""
     reasons: Sequence[str] = ()
     """One line for each recalled case that changed the report."""
     similar: Sequence[str] = ()
@@ -93,11 +100,10 @@ def draw_case(page: CasePage, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=100, facecolor="white")
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    lowest = 0.04 + 0.022 * len(page.notes)
-    figure.text(FILMS[0], 0.965, page.title, weight="bold", fontsize=14, color=INK, va="center")
-    figure.text(0.988, 0.965, NOTICE, ha="right", va="center", weight="bold", fontsize=11, color=PRESENT)
+    lowest = _draw_notes(figure, page.notes)
+    _draw_title(figure, page.title)
     _draw_found(figure, page)
     left = _draw_films(figure, page, lowest) + GAP
     blocks = [("REPORT", page.report), ("REFERENCE", page.reference)]
@@ -105,15 +111,31 @@ def draw_case(page: CasePage, path: Path) -> Path:
     bottom = _draw_blocks(figure, text, (left, RIGHT_AT - GAP), TOP, lowest)
     if page.warnings:
         _draw_warnings(figure, page, (left, RIGHT_AT - GAP), bottom, lowest)
-    _draw_findings(figure.add_axes((RIGHT_AT + 0.118, 0.545, 0.988 - RIGHT_AT - 0.118, TOP - 0.575)), page)
-    _draw_blocks(figure, _recalled(page), (RIGHT_AT, 0.988), 0.5, lowest, SIZES[2:])
-    for line, note in enumerate(reversed(page.notes)):
-        colour = PRESENT if note.startswith("WARNING") else SOFT
-        figure.text(FILMS[0], 0.03 + 0.022 * line, note, va="center", fontsize=8, color=colour)
+    _draw_findings(figure.add_axes((RIGHT_AT + 0.118, 0.545, RIGHT - RIGHT_AT - 0.118, TOP - 0.575)), page)
+    _draw_blocks(figure, _recalled(page), (RIGHT_AT, RIGHT), 0.5, lowest, SIZES[2:])
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial_file(path) as partial:
         figure.savefig(partial, format="pdf" if path.suffix == ".pdf" else "png")
     return path
+
+
+def _draw_title(figure: Figure, title: str) -> None:
+    """Draw the notice at the right, and the title beside it, cut where it ends."""
+    notice = figure.text(RIGHT, 0.965, NOTICE, ha="right", va="center", weight="bold", fontsize=11, color=PRESENT)
+    edge = float(notice.get_window_extent().x0 / figure.bbox.width) - GAP
+    fitting = _fitting(title, edge - LEFT, TITLE_SIZE, "bold")
+    words = title if fitting == len(title) else f"{title[: fitting - 3]}..."
+    how: dict[str, Any] = {"weight": "bold", "fontsize": TITLE_SIZE, "color": INK, "parse_math": False}
+    figure.text(LEFT, 0.965, words, va="center", **how)
+
+
+def _draw_notes(figure: Figure, notes: Sequence[str]) -> float:
+    """Draw the notes at the foot of the page, and return the height above which there is room."""
+    lines = [(line, note.startswith("WARNING")) for note in notes for line in _wrapped(note, RIGHT - LEFT, NOTE_SIZE)]
+    for row, (line, warns) in enumerate(lines, 1):
+        how: dict[str, Any] = {"fontsize": NOTE_SIZE, "color": PRESENT if warns else SOFT, "parse_math": False}
+        figure.text(LEFT, 0.03 + 0.022 * (len(lines) - row), line, va="center", **how)
+    return 0.04 + 0.022 * len(lines)
 
 
 def _draw_found(figure: Figure, page: CasePage) -> None:
@@ -121,7 +143,8 @@ def _draw_found(figure: Figure, page: CasePage) -> None:
     strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -page.probabilities[name])
     found = [name for name in strongest if is_predicted(page.probabilities[name], page.thresholds[name])]
     words = f"Found: {', '.join(found)}" if found else "No abnormal finding is above its threshold"
-    figure.text(FILMS[0], 0.928, words, va="center", fontsize=11, color=PRESENT if found else SOFT)
+    size = next((size for size in (11, 10, 9) if _width(words, size) <= RIGHT - LEFT), 8)
+    figure.text(LEFT, 0.928, words, va="center", fontsize=size, color=PRESENT if found else SOFT)
 
 
 def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
@@ -171,7 +194,7 @@ def _draw_blocks(
     Where no size fits, the longest text is cut until the last one does. Of several lines, each hangs.
     """
     for size in sizes:
-        texts = [_wrapped(content, _letters(edges, size)) for _, content in blocks]
+        texts = [_wrapped(content, edges[1] - edges[0], size) for _, content in blocks]
         while True:
             drawn, edge = _draw_texts(figure, [name for name, _ in blocks], texts, (edges[0], top), size)
             longest = max(texts, key=len, default=[])
@@ -186,11 +209,29 @@ def _draw_blocks(
     return top
 
 
-def _wrapped(content: str, letters: int) -> list[str]:
-    """The lines of a text, each of at most this many letters."""
+def _wrapped(content: str, room: float, size: float) -> list[str]:
+    """The lines of a text, each at most as wide as this share of the page; a longer word is broken."""
     indent = "    " if "\n" in content else ""
-    lines = (textwrap.wrap(line, letters, subsequent_indent=indent) for line in content.split("\n") if line)
-    return [line for each in lines for line in each]
+    lines = []
+    for paragraph in content.split("\n"):
+        line, words = "", paragraph.split()[::-1]
+        while words:
+            word = words.pop()
+            joined = f"{line} {word}" if line.strip() else line + word
+            if _width(joined, size) <= room:
+                line = joined
+            elif line.strip():
+                lines.append(line)
+                line = indent
+                words.append(word)
+            else:
+                fitting = max(1, _fitting(line + word, room, size) - len(line))
+                lines.append(line + word[:fitting])
+                line = indent
+                words.append(word[fitting:])
+        if line.strip():
+            lines.append(line)
+    return lines
 
 
 def _draw_texts(
@@ -219,7 +260,7 @@ def _recalled(page: CasePage) -> list[tuple[str, str]]:
 def _draw_warnings(figure: Figure, page: CasePage, edges: tuple[float, float], below: float, lowest: float) -> None:
     """Draw as many warnings as fit under this height and above the notes, and the number of the others."""
     for count in range(len(page.warnings), 0, -1):
-        lines = [textwrap.fill(warning, _letters(edges, 9)) for warning in page.warnings[:count]]
+        lines = [line for warning in page.warnings[:count] for line in _wrapped(warning, edges[1] - edges[0], 9)]
         if count < len(page.warnings):
             lines.append(f"and {len(page.warnings) - count} more")
         block = figure.text(edges[0], below - 0.01, "\n".join(lines), **{**BLOCK, "color": PRESENT, "fontsize": 9})
@@ -228,9 +269,29 @@ def _draw_warnings(figure: Figure, page: CasePage, edges: tuple[float, float], b
         block.remove()
 
 
-def _letters(edges: tuple[float, float], size: float) -> int:
-    """The number of letters of this size that fit between two edges."""
-    return int((edges[1] - edges[0]) * WIDTH * 72 / (0.53 * size))
+def _width(text: str, size: float) -> float:
+    """The width of a line, as a share of the page's."""
+    return sum(_advance(letter, size) for letter in text)
+
+
+def _fitting(text: str, room: float, size: float, weight: str = "normal") -> int:
+    """The number of its first letters that fit into this share of the page's width."""
+    return sum(edge <= room for edge in accumulate(_advance(letter, size, weight) for letter in text))
+
+
+@cache
+def _advance(letter: str, size: float, weight: str = "normal") -> float:
+    """The width that a letter takes in a line, as a share of the page's.
+
+    It is no multiple of the size: that of small letters is rounded to pixels.
+    """
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    renderer, font = RendererAgg(1, 1, DPI), FontProperties(size=size, weight=weight)
+    # Between two others: alone, only its ink would be measured, and a space has none.
+    between, none = (renderer.get_text_width_height_descent(text, font, False)[0] for text in (f"|{letter}|", "||"))
+    return float(between - none) / (WIDTH * DPI)
 
 
 def _bottom(figure: Figure, block: Text) -> float:
@@ -267,18 +328,23 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
 
 
 def _draw_findings(axes: Axes, page: CasePage) -> None:
-    """Draw one bar for each finding, with its threshold as a tick; the bar is red where the threshold is passed."""
+    """Draw one bar for each finding, with its threshold as a tick.
+
+    The bar is red where the threshold is passed, and that of "No Finding" blue, because it is no abnormality.
+    """
     names = list(page.probabilities)[::-1]
     values = [page.probabilities[name] for name in names]
     limits = [page.thresholds[name] for name in names]
-    passed = map(is_predicted, values, limits)
-    colours = [PRESENT if is_present else ABSENT for is_present in passed]
+    colours = [
+        ABSENT if not is_predicted(value, limit) else NORMAL if name == FINDINGS[NO_FINDING] else PRESENT
+        for name, value, limit in zip(names, values, limits, strict=True)
+    ]
     axes.barh(names, values, color=colours, height=0.62)
     axes.scatter(limits, names, marker="|", color=INK, s=70, zorder=3)
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.tick_params(labelsize=8, length=0, labelcolor=INK)
-    axes.set_title("probability, | threshold (red: passed)", fontsize=9, color=INK, loc="right")
+    axes.set_title("probability, | threshold (in colour: passed)", fontsize=9, color=INK, loc="right")
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.grid(axis="x", color="#e4e9ee", zorder=0)
     axes.set_axisbelow(True)

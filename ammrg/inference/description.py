@@ -20,6 +20,11 @@ MIRRORED = (
     "those of the flipped films, not of the patient."
 )
 """The warning of a description of mirrored films."""
+WORTHLESS = (
+    "WARNING: on the studies on which this model was scored, its reports were not clearly better than one constant "
+    "report."
+)
+"""The warning of a description by a model whose reports say nothing of their studies."""
 
 
 class Description(NamedTuple):
@@ -52,7 +57,8 @@ class Description(NamedTuple):
     distance: DistanceNote
     """How unlike the training films these films are."""
     warnings: list[str]
-    """Where a film may mislead, and where the report contradicts the findings or itself, one sentence each."""
+    """Where the model or a film may mislead, and where the report or the findings contradict each other or themselves,
+    one sentence each."""
     page: CasePage
     """Content of the panel: films and maps."""
     model: str = ""

@@ -15,7 +15,7 @@ from ammrg.inference.case_html.writing import write_case_html
 from ammrg.inference.description import Description
 from ammrg.inference.printed_words import HEADING
 from ammrg.text.shown_places import shown_place
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import figures, is_predicted
 
 REPORT, PANEL, PAGE = "report.json", "panel.png", "report.html"
 
@@ -88,6 +88,6 @@ def _findings_table(description: Description) -> Table:
         threshold = description.thresholds[name]
         present = is_predicted(value, threshold)
         place = shown_place(description.places.get(name, ()))
-        row = (name, f"{value:.2f}", f"{threshold:.2f}", "present" if present else "", place)
+        row = (name, *figures(value, threshold), "present" if present else "", place)
         table.add_row(*row, style="bold" if present else "dim")
     return table

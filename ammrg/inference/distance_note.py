@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ammrg.networks.film_distance import LEAST, TooFewFilms
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ammrg.networks.film_distance import FilmDistance
-
-UNKNOWN = (
-    "The distance of this film from the training films is not known: the model was trained or validated on fewer "
-    "than 16 studies, or by an earlier version; a new stage 1 with enough studies measures it."
-)
 
 
 class DistanceNote(NamedTuple):
@@ -32,19 +29,24 @@ class DistanceNote(NamedTuple):
 
 
 def distance_note(
-    distance: FilmDistance | None, films: Tensor, tokens: Tensor, grid: tuple[int, int], names: Sequence[str]
+    distance: FilmDistance | TooFewFilms | None,
+    films: Tensor,
+    tokens: Tensor,
+    grid: tuple[int, int],
+    names: Sequence[str],
 ) -> DistanceNote:
     """Measure the films of one study.
 
     Args:
-        distance: measures the distance from the training films; None where the model has none.
+        distance: measures the distance from the training films, or says why it could not be fitted; None where the
+            model says neither.
         films: uint8 ``[v 1 h w]``.
         tokens: ``[v n e]`` of these films, from the model's encoder.
         grid: ``(gh, gw)`` with gh * gw = n.
         names: of the v films, for the sentence.
     """
-    if distance is None:
-        return DistanceNote(None, UNKNOWN, False)
+    if distance is None or isinstance(distance, TooFewFilms):
+        return DistanceNote(None, _not_known(distance, len(names)), False)
     # Four decimals: the last digits depend on where in memory the weights happen to lie.
     distances = [round(value, 4) for value in distance(films, tokens, grid).tolist()]
     far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
@@ -58,3 +60,18 @@ def distance_note(
         )
     listed = ", ".join(f"{value:.2f}" for value in distances)
     return DistanceNote(distances, f"Distance from the training films: {listed} ({scale}).", False)
+
+
+def _not_known(why: TooFewFilms | None, films: int) -> str:
+    these = "The distance of this film" if films == 1 else "The distances of these films"
+    if why is None:
+        reason = f"the model was trained or validated on fewer than {LEAST} studies, or by an earlier version"
+    else:
+        reason = (
+            f"stage 1 needs films of {LEAST} training and {LEAST} validation studies to fit the measure, and had films "
+            f"of {why.training_films} and {why.validation_films}"
+        )
+    known = "is" if films == 1 else "are"
+    return (
+        f"{these} from the training films {known} not known: {reason}; a new stage 1 with enough studies measures it."
+    )

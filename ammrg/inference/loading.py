@@ -29,7 +29,7 @@ from ammrg.memory.bank import MemoryBank
 from ammrg.memory.held_out import Unchecked
 from ammrg.networks.class_activation import MapMethod
 from ammrg.networks.disease_classifier import DiseaseClassifier
-from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.film_distance import FilmDistance, TooFewFilms
 from ammrg.networks.language_model import LanguageModel
 from ammrg.networks.report_network import ReportNetwork, check_names
 from ammrg.networks.state_dicts import load_strictly
@@ -37,8 +37,8 @@ from ammrg.operating_points import OperatingCurve
 from ammrg.reasons import InfluenceThresholds
 
 Parts = tuple[
-    ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | None, InfluenceThresholds | None, str,
-    OperatingCurve | None,
+    ReportNetwork, FilmProcessor, MapMethod, str, FilmDistance | TooFewFilms | None, InfluenceThresholds | None,
+    str, OperatingCurve | None, bool | None,
 ]  # fmt: skip
 """The fields of :class:`ammrg.inference.report_generator.ReportGenerator`, in its order."""
 
@@ -93,7 +93,8 @@ def load_parts(folder: Path, device: str | None = None) -> Parts:
     method = config["map_method"]
     fingerprint = model_fingerprint(network, processor, method, influence)
     distance, curve = _load_distance(folder, config), _load_curve(folder, config)
-    return network, processor, method, dataset, distance, influence, fingerprint, curve
+    beats_constants = config.get("beats_constants")  # none in folders of earlier releases
+    return network, processor, method, dataset, distance, influence, fingerprint, curve, beats_constants
 
 
 def _load_language_model(folder: Path, named: Mapping[str, Any], device: str | None) -> LanguageModel:
@@ -127,12 +128,13 @@ def _load_bank(folder: Path, config: Mapping[str, Any], name: str) -> MemoryBank
     return bank
 
 
-def _load_distance(folder: Path, config: Mapping[str, Any]) -> FilmDistance | None:
-    """Load the measure of distance; None where an earlier release wrote the folder or its stage 1 has none."""
+def _load_distance(folder: Path, config: Mapping[str, Any]) -> FilmDistance | TooFewFilms | None:
+    """Load the measure of distance, or why there is none; None where the folder does not say."""
     numbers = config.get("film_distance")
     if numbers is None:
         return None
-    return FilmDistance.from_state({**numbers, **read_tensors(folder / DISTANCE)}, str(folder / CONFIG))
+    moments = read_tensors(folder / DISTANCE) if DISTANCE in config["files"] else {}
+    return FilmDistance.from_state({**numbers, **moments}, str(folder / CONFIG))
 
 
 def _load_curve(folder: Path, config: Mapping[str, Any]) -> OperatingCurve | None:

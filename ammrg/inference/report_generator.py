@@ -15,7 +15,7 @@ from ammrg.errors import ReadError, SettingsError
 from ammrg.fingerprints import json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
-from ammrg.inference.description import MIRRORED, Description
+from ammrg.inference.description import MIRRORED, WORTHLESS, Description
 from ammrg.inference.distance_note import distance_note
 from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
@@ -23,7 +23,7 @@ from ammrg.inference.loading import load_parts
 from ammrg.inference.memory_note import MEMORIES_OFF, memory_note
 from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
-from ammrg.networks.film_distance import FilmDistance
+from ammrg.networks.film_distance import FilmDistance, TooFewFilms
 from ammrg.networks.influence import with_influence
 from ammrg.networks.reading_thresholds import ReadingThresholds
 from ammrg.networks.report_network import ReportNetwork
@@ -58,8 +58,9 @@ class ReportGenerator(NamedTuple):
     """How the maps of findings are made."""
     dataset: str = ""
     """Name of the data set it was trained on."""
-    distance: FilmDistance | None = None
-    """Measures a film's distance from the training films; None where its stage 1 has no such measure."""
+    distance: FilmDistance | TooFewFilms | None = None
+    """Measures a film's distance from the training films, or says that there were too few to fit it; None where its
+    stage 1 says neither."""
     influence: InfluenceThresholds | None = None
     """The influence that a recalled case must exceed to be called a reason; None where its run did not measure it."""
     fingerprint: str = ""
@@ -67,6 +68,8 @@ class ReportGenerator(NamedTuple):
     known. :meth:`fingerprint_at` adds the operating point."""
     curve: OperatingCurve | None = None
     """Its thresholds at other operating points than the balanced one; None where they were not measured."""
+    beats_constants: bool | None = None
+    """Whether its reports were clearly better than one constant report by any score; None where it was not scored."""
 
     @classmethod
     def from_pretrained(
@@ -279,7 +282,11 @@ class ReportGenerator(NamedTuple):
             *(self.network, study.batch, report, memory, None, maps),
             notes=[*turned, origin, note.sentence],
             sides=[view.sides for view in read],
-            warnings=[*([MIRRORED] if study.is_mirrored else []), *(v.warning for v in study.views if v.warning)],
+            warnings=[
+                *([WORTHLESS] if self.beats_constants is False else []),
+                *([MIRRORED] if study.is_mirrored else []),
+                *(view.warning for view in study.views if view.warning),
+            ],
             limits=limits,
         )
         return Description(

@@ -75,8 +75,8 @@ def save(
         write_tensors(partial / MODEL, trained)
         write_tensors(partial / CLASSIFIER, network.classifier.state_dict())
         distance = {} if model.distance is None else model.distance.state()
-        if distance:
-            write_tensors(partial / DISTANCE, {key: kept for key, kept in distance.items() if torch.is_tensor(kept)})
+        if moments := {key: kept for key, kept in distance.items() if torch.is_tensor(kept)}:
+            write_tensors(partial / DISTANCE, moments)
         trained_with: dict[str, str] = {}
         for name, bank in network.banks.items():
             trained_with[name] = bank.fingerprint
@@ -95,9 +95,10 @@ def save(
             "language_model": _named_language_model(language_model),
             "generator": _without_paths(network.config),
             "map_method": model.map_method,
-            "film_distance": {key: kept for key, kept in distance.items() if not torch.is_tensor(kept)} or None,
+            "film_distance": {key: kept for key, kept in distance.items() if key not in moments} or None,
             **({} if model.influence is None else {"influence_threshold": model.influence._asdict()}),
             **({} if model.curve is None else {"operating_curve": model.curve.as_json()}),
+            **({} if model.beats_constants is None else {"beats_constants": model.beats_constants}),
             "restricted": restricted,
             "memories_trained_with": trained_with,
             "provenance": dict(provenance),

@@ -41,6 +41,17 @@ class FilmFeatures(NamedTuple):
 VIEWS = FilmFeatures._fields
 
 
+class TooFewFilms(NamedTuple):
+    """Stands in place of a :class:`FilmDistance` that could not be fitted."""
+
+    training_films: int
+    validation_films: int
+
+    def state(self) -> dict[str, Any]:
+        """Return both numbers by name, for a checkpoint."""
+        return self._asdict()
+
+
 @dataclass(frozen=True)
 class FilmDistance:
     """A measure of a film's distance from the training films.
@@ -87,11 +98,11 @@ class FilmDistance:
         return kept
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], where: str) -> FilmDistance | None:
-        """Rebuild the measure from its :meth:`state`.
+    def from_state(cls, state: Mapping[str, Any], where: str) -> FilmDistance | TooFewFilms | None:
+        """Rebuild the measure, or what stands in its place, from its :meth:`state`.
 
         Args:
-            state: as :meth:`state` returned it.
+            state: as :meth:`state` or :meth:`TooFewFilms.state` returned it.
             where: the file that it was read from, for the message.
 
         Returns:
@@ -102,6 +113,8 @@ class FilmDistance:
         """
         if "mean" in state:
             return None
+        if set(state) == set(COUNTS):
+            return TooFewFilms(**state)
         fields = ProbabilisticPCA._fields
         names = {"limit", *COUNTS, *(f"{view}.{field}" for view in VIEWS for field in (*fields, "limit"))}
         if set(state) != names:
@@ -137,7 +150,7 @@ def film_features(films: Tensor, tokens: Tensor, grid: tuple[int, int]) -> FilmF
     return FilmFeatures(F.normalize(placed, dim=1).flatten(1).cpu(), scaled.cpu())
 
 
-def fit_distance(training: FilmFeatures, validation: FilmFeatures) -> FilmDistance | None:
+def fit_distance(training: FilmFeatures, validation: FilmFeatures) -> FilmDistance | TooFewFilms | None:
     """Fit the measure of distance.
 
     Args:
@@ -145,10 +158,12 @@ def fit_distance(training: FilmFeatures, validation: FilmFeatures) -> FilmDistan
         validation: features of validation films; they set the limits.
 
     Returns:
-        None where there are fewer than :data:`LEAST` films of either kind, or features are not finite.
+        Their numbers where there are fewer than :data:`LEAST` films of either kind; None where features are not finite.
     """
     counts = [len(films.thumbnail) for films in (training, validation)]
-    if min(counts) < LEAST or not all(view.isfinite().all() for view in (*training, *validation)):
+    if min(counts) < LEAST:
+        return TooFewFilms(*counts)
+    if not all(view.isfinite().all() for view in (*training, *validation)):
         return None
     tokens, thumbnail = (fit_pca(view) for view in training)
     limits = (_limit(tokens.distance(validation.tokens)), _limit(thumbnail.distance(validation.thumbnail)))

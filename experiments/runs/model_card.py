@@ -10,6 +10,7 @@ from ammrg.evaluation.figures import formatted
 from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.metrics.classification import MIN_POSITIVES
+from ammrg.networks.film_distance import TooFewFilms
 from ammrg.operating_points import NAMED, SETTINGS, FindingCurve, OperatingCurve, in_words
 
 METRICS = {
@@ -204,6 +205,8 @@ def _distance(model: ReportGenerator) -> str:
         return (
             "- It cannot tell how far a film is from those: its stage 1 is of an earlier version, or had too few films."
         )
+    if isinstance(model.distance, TooFewFilms):
+        return "- It cannot tell how far a film is from those: its stage 1 had too few films."
     films = model.distance.validation_films
     return f"""\
 - `describe` measures how far a film is from those, and warns above 1; 99% of the {films} validation films are below. It

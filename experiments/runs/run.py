@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ammrg.errors import CheckpointError, DataError
 from ammrg.memory.held_out import HeldOut, Unchecked
 from ammrg.missing_file import advice
-from experiments.runs.stage import Stage
+from experiments.runs.stage import Stage, read_json
 
 if TYPE_CHECKING:
     from ammrg.inference.report_generator import ReportGenerator
@@ -241,8 +241,8 @@ class Run:
         """Load the run in the same form as an exported folder.
 
         That is the network with its decoding, how films are read, the map method, the data set, the measure of how far
-        a film is from those of the training, and the influence of a reason and the operating curve, where the run's
-        reports are of its checkpoint.
+        a film is from those of the training, and the influence of a reason, the operating curve and the verdict of the
+        scores, where the run's reports are of its checkpoint.
 
         Args:
             folder: prepared data, as for :meth:`held_out`.
@@ -254,6 +254,7 @@ class Run:
             ScoringError: ``reports.meta.json`` is damaged.
         """
         from ammrg.evaluation.reports_meta import influence_in
+        from ammrg.evaluation.verdicts import beats_constants
         from ammrg.imaging.processor import FilmProcessor
         from ammrg.inference.model_fingerprint import model_fingerprint
         from ammrg.inference.report_generator import ReportGenerator
@@ -264,7 +265,9 @@ class Run:
         model.network.decoding = dict(model.hparams["decoding"] or {})
         model.network.language_model.read_unpacked()
         processor = FilmProcessor(model.image_size, data.get("views", "all"))
-        influence = influence_in(self.folder) if self.has_own_reports else None
+        own = self.has_own_reports
+        influence = influence_in(self.folder) if own else None
+        verdict = beats_constants(read_json(self.scores)) if own else None
         parts = (model.network, processor, model.cam, model.trained_on, model.film_distance, influence)
         fingerprint = model_fingerprint(model.network, processor, model.cam, influence)
-        return ReportGenerator(*parts, fingerprint, read_curve(self.folder, self.checkpoint))
+        return ReportGenerator(*parts, fingerprint, read_curve(self.folder, self.checkpoint), verdict)

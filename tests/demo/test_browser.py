@@ -6,12 +6,17 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from ammrg.demo.app import build
+from ammrg.demo.asked import Asked
+from ammrg.demo.cases import Case
 from ammrg.demo.desk import Desk
+from ammrg.errors import ReadError
+from ammrg.inference.description import Description
 from ammrg.notice import NOTICE
 from ammrg.service.scratch import Scratch
 from tests.browser import opened, pictured
@@ -211,8 +216,11 @@ def test_a_dropped_folder_is_a_sentence_and_a_dropped_film_is_read(page: Any, tm
         for kind in ("dragEnter", "dragOver", "drop"):
             wire.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
 
+    page.locator("#examples button").first.click()
+    described(page)
     drop(tmp_path)
     page.get_by_text(f"{tmp_path.name} is a folder: drop the films in it, or a zip archive of it.").wait_for()
+    assert page.locator("#case").is_hidden()
     drop(films[0])
     described(page)
     assert page.locator("#error").is_hidden()
@@ -236,6 +244,46 @@ def test_bad_input_is_a_sentence_on_the_page(page: Any, tmp_path: Path) -> None:
     page.locator("#examples button").first.click()
     described(page)
     assert page.locator("#error").is_hidden()
+
+
+def test_an_error_never_stands_beside_what_was_written_before(
+    page: Any, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.locator("#examples button").first.click()
+    described(page)
+    (tmp_path / "new.png").write_text("no film")
+    page.set_input_files("#files", tmp_path / "new.png")
+    page.wait_for_selector("body:not(.busy) #error:not([hidden])")
+    assert "new.png" in page.locator("#error").inner_text()
+    assert page.locator("#case").is_hidden()
+    assert page.locator("#examples [aria-current]").count() == 0
+    pictured(page, "demo-refused-after")
+
+    page.locator("#examples button").first.click()
+    described(page)
+    assert page.locator("#error").is_hidden()
+
+    def failing(case: Case, asked: Asked, texts: SimpleQueue[str | None]) -> Description:
+        texts.put(None)
+        raise ReadError("the model is not there any more")
+
+    monkeypatch.setattr(desk, "_describe", failing)
+    page.locator("#memories").uncheck()
+    page.get_by_text("the model is not there any more").wait_for()
+    assert page.locator("#films figure").count() == 2
+    assert page.locator("#text").inner_text() == ""
+    assert page.locator("#text.writing").count() == 0
+    assert page.locator("#findings li").count() == 0
+    assert page.locator("#downloads").is_hidden()
+    pictured(page, "demo-failed")
+    monkeypatch.undo()
+    page.locator("#memories").check()
+    described(page)
+    assert page.locator("#findings li").count() == 14
+    assert page.locator("#error").is_hidden()
+    assert page.complaints == [
+        "Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"
+    ]
 
 
 def test_real_films_from_drop_to_download(page: Any, samples: Path) -> None:

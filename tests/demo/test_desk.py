@@ -23,6 +23,7 @@ from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.form import Upload, UploadedFile
 from ammrg.service.limits import Refusal
+from ammrg.thresholds import figures
 from tests.studies.study_films import FRONT, SIDE, film, picture
 
 
@@ -77,7 +78,11 @@ def test_the_report_comes_word_by_word_and_is_the_generator_s(
     assert [text.lower() for text in shown["warnings"]] == [
         text.removeprefix("WARNING: ").lower() for text in own.warnings
     ]
-    assert shown["warnings"][0].startswith("The report affirms Edema")
+    assert shown["warnings"][0].startswith("The findings table contradicts itself")
+    assert shown["warnings"][1].startswith("The report affirms Edema")
+    assert [row["figures"] for row in shown["findings"]] == [
+        figures(own.findings[row["name"]], own.thresholds[row["name"]])._asdict() for row in shown["findings"]
+    ]
     assert shown["trained_on"] == own.trained_on
     json.dumps(last)
 

@@ -14,6 +14,7 @@ from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.embedded import hundredths
 from ammrg.inference.case_html.writing import case_data, write_case_html
 from ammrg.inference.description import Description
+from ammrg.inference.description_output import print_description
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
 from tests.browser import contrast, opened, pictured
@@ -111,6 +112,26 @@ def test_a_reader_sees_report_film_and_findings_first(
     assert shown.locator("#bars .present").inner_text().split("\n")[0] == "Edema left lower"
     assert complaints == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+def test_a_probability_just_above_its_threshold_is_shown_above_it(
+    chromium: Any, description: Description, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close = description._replace(
+        findings=dict.fromkeys(FINDINGS, 0.1) | {"Edema": 0.0213},
+        thresholds=dict.fromkeys(FINDINGS, 0.9) | {"Edema": 0.0198},
+    )
+    shown, complaints, _ = opened(chromium, write_case_html(close, tmp_path / "report.html").as_uri())
+    pictured(shown, "case-close")
+    bar = shown.locator("#bars .present")
+    assert bar.get_attribute("title") == "Edema: 0.021, above its threshold 0.020"
+    assert "0.021" in bar.locator(".value").inner_text()
+    left = [rail.bounding_box()["width"] for rail in shown.locator("#bars .rail").all()]
+    assert max(left) - min(left) < 1  # bars of one scale, whatever stands beside them
+    assert complaints == []
+    print_description(close)
+    (row,) = (line.split() for line in capsys.readouterr().out.splitlines() if "Edema" in line and "present" in line)
+    assert {"0.021", "0.020"} <= set(row)
 
 
 def test_a_phone_shows_all_of_it_in_one_column(chromium: Any, description: Description, tmp_path: Path) -> None:

@@ -46,6 +46,14 @@ def test_what_is_left_open_is_no_contradiction() -> None:
     assert warned("No acute disease.", No_Finding=0.0) == []
 
 
+def test_no_finding_beside_an_abnormal_finding_is_named() -> None:
+    assert warned("", No_Finding=0.5, Lung_Opacity=0.45, Edema=0.6, Support_Devices=0.9) == [
+        "WARNING: the findings table contradicts itself: No Finding is above its threshold together with Lung Opacity, "
+        "Edema; look at the film."
+    ]
+    assert warned("", No_Finding=0.5, Support_Devices=0.9) == warned("", Lung_Opacity=0.45) == []
+
+
 @pytest.mark.parametrize(
     ("report", "name", "words"),
     [
@@ -96,7 +104,8 @@ def test_a_description_carries_the_warnings(
     thresholds = model.network.classifier.thresholds
     before = thresholds.clone()
     text = {"denies": "No edema.", "affirms": "Edema."}.get(said, "No edema. Edema on the left.")
-    thresholds.fill_(1.0 if said == "affirms" else 0.0)
+    thresholds.fill_(1.0)
+    thresholds[FINDINGS.index("Edema")] = 1.0 if said == "affirms" else 0.0
 
     def written(batch: Any, memories: str, **settings: Any) -> list[GeneratedReport]:
         return [GeneratedReport("film", text, dict.fromkeys(FINDINGS, 0.5), [], [])]

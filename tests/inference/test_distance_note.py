@@ -8,7 +8,7 @@ import torch
 
 from ammrg.data_sets import trained_on
 from ammrg.inference.distance_note import distance_note
-from ammrg.networks.film_distance import LEAST
+from ammrg.networks.film_distance import LEAST, TooFewFilms
 
 
 def measure(*distances: float) -> Any:
@@ -47,7 +47,18 @@ def test_films_within_are_told_their_distances():
 def test_what_is_not_known_is_said():
     note = distance_note(None, *SEEN, ["a.png", "b.png"])
     assert not note.warns
-    assert f"is not known: the model was trained or validated on fewer than {LEAST} studies" in note.sentence
+    assert note.sentence.startswith("The distances of these films from the training films are not known: the model was")
+    assert f"trained or validated on fewer than {LEAST} studies, or by an earlier version" in note.sentence
+    assert note.as_json() == {"distances": None, "unlike_training": None}
+
+
+def test_too_few_films_are_the_reason_where_the_model_knows_it():
+    note = distance_note(TooFewFilms(40, 5), *SEEN, ["a.png"])
+    assert note.sentence == (
+        "The distance of this film from the training films is not known: stage 1 needs films of 16 training and 16 "
+        "validation studies to fit the measure, and had films of 40 and 5; a new stage 1 with enough studies "
+        "measures it."
+    )
     assert note.as_json() == {"distances": None, "unlike_training": None}
 
 

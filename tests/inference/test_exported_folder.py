@@ -22,7 +22,7 @@ from ammrg.inference.saving import save
 from ammrg.memory import bank_files as banks
 from ammrg.memory.candidates import ExactSearch
 from ammrg.networks import associative_memory
-from ammrg.networks.film_distance import FilmFeatures, film_features, fit_distance
+from ammrg.networks.film_distance import FilmDistance, FilmFeatures, TooFewFilms, film_features, fit_distance
 from tests.tiny_export import OTHERS, random_model, reseal, texts, write
 from tests.tiny_stage2 import STUDIES, batch
 from tests.unchecked import UNCHECKED
@@ -35,13 +35,17 @@ def test_the_distance_from_training_travels_and_an_earlier_folder_has_none(llm_f
         tokens, grid = plain.network.classifier.encoder(films)
     features = film_features(films, tokens, grid)
     distance = fit_distance(*(FilmFeatures(*(view[half] for view in features)) for half in (slice(20), slice(20, 40))))
-    assert distance is not None
+    assert isinstance(distance, FilmDistance)
     folder = write(tmp_path / "new", plain._replace(distance=distance))
     found = ReportGenerator.from_pretrained(folder, device="cpu")
     assert found.dataset == "phantom"
-    assert found.distance is not None
+    assert isinstance(found.distance, FilmDistance)
     torch.testing.assert_close(found.distance(films, tokens, grid), distance(films, tokens, grid))
     assert DISTANCE in json.loads((folder / "config.json").read_text())["files"]
+
+    few = write(tmp_path / "few", plain._replace(distance=TooFewFilms(40, 5)))
+    assert not (few / DISTANCE).exists()
+    assert ReportGenerator.from_pretrained(few, device="cpu").distance == TooFewFilms(40, 5)
 
     old = write(tmp_path / "old", plain)
     config = json.loads((old / "config.json").read_text())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ammrg.errors import CheckpointError
-from ammrg.networks.film_distance import FilmDistance, FilmFeatures, film_features, fit_distance
+from ammrg.networks.film_distance import FilmDistance, FilmFeatures, TooFewFilms, film_features, fit_distance
 
 GRID = (3, 3)
 
@@ -96,10 +96,12 @@ def test_thumbnails_do_not_depend_on_brightness_and_contrast() -> None:
     assert not features(torch.full_like(shown, 90)).thumbnail.any()
 
 
-def test_nothing_is_said_of_few_films_or_broken_features() -> None:
+def test_few_films_are_counted_and_nothing_is_said_of_broken_features() -> None:
     many, few = features(films(20, 1)), features(films(15, 2))
-    assert fit_distance(few, many) is None
-    assert fit_distance(many, few) is None
+    assert fit_distance(few, many) == TooFewFilms(15, 20)
+    found = fit_distance(many, few)
+    assert isinstance(found, TooFewFilms)
+    assert found == FilmDistance.from_state(found.state(), "here") == TooFewFilms(20, 15)
     broken = tokens(films(20, 1))
     broken[3, 3] = torch.nan
     assert fit_distance(film_features(films(20, 1), broken, GRID), many) is None
@@ -111,7 +113,7 @@ def test_it_travels_as_tensors_and_numbers() -> None:
     torch.save(found.state(), file)
     file.seek(0)
     again = FilmDistance.from_state(torch.load(file, weights_only=True), "here")
-    assert again is not None
+    assert isinstance(again, FilmDistance)
     asked = features(films(5, 3))
     assert torch.equal(again.of(asked), found.of(asked))
     assert (again.training_films, again.validation_films) == (200, 100)

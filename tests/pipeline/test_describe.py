@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ammrg.findings import FINDINGS
+from ammrg.inference.description import WORTHLESS
 from ammrg.inference.memory_note import UNKNOWN
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
@@ -40,6 +41,28 @@ def test_describe_writes_a_report_for_one_film(run: Run, capsys: pytest.CaptureF
     film.write_bytes(film.read_bytes()[:100])
     assert main(["describe", str(film), "--run", str(run.folder)]) == 1
     assert "film.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("low", "warns"), [(-0.1, True), (0.0, True), (0.1, False), (None, False)])
+def test_a_model_that_a_constant_report_equals_says_so(
+    run: Run, tmp_path: Path, low: float | None, warns: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, film = tmp_path / "run", tmp_path / "film.png"
+    shutil.copytree(run.folder, copy)
+    scores = json.loads((copy / "scores.json").read_text())
+    beside = scores["differences"]["baselines"]
+    assert beside["best_constant_cider"]["cider"].keys() >= {"low"}
+    below = {"value": 0.0, "low": -0.5, "high": 0.5}
+    gap = {"cider": {**below, "low": low}, "clinical_micro_f1_13_neg": below}
+    scores["differences"]["baselines"] = {} if low is None else {"best_constant_cider": gap, "nearest_image": gap}
+    (copy / "scores.json").write_text(json.dumps(scores))
+    film.write_bytes(draw_study("test", 0, 0, 128).views[0].image)
+    assert main(["export", str(copy), "--data", str(run.data), "--out", str(tmp_path / "exported")]) == 0
+    for model in (["--run", str(copy), "--data", str(run.data)], ["--model", str(tmp_path / "exported")]):
+        assert main(["describe", str(film), *model, "--out", str(tmp_path / "out")]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        found = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert (WORTHLESS in found["warnings"]) == (WORTHLESS in told) == warns
 
 
 @pytest.mark.parametrize("change", [{"influence_threshold": None}, {"checkpoint": "0123456789abcdef"}])

@@ -34,7 +34,7 @@ async function start() {
       at("drop").classList.toggle("over", name === "dragenter" || name === "dragover");
       if (name !== "drop") return;
       const folder = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).find((entry) => entry?.isDirectory);
-      if (folder) say(`${folder.name} is a folder: drop the films in it, or a zip archive of it.`);
+      if (folder) load(() => { throw new Error(`${folder.name} is a folder: drop the films in it, or a zip archive of it.`); }, null);
       else send(event.dataTransfer.files);
     });
   }
@@ -48,23 +48,24 @@ async function start() {
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && now.shown) choose([], null); });
 }
 
+// The study before is taken away first: beside the error of a new one, its report would be read as the new one's.
 async function load(read, button) {
   say("");
+  Object.assign(now, { study: null, shown: null, request: now.request + 1 });
+  at("case").hidden = true;
+  clear();
+  for (const other of at("examples").querySelectorAll("button")) other.removeAttribute("aria-current");
   document.body.classList.add("busy");
   try {
     const study = await read();
-    Object.assign(now, { study, shown: null });
+    now.study = study;
     at("memories").checked = true;
     at("mirrored").checked = false;
     at("operating_point").value = 0.5;
     turned();
-    for (const other of at("examples").querySelectorAll("button")) other.removeAttribute("aria-current");
     button?.setAttribute("aria-current", "true");
     document.body.classList.add("loaded");
     at("case").hidden = false;
-    for (const id of ["findings", "cards", "warnings", "distance"]) at(id).replaceChildren();
-    for (const id of ["memory", "trained-on", "distance-says", "how", "no-dicom"]) at(id).textContent = "";
-    for (const id of ["marks", "sides", "fit", "recalled", "downloads"]) at(id).hidden = true;
     at("set-aside").replaceChildren(...study.set_aside.map(({ path, reason }) => el("li", {}, `Set aside: ${path}: ${reason}`)));
     await write();
   } catch (error) {
@@ -74,7 +75,16 @@ async function load(read, button) {
   }
 }
 
+// Takes away all that was written of a study; its films stay.
+function clear() {
+  for (const id of ["text", "findings", "cards", "warnings", "distance"]) at(id).replaceChildren();
+  for (const id of ["memory", "trained-on", "distance-says", "how", "no-dicom", "operating-note"]) at(id).textContent = "";
+  for (const id of ["marks", "sides", "fit", "recalled", "downloads"]) at(id).hidden = true;
+  at("text").classList.remove("writing");
+}
+
 async function write() {
+  if (!now.study) return;
   const { study, shown: before } = now, how = asked(), number = ++now.request;
   const isLast = () => number === now.request;
   say("");
@@ -87,7 +97,8 @@ async function write() {
     if (isLast()) show(shown);
   } catch (error) {
     if (!isLast()) return;
-    at("how").textContent = "";
+    clear(); // the report before was asked for in another way
+    now.shown = null;
     say(error.message);
   }
 }

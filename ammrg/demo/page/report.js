@@ -39,22 +39,22 @@ function showSides(sides) {
 export function showFindings(shown, choose) {
   at("operating-note").textContent = shown.operating_note;
   at("findings").replaceChildren(...shown.findings.map((finding) => {
-    const { name, value, threshold, present, places, before } = finding;
+    const { name, value, threshold, figures, present, places, before } = finding;
     const moved = before && Math.abs(before.value - value) >= 0.01;
     const turned = before && before.threshold !== null && before.threshold !== threshold;
     const crossed = before && before.present !== present;
     const note = [places.join(" "), crossed ? (present ? "now present" : "no longer present") : ""].filter(Boolean);
-    const limit = threshold === null ? "never called present" : `threshold ${threshold.toFixed(2)}`;
+    const limit = threshold === null ? "never called present" : `threshold ${figures.threshold}`;
     const button = el("button", { type: "button", "aria-pressed": "false", "data-findings": name, title: limit,
-        "aria-label": `${name}: probability ${value.toFixed(2)}, ${limit}, ${present ? "present" : "not present"}`,
+        "aria-label": `${name}: probability ${figures.probability}, ${limit}, ${present ? "present" : "not present"}`,
         on: { click: () => choose([name], button) } },
       el("span", { class: "name" }, name, note.length ? el("small", { class: crossed ? "changed" : null }, note.join(" · ")) : null),
       el("span", { class: "track" },
         el("span", { class: "fill", style: { width: percent(value) } }),
         threshold === null ? null : el("span", { class: "limit", style: { left: percent(threshold) } }),
-        turned ? el("span", { class: "limit was-limit", title: `threshold before: ${before.threshold.toFixed(2)}`, style: { left: percent(before.threshold) } }) : null,
-        moved ? el("span", { class: "was", title: `before: ${before.value.toFixed(2)}`, style: { left: percent(before.value) } }) : null),
-      el("span", { class: "value" }, value.toFixed(2)));
+        turned ? el("span", { class: "limit was-limit", title: `threshold before: ${before.figures.threshold}`, style: { left: percent(before.threshold) } }) : null,
+        moved ? el("span", { class: "was", title: `before: ${before.figures.probability}`, style: { left: percent(before.value) } }) : null),
+      el("span", { class: "value" }, figures.probability));
     return el("li", { class: `${present ? "present" : ""}${name === "No Finding" ? " healthy" : ""}` }, button);
   }));
 }

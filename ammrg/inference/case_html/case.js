@@ -22,9 +22,9 @@ $("films").append(filmViewer({
   alt: `Chest film of ${data.title.replace(/^.*: /, "")}. ${foundWords ? `Found: ${foundWords}.` : "Nothing is found."}`,
   films: data.films.map((film, i) => ({ ...film, name: filmName(film, i) })),
   maps: data.maps.map((map) => {
-    const { name, probability, place, present: above } = of(map.finding);
+    const { name, figures: { probability }, place, present: above } = of(map.finding);
     const where = data.films.length > 1 ? `, film ${map.film + 1}` : "";
-    return { ...map, name: `${name} ${short(probability, 2)}${where}`, words: [`map of ${name}`, place, `probability ${short(probability, 2)}`,
+    return { ...map, name: `${name} ${probability}${where}`, words: [`map of ${name}`, place, `probability ${probability}`,
       above ? "above its threshold" : "not above its threshold"].filter(Boolean).join(", ") + where };
   }),
 }));

@@ -13,7 +13,7 @@ from ammrg.imaging.embedded import film_uri, hundredths
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.pages.page_file import render
 from ammrg.text.shown_places import shown_place
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import figures, is_predicted
 
 if TYPE_CHECKING:
     from ammrg.inference.description import Description
@@ -42,6 +42,7 @@ def case_data(description: Description) -> dict[str, Any]:
                 "name": name,
                 "probability": value,
                 "threshold": description.thresholds[name],
+                "figures": figures(value, description.thresholds[name])._asdict(),
                 "present": bool(is_predicted(value, description.thresholds[name])),
                 "place": shown_place(description.places.get(name, ())),
             }
