@@ -83,7 +83,7 @@ class CasePage(NamedTuple):
     warnings: Sequence[str] = ()
     """Where model, film or report may mislead, a sentence each; drawn under the report as far as there is room."""
     reasons: Sequence[str] = ()
-    """One line for each recalled case that changed the report."""
+    """One line for each recalled case that bears on the report."""
     similar: Sequence[str] = ()
     """One line for each other recalled case that is shown."""
     memory: str = ""

@@ -122,7 +122,7 @@ def test_what_cannot_be_exported_says_why(run: Run, exported: Path, capsys: pyte
         return capsys.readouterr().err
 
     assert "already exists and is not an export" in refused("export", str(run.folder), "--out", str(run.stage2))
-    assert "best.ckpt: not there" in refused("export", str(run.root), "--out", str(run.root / "not_written"))
+    assert "best.ckpt: no trained run" in refused("export", str(run.root), "--out", str(run.root / "not_written"))
     assert "--out FOLDER" in refused("export", str(other))
     data = run.root / "smaller"
     assert main(["prepare", "--dataset", "phantom", "--out", str(data), "--studies", "train=4,val=2,test=2"]) == 0
