@@ -286,6 +286,20 @@ def test_an_error_never_stands_beside_what_was_written_before(
     ]
 
 
+def test_of_two_studies_read_at_once_the_last_is_shown(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no film")
+    slow: list[Any] = []
+    page.route("**/studies*", lambda route: slow.append(route) if not slow else route.continue_())
+    page.set_input_files("#files", tmp_path / "bad.png")
+    page.set_input_files("#files", two_views(tmp_path))
+    described(page)
+    slow[0].continue_()
+    page.wait_for_load_state("networkidle")
+    assert page.locator("#error").is_hidden()
+    assert page.locator("#films figure").count() == 2
+    assert page.locator("#case").is_visible()
+
+
 def test_real_films_from_drop_to_download(page: Any, samples: Path) -> None:
     """Each real DICOM film by itself: a finding, the slider, each switch, and report.json."""
     paths = sorted(samples.glob("*/*.dcm"))

@@ -5,7 +5,7 @@ import { showFindings, showFit, showReport, showWriting } from "./report.js";
 import { describe, download, facts, openExample, sendStudy } from "./service.js";
 
 // The study on the page: its key, its films, the description that is shown, and the number of the last request.
-const now = { study: null, shown: null, request: 0 };
+const now = { study: null, shown: null, load: 0, request: 0 };
 
 // How the report is asked for: the fields of ammrg/demo/asked.py.
 const asked = () => ({ memories: at("memories").checked, mirrored: at("mirrored").checked, operating_point: Number(at("operating_point").value) });
@@ -49,7 +49,9 @@ async function start() {
 }
 
 // The study before is taken away first: beside the error of a new one, its report would be read as the new one's.
+// Of two that are read at once, the one asked for last is shown.
 async function load(read, button) {
+  const number = ++now.load, isLast = () => number === now.load;
   say("");
   Object.assign(now, { study: null, shown: null, request: now.request + 1 });
   at("case").hidden = true;
@@ -58,6 +60,7 @@ async function load(read, button) {
   document.body.classList.add("busy");
   try {
     const study = await read();
+    if (!isLast()) return;
     now.study = study;
     at("memories").checked = true;
     at("mirrored").checked = false;
@@ -69,9 +72,9 @@ async function load(read, button) {
     at("set-aside").replaceChildren(...study.set_aside.map(({ path, reason }) => el("li", {}, `Set aside: ${path}: ${reason}`)));
     await write();
   } catch (error) {
-    say(error.message);
+    if (isLast()) say(error.message);
   } finally {
-    document.body.classList.remove("busy");
+    if (isLast()) document.body.classList.remove("busy");
   }
 }
 
