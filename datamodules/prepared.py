@@ -302,8 +302,8 @@ class StreamedRows:
 def to_fill(splits: Sequence[str]) -> str:
     """What to do about splits without studies."""
     return (
-        f"Give some patients the split {' and '.join(splits)} in the raw data (in a table of your own: in the column "
-        "split; without this column patients are divided 70/10/20), then prepare them into another folder"
+        f"Give some patients the split {', others '.join(splits)} in the raw data (in a table of your own: in the "
+        "column split; without this column patients are divided 70/10/20), then prepare them into another folder"
     )
 
 
