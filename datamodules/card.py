@@ -79,19 +79,11 @@ def write_card(
     """
     notes = [shard_notes(path) for path in shards]
     rejected = [*reading.rejected, *(Rejection(*line) for shard in notes for line in shard["rejected"])]
-    lines = "".join(json.dumps(line._asdict()) + "\n" for line in rejected)
-    write_atomically(folder / REJECTED, lines.encode())
     films = max(reading.films, sum(shard["films"] for shard in notes))
     if not any(shard["digests"] for shard in notes):
+        write_rejected(folder, rejected)
         raise DataError(f"{folder}: no study with a readable film and a {settings.get('section')} text was found")
-    if rejected and len(rejected) / films > max_rejected:
-        option = f"--max-rejected {math.ceil(100 * len(rejected) / films) / 100}"
-        raise DataError(
-            f"{len(rejected):,} of {films:,} films were rejected ({len(rejected) / films:.1%}), more than the "
-            f"{max_rejected:.1%} allowed:\n  " + "\n  ".join(reasons(rejected)) + "\n"
-            f"All are listed in {folder / REJECTED}; repair them, or allow them with {option} (make data "
-            f'PREPARE="{option}").'
-        )
+    check_rejected(folder, rejected, films, max_rejected)
     by_split = {split: [path for path in shards if path.name.startswith(f"{split}-")] for split in SPLITS}
     tables = {split: texts_of(paths) for split, paths in by_split.items() if paths}
     tables = {split: table for split, table in tables.items() if table.num_rows}
@@ -129,6 +121,35 @@ def write_card(
     # Keys are not sorted: the splits keep the order of the folder.
     write_atomically(folder / CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
+
+
+def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_rejected: float) -> None:
+    """Write rejected.jsonl, and refuse too many rejected films.
+
+    Args:
+        folder: the prepared folder.
+        rejected: the films that were rejected.
+        films: number of all films.
+        max_rejected: largest share of rejected films, in [0, 1], that is not an error.
+
+    Raises:
+        DataError: there are more; the message names the commonest reasons and the option that allows them.
+    """
+    write_rejected(folder, rejected)
+    if rejected and len(rejected) / films > max_rejected:
+        option = f"--max-rejected {math.ceil(100 * len(rejected) / films) / 100}"
+        raise DataError(
+            f"{len(rejected):,} of {films:,} films were rejected ({len(rejected) / films:.1%}), more than the "
+            f"{max_rejected:.1%} allowed:\n  " + "\n  ".join(reasons(rejected)) + "\n"
+            f"All are listed in {folder / REJECTED}; repair them, or allow them with {option} (make data "
+            f'PREPARE="{option}").'
+        )
+
+
+def write_rejected(folder: Path, rejected: Sequence[Rejection]) -> None:
+    """Write rejected.jsonl."""
+    lines = "".join(json.dumps(line._asdict()) + "\n" for line in rejected)
+    write_atomically(folder / REJECTED, lines.encode())
 
 
 def reasons(rejected: Sequence[Rejection]) -> list[str]:

@@ -32,7 +32,7 @@ from ammrg.findings import NUM_FINDINGS
 from ammrg.imaging.reading import read_film, shrink
 from ammrg.text.cleaning import clean
 from ammrg.types import Study, View
-from datamodules.card import check_records, write_card
+from datamodules.card import check_records, check_rejected, write_card
 from datamodules.format import ROWS_PER_GROUP, SCHEMA, VERSION, shard_name, shard_notes
 from datamodules.prepared import load_split, read_card  # noqa: F401
 from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, section_text
@@ -99,7 +99,8 @@ def write_shards(
         size: most pixels of a film's shorter side; films are never enlarged.
         section: the section that becomes ``report``.
         workers: number of processes; None = one for each core. The content does not depend on it.
-        max_rejected: largest share of rejected films, in [0, 1], that is not an error; checked at the end.
+        max_rejected: largest share of rejected films, in [0, 1], that is not an error; checked for missing films first,
+            and for all films at the end.
 
     Returns:
         The card.
@@ -120,6 +121,8 @@ def write_shards(
     for stale in folder.glob("*-*.parquet"):
         if SHARD.fullmatch(stale.name) and stale not in planned:
             stale.unlink()
+    # Missing films are told before the others are read, which may take hours.
+    check_rejected(folder, reading.rejected, reading.films, max_rejected)
     run_jobs(jobs, workers)
     return write_card(folder, [job.path for job in jobs], reading, dataset, settings, max_rejected)
 

@@ -263,6 +263,7 @@ def test_a_few_bad_films_among_few_are_told_with_their_reasons_and_the_option_th
         f"All are listed in {tmp_path / 'rejected.jsonl'}; repair them, or allow them with --max-rejected 0.03 (make "
         'data PREPARE="--max-rejected 0.03").'
     )
+    assert not list(tmp_path.glob("*.parquet"))  # missing films are told before the others are read
     assert write(reading, tmp_path, max_rejected=0.03)["rejected"] == 4
     assert reasons([*others, *missing])[2:] == ["b.png: reason b", "and 2 other reasons"]
 
