@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._markdown import markdown
-from benchmarks.seeds import short, shown, value_of
+from benchmarks.seeds import cell, short
 
 KEYS = {
     "clinical_micro_recall_13_neg": "clinical micro recall (13)",
@@ -33,17 +33,10 @@ def scores_at(settings: Mapping[str, Mapping[str, Any]], *, stage1: bool = False
     for setting in sorted(settings, key=float):
         case = settings[setting]
         first = [", ".join(short(case["stage1"][key]) for key in ("recall", "precision"))] if stage1 else []
-        rows.append([setting, *first, *(_cell(case.get(key), key in WIDE) for key in KEYS)])
+        rows.append([setting, *first, *(cell(case.get(key), wide=key in WIDE) for key in KEYS)])
     return markdown(
         ["setting", *(["stage 1 on validation: recall, precision"] if stage1 else []), *KEYS.values()], rows
     )
-
-
-def _cell(entry: Any, wide: bool) -> str:
-    if wide and isinstance(entry, Mapping):
-        return shown((entry["value"], entry["low"], entry["high"]))
-    found = value_of(entry)
-    return "-" if found is None else short(found)
 
 
 def phantom(folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks._dial_table import scores_at
 from benchmarks._markdown import markdown
 from benchmarks._seed_tables import interval
-from benchmarks.seeds import short, shown, value_of
+from benchmarks.seeds import cell, short
 
 Case = Mapping[str, Any]
 SCORES = {
@@ -79,20 +79,12 @@ def the(found: Sequence[Case], **fields: Any) -> Case:
     )
 
 
-def value(entry: Any, wide: bool = True) -> str:
-    """``.351 [.298, .403]``, ``.351`` where it is not wide or has no interval, or a dash."""
-    if wide and isinstance(entry, Mapping):
-        return shown((entry["value"], entry["low"], entry["high"]))
-    found = value_of(entry)
-    return "-" if found is None else short(found)
-
-
 def reports(folder: Path) -> str:
     """The test studies' reports beside their baselines and guards."""
     found = cases(folder)
     rows = scored(found, SYSTEMS, list(SCORES))
     ours = the(found, split="test", phase="reward", system="ours")
-    rows.append(["chance of the place", *(value(ours.get(f"{key}_chance"), wide=False) for key in SCORES)])
+    rows.append(["chance of the place", *(cell(ours.get(f"{key}_chance"), wide=False) for key in SCORES)])
     return markdown(["reports", *SCORES.values()], rows)
 
 
@@ -107,7 +99,7 @@ def scored(found: Sequence[Case], systems: Mapping[str, tuple[str, str]], keys: 
     rows = []
     for label, (phase, system) in systems.items():
         case = the(found, split="test", phase=phase, system=system)
-        rows.append([label, *(value(case.get(key), wide=system == "ours") for key in keys)])
+        rows.append([label, *(cell(case.get(key), wide=system == "ours") for key in keys)])
     return rows
 
 
@@ -133,12 +125,12 @@ def rewards(folder: Path) -> str:
     found = [case for case in cases(folder) if case.get("split") == "val" and "setting" not in case]
     keys = [*SCORES, NORMAL_TOO]
     before = the(found, phase="supervised", system="ours")
-    rows = [["none: supervised", *(value(before.get(key), wide=False) for key in keys), variety(before)]]
+    rows = [["none: supervised", *(cell(before.get(key), wide=False) for key in keys), variety(before)]]
     for label, phase in REWARDS.items():
         if not any(case["phase"] == phase for case in found):
             continue  # nobody trained by it alone
         after, gap = the(found, phase=phase, system="ours"), the(found, phase=phase, minus="supervised")
-        scores = (f"{value(after.get(key), wide=False)} {interval(gap.get(key))}" for key in keys)
+        scores = (f"{cell(after.get(key), wide=False)} {interval(gap.get(key))}" for key in keys)
         rows.append([label, *scores, variety(after)])
     heads = [*SCORES.values(), "clinical micro F1 (14)", "texts; commonest; findings and sides; doubted"]
     return markdown(["rewards", *heads], rows)
@@ -151,11 +143,11 @@ def seeds(folder: Path) -> str:
         found = [case for case in cases(folder) if case.get("split") == split and "setting" not in case]
         ours = {seed: the(found, phase=phase, system="ours") for seed, phase in SEEDS.items()}
         for seed, case in ours.items():
-            rows.append([f"{split}, seed {seed}", *(value(case.get(key), wide=False) for key in SCORES)])
+            rows.append([f"{split}, seed {seed}", *(cell(case.get(key), wide=False) for key in SCORES)])
         means = (fmean(case[key]["value"] for case in ours.values()) for key in SCORES)
         rows.append([f"{split}, mean", *(short(mean) for mean in means)])
         before = the(found, phase="supervised", system="ours")
-        rows.append([f"{split}, before", *(value(before.get(key), wide=False) for key in SCORES)])
+        rows.append([f"{split}, before", *(cell(before.get(key), wide=False) for key in SCORES)])
     return markdown(["reports", *SCORES.values()], rows)
 
 

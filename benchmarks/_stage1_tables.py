@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._markdown import markdown
-from benchmarks._real_film_tables import value
 from benchmarks._seed_tables import interval
+from benchmarks.seeds import cell
 
 Case = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def of(case: Case) -> tuple[str, str]:
 def references(folder: Path) -> str:
     """Best and last epochs, each beside the plain references."""
     rows = [
-        [*of(best), value(best["ours"]), difference(best), value(last["ours"]), difference(last)]
+        [*of(best), cell(best["ours"]), difference(best), cell(last["ours"]), difference(last)]
         for best, last in zip(cases(folder, "stage1_best"), cases(folder, "stage1_last"), strict=True)
     ]
     minus = "minus plain reference"
@@ -44,7 +44,7 @@ def references(folder: Path) -> str:
 def chain(folder: Path) -> str:
     """Pretrained eyes beside those trained from scratch along the whole chain, by best and by last epochs."""
     rows = [
-        [*of(best), *(cell for case in (best, last) for cell in (value(case["reference"]), difference(case)))]
+        [*of(best), *(each for case in (best, last) for each in (cell(case["reference"]), difference(case)))]
         for best, last in zip(cases(folder, "stage1_chain_best"), cases(folder, "stage1_chain_last"), strict=True)
     ]
     minus = "pretrained eyes minus these"

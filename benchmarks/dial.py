@@ -15,7 +15,7 @@ from typing import Any
 
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ScoringError
-from ammrg.operating_points import BALANCED, SETTINGS
+from ammrg.operating_points import BALANCED, OperatingCurve
 from benchmarks._dial_table import KEYS
 from benchmarks._result import print_result
 from benchmarks.seeds import read, systems
@@ -31,12 +31,17 @@ def cases(run: Path) -> Iterator[dict[str, Any]]:
     """
     if not (run / CURVE).is_file():
         raise ScoringError(f"{run / CURVE}: not there; write the run's reports first (make reports)")
-    curve = json.loads((run / CURVE).read_text(encoding="utf-8"))
+    curve = OperatingCurve.from_json(json.loads((run / CURVE).read_text(encoding="utf-8")))
     folders = {float(folder.name): folder for folder in (run / "operating_points").glob("*/")} | {BALANCED: run}
     for setting in sorted(folders):
         scores = systems(read(folders[setting]))["ours"]
-        step = SETTINGS.index(setting)
-        stage1 = {key: curve[key][step] for key in ("recall", "precision")}
+        together = curve.together(setting)
+        if together is None:
+            raise ScoringError(
+                f"{run / CURVE}: has no recall and precision of all findings together: there are too few positives, or "
+                "an earlier version wrote it, and reports written again (make reports) have them"
+            )
+        stage1 = dict(zip(("recall", "precision"), together, strict=True))
         yield {"setting": f"{setting:g}", "stage1": stage1, **{key: scores[key] for key in KEYS if key in scores}}
 
 

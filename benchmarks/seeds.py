@@ -82,6 +82,14 @@ def shown(numbers: tuple[float, float, float] | None) -> str:
     return f"{mean} [{low}, {high}]"
 
 
+def cell(entry: Any, wide: bool = True) -> str:
+    """``.351 [.298, .403]``, ``.351`` where it is not wide or has no interval, or a dash."""
+    if wide and isinstance(entry, Mapping):
+        return shown((entry["value"], entry["low"], entry["high"]))
+    found = value_of(entry)
+    return "-" if found is None else short(found)
+
+
 def systems(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Name -> scores under the first protocol, of the run itself, its baselines and its guards."""
     protocol = next(iter(scores["meta"]["protocols"]))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ammrg.operating_points import SETTINGS
+from ammrg.findings import FINDINGS
+from ammrg.operating_points import SETTINGS, FindingCurve, OperatingCurve
 from benchmarks import _dial_table, dial
 
 
@@ -24,8 +25,11 @@ def run(tmp_path: Path) -> Path:
     scored(folder, 0.5)
     for setting in ("1", "0.25"):
         scored(folder / "operating_points" / setting, 0.3 + float(setting) / 10)
-    curve = {"recall": [1 - each / 2 for each in SETTINGS], "precision": [0.5 + each / 2 for each in SETTINGS]}
-    (folder / "operating_curve.json").write_text(json.dumps(curve))
+    recall, precision = [1 - each / 2 for each in SETTINGS], [0.5 + each / 2 for each in SETTINGS]
+    same = [0.5] * len(SETTINGS)
+    findings = dict.fromkeys(FINDINGS, FindingCurve(same, same, 5, same, same))
+    curve = OperatingCurve(10, same, recall, precision, findings)
+    (folder / "operating_curve.json").write_text(json.dumps(curve.as_json()))
     return folder
 
 
@@ -48,3 +52,11 @@ def test_a_run_without_a_curve_is_an_error(run: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         dial.main([str(run)])
     assert "operating_curve.json: not there; write the run's reports first (make reports)" in capsys.readouterr().err
+
+
+def test_a_curve_that_counts_no_findings_together_is_an_error(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run / "operating_curve.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "recall": None, "precision": None}))
+    with pytest.raises(SystemExit):
+        dial.main([str(run)])
+    assert "operating_curve.json: has no recall and precision of all findings together" in capsys.readouterr().err
