@@ -80,8 +80,8 @@ def write_card(
     notes = [shard_notes(path) for path in shards]
     rejected = [*reading.rejected, *(Rejection(*line) for shard in notes for line in shard["rejected"])]
     films = max(reading.films, sum(shard["films"] for shard in notes))
+    write_rejected(folder, rejected)
     if not any(shard["digests"] for shard in notes):
-        write_rejected(folder, rejected)
         raise DataError(f"{folder}: no study with a readable film and a {settings.get('section')} text was found")
     check_rejected(folder, rejected, films, max_rejected)
     by_split = {split: [path for path in shards if path.name.startswith(f"{split}-")] for split in SPLITS}
@@ -124,10 +124,10 @@ def write_card(
 
 
 def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_rejected: float) -> None:
-    """Write rejected.jsonl, and refuse too many rejected films.
+    """Refuse too many rejected films.
 
     Args:
-        folder: the prepared folder.
+        folder: the prepared folder, whose rejected.jsonl lists them.
         rejected: the films that were rejected.
         films: number of all films.
         max_rejected: largest share of rejected films, in [0, 1], that is not an error.
@@ -135,7 +135,6 @@ def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_
     Raises:
         DataError: there are more; the message names the commonest reasons and the option that allows them.
     """
-    write_rejected(folder, rejected)
     if rejected and len(rejected) / films > max_rejected:
         option = f"--max-rejected {math.ceil(100 * len(rejected) / films) / 100}"
         raise DataError(

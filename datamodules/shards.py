@@ -32,7 +32,7 @@ from ammrg.findings import NUM_FINDINGS
 from ammrg.imaging.reading import read_film, shrink
 from ammrg.text.cleaning import clean
 from ammrg.types import Study, View
-from datamodules.card import check_records, check_rejected, write_card
+from datamodules.card import check_records, check_rejected, write_card, write_rejected
 from datamodules.format import ROWS_PER_GROUP, SCHEMA, VERSION, shard_name, shard_notes
 from datamodules.prepared import load_split, read_card  # noqa: F401
 from datamodules.sources.source_reading import SPLITS, Rejection, Section, SourceReading, section_text
@@ -122,6 +122,7 @@ def write_shards(
         if SHARD.fullmatch(stale.name) and stale not in planned:
             stale.unlink()
     # Missing films are told before the others are read, which may take hours.
+    write_rejected(folder, reading.rejected)
     check_rejected(folder, reading.rejected, reading.films, max_rejected)
     run_jobs(jobs, workers)
     return write_card(folder, [job.path for job in jobs], reading, dataset, settings, max_rejected)
