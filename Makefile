@@ -171,6 +171,7 @@ STAGES_ablation := 1 2
 STAGES_sweep    := 1 memory 2
 STAGES_slurm    := 1 2 all agents
 one_of = $(strip $(call meant,$(1),$(2)) one of $(2))
+
 # One film, whose name may contain spaces, or the names of several films.
 FILMS := $(if $(IMAGE),$(if $(shell [ -e $(call path,$(IMAGE)) ] && echo there),$(call path,$(IMAGE)),$(wildcard $(IMAGE))))
 ifneq ($(filter describe predict,$(MAKECMDGOALS)),)

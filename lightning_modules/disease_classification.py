@@ -172,7 +172,7 @@ class DiseaseClassification(LightningModule):
     film_distance: FilmDistance | TooFewFilms | None = None
     """Distance of a film from the training films; fitted at the end of each validation and saved in the checkpoint.
 
-    None if there is no data module.
+    None if there is no data module, or its features are not finite.
     """
     started_from: dict[str, Any] | None = None
     """Origin of the first weights, see :class:`lightning_modules.stage1_start.Start`; None = no other stage 1."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import ModelParallelStrategy
@@ -331,7 +331,7 @@ class ExperimentCLI(LightningCLI):
     def say_early_end(self) -> None:
         """Say why there were fewer epochs than asked for, if a score had stopped rising."""
         for callback in self.trainer.early_stopping_callbacks:
-            if isinstance(callback, EarlyStopping) and callback.wait_count >= callback.patience:
+            if callback.wait_count >= callback.patience:
                 done, most = self.trainer.current_epoch, self.trainer.max_epochs
                 rank_zero_only(print)(
                     f"stopped after {done} of {most} epochs: {callback.monitor} did not get better in the last "

@@ -4,7 +4,7 @@ import { fade, showFilms, showMaps } from "./films.js";
 import { showFindings, showFit, showReport, showWriting } from "./report.js";
 import { describe, download, facts, openExample, sendStudy } from "./service.js";
 
-// The study on the page: its key, its films, the description that is shown, and the number of the last request.
+// The study on the page: its key, its films, the description that is shown, and the numbers of the last load and the last request.
 const now = { study: null, shown: null, load: 0, request: 0 };
 
 // How the report is asked for: the fields of ammrg/demo/asked.py.
