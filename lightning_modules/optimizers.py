@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -65,12 +65,13 @@ def adamw_cosine(
         warmup_steps: optimizer steps of linear warm-up; where they would not end within the run, half of a part's
             steps are taken, which is said.
         total_steps: optimizer steps of the whole run (``trainer.estimated_stepping_batches``); if they are not known
-            (infinite, or < 1) the rate stays at its peak after the warm-up.
+            (infinite, or < 1) the rate stays at its peak after the warm-up. Each part begins before the last of them
+            (:func:`beginnings_within`).
         final_fraction: learning rate at the last step as a share of the peak.
 
     Raises:
-        SettingsError: there is nothing to train, a weight has less than float32 precision (which rounds small steps
-            away), or a part would begin only after the run's last step.
+        SettingsError: there is nothing to train, or a weight has less than float32 precision (which rounds small steps
+            away).
     """
     groups: list[dict[str, object]] = []
     factors: list[Callable[[int], float]] = []
@@ -100,13 +101,30 @@ def adamw_cosine(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
+def beginnings_within(steps: Mapping[str, int], warmup: int, total: int | float) -> dict[str, int]:
+    """Steps from which parts are trained, brought forward in a run too short for them, which is said.
+
+    Args:
+        steps: part -> optimizer step from which it is to be trained.
+        warmup: optimizer steps of each part's warm-up.
+        total: optimizer steps of the whole run, or infinite.
+
+    Returns:
+        The same parts; one whose warm-up would not end within the run begins in the middle of the run at the latest.
+    """
+    begun = {}
+    for part, step in steps.items():
+        begun[part] = min(step, int(total) // 2) if 1 <= total <= step + warmup else step
+        if begun[part] != step:
+            rank_zero_only(print)(
+                f"model.unfreeze_at.{part}: step {begun[part]} instead of {step}, because the run has only "
+                f"{int(total)} steps"
+            )
+    return begun
+
+
 def _shortened(warmup: int, start: int, total: int) -> int:
     """The warm-up of a part whose run is too short for the one asked for."""
-    if start >= total:
-        raise SettingsError(
-            f"model.unfreeze_at: a part would be trained from step {start} on, but the run has only {total} steps; let "
-            "it begin earlier, or train longer with trainer.max_epochs"
-        )
     shorter = (total - start) // 2
     rank_zero_only(print)(
         f"model.warmup_steps: {shorter} instead of {warmup}, because the run has only {total} steps"

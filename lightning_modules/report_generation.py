@@ -51,7 +51,7 @@ from ammrg.text.prompts import INSTRUCTION
 from ammrg.types import GeneratedReport, StudyBatch
 from lightning_modules.cross_fitting import load_cross_fit
 from lightning_modules.memory_guard import given
-from lightning_modules.optimizers import TrainedPart, adamw_cosine
+from lightning_modules.optimizers import TrainedPart, adamw_cosine, beginnings_within
 from lightning_modules.recall_losses import RecallLosses
 from lightning_modules.report_settings import check_same_data, check_settings, frozen_parts
 from lightning_modules.report_validation import Judged, Yardstick, loss_numbers, report_numbers
@@ -102,7 +102,8 @@ class ReportGeneration(LightningModule):
         freeze: parts that are not trained, among encoder, qformer, memories, lora and projections; None = encoder and
             qformer.
         unfreeze_at: optimizer step, >= 0, from which a part named in ``freeze`` is trained, with a warm-up of its own;
-            ``{lora: 300}`` first trains the projections against the unchanged LLM. None = never.
+            ``{lora: 300}`` first trains the projections against the unchanged LLM. None = never. Where the run is too
+            short for it, see :func:`lightning_modules.optimizers.beginnings_within`.
         lr: peak learning rate, > 0, of projections and marks.
         lora_lr: peak learning rate of the LoRA adapters, >= 0; None = ``lr``.
         memory_lr: peak learning rate of the memories, >= 0; None = ``lr``.
@@ -440,6 +441,8 @@ class ReportGeneration(LightningModule):
         settings = self.hparams
         own = {"memories": "memory_lr", "lora": "lora_lr", "qformer": "qformer_lr", "encoder": "encoder_lr"}
         rates = {part: settings[name] for part, name in own.items() if settings[name] is not None}
+        steps = self.trainer.estimated_stepping_batches
+        self.unfreeze_at = beginnings_within(self.unfreeze_at, settings["warmup_steps"], steps)
         return adamw_cosine(
             [
                 TrainedPart(module, rates.get(part, settings["lr"]) / settings["lr"], self.unfreeze_at.get(part, 0))
@@ -448,7 +451,7 @@ class ReportGeneration(LightningModule):
             settings["lr"],
             settings["weight_decay"],
             settings["warmup_steps"],
-            self.trainer.estimated_stepping_batches,
+            steps,
             settings["final_lr_fraction"],
         )
 

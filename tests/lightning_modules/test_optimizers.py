@@ -11,7 +11,7 @@ import torch
 from ammrg.errors import SettingsError
 from ammrg.networks.backbone import blocks_of
 from ammrg.networks.visual_encoder import VisualEncoder
-from lightning_modules.optimizers import TrainedPart, adamw_cosine, falling_rates
+from lightning_modules.optimizers import TrainedPart, adamw_cosine, beginnings_within, falling_rates
 
 
 def rates(found: Any, group: int, steps: int) -> list[float]:
@@ -72,11 +72,18 @@ def test_a_warm_up_that_would_not_end_is_half_of_the_run(capsys: pytest.CaptureF
     late = rates(adamw_cosine([TrainedPart(part, from_step=18)], 1e-2, warmup_steps=3, total_steps=20), 0, 20)
     assert late[18:] == pytest.approx([0.005, 0.01])
     assert "instead of 3, because the run has only 20 steps, and a part begins at step 18" in capsys.readouterr().out
-    with pytest.raises(
-        SettingsError,
-        match=r"model\.unfreeze_at: a part would be trained from step 20 on, but the run has only 20 steps",
-    ):
-        adamw_cosine([TrainedPart(part, from_step=20)], 1e-2, warmup_steps=0, total_steps=20)
+
+
+def test_a_part_begins_earlier_in_a_run_too_short_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"lora": 50, "encoder": 18, "memories": 4}
+    assert beginnings_within(asked, 3, 26) == {"lora": 13, "encoder": 18, "memories": 4}
+    assert capsys.readouterr().out == (
+        "model.unfreeze_at.lora: step 13 instead of 50, because the run has only 26 steps\n"
+    )
+    assert beginnings_within({"lora": 23}, 3, 26) == {"lora": 13}  # its warm-up would end with the run
+    assert beginnings_within({"lora": 22}, 3, 26) == {"lora": 22}
+    assert beginnings_within(asked, 3, 54) == beginnings_within(asked, 3, float("inf")) == asked
+    assert beginnings_within({"lora": 1}, 3, 1) == {"lora": 0}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

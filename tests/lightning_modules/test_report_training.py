@@ -116,6 +116,18 @@ def test_a_part_is_trained_from_its_step_on(llm_folder: Path) -> None:
     assert still == [True] * 4 + [False] * 2  # statistics of an inactive encoder do not drift
 
 
+def test_a_part_begins_in_the_middle_of_a_run_that_ends_before_its_step(llm_folder: Path) -> None:
+    network = build(llm_folder, lora={"rank": 2}, freeze=["encoder", "qformer"])
+    stage2, seen, moved = module(network, freeze=["lora"], unfreeze_at={"lora": 50}), [parts(network)], []
+
+    def look(step: int) -> None:
+        seen.append(parts(network))
+        moved.append("lora" in changed(seen[-2], seen[-1]))
+
+    train(stage2, 4, look)
+    assert moved == [False, False, True, True]
+
+
 def test_an_inactive_part_takes_no_share_of_the_clipped_gradient(llm_folder: Path) -> None:
     """An inactive part is as if frozen: earlier steps and logged norms equal those of a run without it."""
     weights, norms = [], []
