@@ -141,8 +141,8 @@ class RegionMemoryWriter(MemoryWriter):
         mined = [(film, region) for film in films for region in film.regions]
         if not mined:
             raise MemoryBankError(
-                f"no region was mined from {len(films)} training films: no positive finding is predicted above its "
-                "threshold; train stage 1 longer"
+                f"no region was mined from {len(films)} training films: no finding of their reports is predicted above "
+                "its threshold; train stage 1 longer (trainer.max_epochs) or on more studies"
             )
         tokens = torch.stack([region.token for _, region in mined]).float()
         findings = torch.tensor([region.finding for _, region in mined])

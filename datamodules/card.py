@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ammrg.atomic import write_atomically
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS, NUM_FINDINGS, is_unlabelled
+from ammrg.text.english import count_not_english
 from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes
 from datamodules.sources.source_reading import SPLITS, Rejection, SourceReading
 
@@ -136,10 +137,11 @@ def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_
         DataError: there are more; the message names the commonest reasons and the option that allows them.
     """
     if rejected and len(rejected) / films > max_rejected:
+        allowed = math.floor(max_rejected * films + 1e-9)
         option = f"--max-rejected {math.ceil(100 * len(rejected) / films) / 100}"
         raise DataError(
-            f"{len(rejected):,} of {films:,} films were rejected ({len(rejected) / films:.1%}), more than the "
-            f"{max_rejected:.1%} allowed:\n  " + "\n  ".join(reasons(rejected)) + "\n"
+            f"{len(rejected):,} of {films:,} films were rejected, more than the {allowed:,} "
+            f"({max_rejected:.1%}) allowed:\n  " + "\n  ".join(reasons(rejected)) + "\n"
             f"All are listed in {folder / REJECTED}; repair them, or allow them with {option} (make data "
             f'PREPARE="{option}").'
         )
@@ -219,7 +221,7 @@ def section_counts(table: pa.Table) -> dict[str, int]:
 
 
 def text_counts(table: pa.Table) -> dict[str, float]:
-    """Word counts of the reports, and the number of distinct reports."""
+    """Word counts of the reports, the number of distinct reports, and of those that do not look English."""
     reports = table["report"].to_pylist()
     words = sorted(len(report.split()) for report in reports) or [0]
     return {
@@ -227,6 +229,7 @@ def text_counts(table: pa.Table) -> dict[str, float]:
         "words_95th": float(words[min(len(words) - 1, math.floor(0.95 * len(words)))]),
         "words_max": float(words[-1]),
         "distinct": float(len(set(reports))),
+        "without_english_words": float(count_not_english(reports)),
     }
 
 

@@ -58,6 +58,8 @@ class Job(NamedTuple):
     size: int
     """Most pixels of a film's shorter side."""
     section: Section
+    film_folder: Path | None
+    """Folder from which unreadable films are named."""
     plan: str
     """Hash of the records and settings that the shard is made from."""
 
@@ -142,7 +144,7 @@ def plan_jobs(reading: SourceReading, folder: Path, size: int, section: Section,
             part = studies[start : start + STUDIES_PER_SHARD]
             made_from = f"{VERSION}|{size}|{section}|{JPEG_QUALITY}|{ROWS_PER_GROUP}|{described(part)}"
             plan = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-            yield Job(folder / shard_name(split, number), part, size, section, plan)
+            yield Job(folder / shard_name(split, number), part, size, section, reading.film_folder, plan)
 
 
 def described(studies: Sequence[Study]) -> str:
@@ -231,7 +233,7 @@ def is_made(job: Job) -> bool:
 
 def make_shard(job: Job) -> None:
     """Write one shard to a temporary file, then rename it."""
-    encoded = [encode_study(study, job.size, job.section) for study in job.studies]
+    encoded = [encode_study(study, job.size, job.section, job.film_folder) for study in job.studies]
     notes = {
         "version": VERSION,
         "plan": job.plan,
@@ -250,7 +252,7 @@ def make_shard(job: Job) -> None:
         )
 
 
-def encode_study(study: Study, size: int, section: Section) -> Encoded:
+def encode_study(study: Study, size: int, section: Section, film_folder: Path | None) -> Encoded:
     """Make the row of a study: films are decoded, shrunk and stored as grey JPEG; unreadable films are rejected.
 
     The boxes of a rejected film are dropped; all others stay with their films.
@@ -266,8 +268,8 @@ def encode_study(study: Study, size: int, section: Section) -> Encoded:
         try:
             stored = to_jpeg(shrink(checked(read_film(view.image, at_least=size)), size))
         except ReadError as error:
-            name = view.image.name if isinstance(view.image, Path) else f"view {number + 1}"
-            rejected.append(Rejection(study.study_id, name, str(error).removeprefix(f"{view.image}: ")))
+            film = film_name(view, number, film_folder)
+            rejected.append(Rejection(study.study_id, film, str(error).removeprefix(f"{view.image}: ")))
             continue
         place[number] = len(images)
         images.append(stored)
@@ -292,6 +294,14 @@ def encode_study(study: Study, size: int, section: Section) -> Encoded:
         "boxes": boxes,
     }
     return Encoded(row, digest_row(row), sum(map(raw_bytes, study.views)), rejected)
+
+
+def film_name(view: View, number: int, folder: Path | None) -> str:
+    """A film's path in the folder of the films, or its file name, or ``view 1`` of one without a file."""
+    if not isinstance(view.image, Path):
+        return f"view {number + 1}"
+    inside = folder is not None and view.image.is_relative_to(folder)
+    return view.image.relative_to(folder).as_posix() if folder and inside else view.image.name
 
 
 def checked(film: NDArray[np.uint8]) -> NDArray[np.uint8]:

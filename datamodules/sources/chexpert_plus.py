@@ -126,7 +126,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "without_film": counts["without film"],
         "without_frontal": counts["without frontal"],
     }
-    return SourceReading(studies, layout, counts["films"], tuple(rejected), notes)
+    return SourceReading(studies, layout, counts["films"], tuple(rejected), notes, film_folder=raw)
 
 
 def assemble(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         raise DataError(f"{path}: {together(wrong)}")
     kept: dict[str, list[Study]] = {split: [] for split in SPLITS}
     rejected: list[Rejection] = []
+    if not any(text_or_empty(study["report"]) for study in table.studies.values()):
+        raise DataError(f"{path}: column report has a text in no row; write each study's report there")
     for study_id, study in table.studies.items():
         views, missing = views_of(study_id, once_each(table.films[study_id]), folder, table.projections)
         rejected += missing
@@ -97,11 +100,19 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
         "rows_without_text": rows_named(table.silent()),
         "rows_that_repeat_a_film": rows_named(table.repeated),
+        "views_not_known": ", ".join(f"{view!r} ({count:,})" for view, count in table.unknown.most_common()) or "none",
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
         "labels": "labeler",
     }
-    return SourceReading({split: found for split, (found, _) in checked.items()}, "csv", named, tuple(rejected), notes)
+    return SourceReading(
+        {split: found for split, (found, _) in checked.items()},
+        "csv",
+        named,
+        tuple(rejected),
+        notes,
+        film_folder=folder.folder,
+    )
 
 
 class RowError(DataError):
@@ -123,20 +134,23 @@ class _Table:
         self.seed = seed
         self.studies: dict[str, dict[str, str]] = {}
         """Study -> its report, patient and split."""
-        self.first: dict[str, int] = {}
-        """Study -> its first row."""
+        self.rows: dict[str, list[int]] = {}
+        """Study -> its rows."""
         self.films: dict[str, list[str]] = {}
         """Study -> its films."""
         self.projections: dict[str, str] = {}
         """Film -> its projection."""
         self.owners: dict[str, tuple[int, str, str]] = {}
         """Film -> its first row, study and patient."""
+        self.unknown: Counter[str] = Counter()
+        """What ``view`` says that is not one of VIEWS -> number of rows."""
         self.repeated: list[int] = []
         """Rows that name a film of their study again."""
 
     def silent(self) -> list[int]:
-        """The first row of each study without text."""
-        return [self.first[study] for study, said in self.studies.items() if not text_or_empty(said["report"])]
+        """The rows of the studies without text."""
+        silent = (study for study, said in self.studies.items() if not text_or_empty(said["report"]))
+        return sorted(row for study in silent for row in self.rows[study])
 
     def add(self, number: int, row: dict[str, str]) -> None:
         """Add a row.
@@ -166,16 +180,19 @@ class _Table:
         if differs := [name for name in said if said[name].split() != before[name].split()]:
             raise RowError(
                 number,
-                f"{differs[0]} of study {study_id} differs from row {self.first[study_id]}",
+                f"{differs[0]} of study {study_id} differs from row {self.rows[study_id][0]}",
                 f"make the {differs[0]} of a study equal",
             )
         if its_study == study_id:
             self.repeated.append(number)
         self.studies[study_id] = before
-        self.first.setdefault(study_id, number)
+        self.rows.setdefault(study_id, []).append(number)
         self.owners.setdefault(stem(film), (number, study_id, patient))
         self.films.setdefault(study_id, []).append(film)
-        self.projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")
+        view = row.get("view", "")
+        self.projections[stem(film)] = VIEWS.get(view.upper(), "unknown")
+        if view and view.upper() not in VIEWS:
+            self.unknown[view] += 1
 
 
 def together(wrong: Sequence[RowError]) -> str:

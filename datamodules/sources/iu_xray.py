@@ -135,6 +135,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         len(named),
         rejected,
         notes,
+        film_folder=folder.films.folder,
     )
 
 

@@ -140,6 +140,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         films,
         tuple(assembly.rejected),
         notes,
+        film_folder=folder.films,
     )
 
 

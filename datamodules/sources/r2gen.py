@@ -296,4 +296,5 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
             "films_of_two_studies": shared,
             "labels": "labeler",
         },
+        film_folder=folder.folder,
     )

@@ -21,7 +21,7 @@ class Rejection(NamedTuple):
 
     study_id: str
     film: str
-    """File name as the data set writes it, or ``view 1`` without one."""
+    """Path as the data set writes it, or ``view 1`` without one."""
     reason: str
 
 
@@ -40,6 +40,8 @@ class SourceReading(NamedTuple):
     """Facts for the card: what was left out or assumed."""
     restricted: bool = True
     """Whether use of the data is restricted; False for films that show no real patient."""
+    film_folder: Path | None = None
+    """Folder from which unreadable films are named; None = by their file name alone."""
 
 
 def check_source(dataset: str, source: str | None, known: Sequence[str]) -> None:

@@ -58,6 +58,14 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
     for name in ("card.json", "rejected.jsonl", "contact_sheet.png", "findings.png"):
         if (out / name).exists():
             console.print(f"  {out / name}", soft_wrap=True)
+    foreign = sum(int(card["text"][split]["without_english_words"]) for split in splits)
+    if 2 * foreign > studies:
+        console.print(
+            f"{foreign:,} of {studies:,} reports have none of the commonest English words: findings are labelled, and "
+            "reports scored, by rules for English, so neither holds for them. Translate the reports first.",
+            style="yellow",
+            soft_wrap=True,
+        )
     if empty := [split for split in SPLITS if split not in card["counts"]]:
         console.print(
             f"no study in {' and '.join(empty)}: training needs train and val, scores need test. {to_fill(empty)}",

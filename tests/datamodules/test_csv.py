@@ -79,8 +79,40 @@ def test_rows_of_little_use_are_named(tmp_path):
     assert notes["rows_without_text"] == "rows 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
     assert notes["rows_that_repeat_a_film"] == "row 26"
     assert notes["films_of_two_studies"] == 1
+    both = [(f"{n}.png", "Clear." if n > 1 else "", n // 2, n // 2, "train") for n in range(4)]
+    assert csv.read(write(tmp_path, *both, header=header)).notes["rows_without_text"] == "rows 2, 3"
     notes = csv.read(write(tmp_path, *rows[1::2][:12], header=header)).notes
     assert (notes["rows_without_text"], notes["rows_that_repeat_a_film"]) == ("none", "none")
+
+
+def test_a_column_without_any_report_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"studies\.csv: column report has a text in no row; write each study's report"):
+        csv.read(write(tmp_path, ("a.png", "", 1), ("b.png", "nan", 2)))
+
+
+def test_unknown_words_for_a_view_are_counted(tmp_path):
+    header = (*HEADER, "view")
+    views = ("PA", "Seitlich", "AP supine", "Seitlich", "", "lateral")
+    rows = [(f"{n}.png", "Clear.", n, view) for n, view in enumerate(views)]
+    assert csv.read(write(tmp_path, *rows, header=header)).notes["views_not_known"] == "'Seitlich' (2), 'AP supine' (1)"
+    assert csv.read(write(tmp_path, *rows[:1], header=header)).notes["views_not_known"] == "none"
+
+
+def test_reports_that_are_not_english_are_told(tmp_path, capsys):
+    german = "Herzgröße normal. Kein Pleuraerguss. Lunge frei belüftet."
+    texts = (SENTENCES[0], *(f"{german} Nr. {n}." for n in range(4)))
+    rows = [(f"{n}.png", text, n, ("train", "val", "test")[n % 3]) for n, text in enumerate(texts)]
+    raw = write(tmp_path / "raw", *rows, header=(*HEADER, "split"))
+    command = ["prepare", "--dataset", "csv", "--raw", str(raw), "--size", "32", "--workers", "1"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "4 of 5 reports have none of the commonest English words: findings are labelled, and reports scored" in said
+    raw = write(
+        tmp_path / "english", *[(film, SENTENCES[0], *rest) for film, _, *rest in rows], header=(*HEADER, "split")
+    )
+    command[4] = str(raw)
+    assert main([*command, "--out", str(tmp_path / "other")]) == 0
+    assert "English" not in capsys.readouterr().out
 
 
 def test_columns_that_nobody_reads_are_named(tmp_path):

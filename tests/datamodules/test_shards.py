@@ -238,11 +238,23 @@ def test_unreadable_films_are_set_aside_with_reason_and_their_boxes(tmp_path):
     assert [(box["view"], box["finding"]) for box in row["boxes"]] == [(0, 1), (1, 3)]
 
 
+def test_an_unreadable_film_is_named_by_its_path_in_the_folder_of_films(tmp_path):
+    reading = make_reading(4, 2, 2)
+    for place, film in enumerate((tmp_path / "raw" / "a" / "front.png", tmp_path / "elsewhere" / "front.png")):
+        film.parent.mkdir(parents=True)
+        film.write_bytes(b"not a film")
+        study = make_study(90 + place, "train", views=1)
+        reading.studies["train"].append(study._replace(views=(View(film, "frontal"),), boxes=()))
+    write(reading._replace(film_folder=tmp_path / "raw"), tmp_path / "out", max_rejected=0.5)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert sorted(line["film"] for line in lines) == ["a/front.png", "front.png"]
+
+
 def test_more_rejected_than_allowed_fails_at_the_end_and_says_so(tmp_path):
     reading = make_reading(20, 2, 2)
     bad = make_study(50, "train", views=1)._replace(views=(View(b"nothing", "frontal"),), boxes=())
     reading.studies["train"].append(bad)
-    with pytest.raises(DataError, match=r"1 of 49 films were rejected \(2\.0%\), more than the 1\.0% allowed"):
+    with pytest.raises(DataError, match=r"1 of 49 films were rejected, more than the 0 \(1\.0%\) allowed"):
         write(reading, tmp_path)
     assert not (tmp_path / "card.json").exists()
     assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 1
@@ -257,7 +269,7 @@ def test_a_few_bad_films_among_few_are_told_with_their_reasons_and_the_option_th
     with pytest.raises(DataError) as error:
         write(reading, tmp_path)
     assert str(error.value) == (
-        "4 of 150 films were rejected (2.7%), more than the 1.0% allowed:\n"
+        "4 of 150 films were rejected, more than the 1 (1.0%) allowed:\n"
         "  0.png and 2 more: no such file\n"
         "  a.png: reason a\n"
         f"All are listed in {tmp_path / 'rejected.jsonl'}; repair them, or allow them with --max-rejected 0.03 (make "
