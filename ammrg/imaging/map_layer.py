@@ -25,7 +25,7 @@ class MapLayer(NamedTuple):
 
 
 def map_layer(heat: NDArray[np.float32], shift: float) -> MapLayer | None:
-    """Draw a map as a layer.
+    """Draw a map as a layer; a map that the shift would leave short of an edge goes on to it.
 
     Args:
         heat: activation map ``[gh gw]`` >= 0.
@@ -41,7 +41,7 @@ def map_layer(heat: NDArray[np.float32], shift: float) -> MapLayer | None:
     high, wide = heat.shape
     scaled = cv2.resize(heat / heat.max(), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     moved = np.array([[1, 0, shift * SIDE / wide], [0, 1, shift * SIDE / high]], np.float32)
-    strength = np.clip(cv2.warpAffine(scaled, moved, (SIDE, SIDE)), 0, 1)
+    strength = np.clip(cv2.warpAffine(scaled, moved, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE), 0, 1)
     pixels = colormaps["inferno"](strength, bytes=True)
     pixels[..., 3] = np.round(strength * 255)
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)

@@ -318,12 +318,14 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
     if heat is None or not shows_place(torch.from_numpy(heat)):
         return
     scaled = heat / max(float(heat.max()), 1e-12)
-    right, down = shift * width / heat.shape[1], shift * height / heat.shape[0]
-    moved = (right, width + right, height + down, down)
-    axes.imshow(scaled, cmap="inferno", alpha=scaled * 0.55, extent=moved, interpolation="bilinear", vmin=0, vmax=1)
+    wide, high = width / heat.shape[1], height / heat.shape[0]
+    right, down = shift * wide, shift * high
+    framed = np.pad(scaled, 1, mode="edge")  # a cell more all around, or the shift leaves a strip of film without a map
+    place = (right - wide, width + right + wide, height + down + high, down - high)
+    axes.imshow(framed, cmap="inferno", alpha=framed * 0.55, extent=place, interpolation="bilinear", vmin=0, vmax=1)
     axes.set(xlim=whole[:2], ylim=whole[2:])
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    x, y = (column + 0.5) / heat.shape[1] * width + right, (row + 0.5) / heat.shape[0] * height + down
+    x, y = (column + 0.5) * wide + right, (row + 0.5) * high + down
     axes.plot(x, y, "+", color="cyan", ms=12)
 
 

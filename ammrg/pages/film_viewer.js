@@ -13,16 +13,18 @@ function inferno(value) {
 function heat(grid, shift) {
   const rows = grid.length, columns = grid[0].length, values = grid.flat(), most = Math.max(...values);
   if (most === Math.min(...values)) return null;
-  const small = make("canvas", { width: columns, height: rows }), context = small.getContext("2d");
-  const pixels = context.createImageData(columns, rows);
-  values.forEach((value, i) => pixels.data.set([...inferno(value / 100), 2.55 * value], 4 * i));
+  // A cell more all around, equal to the nearest: moved by the shift, the map still reaches every edge of the film.
+  const framed = (line) => [line[0], ...line, line.at(-1)], cells = framed(grid.map(framed)).flat();
+  const small = make("canvas", { width: columns + 2, height: rows + 2 }), context = small.getContext("2d");
+  const pixels = context.createImageData(columns + 2, rows + 2);
+  cells.forEach((value, i) => pixels.data.set([...inferno(value / 100), 2.55 * value], 4 * i));
   context.putImageData(pixels, 0, 0);
   const side = 448, whole = make("canvas", { width: side, height: side, "aria-hidden": "true" }), drawn = whole.getContext("2d");
-  const right = shift * side / columns, down = shift * side / rows;
+  const wide = side / columns, high = side / rows, right = shift * wide, down = shift * high;
   drawn.imageSmoothingQuality = "high";
-  drawn.drawImage(small, right, down, side, side);
+  drawn.drawImage(small, right - wide, down - high, side + 2 * wide, side + 2 * high);
   const peak = values.indexOf(most);
-  const x = (peak % columns + .5) * side / columns + right, y = (Math.floor(peak / columns) + .5) * side / rows + down;
+  const x = (peak % columns + .5) * wide + right, y = (Math.floor(peak / columns) + .5) * high + down;
   drawn.strokeStyle = "#00e5ff";
   drawn.lineWidth = 3;
   drawn.stroke(new Path2D(`M${x - 11} ${y}h22M${x} ${y - 11}v22`));
