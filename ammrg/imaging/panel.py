@@ -19,7 +19,7 @@ from ammrg.atomic import partial_file
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
-from ammrg.thresholds import is_predicted
+from ammrg.thresholds import figures, is_predicted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,7 +161,8 @@ def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
     for name, found in list(page.maps.items())[:MAPS]:
         place = page.map_films.get(name, 0)
         where = f", film {place + 1}" if several else ""
-        tiles.append((f"{name}  p = {page.probabilities[name]:.2f}{where}", page.films[place], found))
+        probability = figures(page.probabilities[name], page.thresholds[name]).probability
+        tiles.append((f"{name}  p = {probability}{where}", page.films[place], found))
     left, right, _, top = FILMS
     columns, side = _tiling(len(tiles), (right - left) * WIDTH, (top - lowest) * HEIGHT)
     for place, (title, film, heat) in enumerate(tiles):

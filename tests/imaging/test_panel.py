@@ -71,3 +71,18 @@ def test_a_word_longer_than_its_column_is_broken(word: str, tmp_path: Path, monk
         "PleuralOther",
     ):
         assert whole in drawn
+
+
+def test_the_title_of_a_map_tells_its_probability_from_the_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.append(self), save(self, *a, **k)))
+    maps = {"Edema": np.eye(4, dtype=np.float32)}
+    known = dict.fromkeys(FINDINGS, 0.0036)
+    page = CasePage(
+        [PageFilm(np.zeros((8, 8), np.uint8))], maps, known, dict.fromkeys(FINDINGS, 0.0011), "r", None, "s"
+    )
+    draw_case(page, tmp_path / "case.png")
+    assert "Edema  p = 0.004" in [axes.get_title(loc) for axes in drawn[0].axes for loc in ("left", "center")]
