@@ -55,6 +55,7 @@ OTHERS = {
     "serve": Benchmark("", 900),
     "first_word": Benchmark("", 900),
     "dial": Benchmark("", 60),
+    "queries": Benchmark("", 60),
 }
 """``make bench-run``, the plots of docs/scaling.md, the one for a machine with a GPU, and others that have a claim."""
 

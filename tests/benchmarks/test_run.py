@@ -167,7 +167,14 @@ def test_readers(read: Callable[[Any], Figures | None], result: dict[str, Any], 
 
 
 def test_every_kept_result_is_read_by_a_row() -> None:
-    named = {claim.benchmark for claim in CLAIMS} | {"phantom_seeds", "growth", "real_films", "dial", *NETWORKS}
+    named = {claim.benchmark for claim in CLAIMS} | {
+        "phantom_seeds",
+        "growth",
+        "real_films",
+        "dial",
+        "queries",
+        *NETWORKS,
+    }
     named |= {f"stage1_{against}{epoch}" for against in ("", "chain_") for epoch in ("best", "last")}
     for file in RESULTS.glob("*.json"):
         assert file.stem in named
