@@ -77,6 +77,7 @@ def adamw_cosine(
     factors: list[Callable[[int], float]] = []
     taken: set[int] = set()
     known_end = 1 <= total_steps < math.inf
+    told: set[str] = set()
     for part in parts:
         fresh = [p for p in part.module.parameters() if p.requires_grad and id(p) not in taken]
         taken.update(id(p) for p in fresh)
@@ -88,12 +89,15 @@ def adamw_cosine(
             )
         warmup = warmup_steps
         if fresh and known_end and part.from_step + warmup >= total_steps:
-            warmup = _shortened(warmup, part.from_step, int(total_steps))
+            warmup = (int(total_steps) - part.from_step) // 2
+            told.add(_shortened(warmup_steps, warmup, part.from_step, int(total_steps)))
         for matrices, decay in ((True, weight_decay), (False, 0.0)):
             members = [p for p in fresh if (p.ndim > 1) is matrices]
             if members:
                 groups.append({"params": members, "lr": lr * part.scale, "weight_decay": decay})
                 factors.append(_schedule(part.from_step, warmup, total_steps if known_end else None, final_fraction))
+    for message in sorted(told):
+        rank_zero_only(print)(message)
     if not groups:
         raise SettingsError("optimizer: no parameter is trained; unfreeze a part of the model.")
     optimizer = torch.optim.AdamW(groups, lr=lr)
@@ -123,14 +127,10 @@ def beginnings_within(steps: Mapping[str, int], warmup: int, total: int | float)
     return begun
 
 
-def _shortened(warmup: int, start: int, total: int) -> int:
-    """The warm-up of a part whose run is too short for the one asked for."""
-    shorter = (total - start) // 2
-    rank_zero_only(print)(
-        f"model.warmup_steps: {shorter} instead of {warmup}, because the run has only {total} steps"
-        + (f", and a part begins at step {start}" if start else "")
-    )
-    return shorter
+def _shortened(asked: int, warmup: int, start: int, total: int) -> str:
+    """What is said of a warm-up that the run is too short for."""
+    late = f", and a part begins at step {start}" if start else ""
+    return f"model.warmup_steps: {warmup} instead of {asked}, because the run has only {total} steps{late}"
 
 
 def _schedule(start: int, warmup: int, total: int | float | None, final_fraction: float) -> Callable[[int], float]:

@@ -65,7 +65,9 @@ def test_a_warm_up_that_would_not_end_is_half_of_the_run(capsys: pytest.CaptureF
     found = rates(adamw_cosine([TrainedPart(part)], 1e-2, warmup_steps=8, total_steps=8), 0, 8)
     assert found[:5] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01])
     assert found[5:] == sorted(found[5:], reverse=True)
-    assert "model.warmup_steps: 4 instead of 8, because the run has only 8 steps\n" in capsys.readouterr().out
+    assert capsys.readouterr().out == "model.warmup_steps: 4 instead of 8, because the run has only 8 steps\n"
+    adamw_cosine([TrainedPart(torch.nn.Linear(2, 2)) for _ in range(3)], 1e-2, warmup_steps=8, total_steps=8)
+    assert len(capsys.readouterr().out.splitlines()) == 1  # once for all parts
     assert rates(adamw_cosine([TrainedPart(part)], 1e-2, warmup_steps=7, total_steps=8), 0, 8)[-1] == pytest.approx(
         0.01
     )
