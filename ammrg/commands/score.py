@@ -75,8 +75,8 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument(
         "--train-texts",
         type=Path,
-        help="training reports, for r2gen's vocabulary and the baselines of several files: text, one a line, or .jsonl "
-        "or .csv with a field report",
+        help="training reports, for r2gen's vocabulary and the baselines of several files: .txt, one a line, or "
+        ".jsonl, .csv or .json with a field report",
     )
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
