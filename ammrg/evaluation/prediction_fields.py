@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import FIELDS
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
 from ammrg.types import PROJECTIONS, FilmBox
+
+WORDS = {field: word for word, field in FIELDS.items()}
+"""Field that may have another name -> its word in ``--columns``."""
 
 
 def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
@@ -30,6 +34,15 @@ def plain_text(where: str, row: Mapping[str, Any], field: str) -> str:
         ScoringError: if it is not.
     """
     value = row.get(field)
+    if field in WORDS and field not in row:
+        raise ScoringError(
+            f"{where}: no field '{field}'; found {', '.join(map(str, row)) or 'none'}. Name the file's own with "
+            f"--columns {WORDS[field]}=COLUMN (in Python, columns=)."
+        )
+    if value is None:
+        raise ScoringError(
+            f"{where}: field '{field}' has no value (null, None); write a text, or leave the study out of all files."
+        )
     if not isinstance(value, str):
         raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be text.")
     return value

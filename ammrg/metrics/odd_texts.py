@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
         for text, said in zip(plain, generated, strict=True)
     )
     tags = [_TAG.findall(text) for text in generated]
-    known = Counter(word for text in plain for word in _WORD.findall(text))
+    known = {word for text in plain for word in _WORD.findall(text)}
     own = [_WORD.findall(normalise(text)) for text in generated if not is_blank(text)]
     return OddTexts(
         reports=len(generated),

@@ -152,7 +152,7 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(study_id=1.5), "line 2: field 'study_id' is 1.5"),
         (changed(reference="  "), "line 2: study s1 has an empty reference"),
         (changed(reference="nan"), "line 2: study s1 has the reference 'nan', which says nothing; leave"),
-        (changed(generated=None), "line 2: field 'generated' is None"),
+        (changed(generated=None), r"line 2: field 'generated' has no value \(null, None\); write a text, or leave"),
         (changed(split="val"), "several splits"),
         (changed(subject_id=None), "'subject_id' is given for some studies only"),
         (changed(study_id="s0 "), "line 2: study s0 occurs twice"),
@@ -200,7 +200,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.json", b"7", "must be a list of such objects, or one for each study"),
         ("a.json", b"[]", "no studies; there is nothing to score"),
         ("a.json", b'["x"]', "a.json, entry 1: found str; each entry must be one JSON object"),
-        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
+        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' has no value"),
         ("a.json", b'{"s": {"model_prediction": "x"}}', "none of its 1 studies has a reference"),
     ],
 )
