@@ -15,6 +15,7 @@ from ammrg.evaluation.ranking.group_columns import group_cells
 from ammrg.evaluation.ranking.scored import rank_systems
 from ammrg.evaluation.ranking.submissions import (
     MISSING,
+    check_enough_common,
     check_same_studies,
     chosen_names,
     missing_ids,
@@ -67,6 +68,7 @@ def rank(options: argparse.Namespace) -> int:
     write_atomically(folder / MISSING, missing_ids(differences).encode())
     if not options.allow_missing:
         check_same_studies(differences, folder / MISSING)
+    check_enough_common(differences, len(systems[0].lines))
     dataset, dataset_from = chosen_dataset(options, options.reports[0])
     settings = ScorerSettings(
         protocols=options.protocol or ["full"],
