@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from ammrg.atomic import write_atomically
-from ammrg.commands.score_output import check_ranking_folder, clear_ranking, files_read
+from ammrg.commands.score_output import check_ranking_folder, clear_ranking, files_read, holds_ranking
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
@@ -83,6 +83,7 @@ def rank(options: argparse.Namespace) -> int:
     )
     found = rank_systems(systems, differences, cells, settings, dataset_from)
     # only now, so that an earlier ranking outlives a call that fails
+    replaces = holds_ranking(folder)
     clear_ranking(folder)
     paths = write_ranking(folder, *found, with_page=not options.no_page)
     if not options.quiet:
@@ -90,6 +91,8 @@ def rank(options: argparse.Namespace) -> int:
         # In a pipe or a narrow window the columns would break.
         console.width = max(console.width, 150)
         print_ranking(found.ranking, console)
+        if replaces:
+            console.print(f"{folder}: replaces an earlier ranking", highlight=False, markup=False, soft_wrap=True)
         for path in (*paths, folder / MISSING, folder / "scores"):
             console.print(str(path), highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -205,6 +205,7 @@ def scored(
         result["recall"]["exchange_cost"] = gaps.get(("guards", EXCHANGED_MEMORY))
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
+        "reports": systems[0].path.name,
         "studies": len(ours),
         "patients": len({line.subject_id for line in ours}),
         "dataset": dataset[0],

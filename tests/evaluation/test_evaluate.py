@@ -52,6 +52,7 @@ def test_texts_a_file_and_the_command_give_the_same_scores(tmp_path: Path) -> No
         "as the caller says",
         "as reports.meta.json says",
     )
+    assert (texts["meta"].pop("reports"), asked["meta"].pop("reports")) == ("reports", "reports.jsonl")
     assert {key: texts[key] for key in ("full", "r2gen", "studies", "guards", "meta")} == {
         key: asked[key] for key in ("full", "r2gen", "studies", "guards", "meta")
     }

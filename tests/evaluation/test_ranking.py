@@ -389,6 +389,44 @@ def test_a_patient_of_two_sexes_is_told(place: Path) -> None:
     assert told in (place / "out" / "ranking.md").read_text()
 
 
+def test_a_verdict_and_what_is_not_judged_do_not_contradict(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    told = (place / "out" / "ranking.md").read_text()
+    assert (
+        "THE SIDE IS NOT ABOVE CHANCE by F1. The agreement is of fewer than 40 findings, so it is not judged." in told
+    )
+    assert "no verdict" not in told
+
+
+def test_a_ranking_says_what_orders_its_rows(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    rule = "Each metric has ranks of its own; the rows are in the order of clinical micro F1 (13)."
+    for name in ("ranking.md", "ranking.html", "ranking.tex"):
+        assert rule in (place / "out" / name).read_text()
+
+
+def test_scores_of_another_file_are_not_overwritten(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--references", "references.csv", "--columns", COLUMNS, "--no-meteor", "--bootstrap", "0")
+    assert main(["score", "a.jsonl", *words, "--quiet"]) == 0
+    before = (place / "scores.json").read_bytes(), (place / "report.html").read_bytes()
+    assert main(["score", "b.csv", *words, "--quiet"]) != 0
+    assert "--out scores.json: holds the scores of a.jsonl; name another place for those of b.csv, such as --out" in (
+        capsys.readouterr().err
+    )
+    assert before == ((place / "scores.json").read_bytes(), (place / "report.html").read_bytes())
+    assert main(["score", "a.jsonl", *words, "--quiet"]) == 0
+    assert main(["score", "b.csv", *words, "--quiet", "--out", "b_scores/scores.json"]) == 0
+    for name in ("a", "b"):
+        files = (f"{name}.{'jsonl' if name == 'a' else 'csv'}", "--out", f"both/{name}.json")
+        assert main(["score", *files, *words, "--quiet"]) == 0
+    names = {path.name for path in (place / "both").iterdir()}
+    assert names == {"a.json", "a.html", "b.json", "b.html"}
+    for told in ("", "replaces an earlier ranking"):
+        capsys.readouterr()
+        assert main(["score", "a.jsonl", "b.csv", *words]) == 0
+        assert ("replaces an earlier ranking" in capsys.readouterr().out) == bool(told)
+
+
 def test_zero_has_no_sign() -> None:
     assert [short(-0.0001), signed(-0.0001), formatted(-0.0001)] == [".000", "+.000", "0.000"]
 
