@@ -123,8 +123,8 @@ class _Table:
         self.seed = seed
         self.studies: dict[str, dict[str, str]] = {}
         """Study -> its report, patient and split."""
-        self.first: dict[str, int] = {}
-        """Study -> its first row."""
+        self.rows: dict[str, list[int]] = {}
+        """Study -> its rows."""
         self.films: dict[str, list[str]] = {}
         """Study -> its films."""
         self.projections: dict[str, str] = {}
@@ -135,8 +135,10 @@ class _Table:
         """Rows that name a film of their study again."""
 
     def silent(self) -> list[int]:
-        """The first row of each study without text."""
-        return [self.first[study] for study, said in self.studies.items() if not text_or_empty(said["report"])]
+        """The rows of the studies without text."""
+        return [
+            row for study, said in self.studies.items() if not text_or_empty(said["report"]) for row in self.rows[study]
+        ]
 
     def add(self, number: int, row: dict[str, str]) -> None:
         """Add a row.
@@ -166,13 +168,13 @@ class _Table:
         if differs := [name for name in said if said[name].split() != before[name].split()]:
             raise RowError(
                 number,
-                f"{differs[0]} of study {study_id} differs from row {self.first[study_id]}",
+                f"{differs[0]} of study {study_id} differs from row {self.rows[study_id][0]}",
                 f"make the {differs[0]} of a study equal",
             )
         if its_study == study_id:
             self.repeated.append(number)
         self.studies[study_id] = before
-        self.first.setdefault(study_id, number)
+        self.rows.setdefault(study_id, []).append(number)
         self.owners.setdefault(stem(film), (number, study_id, patient))
         self.films.setdefault(study_id, []).append(film)
         self.projections[stem(film)] = VIEWS.get(row.get("view", "").upper(), "unknown")

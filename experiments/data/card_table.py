@@ -6,9 +6,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ammrg.findings import FINDINGS
+from ammrg.findings import ABNORMAL, FINDINGS
 from datamodules.prepared import to_fill
 from datamodules.sources.source_reading import SPLITS
+
+FEWEST_NAMED = 0.1
+"""With fewer abnormal findings for each report, present or absent, the labeler does not read its language; English
+reports name several."""
+
+
+def unread_reports(card: Mapping[str, Any]) -> str:
+    """A warning if hardly any finding is recognised in the reports; empty if all is well.
+
+    Args:
+        card: the content of ``card.json``.
+    """
+    studies = sum(counts["studies"] for counts in card["counts"].values())
+    named = sum(
+        counts[FINDINGS[i]][state]
+        for counts in card["findings"].values()
+        for i in ABNORMAL
+        for state in ("positive", "negative", "uncertain")
+    )
+    if named >= FEWEST_NAMED * studies:
+        return ""
+    found = f"findings, present or absent, are recognised {named:,} times" if named else "no finding is recognised"
+    return f"{found} in {studies:,} reports: the labeler reads English, so nothing can be learned from these labels"
 
 
 def print_card(out: Path, card: Mapping[str, Any]) -> None:
@@ -58,6 +81,8 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
     for name in ("card.json", "rejected.jsonl", "contact_sheet.png", "findings.png"):
         if (out / name).exists():
             console.print(f"  {out / name}", soft_wrap=True)
+    if unread := unread_reports(card):
+        console.print(unread, style="yellow", soft_wrap=True)
     if empty := [split for split in SPLITS if split not in card["counts"]]:
         console.print(
             f"no study in {' and '.join(empty)}: training needs train and val, scores need test. {to_fill(empty)}",

@@ -79,6 +79,8 @@ def test_rows_of_little_use_are_named(tmp_path):
     assert notes["rows_without_text"] == "rows 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more"
     assert notes["rows_that_repeat_a_film"] == "row 26"
     assert notes["films_of_two_studies"] == 1
+    two = [("1.png", "", 1, 1, "train"), ("0.png", "", 1, 1, "train"), ("3.png", "Clear.", 3, 3, "train")]
+    assert csv.read(write(tmp_path, *two, header=header)).notes["rows_without_text"] == "rows 2, 3"
     notes = csv.read(write(tmp_path, *rows[1::2][:12], header=header)).notes
     assert (notes["rows_without_text"], notes["rows_that_repeat_a_film"]) == ("none", "none")
 

@@ -13,6 +13,7 @@ from datamodules.prepared import load_split, read_card
 from datamodules.sources.phantom import draw_study
 from experiments.__main__ import main
 from experiments.commands.prepare import split_sizes
+from experiments.data.card_table import print_card, unread_reports
 from experiments.data.preparation import prepare
 
 STUDIES = "train=8,val=4,test=4"
@@ -48,6 +49,18 @@ def test_the_card_holds_what_it_was_made_with(phantom):
     assert card["rejected"] == 0
     assert (phantom / "contact_sheet.png").is_file()
     assert (phantom / "findings.png").is_file()
+
+
+def test_reports_in_which_nothing_is_recognised_are_told(phantom, tmp_path, capsys):
+    card = read_card(phantom)
+    assert unread_reports(card) == ""
+    unread = {"positive": 0, "negative": 0, "uncertain": 0, "blank": 8}
+    for found in card["findings"].values():
+        found |= {name: unread for name in found if name != "No Finding"}
+    print_card(tmp_path, card)
+    assert "no finding is recognised in 16 reports: the labeler reads English" in capsys.readouterr().out
+    card["findings"]["train"]["Edema"] = unread | {"positive": 1}
+    assert unread_reports(card).startswith("findings, present or absent, are recognised 1 times in 16 reports")
 
 
 def test_rows_are_the_drawn_studies(phantom):
