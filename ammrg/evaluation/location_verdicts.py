@@ -52,6 +52,6 @@ def _sentence(aspect: str, counts: Mapping[str, Any], values: Mapping[str, Any])
         text += f" THE {aspect.upper()} IS NOT ABOVE CHANCE by {' and '.join(unclear)}."
     if not enough:
         text += f" Fewer than {FEWEST_PAIRS} findings, so there is no verdict."
-    elif few:
+    elif few and pairs:
         text += f" The {' and '.join(few)} is of fewer than {FEWEST_PAIRS} findings, so it is not judged."
     return Sentence(text, bool(unclear))

@@ -13,6 +13,8 @@ from ammrg.types import PROJECTIONS, FilmBox
 
 WORDS = {field: word for word, field in FIELDS.items()}
 """Field that may have another name -> its word in ``--columns``."""
+TEXTS = ("generated", "reference")
+"""Fields that are a study's texts."""
 
 
 def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
@@ -39,10 +41,9 @@ def plain_text(where: str, row: Mapping[str, Any], field: str) -> str:
             f"{where}: no field '{field}'; found {', '.join(map(str, row)) or 'none'}. Name the file's own with "
             f"--columns {WORDS[field]}=COLUMN (in Python, columns=)."
         )
-    if value is None:
-        raise ScoringError(
-            f"{where}: field '{field}' has no value (null, None); write a text, or leave the study out of all files."
-        )
+    if field in WORDS and value is None:
+        ask = "write a text, or leave the study out of all files" if field in TEXTS else "every study needs one"
+        raise ScoringError(f"{where}: field '{field}' has no value (null, None); {ask}.")
     if not isinstance(value, str):
         raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be text.")
     return value
