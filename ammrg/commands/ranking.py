@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from ammrg.atomic import write_atomically
-from ammrg.commands.score_output import check_ranking_folder, clear_ranking, files_read
+from ammrg.commands.score_output import check_ranking_folder, clear_ranking, files_read, holds_ranking
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
@@ -15,6 +15,7 @@ from ammrg.evaluation.ranking.group_columns import group_cells
 from ammrg.evaluation.ranking.scored import rank_systems
 from ammrg.evaluation.ranking.submissions import (
     MISSING,
+    check_enough_common,
     check_same_studies,
     chosen_names,
     missing_ids,
@@ -67,6 +68,7 @@ def rank(options: argparse.Namespace) -> int:
     write_atomically(folder / MISSING, missing_ids(differences).encode())
     if not options.allow_missing:
         check_same_studies(differences, folder / MISSING)
+    check_enough_common(differences, len(systems[0].lines))
     dataset, dataset_from = chosen_dataset(options, options.reports[0])
     settings = ScorerSettings(
         protocols=options.protocol or ["full"],
@@ -81,6 +83,7 @@ def rank(options: argparse.Namespace) -> int:
     )
     found = rank_systems(systems, differences, cells, settings, dataset_from)
     # only now, so that an earlier ranking outlives a call that fails
+    replaces = holds_ranking(folder)
     clear_ranking(folder)
     paths = write_ranking(folder, *found, with_page=not options.no_page)
     if not options.quiet:
@@ -88,6 +91,8 @@ def rank(options: argparse.Namespace) -> int:
         # In a pipe or a narrow window the columns would break.
         console.width = max(console.width, 150)
         print_ranking(found.ranking, console)
+        if replaces:
+            console.print(f"{folder}: replaces an earlier ranking", highlight=False, markup=False, soft_wrap=True)
         for path in (*paths, folder / MISSING, folder / "scores"):
             console.print(str(path), highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -17,7 +17,7 @@ from rich.console import Console
 from ammrg.atomic import write_json
 from ammrg.commands import ranking
 from ammrg.commands.parser import CommandParser
-from ammrg.commands.score_output import DEFAULT, check_scores_file, files_read
+from ammrg.commands.score_output import DEFAULT, check_scores_file, files_read, page_beside
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
@@ -75,8 +75,8 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument(
         "--train-texts",
         type=Path,
-        help="training reports, for r2gen's vocabulary and the baselines of several files: text, one a line, or .jsonl "
-        "or .csv with a field report",
+        help="training reports, for r2gen's vocabulary and the baselines of several files: .txt, one a line, or "
+        ".jsonl, .csv or .json with a field report",
     )
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
@@ -89,7 +89,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument(
         "--out",
         type=Path,
-        help="scores file, default: scores.json beside the reports; of several files a folder, default: ranking",
+        help="of one file of reports: the scores file, default scores.json beside it; the page goes beside the scores "
+        "(report.html, or NAME.html beside NAME.json), and scores of another file are not overwritten. Of several: a "
+        "folder, default ranking beside the first; an earlier ranking in it is replaced",
     )
     words.add_argument(
         "--bootstrap", type=int, default=bootstrap.RESAMPLES, help="number of resamples; default %(default)s"
@@ -127,7 +129,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         return ranking.rank(options)
     (reports,) = options.reports
     out = options.out or reports.parent / DEFAULT
-    check_scores_file(out, files_read(options))
+    check_scores_file(out, reports, files_read(options))
     columns = parse_columns(options.columns or "")
     references = predictions.read_references(options.references, columns) if options.references else None
     against = options.against or (kept_against(out) if options.show else [])
@@ -155,7 +157,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         if against:
             scores["meta"]["against"] = [os.path.relpath(path, out.parent) for path in against]
         write_json(out, scores)
-    page = out.with_name("report.html")
+    page = page_beside(out)
     if not options.no_page and not (options.show and page.is_file() and page.stat().st_mtime >= out.stat().st_mtime):
         films = NO_FILMS if options.no_films or films_of is None else films_of(reports.parent, cases(scores))
         write_page(page, reports, systems[0].lines, scores, films, columns)

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ammrg.errors import ScoringError
 from ammrg.evaluation.ranking.submissions import MISSING, missing_ids
@@ -21,11 +22,17 @@ def files_read(options: argparse.Namespace) -> list[Path]:
     return [*options.reports, *options.against, *filter(None, (options.references, options.train_texts))]
 
 
-def check_scores_file(out: Path, read: Iterable[Path]) -> None:
+def page_beside(out: Path) -> Path:
+    """The page of a scores file: ``report.html`` beside ``scores.json``, else of the file's own name."""
+    return out.with_name("report.html") if out.name == DEFAULT else out.with_suffix(".html")
+
+
+def check_scores_file(out: Path, reports: Path, read: Iterable[Path]) -> None:
     """Refuse a scores file that cannot be written, or that would replace another file.
 
     Args:
         out: the scores file; the page goes beside it.
+        reports: the file whose scores it will hold; the scores of another file stay.
         read: files that are scored.
 
     Raises:
@@ -33,9 +40,15 @@ def check_scores_file(out: Path, read: Iterable[Path]) -> None:
     """
     if out.is_dir():
         raise ScoringError(f"--out {out}: a folder; the scores of one file go into a file, so name one in it.")
-    _check_unread([out, out.with_name("report.html")], read)
+    _check_unread([out, page_beside(out)], read)
     if out.is_file() and out.name != DEFAULT and not _holds_scores(out):
         raise ScoringError(f"--out {out}: there is a file that holds no scores; name another one, or move it away.")
+    other = _scores_in(out).get("meta", {}).get("reports", reports.name)
+    if other != reports.name:
+        raise ScoringError(
+            f"--out {out}: holds the scores of {other}; name another place for those of {reports.name}, such as "
+            f"--out {out.parent / reports.stem / DEFAULT}, or move it away."
+        )
     _check_writable(out.parent)
 
 
@@ -48,7 +61,7 @@ def check_ranking_folder(folder: Path, read: Iterable[Path]) -> None:
     if folder.exists() and not folder.is_dir():
         raise ScoringError(f"--out {folder}: a file; several files are ranked into a folder, so name one.")
     _check_unread(files_of(folder), read)
-    if not any(map(_holds_scores, (folder / SCORES).glob("*.json"))):
+    if not holds_ranking(folder):
         missing = folder / MISSING
         foreign = [folder / name for name in FORMS if (folder / name).exists()]
         if missing.exists() and not missing.read_bytes().startswith(missing_ids(()).encode()):
@@ -78,12 +91,22 @@ def _check_unread(written: Iterable[Path], read: Iterable[Path]) -> None:
             raise ScoringError(f"--out: {path} would be overwritten, but it is read; name another place.")
 
 
+def holds_ranking(folder: Path) -> bool:
+    """Whether a folder has an earlier ranking."""
+    return any(map(_holds_scores, (folder / SCORES).glob("*.json")))
+
+
 def _holds_scores(path: Path) -> bool:
+    return bool(_scores_in(path))
+
+
+def _scores_in(path: Path) -> dict[str, Any]:
+    """The contents of a scores file; empty if the file is absent, damaged or another."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and "meta" in found
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("meta"), dict) else {}
 
 
 def _check_writable(folder: Path) -> None:

@@ -10,16 +10,20 @@ FIELDS = {"id": "study_id", "text": "generated", "reference": "reference", "pati
 """Word of ``--columns`` -> the field that it names a column for."""
 
 
-def parse_columns(text: str) -> dict[str, str]:
-    """Field -> column of a text like ``id=study,text=prediction``; empty for an empty text.
+Columns = str | Mapping[str, str] | None
+"""Other names: a text like ``id=study,text=prediction``, or ``{"id": "study", "text": "prediction"}``; None: none."""
+
+
+def parse_columns(columns: Columns) -> dict[str, str]:
+    """Field -> column; empty where no other name is given.
 
     Raises:
         ScoringError: if a part is not WORD=COLUMN, its word is unknown, or a word or column occurs twice.
     """
     found: dict[str, str] = {}
-    for part in filter(None, (each.strip() for each in text.split(","))):
-        word, _, column = (each.strip() for each in part.partition("="))
-        if word not in FIELDS or not column:
+    for word, column in _pairs(columns):
+        part = f"{word}={column}" if column else word
+        if word not in FIELDS or not isinstance(column, str) or not column:
             raise ScoringError(
                 f"--columns: {part!r} names no column; write WORD=COLUMN with a word of {', '.join(FIELDS)}."
             )
@@ -27,6 +31,13 @@ def parse_columns(text: str) -> dict[str, str]:
             raise ScoringError(f"--columns: {part!r} repeats a word or a column; name one column for each word.")
         found[FIELDS[word]] = column
     return found
+
+
+def _pairs(columns: Columns) -> list[tuple[str, str]]:
+    if isinstance(columns, Mapping):
+        return list(columns.items())
+    parts = filter(None, (each.strip() for each in (columns or "").split(",")))
+    return [(word.strip(), column.strip()) for word, _, column in (part.partition("=") for part in parts)]
 
 
 def house_names(

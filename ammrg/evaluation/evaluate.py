@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ammrg.errors import ScoringError
-from ammrg.evaluation.column_names import parse_columns
+from ammrg.evaluation.column_names import Columns, parse_columns
 from ammrg.evaluation.prediction_files import AS_THEY_ARE
 from ammrg.evaluation.predictions import System, lines_of, read_references, read_systems, read_train_texts
 from ammrg.evaluation.recalled import RecallFile, read_recalled
@@ -25,7 +25,7 @@ def evaluate(
     references: str | Path | Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
     against: Sequence[str | Path] = (),
-    columns: str = "",
+    columns: Columns = None,
     dataset: str | None = None,
     protocols: str | Sequence[str] | None = None,
     train_texts: str | Path | Sequence[str] | None = None,
@@ -47,7 +47,8 @@ def evaluate(
         patients: for n texts, the patient of each (n ids), because intervals are over patients; None: each text has a
             patient of its own.
         against: for a file, the files of other systems on the same studies, which are compared with it in pairs.
-        columns: for files, other names of their columns, such as ``"id=study,text=prediction,patient=person"``.
+        columns: for files, other names of their columns, such as ``"id=study,text=prediction,patient=person"`` or
+            ``{"id": "study", "text": "prediction"}``, with the words of ``--columns``; None: their own.
         dataset: the data set whose cleaner and cut ``r2gen`` and ``r2gengpt`` use (``phantom``, ``iu_xray``,
             ``mimic_cxr`` or ``chexpert_plus``); None: as ``reports.meta.json`` beside the file says.
         protocols: one or several of ``full``, ``r2gen`` and ``r2gengpt``, see :mod:`ammrg.metrics.protocols`; None:
@@ -65,7 +66,7 @@ def evaluate(
     Returns:
         The contents of ``scores.json``, e.g. ``scores["full"]["cider"]["value"]``; see
         :func:`ammrg.evaluation.scoring.score_systems`. If texts are given, the id of a study is its position among
-        them, with leading zeros.
+        them, from 0 and with leading zeros; messages name the first ``reports[0]``.
 
     Raises:
         ScoringError: if the reports cannot be scored, e.g. because the numbers of texts and references differ, or a
@@ -145,7 +146,7 @@ def _system(reports: Sequence[str], references: Sequence[str], patients: Sequenc
     width = len(str(count - 1))
     rows = [
         (
-            f"report {i}",
+            f"reports[{i}]",
             {
                 "study_id": f"{i:0{width}}",
                 "generated": reports[i],

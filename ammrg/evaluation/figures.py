@@ -11,7 +11,7 @@ def formatted(value: Any) -> str:
     if isinstance(value, Mapping):
         if value.get("low") is None:
             return formatted(value.get("value"))
-        return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+        return f"{value['value']:z.3f} [{value['low']:z.3f}, {value['high']:z.3f}]"
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:z.3f}"

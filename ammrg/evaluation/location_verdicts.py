@@ -48,8 +48,10 @@ def _sentence(aspect: str, counts: Mapping[str, Any], values: Mapping[str, Any])
     enough = [part for part, (_, needed) in _PARTS.items() if counts[needed] >= FEWEST_PAIRS]
     few = [name for part, (name, _) in _PARTS.items() if part not in enough]
     unclear = [_PARTS[part][0] for part in enough if part in gaps and gaps[part]["low"] <= 0]
-    if few:
-        text += f" Fewer than {FEWEST_PAIRS}, so no verdict by {' and '.join(few)}."
     if unclear:
         text += f" THE {aspect.upper()} IS NOT ABOVE CHANCE by {' and '.join(unclear)}."
+    if not enough:
+        text += f" Fewer than {FEWEST_PAIRS} findings, so there is no verdict."
+    elif few and pairs:
+        text += f" The {' and '.join(few)} is of fewer than {FEWEST_PAIRS} findings, so it is not judged."
     return Sentence(text, bool(unclear))

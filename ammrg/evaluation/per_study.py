@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ammrg.evaluation.column_names import parse_columns
+from ammrg.evaluation.column_names import Columns, parse_columns
 from ammrg.evaluation.evaluate import read_input
 from ammrg.evaluation.scorer import Scorer, Statistics, weighted_scores
 from ammrg.evaluation.scoring import ScorerSettings, scorer_of
@@ -35,7 +35,7 @@ def per_study(
     *,
     references: str | Path | Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
-    columns: str = "",
+    columns: Columns = None,
     labeler: Labeler | None = None,
     with_meteor: bool = False,
 ) -> pandas.DataFrame:

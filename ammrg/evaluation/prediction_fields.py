@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import FIELDS
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
 from ammrg.types import PROJECTIONS, FilmBox
+
+WORDS = {field: word for word, field in FIELDS.items()}
+"""Field that may have another name -> its word in ``--columns``."""
+TEXTS = ("generated", "reference")
+"""Fields that are a study's texts."""
 
 
 def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
@@ -30,6 +36,14 @@ def plain_text(where: str, row: Mapping[str, Any], field: str) -> str:
         ScoringError: if it is not.
     """
     value = row.get(field)
+    if field in WORDS and field not in row:
+        raise ScoringError(
+            f"{where}: no field '{field}'; found {', '.join(map(str, row)) or 'none'}. Name the file's own with "
+            f"--columns {WORDS[field]}=COLUMN (in Python, columns=)."
+        )
+    if field in WORDS and value is None:
+        ask = "write a text, or leave the study out of all files" if field in TEXTS else "every study needs one"
+        raise ScoringError(f"{where}: field '{field}' has no value (null, None); {ask}.")
     if not isinstance(value, str):
         raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be text.")
     return value

@@ -15,6 +15,7 @@ from typing import Any
 from ammrg.errors import ScoringError
 from ammrg.evaluation.column_names import house_names
 from ammrg.missing_file import advice
+from ammrg.separators import MARKS, separator
 from ammrg.text.blank import text_or_empty
 from ammrg.zip_files import is_zip
 
@@ -45,6 +46,7 @@ def study_rows(
         ScoringError: if there is no such file, or its layout is not one of :data:`LAYOUTS`.
     """
     if path.suffix not in LAYOUTS and not path.is_dir():
+        refuse_archive(path)
         layouts = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
         raise ScoringError(f"{path}: predictions are read from {layouts}.")
     if not path.is_file():
@@ -79,8 +81,7 @@ def file_text(path: Path) -> str:
     Raises:
         ScoringError: it holds no such text, or nothing.
     """
-    if is_zip(path):
-        raise ScoringError(f"{path}: an Excel workbook or another zip archive; save the table as CSV.")
+    refuse_archive(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -92,6 +93,18 @@ def file_text(path: Path) -> str:
     if not text.strip():
         raise ScoringError(f"{path}: the file is empty.")
     return text
+
+
+def refuse_archive(path: Path) -> None:
+    """Refuse a workbook, a document or another zip archive; what is no file is left to others.
+
+    Raises:
+        ScoringError: says as what to save it.
+    """
+    if path.is_file() and is_zip(path):
+        if path.suffix == ".docx":
+            raise ScoringError(f"{path}: a Word document; write the reports as .jsonl, .csv or .json.")
+        raise ScoringError(f"{path}: an Excel workbook or another zip archive; save the table as CSV.")
 
 
 def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,6 +131,8 @@ def csv_rows(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a CSV file with their places, each with as many cells as the header.
 
+    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`ammrg.separators.separator`).
+
     Args:
         path: the file, for messages.
         text: its content.
@@ -127,11 +142,12 @@ def csv_rows(
         ScoringError: if it is not such a file; names the line.
     """
     csv.field_size_limit(2**31 - 1)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    mark = separator(text.partition("\n")[0])
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
         names = list(reader.fieldnames or [])
-        if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
-            raise ScoringError(f"{path}: its cells are separated by {mark!r}; separate them by commas.")
+        if len(names) == 1 and "|" in names[0]:
+            raise ScoringError(f"{path}: its cells are separated by '|'; separate them by commas.")
         names = renamed(names)
         if twice := _twice(names):
             raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
@@ -140,7 +156,7 @@ def csv_rows(
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise ScoringError(
-                    f"{where}: not {len(names)} cells, as in the header; quote texts that contain commas."
+                    f"{where}: not {len(names)} cells, as in the header; quote texts that contain {MARKS[mark]}."
                 )
             yield where, dict(row)
     except csv.Error as error:
@@ -171,6 +187,8 @@ def _keyed_rows(
         # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
         given = {field: named[field] for field in ("subject_id", "split") if named.get(field) is not None}
         row |= {field: value for field, value in given.items() if value == value}
+        if "report" in fields:
+            row["report"] = fields["report"]
         yield where, row
 
 

@@ -15,7 +15,15 @@ from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
 from ammrg.evaluation.findings_tables import FindingsTable, findings_table
 from ammrg.evaluation.prediction_fields import film_boxes, id_text, in_training, plain_text, retrieved_texts
-from ammrg.evaluation.prediction_files import AS_THEY_ARE, csv_rows, file_text, json_lines, study_rows
+from ammrg.evaluation.prediction_files import (
+    AS_THEY_ARE,
+    LAYOUTS,
+    csv_rows,
+    file_text,
+    json_lines,
+    refuse_archive,
+    study_rows,
+)
 from ammrg.evaluation.reports_meta import thresholds_in
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
@@ -356,25 +364,36 @@ def write_rexrank(path: Path, lines: Iterable[Line], split: str | None) -> Path:
 
 
 def read_train_texts(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> list[str]:
-    """Training reports: JSON Lines or a CSV with a field ``report`` (or ``reference``), or text with one report a line.
+    """Training reports: text with one report a line, or a table with a field ``report`` (or ``reference``).
 
     Args:
-        path: the file.
+        path: ``.txt``; or ``.jsonl``, ``.csv`` or ``.json`` in the layouts of predictions, which need no ids here.
         columns: other names of its columns; that of ``reference`` is looked for.
 
     Raises:
-        ScoringError: if there is no such file, or a line has no text.
+        ScoringError: if there is no such file, it is of another kind, or a row, or all of them, have no text.
     """
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path)}")
-    if path.suffix not in (".jsonl", ".csv"):
+    refuse_archive(path)
+    if path.suffix == ".txt":
         return [line for line in file_text(path).split("\n") if line.strip()]
-    rows = json_lines(path, file_text(path)) if path.suffix == ".jsonl" else csv_rows(path, file_text(path))
-    fields = ("report", columns.get("reference", "reference"))
+    if path.suffix not in LAYOUTS:
+        raise ScoringError(
+            f"{path}: training reports are read from .txt, one report a line, or from {', '.join(LAYOUTS)} with a "
+            "field 'report'; save them as one of these."
+        )
+    read = {".jsonl": json_lines, ".csv": csv_rows}.get(path.suffix)
+    rows = study_rows(path, columns) if read is None else read(path, file_text(path))
+    fields = ("report", "reference", columns.get("reference", "reference"))
     texts = []
     for where, row in rows:
         found = next((row[field] for field in fields if field in row), None)
         if not isinstance(found, str):
-            raise ScoringError(f"{where}: no text under {' or '.join(map(repr, fields))}; give one of these fields.")
+            raise ScoringError(
+                f"{where}: no text under {' or '.join(map(repr, dict.fromkeys(fields)))}; give one of these fields."
+            )
         texts.append(found)
+    if not any(map(str.strip, texts)):
+        raise ScoringError(f"{path}: none of its {len(texts)} rows has a text under 'report' or 'reference'.")
     return texts

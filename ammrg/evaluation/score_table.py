@@ -138,7 +138,7 @@ def differences_table(scores: Mapping[str, Any], name: str) -> Table:
         row = scores["comparisons"][name][first].get(key)
         if row is not None:
             pair = [scores[first][key]["value"], scores["against"][name][first][key]["value"]]
-            cells = [short(value) for value in pair] + [f"{row[part]:+.3f}" for part in ("value", "low", "high")]
+            cells = [short(value) for value in pair] + [f"{row[part]:+z.3f}" for part in ("value", "low", "high")]
             table.add_row(label, *cells, f"{row['p_value']:.3f}", f"{row['effect']:+.1f}")
     return table
 
@@ -182,7 +182,7 @@ def figures(scores: Mapping[str, Any]) -> list[str]:
     if idf:
         found.append(
             f"CIDEr's intervals use the idf of all references; with the idf of each resample ({idf['resamples']} "
-            f"tried) CIDEr differs by {idf['mean_difference']:+.4f} on average, {idf['largest_difference']:.4f} at "
+            f"tried) CIDEr differs by {idf['mean_difference']:+z.4f} on average, {idf['largest_difference']:.4f} at "
             f"most (standard error {idf['recomputed_sd']:.4f} instead of {idf['fixed_sd']:.4f})."
         )
     return found

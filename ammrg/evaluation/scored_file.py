@@ -19,7 +19,7 @@ from ammrg.metrics.meteor import MeteorScorer
 from ammrg.metrics.protocols import CUT_FOR, DEFAULT, protocol
 from ammrg.text.labelers import Labeler, rule_based
 
-SECTIONS = {"alarms", "differences", "location", "boxes", "recall", "invented", "faithfulness"}
+SECTIONS = {"alarms", "differences", "location", "boxes", "recall", "invented", "faithfulness", "odd_texts"}
 """Parts of scores.json; one that lacks any is of an earlier version."""
 
 

@@ -25,6 +25,7 @@ from ammrg.evaluation.recall_verdicts import recall_sentences
 from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.scorer import Extra, Scorer
+from ammrg.evaluation.text_verdicts import text_sentences
 from ammrg.evaluation.verdicts import EXCHANGED_MEMORY, MIRRORED, WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import (
@@ -35,6 +36,7 @@ from ammrg.metrics import (
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
 from ammrg.metrics.mirroring import FOLLOWS
+from ammrg.metrics.odd_texts import odd_texts
 from ammrg.metrics.protocols import DEFAULT, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
 
@@ -90,13 +92,13 @@ def score_systems(
     Returns:
         The contents of scores.json: ``{protocol: {metric: {value, low, high}}, baselines: {name: the same}, guards:
         {name: the same}, against: {name: the same}, comparisons: {name: {protocol: {metric: {value, low, high, p_value,
-        effect}}}}, differences, findings, location, boxes, recall, invented, faithfulness, collapse, copying,
-        cider_idf, studies, sentences, alarms, meta}``. ``differences`` are those of the reports minus each baseline and
-        guard but ``films_mirrored``, in pairs: ``{baselines: {name: {metric: {value, low, high}}}, guards: {name: the
-        same}}``, without measures that are undefined for either. That guard also has ``mirrored_follows``; ``recall``
-        has ``exchange_cost`` (metric -> {value, low, high}: what is lost with another patient's memories) if the guard
-        ``memory_shuffled`` is there, else None. ``alarms`` are the sentences that report a problem. Equal inputs give
-        equal values.
+        effect}}}}, differences, findings, location, boxes, recall, invented, faithfulness, collapse, odd_texts,
+        copying, cider_idf, studies, sentences, alarms, meta}``. ``differences`` are those of the reports minus each
+        baseline and guard but ``films_mirrored``, in pairs: ``{baselines: {name: {metric: {value, low, high}}}, guards:
+        {name: the same}}``, without measures that are undefined for either. That guard also has ``mirrored_follows``;
+        ``recall`` has ``exchange_cost`` (metric -> {value, low, high}: what is lost with another patient's memories) if
+        the guard ``memory_shuffled`` is there, else None. ``alarms`` are the sentences that report a problem. Equal
+        inputs give equal values.
 
     Raises:
         ScoringError: if a protocol is unknown, or something it needs is missing.
@@ -157,7 +159,8 @@ def scored(
         others = [line._replace(generated=text, retrieved=()) for line, text in zip(ours, texts, strict=True)]
         systems = [*systems, System("guards", EXCHANGED, systems[0].path, others)]
     result: dict[str, Any] = {group: {} for group in (*GROUPS, "against")}
-    result |= {"findings": {}, "location": {}, "invented": {}, "faithfulness": {}, "collapse": {}, "comparisons": {}}
+    result |= {"findings": {}, "location": {}, "invented": {}, "faithfulness": {}, "collapse": {}}
+    result |= {"odd_texts": {}, "comparisons": {}}
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("scoring", total=len(systems) + 1)
         for system in systems:
@@ -183,6 +186,7 @@ def scored(
             if (system.group, system.name) == ("guards", EXCHANGED):
                 result["faithfulness"]["ours"]["above_exchanged"] = scorer.said_above(ours, system.lines)
             result["collapse"][name] = collapse(references, generated, *labels)._asdict()
+            result["odd_texts"][name] = odd_texts(references, generated, patients)._asdict()
             progress.advance(task)
         result["cider_idf"] = scorer.idf(ours)
         progress.advance(task)
@@ -201,6 +205,7 @@ def scored(
         result["recall"]["exchange_cost"] = gaps.get(("guards", EXCHANGED_MEMORY))
     result["studies"] = _per_study(ours, scorer)
     result["meta"] = {
+        "reports": systems[0].path.name,
         "studies": len(ours),
         "patients": len({line.subject_id for line in ours}),
         "dataset": dataset[0],
@@ -216,6 +221,7 @@ def scored(
     }
     verdicts = [
         *notes(result["meta"]),
+        *text_sentences(result),
         *location_sentences(result),
         *box_sentences(result),
         *mirrored_sentences(result),

@@ -154,12 +154,12 @@ def _doubt(group: str, name: str) -> str:
 
 def short(value: float | None) -> str:
     """A score with three digits and without the leading zero; a dash for None."""
-    return "-" if value is None else f"{value:.3f}".removeprefix("0") if value >= 0 else f"{value:.3f}"
+    return "-" if value is None else f"{value:z.3f}".removeprefix("0")
 
 
 def signed(value: float) -> str:
     """A difference with its sign and three digits, without a leading zero: ``+.155``, ``-10.000``."""
-    text = f"{value:+.3f}"
+    text = f"{value:+z.3f}"
     return text[0] + text[1:].removeprefix("0")
 
 

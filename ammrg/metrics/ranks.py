@@ -57,7 +57,7 @@ def standings(values: Floats) -> list[Standing]:
     found, best = ranks(values), int(np.argmax(np.round(values[:, 0], DIGITS)))
     rows = []
     for own, rank in zip(values, found, strict=True):
-        has, gap = len(own) > 1, np.round(own - values[best], DIGITS)
+        has, gap = len(own) > 1, np.round(own - values[best], DIGITS) + 0.0
         between = [bootstrap.interval(each[1:]) if has else None for each in (own, rank, gap)]
         is_best = bool(gap[0] == 0)
         rows.append(

@@ -12,7 +12,7 @@ const make = (tag, attributes = {}, ...children) => {
   element.append(...children.filter((child) => child !== null));
   return element;
 };
-const short = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const short = (value, digits = 3) => (value === null || value === undefined ? "–" : (+value.toFixed(digits) || 0).toFixed(digits));
 
 // A table in a box of its own, which scrolls where the page is narrower, can then be reached by keyboard, and says so.
 const watcher = new ResizeObserver((seen) => seen.forEach(({ target }) => {

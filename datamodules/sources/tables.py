@@ -12,6 +12,7 @@ from typing import TextIO, cast
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
+from ammrg.separators import MARKS, separator
 from ammrg.zip_files import is_zip
 
 CELLS = {
@@ -19,14 +20,12 @@ CELLS = {
     **{"0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0},
 }
 """Allowed text of a label cell -> its label."""
-MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-"""What may separate cells, that which is looked for first in front."""
 
 
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as stripped text, with their numbers as in a spreadsheet; ``.gz`` files are unpacked.
 
-    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`separator`).
+    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`ammrg.separators.separator`).
 
     Args:
         path: the file.
@@ -84,11 +83,6 @@ def reader_of(file: TextIO) -> csv.DictReader[str]:
     if reader.fieldnames is not None:
         reader.fieldnames = [name.strip() for name in reader.fieldnames]
     return reader
-
-
-def separator(header: str) -> str:
-    """What separates cells: a semicolon or tab where the header has one and no comma (Excel in many countries)."""
-    return next((mark for mark in MARKS if mark in header), ",")
 
 
 def other_columns(path: Path, known: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 The files are in ``tests/evaluation/submissions``, in three layouts, with columns of other names than ours. "A" writes
 some studies' references and other studies' elsewhere, "B" the same but some with left and right exchanged, and "C" only
-other studies'. Sex and view are drawn at random, so groups differ by chance alone.
+other studies'. A patient's sex and a study's view are drawn at random, so groups differ by chance alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ def draw(folder: Path, studies: int = STUDIES) -> None:
     plans = [plan_study("test", number) for number in range(studies)]
     texts = [write_report(plan).findings for plan in plans]
     ids = [plan.study_id for plan in plans]
+    sexes: dict[str, str] = {}
     rows = [
-        (plan.study_id, text, plan.subject_id, draws.choice("FM"), draws.choice(("AP", "PA")))
+        (
+            plan.study_id,
+            text,
+            plan.subject_id,
+            sexes.setdefault(plan.subject_id, draws.choice("FM")),
+            draws.choice(("AP", "PA")),
+        )
         for plan, text in zip(plans, texts, strict=True)
     ]
     write_csv(folder / "references.csv", [("study", "report", "patient", "sex", "view"), *rows])

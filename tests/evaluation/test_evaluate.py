@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ammrg import evaluate
+from ammrg import evaluate, per_study
 from ammrg.__main__ import main
 from ammrg.errors import ScoringError
 
@@ -52,6 +52,7 @@ def test_texts_a_file_and_the_command_give_the_same_scores(tmp_path: Path) -> No
         "as the caller says",
         "as reports.meta.json says",
     )
+    assert (texts["meta"].pop("reports"), asked["meta"].pop("reports")) == ("reports", "reports.jsonl")
     assert {key: texts[key] for key in ("full", "r2gen", "studies", "guards", "meta")} == {
         key: asked[key] for key in ("full", "r2gen", "studies", "guards", "meta")
     }
@@ -64,6 +65,23 @@ def test_references_may_lie_in_another_file(tmp_path: Path) -> None:
     whole = evaluate(GENERATED, references=REFERENCES, resamples=0, with_meteor=False)
     assert found["full"] == whole["full"]
     assert found["meta"]["patients"] == 24
+
+
+def test_columns_may_be_a_dictionary(tmp_path: Path) -> None:
+    known = rows("generated", "reference")
+    fields = [{"study": row["study_id"], "said": row["generated"], "reference": row["reference"]} for row in known]
+    reports = written(tmp_path / "mine.jsonl", fields)
+    asked, text = (
+        evaluate(reports, columns=columns, resamples=0, with_meteor=False)
+        for columns in ({"id": "study", "text": "said"}, "id=study,text=said")
+    )
+    assert asked == text
+    studies = per_study(reports, columns={"id": "study", "text": "said"})
+    assert studies["study_id"].tolist() == [row["study_id"] for row in known]
+    with pytest.raises(
+        ScoringError, match=r"mine.jsonl, line 1: no field 'study_id'; found study, said, reference. Name"
+    ):
+        evaluate(reports, columns=None)
 
 
 def test_other_systems_are_compared(tmp_path: Path) -> None:
@@ -79,7 +97,11 @@ def test_other_systems_are_compared(tmp_path: Path) -> None:
     [
         ({"reports": ["a"], "references": ["a", "b"]}, "1 reports, 2 references: give one of each"),
         ({"reports": ["a"], "references": ["a"], "patients": []}, "1 reports, 1 references and 0 patients"),
-        ({"reports": ["a", "b"], "references": ["a", " "]}, "report 1: study 1 has an empty reference"),
+        ({"reports": ["a", "b"], "references": ["a", " "]}, "reports[1]: study 1 has an empty reference"),
+        ({"reports": ["a", None], "references": ["a", "b"]}, "reports[1]: field 'generated' has no value (null, None)"),
+        ({"reports": "a.csv", "columns": {"name": "study"}}, "--columns: 'name=study' names no column"),
+        ({"reports": "a.csv", "columns": {"id": None}}, "--columns: 'id' names no column"),
+        ({"reports": "a.csv", "columns": {"id": "x", "text": "x"}}, "--columns: 'text=x' repeats a word or a column"),
         ({"reports": [], "references": []}, "there is nothing to score"),
         ({"reports": ["a"]}, "a list of reports takes a list of references"),
         ({"reports": ["a"], "references": "references.csv"}, "a list of reports takes a list of references"),

@@ -127,7 +127,7 @@ def test_references_that_always_say_the_same_give_no_verdict() -> None:
 
 def test_few_pairs_have_no_verdict() -> None:
     found = scores(COINS[:15], REFERENCES[:15])
-    assert "Fewer than 40, so no verdict by agreement and F1." in of(found, "side")
+    assert "Fewer than 40 findings, so there is no verdict." in of(found, "side")
     assert "CHANCE" not in of(found, "side")
 
 

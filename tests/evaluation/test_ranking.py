@@ -14,9 +14,10 @@ import pytest
 
 from ammrg import evaluate, per_study
 from ammrg.__main__ import main
+from ammrg.evaluation.figures import formatted
 from ammrg.evaluation.ranking.latex import escaped as latex_text
 from ammrg.evaluation.ranking.markdown import escaped as markdown_text
-from ammrg.evaluation.verdicts import signed
+from ammrg.evaluation.verdicts import short, signed
 from ammrg.notice import NOTICE
 from tests.evaluation.drawn_submissions import FILES, draw
 
@@ -344,6 +345,90 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
     names = "id=id,text=text,reference=truth,patient=ward"
     assert score(*files, "--columns", names, "--by", "ward") == 0
     assert (place / "out" / "ranking.md").read_text().count("ward") == 1
+
+
+def test_too_few_common_studies_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (place / "b.csv").read_text().splitlines()
+    (place / "few.csv").write_text("\n".join(rows[:20]) + "\n")
+    assert score(*common("a.jsonl", "b.csv", "few.csv"), "--allow-missing") != 0
+    told = capsys.readouterr().err
+    assert "--allow-missing: only 19 of 40 studies are in all files (few lacks 21), too few" in told
+    assert "leave out few, or complete it" in told
+    assert not (place / "out" / "ranking.md").exists()
+    (place / "few.csv").write_text("\n".join(rows[:21]) + "\n")
+    assert score(*common("a.jsonl", "b.csv", "few.csv"), "--allow-missing") == 0
+
+
+@pytest.mark.parametrize(("studies", "patients"), [(9, 9), (12, 4)])
+def test_no_best_is_marked_among_few(place: Path, studies: int, patients: int) -> None:
+    rows = [{"study_id": str(n), "subject_id": str(n % patients), "reference": f"Opacity {n}."} for n in range(studies)]
+    for name, text in (("x", "No effusion."), ("y", "Opacity.")):
+        lines = [json.dumps({**row, "generated": text}) for row in rows]
+        Path(f"{name}.jsonl").write_text("\n".join(lines))
+    assert score("x.jsonl", "y.jsonl") == 0
+    written = (place / "out" / "ranking.md").read_text()
+    assert "No best is marked: that needs 10 studies of 5 patients." in written
+    assert "Bold: the best" not in written
+    assert "**" not in written
+    assert '"mark": "best"' not in (place / "out" / "ranking.html").read_text()
+    assert {row["mark"] for row in table_of(place / "out" / "ranking.csv")} == {""}
+
+
+def test_a_patient_of_two_sexes_is_told(place: Path) -> None:
+    files = common("a.jsonl", "b.csv"), ("--by", "sex,view")
+    assert score(*files[0], *files[1]) == 0
+    assert "SEVERAL VALUES" not in (place / "out" / "ranking.md").read_text()
+    text = (place / "references.csv").read_text()
+    changed = [
+        line.replace(",M,", ",F,") if line.startswith("53000001") else line.replace(",F,", ",M,")
+        for line in text.splitlines()
+    ]
+    (place / "references.csv").write_text("\n".join(changed) + "\n")
+    assert score(*files[0], *files[1]) == 0
+    told = "--by sex: SEVERAL VALUES FOR ONE PATIENT: 1 of 36 patients have more than one (first: 13000000 has M and F)"
+    assert told in (place / "out" / "ranking.md").read_text()
+
+
+def test_a_verdict_and_what_is_not_judged_do_not_contradict(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    told = (place / "out" / "ranking.md").read_text()
+    assert (
+        "THE SIDE IS NOT ABOVE CHANCE by F1. The agreement is of fewer than 40 findings, so it is not judged." in told
+    )
+    assert "no verdict" not in told
+
+
+def test_a_ranking_says_what_orders_its_rows(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    rule = "Each metric has ranks of its own; the rows are in the order of clinical micro F1 (13)."
+    for name in ("ranking.md", "ranking.html", "ranking.tex"):
+        assert rule in (place / "out" / name).read_text()
+
+
+def test_scores_of_another_file_are_not_overwritten(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--references", "references.csv", "--columns", COLUMNS, "--no-meteor", "--bootstrap", "0")
+    assert main(["score", "a.jsonl", *words, "--quiet"]) == 0
+    before = (place / "scores.json").read_bytes(), (place / "report.html").read_bytes()
+    assert main(["score", "b.csv", *words, "--quiet"]) != 0
+    assert "--out scores.json: holds the scores of a.jsonl; name another place for those of b.csv, such as --out" in (
+        capsys.readouterr().err
+    )
+    assert before == ((place / "scores.json").read_bytes(), (place / "report.html").read_bytes())
+    assert main(["score", "a.jsonl", *words, "--quiet"]) == 0
+    assert main(["score", "b.csv", *words, "--quiet", "--out", "b_scores/scores.json"]) == 0
+    for name in ("a", "b"):
+        files = (f"{name}.{'jsonl' if name == 'a' else 'csv'}", "--out", f"both/{name}.json")
+        assert main(["score", *files, *words, "--quiet"]) == 0
+    names = {path.name for path in (place / "both").iterdir()}
+    assert names == {"a.json", "a.html", "b.json", "b.html"}
+    for told in ("", "replaces an earlier ranking"):
+        capsys.readouterr()
+        assert main(["score", "a.jsonl", "b.csv", *words]) == 0
+        assert ("replaces an earlier ranking" in capsys.readouterr().out) == bool(told)
+
+
+def test_zero_has_no_sign() -> None:
+    assert [short(-0.0001), signed(-0.0001), formatted(-0.0001)] == [".000", "+.000", "0.000"]
 
 
 def test_names_differ_by_more_than_capitals(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -217,7 +217,7 @@ def test_tables_and_page_show_it(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"regions": {FINDING: [{"pattern": 1, "place": "left"}]}}, "field 'place' is 'left'"),
         ({"regions": {FINDING: [{"pattern": 1, "place": {"side": [[]], "level": []}}]}}, "field 'place' is"),
         ({"reports": [{"pattern": 1, "text": None}]}, "field 'text' is None; it must be text"),
-        ({"study_id": None}, "field 'study_id' is None"),
+        ({"study_id": None}, r"field 'study_id' has no value \(null, None\); every study needs one"),
     ],
 )
 def test_lines_that_cannot_be_read_are_errors(tmp_path: Path, changed: dict[str, Any], message: str) -> None:

@@ -152,7 +152,7 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(study_id=1.5), "line 2: field 'study_id' is 1.5"),
         (changed(reference="  "), "line 2: study s1 has an empty reference"),
         (changed(reference="nan"), "line 2: study s1 has the reference 'nan', which says nothing; leave"),
-        (changed(generated=None), "line 2: field 'generated' is None"),
+        (changed(generated=None), r"line 2: field 'generated' has no value \(null, None\); write a text, or leave"),
         (changed(split="val"), "several splits"),
         (changed(subject_id=None), "'subject_id' is given for some studies only"),
         (changed(study_id="s0 "), "line 2: study s0 occurs twice"),
@@ -183,8 +183,10 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),
         ("a.csv", b"PK\x03\x04rest", "an Excel workbook or another zip archive; save the table as CSV"),
         ("a.csv", "study_id".encode("utf-16-le"), "holds NUL characters, as text in UTF-16 does"),
-        ("a.csv", b"study_id;generated;reference\ns0;a;b\n", "separated by ';'; separate them by commas"),
-        ("a.csv", b"study_id\tgenerated\n", r"separated by '\\t'"),
+        ("a.xlsx", b"PK\x03\x04rest", "an Excel workbook or another zip archive; save the table as CSV"),
+        ("a.docx", b"PK\x03\x04rest", "a Word document; write the reports as .jsonl, .csv or .json"),
+        ("a.csv", b"study_id|generated|reference\ns0|a|b\n", r"separated by '\|'; separate them by commas"),
+        ("a.csv", b"study_id;generated;reference\ns0;a;b;c\n", "line 2: not 3 cells.* contain semicolons"),
         ("a.json", b'{"study_id": "s0"}\n{"study_id": "s1"}\n', "if it has one object a line, name it .jsonl"),
         ("a.csv", b"study_id,generated,reference\n", "no studies; there is nothing to score"),
         ("a.csv", b"study_id,generated,reference\ns0,a, b,c\n", "line 2: not 3 cells"),
@@ -198,7 +200,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.json", b"7", "must be a list of such objects, or one for each study"),
         ("a.json", b"[]", "no studies; there is nothing to score"),
         ("a.json", b'["x"]', "a.json, entry 1: found str; each entry must be one JSON object"),
-        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' is None"),
+        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' has no value"),
         ("a.json", b'{"s": {"model_prediction": "x"}}', "none of its 1 studies has a reference"),
     ],
 )
@@ -266,6 +268,34 @@ def test_training_reports_of_a_table(tmp_path: Path) -> None:
     assert read_train_texts(path, {"reference": "findings"}) == ["One."]
     with pytest.raises(ScoringError, match=r"train.csv, line 2: no text under 'report' or 'reference'"):
         read_train_texts(path)
+
+
+def test_training_reports_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    path.write_text('[{"report": "One."}, {"reference": "Two."}]')
+    assert read_train_texts(path) == ["One.", "Two."]
+    path.write_text('{"s0": {"report": "One."}, "s1": {"reference": "Two."}, "s2": {"section_findings": "Three."}}')
+    assert read_train_texts(path) == ["One.", "Two.", "Findings: Three."]
+    path.write_text('{"s0": {"findings_text": "One."}}')
+    assert read_train_texts(path, {"reference": "findings_text"}) == ["One."]
+    path.write_text('{"s0": {"model_prediction": "One."}}')
+    with pytest.raises(ScoringError, match="none of its 1 rows has a text under 'report' or 'reference'"):
+        read_train_texts(path)
+
+
+@pytest.mark.parametrize("name", ["train.xml", "train", "train.tsv"])
+def test_training_reports_of_another_kind_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("One.\n")
+    with pytest.raises(ScoringError, match=f"{name}: training reports are read from .txt, one report a line, or from"):
+        read_train_texts(tmp_path / name)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_cells_may_be_separated_as_excel_does(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"study_id{mark}generated{mark}reference\ns0{mark}One, two.{mark}Three.\n")
+    (line,) = read_lines(path)
+    assert (line.study_id, line.generated, line.reference) == ("s0", "One, two.", "Three.")
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ammrg.errors import ScoringError
 from ammrg.evaluation.prediction_files import study_rows
-from ammrg.evaluation.predictions import rows_by_id
+from ammrg.evaluation.predictions import Line, rows_by_id
 
 MOST_GROUPS = 20
 """Most different values of a column."""
 NOT_GIVEN = "not given"
+OF_PATIENTS = {"sex", "gender", "patientsex", "ethnicity", "race"}
+"""Columns that have one value for a patient, in small letters and without marks; a view or an age may have several."""
 
 
 def group_cells(
@@ -49,6 +51,31 @@ def group_cells(
                 f"most {MOST_GROUPS}, or make bands of these (such as 60-69) in the table."
             )
         found[column] = values
+    return found
+
+
+def changing_patients(cells: Mapping[str, Mapping[str, str]], lines: Iterable[Line]) -> list[str]:
+    """Sentences on patients with several values of a column of :data:`OF_PATIENTS`.
+
+    Args:
+        cells: from :func:`group_cells`.
+        lines: the studies.
+    """
+    found = []
+    studies = list(lines)
+    for column, of_study in cells.items():
+        if "".join(filter(str.isalpha, column.lower())) not in OF_PATIENTS:
+            continue
+        values: dict[str, dict[str, None]] = {}
+        for line in studies:
+            values.setdefault(line.subject_id, {})[of_study[line.study_id]] = None
+        several = {patient: list(own) for patient, own in values.items() if len(own) > 1}
+        if several:
+            first, own = next(iter(several.items()))
+            found.append(
+                f"--by {column}: SEVERAL VALUES FOR ONE PATIENT: {len(several)} of {len(values)} patients have more "
+                f"than one (first: {first} has {' and '.join(own)}); correct the table."
+            )
     return found
 
 

@@ -29,7 +29,7 @@ def long_table(groups: Sequence[Group], baselines: Mapping[str, Mapping[str, Any
         for name, at in group.standings.items():
             for key, found in at.items():
                 value, interval, rank, best, close, expected, ranked, below, reach = found
-                mark = "best" if best else "not clearly below" if close else None
+                mark = None if not group.enough else "best" if best else "not clearly below" if close else None
                 pairs = [each or (None, None) for each in (interval, ranked, reach)]
                 figures = (value, *pairs[0], mark, rank, expected, *pairs[1], below, *pairs[2])
                 rows.append((*start, name, "no", key, *figures))

@@ -28,7 +28,7 @@ METRICS = {
 }
 """The metrics of the table; systems are sorted by the first. A higher value is better in all."""
 FEWEST_STUDIES = 10
-"""A smaller group is listed without scores."""
+"""A smaller group is listed without scores, and of fewer studies in all no best is marked."""
 
 
 class Group(NamedTuple):
@@ -42,6 +42,11 @@ class Group(NamedTuple):
     standings: dict[str, dict[str, Standing]]
     """System -> metric -> where it stands; a metric that is undefined for any system is left out. Empty if the group is
     too small."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough studies and patients to call a system the best."""
+        return self.studies >= FEWEST_STUDIES and (self.patients is None or self.patients >= bootstrap.FEWEST_PATIENTS)
 
 
 def rank_all(systems: Sequence[System], scorer: Scorer) -> Group:

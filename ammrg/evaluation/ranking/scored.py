@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ammrg.evaluation.predictions import System
 from ammrg.evaluation.ranking.baselines import GROUP, baselines
+from ammrg.evaluation.ranking.group_columns import changing_patients
 from ammrg.evaluation.ranking.ranked import Group, rank_all, rank_groups
 from ammrg.evaluation.ranking.submissions import Difference
 from ammrg.evaluation.ranking.wording import Ranking, caption, group_tables, main_table
@@ -62,6 +63,7 @@ def rank_systems(
         main_table(whole, known, caption(whole, first["meta"], differences)),
         group_tables(groups),
         [each.text for each in few_patients(first["meta"]) if not each.alarm]
+        + changing_patients(cells, systems[0].lines)
         + equal_texts(systems)
         + [f"{name}: {alarm}" for name in whole.standings for alarm in scores[name]["alarms"]],
     )

@@ -25,6 +25,10 @@ MISSING = "missing_ids.csv"
 """The file with the ids that a system lacks, or has beyond the references."""
 
 
+LEAST_COMMON = 0.5
+"""The share of the wanted studies that all files must have, or nothing is ranked."""
+
+
 class Difference(NamedTuple):
     """The ids of one file that are not in all."""
 
@@ -34,6 +38,8 @@ class Difference(NamedTuple):
     """Ids that the references (without them, any of the files) have."""
     surplus: list[str]
     """Ids that the references do not have."""
+    studies: int
+    """Number of studies that the references (without them, all files together) have."""
 
 
 class Submissions(NamedTuple):
@@ -98,7 +104,7 @@ def read_submissions(
             raise ScoringError(f"{path}: no studies; there is nothing to score.")
     wanted = set(known) if known is not None else set[str]().union(*files)
     differences = [
-        Difference(name, path, sorted(wanted - rows.keys()), sorted(rows.keys() - wanted))
+        Difference(name, path, sorted(wanted - rows.keys()), sorted(rows.keys() - wanted), len(wanted))
         for name, path, rows in zip(names, paths, files, strict=True)
     ]
     common = wanted.intersection(*files)
@@ -149,3 +155,26 @@ def check_same_studies(differences: Sequence[Difference], listed: Path) -> None:
             f"{'files or the references' if surplus else 'files'}, or score the studies that all have with "
             "--allow-missing."
         )
+
+
+def check_enough_common(differences: Sequence[Difference], common: int) -> None:
+    """Refuse to rank on so few studies that one system's gaps decide which are compared.
+
+    Args:
+        differences: of the files.
+        common: number of studies that all files have.
+
+    Raises:
+        ScoringError: they are fewer than :data:`LEAST_COMMON` of those that the references (without them, any of the
+            files) have; names the systems that lack most.
+    """
+    wanted = max((each.studies for each in differences), default=common)
+    if common >= LEAST_COMMON * wanted:
+        return
+    worst = max(len(each.missing) for each in differences)
+    names = [each for each in differences if 2 * len(each.missing) >= worst]
+    lacking = " and ".join(f"{each.name} lacks {len(each.missing)}" for each in names)
+    raise ScoringError(
+        f"--allow-missing: only {common} of {wanted} studies are in all files ({lacking}), too few to rank all "
+        f"systems; leave out {' and '.join(each.name for each in names)}, or complete it."
+    )

@@ -9,6 +9,7 @@ from ammrg.evaluation.ranking.ranked import FEWEST_STUDIES, METRICS, Group
 from ammrg.evaluation.ranking.submissions import MISSING, Difference
 from ammrg.evaluation.score_notes import patients_in_words
 from ammrg.evaluation.verdicts import called, short, signed
+from ammrg.metrics.bootstrap import FEWEST_PATIENTS
 from ammrg.metrics.ranks import Between, Standing
 
 
@@ -49,17 +50,18 @@ class Ranking(NamedTuple):
     main: Table
     groups: list[Table]
     sentences: list[str]
-    """Whether there are few patients, which systems have the same texts, and the alarms of each system's scores."""
+    """Whether there are few patients, patients with several sexes, which systems have the same texts, and the
+    alarms of each system's scores."""
 
 
 EMPTY = Cell("–", "", "", "", "")
 
 
-def cell(at: Standing | None, *, whole: bool = True) -> Cell:
-    """A cell of a standing; without rank and difference if not ``whole``."""
+def cell(at: Standing | None, *, marked: bool, whole: bool = True) -> Cell:
+    """A cell of a standing; without its mark if not ``marked``, without rank and difference if not ``whole``."""
     if at is None:
         return EMPTY
-    mark = "best" if at.best else "close" if at.close else ""
+    mark = "" if not marked else "best" if at.best else "close" if at.close else ""
     rank = f"{at.expected_rank:.1f} {_ranks(at.rank_interval)}" if at.rank_interval and whole else ""
     below = f"{signed(at.below)} {_between(at.below_interval, signed)}" if not at.best and whole else ""
     return Cell(short(at.value), mark, _between(at.interval, short), rank, below.strip())
@@ -83,7 +85,7 @@ def main_table(group: Group, baselines: Mapping[str, Mapping[str, Any]], note: s
     """
     keys = list(next(iter(group.standings.values())))
     keys = [key for key in METRICS if key in keys or any(row.get(key) for row in baselines.values())]
-    rows = [Row(name, [cell(at.get(key)) for key in keys]) for name, at in group.standings.items()]
+    rows = [Row(name, [cell(at.get(key), marked=group.enough) for key in keys]) for name, at in group.standings.items()]
     rows += [Row(f"({called(name)})", [_plain(scores.get(key)) for key in keys]) for name, scores in baselines.items()]
     note += " In brackets: baselines, which are not ranked." if baselines else ""
     return Table("Ranking", [METRICS[key] for key in keys], rows, note)
@@ -107,7 +109,7 @@ def group_tables(groups: Sequence[Group]) -> list[Table]:
         for group in own:
             label = f"{group.value} (n = {group.studies})"
             rows += [
-                Row(f"{label}: {name}", [cell(at.get(key), whole=False) for key in keys])
+                Row(f"{label}: {name}", [cell(at.get(key), marked=group.enough, whole=False) for key in keys])
                 for name, at in group.standings.items()
             ] or [Row(f"{label}: too few to score", [EMPTY for _ in keys])]
         note = (
@@ -134,11 +136,17 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
     )
     how = (
         f"95% intervals of {meta['bootstrap']['resamples']} resamples of patients (seed {meta['bootstrap']['seed']}), "
-        "the same for all systems. Bold: the best. †: not clearly below the best, because the 95% interval of the "
-        "paired difference reaches 0. Rank: the expected one over the resamples; below it the difference from the best."
+        "the same for all systems. †: not clearly below the best, because the 95% interval of the paired difference "
+        "reaches 0. Rank: the expected one over the resamples; below it the difference from the best."
         if drawn
-        else "No intervals, because too few patients or no resamples were drawn. Bold: the best."
+        else "No intervals, because too few patients or no resamples were drawn."
     )
+    best = (
+        "Bold: the best."
+        if group.enough
+        else f"No best is marked: that needs {FEWEST_STUDIES} studies of {FEWEST_PATIENTS} patients."
+    )
+    order = f"Each metric has ranks of its own; the rows are in the order of {next(iter(METRICS.values()))}."
     patients = (
         f"of {patients_in_words(group.patients)}"
         if group.patients is not None
@@ -146,5 +154,5 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
     )
     return (
         f"{group.studies} studies {patients}, {common}. Protocol {next(iter(meta['protocols']))}; "
-        f"findings read by {meta['labeler']}; METEOR {meta['meteor']}. {how}"
+        f"findings read by {meta['labeler']}; METEOR {meta['meteor']}. {order} {best} {how}"
     )

@@ -1,0 +1,69 @@
+"""Alarms on texts that no system should write, and on references that the labeler cannot read, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ammrg.evaluation.verdicts import Sentence, called
+from ammrg.metrics.odd_texts import LONG, OddTexts
+
+COPIED = 0.1
+"""The share of copied references that raises an alarm, beyond those of any baseline."""
+FEWEST_COPIED = 3
+"""Fewer copies raise none."""
+FOREIGN = 0.5
+"""The share of references that do not look English that raises an alarm."""
+FEWEST_READ = 10
+"""Fewer references raise none."""
+
+
+def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
+    """The alarms; empty if all is well.
+
+    Args:
+        scores: the contents of scores.json.
+    """
+    ours = OddTexts(**scores["odd_texts"]["ours"])
+    found = [_copied(ours, scores["odd_texts"]), _tagged(ours), _unknown(ours), _foreign(ours)]
+    return [Sentence(text, True) for text in found if text]
+
+
+def _copied(ours: OddTexts, of_all: Mapping[str, Mapping[str, Any]]) -> str:
+    beside = {name.removeprefix("baselines/"): each for name, each in of_all.items() if name.startswith("baselines/")}
+    name = max(beside, key=lambda each: int(beside[each]["copied"]), default="")
+    theirs = int(beside[name]["copied"]) if name else 0
+    if ours.copied < FEWEST_COPIED or ours.copied - theirs < COPIED * ours.reports:
+        return ""
+    compared = f"; of {called(name)}, {theirs}" if name else ""
+    return (
+        f"REFERENCES ARE COPIED: {ours.copied} of {ours.reports} reports are, word for word, the reference of their "
+        f"study (counted from {LONG} words on, and only if no other patient has it{compared})."
+    )
+
+
+def _tagged(ours: OddTexts) -> str:
+    if ours.tagged <= ours.tagged_references:
+        return ""
+    return (
+        f"TAGS IN THE TEXTS: {ours.tagged} of {ours.reports} reports have tags such as {ours.tag} (of the references, "
+        f"{ours.tagged_references}), which count as words; write plain text."
+    )
+
+
+def _unknown(ours: OddTexts) -> str:
+    if not ours.unknown:
+        return ""
+    return (
+        f"NO KNOWN WORD: {ours.unknown} of {ours.reports} reports have no word that occurs in any reference; one "
+        "without a finding counts as No Finding, so its F1 may be 1."
+    )
+
+
+def _foreign(ours: OddTexts) -> str:
+    if ours.reports < FEWEST_READ or ours.foreign_references < FOREIGN * ours.reports:
+        return ""
+    return (
+        f"NOT IN ENGLISH: {ours.foreign_references} of {ours.reports} references have none of the commonest words of "
+        "English chest X-ray reports, which alone the labeler reads; the clinical scores mean nothing for these texts."
+    )

@@ -1,0 +1,65 @@
+"""Texts that no system should write: copies of their references, tags of a page, words that no reference has."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ammrg.text.blank import is_blank
+from ammrg.text.cleaning import normalise
+from ammrg.text.english import count_not_english
+
+LONG = 20
+"""Fewest words of a text that is not equal to another by chance."""
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|&(?:[A-Za-z]+|#\d+);")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+class OddTexts(NamedTuple):
+    """Numbers of reports."""
+
+    reports: int
+    copied: int
+    """Reports that are, word for word, their own study's reference, which has :data:`LONG` words or more and is no
+    other patient's."""
+    tagged: int
+    """Reports with HTML's or XML's tags or entities."""
+    tagged_references: int
+    tag: str
+    """The first tag; empty if there is none."""
+    unknown: int
+    """Reports with words, none of which occurs in any reference."""
+    foreign_references: int
+    """References that do not look English (:func:`ammrg.text.english.count_not_english`)."""
+
+
+def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: Sequence[str]) -> OddTexts:
+    """Count the odd ones among n generated reports.
+
+    Args:
+        references: n texts.
+        generated: n texts.
+        subject_ids: the patient of each; studies of one patient may share a reference.
+    """
+    plain = [normalise(text) for text in references]
+    owners = defaultdict[str, set[str]](set)
+    for text, patient in zip(plain, subject_ids, strict=True):
+        owners[text].add(patient)
+    copied = sum(
+        text == normalise(said) and len(owners[text]) == 1 and len(_WORD.findall(text)) >= LONG
+        for text, said in zip(plain, generated, strict=True)
+    )
+    tags = [_TAG.findall(text) for text in generated]
+    known = {word for text in plain for word in _WORD.findall(text)}
+    own = [_WORD.findall(normalise(text)) for text in generated if not is_blank(text)]
+    return OddTexts(
+        reports=len(generated),
+        copied=copied,
+        tagged=sum(map(bool, tags)),
+        tagged_references=sum(_TAG.search(text) is not None for text in references),
+        tag=next((found[0] for found in tags if found), ""),
+        unknown=sum(not any(word in known for word in words) for words in own),
+        foreign_references=count_not_english(references),
+    )

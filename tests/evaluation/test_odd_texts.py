@@ -1,0 +1,92 @@
+"""Copied references, tags, unknown words and unread languages, each told by an alarm with its number."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ammrg import evaluate
+from ammrg.evaluation.predictions import Line, System
+from ammrg.evaluation.scoring import score_systems
+
+with (Path(__file__).parent / "submissions" / "references.csv").open() as _file:
+    REFERENCES = [row["report"] for row in csv.DictReader(_file)]
+OTHERS = [*REFERENCES[1:], REFERENCES[0]]
+NORMAL = (
+    "The heart is normal in size and the mediastinum is unremarkable. The lungs are clear. No pleural effusion is seen."
+)
+
+
+def alarms(generated: list[str], references: list[str] = REFERENCES, **more: Any) -> list[str]:
+    found = evaluate(generated, references=references, resamples=0, with_meteor=False, **more)["alarms"]
+    return [text for text in found if isinstance(text, str)]
+
+
+def about(words: str, said: list[str]) -> str:
+    return next((text for text in said if text.startswith(words)), "")
+
+
+def copied(count: int) -> list[str]:
+    return [*REFERENCES[:count], *OTHERS[count:]]
+
+
+@pytest.mark.parametrize("count", [4, 24])
+def test_some_copied_references_are_told(count: int) -> None:
+    said = about("REFERENCES ARE COPIED", alarms(copied(count)))
+    assert f"{count} of 40 reports are, word for word, the reference of their study" in said
+
+
+def test_a_few_copies_are_not() -> None:
+    assert not about("REFERENCES", alarms(copied(3)))
+
+
+def test_equal_texts_that_chance_explains_are_not_copies() -> None:
+    """A normal report that several patients have, and short ones."""
+    assert not about("REFERENCES", alarms([NORMAL] * 20 + OTHERS[20:], [NORMAL] * 20 + REFERENCES[20:]))
+    short = [f"Nodule of {number} mm in the lung." for number in range(40)]
+    assert not about("REFERENCES", alarms(short, short))
+    of_one = about(
+        "REFERENCES", alarms([NORMAL] * 20 + OTHERS[20:], [NORMAL] * 20 + REFERENCES[20:], patients=["p"] * 40)
+    )
+    assert "20 of 40" in of_one
+
+
+def test_copies_that_a_baseline_has_too_are_free() -> None:
+    def system(group: str, name: str, texts: list[str]) -> System:
+        lines = [
+            Line(f"{i:02}", f"{i}", text, said) for i, (text, said) in enumerate(zip(REFERENCES, texts, strict=True))
+        ]
+        return System(group, name, Path("reports"), lines)
+
+    def said(of_baseline: int) -> str:
+        systems = [system("", "ours", copied(10)), system("baselines", "nearest_image", copied(of_baseline))]
+        return about("REFERENCES", score_systems(systems, protocols=["full"], resamples=0, with_meteor=False)["alarms"])
+
+    assert "of nearest image, 6)" in said(6)
+    assert not said(7)
+
+
+def test_tags_are_told_with_one_of_them() -> None:
+    marked = [f"<p class='x'>{text}</p>" for text in OTHERS[:2]] + ["Effusion&nbsp;seen.", *OTHERS[3:]]
+    said = about("TAGS", alarms(marked))
+    assert "3 of 40 reports have tags such as <p class='x'> (of the references, 0)" in said
+    assert not about("TAGS", alarms([*OTHERS[:-1], "A nodule < 3 mm, not > 5 mm; heart & lungs."]))
+    masked = [f"<unk> {text}" for text in REFERENCES]
+    assert not about("TAGS", alarms(marked, masked))
+
+
+def test_a_report_without_a_known_word_is_told() -> None:
+    said = about("NO KNOWN WORD", alarms(["TheTheThe", "lorem ipsum", "", *OTHERS[3:]]))
+    assert said.startswith("NO KNOWN WORD: 2 of 40 reports have no word")
+    assert not about("NO KNOWN WORD", alarms(OTHERS))
+
+
+def test_references_in_another_language_are_told() -> None:
+    spanish = [f"Silueta cardiaca de tamaño normal. Sin derrame pleural. Caso {number}." for number in range(12)]
+    said = alarms(spanish, spanish)
+    assert about("NOT IN ENGLISH: 12 of 12 references have none of the commonest words", said)
+    assert not about("NOT IN ENGLISH", alarms(spanish[:9], spanish[:9]))
+    assert not about("NOT IN ENGLISH", alarms(OTHERS))
