@@ -72,6 +72,14 @@ def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) ->
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
 
 
+def test_a_lateral_film_alone_is_described_with_a_warning(orthanc: Orthanc, look: Look) -> None:
+    films = next(found for index in range(40) if len(found := phantom_dicom(index)) == 2)
+    orthanc.put(films[1])
+    assert look() == {"stored": 1}
+    (report,) = [file for file in orthanc.documents()[study_of(films)] if file.Modality == "SR"]
+    assert any("WARNING: no frontal film" in text for text in texts(report))
+
+
 @pytest.mark.parametrize("spoiled", ["cut off", "a hand"])
 def test_a_film_that_is_left_out_is_named_in_the_report_and_in_the_record(
     orthanc: Orthanc, look: Look, tmp_path: Path, spoiled: str

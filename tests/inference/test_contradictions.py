@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ammrg.documents.structured_report import remarks
+from ammrg.documents.remarks import remarks
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import CasePage, PageFilm, draw_case
 from ammrg.inference.case_html.writing import case_data

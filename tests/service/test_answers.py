@@ -91,6 +91,9 @@ def test_lateral_films_are_named_by_name_or_number(client: TestClient) -> None:
     for lateral in ("b.png", "2"):
         found = client.post("/v1/studies", files=sent, data={"lateral": lateral}).json()
         assert [view["projection"] for view in found["views"]] == ["frontal", "lateral"]
+        assert not [line for line in found["warnings"] if "no frontal film" in line]
+    alone = client.post("/v1/studies", files=files(b_png=picture(2)), data={"lateral": "1"}).json()
+    assert [line for line in alone["warnings"] if "no frontal film" in line]
     answer = client.post("/v1/studies", files=sent, data={"lateral": ["2", "c.png"]})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("lateral c.png: names none of the films")
