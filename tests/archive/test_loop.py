@@ -145,6 +145,7 @@ def test_no_rotten_study_ends_the_look(orthanc: Orthanc, look: Look, tmp_path: P
     assert set(orthanc.documents()) == {study_of(good)}
     said = "\n".join(lines)
     assert f"study {hashlib.sha256(study_of(good).encode()).hexdigest()[:16]}: described and stored" in said
+    assert "set aside (other body part); " in said
     assert not [word for word in ("P0000", "P0002", "ller", study_of(good), study_of(hand), "HAND") if word in said]
     again = look(lines.append)
     assert again.get("stored", 0) == 0
