@@ -112,14 +112,9 @@ def lines_of(
     lines: dict[str, Line] = {}
     splits: set[str] = set()
     has_patient: set[bool] = set()
-    for where, row in rows:
-        study_id = id_text(where, row, "study_id")
+    for study_id, (where, row) in rows_by_id(rows).items():
         generated, written = (plain_text(where, row, field) for field in ("generated", "reference"))
-        if not study_id:
-            raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         reference = scored_reference(where, study_id, written)
-        if study_id in lines:
-            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
         splits.add(plain_text(where, row, "split") if row.get("split") is not None else "")
         subject_id = patient_of(where, row, has_patient)
         lines[study_id] = Line(
@@ -207,7 +202,8 @@ def rows_by_id(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[st
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if study_id in found:
-            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+            first = found[study_id][0].rpartition(", ")[2]
+            raise ScoringError(f"{where}: study {study_id} occurs twice, first in {first}; keep one of the two.")
         found[study_id] = (where, row)
     return found
 
