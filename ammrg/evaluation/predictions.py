@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
@@ -26,6 +26,9 @@ GROUPS = ("baselines", "guards")
 
 FIELDS_OF_REFERENCES = ("study_id", "reference", "subject_id")
 """The fields of a references file that may have another name."""
+
+Fields = TypeVar("Fields", bound=Mapping[str, Any])
+"""The fields of one study."""
 
 
 class Line(NamedTuple):
@@ -190,13 +193,13 @@ def with_references(
     ]
 
 
-def rows_by_id(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, dict[str, Any]]]:
+def rows_by_id(rows: Iterable[tuple[str, Fields]]) -> dict[str, tuple[str, Fields]]:
     """Study id -> (place, fields), in the order of the file.
 
     Raises:
         ScoringError: if an id is empty or occurs twice.
     """
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    found: dict[str, tuple[str, Fields]] = {}
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
         if not study_id:
