@@ -47,6 +47,10 @@ def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypa
     file = tmp_path / "token"
     file.write_text("Basic bmFtZTpwYXNz\n")
     assert authorization(file) == "Basic bmFtZTpwYXNz"
+    file.write_text("name:secret\n")
+    with pytest.raises(SettingsError, match=r"looks like NAME:PASSWORD.* Basic, and its base64") as told:
+        authorization(file)
+    assert "secret" not in str(told.value)
     file.write_text("a\nb c")
     with pytest.raises(SettingsError, match="holds no token of one line"):
         authorization(file)

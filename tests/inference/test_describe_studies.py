@@ -28,7 +28,7 @@ from ammrg.inference.description_output import print_description
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.studies.grouping import find_studies
 from ammrg.studies.records import DicomReference, SetAside
-from tests.studies.study_films import FRONT, SIDE, colour_picture, film, picture, written
+from tests.studies.study_films import FRONT, SIDE, colour_picture, even_picture, film, picture, written
 
 
 @pytest.fixture
@@ -184,6 +184,9 @@ def test_where_no_film_can_be_described_the_status_says_so(
         assert told.out == ""
         assert "photo.png: a picture in colour" in told.err
         assert "studies: 0 described, 1 set aside, 0 failed" in told.err
+    (tmp_path / "black.png").write_bytes(even_picture(0))
+    assert main([str(tmp_path / "black.png"), "--model", "gone"]) == 1
+    assert "black.png: 99% of its pixels or more are of one grey" in capsys.readouterr().err
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     (tmp_path / "empty").mkdir()

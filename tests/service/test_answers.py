@@ -19,7 +19,7 @@ from ammrg.notice import NOTICE
 from ammrg.studies.grouping import find_studies
 from tests.service.conftest import Start
 from tests.service.uploads import Sent, archive, files, one, study
-from tests.studies.study_films import FRONT, colour_picture, film, picture
+from tests.studies.study_films import FRONT, colour_picture, even_picture, film, picture
 from tests.tiny_export import with_curve
 
 
@@ -109,12 +109,6 @@ def huge_zip() -> Sent:
 def big_picture() -> bytes:
     file = BytesIO()
     Image.fromarray(np.zeros((600, 600), np.uint8)).save(file, "PNG")
-    return file.getvalue()
-
-
-def even_picture(grey: int) -> bytes:
-    file = BytesIO()
-    Image.fromarray(np.full((60, 60), grey, np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
