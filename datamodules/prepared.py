@@ -88,7 +88,7 @@ class PreparedFolder:
             DataError: the card is missing, broken, or of another version.
         """
         name = f"{self.location}/{CARD}"
-        how = "make data DATASET=<name> RAW=<folder>, or python -m experiments prepare"
+        how = "make data DATASET=<name> RAW=<folder>, or python -m experiments prepare (without own data: make quick)"
         try:
             card: dict[str, Any] = json.loads(self.read_bytes(CARD))
             version = card.get("version")

@@ -47,7 +47,7 @@ def authorization(token_file: Path | None) -> str | None:
     A value of one word is a bearer token; one of two words, such as ``Basic bmFtZTpwYXNz``, is sent as it is.
 
     Raises:
-        SettingsError: the file cannot be read, or holds no token.
+        SettingsError: the file cannot be read, or holds no token, such as a name and password as they are.
     """
     if token_file is None:
         value = os.environ.get(TOKEN, "").strip()
@@ -61,6 +61,10 @@ def authorization(token_file: Path | None) -> str | None:
     words = value.split()
     if not 1 <= len(words) <= 2 or not value.isascii() or not value.isprintable():
         raise SettingsError(f"{token_file or TOKEN}: holds no token of one line")
+    if len(words) == 1 and ":" in value:  # which no bearer token has (RFC 6750, 2.1)
+        raise SettingsError(
+            f"{token_file or TOKEN}: looks like NAME:PASSWORD, no token; write two words: Basic, and its base64"
+        )
     return f"Bearer {value}" if len(words) == 1 else value
 
 

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 
 from ammrg.archive.server import Instance
 from ammrg.documents.identifiers import DocumentIdentifiers
+from ammrg.documents.remarks import left_out
 from ammrg.documents.source_films import source_films
-from ammrg.documents.structured_report import left_out
 from ammrg.documents.writing import make_documents
 from ammrg.errors import ReadError
 from ammrg.operating_points import BALANCED

@@ -22,6 +22,7 @@ from ammrg.errors import AMMRGError, ArchiveError
 from ammrg.fingerprints import bytes_fingerprint, json_fingerprint
 from ammrg.operating_points import BALANCED
 from ammrg.studies.grouping import MAX_FILMS
+from ammrg.studies.reasons import kind_of
 
 if TYPE_CHECKING:
     from ammrg.inference.report_generator import ReportGenerator
@@ -177,7 +178,9 @@ class Loop:
 
     def _set_aside(self, key: str, record: Record, reason: str) -> str:
         self._records.write(key, record._replace(outcome="set aside", reason=reason))
-        self._say(f"study {key}: set aside; {self._records.path(key)} says why")
+        # The log names the kind alone: a reason may quote what a tag says.
+        kind = kind_of(reason).replace("_", " ")
+        self._say(f"study {key}: set aside ({kind}); {self._records.path(key)} says why")
         return "set aside"
 
     def _fingerprint(self, contents: Contents) -> str:

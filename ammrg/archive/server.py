@@ -12,7 +12,9 @@ import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
+from requests.adapters import HTTPAdapter
 
+from ammrg.archive.address import TOKEN
 from ammrg.documents.quiet import quiet_libraries
 from ammrg.documents.statement import SERIES
 from ammrg.errors import ArchiveError
@@ -23,6 +25,7 @@ PAGE = 100
 """Studies asked for at a time."""
 TIMEOUT = (10.0, 120.0)
 """Seconds to connect, and between two packets."""
+DICOM_JSON = "application/dicom+json"
 STUDY, SERIES_UID, SOP_CLASS, SOP, MODALITY, DESCRIPTION, COUNT, MODALITIES_TAG = (
     *("0020000D", "0020000E", "00080016", "00080018", "00080060", "0008103E", "00201208", "00080061"),
 )
@@ -76,13 +79,29 @@ class Archive:
         session = requests.Session()
         session.trust_env = False
         session.max_redirects = 0
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _OneMediaType())
         if ca is not None:
             session.verify = str(ca)
         headers = {} if authorization is None else {"Authorization": authorization}
         self._address = address
+        self._of_token = (
+            f"no token was sent, set --token-file or {TOKEN}"
+            if authorization is None
+            else f"it does not take the token that was sent ({authorization.split()[0]} ...), "
+            f"check --token-file or {TOKEN}"
+        )
         self._client = DICOMwebClient(address, session=session, headers=headers, timeout=TIMEOUT, permissive_uid=True)
         # A repeated request is the loop's business: the client would send an empty body the second time.
         self._client.set_http_retry_params(retry=False)
+
+    def check(self) -> None:
+        """Ask for one study, so that a wrong address or token is known at once.
+
+        Raises:
+            ArchiveError: the archive did not answer, or refused to.
+        """
+        self._ask("list studies", partial(self._client.search_for_studies, limit=1))
 
     def studies(self, since: str) -> Iterator[ListedStudy]:
         """List the studies with radiographs from a date on, each once.
@@ -204,8 +223,10 @@ class Archive:
             status = "?" if error.response is None else error.response.status_code
             if status == 404 and absent is not None:
                 return absent
-            advice = f"; set the token ({status})" if status in (401, 403) else f" (status {status})"
-            if status in (400, 404):
+            advice = f" (status {status})"
+            if status in (401, 403):
+                advice += f"; {self._of_token}"
+            elif status in (400, 404):
                 advice += "; is --dicomweb its DICOMweb service, such as http://localhost:8042/dicom-web?"
             raise ArchiveError(f"the archive refused to {what}{advice}") from None
         except requests.exceptions.SSLError as error:
@@ -222,6 +243,14 @@ class Archive:
                 f"the archive did not answer when asked to {what}; does it run at {self._address}? "
                 f"({type(error).__name__})"
             ) from None
+
+
+class _OneMediaType(HTTPAdapter):  # type: ignore[misc]  # requests has no types
+    """Asks for DICOM JSON alone: of two media types in one header, Orthanc warns in its log at each request."""
+
+    def add_headers(self, request: requests.PreparedRequest, **_: object) -> None:
+        if request.headers.get("Accept", "").startswith(f"{DICOM_JSON},"):
+            request.headers["Accept"] = DICOM_JSON
 
 
 def _may_have_radiographs(row: Mapping[str, Any]) -> bool:

@@ -32,23 +32,35 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     from ammrg.archive.address import authorization, checked_address
-    from ammrg.archive.loop import Loop
     from ammrg.archive.records import Records
     from ammrg.archive.server import Archive
-    from ammrg.inference.report_generator import ReportGenerator
 
     address = checked_address(options.dicomweb, options.insecure_http)
     if options.ca is not None and not options.ca.is_file():
         raise SettingsError(f"--ca {options.ca}: no such file")
     archive = Archive(address, authorization(options.token_file), options.ca)
     records = Records(options.state)
+    _say(f"studies from {options.since or 'yesterday'} on; what was done is kept in {options.state}. {NOTICE}")
+    away = ""
+    try:
+        archive.check()
+    except ArchiveError as error:  # before the model is loaded, which takes seconds
+        if options.once:
+            raise
+        away = str(error)
+        _say(f"{away}; it is asked again once the model is loaded")
+    from ammrg.archive.loop import Loop
+    from ammrg.inference.report_generator import ReportGenerator
+
     generator = ReportGenerator.from_pretrained(options.model)
     loop = Loop(archive, records, generator, page=options.page, setting=options.operating_point, say=_say)
-    _say(f"studies from {options.since or 'yesterday'} on; what was done is kept in {options.state}. {NOTICE}")
     waiting: int | None = None
     while True:
         try:
             done = loop.look(options.since or _yesterday(), settled=not options.once)
+            if away:
+                _say("the archive answers again")
+                away = ""
             # The first look says that it works; later ones would fill the log with looks that find nothing new.
             news = done["stored"] or done["set aside"] or done["waiting"] != waiting
             waiting = done["waiting"]
@@ -59,7 +71,9 @@ def main(argv: Sequence[str]) -> int:
         except ArchiveError as error:
             if options.once:
                 raise
-            _say(f"{error}; the next look is in {options.every} s")
+            if str(error) != away:  # said once: an archive may be away for a night
+                away = str(error)
+                _say(f"{away}; it is asked again every {options.every} s")
         time.sleep(options.every)
 
 

@@ -271,7 +271,8 @@ def _print(
             *report["warnings"],
             *(report[key]["sentence"] for key in ("trained_on", "distance_from_training")),
         )
-        print("\n  ".join([f"{outcome.folder}: {report['report']}", *notes, report["notice"]]), flush=True)
+        lines = dict.fromkeys([*notes, report["notice"]])  # a film's distance may be a warning
+        print("\n  ".join([f"{outcome.folder}: {report['report']}", *lines]), flush=True)
 
 
 def _close(messages: Console, states: Counter[str], aside: Sequence[SetAside], listed: Path | None) -> int:

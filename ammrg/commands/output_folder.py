@@ -17,8 +17,11 @@ def output_folder(folder: Path) -> Iterator[None]:
     """Hold a folder for this process; what does not exist of it is made, and removed again where it stays empty.
 
     Raises:
-        SettingsError: it cannot be written, or another process holds it.
+        SettingsError: it is a file, cannot be written, or another process holds it.
     """
+    file = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+    if file is not None:
+        raise SettingsError(f"--out {folder}: {file} is a file, and reports are written into a folder; name another")
     new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import datetime
+import html
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 
 from ammrg.documents import concepts
+from ammrg.documents.remarks import remarks
 from ammrg.documents.source_films import SourceFilms
 from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, STATEMENT, VERSION, plain
 from ammrg.inference.description import Description
@@ -40,7 +43,7 @@ def diagnostic_report(description: Description, films: SourceFilms, pdf: bytes |
         "resourceType": "DiagnosticReport",
         "text": {
             "status": "additional",
-            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{STATEMENT}</p></div>',
+            "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{_paragraphs(remarks(description))}</div>',
         },
         "contained": [_device(description), *observations],
         "status": "preliminary",
@@ -65,6 +68,10 @@ def diagnostic_report(description: Description, films: SourceFilms, pdf: bytes |
         data = base64.b64encode(pdf).decode()
         resource["presentedForm"] = [{"contentType": "application/pdf", "data": data, "title": STATEMENT}]
     return dict(json.loads(DiagnosticReport.model_validate(resource).model_dump_json()))
+
+
+def _paragraphs(sentences: Iterable[str]) -> str:
+    return "".join(f"<p>{html.escape(plain(sentence))}</p>" for sentence in sentences)
 
 
 def _device(description: Description) -> dict[str, Any]:

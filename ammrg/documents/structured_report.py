@@ -31,8 +31,9 @@ from ammrg.documents import concepts
 from ammrg.documents.concepts import concept
 from ammrg.documents.identifiers import NAMESPACE, DocumentIdentifiers
 from ammrg.documents.quiet import quiet_libraries
+from ammrg.documents.remarks import remarks
 from ammrg.documents.source_films import UTF_8, SourceFilms
-from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, SERIES, STATEMENT, VERSION, plain
+from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, SERIES, VERSION, plain
 from ammrg.inference.description import Description
 from ammrg.thresholds import is_predicted
 
@@ -106,28 +107,6 @@ def _observer(model: str) -> Iterator[ContentItem]:
         serial_number=model or None,
     )
     yield from ObserverContext(concept(codes.DCM.Device), attributes)
-
-
-def remarks(description: Description) -> Iterator[str]:
-    """What a reader must know before the findings."""
-    yield STATEMENT
-    yield description.trained_on
-    yield description.distance.sentence
-    if description.operating_note:
-        yield description.operating_note
-    if (missing := left_out(description)) is not None:
-        yield missing
-    yield from description.warnings
-    yield "A finding counts as present where its probability is above its threshold."
-
-
-def left_out(description: Description) -> str | None:
-    """How many films of the study were not read, and why; None where all were."""
-    aside = description.set_aside
-    if not aside:
-        return None
-    reasons = "; ".join(dict.fromkeys(each.reason.rstrip(".") for each in aside))
-    return f"WARNING: left out were {len(aside)} of the study's {len(description.views) + len(aside)} films: {reasons}."
 
 
 def _findings(description: Description, films: SourceFilms) -> Iterator[ContentItem]:

@@ -25,6 +25,7 @@ LAYOUTS = {
     ".json": "a list of such objects, or one for each study: {study_id: {generated, reference}}, or ReXrank's "
     "{study_id: {model_prediction, section_findings, section_impression}}",
 }
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
 AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
@@ -48,7 +49,8 @@ def study_rows(
     if path.suffix not in LAYOUTS and not path.is_dir():
         refuse_archive(path)
         layouts = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
-        raise ScoringError(f"{path}: predictions are read from {layouts}.")
+        ask = " Save the spreadsheet as CSV." if path.suffix.lower() in SPREADSHEETS else ""
+        raise ScoringError(f"{path}: predictions are read from {layouts}.{ask}")
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
     text = file_text(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
@@ -34,6 +34,9 @@ GROUPS = ("baselines", "guards")
 
 FIELDS_OF_REFERENCES = ("study_id", "reference", "subject_id")
 """The fields of a references file that may have another name."""
+
+Fields = TypeVar("Fields", bound=Mapping[str, Any])
+"""The fields of one study."""
 
 
 class Line(NamedTuple):
@@ -120,14 +123,9 @@ def lines_of(
     lines: dict[str, Line] = {}
     splits: set[str] = set()
     has_patient: set[bool] = set()
-    for where, row in rows:
-        study_id = id_text(where, row, "study_id")
+    for study_id, (where, row) in rows_by_id(rows).items():
         generated, written = (plain_text(where, row, field) for field in ("generated", "reference"))
-        if not study_id:
-            raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         reference = scored_reference(where, study_id, written)
-        if study_id in lines:
-            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
         splits.add(plain_text(where, row, "split") if row.get("split") is not None else "")
         subject_id = patient_of(where, row, has_patient)
         lines[study_id] = Line(
@@ -203,19 +201,20 @@ def with_references(
     ]
 
 
-def rows_by_id(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, dict[str, Any]]]:
+def rows_by_id(rows: Iterable[tuple[str, Fields]]) -> dict[str, tuple[str, Fields]]:
     """Study id -> (place, fields), in the order of the file.
 
     Raises:
         ScoringError: if an id is empty or occurs twice.
     """
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    found: dict[str, tuple[str, Fields]] = {}
     for where, row in rows:
         study_id = id_text(where, row, "study_id")
         if not study_id:
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if study_id in found:
-            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+            first = found[study_id][0].rpartition(", ")[2]
+            raise ScoringError(f"{where}: study {study_id} occurs twice, first in {first}; keep one of the two.")
         found[study_id] = (where, row)
     return found
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ammrg.errors import ScoringError
-from ammrg.evaluation.prediction_fields import id_text, plain_text
+from ammrg.evaluation.prediction_fields import plain_text
 from ammrg.evaluation.prediction_files import study_rows
+from ammrg.evaluation.predictions import rows_by_id
 from ammrg.evaluation.reports_meta import influence_in
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.fingerprints import file_fingerprint
@@ -113,10 +114,7 @@ def read_recalled(reports: Path, study_ids: Sequence[str]) -> list[RecallFile]:
 
 def _read(path: Path, study_ids: Sequence[str]) -> RecallFile:
     found: dict[str, StudyRecall] = {}
-    for where, row in study_rows(path):
-        study_id = id_text(where, row, "study_id")
-        if study_id in found:
-            raise ScoringError(f"{where}: study {study_id} occurs twice; keep one of the two.")
+    for study_id, (where, row) in rows_by_id(study_rows(path)).items():
         regions = row.get("regions") or {}
         if not isinstance(regions, dict) or not regions.keys() <= _ABNORMAL:
             raise ScoringError(f"{where}: field 'regions' must be an object whose keys are abnormal findings.")

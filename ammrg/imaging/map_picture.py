@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.imaging.panel import MAPS, CasePage, draw_film
+from ammrg.imaging.text_width import DPI, wrapped
 from ammrg.thresholds import figures, is_predicted
 
 SIDE = 512
 """Width and height of each film in the picture, in pixels."""
 MARGIN = 64
-"""Height of the line of text above and below the films, in pixels."""
-DPI = 100
+"""Height of the text above and below the films, in pixels."""
+TEXT = 10
+"""Size of the text, in points."""
 
 
 def drawn_findings(page: CasePage) -> list[str]:
@@ -25,7 +27,7 @@ def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
 
     Args:
         page: with one map or more.
-        below: a line of text under the films.
+        below: a text under the films, broken into lines that fit.
 
     Returns:
         uint8 RGB ``[h w 3]``.
@@ -52,8 +54,9 @@ def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
             ha="center",
             va="center",
             color="white",
-            fontsize=10,
+            fontsize=TEXT,
         )
-    figure.text(0.5, MARGIN / 2 / height, below, ha="center", va="center", color="#ff8a7a", fontsize=10)
+    lines = "\n".join(wrapped(below, width - MARGIN / 2, TEXT))
+    figure.text(0.5, MARGIN / 2 / height, lines, ha="center", va="center", color="#ff8a7a", fontsize=TEXT)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from ammrg.atomic import partial_file
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
+from ammrg.imaging.text_width import DPI, fitting, text_width, wrapped
 from ammrg.maps import shows_place
 from ammrg.notice import NOTICE
 from ammrg.thresholds import figures, is_predicted
@@ -33,7 +32,8 @@ MARK: dict[str, Any] = {"ha": "center", "va": "top", "bbox": {"facecolor": "blac
 """The place of a letter at the film's edge, on a dark ground."""
 WIDTH, HEIGHT = 14.0, 8.0
 """Of the page, in inches."""
-DPI = 100
+ACROSS = WIDTH * DPI
+"""Of the page, in pixels."""
 LEFT, RIGHT = 0.012, 0.988
 """Edges of the page."""
 FILMS = (LEFT, 0.43, 0.05, 0.9)
@@ -123,15 +123,19 @@ def _draw_title(figure: Figure, title: str) -> None:
     """Draw the notice at the right, and the title beside it, cut where it ends."""
     notice = figure.text(RIGHT, 0.965, NOTICE, ha="right", va="center", weight="bold", fontsize=11, color=PRESENT)
     edge = float(notice.get_window_extent().x0 / figure.bbox.width) - GAP
-    fitting = _fitting(title, edge - LEFT, TITLE_SIZE, "bold")
-    words = title if fitting == len(title) else f"{title[: fitting - 3]}..."
+    length = fitting(title, (edge - LEFT) * ACROSS, TITLE_SIZE, "bold")
+    words = title if length == len(title) else f"{title[: length - 3]}..."
     how: dict[str, Any] = {"weight": "bold", "fontsize": TITLE_SIZE, "color": INK, "parse_math": False}
     figure.text(LEFT, 0.965, words, va="center", **how)
 
 
 def _draw_notes(figure: Figure, notes: Sequence[str]) -> float:
     """Draw the notes at the foot of the page, and return the height above which there is room."""
-    lines = [(line, note.startswith("WARNING")) for note in notes for line in _wrapped(note, RIGHT - LEFT, NOTE_SIZE)]
+    lines = [
+        (line, note.startswith("WARNING"))
+        for note in notes
+        for line in wrapped(note, (RIGHT - LEFT) * ACROSS, NOTE_SIZE)
+    ]
     for row, (line, warns) in enumerate(lines, 1):
         how: dict[str, Any] = {"fontsize": NOTE_SIZE, "color": PRESENT if warns else SOFT, "parse_math": False}
         figure.text(LEFT, 0.03 + 0.022 * (len(lines) - row), line, va="center", **how)
@@ -143,7 +147,7 @@ def _draw_found(figure: Figure, page: CasePage) -> None:
     strongest = sorted((FINDINGS[i] for i in ABNORMAL), key=lambda name: -page.probabilities[name])
     found = [name for name in strongest if is_predicted(page.probabilities[name], page.thresholds[name])]
     words = f"Found: {', '.join(found)}" if found else "No abnormal finding is above its threshold"
-    size = next((size for size in (11, 10, 9) if _width(words, size) <= RIGHT - LEFT), 8)
+    size = next((size for size in (11, 10, 9) if text_width(words, size) <= (RIGHT - LEFT) * ACROSS), 8)
     figure.text(LEFT, 0.928, words, va="center", fontsize=size, color=PRESENT if found else SOFT)
 
 
@@ -195,7 +199,7 @@ def _draw_blocks(
     Where no size fits, the longest text is cut until the last one does. Of several lines, each hangs.
     """
     for size in sizes:
-        texts = [_wrapped(content, edges[1] - edges[0], size) for _, content in blocks]
+        texts = [wrapped(content, (edges[1] - edges[0]) * ACROSS, size) for _, content in blocks]
         while True:
             drawn, edge = _draw_texts(figure, [name for name, _ in blocks], texts, (edges[0], top), size)
             longest = max(texts, key=len, default=[])
@@ -208,31 +212,6 @@ def _draw_blocks(
             excess = math.ceil((lowest - edge) * HEIGHT * 72 / (BLOCK["linespacing"] * size))
             longest[-min(excess + 1, len(longest)) :] = [CUT]
     return top
-
-
-def _wrapped(content: str, room: float, size: float) -> list[str]:
-    """The lines of a text, each at most as wide as this share of the page; a longer word is broken."""
-    indent = "    " if "\n" in content else ""
-    lines = []
-    for paragraph in content.split("\n"):
-        line, words = "", paragraph.split()[::-1]
-        while words:
-            word = words.pop()
-            joined = f"{line} {word}" if line.strip() else line + word
-            if _width(joined, size) <= room:
-                line = joined
-            elif line.strip():
-                lines.append(line)
-                line = indent
-                words.append(word)
-            else:
-                fitting = max(1, _fitting(line + word, room, size) - len(line))
-                lines.append(line + word[:fitting])
-                line = indent
-                words.append(word[fitting:])
-        if line.strip():
-            lines.append(line)
-    return lines
 
 
 def _draw_texts(
@@ -261,38 +240,14 @@ def _recalled(page: CasePage) -> list[tuple[str, str]]:
 def _draw_warnings(figure: Figure, page: CasePage, edges: tuple[float, float], below: float, lowest: float) -> None:
     """Draw as many warnings as fit under this height and above the notes, and the number of the others."""
     for count in range(len(page.warnings), 0, -1):
-        lines = [line for warning in page.warnings[:count] for line in _wrapped(warning, edges[1] - edges[0], 9)]
+        room = (edges[1] - edges[0]) * ACROSS
+        lines = [line for warning in page.warnings[:count] for line in wrapped(warning, room, 9)]
         if count < len(page.warnings):
             lines.append(f"and {len(page.warnings) - count} more")
         block = figure.text(edges[0], below - 0.01, "\n".join(lines), **{**BLOCK, "color": PRESENT, "fontsize": 9})
         if _bottom(figure, block) >= lowest:
             return
         block.remove()
-
-
-def _width(text: str, size: float) -> float:
-    """The width of a line, as a share of the page's."""
-    return sum(_advance(letter, size) for letter in text)
-
-
-def _fitting(text: str, room: float, size: float, weight: str = "normal") -> int:
-    """The number of its first letters that fit into this share of the page's width."""
-    return sum(edge <= room for edge in accumulate(_advance(letter, size, weight) for letter in text))
-
-
-@cache
-def _advance(letter: str, size: float, weight: str = "normal") -> float:
-    """The width that a letter takes in a line, as a share of the page's.
-
-    It is no multiple of the size: that of small letters is rounded to pixels.
-    """
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties
-
-    renderer, font = RendererAgg(1, 1, DPI), FontProperties(size=size, weight=weight)
-    # Between two others: alone, only its ink would be measured, and a space has none.
-    between, none = (renderer.get_text_width_height_descent(text, font, False)[0] for text in (f"|{letter}|", "||"))
-    return float(between - none) / (WIDTH * DPI)
 
 
 def _bottom(figure: Figure, block: Text) -> float:

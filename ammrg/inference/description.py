@@ -57,8 +57,8 @@ class Description(NamedTuple):
     distance: DistanceNote
     """How unlike the training films these films are."""
     warnings: list[str]
-    """Where the model or a film may mislead, and where the report or the findings contradict each other or themselves,
-    one sentence each."""
+    """Where no film is frontal, films are unlike the training's, the model or a film may mislead, and where the report
+    or the findings contradict each other or themselves, one sentence each."""
     page: CasePage
     """Content of the panel: films and maps."""
     model: str = ""

@@ -75,8 +75,8 @@ def print_description(description: Description, *files: Path, is_report_printed:
             console.print(f"{view.path}: {view.projection} ({view.why}){read}", markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
     console.print(description.trained_on, markup=False, highlight=False)
-    note = description.distance
-    console.print(note.sentence, style="bold red" if note.warns else None, markup=False, highlight=False)
+    if not description.distance.warns:  # then it is among the warnings
+        console.print(description.distance.sentence, markup=False, highlight=False)
     console.print(description.notice, style="red")
 
 

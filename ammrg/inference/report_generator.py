@@ -21,6 +21,7 @@ from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
 from ammrg.inference.memory_note import MEMORIES_OFF, memory_note
+from ammrg.inference.no_frontal_film import no_frontal_film
 from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.networks.class_activation import ActivationMaps, MapMethod, activation_maps
 from ammrg.networks.film_distance import FilmDistance, TooFewFilms
@@ -272,6 +273,7 @@ class ReportGenerator(NamedTuple):
     ) -> Description:
         read = [view for view in study.views if view.is_read]
         note = distance_note(self.distance, study.batch.images, tokens, grid, [Path(view.path).name for view in read])
+        unlike = [*no_frontal_film(read, self.processor.views == "frontal"), *([note.sentence] if note.warns else [])]
         origin = f"This model was {trained_on(self.dataset)}."
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
         setting = study.operating_point
@@ -280,7 +282,8 @@ class ReportGenerator(NamedTuple):
         limits = torch.tensor(self._thresholds(setting)[0]).tolist()
         page = case_page(
             *(self.network, study.batch, report, memory, None, maps),
-            notes=[*turned, origin, note.sentence],
+            # At the foot there is always room for what makes all of a report doubtful.
+            notes=[*turned, origin, *dict.fromkeys([*unlike, note.sentence])],
             sides=[view.sides for view in read],
             warnings=[
                 *([WORTHLESS] if self.beats_constants is False else []),
@@ -304,7 +307,7 @@ class ReportGenerator(NamedTuple):
             dataset=self.dataset,
             trained_on=origin,
             distance=note,
-            warnings=list(page.warnings),
+            warnings=[*unlike, *page.warnings],
             page=page,
             model=self.fingerprint_at(setting),
             inputs=study.inputs,

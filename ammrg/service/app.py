@@ -55,7 +55,10 @@ def build(desk: Desk, card: str | None = None, token: bytes | None = None, only_
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Exception) -> JSONResponse:
         assert isinstance(refusal, Refusal)
-        return _failure(refusal.status, refusal.sentence, refusal.headers)
+        advice = (
+            f"; whoever runs the service can raise this limit: ammrg serve {refusal.option}" if refusal.option else ""
+        )
+        return _failure(refusal.status, refusal.sentence + advice, refusal.headers)
 
     @app.exception_handler(HTTPException)
     async def unknown(_: Request, error: Exception) -> JSONResponse:

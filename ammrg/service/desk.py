@@ -112,8 +112,8 @@ class Desk:
     def _load(self) -> None:
         try:
             model = self._open_model()
-            # A blank film, so that a model that cannot describe anything is never called ready.
-            model.describe(np.zeros((64, 64), np.uint8))
+            # A picture, so that a model that cannot describe anything is never called ready.
+            model.describe(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
         except Exception as error:
             self._failed(error)
             return

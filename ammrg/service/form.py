@@ -20,6 +20,8 @@ from ammrg.service.limits import Limits, Refusal
 
 FILES, LATERAL, INDICATION, SETTING = "files", "lateral", "indication", "operating_point"
 KIND = "multipart/form-data"
+MOST_SHOWN = 40
+"""Letters of an unknown field's name that a refusal repeats."""
 
 
 class UploadedFile(NamedTuple):
@@ -82,7 +84,9 @@ async def read_upload(
 
 
 def _too_long(limits: Limits) -> Refusal:
-    return Refusal(413, f"the upload has more than the {limits.upload_bytes:,} bytes that are read")
+    return Refusal(
+        413, f"the upload has more than the {limits.upload_bytes:,} bytes that are read", option="--upload-mib"
+    )
 
 
 class _Form:
@@ -164,14 +168,20 @@ class _Form:
         self._field = _decoded(options.get(b"name", b""))
         self._spend(len(self._disposition))
         if self._field not in (FILES, LATERAL, INDICATION, SETTING):
-            raise Refusal(422, f"unknown field; an upload has {FILES}, and may have {LATERAL}, {INDICATION}, {SETTING}")
+            raise Refusal(
+                422,
+                f"unknown field {self._field[:MOST_SHOWN]!r}; send films as {FILES} (curl -F {FILES}=@film.dcm); an "
+                f"upload may also have {LATERAL}, {INDICATION} and {SETTING}",
+            )
         named = options.get(b"filename")
         if self._field != FILES:
             if named is not None:
                 raise Refusal(422, f"{self._field} is a text, but a file was sent")
             return
         if len(self.files) == self.limits.files:
-            raise Refusal(413, f"the upload has more than the {self.limits.files} files that are read")
+            raise Refusal(
+                413, f"the upload has more than the {self.limits.files} files that are read", option="--files"
+            )
         number = len(self.files) + 1
         name = PurePosixPath(_decoded(named or b"").replace("\\", "/")).name
         self.files.append(UploadedFile(name or f"film {number}", self.folder / str(number)))

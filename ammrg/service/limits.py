@@ -32,10 +32,11 @@ class Refusal(Exception):  # noqa: N818  # not an error of the service: the answ
     Args:
         status: of the HTTP answer, 400 to 599.
         sentence: for the caller; it may name files of the upload, so it is never logged.
+        option: of ``ammrg serve``, that raises the limit beyond which the request is; empty: none does.
         headers: of the answer.
     """
 
-    def __init__(self, status: int, sentence: str, **headers: str) -> None:
+    def __init__(self, status: int, sentence: str, *, option: str = "", **headers: str) -> None:
         super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+        self.status, self.sentence, self.option = status, sentence, option
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ammrg.studies.reasons import kind_of
 from ammrg.studies.records import SetAside
 
-REASONS = (
-    ("same_image", r"^the same image as |^for processing; "),
-    ("two_patients", r"^its study is of two patients"),
-    ("other_body_part", r"only films of the chest are read"),
-    ("other_modality", r"^Modality is "),
-    ("colour", r"in colour|^PhotometricInterpretation is |^holds \d+ frames|colour with 16 bits"),
-    ("beyond_limit", r"more than the .* (may have|are read)|has at most"),
-    ("no_film", r"its content is no whole|^the file is empty|without pixels|a film has at least"),
-    ("archive", r"zip archive|cannot be unpacked|leads out of the archive"),
-    ("projection", r"^named as lateral"),
-    ("damaged", r"cannot be decoded"),
-)
-"""Kind -> pattern of the sentences of :class:`SetAside`; the first that is found counts."""
-OTHER = "other"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-
-
-def kind_of(reason: str) -> str:
-    """Return the kind of a reason why a file was set aside: a name of :data:`REASONS`, or ``other``."""
-    return next((kind for kind, pattern in REASONS if re.search(pattern, reason)), OTHER)
 
 
 class Measures:

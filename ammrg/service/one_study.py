@@ -107,7 +107,9 @@ def _not_one(found: FoundStudies) -> Refusal:
 
 def _check_archive(file: UploadedFile, limits: Limits) -> None:
     """Refuse an archive of too many files or bytes; one that cannot be opened is left to :func:`find_sources`."""
-    too_many = Refusal(413, f"{file.name}: an archive of more than the {limits.files} files that are read")
+    too_many = Refusal(
+        413, f"{file.name}: an archive of more than the {limits.files} files that are read", option="--files"
+    )
     # Opening an archive reads its whole table of contents: so its entries are counted first.
     if _more_entries(file.path, 2 * limits.files):  # a folder is an entry too
         raise too_many
@@ -121,7 +123,9 @@ def _check_archive(file: UploadedFile, limits: Limits) -> None:
     # zipfile never unpacks more of a file than its entry says.
     if (total := sum(each.file_size for each in files)) > limits.unpacked_bytes:
         raise Refusal(
-            413, f"{file.name}: {total:,} bytes once unpacked, more than the {limits.unpacked_bytes:,} that are read"
+            413,
+            f"{file.name}: {total:,} bytes once unpacked, more than the {limits.unpacked_bytes:,} that are read",
+            option="--unpacked-mib",
         )
 
 
@@ -152,4 +156,8 @@ def _check_pixels(films: Sequence[Film], limits: Limits) -> None:
         except ReadError:
             continue  # decoding it will say why
     if total > limits.pixels:
-        raise Refusal(413, f"the films have {total:,} pixels together, more than the {limits.pixels:,} that are read")
+        raise Refusal(
+            413,
+            f"the films have {total:,} pixels together, more than the {limits.pixels:,} that are read",
+            option="--pixels",
+        )

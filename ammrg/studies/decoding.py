@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.errors import ReadError
+from ammrg.imaging.contrast import check_contrast
 from ammrg.imaging.reading import in_one_sentence, read_film
 from ammrg.studies.grouping import StudyFilms, refusal
 from ammrg.studies.records import SetAside, StudyIdentity, StudyView
@@ -27,7 +28,7 @@ class DecodedStudy(NamedTuple):
 
 
 def decode_study(study: StudyFilms, indication: str = "") -> DecodedStudy:
-    """Read the pixels of a study's films.
+    """Read the pixels of a study's films; one without contrast is set aside like one that cannot be read.
 
     Raises:
         ReadError: none can be read; the message is about the first.
@@ -36,7 +37,9 @@ def decode_study(study: StudyFilms, indication: str = "") -> DecodedStudy:
     for film in study.films:
         try:
             with in_one_sentence(film.view.path):
-                pixels.append(read_film(film.source.read(), name=film.view.path))
+                decoded = read_film(film.source.read(), name=film.view.path)
+                check_contrast(decoded, film.view.path)
+            pixels.append(decoded)
             views.append(film.view)
         except ReadError as error:
             aside.append(refusal(film.view.path, error))

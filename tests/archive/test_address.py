@@ -47,6 +47,10 @@ def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypa
     file = tmp_path / "token"
     file.write_text("Basic bmFtZTpwYXNz\n")
     assert authorization(file) == "Basic bmFtZTpwYXNz"
+    file.write_text("name:secret\n")
+    with pytest.raises(SettingsError, match=r"looks like NAME:PASSWORD.* Basic, and its base64") as told:
+        authorization(file)
+    assert "secret" not in str(told.value)
     file.write_text("a\nb c")
     with pytest.raises(SettingsError, match="holds no token of one line"):
         authorization(file)
@@ -65,3 +69,35 @@ def test_a_service_without_tls_is_not_called_untrusted() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (None, "no token was sent, set --token-file or AMMRG_ARCHIVE_TOKEN"),
+        (
+            "Basic c2VjcmV0",
+            "it does not take the token that was sent (Basic ...), check --token-file or AMMRG_ARCHIVE_",
+        ),
+    ],
+)
+def test_a_refusal_says_whether_a_token_was_sent_and_where_it_is_set(header: str | None, said: str) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401 if self.headers["Accept"] == "application/dicom+json" else 406)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ArchiveError, match=r"refused to list studies \(status 401\)") as told:
+            Archive(f"http://127.0.0.1:{server.server_port}/rs", header).check()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert said in str(told.value)
+    assert "c2VjcmV0" not in str(told.value)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pydicom
 import pytest
 
 from ammrg.__main__ import main
 from ammrg.archive.records import Records
+from ammrg.archive.server import Archive, ListedStudy
 from ammrg.commands import archive
 from ammrg.documents.statement import SERIES, plain
+from ammrg.errors import ArchiveError
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
 from tests.archive.conftest import Look
@@ -70,6 +77,14 @@ def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) ->
     (earlier,) = [report for report in reports if report is not later]
     series = later.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+
+
+def test_a_lateral_film_alone_is_described_with_a_warning(orthanc: Orthanc, look: Look) -> None:
+    films = next(found for index in range(40) if len(found := phantom_dicom(index)) == 2)
+    orthanc.put(films[1])
+    assert look() == {"stored": 1}
+    (report,) = [file for file in orthanc.documents()[study_of(films)] if file.Modality == "SR"]
+    assert any("WARNING: no frontal film" in text for text in texts(report))
 
 
 @pytest.mark.parametrize("spoiled", ["cut off", "a hand"])
@@ -130,6 +145,7 @@ def test_no_rotten_study_ends_the_look(orthanc: Orthanc, look: Look, tmp_path: P
     assert set(orthanc.documents()) == {study_of(good)}
     said = "\n".join(lines)
     assert f"study {hashlib.sha256(study_of(good).encode()).hexdigest()[:16]}: described and stored" in said
+    assert "set aside (other body part); " in said
     assert not [word for word in ("P0000", "P0002", "ller", study_of(good), study_of(hand), "HAND") if word in said]
     again = look(lines.append)
     assert again.get("stored", 0) == 0
@@ -137,11 +153,10 @@ def test_no_rotten_study_ends_the_look(orthanc: Orthanc, look: Look, tmp_path: P
     assert "HAND" in reasons
 
 
-def test_an_archive_that_does_not_answer_is_one_sentence(
-    generator: ReportGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_archive_that_does_not_answer_is_one_sentence_before_the_model_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    exported = write(tmp_path / "model", generator)
-    words = ["archive", "--dicomweb", "http://127.0.0.1:9/rs", "--model", str(exported), "--state", str(tmp_path / "s")]
+    words = ["archive", "--dicomweb", "http://127.0.0.1:9/rs", "--model", "no model", "--state", str(tmp_path / "s")]
     assert main([*words, "--once"]) == 1
     said = capsys.readouterr()
     assert "error: the archive did not answer when asked to list studies" in said.err
@@ -201,6 +216,60 @@ def test_looking_again_and_again_tells_only_what_is_new(
         "0 stored, 0 set aside, 1 waiting, 0 known",  # its films may still arrive
         "1 stored, 0 set aside, 0 waiting, 0 known",
     ]
+
+
+def test_an_archive_that_was_away_and_answers_again_is_told_in_a_line(
+    generator: ReportGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = write(tmp_path / "model", generator)
+    times = iter(range(6))
+
+    def studies(self: Archive, since: str) -> Iterator[ListedStudy]:
+        if next(times) in (0, 1, 3):
+            raise ArchiveError("the archive did not answer")
+        return iter(())
+
+    def sleep(seconds: float) -> None:
+        if next(looks) == 5:
+            raise KeyboardInterrupt
+
+    looks = iter(range(1, 6))
+    monkeypatch.setattr(Archive, "studies", studies)
+    monkeypatch.setattr("ammrg.commands.archive.time.sleep", sleep)
+    words = ["--dicomweb", "http://127.0.0.1:9/rs", "--model", str(exported), "--state", str(tmp_path / "s")]
+    with pytest.raises(KeyboardInterrupt):
+        archive.main(words)
+    told = [line.split(" ", 2)[2] for line in capsys.readouterr().out.splitlines()][1:]
+    assert told[0].endswith("(ConnectionError); it is asked again once the model is loaded")
+    assert told[1:] == [
+        "the archive did not answer; it is asked again every 60 s",
+        "the archive answers again",
+        "0 stored, 0 set aside, 0 waiting, 0 known",
+        "the archive did not answer; it is asked again every 60 s",
+        "the archive answers again",
+    ]
+
+
+def test_sigterm_ends_the_loop_at_once_and_without_a_word(
+    orthanc: Orthanc, generator: ReportGenerator, tmp_path: Path
+) -> None:
+    exported = write(tmp_path / "model", generator)
+    words = ["--dicomweb", orthanc.dicomweb, "--model", exported, "--state", tmp_path / "s", "--every", "600"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ammrg", "archive", *map(str, words)], stdout=PIPE, stderr=PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if " known" in line:
+                break
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out, err) == (-signal.SIGTERM, "", "")
+    Records(tmp_path / "s").close()
+    assert "Unsupported" not in (tmp_path / "orthanc.log").read_text()
 
 
 def test_a_film_without_a_patient_is_described(orthanc: Orthanc, look: Look) -> None:

@@ -21,7 +21,7 @@ from ammrg.notice import NOTICE
 from ammrg.service.scratch import Scratch
 from tests.dicom_films import dicom_film
 from tests.service.uploads import Sent, archive, files, one, study
-from tests.studies.study_films import FRONT, colour_picture, film, pixels
+from tests.studies.study_films import FRONT, colour_picture, even_picture, film, pixels
 
 
 def huge() -> bytes:
@@ -96,6 +96,7 @@ BAD = {
     "no pixels": (files(a_dcm=without_pixels()), r"a.dcm: .*(P|p)ixel"),
     "a hand": (files(a_dcm=dicom_film(pixels(1), BodyPartExamined="HAND")), r"a.dcm: .*BodyPartExamined is HAND"),
     "a colour photo": (files(photo_png=colour_picture()), r"photo.png: a picture in colour"),
+    "a black picture": (files(black_png=even_picture(0)), r"black.png: .*a picture without contrast"),
     "two patients, one study": (
         files(a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("2", "1.2.1", 2, **FRONT)),
         r"^[^:]*: a.dcm, b.dcm: its study is of two patients: PatientID differs between a.dcm and b.dcm; [^;]*$",

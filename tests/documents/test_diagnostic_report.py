@@ -7,6 +7,7 @@ import json
 
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 
+from ammrg.documents.diagnostic_report import diagnostic_report
 from ammrg.documents.source_films import SourceFilms
 from ammrg.documents.statement import STATEMENT
 from ammrg.documents.writing import Documents
@@ -39,6 +40,13 @@ def test_it_contains_all_findings(documents: Documents, description: Description
             round(threshold, 4),
         ]
     assert contained[f"finding-{FINDINGS.index('Fracture') + 1}"]["bodySite"] == {"text": "right upper"}
+
+
+def test_warnings_are_in_its_text(description: Description, sources: SourceFilms) -> None:
+    warned = description._replace(warnings=["WARNING: <no frontal film> & so on."])
+    div = diagnostic_report(warned, sources)["text"]["div"]
+    assert "<p>WARNING: &lt;no frontal film&gt; &amp; so on.</p>" in div
+    assert description.trained_on in div
 
 
 def test_it_names_no_patient(documents: Documents) -> None:

@@ -7,12 +7,15 @@ import io
 import numpy as np
 import pydicom
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from pydicom.dataset import Dataset
 
 from ammrg.documents.source_films import SourceFilms, source_films
 from ammrg.documents.statement import STATEMENT
 from ammrg.documents.writing import MAPS, PAGE, Documents, make_documents
-from ammrg.imaging.map_picture import MARGIN, SIDE, drawn_findings
+from ammrg.findings import FINDINGS
+from ammrg.imaging.map_picture import MARGIN, SIDE, drawn_findings, map_picture
 from ammrg.inference.description import Description
 from tests.documents.test_source_films import retagged
 
@@ -40,6 +43,24 @@ def test_the_picture_shows_film_and_map(documents: Documents, description: Descr
     coloured = np.ptp(pixels, axis=2) > 40
     assert 0.001 < coloured.mean() < 0.9
     assert pixels.std() > 20
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_all_text_is_within_the_picture(description: Description, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(
+        FigureCanvasAgg, "draw", lambda self, draw=FigureCanvasAgg.draw: (figures.append(self.figure), draw(self))
+    )
+    name, heat = next(iter(description.page.maps.items()))
+    names = [name, *(other for other in FINDINGS if other != name)][:count]
+    pixels = map_picture(description.page._replace(maps=dict.fromkeys(names, heat)), STATEMENT)
+    drawn = [(text.get_text(), text.get_window_extent()) for text in figures[0].texts]
+    assert all(place.x0 >= 0 and place.x1 <= SIDE * count for _, place in drawn)
+    notice, place = drawn[-1]
+    assert " ".join(notice.split()) == STATEMENT
+    assert place.y0 >= 0
+    assert place.y1 <= MARGIN
+    assert pixels[:, [0, -1]][-MARGIN:].max() == 0
 
 
 @pytest.mark.parametrize(("said", "image", "page"), [("NO", "NO", "NO"), ("YES", "YES", "YES"), (None, None, "YES")])

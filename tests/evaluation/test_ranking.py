@@ -115,7 +115,7 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
         (common("a.jsonl", "b.csv", "--by", "study_id"), "--by study_id: 40 different values"),
         (("a.jsonl", "b.csv", "--columns", "id=studie"), "no column 'studie' (nor 'study_id')"),
         (("a.jsonl", "b.csv", "--columns", "name=study"), "'name=study' names no column"),
-        (common("a.jsonl", "twice.csv"), "occurs twice"),
+        (common("a.jsonl", "twice.csv"), "occurs twice, first in line 2; keep one of the two"),
         (common("a.jsonl", "header.csv"), "header.csv: no studies; there is nothing to score"),
         (("a.jsonl", "--names", "A"), "--names goes with several files"),
         (common("a.jsonl", "b.csv", "--show"), "--show goes with one file"),

@@ -237,7 +237,7 @@ def test_files_that_do_not_belong_together_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "recalled" / "own.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines, lines[0]]))
-    with pytest.raises(ScoringError, match="occurs twice"):
+    with pytest.raises(ScoringError, match="occurs twice, first in line 1; keep one"):
         scores(reports)
     path.write_text("".join(lines[1:]))
     with pytest.raises(ScoringError, match=r"own\.jsonl: lacks studies, compared with the reports: 1"):

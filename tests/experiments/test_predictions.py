@@ -178,6 +178,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
     [
         ("a.jsonl", b"hello\n", "line 1: not JSON"),
         ("a.jsonl", b"\xff\xfe", "not UTF-8"),
+        ("a.xlsx", b"", r"predictions are read from .* Save the spreadsheet as CSV\."),
         ("a.txt", b"", r"predictions are read from \.jsonl: .*\.csv: .*\.json: "),
         ("a.csv", b" \n", "the file is empty"),
         ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ammrg.documents.structured_report import remarks
+from ammrg.documents.remarks import remarks
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import CasePage, PageFilm, draw_case
 from ammrg.inference.case_html.writing import case_data
@@ -71,12 +71,43 @@ def test_a_report_that_contradicts_itself_is_quoted(report: str, name: str, word
     assert list(self_contradictions(report)) == [f"WARNING: the report both affirms and denies {name}: {words}."]
 
 
+def test_what_a_report_suspects_and_denies_is_quoted() -> None:
+    said = "Possible faint mid lung consolidation on the left. There is no focal consolidation."
+    assert list(self_contradictions(said)) == [
+        'WARNING: the report both suspects and denies Consolidation: "Possible faint mid lung consolidation on the '
+        'left" and "There is no focal consolidation".'
+    ]
+    (warned,) = self_contradictions("Possible effusion. No effusion. Left effusion.")
+    assert "both affirms and denies" in warned
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "There is a small right pleural effusion. There is a moderate right pleural effusion.",
+        "Mild edema. Moderately severe edema.",
+        "Large effusion and trace pleural effusion.",
+    ],
+)
+def test_a_finding_of_two_sizes_is_quoted(report: str) -> None:
+    (warned,) = self_contradictions(report)
+    assert warned.startswith("WARNING: the report says two sizes of ")
+
+
 @pytest.mark.parametrize(
     "report",
     [
         "No left effusion. Right effusion.",
         "Small effusion. No effusion on the right.",
-        "No effusion. Possible left effusion.",
+        "No left effusion. Possible right effusion.",
+        "No large effusion. Possible effusion.",
+        "Stable heart. No cardiomegaly.",
+        "Small left effusion. Large right effusion.",
+        "Small to moderate effusion. Moderate effusion.",
+        "Small effusion. Small to moderate right effusion.",
+        "Tiny effusion. A small effusion. An effusion.",
+        "Small nodule. Large mass.",
+        "Large effusion. Mild edema.",
         "No large effusion. Small left effusion.",
         "No new fracture. Old rib fracture.",
         "No mass. Nodule in the left base.",

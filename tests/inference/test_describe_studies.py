@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pydicom
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ammrg.commands.describe import SET_ASIDE, main
+from ammrg.documents.remarks import remarks
 from ammrg.errors import ReadError
 from ammrg.findings import FINDINGS
 from ammrg.imaging.panel import draw_case
 from ammrg.imaging.reading import read_film
 from ammrg.inference import description_output
+from ammrg.inference.case_html.writing import case_data
 from ammrg.inference.describing import REPORTS
 from ammrg.inference.description import Description
+from ammrg.inference.description_output import print_description
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.studies.grouping import find_studies
 from ammrg.studies.records import DicomReference, SetAside
-from tests.studies.study_films import FRONT, SIDE, colour_picture, film, picture, written
+from tests.studies.study_films import FRONT, SIDE, colour_picture, even_picture, film, picture, written
 
 
 @pytest.fixture
@@ -180,6 +184,9 @@ def test_where_no_film_can_be_described_the_status_says_so(
         assert told.out == ""
         assert "photo.png: a picture in colour" in told.err
         assert "studies: 0 described, 1 set aside, 0 failed" in told.err
+    (tmp_path / "black.png").write_bytes(even_picture(0))
+    assert main([str(tmp_path / "black.png"), "--model", "gone"]) == 1
+    assert "black.png: 99% of its pixels or more are of one grey" in capsys.readouterr().err
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     (tmp_path / "empty").mkdir()
@@ -235,3 +242,39 @@ def test_a_network_of_frontal_films_says_which_it_does_not_read(model: ReportGen
     described = frontal.describe([film("1", "1.2.1", 1, **FRONT), film("1", "1.2.1", 2, **SIDE)])
     assert [view.is_read for view in described.views] == [True, False]
     assert len(described.page.films) == 1
+
+
+@pytest.mark.parametrize("views", ["all", "frontal"])
+def test_a_study_without_a_frontal_film_is_warned_of(
+    model: ReportGenerator, views: Literal["all", "frontal"], tmp_path: Path
+) -> None:
+    reader = model._replace(processor=model.processor._replace(views=views))
+    alone = reader.describe([film("1", "1.2.1", 1, **SIDE)])
+    (said,) = (line for line in alone.warnings if "no frontal film" in line)
+    assert said.startswith("WARNING: no frontal film: the report is of a lateral film alone")
+    assert ("trained on frontal ones" in said) == (views == "frontal")
+    assert said in alone.page.notes
+    assert said in set(remarks(alone))
+    data = case_data(alone)
+    assert said in data["warnings"]
+    assert said not in data["notes"]
+    assert not [line for line in reader.describe([film("1", "1.2.1", 2, **FRONT)]).warnings if "frontal" in line]
+
+
+def test_a_film_that_is_far_from_training_is_among_the_warnings(
+    model: ReportGenerator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Far:
+        validation_films = 120
+
+        def __call__(self, films: Any, tokens: Any, grid: Any) -> Any:
+            return torch.full((len(films),), 3.2)
+
+    far = model._replace(distance=Far()).describe([film("1", "1.2.1", 1, **FRONT)])  # type: ignore[arg-type]
+    said = far.distance.sentence
+    assert (
+        far.as_json()["warnings"].count(said) == list(far.page.notes).count(said) == list(remarks(far)).count(said) == 1
+    )
+    assert said not in case_data(far)["notes"]
+    print_description(far)
+    assert " ".join(capsys.readouterr().out.split()).count(said) == 1

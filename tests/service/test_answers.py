@@ -19,7 +19,7 @@ from ammrg.notice import NOTICE
 from ammrg.studies.grouping import find_studies
 from tests.service.conftest import Start
 from tests.service.uploads import Sent, archive, files, one, study
-from tests.studies.study_films import FRONT, colour_picture, film, picture
+from tests.studies.study_films import FRONT, colour_picture, even_picture, film, picture
 from tests.tiny_export import with_curve
 
 
@@ -91,9 +91,15 @@ def test_lateral_films_are_named_by_name_or_number(client: TestClient) -> None:
     for lateral in ("b.png", "2"):
         found = client.post("/v1/studies", files=sent, data={"lateral": lateral}).json()
         assert [view["projection"] for view in found["views"]] == ["frontal", "lateral"]
+        assert not [line for line in found["warnings"] if "no frontal film" in line]
+    alone = client.post("/v1/studies", files=files(b_png=picture(2)), data={"lateral": "1"}).json()
+    assert [line for line in alone["warnings"] if "no frontal film" in line]
     answer = client.post("/v1/studies", files=sent, data={"lateral": ["2", "c.png"]})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("lateral c.png: names none of the films")
+
+
+RAISED = "whoever runs the service can raise this limit: ammrg serve"
 
 
 def huge_zip() -> Sent:
@@ -116,17 +122,38 @@ def damaged_zip() -> bytes:
         (files(a_txt=b"no film"), 422, "no chest film that can be read: a.txt: cannot be decoded"),
         (files(a_png=b""), 422, "a.png: the file is empty"),
         (files(a_png=colour_picture()), 422, "a.png: a picture in colour"),
+        (files(a_png=even_picture(0)), 422, "a.png: 99% of its pixels or more are of one grey"),
         (files(a_dcm=film("1", "1.2.1", 1), b_dcm=film("2", "1.2.2", 1)), 422, "holds 2 studies; send each"),
         (files(a_dcm=film("1", "1.2.1", 1), b_dcm=film("2", "1.2.1", 2)), 422, "of two patients"),
         (files(a_zip=archive(one()), b_png=picture(2)), 422, "2 files, and one is a zip archive"),
         (files(a_zip=damaged_zip()), 422, "a.zip: cannot be opened as a zip archive"),
-        (files(a_png=big_picture()), 413, "360,000 pixels together, more than the 200,000"),
-        (huge_zip(), 413, "a.zip: 3,0"),
-        (files(a_zip=archive(one(), **{f"{n}": b"x" for n in range(6)})), 413, "an archive of more than the 5 files"),
+        (
+            files(a_png=big_picture()),
+            413,
+            f"360,000 pixels together, more than the 200,000 that are read; {RAISED} --pixels",
+        ),
+        (huge_zip(), 413, f"more than the 2,000,000 that are read; {RAISED} --unpacked-mib"),
+        (
+            files(a_zip=archive(one(), **{f"{n}": b"x" for n in range(6)})),
+            413,
+            f"an archive of more than the 5 files that are read; {RAISED} --files",
+        ),
         (files(a_zip=archive(one(), **{f"{n}": b"x" for n in range(60)})), 413, "an archive of more than the 5 files"),
-        ([each for seed in range(6) for each in one(seed)], 413, "more than the 5 files"),
-        (files(a_png=bytes(1_200_000)), 413, "the upload has more than the 1,000,000 bytes"),
-        ([("films", ("a.png", picture(1)))], 422, "unknown field; an upload has files"),
+        (
+            [each for seed in range(6) for each in one(seed)],
+            413,
+            f"more than the 5 files that are read; {RAISED} --files",
+        ),
+        (
+            files(a_png=bytes(1_200_000)),
+            413,
+            f"the upload has more than the 1,000,000 bytes that are read; {RAISED} --upload-mib",
+        ),
+        (
+            [("films", ("a.png", picture(1)))],
+            422,
+            "unknown field 'films'; send films as files (curl -F files=@film.dcm)",
+        ),
         ([("lateral", ("a.png", picture(1)))], 422, "lateral is a text"),
         ([("lateral", (None, b"1"))], 422, "the upload has no file"),
         ([*one(), ("indication", (None, b"a")), ("indication", (None, b"b"))], 422, "indication is given 2 times"),

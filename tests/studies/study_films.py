@@ -46,6 +46,13 @@ def colour_picture() -> bytes:
     return file.getvalue()
 
 
+def even_picture(grey: int) -> bytes:
+    """A PNG without contrast."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((60, 60), grey, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
 def written(folder: Path, **files: bytes) -> Path:
     """Write files; two underscores in a name are a folder, the last one a dot: ``a__b_png`` -> ``a/b.png``."""
     for name, data in files.items():

@@ -36,7 +36,7 @@ def case_data(description: Description) -> dict[str, Any]:
         "notice": description.notice,
         "report": description.report,
         "warnings": description.warnings,
-        "notes": list(page.notes),
+        "notes": [note for note in page.notes if note not in description.warnings],
         "findings": [
             {
                 "name": name,
