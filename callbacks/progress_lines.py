@@ -13,7 +13,10 @@ EVERY = 60.0
 
 
 class ProgressLines(Callback):
-    """Prints a line a minute: what runs, how many batches of how many are done, and about how long the rest takes."""
+    """Prints a line a minute: what runs, how many batches of how many are done, and about how long the rest takes.
+
+    Of a validation it says that it begins.
+    """
 
     def __init__(self) -> None:
         self.began = self.said = monotonic()
@@ -41,6 +44,12 @@ class ProgressLines(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Say how far training is, in optimizer steps."""
         self.say("training, steps", trainer.global_step, trainer.estimated_stepping_batches)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Say that a validation in training begins: its one batch may write reports for many minutes."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self.said = monotonic()
+            print(f"validation, batches: {sum(trainer.num_val_batches):,}", flush=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Start the clock."""

@@ -27,6 +27,9 @@ class Plain(LightningModule):
         self.clock[0] += 30
         return self.weight * batch.sum()
 
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.clock[0] += 30
+
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self.clock[0] += 30
 
@@ -61,6 +64,22 @@ def test_a_line_a_minute_says_what_is_done_and_left(
             for what in ("testing", "predicting")
             for n in (2, 4, 6)
         ),
+    ]
+
+
+def test_a_validation_is_told_when_it_begins(
+    clock: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loader: Any = DataLoader(torch.ones(3, 1), batch_size=1)
+    trainer = quiet_trainer(tmp_path, max_epochs=2, num_sanity_val_steps=1, callbacks=[ProgressLines()])
+    trainer.fit(Plain(clock), loader, loader)
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.match("training|validation", line)]
+    assert [line.partition(" of ")[0] for line in lines] == [
+        "training, steps: 2",
+        "validation, batches: 3",
+        "training, steps: 4",
+        "training, steps: 6",
+        "validation, batches: 3",
     ]
 
 
