@@ -1,0 +1,35 @@
+"""Texts that no system should write, counted one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from ammrg.metrics.odd_texts import LONG, OddTexts, odd_texts
+
+WORDS = "the heart is large and there are effusions with some basal opacity seen in both lungs without any clear change"
+LONG_TEXT = " ".join(WORDS.split()[: LONG - 1] + ["today"])
+
+
+def counted(references: list[str], generated: list[str], patients: str | None = None) -> OddTexts:
+    return odd_texts(references, generated, list(patients or "abcdefgh"[: len(references)]))
+
+
+def test_a_copy_is_long_and_of_one_patient_alone() -> None:
+    assert counted([LONG_TEXT, "Clear."], [LONG_TEXT.upper(), "Clear."]).copied == 1
+    assert counted([LONG_TEXT.removesuffix(" today")], [LONG_TEXT.removesuffix(" today")]).copied == 0
+    assert counted([LONG_TEXT] * 2, [LONG_TEXT, "Clear."]).copied == 0  # another patient has it too
+    assert counted([LONG_TEXT] * 2, [LONG_TEXT, "Clear."], "aa").copied == 1
+    assert counted(["Clear.", LONG_TEXT], [LONG_TEXT, "Clear."]).copied == 0  # another study's
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"), [("<p class='x'>Clear.</p>", "<p class='x'>"), ("a &#39; b", "&#39;"), ("< 3 mm, > 5 mm", "")]
+)
+def test_tags(text: str, tag: str) -> None:
+    found = counted(["Clear.", "<b>Clear."], ["Clear.", text])
+    assert (found.tagged, found.tag, found.tagged_references) == (bool(tag), tag, 1)
+
+
+def test_words_of_no_reference_and_references_of_another_language() -> None:
+    found = counted(["Clear lungs.", "Kein Erguss.", ""], ["xyz", "erguss zzz", ""])
+    assert (found.reports, found.unknown, found.foreign_references) == (3, 1, 2)
