@@ -7,7 +7,7 @@ import pytest
 from ammrg.metrics.odd_texts import LONG, OddTexts, odd_texts
 
 WORDS = "the heart is large and there are effusions with some basal opacity seen in both lungs without any clear change"
-LONG_TEXT = " ".join(WORDS.split()[: LONG - 1] + ["today"])
+LONG_TEXT = " ".join([*WORDS.split()[: LONG - 1], "today"])
 
 
 def counted(references: list[str], generated: list[str], patients: str | None = None) -> OddTexts:
