@@ -88,7 +88,8 @@ class Statistics(NamedTuple):
     def undefined(self) -> set[str]:
         """The measures that have nothing to count."""
         return (
-            location.undefined(self.location)
+            clinical.undefined(self.clinical)
+            | location.undefined(self.location)
             | box_location.undefined(self.boxes)
             | faithfulness.undefined(self.faithfulness)
         )

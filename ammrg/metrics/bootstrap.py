@@ -111,11 +111,17 @@ def difference(first: Floats, second: Floats) -> dict[str, float]:
     """First minus second on the same resamples, both ``[1 + r]`` of :func:`plain_and_resampled`, r > 0.
 
     Returns:
-        ``{value, low, high, error}``: ``low`` and ``high`` are the 95% interval, ``error`` is the standard error.
+        ``{value, low, high, error}``: ``low`` and ``high`` are the 95% interval, ``error`` is the standard error,
+        of the resamples in which both are numbers.
     """
     gap = first - second
     low, high = interval(gap[1:])
-    return {"value": float(gap[0]), "low": low, "high": high, "error": float(gap[1:].std())}
+    return {
+        "value": float(gap[0]),
+        "low": low,
+        "high": high,
+        "error": float(np.nanstd(gap[1:])) if np.isfinite(gap[1:]).any() else math.nan,
+    }
 
 
 def paired_difference(first: WeightedScores, second: WeightedScores, weights: Floats) -> dict[str, dict[str, float]]:

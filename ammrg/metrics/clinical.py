@@ -75,6 +75,12 @@ def _over(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
+def _where_asked(scores: tuple[Floats, Floats, Floats], support: Floats) -> tuple[Floats, Floats, Floats]:
+    """Precision, recall and F1, NaN in resamples without a positive reference: none can be right in them."""
+    precision, recall, f1 = (np.where(support > 0, part, np.nan) for part in scores)
+    return precision, recall, f1
+
+
 def _precision_recall_f1(true: Floats, predicted: Floats, support: Floats) -> tuple[Floats, Floats, Floats]:
     return _over(true, predicted), _over(true, support), _over(2 * true, predicted + support)
 
@@ -87,7 +93,7 @@ def weighted_scores(statistics: dict[str, ClinicalStatistics], weights: Floats) 
         weights: float64 ``[r n]``, >= 0; a row of ones gives the plain score, a row of bootstrap counts a resample.
 
     Returns:
-        key -> ``[r]``, for each of :data:`KEYS`.
+        key -> ``[r]``, for each of :data:`KEYS`. Micro averages are NaN where a row leaves no positive reference.
     """
     scores: dict[str, Floats] = {}
     total = weights.sum(axis=1)
@@ -99,8 +105,9 @@ def weighted_scores(statistics: dict[str, ClinicalStatistics], weights: Floats) 
             index = list(chosen)
             per_finding = [table[:, index] for table in sums]
             per_study = [table[:, index].sum(axis=1) for table in (both, predicted, support)]
+            pooled = [table.sum(axis=1) for table in per_finding]
             averaged = {
-                "micro": _precision_recall_f1(*(table.sum(axis=1) for table in per_finding)),
+                "micro": _where_asked(_precision_recall_f1(*pooled), pooled[2]),
                 "macro": tuple(part.mean(axis=1) for part in _precision_recall_f1(*per_finding)),
                 "example": tuple(weights @ part / total for part in _precision_recall_f1(*per_study)),
             }
@@ -108,6 +115,17 @@ def weighted_scores(statistics: dict[str, ClinicalStatistics], weights: Floats) 
                 for part, value in zip(PARTS, parts, strict=True):
                     scores[f"clinical_{average}_{part}_{name}_{uncertain}"] = value
     return scores
+
+
+def undefined(statistics: dict[str, ClinicalStatistics]) -> set[str]:
+    """The keys of the averages over findings of which the references affirm none, so that no report can be right."""
+    return {
+        key
+        for uncertain, (reference, _) in statistics.items()
+        for name, chosen in SELECTIONS.items()
+        if not reference[:, list(chosen)].any()
+        for key in (f"clinical_{average}_{part}_{name}_{uncertain}" for average in AVERAGES for part in PARTS)
+    }
 
 
 def clinical_scores(reference_labels: ArrayLike, generated_labels: ArrayLike) -> dict[str, float]:
@@ -119,7 +137,8 @@ def clinical_scores(reference_labels: ArrayLike, generated_labels: ArrayLike) ->
 
     Returns:
         ``clinical_{micro,macro,example}_{precision,recall,f1}_{14,13,5}_{neg,pos}`` in [0, 1]. A finding (macro) or
-        a study (example) with neither support nor predictions counts as 0, as in scikit-learn's ``zero_division=0``.
+        a study (example) with neither support nor predictions counts as 0, as in scikit-learn's ``zero_division=0``;
+        micro averages are NaN where the references affirm none of the findings.
 
     Raises:
         ScoringError: if the lengths differ, there are no studies, or a label has another value.

@@ -151,7 +151,7 @@ def weighted_scores(statistics: LocationStatistics, weights: Floats) -> dict[str
 
     Returns:
         key -> ``[r]`` in [0, 1], for each of :data:`KEYS`, and with ``_chance`` at its end the mean over the exchanges.
-        A measure without anything to count is 0 here; :func:`undefined` names it.
+        An agreement without anything to count is 0 here, an F1 is NaN; :func:`undefined` names them.
     """
     scores = _measures(statistics.found, weights)
     chance = {f"{key}{CHANCE}": values.mean(axis=1) for key, values in _measures(statistics.chance, weights).items()}
@@ -163,7 +163,8 @@ def _measures(counts: Mapping[str, Counts], weights: Floats) -> dict[str, Floats
     for aspect, each in counts.items():
         pairs, same, true, predicted, support = (weights @ table.astype(np.float64) for table in each[:5])
         scores[f"location_{aspect}_agreement"] = _over(same, pairs)
-        scores[f"location_{aspect}_f1"] = _over(2 * true, predicted + support)
+        # NaN without a placed reference, as where a resample drew none: no place can be right then
+        scores[f"location_{aspect}_f1"] = np.where(support > 0, _over(2 * true, predicted + support), np.nan)
     return scores
 
 
@@ -178,7 +179,7 @@ def undefined(statistics: LocationStatistics) -> set[str]:
     for aspect, each in statistics.found.items():
         if not each.pairs.any():
             keys.add(f"location_{aspect}_agreement")
-        if not (each.predicted.any() or each.support.any()):
+        if not each.support.any():
             keys.add(f"location_{aspect}_f1")
     return keys | {f"{key}{CHANCE}" for key in keys}
 

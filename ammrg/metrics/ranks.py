@@ -52,8 +52,9 @@ def standings(values: Floats) -> list[Standing]:
 
     Args:
         values: ``[s 1+r]``: the plain value of each system, then its values on the r resamples, which all systems
-            share. Higher is better. No value is NaN.
+            share. Higher is better. No plain value is NaN; resamples in which one is, for any system, are left out.
     """
+    values = values[:, np.isfinite(values).all(axis=0)]
     found, best = ranks(values), int(np.argmax(np.round(values[:, 0], DIGITS)))
     rows = []
     for own, rank in zip(values, found, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
@@ -9,6 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from ammrg.errors import ScoringError
 from ammrg.findings import FINDINGS
 from ammrg.metrics import clinical
+from ammrg.metrics.bootstrap import patient_weights, with_intervals
 
 
 def random_labels(n: int, seed: int) -> np.ndarray:
@@ -32,8 +35,30 @@ def test_equals_scikit_learn(n: int) -> None:
                 expected = precision_recall_fscore_support(
                     truth, said, average="samples" if average == "example" else average, zero_division=0
                 )
-                for part, value in zip(clinical.PARTS, expected[:3], strict=True):
-                    assert ours[f"clinical_{average}_{part}_{name}_{uncertain}"] == pytest.approx(value, abs=1e-12)
+                none = average == "micro" and not truth.any()
+                for part, value in zip(clinical.PARTS, [float("nan")] * 3 if none else expected[:3], strict=True):
+                    assert ours[f"clinical_{average}_{part}_{name}_{uncertain}"] == pytest.approx(
+                        value, abs=1e-12, nan_ok=True
+                    )
+
+
+def test_resamples_without_a_positive_reference_are_left_out() -> None:
+    reference = np.full((20, 14), np.nan)
+    reference[0, FINDINGS.index("Edema")] = 1
+    found = clinical.clinical_statistics(reference, reference)
+    weights = patient_weights([str(n) for n in range(20)], 200)
+    f1 = with_intervals(partial(clinical.weighted_scores, found), weights)["clinical_micro_f1_13_neg"]
+    assert f1 == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert not clinical.undefined(found)
+
+
+def test_averages_over_findings_that_the_references_do_not_affirm_are_undefined() -> None:
+    none, some = np.full((3, 14), np.nan), np.full((3, 14), np.nan)
+    none[:, FINDINGS.index("No Finding")], some[1, FINDINGS.index("Fracture")] = 1, 1
+    without = clinical.undefined(clinical.clinical_statistics(none, some))
+    assert without == {key for key in clinical.KEYS if "_13_" in key or "_5_" in key}
+    without = clinical.undefined(clinical.clinical_statistics(some, none))
+    assert without == {key for key in clinical.KEYS if "_5_" in key}  # a fracture is not one of the five
 
 
 def test_by_hand() -> None:

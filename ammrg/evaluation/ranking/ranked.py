@@ -56,8 +56,7 @@ def rank_all(systems: Sequence[System], scorer: Scorer) -> Group:
     without = set[str]().union(*(scorer.statistics(each.lines).undefined() for each in systems))
     lines = systems[0].lines
     found = _ranked(values, without)
-    first = next(iter(METRICS))
-    order = sorted(found, key=lambda name: -found[name][first].value)
+    order = sorted(found, key=lambda name: -next(iter(found[name].values())).value)
     return Group("", "", len(lines), count_patients(lines), {name: found[name] for name in order})
 
 
