@@ -21,7 +21,7 @@ def output_folder(folder: Path) -> Iterator[None]:
     """
     file = next((place for place in (folder, *folder.parents) if place.is_file()), None)
     if file is not None:
-        raise SettingsError(f"--out {folder}: {file} is a file, and reports are written into a folder; name another")
+        raise SettingsError(f"--out {folder}: {file} is a file; name another folder")
     new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

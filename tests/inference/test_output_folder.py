@@ -26,10 +26,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     (tmp_path / "taken").write_text("a file")
     assert main(["describe", film, "--model", "gone", "--out", str(tmp_path / below)]) == 1
     said = capsys.readouterr().err
-    assert (
-        f"error: --out {tmp_path / below}: {tmp_path / 'taken'} is a file, and reports are written into a folder"
-        in said
-    )
+    assert f"error: --out {tmp_path / below}: {tmp_path / 'taken'} is a file; name another folder" in said
     assert "gone" not in said
 
 
