@@ -22,7 +22,8 @@ SERIES_NUMBER = 9902
 def map_image(description: Description, films: SourceFilms, identifiers: DocumentIdentifiers) -> SCImage:
     """Make the picture of the strongest maps, each drawn on the film that decided its finding.
 
-    Its pixels hold text: finding, probability, threshold and the notice, nothing about the patient. So
+    Its pixels hold text: finding, probability, threshold, the notice and what the page has at its foot, nothing about
+    the patient. So
     BurnedInAnnotation, which asks whether pixels identify the patient, is that of the films, and is left out where a
     film does not say.
 
@@ -38,7 +39,7 @@ def map_image(description: Description, films: SourceFilms, identifiers: Documen
     first = sources[0]
     with quiet_libraries():
         image = SCImage(
-            map_picture(page, STATEMENT),
+            map_picture(page, [STATEMENT, *page.notes]),
             photometric_interpretation="RGB",
             bits_allocated=8,
             coordinate_system="PATIENT",

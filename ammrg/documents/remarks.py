@@ -23,9 +23,16 @@ def remarks(description: Description) -> Iterator[str]:
 
 
 def left_out(description: Description) -> str | None:
-    """How many films of the study were not read, and why; None where all were."""
+    """How many films of the study were not read, and why; None where all were.
+
+    A reason may name another file, whose name may be a patient's, so it is called another film here.
+    """
     aside = description.set_aside
     if not aside:
         return None
-    reasons = "; ".join(dict.fromkeys(each.reason.rstrip(".") for each in aside))
+    files = sorted({*description.films, *(each.path for each in aside)}, key=len, reverse=True)
+    found = dict.fromkeys(each.reason.rstrip(".") for each in aside)
+    for file in files:
+        found = dict.fromkeys(reason.replace(file, "another film") for reason in found)
+    reasons = "; ".join(found)
     return f"WARNING: left out were {len(aside)} of the study's {len(description.views) + len(aside)} films: {reasons}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,9 @@ from ammrg.thresholds import figures, is_predicted
 SIDE = 512
 """Width and height of each film in the picture, in pixels."""
 MARGIN = 64
-"""Height of the text above and below the films, in pixels."""
+"""Height of the text above the films, and least height of that below, in pixels."""
+LINE = 18
+"""Height of a line, in pixels."""
 TEXT = 10
 """Size of the text, in points."""
 
@@ -22,12 +26,12 @@ def drawn_findings(page: CasePage) -> list[str]:
     return list(page.maps)[:MAPS]
 
 
-def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
+def map_picture(page: CasePage, below: Sequence[str]) -> NDArray[np.uint8]:
     """Draw the maps of the strongest findings side by side, with their names and probabilities above.
 
     Args:
         page: with one map or more.
-        below: a text under the films, broken into lines that fit.
+        below: sentences under the films, each broken into lines that fit.
 
     Returns:
         uint8 RGB ``[h w 3]``.
@@ -36,12 +40,15 @@ def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
     from matplotlib.figure import Figure
 
     names = drawn_findings(page)
-    width, height = SIDE * len(names), SIDE + 2 * MARGIN
+    width = SIDE * len(names)
+    lines = [line for sentence in below for line in wrapped(sentence, width - MARGIN / 2, TEXT)]
+    foot = max(MARGIN, LINE * (len(lines) + 1))
+    height = MARGIN + SIDE + foot
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     for column, name in enumerate(names):
         place = page.map_films.get(name, 0)
-        axes = figure.add_axes((column / len(names), MARGIN / height, 1 / len(names), SIDE / height))
+        axes = figure.add_axes((column / len(names), foot / height, 1 / len(names), SIDE / height))
         draw_film(axes, page.films[place], page.maps[name], page.cell_shift)
         probability, threshold = page.probabilities[name], page.thresholds[name]
         shown = figures(probability, threshold)
@@ -56,7 +63,9 @@ def map_picture(page: CasePage, below: str) -> NDArray[np.uint8]:
             color="white",
             fontsize=TEXT,
         )
-    lines = "\n".join(wrapped(below, width - MARGIN / 2, TEXT))
-    figure.text(0.5, MARGIN / 2 / height, lines, ha="center", va="center", color="#ff8a7a", fontsize=TEXT)
+    words = "\n".join(lines)
+    figure.text(
+        0.5, foot / 2 / height, words, ha="center", va="center", color="#ff8a7a", fontsize=TEXT, parse_math=False
+    )
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])

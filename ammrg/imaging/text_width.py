@@ -1,4 +1,4 @@
-"""Text measured before it is drawn: lines that are as wide as their place allows."""
+"""Text measured before it is drawn, in pixels or in a PDF: lines that are as wide as their place allows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from itertools import accumulate
 
 DPI = 100
 """Pixels of an inch, in all pictures."""
+POINTS = 72
+"""Points of an inch."""
 
 
 def wrapped(content: str, room: float, size: float) -> list[str]:
@@ -54,11 +56,21 @@ def fitting(text: str, room: float, size: float, weight: str = "normal") -> int:
 
 @cache
 def _advance(letter: str, size: float, weight: str = "normal") -> float:
-    """The pixels that a letter takes in a line. They are no multiple of the size: small letters' are rounded."""
+    """The pixels that a letter takes in a line: as they are drawn, or in a PDF, where small letters are not rounded.
+
+    The wider of both, so that a text fits in either.
+    """
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
     renderer, font = RendererAgg(1, 1, DPI), FontProperties(size=size, weight=weight)
     # Between two others: alone, only its ink would be measured, and a space has none.
-    between, none = (renderer.get_text_width_height_descent(text, font, False)[0] for text in (f"|{letter}|", "||"))
-    return float(between - none)
+    between, none = (
+        (
+            renderer.get_text_width_height_descent(text, font, False)[0],
+            text_to_path.get_text_width_height_descent(text, font, False)[0] * DPI / POINTS,
+        )
+        for text in (f"|{letter}|", "||")
+    )
+    return float(max(wide - bare for wide, bare in zip(between, none, strict=True)))

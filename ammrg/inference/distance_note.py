@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ammrg.inference.film_name import film_name
 from ammrg.networks.film_distance import LEAST, TooFewFilms
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def distance_note(
     films: Tensor,
     tokens: Tensor,
     grid: tuple[int, int],
-    names: Sequence[str],
 ) -> DistanceNote:
     """Measure the films of one study.
 
@@ -43,13 +42,12 @@ def distance_note(
         films: uint8 ``[v 1 h w]``.
         tokens: ``[v n e]`` of these films, from the model's encoder.
         grid: ``(gh, gw)`` with gh * gw = n.
-        names: of the v films, for the sentence.
     """
     if distance is None or isinstance(distance, TooFewFilms):
-        return DistanceNote(None, _not_known(distance, len(names)), False)
+        return DistanceNote(None, _not_known(distance, len(films)), False)
     # Four decimals: the last digits depend on where in memory the weights happen to lie.
     distances = [round(value, 4) for value in distance(films, tokens, grid).tolist()]
-    far = [f"{name} ({value:.1f})" for name, value in zip(names, distances, strict=True) if value > 1]
+    far = [f"{film_name(row, len(distances))} ({value:.1f})" for row, value in enumerate(distances) if value > 1]
     scale = f"99 in 100 of the {distance.validation_films} validation films are below 1"
     if far:
         return DistanceNote(

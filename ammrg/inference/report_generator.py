@@ -17,6 +17,7 @@ from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
 from ammrg.inference.description import MIRRORED, WORTHLESS, Description
 from ammrg.inference.distance_note import distance_note
+from ammrg.inference.film_name import film_name
 from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
@@ -272,7 +273,7 @@ class ReportGenerator(NamedTuple):
         memories: bool,
     ) -> Description:
         read = [view for view in study.views if view.is_read]
-        note = distance_note(self.distance, study.batch.images, tokens, grid, [Path(view.path).name for view in read])
+        note = distance_note(self.distance, study.batch.images, tokens, grid)
         unlike = [*no_frontal_film(read, self.processor.views == "frontal"), *([note.sentence] if note.warns else [])]
         origin = f"This model was {trained_on(self.dataset)}."
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
@@ -288,7 +289,11 @@ class ReportGenerator(NamedTuple):
             warnings=[
                 *([WORTHLESS] if self.beats_constants is False else []),
                 *([MIRRORED] if study.is_mirrored else []),
-                *(view.warning for view in study.views if view.warning),
+                *(
+                    f"WARNING: {film_name(row, len(read))}: {view.warning}."
+                    for row, view in enumerate(read)
+                    if view.warning
+                ),
             ],
             limits=limits,
         )

@@ -54,7 +54,7 @@ def examine(source: Source, number: int, is_lateral: bool) -> Film:
 def _film(source: Source, data: bytes, tags: Any, number: int, is_lateral: bool) -> Film:
     said = None if tags is None else projection_in(tags)
     if is_lateral and said is not None and said.name == "frontal":
-        raise ReadError(f"{source.path}: named as lateral, but {said.why}; leave it out of --lateral")
+        raise ReadError(f"{source.path}: named as lateral, but {said.why}; do not name it so")
     known = said if said is not None and (said.name == "lateral" or not is_lateral) else None
     projection = known or (LATERAL if is_lateral else UNNAMED)
     view = StudyView(
@@ -71,7 +71,7 @@ def _film(source: Source, data: bytes, tags: Any, number: int, is_lateral: bool)
     view = view._replace(
         dicom=_reference(tags),
         sides=sides_in(tags) or (view.sides if found is None else None),
-        warning="" if found is None else f"WARNING: {source.path}: {found}.",
+        warning=found or "",
     )
     numbers = (_number(tags, "SeriesNumber"), _number(tags, "InstanceNumber"))
     order = (0, *numbers, plain(tags, "SOPInstanceUID"), view.fingerprint)

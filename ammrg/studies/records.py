@@ -42,7 +42,7 @@ class StudyView(NamedTuple):
     """What lies at the left and the right edge of the film: ``("R", "L")`` as usual for a frontal film; None = not
     known."""
     warning: str = ""
-    """A sentence for the reader of the report where the film may mislead; empty: none."""
+    """What about the film may mislead the reader of the report, without its name or a full stop; empty: nothing."""
     is_read: bool = True
     """Whether the network read it: one that reads frontal films only leaves out the others."""
 

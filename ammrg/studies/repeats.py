@@ -29,7 +29,7 @@ def without_repeats(films: Sequence[Film]) -> tuple[list[Film], list[SetAside]]:
             reason = f"for processing; the same exposure is described from {better.view.path}, for presentation"
             left_out.append(SetAside(film.view.path, reason))
         else:
-            words = " ".join(part for part in (film.view.warning, f"WARNING: {film.view.path}: {RAW}.") if part)
+            words = "; ".join(part for part in (film.view.warning, RAW) if part)
             chosen.append(film._replace(view=film.view._replace(warning=words)))
     return chosen, left_out
 

@@ -180,7 +180,7 @@ def test_of_a_raw_image_and_its_presentation_the_latter_is_kept(
         ]
     else:
         assert names(study) == ["raw.dcm", "shown.dcm"]
-        assert "WARNING" in study.films[0].view.warning
+        assert study.films[0].view.warning.startswith("for processing (raw)")
         assert not study.films[1].view.warning
 
 
@@ -338,7 +338,7 @@ def test_a_film_called_lateral_that_says_it_is_frontal_is_set_aside(tmp_path: Pa
         tmp_path, a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("1", "1.2.1", 2), c_dcm=film("1", "1.2.1", 3, **SIDE)
     )
     found = find_studies([tmp_path], ["*.dcm"])
-    assert reasons(found) == {"a.dcm": "named as lateral, but ViewPosition is PA; leave it out of --lateral"}
+    assert reasons(found) == {"a.dcm": "named as lateral, but ViewPosition is PA; do not name it so"}
     assert [(each.view.projection, each.view.why) for each in found.studies[0].films] == [
         ("lateral", "named as lateral"),
         ("lateral", "PatientOrientation is P\\F"),
