@@ -11,7 +11,10 @@ KINDS = (
     ("other_modality", r"Modality is "),
     ("colour", r"in colour|PhotometricInterpretation is |holds \d+ frames|colour with 16 bits"),
     ("beyond_limit", r"more than the .* (may have|are read)|has at most"),
-    ("no_film", r"its content is no whole|the file is empty|without pixels|a film has at least|without contrast|there is nothing to see"),
+    (
+        "no_film",
+        r"its content is no whole|the file is empty|without pixels|a film has at least|without contrast|nothing to see",
+    ),
     ("archive", r"zip archive|cannot be unpacked|leads out of the archive"),
     ("projection", r"named as lateral"),
     ("ends_the_program", r"^it ended the program"),
