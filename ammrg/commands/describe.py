@@ -190,16 +190,20 @@ def _documents(
     """Return what writes the DICOM documents of a study into its folder, and says so or says why not.
 
     Raises:
-        DocumentError: no study has DICOM films, or ``--corrects`` cannot be read or is given for several studies.
+        DocumentError: no study has DICOM films, or ``--corrects`` cannot be read, is given for several studies, or is
+            of another one.
         MissingPackageError: the packages of the extra ``dicom`` are not installed.
     """
     with needs_extra("dicom"):
-        from ammrg.documents.writing import check_studies, read_predecessor, write_study
+        from ammrg.documents.writing import check_predecessor, check_studies, read_predecessor, write_study
 
         check_studies(studies)
         if options.corrects is not None and len(studies) > 1:
             raise DocumentError(f"--corrects: is for one study, but there are {len(studies)}; describe it by itself")
         predecessors = [] if options.corrects is None else [read_predecessor(options.corrects)]
+        for earlier in predecessors:
+            for study in studies:  # before the model is loaded
+                check_predecessor(earlier, study.films[0].study_uid)
 
     def write(description: Description, study: StudyFilms, folder: Path) -> str:
         try:

@@ -56,8 +56,7 @@ def make_documents(
     """
     uids = new_identifiers() if identifiers is None else identifiers
     for earlier in predecessors:
-        if earlier.StudyInstanceUID != films.read[0].StudyInstanceUID:
-            raise DocumentError("the structured report to correct is of another study; name one of this study")
+        check_predecessor(earlier, films.read[0].StudyInstanceUID)
     made: dict[str, Dataset] = {
         REPORT: structured_report(description, films, uids, predecessors),
         MAPS: map_image(description, films, uids),
@@ -86,6 +85,16 @@ def check_studies(studies: Sequence[StudyFilms]) -> None:
     others = [next((film for film in study.films if film.view.dicom is None), None) for study in studies]
     if studies and None not in others:
         raise DocumentError(no_dicom(next(film.view.path for film in others if film is not None)))
+
+
+def check_predecessor(earlier: Dataset, study_uid: str) -> None:
+    """Refuse an earlier structured report of another study.
+
+    Raises:
+        DocumentError: it is one.
+    """
+    if earlier.StudyInstanceUID != study_uid:
+        raise DocumentError("the structured report to correct is of another study; name one of this study")
 
 
 def write_study(

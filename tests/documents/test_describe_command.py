@@ -96,3 +96,18 @@ def test_what_is_to_be_corrected_must_be_a_report(
         words = ["describe", str(study / "0.dcm"), "--model", exported, "--dicom", "--corrects", str(wrong)]
         assert main(words) == 1
         assert said in capsys.readouterr().err
+
+
+def test_a_report_of_another_study_is_refused_before_anything_is_described(
+    study: Path, exported: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["describe", str(study), "--model", exported, "--dicom"]
+    assert main([*words, "--out", str(tmp_path / "first")]) == 0
+    (earlier,) = (tmp_path / "first").rglob("report.dcm")
+    report = pydicom.dcmread(earlier)
+    report.StudyInstanceUID = "1.2.3"
+    report.save_as(tmp_path / "other.dcm")
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "second"), "--corrects", str(tmp_path / "other.dcm")]) == 1
+    assert "the structured report to correct is of another study" in capsys.readouterr().err
+    assert not list((tmp_path / "second").rglob("report.json"))
