@@ -1,4 +1,4 @@
-"""Alarms on texts that no system should write, and on references that the labeler cannot read, as sentences."""
+"""Alarms on texts that no system should write, and on languages that the labeler cannot read, as sentences."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ COPIED = 0.1
 FEWEST_COPIED = 3
 """Fewer copies raise none."""
 FOREIGN = 0.5
-"""The share of references that do not look English that raises an alarm."""
+"""The share of references, or of reports, that do not look English that raises an alarm."""
 FEWEST_READ = 10
-"""Fewer references raise none."""
+"""Fewer studies raise none."""
 
 
 def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
@@ -61,9 +61,11 @@ def _unknown(ours: OddTexts) -> str:
 
 
 def _foreign(ours: OddTexts) -> str:
-    if ours.reports < FEWEST_READ or ours.foreign_references < FOREIGN * ours.reports:
+    counts = {"references": ours.foreign_references, "reports": ours.foreign_reports}
+    sides = [f"{count} of {ours.reports} {side}" for side, count in counts.items() if count >= FOREIGN * ours.reports]
+    if ours.reports < FEWEST_READ or not sides:
         return ""
     return (
-        f"NOT IN ENGLISH: {ours.foreign_references} of {ours.reports} references have none of the commonest words of "
-        "English chest X-ray reports, which alone the labeler reads; the clinical scores mean nothing for these texts."
+        f"NOT IN ENGLISH: {' and '.join(sides)} have none of the commonest words of English chest X-ray reports, which "
+        "alone the labeler reads; the clinical scores mean nothing for these texts."
     )

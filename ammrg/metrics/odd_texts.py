@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ammrg.text.blank import is_blank
 from ammrg.text.cleaning import normalise
-from ammrg.text.english import count_not_english
+from ammrg.text.english import count_not_english, looks_english
 
 LONG = 20
 """Fewest words of a text that is not equal to another by chance."""
@@ -33,6 +33,9 @@ class OddTexts(NamedTuple):
     """Reports with words, none of which occurs in any reference."""
     foreign_references: int
     """References that do not look English (:func:`ammrg.text.english.count_not_english`)."""
+    foreign_reports: int
+    """Reports that do not look English, and half of whose words or more are in no reference that does; a short English
+    one (``No acute abnormality.``) is none."""
 
 
 def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: Sequence[str]) -> OddTexts:
@@ -62,4 +65,11 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
         tag=next((found[0] for found in tags if found), ""),
         unknown=sum(not any(word in known for word in words) for words in own),
         foreign_references=count_not_english(references),
+        foreign_reports=_foreign(references, generated),
     )
+
+
+def _foreign(references: Sequence[str], generated: Sequence[str]) -> int:
+    english = {word for text in references if looks_english(text) for word in _WORD.findall(normalise(text))}
+    others = (_WORD.findall(normalise(text)) for text in generated if not (is_blank(text) or looks_english(text)))
+    return sum(2 * sum(word not in english for word in words) >= len(words) > 0 for words in others)

@@ -87,6 +87,16 @@ def test_a_report_without_a_known_word_is_told() -> None:
 def test_references_in_another_language_are_told() -> None:
     spanish = [f"Silueta cardiaca de tamaño normal. Sin derrame pleural. Caso {number}." for number in range(12)]
     said = alarms(spanish, spanish)
-    assert about("NOT IN ENGLISH: 12 of 12 references have none of the commonest words", said)
+    assert about("NOT IN ENGLISH: 12 of 12 references and 12 of 12 reports have none of the commonest words", said)
     assert not about("NOT IN ENGLISH", alarms(spanish[:9], spanish[:9]))
     assert not about("NOT IN ENGLISH", alarms(OTHERS))
+
+
+def test_reports_in_another_language_are_told() -> None:
+    german = [f"Normal großes Herz, kein Pleuraerguss. Fall {number}." for number in range(20)]
+    said = about("NOT IN ENGLISH", alarms([*german, *OTHERS[20:]]))
+    assert said.startswith("NOT IN ENGLISH: 20 of 40 reports have none of the commonest words")
+    assert not about("NOT IN ENGLISH", alarms([*german[:19], *OTHERS[19:]]))
+    assert not about("NOT IN ENGLISH", alarms(["No pleural effusion seen."] * 40))
+    assert not about("NOT IN ENGLISH", alarms(["No focal opacity."] * 40))
+    assert not about("NOT IN ENGLISH", alarms([""] * 40))

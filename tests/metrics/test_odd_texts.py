@@ -33,3 +33,11 @@ def test_tags(text: str, tag: str) -> None:
 def test_words_of_no_reference_and_references_of_another_language() -> None:
     found = counted(["Clear lungs.", "Kein Erguss.", ""], ["xyz", "erguss zzz", ""])
     assert (found.reports, found.unknown, found.foreign_references) == (3, 1, 2)
+
+
+def test_reports_of_another_language_are_not_short_english_ones() -> None:
+    found = counted(
+        ["No pleural effusion; the lungs are clear."] * 4,
+        ["Kein Erguss.", "No pleural effusion.", "", "No pleural ja ja."],
+    )
+    assert found.foreign_reports == 2
