@@ -33,10 +33,16 @@ def copied(count: int) -> list[str]:
     return [*REFERENCES[:count], *OTHERS[count:]]
 
 
-@pytest.mark.parametrize("count", [4, 24])
+@pytest.mark.parametrize("count", [6, 24])
 def test_some_copied_references_are_told(count: int) -> None:
     said = about("REFERENCES ARE COPIED", alarms(copied(count)))
-    assert f"{count} of 40 reports are, word for word, the reference of their study" in said
+    assert f"{count} of 40 reports are the reference of their study, {count} word for word, 0 nearly" in said
+
+
+@pytest.mark.parametrize("change", [("The", "Findings: The"), ("lungs", "lung"), (".", " .\n"), ("is ", "was ")])
+def test_copies_with_a_word_changed_are_told_too(change: tuple[str, str]) -> None:
+    said = about("REFERENCES ARE COPIED", alarms([text.replace(*change, 1) for text in copied(24)]))
+    assert "24 of 40 reports are the reference of their study" in said
 
 
 def test_a_few_copies_are_not() -> None:
