@@ -60,7 +60,7 @@ def study_rows(
             names = list(house_names(str(path), header, columns, needed).values()) if columns else header
             if "study_id" not in names:
                 ask = " Name the file's own with --columns id=COLUMN." if names else ""
-                raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.{ask}")
+                raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(header) or 'no header'}.{ask}")
             return names
 
         yield from csv_rows(path, text, renamed)

@@ -292,6 +292,27 @@ def test_one_file_may_have_other_columns_too(place: Path) -> None:
     assert studies["cider"].max() > 0
 
 
+def test_texts_and_references_may_have_the_same_column(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("b.csv", "references.csv"):
+        header, rest = (place / name).read_text().split("\n", 1)
+        (place / f"same_{name}").write_text(header.replace("prediction", "report") + "\n" + rest)
+    apart = {"references": "references.csv", "resamples": 0, "with_meteor": False}
+    same = {**apart, "references": "same_references.csv"}
+    found = evaluate("same_b.csv", columns="id=study,text=report,reference=report,patient=patient", **same)
+    assert found["full"] == evaluate("b.csv", columns=COLUMNS, **apart)["full"]
+    shutil.copy("same_b.csv", "c.csv")
+    words = ("--columns", "id=study,reference=report,text=report", "--train-texts", "same_references.csv")
+    assert score("same_b.csv", *words) == score("same_b.csv", "c.csv", *words) == 1
+    said = list(filter(None, capsys.readouterr().err.splitlines()))
+    assert len(said) == 2
+    assert all(
+        "'report' is named for text and reference, which needs two files; give that of the ref" in x for x in said
+    )
+    assert score("same_b.csv", "c.csv", "--columns", "id=study,text=study") == 1
+    assert "'text=study' repeats a word or a column" in capsys.readouterr().err
+    assert score("same_b.csv", "c.csv", "--references", "same_references.csv", *words) == 0
+
+
 def test_a_call_that_fails_leaves_the_earlier_ranking(place: Path) -> None:
     assert score(*common("a.jsonl", "b.csv")) == 0
     before = {path: path.read_bytes() for path in sorted(Path("out").rglob("*")) if path.suffix in (".md", ".json")}
@@ -341,7 +362,7 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
         in capsys.readouterr().err
     )
     assert score(*files, "--columns", "id=id,text=text") != 0
-    assert "no column 'reference'; found study_id, ward, truth. Name the file's own" in capsys.readouterr().err
+    assert "no column 'reference'; found id, ward, truth. Name the file's own" in capsys.readouterr().err
     names = "id=id,text=text,reference=truth,patient=ward"
     assert score(*files, "--columns", names, "--by", "ward") == 0
     assert (place / "out" / "ranking.md").read_text().count("ward") == 1

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import own_names
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import Line, rows_by_id
 
@@ -38,10 +39,7 @@ def group_cells(
         field = fields.get(column, column)
         which = next((i for i, names in enumerate(there) if field in names), None)
         if which is None:
-            has = "; ".join(
-                f"{path} has {', '.join(columns.get(name, name) for name in names)}"
-                for path, names in zip(paths, there, strict=True)
-            )
+            has = "; ".join(f"{path} has {own_names(names, columns)}" for path, names in zip(paths, there, strict=True))
             raise ScoringError(f"--by {column}: there is no such column; {has}.")
         rows = files[which]
         values = {study_id: _as_text(rows[study_id][1].get(field)) for study_id in studies}
