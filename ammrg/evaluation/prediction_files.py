@@ -150,9 +150,10 @@ def csv_rows(
         names = list(reader.fieldnames or [])
         if len(names) == 1 and "|" in names[0]:
             raise ScoringError(f"{path}: its cells are separated by '|'; separate them by commas.")
-        names = renamed(names)
+        # before renaming, which would make one of two
         if twice := _twice(names):
             raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
+        names = renamed(names)
         reader.fieldnames = names
         for row in reader:
             where = f"{path}, line {reader.line_num}"

@@ -116,6 +116,7 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
         (("a.jsonl", "b.csv", "--columns", "id=studie"), "no column 'studie' (nor 'study_id')"),
         (("a.jsonl", "b.csv", "--columns", "name=study"), "'name=study' names no column"),
         (common("a.jsonl", "twice.csv"), "occurs twice, first in line 2; keep one of the two"),
+        (common("a.jsonl", "columns.csv"), "columns.csv: column 'prediction' occurs twice in the header"),
         (common("a.jsonl", "header.csv"), "header.csv: no studies; there is nothing to score"),
         (("a.jsonl", "--names", "A"), "--names goes with several files"),
         (common("a.jsonl", "b.csv", "--show"), "--show goes with one file"),
@@ -127,6 +128,7 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     rows = (place / "b.csv").read_text().splitlines()
     (place / "twice.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
+    (place / "columns.csv").write_text("\n".join([rows[0] + ",prediction", *(f"{row},x" for row in rows[1:])]) + "\n")
     (place / "header.csv").write_text(rows[0] + "\n")
     assert score(*words) == 1
     said = capsys.readouterr().err
