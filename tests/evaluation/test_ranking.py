@@ -350,6 +350,21 @@ def test_few_patients_and_equal_texts_are_told(place: Path) -> None:
     assert "x: THE SAME" not in told
 
 
+def test_few_resamples_are_told_or_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = (*common("a.jsonl", "b.csv"), "--no-meteor", "--out", "out")
+    for number in ("-1", "1", "19"):
+        assert main(["score", *files, f"--bootstrap={number}"]) == 1
+        assert f"--bootstrap={number}: too few resamples for an interval; give at least 20" in capsys.readouterr().err
+    told = "Few resamples: the ends of intervals over 20 are mostly chance; give at least 100."
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    assert told in (place / "out" / "ranking.md").read_text()
+    assert main(["score", *files, "--bootstrap=100", "--quiet"]) == 0
+    assert "Few resamples" not in (place / "out" / "ranking.md").read_text()
+    texts = [f"Opacity {n}." for n in range(6)]
+    assert told in evaluate(texts, references=texts, resamples=20, with_meteor=False)["sentences"]
+    assert not any("Few res" in text for text in evaluate(texts, references=texts, resamples=0)["sentences"])
+
+
 def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(*common("a.jsonl", "b.csv"), "--by", "absent") != 0
     assert "references.csv has study, report, patient" in capsys.readouterr().err
