@@ -53,7 +53,7 @@ def group_cells(
 
 
 def changing_patients(cells: Mapping[str, Mapping[str, str]], lines: Iterable[Line]) -> list[str]:
-    """Sentences on patients with several values of a column of :data:`OF_PATIENTS`.
+    """Sentences on patients with several values of a column of :data:`OF_PATIENTS`; a blank cell is no value.
 
     Args:
         cells: from :func:`group_cells`.
@@ -61,17 +61,19 @@ def changing_patients(cells: Mapping[str, Mapping[str, str]], lines: Iterable[Li
     """
     found = []
     studies = list(lines)
+    patients = len({line.subject_id for line in studies})
     for column, of_study in cells.items():
         if "".join(filter(str.isalpha, column.lower())) not in OF_PATIENTS:
             continue
         values: dict[str, dict[str, None]] = {}
         for line in studies:
-            values.setdefault(line.subject_id, {})[of_study[line.study_id]] = None
+            if of_study[line.study_id] != NOT_GIVEN:
+                values.setdefault(line.subject_id, {})[of_study[line.study_id]] = None
         several = {patient: list(own) for patient, own in values.items() if len(own) > 1}
         if several:
             first, own = next(iter(several.items()))
             found.append(
-                f"--by {column}: SEVERAL VALUES FOR ONE PATIENT: {len(several)} of {len(values)} patients have more "
+                f"--by {column}: SEVERAL VALUES FOR ONE PATIENT: {len(several)} of {patients} patients have more "
                 f"than one (first: {first} has {' and '.join(own)}); correct the table."
             )
     return found
