@@ -57,6 +57,9 @@ def test_the_example_is_what_its_script_draws(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
+    (made,) = re.findall(r"^head .*$", PAGE, re.MULTILINE)
+    (place / "b_incomplete.csv").unlink()
+    subprocess.run(["bash", "-c", made], check=True)
     commands = re.findall(r"^ammrg (score .*)$", PAGE, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
@@ -64,9 +67,16 @@ def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
     written = (place / "ranking" / "ranking.md").read_text(encoding="utf-8")
     assert written.split("\n\n")[1] in PAGE
     listed = table_of(place / "ranking_common" / "missing_ids.csv")
-    assert [(row["system"], row["what"]) for row in listed] == [("B", "missing"), ("B", "missing"), ("B", "surplus")]
+    assert [(row["system"], row["what"]) for row in listed] == [("B", "missing"), ("B", "missing")]
     assert "38 studies" in (place / "ranking_common" / "ranking.md").read_text(encoding="utf-8")
-    assert "B lacks 2 and has 1 more" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
+    assert "B lacks 2" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
+
+
+def test_missing_and_surplus_studies_are_counted(place: Path) -> None:
+    assert score(*common("a.jsonl", "b_incomplete.csv"), "--names", "A,B", "--allow-missing") == 0
+    listed = [(row["system"], row["what"]) for row in table_of(place / "out" / "missing_ids.csv")]
+    assert listed == [("B", "missing"), ("B", "missing"), ("B", "surplus")]
+    assert "B lacks 2 and has 1 more" in (place / "out" / "ranking.html").read_text(encoding="utf-8")
 
 
 def test_values_are_those_of_each_file_alone(place: Path) -> None:
