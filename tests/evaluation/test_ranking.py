@@ -360,6 +360,19 @@ def test_few_patients_and_equal_texts_are_told(place: Path) -> None:
     assert "x: THE SAME" not in told
 
 
+def test_what_is_wrong_with_texts_stands_first_under_the_main_table(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (place / "b.csv").read_text().splitlines()
+    (place / "empty.csv").write_text("\n".join([rows[0], *(f"{row.partition(',')[0]}," for row in rows[1:])]) + "\n")
+    words = common("empty.csv", "c.json", "--names", "E,C", "--by", "view", "--train-texts", "train.txt")
+    assert main(["score", *words, "--no-meteor", "--bootstrap", "100", "--out", "out"]) == 0
+    for told in ((place / "out" / "ranking.md").read_text(), capsys.readouterr().out):
+        assert told.index("E: EMPTY REPORTS") < told.index("Compared with") < told.index("By view")
+    page = (place / "out" / "ranking.html").read_text()
+    assert page.index('id="tables"') < page.index('id="said"') < page.index('id="groups"')
+
+
 def test_few_resamples_are_told_or_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = (*common("a.jsonl", "b.csv"), "--no-meteor", "--out", "out")
     for number in ("-1", "1", "19"):

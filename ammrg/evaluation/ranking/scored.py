@@ -58,6 +58,9 @@ def rank_systems(
         groups = rank_groups(systems, scorer, cells)
     first = scores[systems[0].name]
     known = {name: found[protocol] for name, found in first[GROUP].items()}
+    alarms = [(name, alarm) for name in whole.standings for alarm in scores[name]["alarms"]]
+    # what is wrong with the texts, which begins in capitals, before comparisons
+    alarms.sort(key=lambda each: not each[1].partition(":")[0].isupper())
     ranking = Ranking(
         f"{len(systems)} systems on {whole.studies} studies",
         main_table(whole, known, caption(whole, first["meta"], differences)),
@@ -65,7 +68,7 @@ def rank_systems(
         [each.text for each in few_patients(first["meta"]) + few_resamples(first["meta"]) if not each.alarm]
         + changing_patients(cells, systems[0].lines)
         + equal_texts(systems)
-        + [f"{name}: {alarm}" for name in whole.standings for alarm in scores[name]["alarms"]],
+        + [f"{name}: {alarm}" for name, alarm in alarms],
     )
     return Ranked(ranking, [whole, *groups], known, scores)
 
