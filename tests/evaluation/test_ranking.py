@@ -38,8 +38,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def score(*words: str) -> int:
-    return main(["score", *words, "--no-meteor", "--bootstrap", "20", "--quiet", "--out", "out"])
+def score(*words: str, out: str = "out") -> int:
+    return main(["score", *words, "--no-meteor", "--bootstrap", "20", "--quiet", "--out", out])
 
 
 def common(*files: str) -> tuple[str, ...]:
@@ -287,8 +287,8 @@ def test_nothing_that_is_read_or_not_ours_is_overwritten(
 
 
 def test_one_file_may_have_other_columns_too(place: Path) -> None:
-    assert score("b.csv", "--references", "references.csv", "--columns", COLUMNS) == 0
-    asked = json.loads((place / "out").read_text())
+    assert score("b.csv", "--references", "references.csv", "--columns", COLUMNS, out="out.json") == 0
+    asked = json.loads((place / "out.json").read_text())
     found = evaluate(
         "b.csv",
         references="references.csv",
@@ -314,7 +314,7 @@ def test_texts_and_references_may_have_the_same_column(place: Path, capsys: pyte
     assert found["full"] == evaluate("b.csv", columns=COLUMNS, **apart)["full"]
     shutil.copy("same_b.csv", "c.csv")
     words = ("--columns", "id=study,reference=report,text=report", "--train-texts", "same_references.csv")
-    assert score("same_b.csv", *words) == score("same_b.csv", "c.csv", *words) == 1
+    assert score("same_b.csv", *words, out="out.json") == score("same_b.csv", "c.csv", *words) == 1
     said = list(filter(None, capsys.readouterr().err.splitlines()))
     assert len(said) == 2
     assert all(
@@ -371,6 +371,15 @@ def test_what_is_wrong_with_texts_stands_first_under_the_main_table(
         assert told.index("E: EMPTY REPORTS") < told.index("Compared with") < told.index("By view")
     page = (place / "out" / "ranking.html").read_text()
     assert page.index('id="tables"') < page.index('id="said"') < page.index('id="groups"')
+
+
+def test_a_file_and_a_folder_are_told_apart_by_their_ending(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(*common("b.csv"), out="s_dir") == 1
+    assert "--out s_dir: has no ending; the scores of one file go into a file" in capsys.readouterr().err
+    for name in ("x.json", "x.html"):
+        assert score(*common("a.jsonl", "b.csv"), out=name) == 1
+        assert f"--out {name}: the name of a file; several files are ranked into a folder" in capsys.readouterr().err
+    assert not any((place / name).exists() for name in ("s_dir", "x.json", "x.html"))
 
 
 def test_few_resamples_are_told_or_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
