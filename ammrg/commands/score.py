@@ -94,7 +94,10 @@ def parser(program: str) -> argparse.ArgumentParser:
         "folder, default ranking beside the first; an earlier ranking in it is replaced",
     )
     words.add_argument(
-        "--bootstrap", type=int, default=bootstrap.RESAMPLES, help="number of resamples; default %(default)s"
+        "--bootstrap",
+        type=int,
+        default=bootstrap.RESAMPLES,
+        help="number of resamples, 0 for no intervals; default %(default)s",
     )
     words.add_argument("--seed", type=int, default=0, help="seed of the resamples; default %(default)s")
     words.add_argument("--no-meteor", action="store_true", help="leave METEOR out, even if Java is installed")
@@ -122,8 +125,7 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         ScoringError: if a file cannot be scored.
     """
     options = parser(program).parse_args(argv)
-    if options.bootstrap < 0:
-        raise ScoringError(f"--bootstrap={options.bootstrap}: give 0 or more resamples.")
+    bootstrap.check_resamples("--bootstrap", options.bootstrap)
     ranking.check_options(options)
     if len(options.reports) > 1:
         return ranking.rank(options)

@@ -15,6 +15,8 @@ from ammrg.evaluation.ranking.writing import FORMS, SCORES
 
 DEFAULT = "scores.json"
 """The name of a scores file; a damaged one is written anew."""
+ENDINGS = {Path(name).suffix for name in (DEFAULT, *FORMS)}
+"""Endings of files that a command writes, which no folder has."""
 
 
 def files_read(options: argparse.Namespace) -> list[Path]:
@@ -40,6 +42,10 @@ def check_scores_file(out: Path, reports: Path, read: Iterable[Path]) -> None:
     """
     if out.is_dir():
         raise ScoringError(f"--out {out}: a folder; the scores of one file go into a file, so name one in it.")
+    if not out.suffix:
+        raise ScoringError(
+            f"--out {out}: has no ending; the scores of one file go into a file, so name one, such as {out / DEFAULT}."
+        )
     _check_unread([out, page_beside(out)], read)
     if out.is_file() and out.name != DEFAULT and not _holds_scores(out):
         raise ScoringError(f"--out {out}: there is a file that holds no scores; name another one, or move it away.")
@@ -60,6 +66,11 @@ def check_ranking_folder(folder: Path, read: Iterable[Path]) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ScoringError(f"--out {folder}: a file; several files are ranked into a folder, so name one.")
+    if not folder.exists() and folder.suffix in ENDINGS:
+        raise ScoringError(
+            f"--out {folder}: the name of a file; several files are ranked into a folder, so name one, such as "
+            f"{folder.with_suffix('')}."
+        )
     _check_unread(files_of(folder), read)
     if not holds_ranking(folder):
         missing = folder / MISSING

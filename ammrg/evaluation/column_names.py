@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ammrg.errors import ScoringError
 
 FIELDS = {"id": "study_id", "text": "generated", "reference": "reference", "patient": "subject_id"}
 """Word of ``--columns`` -> the field that it names a column for."""
 
+IN_TWO_FILES = {"generated", "reference"}
+"""Fields that may have the same column, where the references are in a file of their own."""
 
 Columns = str | Mapping[str, str] | None
 """Other names: a text like ``id=study,text=prediction``, or ``{"id": "study", "text": "prediction"}``; None: none."""
@@ -18,7 +20,8 @@ def parse_columns(columns: Columns) -> dict[str, str]:
     """Field -> column; empty where no other name is given.
 
     Raises:
-        ScoringError: if a part is not WORD=COLUMN, its word is unknown, or a word or column occurs twice.
+        ScoringError: if a part is not WORD=COLUMN, its word is unknown, or a word or column occurs twice (except one
+            column for ``text`` and ``reference``, in files of their own).
     """
     found: dict[str, str] = {}
     for word, column in _pairs(columns):
@@ -27,10 +30,37 @@ def parse_columns(columns: Columns) -> dict[str, str]:
             raise ScoringError(
                 f"--columns: {part!r} names no column; write WORD=COLUMN with a word of {', '.join(FIELDS)}."
             )
-        if FIELDS[word] in found or column in found.values():
+        others = {field for field, named in found.items() if named == column}
+        if FIELDS[word] in found or (others and others | {FIELDS[word]} != IN_TWO_FILES):
             raise ScoringError(f"--columns: {part!r} repeats a word or a column; name one column for each word.")
         found[FIELDS[word]] = column
     return found
+
+
+def columns_of_references(columns: Mapping[str, str]) -> dict[str, str]:
+    """Those of a file of references or of training reports: nothing in it is a generated text."""
+    return {field: column for field, column in columns.items() if field != "generated"}
+
+
+def columns_of_reports(columns: Mapping[str, str], with_references: bool) -> dict[str, str]:
+    """Those of a predictions file, which has no references of its own if there is a file ``with_references``.
+
+    Raises:
+        ScoringError: if it has, and one column is named for both texts.
+    """
+    if with_references:
+        return {field: column for field, column in columns.items() if field != "reference"}
+    if "generated" in columns and columns["generated"] == columns.get("reference"):
+        raise ScoringError(
+            f"--columns: {columns['reference']!r} is named for text and reference, which needs two files; give that of "
+            "the references with --references."
+        )
+    return dict(columns)
+
+
+def own_names(fields: Iterable[str], columns: Mapping[str, str]) -> str:
+    """The names that fields have in their file, with commas."""
+    return ", ".join(columns.get(field, field) for field in fields)
 
 
 def _pairs(columns: Columns) -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ def evaluate(
         labeler: labels the findings: :func:`ammrg.networks.chexbert.load_chexbert` of a folder, or another
             :class:`ammrg.text.labelers.Labeler`; None: the rule-based labeler.
         extras: further metrics.
-        resamples: bootstrap resamples of patients, 0 or more; 0 gives no intervals.
+        resamples: bootstrap resamples of patients, at least 20; 0 gives no intervals.
         seed: seed of the resamples.
         with_meteor: also compute METEOR, if there is a ``java`` command.
 
@@ -72,8 +72,7 @@ def evaluate(
         ScoringError: if the reports cannot be scored, e.g. because the numbers of texts and references differ, or a
             reference is empty. The message says what is wrong and what to do.
     """
-    if resamples < 0:
-        raise ScoringError(f"resamples={resamples}: give 0 or more resamples.")
+    bootstrap.check_resamples("resamples", resamples)
     if labeler is not None and not isinstance(labeler, Labeler):
         raise ScoringError(
             f"labeler={labeler!r}: give a Labeler, such as ammrg.networks.chexbert.load_chexbert(FOLDER), or None for "

@@ -60,7 +60,7 @@ def study_rows(
             names = list(house_names(str(path), header, columns, needed).values()) if columns else header
             if "study_id" not in names:
                 ask = " Name the file's own with --columns id=COLUMN." if names else ""
-                raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(names) or 'no header'}.{ask}")
+                raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(header) or 'no header'}.{ask}")
             return names
 
         yield from csv_rows(path, text, renamed)
@@ -150,9 +150,10 @@ def csv_rows(
         names = list(reader.fieldnames or [])
         if len(names) == 1 and "|" in names[0]:
             raise ScoringError(f"{path}: its cells are separated by '|'; separate them by commas.")
-        names = renamed(names)
+        # before renaming, which would make one of two
         if twice := _twice(names):
             raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")
+        names = renamed(names)
         reader.fieldnames = names
         for row in reader:
             where = f"{path}, line {reader.line_num}"

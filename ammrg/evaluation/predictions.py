@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import columns_of_references, columns_of_reports, own_names
 from ammrg.evaluation.findings_tables import FindingsTable, findings_table
 from ammrg.evaluation.prediction_fields import film_boxes, id_text, in_training, plain_text, retrieved_texts
 from ammrg.evaluation.prediction_files import (
@@ -85,7 +86,8 @@ def read_lines(
     Raises:
         ScoringError: if the file cannot be scored.
     """
-    rows = list(study_rows(path, columns, needed_fields(references is not None)))
+    named = columns_of_reports(columns, references is not None)
+    rows = list(study_rows(path, named, needed_fields(references is not None)))
     if references is not None:
         rows = with_references(path, rows, references)
     elif rows and not any(row.get("reference") for _, row in rows):
@@ -233,10 +235,11 @@ def read_references(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> dic
     """
     found: dict[str, dict[str, Any]] = {}
     has_patient: set[bool] = set()
+    columns = columns_of_references(columns)
     for study_id, (where, row) in rows_by_id(study_rows(path, columns, FIELDS_OF_REFERENCES)).items():
         if "reference" not in row:
             raise ScoringError(
-                f"{where}: no column 'reference'; found {', '.join(row)}. Name the file's own with --columns "
+                f"{where}: no column 'reference'; found {own_names(row, columns)}. Name the file's own with --columns "
                 "reference=COLUMN."
             )
         scored_reference(where, study_id, plain_text(where, row, "reference"))
@@ -383,7 +386,7 @@ def read_train_texts(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> li
             "field 'report'; save them as one of these."
         )
     read = {".jsonl": json_lines, ".csv": csv_rows}.get(path.suffix)
-    rows = study_rows(path, columns) if read is None else read(path, file_text(path))
+    rows = study_rows(path, columns_of_references(columns)) if read is None else read(path, file_text(path))
     fields = ("report", "reference", columns.get("reference", "reference"))
     texts = []
     for where, row in rows:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.evaluation.verdicts import Sentence
-from ammrg.metrics.bootstrap import FEW_PATIENTS, FEWEST_PATIENTS
+from ammrg.metrics.bootstrap import FEW_PATIENTS, FEW_RESAMPLES, FEWEST_PATIENTS
 from ammrg.metrics.protocols import CUT_FOR
 
 
@@ -32,7 +32,7 @@ def notes(meta: Mapping[str, Any]) -> list[Sentence]:
             f"name one with --dataset ({', '.join(CUT_FOR)})."
         )
         found.append(Sentence(text, False))
-    return found
+    return found + few_resamples(meta)
 
 
 def few_patients(meta: Mapping[str, Any]) -> list[Sentence]:
@@ -48,6 +48,15 @@ def few_patients(meta: Mapping[str, Any]) -> list[Sentence]:
         "intervals, and no comparisons with baselines and guards."
     )
     return [Sentence(text, True)]
+
+
+def few_resamples(meta: Mapping[str, Any]) -> list[Sentence]:
+    """A sentence if there are too few resamples for good intervals."""
+    resamples = meta["bootstrap"]["resamples"]
+    if not 0 < resamples < FEW_RESAMPLES or meta["patients"] < FEWEST_PATIENTS:
+        return []
+    text = f"Few resamples: the ends of intervals over {resamples} are mostly chance; give at least {FEW_RESAMPLES}."
+    return [Sentence(text, False)]
 
 
 def patients_in_words(number: int) -> str:

@@ -26,7 +26,7 @@ from ammrg.evaluation.recalled import RecallFile
 from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.scorer import Extra, Scorer
 from ammrg.evaluation.text_verdicts import text_sentences
-from ammrg.evaluation.verdicts import EXCHANGED_MEMORY, MIRRORED, WATCHED, sentences
+from ammrg.evaluation.verdicts import EXCHANGED, EXCHANGED_MEMORY, MIRRORED, WATCHED, sentences
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import (
     bootstrap,
@@ -39,9 +39,6 @@ from ammrg.metrics.mirroring import FOLLOWS
 from ammrg.metrics.odd_texts import odd_texts
 from ammrg.metrics.protocols import DEFAULT, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
-
-EXCHANGED = "reports_exchanged"
-"""The guard that needs no network: each study gets another patient's generated report."""
 
 
 class ScorerSettings(NamedTuple):

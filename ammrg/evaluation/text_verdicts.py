@@ -1,21 +1,21 @@
-"""Alarms on texts that no system should write, and on references that the labeler cannot read, as sentences."""
+"""Alarms on texts that no system should write, and on languages that the labeler cannot read, as sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ammrg.evaluation.verdicts import Sentence, called
-from ammrg.metrics.odd_texts import LONG, OddTexts
+from ammrg.evaluation.verdicts import EXCHANGED, Sentence, called
+from ammrg.metrics.odd_texts import GRAM, LONG, NEAR, OddTexts
 
 COPIED = 0.1
-"""The share of copied references that raises an alarm, beyond those of any baseline."""
+"""The share of copied references that raises an alarm, beyond those of any baseline or of exchanged reports."""
 FEWEST_COPIED = 3
 """Fewer copies raise none."""
 FOREIGN = 0.5
-"""The share of references that do not look English that raises an alarm."""
+"""The share of references, or of reports, that do not look English that raises an alarm."""
 FEWEST_READ = 10
-"""Fewer references raise none."""
+"""Fewer studies raise none."""
 
 
 def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
@@ -30,16 +30,26 @@ def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
 
 
 def _copied(ours: OddTexts, of_all: Mapping[str, Mapping[str, Any]]) -> str:
-    beside = {name.removeprefix("baselines/"): each for name, each in of_all.items() if name.startswith("baselines/")}
-    name = max(beside, key=lambda each: int(beside[each]["copied"]), default="")
-    theirs = int(beside[name]["copied"]) if name else 0
-    if ours.copied < FEWEST_COPIED or ours.copied - theirs < COPIED * ours.reports:
+    counts = {name.partition("/")[2]: _copies(OddTexts(**each)) for name, each in of_all.items() if _shows_chance(name)}
+    name = max(counts, key=lambda each: counts[each], default="")
+    theirs = counts.get(name, 0)
+    if _copies(ours) < FEWEST_COPIED or _copies(ours) - theirs < COPIED * ours.reports:
         return ""
-    compared = f"; of {called(name)}, {theirs}" if name else ""
+    compared = f"; of {called(name)}, {theirs}" if theirs else ""
     return (
-        f"REFERENCES ARE COPIED: {ours.copied} of {ours.reports} reports are, word for word, the reference of their "
-        f"study (counted from {LONG} words on, and only if no other patient has it{compared})."
+        f"REFERENCES ARE COPIED: {_copies(ours)} of {ours.reports} reports are the reference of their study, "
+        f"{ours.copied} word for word, {ours.nearly_copied} nearly (at least {NEAR:.0%} of its runs of {GRAM} words; "
+        f"counted from {LONG} words on, and only if no other patient has it{compared})."
     )
+
+
+def _copies(texts: OddTexts) -> int:
+    return texts.copied + texts.nearly_copied
+
+
+def _shows_chance(name: str) -> bool:
+    """Baselines, and the reports exchanged among studies, are copies by chance alone."""
+    return name.startswith("baselines/") or name == f"guards/{EXCHANGED}"
 
 
 def _tagged(ours: OddTexts) -> str:
@@ -61,9 +71,11 @@ def _unknown(ours: OddTexts) -> str:
 
 
 def _foreign(ours: OddTexts) -> str:
-    if ours.reports < FEWEST_READ or ours.foreign_references < FOREIGN * ours.reports:
+    counts = {"references": ours.foreign_references, "reports": ours.foreign_reports}
+    sides = [f"{count} of {ours.reports} {side}" for side, count in counts.items() if count >= FOREIGN * ours.reports]
+    if ours.reports < FEWEST_READ or not sides:
         return ""
     return (
-        f"NOT IN ENGLISH: {ours.foreign_references} of {ours.reports} references have none of the commonest words of "
-        "English chest X-ray reports, which alone the labeler reads; the clinical scores mean nothing for these texts."
+        f"NOT IN ENGLISH: {' and '.join(sides)} have none of the commonest words of English chest X-ray reports, which "
+        "alone the labeler reads; the clinical scores mean nothing for these texts."
     )

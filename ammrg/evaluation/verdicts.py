@@ -17,6 +17,8 @@ TEMPLATE = "stage1_template"
 """The baseline that says stage 1's findings and their places in fixed sentences."""
 CONSTANT = "best_constant_"
 """Start of the names of the baselines that are one report for all studies."""
+EXCHANGED = "reports_exchanged"
+"""The guard that needs no network: each study gets another patient's generated report."""
 EXCHANGED_MEMORY = "memory_shuffled"
 """The guard with another patient's memories."""
 MIRRORED = "films_mirrored"
@@ -30,7 +32,7 @@ NAMES = {
     "memory_visual_off": "the visual memory off",
     "memory_report_off": "the report memory off",
     EXCHANGED_MEMORY: "memories shuffled among studies",
-    "reports_exchanged": "reports exchanged among studies",
+    EXCHANGED: "reports exchanged among studies",
 }
 COPIED = 0.5
 """The share of words copied from retrieved reports that raises an alarm."""
@@ -145,7 +147,7 @@ def called(name: str) -> str:
 def _doubt(group: str, name: str) -> str:
     if group == "baselines":
         return "NOT CLEARLY ABOVE THIS BASELINE"
-    if name == "reports_exchanged":
+    if name == EXCHANGED:
         return "NO CLEAR LINK BETWEEN REPORTS AND THEIR STUDIES"
     if name.startswith("images"):
         return "NO CLEAR USE OF THE FILMS"

@@ -24,6 +24,10 @@ FEWEST_PATIENTS = 5
 """With fewer patients there are at most 35 different resamples, too few for an interval with tails of 2.5% each."""
 FEW_PATIENTS = 20
 """With fewer patients the interval is too narrow: with 10 normal values it covers the mean in 90% of cases, not 95%."""
+FEWEST_RESAMPLES = 20
+"""With fewer resamples a 95% interval has no tails: 20 leave one beyond it."""
+FEW_RESAMPLES = 100
+"""With fewer resamples the ends of an interval are mostly chance: at most two of them lie beyond each."""
 CHUNK = 250
 """Resamples drawn and computed together; this limits the memory for a data set as large as MIMIC-CXR."""
 
@@ -51,6 +55,23 @@ def patient_weights(subject_ids: Sequence[str], resamples: int = RESAMPLES, seed
         counts = np.bincount(drawn.ravel(), minlength=len(chunk) * count).reshape(len(chunk), count)
         chunk[:] = counts[:, patient_of_study]
     return weights
+
+
+def check_resamples(asked: str, resamples: int) -> None:
+    """Refuse a number of resamples that gives no interval; 0 asks for none.
+
+    Args:
+        asked: how the number was given, for the message.
+        resamples: the number.
+
+    Raises:
+        ScoringError: it is neither 0 nor at least :data:`FEWEST_RESAMPLES`.
+    """
+    if resamples != 0 and resamples < FEWEST_RESAMPLES:
+        raise ScoringError(
+            f"{asked}={resamples}: too few resamples for an interval; give at least {FEWEST_RESAMPLES} (better "
+            f"{RESAMPLES}), or 0 for no intervals."
+        )
 
 
 def drawable(patients: int, resamples: int) -> int:

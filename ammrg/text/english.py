@@ -17,4 +17,9 @@ def count_not_english(texts: Iterable[str]) -> int:
 
     A short English text may have none (``Cardiomegaly.``); a collection of which most have none is in another language.
     """
-    return sum(WORDS.search(text) is None for text in texts)
+    return sum(not looks_english(text) for text in texts)
+
+
+def looks_english(text: str) -> bool:
+    """Whether a text has one of the commonest English words."""
+    return WORDS.search(text) is not None

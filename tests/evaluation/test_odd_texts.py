@@ -33,10 +33,16 @@ def copied(count: int) -> list[str]:
     return [*REFERENCES[:count], *OTHERS[count:]]
 
 
-@pytest.mark.parametrize("count", [4, 24])
+@pytest.mark.parametrize("count", [6, 24])
 def test_some_copied_references_are_told(count: int) -> None:
     said = about("REFERENCES ARE COPIED", alarms(copied(count)))
-    assert f"{count} of 40 reports are, word for word, the reference of their study" in said
+    assert f"{count} of 40 reports are the reference of their study, {count} word for word, 0 nearly" in said
+
+
+@pytest.mark.parametrize("change", [("The", "Findings: The"), ("lungs", "lung"), (".", " .\n"), ("is ", "was ")])
+def test_copies_with_a_word_changed_are_told_too(change: tuple[str, str]) -> None:
+    said = about("REFERENCES ARE COPIED", alarms([text.replace(*change, 1) for text in copied(24)]))
+    assert "24 of 40 reports are the reference of their study" in said
 
 
 def test_a_few_copies_are_not() -> None:
@@ -87,6 +93,16 @@ def test_a_report_without_a_known_word_is_told() -> None:
 def test_references_in_another_language_are_told() -> None:
     spanish = [f"Silueta cardiaca de tamaño normal. Sin derrame pleural. Caso {number}." for number in range(12)]
     said = alarms(spanish, spanish)
-    assert about("NOT IN ENGLISH: 12 of 12 references have none of the commonest words", said)
+    assert about("NOT IN ENGLISH: 12 of 12 references and 12 of 12 reports have none of the commonest words", said)
     assert not about("NOT IN ENGLISH", alarms(spanish[:9], spanish[:9]))
     assert not about("NOT IN ENGLISH", alarms(OTHERS))
+
+
+def test_reports_in_another_language_are_told() -> None:
+    german = [f"Normal großes Herz, kein Pleuraerguss. Fall {number}." for number in range(20)]
+    said = about("NOT IN ENGLISH", alarms([*german, *OTHERS[20:]]))
+    assert said.startswith("NOT IN ENGLISH: 20 of 40 reports have none of the commonest words")
+    assert not about("NOT IN ENGLISH", alarms([*german[:19], *OTHERS[19:]]))
+    assert not about("NOT IN ENGLISH", alarms(["No pleural effusion seen."] * 40))
+    assert not about("NOT IN ENGLISH", alarms(["No focal opacity."] * 40))
+    assert not about("NOT IN ENGLISH", alarms([""] * 40))

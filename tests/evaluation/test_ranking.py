@@ -38,8 +38,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def score(*words: str) -> int:
-    return main(["score", *words, "--no-meteor", "--bootstrap", "20", "--quiet", "--out", "out"])
+def score(*words: str, out: str = "out") -> int:
+    return main(["score", *words, "--no-meteor", "--bootstrap", "20", "--quiet", "--out", out])
 
 
 def common(*files: str) -> tuple[str, ...]:
@@ -57,6 +57,9 @@ def test_the_example_is_what_its_script_draws(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
+    (made,) = re.findall(r"^head .*$", PAGE, re.MULTILINE)
+    (place / "b_incomplete.csv").unlink()
+    subprocess.run(["bash", "-c", made], check=True)
     commands = re.findall(r"^ammrg (score .*)$", PAGE, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
@@ -64,9 +67,16 @@ def test_the_commands_of_the_page_run_and_give_its_table(place: Path) -> None:
     written = (place / "ranking" / "ranking.md").read_text(encoding="utf-8")
     assert written.split("\n\n")[1] in PAGE
     listed = table_of(place / "ranking_common" / "missing_ids.csv")
-    assert [(row["system"], row["what"]) for row in listed] == [("B", "missing"), ("B", "missing"), ("B", "surplus")]
+    assert [(row["system"], row["what"]) for row in listed] == [("B", "missing"), ("B", "missing")]
     assert "38 studies" in (place / "ranking_common" / "ranking.md").read_text(encoding="utf-8")
-    assert "B lacks 2 and has 1 more" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
+    assert "B lacks 2" in (place / "ranking_common" / "ranking.html").read_text(encoding="utf-8")
+
+
+def test_missing_and_surplus_studies_are_counted(place: Path) -> None:
+    assert score(*common("a.jsonl", "b_incomplete.csv"), "--names", "A,B", "--allow-missing") == 0
+    listed = [(row["system"], row["what"]) for row in table_of(place / "out" / "missing_ids.csv")]
+    assert listed == [("B", "missing"), ("B", "missing"), ("B", "surplus")]
+    assert "B lacks 2 and has 1 more" in (place / "out" / "ranking.html").read_text(encoding="utf-8")
 
 
 def test_values_are_those_of_each_file_alone(place: Path) -> None:
@@ -116,6 +126,7 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
         (("a.jsonl", "b.csv", "--columns", "id=studie"), "no column 'studie' (nor 'study_id')"),
         (("a.jsonl", "b.csv", "--columns", "name=study"), "'name=study' names no column"),
         (common("a.jsonl", "twice.csv"), "occurs twice, first in line 2; keep one of the two"),
+        (common("a.jsonl", "columns.csv"), "columns.csv: column 'prediction' occurs twice in the header"),
         (common("a.jsonl", "header.csv"), "header.csv: no studies; there is nothing to score"),
         (("a.jsonl", "--names", "A"), "--names goes with several files"),
         (common("a.jsonl", "b.csv", "--show"), "--show goes with one file"),
@@ -127,6 +138,7 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     rows = (place / "b.csv").read_text().splitlines()
     (place / "twice.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
+    (place / "columns.csv").write_text("\n".join([rows[0] + ",prediction", *(f"{row},x" for row in rows[1:])]) + "\n")
     (place / "header.csv").write_text(rows[0] + "\n")
     assert score(*words) == 1
     said = capsys.readouterr().err
@@ -275,8 +287,8 @@ def test_nothing_that_is_read_or_not_ours_is_overwritten(
 
 
 def test_one_file_may_have_other_columns_too(place: Path) -> None:
-    assert score("b.csv", "--references", "references.csv", "--columns", COLUMNS) == 0
-    asked = json.loads((place / "out").read_text())
+    assert score("b.csv", "--references", "references.csv", "--columns", COLUMNS, out="out.json") == 0
+    asked = json.loads((place / "out.json").read_text())
     found = evaluate(
         "b.csv",
         references="references.csv",
@@ -290,6 +302,27 @@ def test_one_file_may_have_other_columns_too(place: Path) -> None:
     assert found["full"]["cider"]["value"] > 0
     studies = per_study("b.csv", references="references.csv", columns=COLUMNS)
     assert studies["cider"].max() > 0
+
+
+def test_texts_and_references_may_have_the_same_column(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("b.csv", "references.csv"):
+        header, rest = (place / name).read_text().split("\n", 1)
+        (place / f"same_{name}").write_text(header.replace("prediction", "report") + "\n" + rest)
+    apart = {"references": "references.csv", "resamples": 0, "with_meteor": False}
+    same = {**apart, "references": "same_references.csv"}
+    found = evaluate("same_b.csv", columns="id=study,text=report,reference=report,patient=patient", **same)
+    assert found["full"] == evaluate("b.csv", columns=COLUMNS, **apart)["full"]
+    shutil.copy("same_b.csv", "c.csv")
+    words = ("--columns", "id=study,reference=report,text=report", "--train-texts", "same_references.csv")
+    assert score("same_b.csv", *words, out="out.json") == score("same_b.csv", "c.csv", *words) == 1
+    said = list(filter(None, capsys.readouterr().err.splitlines()))
+    assert len(said) == 2
+    assert all(
+        "'report' is named for text and reference, which needs two files; give that of the ref" in x for x in said
+    )
+    assert score("same_b.csv", "c.csv", "--columns", "id=study,text=study") == 1
+    assert "'text=study' repeats a word or a column" in capsys.readouterr().err
+    assert score("same_b.csv", "c.csv", "--references", "same_references.csv", *words) == 0
 
 
 def test_a_call_that_fails_leaves_the_earlier_ranking(place: Path) -> None:
@@ -327,6 +360,43 @@ def test_few_patients_and_equal_texts_are_told(place: Path) -> None:
     assert "x: THE SAME" not in told
 
 
+def test_what_is_wrong_with_texts_stands_first_under_the_main_table(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (place / "b.csv").read_text().splitlines()
+    (place / "empty.csv").write_text("\n".join([rows[0], *(f"{row.partition(',')[0]}," for row in rows[1:])]) + "\n")
+    words = common("empty.csv", "c.json", "--names", "E,C", "--by", "view", "--train-texts", "train.txt")
+    assert main(["score", *words, "--no-meteor", "--bootstrap", "100", "--out", "out"]) == 0
+    for told in ((place / "out" / "ranking.md").read_text(), capsys.readouterr().out):
+        assert told.index("E: EMPTY REPORTS") < told.index("Compared with") < told.index("By view")
+    page = (place / "out" / "ranking.html").read_text()
+    assert page.index('id="tables"') < page.index('id="said"') < page.index('id="groups"')
+
+
+def test_a_file_and_a_folder_are_told_apart_by_their_ending(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(*common("b.csv"), out="s_dir") == 1
+    assert "--out s_dir: has no ending; the scores of one file go into a file" in capsys.readouterr().err
+    for name in ("x.json", "x.html"):
+        assert score(*common("a.jsonl", "b.csv"), out=name) == 1
+        assert f"--out {name}: the name of a file; several files are ranked into a folder" in capsys.readouterr().err
+    assert not any((place / name).exists() for name in ("s_dir", "x.json", "x.html"))
+
+
+def test_few_resamples_are_told_or_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = (*common("a.jsonl", "b.csv"), "--no-meteor", "--out", "out")
+    for number in ("-1", "1", "19"):
+        assert main(["score", *files, f"--bootstrap={number}"]) == 1
+        assert f"--bootstrap={number}: too few resamples for an interval; give at least 20" in capsys.readouterr().err
+    told = "Few resamples: the ends of intervals over 20 are mostly chance; give at least 100."
+    assert score(*common("a.jsonl", "b.csv")) == 0
+    assert told in (place / "out" / "ranking.md").read_text()
+    assert main(["score", *files, "--bootstrap=100", "--quiet"]) == 0
+    assert "Few resamples" not in (place / "out" / "ranking.md").read_text()
+    texts = [f"Opacity {n}." for n in range(6)]
+    assert told in evaluate(texts, references=texts, resamples=20, with_meteor=False)["sentences"]
+    assert not any("Few res" in text for text in evaluate(texts, references=texts, resamples=0)["sentences"])
+
+
 def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(*common("a.jsonl", "b.csv"), "--by", "absent") != 0
     assert "references.csv has study, report, patient" in capsys.readouterr().err
@@ -341,7 +411,7 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
         in capsys.readouterr().err
     )
     assert score(*files, "--columns", "id=id,text=text") != 0
-    assert "no column 'reference'; found study_id, ward, truth. Name the file's own" in capsys.readouterr().err
+    assert "no column 'reference'; found id, ward, truth. Name the file's own" in capsys.readouterr().err
     names = "id=id,text=text,reference=truth,patient=ward"
     assert score(*files, "--columns", names, "--by", "ward") == 0
     assert (place / "out" / "ranking.md").read_text().count("ward") == 1
@@ -379,6 +449,10 @@ def test_a_patient_of_two_sexes_is_told(place: Path) -> None:
     assert score(*files[0], *files[1]) == 0
     assert "SEVERAL VALUES" not in (place / "out" / "ranking.md").read_text()
     text = (place / "references.csv").read_text()
+    blank = [line.replace(",M,", ",,") if line.startswith("53000001") else line for line in text.splitlines()]
+    (place / "references.csv").write_text("\n".join(blank) + "\n")
+    assert score(*files[0], *files[1]) == 0
+    assert "SEVERAL VALUES" not in (place / "out" / "ranking.md").read_text()
     changed = [
         line.replace(",M,", ",F,") if line.startswith("53000001") else line.replace(",F,", ",M,")
         for line in text.splitlines()

@@ -22,6 +22,20 @@ def test_a_copy_is_long_and_of_one_patient_alone() -> None:
     assert counted(["Clear.", LONG_TEXT], [LONG_TEXT, "Clear."]).copied == 0  # another study's
 
 
+def test_a_near_copy_has_three_quarters_of_the_runs() -> None:
+    words = LONG_TEXT.split()
+
+    def near(*changed: int) -> tuple[int, int]:
+        text = " ".join("other" if place in changed else word for place, word in enumerate(words))
+        found = counted([LONG_TEXT, "Clear."], [f"Findings: {text}", "Clear."])
+        return found.copied, found.nearly_copied
+
+    assert near() == near(0) == near(10) == (0, 1)
+    assert near(9, 14) == (0, 0)
+    assert counted([LONG_TEXT, "Clear."], [LONG_TEXT, LONG_TEXT])[1:3] == (1, 0)
+    assert counted([LONG_TEXT] * 2, [f"Also {LONG_TEXT}"] * 2)[1:3] == (0, 0)  # another patient has it too
+
+
 @pytest.mark.parametrize(
     ("text", "tag"), [("<p class='x'>Clear.</p>", "<p class='x'>"), ("a &#39; b", "&#39;"), ("< 3 mm, > 5 mm", "")]
 )
@@ -33,3 +47,11 @@ def test_tags(text: str, tag: str) -> None:
 def test_words_of_no_reference_and_references_of_another_language() -> None:
     found = counted(["Clear lungs.", "Kein Erguss.", ""], ["xyz", "erguss zzz", ""])
     assert (found.reports, found.unknown, found.foreign_references) == (3, 1, 2)
+
+
+def test_reports_of_another_language_are_not_short_english_ones() -> None:
+    found = counted(
+        ["No pleural effusion; the lungs are clear."] * 4,
+        ["Kein Erguss.", "No pleural effusion.", "", "No pleural ja ja."],
+    )
+    assert found.foreign_reports == 2

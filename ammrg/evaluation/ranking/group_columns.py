@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import own_names
 from ammrg.evaluation.prediction_files import study_rows
 from ammrg.evaluation.predictions import Line, rows_by_id
 
@@ -38,10 +39,7 @@ def group_cells(
         field = fields.get(column, column)
         which = next((i for i, names in enumerate(there) if field in names), None)
         if which is None:
-            has = "; ".join(
-                f"{path} has {', '.join(columns.get(name, name) for name in names)}"
-                for path, names in zip(paths, there, strict=True)
-            )
+            has = "; ".join(f"{path} has {own_names(names, columns)}" for path, names in zip(paths, there, strict=True))
             raise ScoringError(f"--by {column}: there is no such column; {has}.")
         rows = files[which]
         values = {study_id: _as_text(rows[study_id][1].get(field)) for study_id in studies}
@@ -55,7 +53,7 @@ def group_cells(
 
 
 def changing_patients(cells: Mapping[str, Mapping[str, str]], lines: Iterable[Line]) -> list[str]:
-    """Sentences on patients with several values of a column of :data:`OF_PATIENTS`.
+    """Sentences on patients with several values of a column of :data:`OF_PATIENTS`; a blank cell is no value.
 
     Args:
         cells: from :func:`group_cells`.
@@ -63,17 +61,19 @@ def changing_patients(cells: Mapping[str, Mapping[str, str]], lines: Iterable[Li
     """
     found = []
     studies = list(lines)
+    patients = len({line.subject_id for line in studies})
     for column, of_study in cells.items():
         if "".join(filter(str.isalpha, column.lower())) not in OF_PATIENTS:
             continue
         values: dict[str, dict[str, None]] = {}
         for line in studies:
-            values.setdefault(line.subject_id, {})[of_study[line.study_id]] = None
+            if of_study[line.study_id] != NOT_GIVEN:
+                values.setdefault(line.subject_id, {})[of_study[line.study_id]] = None
         several = {patient: list(own) for patient, own in values.items() if len(own) > 1}
         if several:
             first, own = next(iter(several.items()))
             found.append(
-                f"--by {column}: SEVERAL VALUES FOR ONE PATIENT: {len(several)} of {len(values)} patients have more "
+                f"--by {column}: SEVERAL VALUES FOR ONE PATIENT: {len(several)} of {patients} patients have more "
                 f"than one (first: {first} has {' and '.join(own)}); correct the table."
             )
     return found

@@ -6,9 +6,11 @@ const small = (text) => (text ? make("small", {}, text) : null);
 const cellOf = ({ value, mark, interval, rank, below }) => [
   mark ? make(mark === "best" ? "b" : "span", { title: MARKS[mark] }, mark === "best" ? value : `${value}†`) : value,
   small(interval), small(rank && `rank ${rank}`), small(below)];
-$("tables").replaceChildren(...data.tables.map(({ title, columns, rows, note }) => make("section", {},
+const [main, ...groups] = data.tables.map(({ title, columns, rows, note }) => make("section", {},
   make("h2", {}, title),
   tableBox(title, ["system", ...columns], rows.map(({ label, cells }) => ({ row: [label, ...cells.map(cellOf)] }))),
-  make("p", { class: "note" }, note))));
+  make("p", { class: "note" }, note)));
+$("tables").replaceChildren(main);
+$("groups").replaceChildren(...groups);
 $("said").hidden = !data.sentences.length;
 $("sentences").replaceChildren(...data.sentences.map((text) => make("li", {}, text)));

@@ -11,7 +11,7 @@ from ammrg.evaluation.ranking.group_columns import changing_patients
 from ammrg.evaluation.ranking.ranked import Group, rank_all, rank_groups
 from ammrg.evaluation.ranking.submissions import Difference
 from ammrg.evaluation.ranking.wording import Ranking, caption, group_tables, main_table
-from ammrg.evaluation.score_notes import few_patients
+from ammrg.evaluation.score_notes import few_patients, few_resamples
 from ammrg.evaluation.scoring import ScorerSettings, scored, scorer_of
 
 
@@ -58,14 +58,17 @@ def rank_systems(
         groups = rank_groups(systems, scorer, cells)
     first = scores[systems[0].name]
     known = {name: found[protocol] for name, found in first[GROUP].items()}
+    alarms = [(name, alarm) for name in whole.standings for alarm in scores[name]["alarms"]]
+    # what is wrong with the texts, which begins in capitals, before comparisons
+    alarms.sort(key=lambda each: not each[1].partition(":")[0].isupper())
     ranking = Ranking(
         f"{len(systems)} systems on {whole.studies} studies",
         main_table(whole, known, caption(whole, first["meta"], differences)),
         group_tables(groups),
-        [each.text for each in few_patients(first["meta"]) if not each.alarm]
+        [each.text for each in few_patients(first["meta"]) + few_resamples(first["meta"]) if not each.alarm]
         + changing_patients(cells, systems[0].lines)
         + equal_texts(systems)
-        + [f"{name}: {alarm}" for name in whole.standings for alarm in scores[name]["alarms"]],
+        + [f"{name}: {alarm}" for name, alarm in alarms],
     )
     return Ranked(ranking, [whole, *groups], known, scores)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ammrg.errors import ScoringError
+from ammrg.evaluation.column_names import columns_of_reports
 from ammrg.evaluation.prediction_files import AS_THEY_ARE, study_rows
 from ammrg.evaluation.predictions import (
     System,
@@ -98,7 +99,8 @@ def read_submissions(
     """
     known = None if references is None else read_references(references, columns)
     needed = needed_fields(known is not None)
-    files = [rows_by_id(study_rows(path, columns, needed)) for path in paths]
+    named = columns_of_reports(columns, known is not None)
+    files = [rows_by_id(study_rows(path, named, needed)) for path in paths]
     for path, rows in zip(paths, files, strict=True):
         if not rows:
             raise ScoringError(f"{path}: no studies; there is nothing to score.")

@@ -17,17 +17,23 @@ UNBOUND = 10_000
 
 
 def print_ranking(ranking: Ranking, console: Console) -> None:
-    """Print the tables, the sentences and the notice.
+    """Print the main table, the sentences, the tables of groups and the notice.
 
     A table that is wider than the window keeps its figures whole; the window breaks its lines, and a file does not.
     """
-    for table in map(_table, (ranking.main, *ranking.groups)):
-        needed = Measurement.get(console, console.options.update(max_width=UNBOUND), table).maximum
-        console.width = max(console.width, needed)
-        console.print(table)
+    _print_table(ranking.main, console)
     for sentence in ranking.sentences:
         console.print(f"- {sentence}", highlight=False, markup=False)
+    for table in ranking.groups:
+        _print_table(table, console)
     console.print(NOTICE, highlight=False)
+
+
+def _print_table(table: Table, console: Console) -> None:
+    shown = _table(table)
+    needed = Measurement.get(console, console.options.update(max_width=UNBOUND), shown).maximum
+    console.width = max(console.width, needed)
+    console.print(shown)
 
 
 def _table(table: Table) -> RichTable:
