@@ -44,6 +44,7 @@ RUN_ALL     ?=
 RUN_ONE     ?=
 
 # A mistyped name of a variable, or of a list, is an error: $(call meant,NAME,NAMES) suggests the right one.
+comma  := ,
 quoted  = '$(subst ','\'',$(1))'
 path    = $(call quoted,$(if $(filter ~/%,$(firstword $(1))),$(HOME)$(patsubst ~%,%,$(1)),$(1)))
 nearest = $(shell $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -IS experiments/nearest_name.py $(call quoted,$(1)) $(2) 2>/dev/null)
@@ -61,6 +62,8 @@ $(foreach name,DATASET RUN MODEL VENV OUT DATA MODELS,$(if $(filter-out 1,$(word
 AFTER    := reports scores guards describe predict serve demo export
 SETTLED  := $(if $(MAKECMDGOALS),$(if $(filter-out $(AFTER),$(MAKECMDGOALS)),,yes))
 default   = $(filter file,$(origin $(1)))
+# The data sets whose run of this name has a file: those where it is finished, or begun.
+homes     = $(patsubst $(OUT)/%/$(RUN)/$(1),%,$(wildcard $(OUT)/*/$(RUN)/$(1)))
 ifneq ($(and $(SETTLED),$(call default,DATASET),$(call default,RUN),$(call default,MODEL),$(call default,REWARD)),)
 FINISHED := $(wildcard $(OUT)/*/*/reports.meta.json $(OUT)/*/*/reward/reports.meta.json)
 NEWEST   := $(if $(FINISHED),$(subst /, ,$(patsubst $(OUT)/%/reports.meta.json,%,$(shell ls -t $(FINISHED) | head -n 1))))
@@ -74,7 +77,7 @@ endif
 endif
 endif
 ifeq ($(and $(SETTLED),$(call default,DATASET),$(if $(wildcard $(OUT)/$(DATASET)/$(RUN)),,absent)),absent)
-HOMES    := $(patsubst $(OUT)/%/$(RUN)/stage2/manifest.json,%,$(wildcard $(OUT)/*/$(RUN)/stage2/manifest.json))
+HOMES    := $(or $(call homes,stage2/manifest.json),$(call homes,stage1))
 ifneq ($(word 2,$(HOMES)),)
 $(error RUN=$(RUN): there is one of $(HOMES); name its DATASET=)
 endif
@@ -153,7 +156,6 @@ ifeq ($(and $(shell printf '%s' $(call quoted,$(REWARD)) | grep -xE '([a-z0-9_]+
 $(error REWARD=$(REWARD): must be 1, or rewards of $(REWARDS), each once and with its weight, such as "cider:1 clinical_f1:1 side_f1:1")
 endif
 empty :=
-comma := ,
 REWARD_WEIGHTS := --model.reward.weights='{$(subst :,: ,$(subst $(empty) $(empty),$(comma) ,$(strip $(REWARD))))}'
 endif
 settings = $(strip $(SETTINGS) $(if $(FOLDS),$(if $(filter stage2%,$(1)),FOLDS=$(FOLDS))))
@@ -180,13 +182,6 @@ $(error name a film that exists: make describe IMAGE=film.png$(if $(IMAGE), ($(I
 endif
 endif
 
-# A target that only uses a run trains one if its DATASET or MODEL is given; a name alone may be a slip.
-ifneq ($(and $(SETTLED),$(call default,DATASET),$(call default,MODEL)),)
-ifeq ($(wildcard $(OUT)/*/$(RUN)),)
-RUNS := $(sort $(foreach stage,$(wildcard $(OUT)/*/*/stage[12]),$(notdir $(patsubst %/,%,$(dir $(stage))))))
-$(error RUN=$(RUN): no such run in $(OUT); $(if $(RUNS),$(call one_of,$(RUN),$(RUNS)),there is none yet: make stage2 trains one))
-endif
-endif
 ifneq ($(filter data $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(CONFIGS)/data/$(DATASET).yaml),)
 $(error DATASET=$(DATASET): no such configuration; $(call one_of,$(DATASET),$(DATASETS)))
@@ -195,6 +190,21 @@ endif
 ifneq ($(filter $(STAGED),$(MAKECMDGOALS)),)
 ifeq ($(call overlay,stage1),)
 $(error MODEL=$(MODEL): no such overlay; $(call one_of,$(MODEL),$(OVERLAYS)))
+endif
+endif
+# Targets that only use a run train none that is named, and go on with none by the defaults: a name may be a slip.
+ifneq ($(SETTLED),)
+ifeq ($(wildcard $(RUN_DIR)),)
+ifneq ($(or $(if $(call default,RUN),,named),$(and $(call default,DATASET),$(call default,MODEL))),)
+PLACE := $(OUT)$(if $(call default,DATASET),,/$(DATASET))
+RUNS  := $(sort $(foreach stage,$(wildcard $(OUT)/$(if $(call default,DATASET),*,$(DATASET))/*/stage[12]),$(notdir $(patsubst %/,%,$(dir $(stage))))))
+$(error RUN=$(RUN): no such run in $(PLACE); $(if $(call homes,stage1),there is one of $(call homes,stage1); name its DATASET=,$(if \
+  $(RUNS),$(call one_of,$(RUN),$(RUNS)),there is none yet: make stage2 trains one)))
+endif
+else ifeq ($(or $(wildcard $(STAGE2)/manifest.json),$(if $(call default,MODEL),,named)),)
+BEGUN := $(shell sed -nE 's/^DATASET=[^ ]+ MODEL=([^ ]+).*/\1/p' $(RUN_DIR)/*/.settings 2>/dev/null | head -n 1)
+$(error RUN=$(RUN): not finished ($(DATASET)$(addprefix $(comma) ,$(BEGUN))); go on with make stage2 DATASET=$(DATASET) $(if \
+  $(BEGUN),MODEL=$(BEGUN) RUN=$(RUN),RUN=$(RUN) and the MODEL= that it was begun with))
 endif
 endif
 $(foreach goal,$(filter ablation sweep slurm,$(MAKECMDGOALS)),$(if $(filter $(STAGE),$(STAGES_$(goal))),,$(error \

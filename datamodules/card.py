@@ -124,7 +124,9 @@ def write_card(
     return card
 
 
-def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_rejected: float) -> None:
+def check_rejected(
+    folder: Path, rejected: Sequence[Rejection], films: int, max_rejected: float, *, unread: bool = False
+) -> None:
     """Refuse too many rejected films.
 
     Args:
@@ -132,6 +134,7 @@ def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_
         rejected: the films that were rejected.
         films: number of all films.
         max_rejected: largest share of rejected films, in [0, 1], that is not an error.
+        unread: whether the other films have not been read yet, so that more of them may be rejected.
 
     Raises:
         DataError: there are more; the message names the commonest reasons and the option that allows them.
@@ -144,6 +147,7 @@ def check_rejected(folder: Path, rejected: Sequence[Rejection], films: int, max_
             f"({max_rejected:.1%}) allowed:\n  " + "\n  ".join(reasons(rejected)) + "\n"
             f"All are listed in {folder / REJECTED}; repair them, or allow them with {option} (make data "
             f'PREPARE="{option}").'
+            + (" The other films have not been read yet; some of them may be rejected too." if unread else "")
         )
 
 

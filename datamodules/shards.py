@@ -125,7 +125,7 @@ def write_shards(
             stale.unlink()
     # Missing films are told before the others are read, which may take hours.
     write_rejected(folder, reading.rejected)
-    check_rejected(folder, reading.rejected, reading.films, max_rejected)
+    check_rejected(folder, reading.rejected, reading.films, max_rejected, unread=True)
     run_jobs(jobs, workers)
     return write_card(folder, [job.path for job in jobs], reading, dataset, settings, max_rejected)
 

@@ -78,7 +78,7 @@ def test_a_finished_run_has_its_own_folds(tmp_path: Path) -> None:
     kept = tmp_path / "phantom" / "done" / "stage2" / ".settings"
     kept.parent.mkdir(parents=True)
     kept.write_text("DATASET=phantom MODEL=tiny FOLDS=3\n\n")
-    followed = make("-n", "export", *place).stdout
+    followed = make("-n", "stage2", *place).stdout
     assert f"--model.cross_fit={tmp_path}/phantom/done/cross_fit_3" in followed
     assert "left_out_fold" not in followed  # it may be gone once stage 2 is trained
     for folds, kind in (("2", "with FOLDS=3"), ("3", "without folds")):
@@ -96,7 +96,6 @@ def test_a_finished_run_needs_neither_its_data_set_nor_its_model(tmp_path: Path)
     stage2 = tmp_path / "out" / "iu_xray" / "mine" / "stage2"
     stage2.mkdir(parents=True)
     (stage2 / ".settings").write_text("DATASET=iu_xray MODEL=small\n\n")
-    assert "prepare" in make("-n", "scores", *place).stdout  # it is not finished, and no run of the phantom
     (stage2 / "manifest.json").touch()
     (stage2 / "best.ckpt").touch()
     folder = f"{tmp_path}/out/iu_xray/mine"
@@ -140,8 +139,39 @@ def test_a_run_that_does_not_exist_is_not_trained_for_its_name_alone(tmp_path: P
     unnamed = make("-n", goal, *place)
     assert "RUN=default: no such run in " in unnamed.stderr
     assert "experiments" not in unnamed.stdout
-    for words in (["RUN=frist", "MODEL=nano"], ["RUN=frist", "DATASET=iu_xray"], ["RUN=first"]):
+    for words, said in {
+        ("MODEL=nano",): "out; did you mean first? one of first second.",
+        ("DATASET=phantom", "MODEL=nano"): "out/phantom; did you mean first? one of first.",
+        ("DATASET=csv",): "out/csv; there is none yet: make stage2 trains one.",
+    }.items():
+        named = make("-n", goal, "RUN=frist", *words, *place)
+        assert f"RUN=frist: no such run in {tmp_path}/{said}" in named.stderr
+        assert "experiments" not in named.stdout, words
+    other = make("-n", goal, "RUN=first", "DATASET=csv", *place)
+    assert "out/csv; there is one of phantom; name its DATASET=" in other.stderr
+    for words in (["MODEL=nano"], ["DATASET=iu_xray"]):
         assert " fit " in make("-n", goal, *words, *place).stdout, words
+
+
+@pytest.mark.parametrize("goal", ["scores", "demo"])
+def test_a_run_that_is_not_finished_does_not_go_on_with_the_defaults(tmp_path: Path, goal: str) -> None:
+    stage1 = tmp_path / "csv" / "tri" / "stage1"
+    stage1.mkdir(parents=True)
+    place = (f"OUT={tmp_path}", "RUN=tri")
+    begun = make("-n", goal, *place)
+    told = (
+        "RUN=tri: not finished (csv); go on with make stage2 DATASET=csv RUN=tri and the MODEL= that it was begun with."
+    )
+    assert told in begun.stderr
+    (stage1 / ".settings").write_text("DATASET=csv MODEL=nano\n\n")
+    for words in ([], ["DATASET=csv"]):
+        known = make("-n", goal, *words, *place)
+        told = "RUN=tri: not finished (csv, nano); go on with make stage2 DATASET=csv MODEL=nano RUN=tri."
+        assert told in known.stderr
+        assert "experiments" not in known.stdout
+    shown = make("-n", goal, "MODEL=nano", *place).stdout
+    assert "fit -c experiments/configs/stage2/default.yaml -c experiments/configs/data/csv.yaml" in shown
+    assert "phantom.yaml" not in shown
 
 
 def test_if_no_run_is_named_the_one_finished_last_is_used_and_named(tmp_path: Path) -> None:

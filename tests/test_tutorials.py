@@ -58,8 +58,10 @@ def test_make_knows_the_commands(page: str, tmp_path: Path) -> None:
     place = [f"{name}={tmp_path}/{name}" for name in ("OUT", "DATA", "MODELS", "VENV")]
     (tmp_path / "VENV").mkdir()
     (tmp_path / "VENV" / ".stamp").touch()
-    (tmp_path / "OUT" / "csv" / "first" / "stage2").mkdir(parents=True)
-    (tmp_path / "OUT" / "phantom" / "quick" / "stage2").mkdir(parents=True)
+    for run in ("csv/first", "phantom/quick", "mimic_cxr/paper"):  # what only uses a run finds it trained
+        stage2 = tmp_path / "OUT" / run / "stage2"
+        stage2.mkdir(parents=True)
+        (stage2 / "manifest.json").touch()
     Image.new("L", (64, 64)).save(tmp_path / "film.png")
     for words in filter(["env"].__ne__, commands(page, "make ")):
         given = [word.replace("IMAGE=film.png", f"IMAGE={tmp_path}/film.png") for word in words]

@@ -235,7 +235,8 @@ def scored(
 def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
     """Each study's ROUGE-L and CIDEr under the first protocol, F1 over the 14 findings, and the findings of its texts.
 
-    The positive findings of a text are one integer: bit i is finding i.
+    F1 is None where neither text affirms a finding, for example if both only suspect one. The positive findings of a
+    text are one integer: bit i is finding i.
     """
     statistics = scorer.statistics(lines, with_extras=True)
     words = statistics.language[scorer.protocols[0].name]
@@ -246,7 +247,7 @@ def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
         "study_id": [line.study_id for line in lines],
         "rouge_l": words.rouge_l.tolist(),
         "cider": words.cider.tolist(),
-        "f1": (2 * both / np.maximum(1, named)).tolist(),
+        "f1": [2 * int(agreed) / int(count) if count else None for agreed, count in zip(both, named, strict=True)],
         "reference": (truth @ bits).tolist(),
         "generated": (predicted @ bits).tolist(),
     }

@@ -100,7 +100,7 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
         "rows_without_text": rows_named(table.silent()),
         "rows_that_repeat_a_film": rows_named(table.repeated),
-        "views_not_known": ", ".join(f"{view!r} ({count:,})" for view, count in table.unknown.most_common()) or "none",
+        "views_not_known": views_named(table.unknown),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
         "labels": "labeler",
@@ -207,6 +207,15 @@ def together(wrong: Sequence[RowError]) -> str:
         for first, *others in alike.values()
     ]
     return "\n  ".join([f"{len(wrong):,} rows are wrong:", *lines])
+
+
+def views_named(unknown: Counter[str]) -> str:
+    """Words of ``view`` for whoever corrects them: ``3 rows: 'Seitlich' (2), 'AP supine' (1)``, or ``none``."""
+    if not unknown:
+        return "none"
+    rows, more = unknown.total(), len(unknown) - MOST_NAMED
+    words = ", ".join(f"{view!r} ({count:,})" for view, count in unknown.most_common(MOST_NAMED))
+    return f"{rows:,} row{'s' if rows > 1 else ''}: {words}" + (f" and {more:,} more words" if more > 0 else "")
 
 
 def rows_named(rows: Sequence[int]) -> str:

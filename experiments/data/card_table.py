@@ -47,7 +47,7 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
         table.add_row(name, *(f"{cell['positive']:,} + / {cell['uncertain']:,} ?" for cell in cells))
     console.print(table)
     for key, value in card["notes"].items():
-        console.print(f"{key}: {value}", highlight=False)
+        console.print(f"{key}: {value}", highlight=False, markup=False)
     share = card["rejected"] / max(1, card["films_named"])
     studies = sum(counts["studies"] for counts in card["counts"].values())
     console.print(
@@ -64,6 +64,15 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
             f"{foreign:,} of {studies:,} reports have none of the commonest English words: findings are labelled, and "
             "reports scored, by rules for English, so neither holds for them. Translate the reports first.",
             style="yellow",
+            soft_wrap=True,
+        )
+    if (views := card["notes"].get("views_not_known", "none")) != "none":
+        console.print(
+            f"view has words that are not known, and these films are read as frontal ones: {views}. Write frontal or "
+            "lateral (or PA, AP, LL) in the table.",
+            style="yellow",
+            highlight=False,
+            markup=False,
             soft_wrap=True,
         )
     if empty := [split for split in SPLITS if split not in card["counts"]]:

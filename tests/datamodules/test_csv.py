@@ -94,8 +94,28 @@ def test_unknown_words_for_a_view_are_counted(tmp_path):
     header = (*HEADER, "view")
     views = ("PA", "Seitlich", "AP supine", "Seitlich", "", "lateral")
     rows = [(f"{n}.png", "Clear.", n, view) for n, view in enumerate(views)]
-    assert csv.read(write(tmp_path, *rows, header=header)).notes["views_not_known"] == "'Seitlich' (2), 'AP supine' (1)"
+    notes = csv.read(write(tmp_path, *rows, header=header)).notes
+    assert notes["views_not_known"] == "3 rows: 'Seitlich' (2), 'AP supine' (1)"
+    many = [(f"{n}.png", "Clear.", n, f"view {n}") for n in range(12)]
+    notes = csv.read(write(tmp_path, *many, header=header)).notes
+    assert notes["views_not_known"].startswith("12 rows: 'view 0' (1), ")
+    assert notes["views_not_known"].endswith("'view 9' (1) and 2 more words")
     assert csv.read(write(tmp_path, *rows[:1], header=header)).notes["views_not_known"] == "none"
+
+
+def test_films_read_as_frontal_for_an_unknown_word_are_told(tmp_path, capsys):
+    def said(name: str, view: str) -> str:
+        rows = [(f"{n}.png", SENTENCES[0], n, split, view) for n, split in enumerate(("train", "val", "test"))]
+        raw = write(tmp_path / name, *rows, header=(*HEADER, "split", "view"))
+        command = ["prepare", "--dataset", "csv", "--raw", str(raw), "--size", "32", "--workers", "1"]
+        assert main([*command, "--out", str(tmp_path / f"{name}_out")]) == 0
+        return capsys.readouterr().out
+
+    told = (
+        "view has words that are not known, and these films are read as frontal ones: 3 rows: '[Seitlich]' (3). Write "
+    )
+    assert told in said("german", "[Seitlich]")
+    assert "read as frontal" not in said("english", "lateral")
 
 
 def test_reports_that_are_not_english_are_told(tmp_path, capsys):

@@ -254,8 +254,9 @@ def test_more_rejected_than_allowed_fails_at_the_end_and_says_so(tmp_path):
     reading = make_reading(20, 2, 2)
     bad = make_study(50, "train", views=1)._replace(views=(View(b"nothing", "frontal"),), boxes=())
     reading.studies["train"].append(bad)
-    with pytest.raises(DataError, match=r"1 of 49 films were rejected, more than the 0 \(1\.0%\) allowed"):
+    with pytest.raises(DataError, match=r"1 of 49 films were rejected, more than the 0 \(1\.0%\) allowed") as error:
         write(reading, tmp_path)
+    assert "read yet" not in str(error.value)
     assert not (tmp_path / "card.json").exists()
     assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 1
     card = write(reading, tmp_path, max_rejected=0.1)
@@ -273,7 +274,7 @@ def test_a_few_bad_films_among_few_are_told_with_their_reasons_and_the_option_th
         "  0.png and 2 more: no such file\n"
         "  a.png: reason a\n"
         f"All are listed in {tmp_path / 'rejected.jsonl'}; repair them, or allow them with --max-rejected 0.03 (make "
-        'data PREPARE="--max-rejected 0.03").'
+        'data PREPARE="--max-rejected 0.03"). The other films have not been read yet; some of them may be rejected too.'
     )
     assert not list(tmp_path.glob("*.parquet"))  # missing films are told before the others are read
     assert write(reading, tmp_path, max_rejected=0.03)["rejected"] == 4

@@ -63,6 +63,9 @@ def test_cases_are_the_worst_and_the_best() -> None:
     studies = {"f1": [0.5, 0.0, 1.0, 0.0, 1.0], "cider": [1.0, 2.0, 3.0, 1.0, 9.0], "study_id": list("abcde")}
     assert cases({"studies": studies}, 2) == ["d", "b", "c", "e"]
     assert sorted(cases({"studies": studies}, 3)) == list("abcde")
+    studies = {"f1": [0.5, None, 1.0, None, 1.0], "cider": [1.0, 2.0, 3.0, 1.0, 9.0], "study_id": list("abcde")}
+    assert cases({"studies": studies}, 1) == ["a", "e"]
+    assert cases({"studies": studies}, 2) == ["a", "c", "e", "d"]
 
 
 def test_the_page_is_whole_and_escapes_everything(page: Path) -> None:

@@ -83,6 +83,17 @@ def test_filter_and_sort_work_and_no_script_of_a_report_runs(chromium: Any, tmp_
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
 
 
+def test_a_study_in_which_neither_text_affirms_a_finding_has_a_dash_and_comes_last(
+    chromium: Any, tmp_path: Path
+) -> None:
+    pairs = [("Edema.", "Left effusion."), ("Possible edema.", "Possible effusion."), ("Edema.", "Edema.")]
+    shown, complaints, _ = opened(chromium, run_page(tmp_path, pairs).as_uri())
+    assert cells(shown, 1) == ["0.00", "1.00", "–"]
+    shown.get_by_role("button", name="best first").click()
+    assert cells(shown, 1) == ["1.00", "0.00", "–"]
+    assert complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_first_screen_has_verdicts_and_one_study(chromium: Any, tmp_path: Path, scheme: str) -> None:
     page = run_page(tmp_path, [("No edema.", "Left edema."), ("Left edema.", "Left edema.")] * 10)

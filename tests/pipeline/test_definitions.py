@@ -26,11 +26,11 @@ def defined(run: Run) -> Run:
     shutil.copytree(run.memory, again.memory)
     page = (CONFIGS.parents[1] / "docs" / "extending" / "memory.md").read_text()
     (commands,) = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    commands = commands.replace("experiments/configs", str(CONFIGS)).replace("RUN", str(again.folder))
+    commands = commands.replace("experiments/configs", str(CONFIGS)).replace("RUN/", f"{again.folder}/")
     build, train = (shlex.split(command) for command in commands.replace("\\\n", "").splitlines())
     assert (build[:3], train[:2]) == (["python", "-m", "experiments"], ["make", "stage2"])
     assert main(build[3:]) == 0
-    option = train[2].removeprefix("ARGS=")
+    option = train[-1].removeprefix("ARGS=")
     assert again.fit_stage2(option, "--trainer.max_epochs=1", "--trainer.limit_train_batches=3") == 0
     return again
 

@@ -32,7 +32,8 @@ function filterStudies(wanted = null) {
 function sortStudies(wanted = null) {
   const { sort, up } = state;
   const ordered = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-  state.shown.sort((a, b) =>
+  // A study without a score, such as F1 where neither text affirms a finding, is neither best nor worst.
+  state.shown.sort((a, b) => (a[sort] === null) - (b[sort] === null) ||
     (up ? 1 : -1) * (ordered(a[sort], b[sort]) || ordered(a.cider, b.cider)) || ordered(a.id, b.id));
   $("count").textContent = `${state.shown.length} of ${data.studies.length} studies`;
   $("list").setAttribute("aria-rowcount", state.shown.length + 1);

@@ -211,7 +211,7 @@ def _study(
         "id": line.study_id,
         "generated": generated,
         "reference": reference,
-        "f1": round(scored["f1"], 4),
+        "f1": None if scored["f1"] is None else round(scored["f1"], 4),
         "cider": round(scored["cider"], 4),
         "rouge": round(scored["rouge_l"], 4),
         "truth": scored["reference"],
@@ -227,7 +227,14 @@ def _study(
 
 
 def cases(scores: Mapping[str, Any], count: int = CASES) -> list[str]:
-    """Ids of the studies to show with films: the ``count`` worst and best by F1 of the findings, then CIDEr."""
+    """Ids of the studies to show with films: the ``count`` worst and best by F1 of the findings, then CIDEr.
+
+    Studies without an F1 are shown only where no more than ``2 * count`` have one, after those.
+    """
     studies = scores["studies"]
-    rows = sorted(zip(studies["f1"], studies["cider"], studies["study_id"], strict=True))
-    return [study_id for *_, study_id in (rows if len(rows) <= 2 * count else rows[:count] + rows[-count:])]
+    found = list(zip(studies["f1"], studies["cider"], studies["study_id"], strict=True))
+    rows = sorted(row for row in found if row[0] is not None)
+    without = sorted(row[1:] for row in found if row[0] is None)
+    spare = max(0, 2 * count - len(rows))
+    chosen = rows if spare else rows[:count] + rows[-count:]
+    return [study_id for *_, study_id in (*chosen, *without[:spare])]
