@@ -12,6 +12,7 @@ LOG = (DOCS.parent / "experiments" / "LOG.md").read_text(encoding="utf-8")
 FIGURE = re.compile(r"\d*\.\d+|\d[\d,]*")
 TABLES = [
     ("stage2", "| variant | micro F1 (13) | side F1 | first region right |", "Stage 2's ablation"),
+    ("stage1_measured", "| variant | macro AUROC | macro F1 |", "Stage 1's ablation once more"),
 ]
 """Page, start of the table, and part of the title under which the log has it."""
 
