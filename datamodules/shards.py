@@ -300,8 +300,9 @@ def film_name(view: View, number: int, folder: Path | None) -> str:
     """A film's path in the folder of the films, or its file name, or ``view 1`` of one without a file."""
     if not isinstance(view.image, Path):
         return f"view {number + 1}"
-    inside = folder is not None and view.image.is_relative_to(folder)
-    return view.image.relative_to(folder).as_posix() if folder and inside else view.image.name
+    if folder is None or not view.image.is_relative_to(folder):
+        return view.image.name
+    return view.image.relative_to(folder).as_posix()
 
 
 def checked(film: NDArray[np.uint8]) -> NDArray[np.uint8]:

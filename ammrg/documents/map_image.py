@@ -23,9 +23,8 @@ def map_image(description: Description, films: SourceFilms, identifiers: Documen
     """Make the picture of the strongest maps, each drawn on the film that decided its finding.
 
     Its pixels hold text: finding, probability, threshold, the notice and what the page has at its foot, nothing about
-    the patient. So
-    BurnedInAnnotation, which asks whether pixels identify the patient, is that of the films, and is left out where a
-    film does not say.
+    the patient. So BurnedInAnnotation, which asks whether pixels identify the patient, is that of the films, and is
+    left out where a film does not say.
 
     Args:
         description: of the study.

@@ -124,7 +124,8 @@ def undefined(statistics: dict[str, ClinicalStatistics]) -> set[str]:
         for uncertain, (reference, _) in statistics.items()
         for name, chosen in SELECTIONS.items()
         if not reference[:, list(chosen)].any()
-        for key in (f"clinical_{average}_{part}_{name}_{uncertain}" for average in AVERAGES for part in PARTS)
+        for key in KEYS
+        if key.endswith(f"_{name}_{uncertain}")
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from ammrg.text.blank import is_blank
@@ -56,39 +56,34 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
     owners = defaultdict[str, set[str]](set)
     for text, patient in zip(plain, subject_ids, strict=True):
         owners[text].add(patient)
-    own_alone = [
-        (text, mine)
-        for text, mine in zip(plain, said, strict=True)
-        if len(owners[text]) == 1 and len(_WORD.findall(text)) >= LONG
-    ]
-    copied = sum(text == mine for text, mine in own_alone)
+    wanted, found = ([_WORD.findall(text) for text in texts] for texts in (plain, said))
+    long = [row for row, text in enumerate(plain) if len(owners[text]) == 1 and len(wanted[row]) >= LONG]
+    copied = sum(plain[row] == said[row] for row in long)
     tags = [_TAG.findall(text) for text in generated]
-    known = {word for text in plain for word in _WORD.findall(text)}
-    own = [_WORD.findall(mine) for text, mine in zip(generated, said, strict=True) if not is_blank(text)]
+    known = set[str]().union(*wanted)
+    english = set[str]().union(*(words for text, words in zip(references, wanted, strict=True) if looks_english(text)))
+    own = [(text, words) for text, words in zip(generated, found, strict=True) if not is_blank(text)]
     return OddTexts(
         reports=len(generated),
         copied=copied,
-        nearly_copied=sum(_near(text, mine) for text, mine in own_alone) - copied,
+        nearly_copied=sum(_near(wanted[row], found[row]) for row in long) - copied,
         tagged=sum(map(bool, tags)),
         tagged_references=sum(_TAG.search(text) is not None for text in references),
-        tag=next((found[0] for found in tags if found), ""),
-        unknown=sum(not any(word in known for word in words) for words in own),
+        tag=next((each[0] for each in tags if each), ""),
+        unknown=sum(known.isdisjoint(words) for _, words in own),
         foreign_references=count_not_english(references),
-        foreign_reports=_foreign(references, generated),
+        foreign_reports=sum(not looks_english(text) and _mostly_outside(words, english) for text, words in own),
     )
 
 
-def _near(reference: str, said: str) -> bool:
+def _near(reference: Sequence[str], said: Sequence[str]) -> bool:
     wanted, found = _runs(reference), _runs(said)
     return len(wanted & found) >= NEAR * len(wanted)
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
-    words = _WORD.findall(text)
+def _runs(words: Sequence[str]) -> set[tuple[str, ...]]:
     return {tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1)}
 
 
-def _foreign(references: Sequence[str], generated: Sequence[str]) -> int:
-    english = {word for text in references if looks_english(text) for word in _WORD.findall(normalise(text))}
-    others = (_WORD.findall(normalise(text)) for text in generated if not (is_blank(text) or looks_english(text)))
-    return sum(2 * sum(word not in english for word in words) >= len(words) > 0 for words in others)
+def _mostly_outside(words: Sequence[str], known: Collection[str]) -> bool:
+    return 2 * sum(word not in known for word in words) >= len(words) > 0
