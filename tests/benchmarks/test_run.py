@@ -62,6 +62,24 @@ def test_the_pages_have_the_tables_of_the_kept_results() -> None:
     assert table.main(["--check"]) == 0, "python -m benchmarks.table writes it anew"
 
 
+def test_the_page_on_stage_1_says_what_mining_took() -> None:
+    result = json.loads((RESULTS / "mining.json").read_text())
+    one, eight = (
+        next(case for case in result["cases"] if case["findings_per_film"] == findings and "ours_mib" in case)
+        for findings in (1, 8)
+    )
+    hours = {way: f"{value:.0f}" for way, value in result["mimic_hours_here"].items()}
+    page = " ".join((ROOT / "docs" / "stage1_measured.md").read_text().split())
+    assert (
+        f"({one['ours_mib']:.0f} MiB with one, {eight['ours_mib']:.0f} with eight, "
+        f"{result['ours_mib_of_twice_the_films']:.0f} with twice the films)"
+    ) in page
+    assert (
+        f"{hours['ours']} hours with region tokens from the film's own pass, {hours['crop']} with crops, "
+        f"{hours['peer']} the published way"
+    ) in page
+
+
 def test_ways_of_writing_are_rows_and_batches_columns(tmp_path: Path) -> None:
     rows = [
         {
