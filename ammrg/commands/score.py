@@ -48,7 +48,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         "reports",
         nargs="+",
         type=Path,
-        help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's); several files are ranked",
+        help=f"predictions file: {layouts} (reports.jsonl, a table, ReXrank's, or {{id: text}}); several are ranked",
     )
     words.add_argument("--names", help="names of several systems, with commas; default: their files'")
     words.add_argument("--columns", help="other names of columns: id=study,text=prediction,reference=...,patient=...")
@@ -76,7 +76,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--train-texts",
         type=Path,
         help="training reports, for r2gen's vocabulary and the baselines of several files: .txt, one a line, or "
-        ".jsonl, .csv or .json with a field report",
+        f"{layouts} with a field report",
     )
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")

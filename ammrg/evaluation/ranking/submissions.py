@@ -12,6 +12,7 @@ from ammrg.evaluation.column_names import columns_of_reports
 from ammrg.evaluation.prediction_files import AS_THEY_ARE, study_rows
 from ammrg.evaluation.predictions import (
     System,
+    check_references,
     lines_of,
     needed_fields,
     read_references,
@@ -98,8 +99,8 @@ def read_submissions(
             different references or patients for a study.
     """
     known = None if references is None else read_references(references, columns)
-    needed = needed_fields(known is not None)
     named = columns_of_reports(columns, known is not None)
+    needed = needed_fields("generated", named, patients_elsewhere=known is not None)
     files = [rows_by_id(study_rows(path, named, needed)) for path in paths]
     for path, rows in zip(paths, files, strict=True):
         if not rows:
@@ -117,7 +118,9 @@ def read_submissions(
     systems = []
     for name, path, rows in zip(names, paths, files, strict=True):
         kept = [rows[study_id] for study_id in rows if study_id in common]
-        if known is not None:
+        if known is None:
+            check_references(path, kept, named)
+        else:
             kept = with_references(path, kept, known)
         systems.append(System("", name, path, lines_of(str(path), kept, thresholds_in(path.parent))))
     return Submissions(with_shared_fields(systems), differences)

@@ -297,8 +297,8 @@ def test_reports_alone_point_to_the_references(tmp_path: Path, capsys: pytest.Ca
     bare = [{field: row[field] for field in ("study_id", "generated")} for row in rows]
     path = write(tmp_path / "mine.jsonl", bare)
     assert command(["score", str(path), *FAST]) == 1
-    told = f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
-    assert told in capsys.readouterr().err
+    told = f"{path}: none of its {len(rows)} studies has a reference (found study_id, generated"
+    assert f"{told}); give the file that holds them with --references, or name their column" in capsys.readouterr().err
     write(path, [row | {"reference": None} for row in bare])
     assert command(["score", str(path), *FAST]) == 1
     assert told in capsys.readouterr().err
