@@ -195,6 +195,21 @@ def _keyed_rows(
         yield where, {field: value for field, value in row.items() if field in TEXTS or not is_missing(value)}
 
 
+def is_rexrank(path: Path) -> bool:
+    """Whether a file has ReXrank's layout: report and reference of each study under ReXrank's names.
+
+    Raises:
+        ScoringError: if it is a JSON file that cannot be read.
+    """
+    if path.suffix != ".json":
+        return False
+    table = _json(str(path), file_text(path))
+    return isinstance(table, dict) and all(
+        isinstance(fields, dict) and fields.keys() >= {"model_prediction", "section_findings"}
+        for fields in table.values()
+    )
+
+
 def _of_rexrank(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The texts that ReXrank's names hold; its sections make the reference "Findings: ... Impression: ..."."""
     given = {"generated": fields["model_prediction"]} if "model_prediction" in fields else {}
