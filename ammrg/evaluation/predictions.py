@@ -34,6 +34,7 @@ from ammrg.evaluation.prediction_files import (
     study_rows,
 )
 from ammrg.evaluation.reports_meta import thresholds_in
+from ammrg.evaluation.spreadsheet_damage import ADVICE, looks_rounded, spreadsheet_damage
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
 from ammrg.types import FilmBox
@@ -214,11 +215,14 @@ def with_references(
     unknown = [place for place, study_id in enumerate(ids) if study_id not in references]
     if unknown:
         first = rows[unknown[0]]
+        damage = spreadsheet_damage({ids[place] for place in unknown}, references.keys() - {*ids})
         start = f"{first[0]}: study {ids[unknown[0]]!r} is not in the references file"
         if len(unknown) == len(rows):
             there = f"the first id there is {next(iter(references))!r}" if references else "that file is empty"
-            raise ScoringError(f"{start}, and neither is any of the {len(rows)} studies of {path.name}; {there}.")
-        raise ScoringError(f"{start}; {len(rows) - len(unknown)} of {len(rows)} studies are in it.")
+            raise ScoringError(
+                f"{start}, and neither is any of the {len(rows)} studies of {path.name}; {there}.{damage}"
+            )
+        raise ScoringError(f"{start}; {len(rows) - len(unknown)} of {len(rows)} studies are in it.{damage}")
     return [
         (where, {**references[study_id], **{field: value for field, value in row.items() if field != "reference"}})
         for study_id, (where, row) in zip(ids, rows, strict=True)
@@ -238,7 +242,10 @@ def rows_by_id(rows: Iterable[tuple[str, Fields]]) -> dict[str, tuple[str, Field
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if study_id in found:
             first = found[study_id][0].rpartition(", ")[2]
-            raise ScoringError(f"{where}: study {study_id} occurs twice, first in {first}; keep one of the two.")
+            damage = f" A spreadsheet seems to have rounded ids. {ADVICE}." if looks_rounded(study_id) else ""
+            raise ScoringError(
+                f"{where}: study {study_id} occurs twice, first in {first}; keep one of the two.{damage}"
+            )
         found[study_id] = (where, row)
     return found
 
@@ -342,16 +349,17 @@ def _with_boxes(systems: list[System]) -> list[System]:
 
 def _check_same_studies(ours: System, other: System) -> None:
     expected, found = ({line.study_id for line in system.lines} for system in (ours, other))
+    damage = spreadsheet_damage(found - expected, expected - found)
     if not expected & found:
         raise ScoringError(
             f"{other.path}: lacks all {len(expected)} studies of {ours.path}: the first ids are {min(found)} here and "
-            f"{min(expected)} there; write both from the same split, with the same ids."
+            f"{min(expected)} there; write both from the same split, with the same ids.{damage}"
         )
     for what, ids in (("lacks", expected - found), ("has extra", found - expected)):
         if ids:
             raise ScoringError(
                 f"{other.path}: {what} studies, compared with {ours.path}: {len(ids)} (first: {min(ids)}); "
-                "write both from the same split."
+                f"write both from the same split.{damage}"
             )
 
 

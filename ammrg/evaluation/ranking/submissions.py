@@ -22,6 +22,7 @@ from ammrg.evaluation.predictions import (
 )
 from ammrg.evaluation.ranking.csv_text import csv_text
 from ammrg.evaluation.reports_meta import thresholds_in
+from ammrg.evaluation.spreadsheet_damage import spreadsheet_damage
 
 MISSING = "missing_ids.csv"
 """The file with the ids that a system lacks, or has beyond the references."""
@@ -114,7 +115,11 @@ def read_submissions(
     if not common:
         firsts = "; ".join(f"{path}: {next(iter(rows))}" for path, rows in zip(paths, files, strict=True))
         there = f"; {references}: {next(iter(known), 'no study')}" if known is not None else ""
-        raise ScoringError(f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}.")
+        every = wanted.union(*files)
+        raise ScoringError(
+            f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}."
+            f"{spreadsheet_damage(every, every)}"
+        )
     systems = []
     for name, path, rows in zip(names, paths, files, strict=True):
         kept = [rows[study_id] for study_id in rows if study_id in common]
@@ -155,10 +160,11 @@ def check_same_studies(differences: Sequence[Difference], listed: Path) -> None:
     ]
     if parts:
         surplus = any(each.surplus for each in differences)
+        odd = {study_id for each in differences for study_id in (*each.missing, *each.surplus)}
         raise ScoringError(
             f"not the same studies: {'; '.join(parts)}; all are listed in {listed}. Complete the "
             f"{'files or the references' if surplus else 'files'}, or score the studies that all have with "
-            "--allow-missing."
+            f"--allow-missing.{spreadsheet_damage(odd, odd)}"
         )
 
 
