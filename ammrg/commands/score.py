@@ -22,7 +22,7 @@ from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
-from ammrg.evaluation.prediction_files import LAYOUTS
+from ammrg.evaluation.prediction_files import LAYOUTS, is_rexrank
 from ammrg.evaluation.recalled import read_recalled
 from ammrg.evaluation.reports_meta import named_beside
 from ammrg.evaluation.score_table import print_scores
@@ -48,7 +48,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         "reports",
         nargs="+",
         type=Path,
-        help=f"predictions file: {layouts} (reports.jsonl, a table, or ReXrank's); several files are ranked",
+        help=f"predictions file: {layouts} (reports.jsonl, a table, ReXrank's, or {{id: text}}); several are ranked",
     )
     words.add_argument("--names", help="names of several systems, with commas; default: their files'")
     words.add_argument("--columns", help="other names of columns: id=study,text=prediction,reference=...,patient=...")
@@ -76,7 +76,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--train-texts",
         type=Path,
         help="training reports, for r2gen's vocabulary and the baselines of several files: .txt, one a line, or "
-        ".jsonl, .csv or .json with a field report",
+        f"{layouts} with a field report",
     )
     words.add_argument("--tokenizer", type=Path, help="a language model's folder or tokenizer.json, for r2gengpt")
     words.add_argument("--chexbert", help="label with CheXbert: a folder with its weights, or a hub id")
@@ -131,15 +131,16 @@ def main(argv: Sequence[str], films_of: FilmsOf | None = None, program: str = "a
         return ranking.rank(options)
     (reports,) = options.reports
     out = options.out or reports.parent / DEFAULT
-    check_scores_file(out, reports, files_read(options))
+    rexrank = [out.with_name("rexrank.json")] if "rexrank" in options.protocol else []
+    check_scores_file(out, reports, files_read(options), rexrank)
     columns = parse_columns(options.columns or "")
     references = predictions.read_references(options.references, columns) if options.references else None
     against = options.against or (kept_against(out) if options.show else [])
     systems = predictions.read_systems(reports, against, references, columns)
-    if "rexrank" in options.protocol:
-        if reports.suffix == ".json":
-            raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
-        predictions.write_rexrank(out.with_name("rexrank.json"), systems[0].lines, named_beside(reports, "split"))
+    if rexrank and is_rexrank(reports):
+        raise ScoringError(f"{reports}: already in ReXrank's layout; give it to ReXrank's own tool as it is.")
+    for path in rexrank:
+        predictions.write_rexrank(path, systems[0].lines, named_beside(reports, "split"))
     train_texts = predictions.read_train_texts(options.train_texts, columns) if options.train_texts else None
     dataset, dataset_from = chosen_dataset(options, reports)
     settings = {

@@ -29,13 +29,14 @@ def page_beside(out: Path) -> Path:
     return out.with_name("report.html") if out.name == DEFAULT else out.with_suffix(".html")
 
 
-def check_scores_file(out: Path, reports: Path, read: Iterable[Path]) -> None:
+def check_scores_file(out: Path, reports: Path, read: Iterable[Path], beside: Iterable[Path] = ()) -> None:
     """Refuse a scores file that cannot be written, or that would replace another file.
 
     Args:
         out: the scores file; the page goes beside it.
         reports: the file whose scores it will hold; the scores of another file stay.
         read: files that are scored.
+        beside: other files that are written.
 
     Raises:
         ScoringError: says what is there, and what to do.
@@ -46,7 +47,7 @@ def check_scores_file(out: Path, reports: Path, read: Iterable[Path]) -> None:
         raise ScoringError(
             f"--out {out}: has no ending; the scores of one file go into a file, so name one, such as {out / DEFAULT}."
         )
-    _check_unread([out, page_beside(out)], read)
+    _check_unread([out, page_beside(out), *beside], read)
     if out.is_file() and out.name != DEFAULT and not _holds_scores(out):
         raise ScoringError(f"--out {out}: there is a file that holds no scores; name another one, or move it away.")
     other = _scores_in(out).get("meta", {}).get("reports", reports.name)

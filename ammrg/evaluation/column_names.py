@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ammrg.errors import ScoringError
 
 FIELDS = {"id": "study_id", "text": "generated", "reference": "reference", "patient": "subject_id"}
 """Word of ``--columns`` -> the field that it names a column for."""
 
+WORDS = {field: word for word, field in FIELDS.items()}
+"""Field that may have another name -> its word in ``--columns``."""
+
 IN_TWO_FILES = {"generated", "reference"}
 """Fields that may have the same column, where the references are in a file of their own."""
+
+ASIDE = " (set aside)"
+"""Added to the name of a column that has a field's name, but is not the one asked for."""
 
 Columns = str | Mapping[str, str] | None
 """Other names: a text like ``id=study,text=prediction``, or ``{"id": "study", "text": "prediction"}``; None: none."""
@@ -60,7 +66,7 @@ def columns_of_reports(columns: Mapping[str, str], with_references: bool) -> dic
 
 def own_names(fields: Iterable[str], columns: Mapping[str, str]) -> str:
     """The names that fields have in their file, with commas."""
-    return ", ".join(columns.get(field, field) for field in fields)
+    return ", ".join(columns.get(field, field).removesuffix(ASIDE) for field in fields)
 
 
 def _pairs(columns: Columns) -> list[tuple[str, str]]:
@@ -70,9 +76,7 @@ def _pairs(columns: Columns) -> list[tuple[str, str]]:
     return [(word.strip(), column.strip()) for word, _, column in (part.partition("=") for part in parts)]
 
 
-def house_names(
-    where: str, names: Sequence[str], columns: Mapping[str, str], needed: Collection[str]
-) -> dict[str, str]:
+def house_names(where: str, names: Sequence[str], columns: Mapping[str, str], needed: Iterable[str]) -> dict[str, str]:
     """Name in a file -> name under which it is read.
 
     A file that lacks a named column may have the field under its own name (``study_id``), so files of different makers
@@ -82,19 +86,32 @@ def house_names(
         where: the file or line, for the message.
         names: in the file.
         columns: from :func:`parse_columns`.
-        needed: fields that the file must have, of those in ``columns``.
+        needed: fields that the file must have.
 
     Raises:
         ScoringError: if the file has neither the named column nor the field.
     """
-    for field in FIELDS.values():
-        if field in columns and field in needed and not {columns[field], field} & set(names):
-            ask = ", or give the references in a file of their own with --references" if field == "reference" else ""
-            own = "" if columns[field] == field else f" (nor {field!r})"
-            raise ScoringError(
-                f"{where}: no column {columns[field]!r}{own}, which --columns names; found "
-                f"{', '.join(names)}. Rename the file's column, or name it in --columns (one name for all files){ask}."
-            )
+    for field in needed:
+        if not {columns.get(field, field), field} & set(names):
+            raise no_field(where, field, ", ".join(names), columns)
     fields = {column: field for field, column in columns.items() if column in names}
     aside = set(fields.values()) - fields.keys()
-    return {name: fields.get(name, f"{name} (set aside)" if name in aside else name) for name in names}
+    return {name: fields.get(name, f"{name}{ASIDE}" if name in aside else name) for name in names}
+
+
+def no_field(where: str, field: str, found: str, columns: Mapping[str, str]) -> ScoringError:
+    """The error of a file that lacks a field.
+
+    Args:
+        where: the file or line.
+        field: one of :data:`FIELDS`.
+        found: the names that the file has, as it writes them.
+        columns: from :func:`parse_columns`.
+    """
+    ask = f"Name the file's own with --columns {WORDS[field]}=COLUMN (in Python, columns=)"
+    named = columns.get(field, field)
+    missing = repr(field)
+    if field in columns:
+        missing = f"{named!r}{'' if named == field else f' (nor {field!r})'}, which --columns names"
+        ask = "Rename the file's column, or name it in --columns (one name for all files)"
+    return ScoringError(f"{where}: no field {missing}; found {found or 'none'}. {ask}.")

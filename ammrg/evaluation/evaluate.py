@@ -39,8 +39,8 @@ def evaluate(
     """Score generated reports against their references, as ``ammrg score`` does.
 
     Args:
-        reports: n generated texts; or the path of a predictions file (``.jsonl``, ``.csv`` or ``.json``, see
-            :mod:`ammrg.evaluation.predictions`). The files ``baselines/*.jsonl``, ``guards/*.jsonl`` and
+        reports: n generated texts; or the path of a predictions file, see
+            :data:`ammrg.evaluation.prediction_files.LAYOUTS`. The files ``baselines/*.jsonl``, ``guards/*.jsonl`` and
             ``recalled/*.jsonl`` beside it are scored with it.
         references: for n texts, their n references, none empty; for a file that has only generated texts, the path of
             a file with the references.

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.errors import ScoringError
-from ammrg.evaluation.column_names import FIELDS
+from ammrg.evaluation.column_names import WORDS
 from ammrg.findings import FINDINGS
 from ammrg.ids import plain_id
 from ammrg.types import PROJECTIONS, FilmBox
 
-WORDS = {field: word for word, field in FIELDS.items()}
-"""Field that may have another name -> its word in ``--columns``."""
 TEXTS = ("generated", "reference")
 """Fields that are a study's texts."""
 
@@ -30,23 +28,24 @@ def id_text(where: str, row: Mapping[str, Any], field: str) -> str:
 
 
 def plain_text(where: str, row: Mapping[str, Any], field: str) -> str:
-    """A field that must be text.
+    """A field that must be text; where a study's text is missing, it is empty, as an empty cell of a table is.
 
     Raises:
         ScoringError: if it is not.
     """
     value = row.get(field)
-    if field in WORDS and field not in row:
-        raise ScoringError(
-            f"{where}: no field '{field}'; found {', '.join(map(str, row)) or 'none'}. Name the file's own with "
-            f"--columns {WORDS[field]}=COLUMN (in Python, columns=)."
-        )
+    if field in TEXTS and is_missing(value):
+        return ""
     if field in WORDS and value is None:
-        ask = "write a text, or leave the study out of all files" if field in TEXTS else "every study needs one"
-        raise ScoringError(f"{where}: field '{field}' has no value (null, None); {ask}.")
+        raise ScoringError(f"{where}: field '{field}' has no value (null, None); every study needs one.")
     if not isinstance(value, str):
         raise ScoringError(f"{where}: field '{field}' is {value!r}; it must be text.")
     return value
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of JSON is none: ``null``, or the NaN that ReXrank's files and pandas write."""
+    return value is None or value != value  # only NaN is unequal to itself
 
 
 def in_training(where: str, value: Any) -> bool | None:

@@ -1,4 +1,4 @@
-"""Rows of predictions files: JSON Lines, CSV, and JSON, a list or an object with a member for each study."""
+"""Rows of predictions files: JSON Lines, CSV, TSV, and JSON, a list or an object with a member for each study."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from ammrg.errors import ScoringError
 from ammrg.evaluation.column_names import house_names
+from ammrg.evaluation.prediction_fields import TEXTS, is_missing
 from ammrg.missing_file import advice
 from ammrg.separators import MARKS, separator
 from ammrg.text.blank import text_or_empty
@@ -22,9 +23,13 @@ from ammrg.zip_files import is_zip
 LAYOUTS = {
     ".jsonl": "one JSON object a line",
     ".csv": "columns study_id, generated, reference",
-    ".json": "a list of such objects, or one for each study: {study_id: {generated, reference}}, or ReXrank's "
-    "{study_id: {model_prediction, section_findings, section_impression}}",
+    ".tsv": "the same columns, with tabs between them",
+    ".json": "a list of such objects, or one for each study: {study_id: {generated, reference}}, {study_id: text}, or "
+    "ReXrank's {study_id: {model_prediction, section_findings, section_impression}}",
 }
+SECTIONS = ("findings", "impression")
+"""A reference's sections; ReXrank writes ``section_`` before their names."""
+TABLES = (".csv", ".tsv")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
@@ -33,7 +38,10 @@ AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
 
 def study_rows(
-    path: Path, columns: Mapping[str, str] = AS_THEY_ARE, needed: Collection[str] = ()
+    path: Path,
+    columns: Mapping[str, str] = AS_THEY_ARE,
+    needed: Collection[str] = ("study_id",),
+    text_field: str = "generated",
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, fields) of each study in a file, in the order of the file.
 
@@ -41,10 +49,11 @@ def study_rows(
         path: the file.
         columns: field -> the file's name for it, from :func:`ammrg.evaluation.column_names.parse_columns`. ReXrank's
             names are known without them.
-        needed: fields of ``columns`` that the file must have.
+        needed: fields that each study must have.
+        text_field: the field of the texts of ``{study_id: text}``, which do not say what they are.
 
     Raises:
-        ScoringError: if there is no such file, or its layout is not one of :data:`LAYOUTS`.
+        ScoringError: if there is no such file, its layout is not one of :data:`LAYOUTS`, or it lacks a field.
     """
     if path.suffix not in LAYOUTS and not path.is_dir():
         refuse_archive(path)
@@ -54,14 +63,10 @@ def study_rows(
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
     text = file_text(path)
-    if path.suffix == ".csv":
+    if path.suffix in TABLES:
 
         def renamed(header: list[str]) -> list[str]:
-            names = list(house_names(str(path), header, columns, needed).values()) if columns else header
-            if "study_id" not in names:
-                ask = " Name the file's own with --columns id=COLUMN." if names else ""
-                raise ScoringError(f"{path}: no column 'study_id'; found {', '.join(header) or 'no header'}.{ask}")
-            return names
+            return list(house_names(str(path), header, columns, needed).values())
 
         yield from csv_rows(path, text, renamed)
     elif path.suffix == ".json":
@@ -71,7 +76,7 @@ def study_rows(
                 where = f"{path}, entry {number}"
                 yield where, _renamed(where, _object(where, row, "entry"), columns, needed)
         else:
-            yield from _keyed_rows(path, table, columns, needed)
+            yield from _keyed_rows(path, table, columns, needed, text_field)
     else:
         for where, row in json_lines(path, text):
             yield where, _renamed(where, row, columns, needed)
@@ -124,16 +129,17 @@ def _object(where: str, value: Any, what: str) -> dict[str, Any]:
 
 
 def _renamed(where: str, row: dict[str, Any], columns: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:
-    names = house_names(where, list(row), columns, needed) if columns else None
-    return {names[name]: value for name, value in row.items()} if names else row
+    names = house_names(where, list(row), columns, needed)
+    return {names[name]: value for name, value in row.items()}
 
 
 def csv_rows(
     path: Path, text: str, renamed: Callable[[list[str]], list[str]] = list
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a CSV file with their places, each with as many cells as the header.
+    """The rows of a table with their places, each with as many cells as the header.
 
-    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`ammrg.separators.separator`).
+    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`ammrg.separators.separator`); in a
+    ``.tsv`` by tabs, whatever else the names of columns hold.
 
     Args:
         path: the file, for messages.
@@ -144,7 +150,8 @@ def csv_rows(
         ScoringError: if it is not such a file; names the line.
     """
     csv.field_size_limit(2**31 - 1)
-    mark = separator(text.partition("\n")[0])
+    header = text.partition("\n")[0]
+    mark = "\t" if path.suffix == ".tsv" and "\t" in header else separator(header)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
         names = list(reader.fieldnames or [])
@@ -169,30 +176,49 @@ def csv_rows(
 
 
 def _keyed_rows(
-    path: Path, table: Any, columns: Mapping[str, str], needed: Collection[str]
+    path: Path, table: Any, columns: Mapping[str, str], needed: Collection[str], text_field: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of {study_id: fields}. As in ReXrank, sections make the reference "Findings: ... Impression: ..."."""
-    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
+    """The rows of {study_id: fields} or {study_id: text}."""
+    if not isinstance(table, dict):
         raise ScoringError(f"{path}: must be {LAYOUTS['.json']}.")
     for study_id, fields in table.items():
         where = f"{path}, study {study_id}"
-        named = _renamed(where, fields, columns, {"generated"} & {*needed} if "model_prediction" not in fields else ())
-        sections = []
-        for name in ("findings", "impression"):
-            section = fields.get(f"section_{name}", fields.get(name))
-            if isinstance(section, str) and text_or_empty(section):
-                sections.append(f"{name.capitalize()}: {text_or_empty(section)}")
-        row = {
-            "study_id": study_id,
-            "reference": " ".join(sections) or named.get("reference", ""),
-            "generated": fields.get("model_prediction", named.get("generated")),
-        }
-        # ReXrank's files write NaN for a missing value; only NaN is unequal to itself.
-        given = {field: named[field] for field in ("subject_id", "split") if named.get(field) is not None}
-        row |= {field: value for field, value in given.items() if value == value}
-        if "report" in fields:
-            row["report"] = fields["report"]
-        yield where, row
+        if not isinstance(fields, dict):
+            if not isinstance(fields, str) and not is_missing(fields):
+                raise ScoringError(f"{where}: found {type(fields).__name__}; the file must be {LAYOUTS['.json']}.")
+            yield where, {"study_id": study_id, text_field: fields}
+            continue
+        given = {"study_id": study_id} | _of_rexrank(fields)
+        row = _renamed(where, fields, columns, [field for field in needed if field not in given]) | given
+        if isinstance(row.get("findings"), str):
+            del row["findings"]  # a section, not the network's table of findings
+        yield where, {field: value for field, value in row.items() if field in TEXTS or not is_missing(value)}
+
+
+def is_rexrank(path: Path) -> bool:
+    """Whether a file has ReXrank's layout: report and reference of each study under ReXrank's names.
+
+    Raises:
+        ScoringError: if it is a JSON file that cannot be read.
+    """
+    if path.suffix != ".json":
+        return False
+    table = _json(str(path), file_text(path))
+    return isinstance(table, dict) and all(
+        isinstance(fields, dict) and fields.keys() >= {"model_prediction", "section_findings"}
+        for fields in table.values()
+    )
+
+
+def _of_rexrank(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts that ReXrank's names hold; its sections make the reference "Findings: ... Impression: ..."."""
+    given = {"generated": fields["model_prediction"]} if "model_prediction" in fields else {}
+    sections = {name: fields.get(f"section_{name}", fields.get(name)) for name in SECTIONS}
+    texts = {name: text_or_empty(text) for name, text in sections.items() if isinstance(text, str)}
+    reference = " ".join(f"{name.capitalize()}: {text}" for name, text in texts.items() if text)
+    if reference or (texts and "reference" not in fields):
+        given["reference"] = reference
+    return given
 
 
 def _json(where: str, text: str) -> Any:

@@ -13,12 +13,20 @@ from typing import Any, NamedTuple, TypeVar
 
 from ammrg.atomic import write_json
 from ammrg.errors import ScoringError
-from ammrg.evaluation.column_names import columns_of_references, columns_of_reports, own_names
+from ammrg.evaluation.column_names import columns_of_references, columns_of_reports, no_field, own_names
 from ammrg.evaluation.findings_tables import FindingsTable, findings_table
-from ammrg.evaluation.prediction_fields import film_boxes, id_text, in_training, plain_text, retrieved_texts
+from ammrg.evaluation.prediction_fields import (
+    film_boxes,
+    id_text,
+    in_training,
+    is_missing,
+    plain_text,
+    retrieved_texts,
+)
 from ammrg.evaluation.prediction_files import (
     AS_THEY_ARE,
     LAYOUTS,
+    TABLES,
     csv_rows,
     file_text,
     json_lines,
@@ -26,15 +34,13 @@ from ammrg.evaluation.prediction_files import (
     study_rows,
 )
 from ammrg.evaluation.reports_meta import thresholds_in
+from ammrg.evaluation.spreadsheet_damage import ADVICE, looks_rounded, spreadsheet_damage
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
 from ammrg.types import FilmBox
 
 GROUPS = ("baselines", "guards")
 """Folders beside reports.jsonl with files that are scored too."""
-
-FIELDS_OF_REFERENCES = ("study_id", "reference", "subject_id")
-"""The fields of a references file that may have another name."""
 
 Fields = TypeVar("Fields", bound=Mapping[str, Any])
 """The fields of one study."""
@@ -77,7 +83,7 @@ def read_lines(
     """Read one predictions file; the studies are sorted by id.
 
     Args:
-        path: ``.jsonl``, ``.csv`` or ``.json``, see :data:`ammrg.evaluation.prediction_files.LAYOUTS`.
+        path: a file, see :data:`ammrg.evaluation.prediction_files.LAYOUTS`.
         references: from :func:`read_references`, for a file that has only generated reports; both must have the same
             studies.
         run: the folder whose ``reports.meta.json`` says how the reports were made; None: the file's own.
@@ -87,13 +93,11 @@ def read_lines(
         ScoringError: if the file cannot be scored.
     """
     named = columns_of_reports(columns, references is not None)
-    rows = list(study_rows(path, named, needed_fields(references is not None)))
-    if references is not None:
+    rows = list(study_rows(path, named, needed_fields("generated", named, patients_elsewhere=references is not None)))
+    if references is None:
+        check_references(path, rows, named)
+    else:
         rows = with_references(path, rows, references)
-    elif rows and not any(row.get("reference") for _, row in rows):
-        raise ScoringError(
-            f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
-        )
     lines = lines_of(str(path), rows, thresholds_in(run or path.parent))
     absent = (references or {}).keys() - {line.study_id for line in lines}
     if absent:
@@ -104,9 +108,28 @@ def read_lines(
     return lines
 
 
-def needed_fields(with_references: bool) -> tuple[str, ...]:
-    """The fields that a predictions file must have if ``--columns`` names them, with or without a references file."""
-    return ("study_id", "generated") if with_references else ("study_id", "generated", "reference", "subject_id")
+def needed_fields(text: str, columns: Mapping[str, str], *, patients_elsewhere: bool = False) -> tuple[str, ...]:
+    """The fields that a file of texts must have: the patient only if ``columns`` name it, and no other file may."""
+    return ("study_id", text, *(() if patients_elsewhere else {"subject_id"} & columns.keys()))
+
+
+def check_references(
+    path: Path, rows: Sequence[tuple[str, Mapping[str, Any]]], columns: Mapping[str, str] = AS_THEY_ARE
+) -> None:
+    """Refuse a predictions file that should have its own references, but lacks some or all.
+
+    Raises:
+        ScoringError: says what it has.
+    """
+    if rows and not any(row.get("reference") for _, row in rows):
+        found = own_names(rows[0][1], columns)
+        raise ScoringError(
+            f"{path}: none of its {len(rows)} studies has a reference (found {found}); give the file that holds them "
+            "with --references, or name their column with --columns reference=COLUMN."
+        )
+    for where, row in rows:
+        if "reference" not in row:
+            raise no_field(where, "reference", own_names(row, columns), columns)
 
 
 def lines_of(
@@ -192,11 +215,14 @@ def with_references(
     unknown = [place for place, study_id in enumerate(ids) if study_id not in references]
     if unknown:
         first = rows[unknown[0]]
+        damage = spreadsheet_damage({ids[place] for place in unknown}, references.keys() - {*ids})
         start = f"{first[0]}: study {ids[unknown[0]]!r} is not in the references file"
         if len(unknown) == len(rows):
             there = f"the first id there is {next(iter(references))!r}" if references else "that file is empty"
-            raise ScoringError(f"{start}, and neither is any of the {len(rows)} studies of {path.name}; {there}.")
-        raise ScoringError(f"{start}; {len(rows) - len(unknown)} of {len(rows)} studies are in it.")
+            raise ScoringError(
+                f"{start}, and neither is any of the {len(rows)} studies of {path.name}; {there}.{damage}"
+            )
+        raise ScoringError(f"{start}; {len(rows) - len(unknown)} of {len(rows)} studies are in it.{damage}")
     return [
         (where, {**references[study_id], **{field: value for field, value in row.items() if field != "reference"}})
         for study_id, (where, row) in zip(ids, rows, strict=True)
@@ -216,7 +242,10 @@ def rows_by_id(rows: Iterable[tuple[str, Fields]]) -> dict[str, tuple[str, Field
             raise ScoringError(f"{where}: field 'study_id' is empty; every study needs an id.")
         if study_id in found:
             first = found[study_id][0].rpartition(", ")[2]
-            raise ScoringError(f"{where}: study {study_id} occurs twice, first in {first}; keep one of the two.")
+            damage = f" A spreadsheet seems to have rounded ids. {ADVICE}." if looks_rounded(study_id) else ""
+            raise ScoringError(
+                f"{where}: study {study_id} occurs twice, first in {first}; keep one of the two.{damage}"
+            )
         found[study_id] = (where, row)
     return found
 
@@ -236,12 +265,8 @@ def read_references(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> dic
     found: dict[str, dict[str, Any]] = {}
     has_patient: set[bool] = set()
     columns = columns_of_references(columns)
-    for study_id, (where, row) in rows_by_id(study_rows(path, columns, FIELDS_OF_REFERENCES)).items():
-        if "reference" not in row:
-            raise ScoringError(
-                f"{where}: no column 'reference'; found {own_names(row, columns)}. Name the file's own with --columns "
-                "reference=COLUMN."
-            )
+    rows = study_rows(path, columns, needed_fields("reference", columns), text_field="reference")
+    for study_id, (where, row) in rows_by_id(rows).items():
         scored_reference(where, study_id, plain_text(where, row, "reference"))
         patient_of(where, row, has_patient)
         kept = ("study_id", "reference", "subject_id", "split", "reference_in_training", "boxes")
@@ -324,16 +349,17 @@ def _with_boxes(systems: list[System]) -> list[System]:
 
 def _check_same_studies(ours: System, other: System) -> None:
     expected, found = ({line.study_id for line in system.lines} for system in (ours, other))
+    damage = spreadsheet_damage(found - expected, expected - found)
     if not expected & found:
         raise ScoringError(
             f"{other.path}: lacks all {len(expected)} studies of {ours.path}: the first ids are {min(found)} here and "
-            f"{min(expected)} there; write both from the same split, with the same ids."
+            f"{min(expected)} there; write both from the same split, with the same ids.{damage}"
         )
     for what, ids in (("lacks", expected - found), ("has extra", found - expected)):
         if ids:
             raise ScoringError(
                 f"{other.path}: {what} studies, compared with {ours.path}: {len(ids)} (first: {min(ids)}); "
-                "write both from the same split."
+                f"write both from the same split.{damage}"
             )
 
 
@@ -369,7 +395,7 @@ def read_train_texts(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> li
     """Training reports: text with one report a line, or a table with a field ``report`` (or ``reference``).
 
     Args:
-        path: ``.txt``; or ``.jsonl``, ``.csv`` or ``.json`` in the layouts of predictions, which need no ids here.
+        path: ``.txt``; or a file in a layout of predictions, which need no ids here.
         columns: other names of its columns; that of ``reference`` is looked for.
 
     Raises:
@@ -385,17 +411,19 @@ def read_train_texts(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> li
             f"{path}: training reports are read from .txt, one report a line, or from {', '.join(LAYOUTS)} with a "
             "field 'report'; save them as one of these."
         )
-    read = {".jsonl": json_lines, ".csv": csv_rows}.get(path.suffix)
-    rows = study_rows(path, columns_of_references(columns)) if read is None else read(path, file_text(path))
-    fields = ("report", "reference", columns.get("reference", "reference"))
+    read = {".jsonl": json_lines, **dict.fromkeys(TABLES, csv_rows)}.get(path.suffix)
+    rows = read(path, file_text(path)) if read else study_rows(path, needed=(), text_field="report")
+    fields = dict.fromkeys(("report", "reference", columns.get("reference", "reference")))
     texts = []
     for where, row in rows:
-        found = next((row[field] for field in fields if field in row), None)
-        if not isinstance(found, str):
+        field = next((each for each in fields if each in row), None)
+        found = row.get(field)
+        if field is None or not (isinstance(found, str) or is_missing(found)):
             raise ScoringError(
-                f"{where}: no text under {' or '.join(map(repr, dict.fromkeys(fields)))}; give one of these fields."
+                f"{where}: no text under {' or '.join(map(repr, fields))}; found {', '.join(row) or 'none'}. Give one "
+                "of these fields, or name the file's own with --columns reference=COLUMN."
             )
-        texts.append(found)
+        texts.append("" if is_missing(found) else found)
     if not any(map(str.strip, texts)):
         raise ScoringError(f"{path}: none of its {len(texts)} rows has a text under 'report' or 'reference'.")
     return texts

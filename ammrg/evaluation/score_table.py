@@ -37,11 +37,11 @@ COLUMNS = {
     "radeval_radcliq_v1": "RadCliQ\nv1",
     "radeval_radgraph_radcliq": "RadGraph\nin RadCliQ",
     "radeval_green": "GREEN",
+    "clinical_micro_f1_13_neg": "micro F1 13",
+    "clinical_macro_f1_13_neg": "macro F1 13",
     "clinical_micro_f1_14_neg": "micro F1 14",
     "clinical_macro_f1_14_neg": "macro F1 14",
     "clinical_example_f1_14_neg": "example F1 14",
-    "clinical_micro_f1_13_neg": "micro F1 13",
-    "clinical_macro_f1_13_neg": "macro F1 13",
     "clinical_micro_f1_5_neg": "micro F1 5",
     "clinical_macro_f1_5_neg": "macro F1 5",
 }

@@ -27,6 +27,7 @@ from ammrg.evaluation.score_notes import notes
 from ammrg.evaluation.scorer import Extra, Scorer
 from ammrg.evaluation.text_verdicts import text_sentences
 from ammrg.evaluation.verdicts import EXCHANGED, EXCHANGED_MEMORY, MIRRORED, WATCHED, sentences
+from ammrg.findings import ABNORMAL
 from ammrg.fingerprints import json_fingerprint
 from ammrg.metrics import (
     bootstrap,
@@ -233,15 +234,16 @@ def scored(
 
 
 def _per_study(lines: Sequence[Line], scorer: Scorer) -> dict[str, list[Any]]:
-    """Each study's ROUGE-L and CIDEr under the first protocol, F1 over the 14 findings, and the findings of its texts.
+    """Each study's ROUGE-L and CIDEr under the first protocol, F1 over the 13 findings, and the findings of its texts.
 
-    F1 is None where neither text affirms a finding, for example if both only suspect one. The positive findings of a
-    text are one integer: bit i is finding i.
+    F1 is None where neither text affirms an abnormal finding. "No Finding" is left out: by CheXpert's rule any text
+    that names no finding has it, even nonsense. The positive findings of a text are one integer: bit i is finding i.
     """
     statistics = scorer.statistics(lines, with_extras=True)
     words = statistics.language[scorer.protocols[0].name]
     truth, predicted = statistics.clinical["neg"]
-    both, named = (truth & predicted).sum(axis=1), truth.sum(axis=1) + predicted.sum(axis=1)
+    sides = [side[:, list(ABNORMAL)] for side in (truth, predicted)]
+    both, named = (sides[0] & sides[1]).sum(axis=1), sides[0].sum(axis=1) + sides[1].sum(axis=1)
     bits = 2 ** np.arange(truth.shape[1])
     return {
         "study_id": [line.study_id for line in lines],

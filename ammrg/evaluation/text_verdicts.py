@@ -66,7 +66,7 @@ def _unknown(ours: OddTexts) -> str:
         return ""
     return (
         f"NO KNOWN WORD: {ours.unknown} of {ours.reports} reports have no word that occurs in any reference; one "
-        "without a finding counts as No Finding, so its F1 may be 1."
+        "without a finding counts as No Finding, so its F1 over 14 findings may be 1."
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.metrics.ngrams import ORDERS, Integers, Occurrences, OrderNGrams, PairedTexts
+from ammrg.metrics.quotient import quotient
 
 Floats = NDArray[np.float64]
 
@@ -69,8 +70,7 @@ class Similarity:
         squared = (np.log(weights.sum()) - np.log(np.maximum(1.0, documents))) ** 2
         shared = self.shared(squared)
         norms = np.sqrt(self.norms[0](squared)) * np.sqrt(self.norms[1](squared))
-        cosines: Floats = np.divide(shared, norms, out=np.zeros_like(shared), where=norms > 0)
-        return cosines
+        return quotient(shared, norms)
 
 
 def of_similarities(total: Floats, lengths: Integers) -> Floats:

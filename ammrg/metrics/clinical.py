@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ammrg.errors import ScoringError
 from ammrg.findings import ABNORMAL, FINDINGS, FIVE, NUM_FINDINGS, UNCERTAIN
+from ammrg.metrics.quotient import quotient
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -70,11 +71,6 @@ def clinical_statistics(reference_labels: ArrayLike, generated_labels: ArrayLike
     return found
 
 
-def _over(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient, 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
-
-
 def _where_asked(scores: tuple[Floats, Floats, Floats], support: Floats) -> tuple[Floats, Floats, Floats]:
     """Precision, recall and F1, NaN in resamples without a positive reference: none can be right in them."""
     precision, recall, f1 = (np.where(support > 0, part, np.nan) for part in scores)
@@ -82,7 +78,7 @@ def _where_asked(scores: tuple[Floats, Floats, Floats], support: Floats) -> tupl
 
 
 def _precision_recall_f1(true: Floats, predicted: Floats, support: Floats) -> tuple[Floats, Floats, Floats]:
-    return _over(true, predicted), _over(true, support), _over(2 * true, predicted + support)
+    return quotient(true, predicted), quotient(true, support), quotient(2 * true, predicted + support)
 
 
 def weighted_scores(statistics: dict[str, ClinicalStatistics], weights: Floats) -> dict[str, Floats]:

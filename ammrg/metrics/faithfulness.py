@@ -21,6 +21,7 @@ from ammrg.errors import ScoringError
 from ammrg.findings import ABNORMAL, FINDINGS, NEGATIVE, UNCERTAIN
 from ammrg.metrics import bootstrap
 from ammrg.metrics.clinical import positives
+from ammrg.metrics.quotient import quotient
 
 Floats = NDArray[np.float64]
 Statistics = dict[str, Floats]
@@ -71,15 +72,10 @@ def weighted_scores(statistics: Statistics, weights: Floats) -> dict[str, Floats
         return {}
     found, said, both = (weights @ statistics[name].sum(axis=1) for name in ("found", "said", "both"))
     return {
-        "said_f1": _over(2 * both, found + said),
-        "said_missing": _over(found - both, found),
-        "said_invented": _over(said - both, said),
+        "said_f1": quotient(2 * both, found + said),
+        "said_missing": quotient(found - both, found),
+        "said_invented": quotient(said - both, said),
     }
-
-
-def _over(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient, 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
 def undefined(statistics: Statistics) -> set[str]:

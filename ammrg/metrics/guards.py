@@ -180,7 +180,10 @@ def warnings(figures: Collapse) -> list[str]:
         shares = f"{figures.silent:.0%} of the reports, but {figures.silent_reference:.0%} of the references"
         found.append(f"SAYS NOTHING: {shares}, name no finding at all; such a report counts as No Finding.")
     if figures.empty:
-        found.append(f"EMPTY REPORTS: {figures.empty} of {figures.reports} reports are empty.")
+        counts = f"{figures.empty} of {figures.reports} reports"
+        found.append(
+            f"EMPTY REPORTS: {counts} are empty: an empty cell, null, or a word such as nan in place of a text."
+        )
     if not 0.6 <= figures.length_ratio <= 1.6:
         found.append(f"LENGTHS FAR OFF: reports are {figures.length_ratio:.2f} times as long as the references.")
     return found

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ammrg.errors import ScoringError
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.metrics import bootstrap
+from ammrg.metrics.quotient import quotient
 from ammrg.text.place_words import LEVELS, SIDES
 from ammrg.text.places import Place
 
@@ -162,15 +163,10 @@ def _measures(counts: Mapping[str, Counts], weights: Floats) -> dict[str, Floats
     scores = {}
     for aspect, each in counts.items():
         pairs, same, true, predicted, support = (weights @ table.astype(np.float64) for table in each[:5])
-        scores[f"location_{aspect}_agreement"] = _over(same, pairs)
+        scores[f"location_{aspect}_agreement"] = quotient(same, pairs)
         # NaN without a placed reference, as where a resample drew none: no place can be right then
-        scores[f"location_{aspect}_f1"] = np.where(support > 0, _over(2 * true, predicted + support), np.nan)
+        scores[f"location_{aspect}_f1"] = np.where(support > 0, quotient(2 * true, predicted + support), np.nan)
     return scores
-
-
-def _over(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient, 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
 def undefined(statistics: LocationStatistics) -> set[str]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ammrg.errors import ScoringError
 from ammrg.metrics.ngrams import check_pairs
 from ammrg.metrics.paraphrases import usable
+from ammrg.metrics.quotient import quotient
 
 Floats = NDArray[np.float64]
 
@@ -121,15 +122,10 @@ def weighted_scores(statistics: MeteorStatistics, weights: Floats) -> dict[str, 
     matched = np.einsum("m,rmks->rks", _MATCHERS, by_matcher)
     hits = _DELTA * matched[:, 0] + (1 - _DELTA) * matched[:, 1]
     possible = _DELTA * (words - functions) + (1 - _DELTA) * functions
-    precision, recall = _over(hits, possible).T
-    mean = _over(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
+    precision, recall = quotient(hits, possible).T
+    mean = quotient(precision * recall, (1 - _ALPHA) * recall + _ALPHA * precision)
     counts = statistics.counts
     whole = (counts[:, 21:23] == counts[:, 0:2]).all(axis=1) & (counts[:, 20] == 1)
     chunks = weights @ np.where(whole, 0.0, counts[:, 20])  # as in the jar: a report that is its reference adds none
-    fragmentation = _over(chunks, sums[:, 21:23].mean(axis=1))
+    fragmentation = quotient(chunks, sums[:, 21:23].mean(axis=1))
     return {"meteor": mean * (1 - _GAMMA * fragmentation**_BETA)}
-
-
-def _over(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient, 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

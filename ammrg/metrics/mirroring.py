@@ -18,6 +18,7 @@ from ammrg.errors import ScoringError
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.metrics import bootstrap
 from ammrg.metrics.location import Places
+from ammrg.metrics.quotient import quotient
 
 Floats = NDArray[np.float64]
 
@@ -93,4 +94,4 @@ def mirrored_follows(counts: Floats, weights: Floats) -> dict[str, Any]:
 
 def _share(counts: Floats, weights: Floats) -> dict[str, Floats]:
     flipped, pairs = weights @ counts[:, 0], weights @ counts.sum(axis=1)
-    return {FOLLOWS: np.divide(flipped, pairs, out=np.zeros_like(flipped), where=pairs > 0)}
+    return {FOLLOWS: quotient(flipped, pairs)}

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ammrg.metrics import bootstrap
 from ammrg.metrics.location import Places
+from ammrg.metrics.quotient import quotient
 from ammrg.text.places import Place
 
 Floats = NDArray[np.float64]
@@ -87,15 +88,10 @@ def weighted_scores(statistics: RecallStatistics, weights: Floats) -> dict[str, 
     counts = np.add.reduceat(drawn, statistics.starts, axis=1) if len(statistics.starts) else drawn
     total = counts.sum(axis=1)
     shares = [(counts > 0).sum(axis=1).astype(np.float64), counts.max(axis=1, initial=0.0)]
-    scores = dict(zip(KEYS[:2], (_over(part, total) for part in shares), strict=True))
+    scores = dict(zip(KEYS[:2], (quotient(part, total) for part in shares), strict=True))
     return scores | {
-        key: _over(part, judged) for key, part in zip(PRECISIONS, (weights @ statistics.right).T, strict=True)
+        key: quotient(part, judged) for key, part in zip(PRECISIONS, (weights @ statistics.right).T, strict=True)
     }
-
-
-def _over(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient, 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
 def recall_scores(statistics: RecallStatistics, weights: Floats) -> dict[str, dict[str, float | None]]:

@@ -98,7 +98,7 @@ def test_other_systems_are_compared(tmp_path: Path) -> None:
         ({"reports": ["a"], "references": ["a", "b"]}, "1 reports, 2 references: give one of each"),
         ({"reports": ["a"], "references": ["a"], "patients": []}, "1 reports, 1 references and 0 patients"),
         ({"reports": ["a", "b"], "references": ["a", " "]}, "reports[1]: study 1 has an empty reference"),
-        ({"reports": ["a", None], "references": ["a", "b"]}, "reports[1]: field 'generated' has no value (null, None)"),
+        ({"reports": ["a", 7], "references": ["a", "b"]}, "reports[1]: field 'generated' is 7; it must be text"),
         ({"reports": "a.csv", "columns": {"name": "study"}}, "--columns: 'name=study' names no column"),
         ({"reports": "a.csv", "columns": {"id": None}}, "--columns: 'id' names no column"),
         ({"reports": "a.csv", "columns": {"id": "x", "text": "x"}}, "--columns: 'text=x' repeats a word or a column"),

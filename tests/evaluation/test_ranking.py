@@ -123,7 +123,7 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
         (common("a.jsonl", "b_incomplete.csv"), "b_incomplete.csv lacks 2 (first: "),
         (common("a.jsonl", "b.csv", "--by", "age"), "--by age: there is no such column"),
         (common("a.jsonl", "b.csv", "--by", "study_id"), "--by study_id: 40 different values"),
-        (("a.jsonl", "b.csv", "--columns", "id=studie"), "no column 'studie' (nor 'study_id')"),
+        (("a.jsonl", "b.csv", "--columns", "id=studie"), "no field 'studie' (nor 'study_id')"),
         (("a.jsonl", "b.csv", "--columns", "name=study"), "'name=study' names no column"),
         (common("a.jsonl", "twice.csv"), "occurs twice, first in line 2; keep one of the two"),
         (common("a.jsonl", "columns.csv"), "columns.csv: column 'prediction' occurs twice in the header"),
@@ -407,14 +407,25 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
     files = ("x.csv", "y.csv", "--references", "truth.csv")
     assert score(*files) != 0
     assert (
-        "truth.csv: no column 'study_id'; found id, ward, truth. Name the file's own with --columns"
+        "truth.csv: no field 'study_id'; found id, ward, truth. Name the file's own with --columns"
         in capsys.readouterr().err
     )
     assert score(*files, "--columns", "id=id,text=text") != 0
-    assert "no column 'reference'; found id, ward, truth. Name the file's own" in capsys.readouterr().err
+    assert "no field 'reference'; found id, ward, truth. Name the file's own" in capsys.readouterr().err
     names = "id=id,text=text,reference=truth,patient=ward"
     assert score(*files, "--columns", names, "--by", "ward") == 0
     assert (place / "out" / "ranking.md").read_text().count("ward") == 1
+
+
+def test_groups_of_references_that_are_an_object_for_each_study(place: Path) -> None:
+    rows = table_of(place / "references.csv")
+    keyed = {row.pop("study"): row for row in rows}
+    Path("references.json").write_text(json.dumps(keyed))
+    written = []
+    for name in ("references.csv", "references.json"):
+        assert score("a.jsonl", "b.csv", "--references", name, "--columns", COLUMNS, "--by", "sex") == 0
+        written.append((place / "out" / "ranking.csv").read_bytes())
+    assert written[0] == written[1]
 
 
 def test_too_few_common_studies_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,13 @@ def test_cases_are_the_worst_and_the_best() -> None:
     assert cases({"studies": studies}, 2) == ["a", "c", "e", "d"]
 
 
+def test_no_finding_is_no_part_of_a_study_s_f1(tmp_path: Path) -> None:
+    pairs = [("The lungs are clear.", "Qwerty uiop."), ("Edema.", "Qwerty uiop."), ("Edema and effusion.", "Edema.")]
+    path, rows = run_of(tmp_path, pairs)
+    studies = page_data(path, rows, scored(rows, path), NO_FILMS)["studies"]
+    assert [study["f1"] for study in studies] == [None, 0.0, 0.6667]
+
+
 def test_the_page_is_whole_and_escapes_everything(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count("<script") == text.count("</script>") == 2

@@ -68,7 +68,7 @@ def test_json_may_be_a_list_or_an_object_for_each_study_with_names_of_its_own(tm
     for content in (others, {row.pop("study"): row for row in json.loads(json.dumps(others))}):
         path.write_text(json.dumps(content))
         assert [{name: row[name] for name in columns} for _, row in study_rows(path, columns)] == rows()
-        with pytest.raises(ScoringError, match="no column 'said' \\(nor 'generated'\\), which --columns names; found"):
+        with pytest.raises(ScoringError, match="no field 'said' \\(nor 'generated'\\), which --columns names; found"):
             list(study_rows(path, {**columns, "generated": "said"}, {"generated"}))
 
 
@@ -152,7 +152,9 @@ def test_references_of_another_file(tmp_path: Path) -> None:
         (changed(study_id=1.5), "line 2: field 'study_id' is 1.5"),
         (changed(reference="  "), "line 2: study s1 has an empty reference"),
         (changed(reference="nan"), "line 2: study s1 has the reference 'nan', which says nothing; leave"),
-        (changed(generated=None), r"line 2: field 'generated' has no value \(null, None\); write a text, or leave"),
+        (changed(reference=None), "line 2: study s1 has an empty reference"),
+        (changed(study_id=None), r"line 2: field 'study_id' has no value \(null, None\); every study needs one"),
+        ([*rows(), {"study_id": "s9"}], "line 4: no field 'generated'; found study_id. Name the file's own with"),
         (changed(split="val"), "several splits"),
         (changed(subject_id=None), "'subject_id' is given for some studies only"),
         (changed(study_id="s0 "), "line 2: study s0 occurs twice"),
@@ -181,7 +183,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.xlsx", b"", r"predictions are read from .* Save the spreadsheet as CSV\."),
         ("a.txt", b"", r"predictions are read from \.jsonl: .*\.csv: .*\.json: "),
         ("a.csv", b" \n", "the file is empty"),
-        ("a.csv", b"id,generated\n", "no column 'study_id'; found id, generated"),
+        ("a.csv", b"id,generated\n", "no field 'study_id'; found id, generated"),
         ("a.csv", b"PK\x03\x04rest", "an Excel workbook or another zip archive; save the table as CSV"),
         ("a.csv", "study_id".encode("utf-16-le"), "holds NUL characters, as text in UTF-16 does"),
         ("a.xlsx", b"PK\x03\x04rest", "an Excel workbook or another zip archive; save the table as CSV"),
@@ -192,7 +194,10 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b"study_id,generated,reference\n", "no studies; there is nothing to score"),
         ("a.csv", b"study_id,generated,reference\ns0,a, b,c\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
-        ("a.csv", b"study_id,generated\ns0,a\n", "none of its 1 studies has a reference"),
+        ("a.csv", b"study_id,generated\ns0,a\n", r"none of its 1 studies has .* \(found study_id, generated\)"),
+        ("a.tsv", b"study_id\tgenerated\treference\ns0\ta\n", "line 2: not 3 cells.* contain tabs"),
+        ("a.json", b'{"s": 7}', "study s: found int; the file must be a list of such objects, or one for each study"),
+        ("a.json", b'{"s": "x"}', "none of its 1 studies has a reference"),
         ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: not CSV"),
         ("a.csv", b"study_id,generated,reference,generated\ns0,a,b,c\n", "column 'generated' occurs twice"),
         ("a.csv", b'study_id,"generated"x,reference\n', "line 1: not CSV"),
@@ -201,7 +206,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.json", b"7", "must be a list of such objects, or one for each study"),
         ("a.json", b"[]", "no studies; there is nothing to score"),
         ("a.json", b'["x"]', "a.json, entry 1: found str; each entry must be one JSON object"),
-        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: field 'generated' has no value"),
+        ("a.json", b'{"s": {"section_findings": "x"}}', "study s: no field 'generated'; found section_findings"),
         ("a.json", b'{"s": {"model_prediction": "x"}}', "none of its 1 studies has a reference"),
     ],
 )
@@ -267,8 +272,11 @@ def test_training_reports_of_a_table(tmp_path: Path) -> None:
     assert read_train_texts(path) == ["One, two.", "Three."]
     path.write_text("study,findings\n1,One.\n")
     assert read_train_texts(path, {"reference": "findings"}) == ["One."]
-    with pytest.raises(ScoringError, match=r"train.csv, line 2: no text under 'report' or 'reference'"):
+    with pytest.raises(ScoringError, match=r"line 2: no text under 'report' or 'reference'; found study, findings"):
         read_train_texts(path)
+    path = tmp_path / "train.tsv"
+    path.write_text("study\treport, in English\treport\n1\tx\tOne.\n")
+    assert read_train_texts(path) == ["One."]
 
 
 def test_training_reports_in_json(tmp_path: Path) -> None:
@@ -280,11 +288,16 @@ def test_training_reports_in_json(tmp_path: Path) -> None:
     path.write_text('{"s0": {"findings_text": "One."}}')
     assert read_train_texts(path, {"reference": "findings_text"}) == ["One."]
     path.write_text('{"s0": {"model_prediction": "One."}}')
+    with pytest.raises(ScoringError, match="study s0: no text under 'report' or 'reference'; found model_prediction"):
+        read_train_texts(path)
+    path.write_text('{"s0": "One.", "s1": null}')
+    assert read_train_texts(path) == ["One.", ""]
+    path.write_text('{"s0": null}')
     with pytest.raises(ScoringError, match="none of its 1 rows has a text under 'report' or 'reference'"):
         read_train_texts(path)
 
 
-@pytest.mark.parametrize("name", ["train.xml", "train", "train.tsv"])
+@pytest.mark.parametrize("name", ["train.xml", "train"])
 def test_training_reports_of_another_kind_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("One.\n")
     with pytest.raises(ScoringError, match=f"{name}: training reports are read from .txt, one report a line, or from"):
@@ -297,6 +310,43 @@ def test_cells_may_be_separated_as_excel_does(tmp_path: Path, mark: str) -> None
     path.write_text(f"study_id{mark}generated{mark}reference\ns0{mark}One, two.{mark}Three.\n")
     (line,) = read_lines(path)
     assert (line.study_id, line.generated, line.reference) == ("s0", "One, two.", "Three.")
+
+
+def test_a_tsv_has_tabs_whatever_else_its_header_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("study_id\tgenerated\treference\tage, years\ns0\tOne; two, three.\tFour.\t70\n")
+    (line,) = read_lines(path)
+    assert (line.generated, line.reference) == ("One; two, three.", "Four.")
+
+
+def test_json_may_be_a_text_for_each_study(tmp_path: Path) -> None:
+    said, truth = tmp_path / "said.json", tmp_path / "truth.json"
+    said.write_text(json.dumps({row["study_id"]: row["generated"] for row in rows()}))
+    truth.write_text(json.dumps({row["study_id"]: row["reference"] for row in rows()}))
+    assert read_lines(said, read_references(truth)) == [line._replace(subject_id=line.study_id) for line in EXPECTED]
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_text_that_is_null_is_empty(tmp_path: Path, value: float | None) -> None:
+    expected = [line._replace(generated="" if line.study_id == "s1" else line.generated) for line in EXPECTED]
+    assert read_lines(jsonl(tmp_path / "a.jsonl", changed(generated=value))) == expected
+    keyed = tmp_path / "a.json"
+    keyed.write_text(json.dumps({row["study_id"]: row["generated"] for row in changed(generated=value)}))
+    assert read_lines(keyed, read_references(jsonl(tmp_path / "references.jsonl", rows()))) == expected
+
+
+def test_missing_fields_are_asked_for_by_the_names_in_the_file(tmp_path: Path) -> None:
+    columns = {"study_id": "study", "subject_id": "person", "reference": "truth"}
+    row = {"study": 1, "truth": "Clear.", "person": "p", "text": "x"}
+    path = jsonl(tmp_path / "a.jsonl", [row])
+    with pytest.raises(ScoringError, match="no field 'generated'; found study, truth, person, text"):
+        read_lines(path, columns=columns)
+    named = columns | {"generated": "text"}
+    jsonl(path, [row, {"study": 2, "person": "p", "text": "x", "reference": "Not it."}])
+    assert read_lines(path, columns=named)[1].reference == "Not it."
+    jsonl(path, [row, {"study": 2, "person": "p", "text": "x"}])
+    with pytest.raises(ScoringError, match=r"2: no field 'truth' \(nor 'reference'\), .* found study, person, text"):
+        read_lines(path, columns=named)
 
 
 @pytest.mark.parametrize(

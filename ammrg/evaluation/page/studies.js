@@ -2,7 +2,7 @@
 const NO_FINDING = data.names.length - 1;
 const ROW = 30;
 const state = { finding: -1, sort: "f1", up: true, shown: [], selected: -1 };
-const COLUMNS = [["id", "study"], ["f1", "F1"], ["cider", "CIDEr"], ["rouge", "ROUGE-L"], ["errors", "findings"]];
+const COLUMNS = [["id", "study"], ["f1", "F1 (13)"], ["cider", "CIDEr"], ["rouge", "ROUGE-L"], ["errors", "findings"]];
 const has = (study, side, i) => (study[side] >> i) & 1;
 for (const study of data.studies) {
   study.errors = 0;
@@ -71,7 +71,7 @@ function showRows() {
   $("rows").replaceChildren(...state.shown.slice(first, last).map((study, k) => make("div", {
     class: "row", role: "row", id: `row-${first + k}`, "data-id": study.id, "aria-rowindex": first + k + 2,
     "aria-selected": String(first + k === state.selected), onclick: () => { select(first + k); showRows(); bringUp(); },
-  }, cell(study.id), cell(short(study.f1, 2)), cell(short(study.cider, 2)), cell(short(study.rouge, 2)), cell(...findingMarks(study)))));
+  }, cell(study.id), cell(short(study.f1)), cell(short(study.cider)), cell(short(study.rouge)), cell(...findingMarks(study)))));
 }
 
 // Show one of the listed studies; a chosen one also becomes the page's address, so it can be sent on.

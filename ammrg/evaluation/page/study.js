@@ -114,7 +114,7 @@ const MARKS = [["same", "finding: both reports agree"], ["astray", "they agree, 
   ["unseen", "change, size or distance that one film cannot show"]];
 
 function showStudy(study, place) {
-  const scores = `F1 ${short(study.f1, 2)}, CIDEr ${short(study.cider, 2)}, ROUGE-L ${short(study.rouge, 2)}` +
+  const scores = `F1 (13) ${short(study.f1)}, CIDEr ${short(study.cider)}, ROUGE-L ${short(study.rouge)}` +
     (study.known ? "; this reference is also a training report, word for word" : "");
   const findings = findingsOf(study);
   const step = (label, words, to) => {

@@ -38,7 +38,7 @@ function showBars() {
       bar.style.width = `${100 * row[part]}%`;
       track.append(bar);
     }
-    const figures = `F1 ${short(row.f1, 2)}  P ${short(row.precision, 2)}  R ${short(row.recall, 2)}  ` +
+    const figures = `F1 ${short(row.f1)}  P ${short(row.precision)}  R ${short(row.recall)}  ` +
       `in ${row.support} references, in ${row.predicted} reports`;
     return make("button", { type: "button", "aria-pressed": String(state.finding === i), onclick: () => {
       state.finding = state.finding === i ? -1 : i;

@@ -12,6 +12,7 @@ from ammrg.evaluation.column_names import columns_of_reports
 from ammrg.evaluation.prediction_files import AS_THEY_ARE, study_rows
 from ammrg.evaluation.predictions import (
     System,
+    check_references,
     lines_of,
     needed_fields,
     read_references,
@@ -21,6 +22,7 @@ from ammrg.evaluation.predictions import (
 )
 from ammrg.evaluation.ranking.csv_text import csv_text
 from ammrg.evaluation.reports_meta import thresholds_in
+from ammrg.evaluation.spreadsheet_damage import spreadsheet_damage
 
 MISSING = "missing_ids.csv"
 """The file with the ids that a system lacks, or has beyond the references."""
@@ -98,8 +100,8 @@ def read_submissions(
             different references or patients for a study.
     """
     known = None if references is None else read_references(references, columns)
-    needed = needed_fields(known is not None)
     named = columns_of_reports(columns, known is not None)
+    needed = needed_fields("generated", named, patients_elsewhere=known is not None)
     files = [rows_by_id(study_rows(path, named, needed)) for path in paths]
     for path, rows in zip(paths, files, strict=True):
         if not rows:
@@ -113,11 +115,17 @@ def read_submissions(
     if not common:
         firsts = "; ".join(f"{path}: {next(iter(rows))}" for path, rows in zip(paths, files, strict=True))
         there = f"; {references}: {next(iter(known), 'no study')}" if known is not None else ""
-        raise ScoringError(f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}.")
+        every = wanted.union(*files)
+        raise ScoringError(
+            f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}."
+            f"{spreadsheet_damage(every, every)}"
+        )
     systems = []
     for name, path, rows in zip(names, paths, files, strict=True):
         kept = [rows[study_id] for study_id in rows if study_id in common]
-        if known is not None:
+        if known is None:
+            check_references(path, kept, named)
+        else:
             kept = with_references(path, kept, known)
         systems.append(System("", name, path, lines_of(str(path), kept, thresholds_in(path.parent))))
     return Submissions(with_shared_fields(systems), differences)
@@ -152,10 +160,11 @@ def check_same_studies(differences: Sequence[Difference], listed: Path) -> None:
     ]
     if parts:
         surplus = any(each.surplus for each in differences)
+        odd = {study_id for each in differences for study_id in (*each.missing, *each.surplus)}
         raise ScoringError(
             f"not the same studies: {'; '.join(parts)}; all are listed in {listed}. Complete the "
             f"{'files or the references' if surplus else 'files'}, or score the studies that all have with "
-            "--allow-missing."
+            f"--allow-missing.{spreadsheet_damage(odd, odd)}"
         )
 
 

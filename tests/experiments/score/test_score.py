@@ -297,8 +297,8 @@ def test_reports_alone_point_to_the_references(tmp_path: Path, capsys: pytest.Ca
     bare = [{field: row[field] for field in ("study_id", "generated")} for row in rows]
     path = write(tmp_path / "mine.jsonl", bare)
     assert command(["score", str(path), *FAST]) == 1
-    told = f"{path}: none of its {len(rows)} studies has a reference; give the file that holds them with --references."
-    assert told in capsys.readouterr().err
+    told = f"{path}: none of its {len(rows)} studies has a reference (found study_id, generated"
+    assert f"{told}); give the file that holds them with --references, or name their column" in capsys.readouterr().err
     write(path, [row | {"reference": None} for row in bare])
     assert command(["score", str(path), *FAST]) == 1
     assert told in capsys.readouterr().err
@@ -324,6 +324,26 @@ def test_names_of_ones_own_and_patients_of_the_references_in_each_layout(
     assert command(["score", *words, "--columns", "id=study,text=prediction", *FAST]) == 0
     assert (tmp_path / "report.html").is_file()
     assert json.loads((tmp_path / "scores.json").read_text())["meta"]["patients"] == 10
+
+
+def test_a_file_for_rexrank_is_written_unless_it_is_one_already(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = of_patients(6)
+    records, texts = tmp_path / "records.json", tmp_path / "texts.json"
+    records.write_text(json.dumps(rows))
+    texts.write_text(json.dumps({row["study_id"]: row["generated"] for row in rows}))
+    words = ("--protocol", "rexrank", *FAST, "--references", str(records))
+    written = []
+    for path in (records, texts):
+        assert command(["score", str(path), *words, "--out", str(tmp_path / path.stem / "scores.json")]) == 0
+        written.append((tmp_path / path.stem / "rexrank.json").read_bytes())
+    assert written[0] == written[1]
+    made = tmp_path / "records" / "rexrank.json"
+    assert command(["score", str(made), *words, "--out", str(tmp_path / "again" / "scores.json")]) == 1
+    assert "already in ReXrank's layout; give it to ReXrank's own tool" in capsys.readouterr().err
+    assert command(["score", str(made), *words]) == 1
+    assert f"{made} would be overwritten, but it is read" in capsys.readouterr().err
 
 
 def test_a_labeler_by_name_is_refused_in_a_sentence() -> None:
