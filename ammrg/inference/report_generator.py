@@ -15,7 +15,7 @@ from ammrg.errors import ReadError, SettingsError
 from ammrg.fingerprints import json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
-from ammrg.inference.description import MIRRORED, WORTHLESS, Description
+from ammrg.inference.description import MIRRORED, NOT_COMPARED, WORTHLESS, Description
 from ammrg.inference.distance_note import distance_note
 from ammrg.inference.film_name import film_name
 from ammrg.inference.finding_maps import finding_maps
@@ -71,7 +71,8 @@ class ReportGenerator(NamedTuple):
     curve: OperatingCurve | None = None
     """Its thresholds at other operating points than the balanced one; None where they were not measured."""
     beats_constants: bool | None = None
-    """Whether its reports were clearly better than one constant report by any score; None where it was not scored."""
+    """Whether its reports were clearly better than one constant report by any score; None where it was not scored, or
+    an earlier release exported it."""
 
     @classmethod
     def from_pretrained(
@@ -275,7 +276,8 @@ class ReportGenerator(NamedTuple):
         read = [view for view in study.views if view.is_read]
         note = distance_note(self.distance, study.batch.images, tokens, grid)
         unlike = [*no_frontal_film(read, self.processor.views == "frontal"), *([note.sentence] if note.warns else [])]
-        origin = f"This model was {trained_on(self.dataset)}."
+        compared = [NOT_COMPARED] if self.beats_constants is None else []
+        origin = " ".join([f"This model was {trained_on(self.dataset)}.", *compared])
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
         setting = study.operating_point
         turned = [self.curve.sentence(setting)] if self.curve is not None and setting != BALANCED else []

@@ -276,5 +276,6 @@ def test_a_film_that_is_far_from_training_is_among_the_warnings(
         far.as_json()["warnings"].count(said) == list(far.page.notes).count(said) == list(remarks(far)).count(said) == 1
     )
     assert said not in case_data(far)["notes"]
+    assert far.background == [far.trained_on]
     print_description(far)
     assert " ".join(capsys.readouterr().out.split()).count(said) == 1
