@@ -17,7 +17,7 @@ from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
 from ammrg.inference.description import MIRRORED, NOT_COMPARED, WORTHLESS, Description
 from ammrg.inference.distance_note import distance_note
-from ammrg.inference.film_name import film_name
+from ammrg.inference.film_name import film_name, film_numbers
 from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
@@ -274,7 +274,8 @@ class ReportGenerator(NamedTuple):
         memories: bool,
     ) -> Description:
         read = [view for view in study.views if view.is_read]
-        note = distance_note(self.distance, study.batch.images, tokens, grid)
+        numbers = film_numbers(study.views)
+        note = distance_note(self.distance, study.batch.images, tokens, grid, numbers)
         unlike = [*no_frontal_film(read, self.processor.views == "frontal"), *([note.sentence] if note.warns else [])]
         compared = [NOT_COMPARED] if self.beats_constants is None else []
         origin = " ".join([f"This model was {trained_on(self.dataset)}.", *compared])
@@ -288,12 +289,13 @@ class ReportGenerator(NamedTuple):
             # At the foot there is always room for what makes all of a report doubtful.
             notes=[*turned, origin, *dict.fromkeys([*unlike, note.sentence])],
             sides=[view.sides for view in read],
+            numbers=numbers,
             warnings=[
                 *([WORTHLESS] if self.beats_constants is False else []),
                 *([MIRRORED] if study.is_mirrored else []),
                 *(
-                    f"WARNING: {film_name(row, len(read))}: {view.warning}."
-                    for row, view in enumerate(read)
+                    f"WARNING: {film_name(number)}: {view.warning}."
+                    for number, view in zip(numbers, read, strict=True)
                     if view.warning
                 ),
             ],
