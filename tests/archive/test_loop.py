@@ -77,6 +77,17 @@ def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) ->
     (earlier,) = [report for report in reports if report is not later]
     series = later.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+    assert later.SeriesDescription == f"{SERIES}, correction"
+    orthanc.put(retagged(films[1], SOPInstanceUID="2.25.7"))
+    assert look() == {"stored": 1}
+    named = [file.get("PredecessorDocumentsSequence", []) for file in orthanc.documents()[study_of(films)]]
+    found = {
+        each.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for sequence in named
+        for study in sequence
+        for each in study.ReferencedSeriesSequence
+    }
+    assert found == {earlier.SOPInstanceUID, later.SOPInstanceUID}  # a correction is found again by its series
 
 
 def test_a_lateral_film_alone_is_described_with_a_warning(orthanc: Orthanc, look: Look) -> None:
