@@ -51,9 +51,14 @@ def operating_point(value: str | float) -> float:
     return number
 
 
+def name_of(setting: float) -> str | None:
+    """Return the name of a setting; None where it has none."""
+    return next((name for name, value in NAMED.items() if value == setting), None)
+
+
 def in_words(setting: float) -> str:
     """Return ``0.25 (sensitive)``, or the number alone where it has no name."""
-    name = next((name for name, value in NAMED.items() if value == setting), None)
+    name = name_of(setting)
     return f"{setting:g}" if name is None else f"{setting:g} ({name})"
 
 

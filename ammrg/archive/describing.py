@@ -66,7 +66,8 @@ def described_documents(
             kept.append(source)
     if not kept:
         raise refused[0] if refused else ReadError("the study has no film")
-    study = study_of(kept)
+    # Numbered anew, so that a sentence about these films never counts one that is left out.
+    study = study_of([source._replace(path=f"film {number}") for number, source in enumerate(kept, 1)])
     study.set_aside = (*study.set_aside, *aside)
     description = generator.describe(study, operating_point=setting)
     made = make_documents(

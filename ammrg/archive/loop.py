@@ -132,7 +132,10 @@ class Loop:
         if self._page:
             ours.append(Instance(study, uids.page_series, uids.page))
         if all(map(self._archive.holds, ours)):
-            self._say(f"study {key}: the archive has its documents already")
+            self._say(
+                f"study {key}: the archive has its documents already; to have them written anew, remove them "
+                f"there, and {self._records.path(key)} here"
+            )
             self._records.write(key, begun._replace(outcome="stored"))
             return "known"
         self._records.write(key, begun)

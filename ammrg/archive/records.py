@@ -41,7 +41,11 @@ class Record(NamedTuple):
 
 
 class Records:
-    """The state folder, for one process at a time."""
+    """The state folder, for one process at a time.
+
+    Attributes:
+        studies: the folder with a file for each study.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open the folder, make it where it does not exist, and remove what an interrupted write left.
@@ -49,9 +53,9 @@ class Records:
         Raises:
             SettingsError: another process uses it, or it cannot be written.
         """
-        self._studies, self._outbox = folder / "studies", folder / "outbox"
+        self.studies, self._outbox = folder / "studies", folder / "outbox"
         try:
-            for each in (folder, self._studies, self._outbox):
+            for each in (folder, self.studies, self._outbox):
                 each.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
             self._lock: IO[str] = (folder / "lock").open("w")
         except OSError as error:
@@ -61,7 +65,7 @@ class Records:
         except OSError:
             self._lock.close()
             raise SettingsError(f"{folder}: another process uses it; stop that one, or name another --state") from None
-        for left in [*self._studies.glob(".*"), *self._outbox.glob(".*")]:
+        for left in [*self.studies.glob(".*"), *self._outbox.glob(".*")]:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def close(self) -> None:
@@ -70,7 +74,7 @@ class Records:
 
     def path(self, key: str) -> Path:
         """The file of a study."""
-        return self._studies / f"{key}.json"
+        return self.studies / f"{key}.json"
 
     def read(self, key: str) -> Record | None:
         """Return what is known of a study; None: nothing, or its file is damaged."""

@@ -155,7 +155,7 @@ class Archive:
             modality, uid = _value(found, MODALITY), _value(found, SERIES_UID)
             if modality in MODALITIES:
                 films += self._instances(study, uid)
-            elif modality == "SR" and _value(found, DESCRIPTION) == SERIES:
+            elif modality == "SR" and _value(found, DESCRIPTION).startswith(SERIES):
                 reports += self._instances(study, uid)
         return Contents(tuple(sorted(films, key=lambda film: film.sop)), tuple(reports))
 

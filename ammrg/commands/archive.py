@@ -6,6 +6,7 @@ import argparse
 import datetime
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def main(argv: Sequence[str]) -> int:
         raise SettingsError(f"--ca {options.ca}: no such file")
     archive = Archive(address, authorization(options.token_file), options.ca)
     records = Records(options.state)
-    _say(f"studies from {options.since or 'yesterday'} on; what was done is kept in {options.state}. {NOTICE}")
+    dated = f"studies dated {options.since or 'yesterday'} or later (StudyDate; --since)"
+    _say(f"{dated}; what was done is kept in {options.state}. {NOTICE}")
     away = ""
     try:
         archive.check()
@@ -56,8 +58,9 @@ def main(argv: Sequence[str]) -> int:
     loop = Loop(archive, records, generator, page=options.page, setting=options.operating_point, say=_say)
     waiting: int | None = None
     while True:
+        since = options.since or _yesterday()
         try:
-            done = loop.look(options.since or _yesterday(), settled=not options.once)
+            done = loop.look(since, settled=not options.once)
             if away:
                 _say("the archive answers again")
                 away = ""
@@ -67,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
             if options.once or news:
                 _say(", ".join(f"{done[state]} {state}" for state in ("stored", "set aside", "waiting", "known")))
             if options.once:
+                if advice := _advice(done, since, records.studies):
+                    _say(advice)
                 return 3 if done["waiting"] else 0
         except ArchiveError as error:
             if options.once:
@@ -75,6 +80,18 @@ def main(argv: Sequence[str]) -> int:
                 away = str(error)
                 _say(f"{away}; it is asked again every {options.every} s")
         time.sleep(options.every)
+
+
+def _advice(done: Counter[str], since: str, studies: Path) -> str:
+    """Say what to do where a look found nothing, or nothing new; empty where there is nothing to say."""
+    if not done.total():
+        return f"no study of CR or DX is dated {since} or later; for older ones give --since, such as --since 20000101"
+    if done["known"]:
+        return (
+            "known studies stay as they are; to have one described anew, remove its documents from the archive and its "
+            f"file from {studies}"
+        )
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:

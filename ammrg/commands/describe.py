@@ -64,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the lateral films, where their files do not say it: names or paths (* and ? are wildcards), or which of "
         "the films named here (1, 2, ...)",
     )
+    parser.add_argument(
+        "--frontal", nargs="*", default=[], metavar="NAME", help="the frontal films, where their files say another view"
+    )
     parser.add_argument("--indication", default="", help="reason for the study, for a prompt that includes it")
     parser.add_argument("--operating-point", **DIAL)
     parser.add_argument("--json", action="store_true", help="print one JSON line for each study, and nothing else")
@@ -101,9 +104,9 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         0; 1 where no study was described; 3 where one failed.
 
     Raises:
-        AMMRGError: a path does not exist, ``--lateral`` names no film, the model cannot be opened, the folder cannot be
-            written or another process writes into it, DICOM documents are asked for and no study has DICOM films, or
-            ``--page`` or ``--corrects`` is given without them.
+        AMMRGError: a path does not exist, ``--lateral`` or ``--frontal`` names no film, the model cannot be opened,
+            the folder cannot be written or another process writes into it, DICOM documents are asked for and no study
+            has DICOM films, or ``--page`` or ``--corrects`` is given without them.
     """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
@@ -116,7 +119,7 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
             raise DocumentError(f"--{name}: is about the DICOM documents; add --dicom")
     messages = Console(stderr=True)
     with messages.status("reading the films' headers"):
-        found = find_studies(options.paths, options.lateral, skip=options.out or folder)
+        found = find_studies(options.paths, options.lateral, options.out or folder, options.frontal)
     from ammrg.inference.describing import describe_into, study_folder, write_index  # imports PyTorch
     from ammrg.inference.printed_words import PrintedWords
 

@@ -12,14 +12,16 @@ from ammrg.documents.concepts import SOURCE_IMAGE, concept
 from ammrg.documents.identifiers import DocumentIdentifiers
 from ammrg.documents.quiet import quiet_libraries
 from ammrg.documents.source_films import UTF_8, SourceFilms
-from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, MAP_SERIES, STATEMENT, VERSION
+from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, MAP_SERIES, STATEMENT, VERSION, series_description
 from ammrg.imaging.map_picture import drawn_findings, map_picture
 from ammrg.inference.description import Description
 
 SERIES_NUMBER = 9902
 
 
-def map_image(description: Description, films: SourceFilms, identifiers: DocumentIdentifiers) -> SCImage:
+def map_image(
+    description: Description, films: SourceFilms, identifiers: DocumentIdentifiers, corrects: bool = False
+) -> SCImage:
     """Make the picture of the strongest maps, each drawn on the film that decided its finding.
 
     Its pixels hold text: finding, probability, threshold, the notice and what the page has at its foot, nothing about
@@ -30,6 +32,7 @@ def map_image(description: Description, films: SourceFilms, identifiers: Documen
         description: of the study.
         films: of the study.
         identifiers: the image's UIDs.
+        corrects: whether an earlier report of the study is corrected.
     """
     page = description.page
     names = drawn_findings(page)
@@ -52,7 +55,7 @@ def map_image(description: Description, films: SourceFilms, identifiers: Documen
             manufacturer_model_name=DEVICE_MODEL,
             software_versions=VERSION,
             device_serial_number=description.model or "unknown",
-            series_description=MAP_SERIES,
+            series_description=series_description(MAP_SERIES, description.operating_point, corrects),
             patient_id=first.PatientID,
             patient_name=first.PatientName,
             patient_birth_date=first.PatientBirthDate or None,

@@ -14,7 +14,7 @@ from ammrg.documents.identifiers import DocumentIdentifiers
 from ammrg.documents.map_image import burned_in, source_item
 from ammrg.documents.quiet import quiet_libraries
 from ammrg.documents.source_films import UTF_8, SourceFilms
-from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, PDF_SERIES, VERSION
+from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, PDF_SERIES, VERSION, series_description
 from ammrg.imaging.panel import CasePage, draw_case
 from ammrg.inference.description import Description
 
@@ -27,7 +27,9 @@ def page_pdf(page: CasePage) -> bytes:
         return draw_case(page, Path(folder) / "page.pdf").read_bytes()
 
 
-def page_document(description: Description, films: SourceFilms, identifiers: DocumentIdentifiers) -> Dataset:
+def page_document(
+    description: Description, films: SourceFilms, identifiers: DocumentIdentifiers, corrects: bool = False
+) -> Dataset:
     """Make the encapsulated PDF.
 
     BurnedInAnnotation, which it must have, is ``NO`` only where all films say so of themselves.
@@ -36,6 +38,7 @@ def page_document(description: Description, films: SourceFilms, identifiers: Doc
         description: of the study.
         films: of the study.
         identifiers: the document's UIDs.
+        corrects: whether an earlier report of the study is corrected.
     """
     first = films.read[0]
     pdf = page_pdf(description.page)
@@ -52,7 +55,7 @@ def page_document(description: Description, films: SourceFilms, identifiers: Doc
             manufacturer_model_name=DEVICE_MODEL,
             software_versions=VERSION,
             device_serial_number=description.model or "unknown",
-            series_description=PDF_SERIES,
+            series_description=series_description(PDF_SERIES, description.operating_point, corrects),
             patient_id=first.PatientID,
             patient_name=first.PatientName,
             patient_birth_date=first.PatientBirthDate or None,

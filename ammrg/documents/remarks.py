@@ -11,9 +11,7 @@ from ammrg.inference.description import Description
 def remarks(description: Description) -> Iterator[str]:
     """Notice, model, distance from the training films, films left out, and warnings: a sentence each."""
     yield STATEMENT
-    yield description.trained_on
-    if not description.distance.warns:  # then it is among the warnings
-        yield description.distance.sentence
+    yield from description.background
     if description.operating_note:
         yield description.operating_note
     if (missing := left_out(description)) is not None:

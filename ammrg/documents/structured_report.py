@@ -33,7 +33,7 @@ from ammrg.documents.identifiers import NAMESPACE, DocumentIdentifiers
 from ammrg.documents.quiet import quiet_libraries
 from ammrg.documents.remarks import remarks
 from ammrg.documents.source_films import UTF_8, SourceFilms
-from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, SERIES, VERSION, plain
+from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, SERIES, VERSION, plain, series_description
 from ammrg.inference.description import Description
 from ammrg.thresholds import is_predicted
 
@@ -71,7 +71,7 @@ def structured_report(
             manufacturer_model_name=DEVICE_MODEL,
             software_versions=VERSION,
             device_serial_number=description.model or "unknown",
-            series_description=SERIES,
+            series_description=series_description(SERIES, description.operating_point, bool(predecessors)),
             is_complete=True,
             is_final=False,
             is_verified=False,

@@ -59,10 +59,10 @@ def make_documents(
         check_predecessor(earlier, films.read[0].StudyInstanceUID)
     made: dict[str, Dataset] = {
         REPORT: structured_report(description, films, uids, predecessors),
-        MAPS: map_image(description, films, uids),
+        MAPS: map_image(description, films, uids, bool(predecessors)),
     }
     if page:
-        made[PAGE] = page_document(description, films, uids)
+        made[PAGE] = page_document(description, films, uids, bool(predecessors))
     fhir = diagnostic_report(description, films, page_pdf(description.page) if page else None)
     return Documents({name: encoded(document) for name, document in made.items()}, fhir)
 

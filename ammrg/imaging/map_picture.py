@@ -47,17 +47,17 @@ def map_picture(page: CasePage, below: Sequence[str]) -> NDArray[np.uint8]:
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     for column, name in enumerate(names):
-        place = page.map_films.get(name, 0)
+        film = page.films[page.map_films.get(name, 0)]
         axes = figure.add_axes((column / len(names), foot / height, 1 / len(names), SIDE / height))
-        draw_film(axes, page.films[place], page.maps[name], page.cell_shift)
+        draw_film(axes, film, page.maps[name], page.cell_shift)
         probability, threshold = page.probabilities[name], page.thresholds[name]
         shown = figures(probability, threshold)
         state = "present" if is_predicted(probability, threshold) else "not above its threshold"
-        film = f", film {place + 1}" if len(page.films) > 1 else ""
+        where = f", {film.called}" if film.number else ""
         figure.text(
             (column + 0.5) / len(names),
             1 - MARGIN / 2 / height,
-            f"{name}: {state}{film}\nprobability {shown.probability}, threshold {shown.threshold}",
+            f"{name}: {state}{where}\nprobability {shown.probability}, threshold {shown.threshold}",
             ha="center",
             va="center",
             color="white",

@@ -60,6 +60,13 @@ class PageFilm(NamedTuple):
     """Drawn over it, for example ``frontal``."""
     sides: tuple[str, str] | None = None
     """Letters drawn at the left and the right edge, ``("R", "L")`` as usual for a frontal film; None = not known."""
+    number: int = 0
+    """Of the film in its study, from 1; 0 = its only one."""
+
+    @property
+    def called(self) -> str:
+        """``film 2``, or ``film`` where it is the only one."""
+        return f"film {self.number}" if self.number else "film"
 
 
 class CasePage(NamedTuple):
@@ -157,16 +164,14 @@ def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
     Returns:
         Their right edge, as a share of the page.
     """
-    several = len(page.films) > 1
     tiles: list[tuple[str, PageFilm, NDArray[np.float32] | None]] = []
-    for number, film in enumerate(page.films, 1):
-        own = ", ".join(part for part in (f"film {number}" if several else "film", film.name) if part)
-        tiles.append((own, film, None))
+    for film in page.films:
+        tiles.append((", ".join(part for part in (film.called, film.name) if part), film, None))
     for name, found in list(page.maps.items())[:MAPS]:
-        place = page.map_films.get(name, 0)
-        where = f", film {place + 1}" if several else ""
+        film = page.films[page.map_films.get(name, 0)]
+        where = f", {film.called}" if film.number else ""
         probability = figures(page.probabilities[name], page.thresholds[name]).probability
-        tiles.append((f"{name}  p = {probability}{where}", page.films[place], found))
+        tiles.append((f"{name}  p = {probability}{where}", film, found))
     left, right, _, top = FILMS
     columns, side = _tiling(len(tiles), (right - left) * WIDTH, (top - lowest) * HEIGHT)
     for place, (title, film, heat) in enumerate(tiles):

@@ -25,6 +25,10 @@ WORTHLESS = (
     "report."
 )
 """The warning of a description by a model whose reports say nothing of their studies."""
+NOT_COMPARED = (
+    "Whether its reports are better than one constant report is not known: it was not scored, or by an earlier version."
+)
+"""What a description says beside the training data where the model does not tell."""
 
 
 class Description(NamedTuple):
@@ -53,7 +57,8 @@ class Description(NamedTuple):
     dataset: str
     """Name of the data set the model was trained on."""
     trained_on: str
-    """The same as a sentence, for the reader of the report."""
+    """The same as a sentence, for the reader of the report; a second one where nothing tells what its reports are
+    worth."""
     distance: DistanceNote
     """How unlike the training films these films are."""
     warnings: list[str]
@@ -76,6 +81,11 @@ class Description(NamedTuple):
     """Whether it was written with what is recalled from the memories."""
     mirrored: bool = False
     """Whether its films were flipped left to right."""
+
+    @property
+    def background(self) -> list[str]:
+        """What the model was trained on and how far the films are from that, unless a warning says it already."""
+        return [said for said in (self.trained_on, self.distance.sentence) if said not in self.warnings]
 
     @property
     def films(self) -> list[str]:

@@ -74,9 +74,8 @@ def print_description(description: Description, *files: Path, is_report_printed:
             read = "" if view.is_read else "; not read: this model reads frontal films"
             console.print(f"{view.path}: {view.projection} ({view.why}){read}", markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
-    console.print(description.trained_on, markup=False, highlight=False)
-    if not description.distance.warns:  # then it is among the warnings
-        console.print(description.distance.sentence, markup=False, highlight=False)
+    for said in description.background:
+        console.print(said, markup=False, highlight=False)
     console.print(description.notice, style="red")
 
 

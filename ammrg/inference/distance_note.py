@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ammrg.inference.film_name import film_name
@@ -33,6 +34,7 @@ def distance_note(
     films: Tensor,
     tokens: Tensor,
     grid: tuple[int, int],
+    numbers: Sequence[int],
 ) -> DistanceNote:
     """Measure the films of one study.
 
@@ -42,12 +44,13 @@ def distance_note(
         films: uint8 ``[v 1 h w]``.
         tokens: ``[v n e]`` of these films, from the model's encoder.
         grid: ``(gh, gw)`` with gh * gw = n.
+        numbers: of these films in the study, see :func:`ammrg.inference.film_name.film_numbers`.
     """
     if distance is None or isinstance(distance, TooFewFilms):
         return DistanceNote(None, _not_known(distance, len(films)), False)
     # Four decimals: the last digits depend on where in memory the weights happen to lie.
     distances = [round(value, 4) for value in distance(films, tokens, grid).tolist()]
-    far = [f"{film_name(row, len(distances))} ({value:.1f})" for row, value in enumerate(distances) if value > 1]
+    far = [f"{film_name(number)} ({value:.1f})" for number, value in zip(numbers, distances, strict=True) if value > 1]
     scale = f"99 in 100 of the {distance.validation_films} validation films are below 1"
     if far:
         return DistanceNote(

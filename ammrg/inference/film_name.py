@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def film_name(row: int, films: int) -> str:
-    """``film 2``, as on the page, or ``this film``.
+from ammrg.studies.records import StudyView
+
+
+def film_numbers(views: Sequence[StudyView]) -> list[int]:
+    """The numbers of the films that the network read, from 1 in the study, as on the page; 0 for a study's only film.
 
     Args:
-        row: of the film, from 0, among those that the network read.
-        films: how many it read.
+        views: all films of the study.
     """
-    return "this film" if films == 1 else f"film {row + 1}"
+    first = 1 if len(views) > 1 else 0
+    return [number for number, view in enumerate(views, first) if view.is_read]
+
+
+def film_name(number: int) -> str:
+    """``film 2``, or ``this film`` for a study's only one."""
+    return f"film {number}" if number else "this film"

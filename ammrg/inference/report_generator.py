@@ -15,9 +15,9 @@ from ammrg.errors import ReadError, SettingsError
 from ammrg.fingerprints import json_fingerprint
 from ammrg.imaging.processor import FilmProcessor
 from ammrg.inference.case_page import case_page
-from ammrg.inference.description import MIRRORED, WORTHLESS, Description
+from ammrg.inference.description import MIRRORED, NOT_COMPARED, WORTHLESS, Description
 from ammrg.inference.distance_note import distance_note
-from ammrg.inference.film_name import film_name
+from ammrg.inference.film_name import film_name, film_numbers
 from ammrg.inference.finding_maps import finding_maps
 from ammrg.inference.hub import local_folder
 from ammrg.inference.loading import load_parts
@@ -71,7 +71,8 @@ class ReportGenerator(NamedTuple):
     curve: OperatingCurve | None = None
     """Its thresholds at other operating points than the balanced one; None where they were not measured."""
     beats_constants: bool | None = None
-    """Whether its reports were clearly better than one constant report by any score; None where it was not scored."""
+    """Whether its reports were clearly better than one constant report by any score; None where it was not scored, or
+    an earlier release exported it."""
 
     @classmethod
     def from_pretrained(
@@ -273,9 +274,11 @@ class ReportGenerator(NamedTuple):
         memories: bool,
     ) -> Description:
         read = [view for view in study.views if view.is_read]
-        note = distance_note(self.distance, study.batch.images, tokens, grid)
+        numbers = film_numbers(study.views)
+        note = distance_note(self.distance, study.batch.images, tokens, grid, numbers)
         unlike = [*no_frontal_film(read, self.processor.views == "frontal"), *([note.sentence] if note.warns else [])]
-        origin = f"This model was {trained_on(self.dataset)}."
+        compared = [NOT_COMPARED] if self.beats_constants is None else []
+        origin = " ".join([f"This model was {trained_on(self.dataset)}.", *compared])
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
         setting = study.operating_point
         turned = [self.curve.sentence(setting)] if self.curve is not None and setting != BALANCED else []
@@ -286,12 +289,13 @@ class ReportGenerator(NamedTuple):
             # At the foot there is always room for what makes all of a report doubtful.
             notes=[*turned, origin, *dict.fromkeys([*unlike, note.sentence])],
             sides=[view.sides for view in read],
+            numbers=numbers,
             warnings=[
                 *([WORTHLESS] if self.beats_constants is False else []),
                 *([MIRRORED] if study.is_mirrored else []),
                 *(
-                    f"WARNING: {film_name(row, len(read))}: {view.warning}."
-                    for row, view in enumerate(read)
+                    f"WARNING: {film_name(number)}: {view.warning}."
+                    for number, view in zip(numbers, read, strict=True)
                     if view.warning
                 ),
             ],

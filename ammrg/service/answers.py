@@ -89,7 +89,12 @@ UPLOAD: dict[str, Any] = {
                         "lateral": {
                             "type": "array",
                             "items": {"type": "string"},
-                            "description": "lateral films whose files do not say it: names, or numbers from 1",
+                            "description": "films to read as lateral ones: names, or numbers from 1",
+                        },
+                        "frontal": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "films to read as frontal ones, named in the same way",
                         },
                         "indication": {
                             "type": "string",

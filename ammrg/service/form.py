@@ -6,7 +6,7 @@ Files are numbered on disk. The names in an upload are only shown, so no name in
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
@@ -18,7 +18,8 @@ from ammrg.errors import SettingsError
 from ammrg.operating_points import BALANCED, operating_point
 from ammrg.service.limits import Limits, Refusal
 
-FILES, LATERAL, INDICATION, SETTING = "files", "lateral", "indication", "operating_point"
+FILES, INDICATION, SETTING = "files", "indication", "operating_point"
+LATERAL, FRONTAL = "lateral", "frontal"
 KIND = "multipart/form-data"
 MOST_SHOWN = 40
 """Letters of an unknown field's name that a refusal repeats."""
@@ -41,6 +42,8 @@ class Upload(NamedTuple):
     indication: str
     operating_point: float = BALANCED
     """See :mod:`ammrg.operating_points`."""
+    frontal: Sequence[str] = ()
+    """The same as ``lateral``, of frontal films."""
 
 
 async def read_upload(
@@ -135,12 +138,14 @@ class _Form:
             raise Refusal(
                 422, f"the upload has no file; send the films of one study, or a zip archive of them, as {FILES}"
             )
-        lateral = [text for field, text in self.texts if field == LATERAL and text]
+        lateral, frontal = (
+            [text for field, text in self.texts if field == kind and text] for kind in (LATERAL, FRONTAL)
+        )
         try:
             setting = operating_point(self._single(SETTING) or BALANCED)
         except SettingsError as error:
             raise Refusal(422, str(error)) from None
-        return Upload(self.files, lateral, self._single(INDICATION), setting)
+        return Upload(self.files, lateral, self._single(INDICATION), setting, frontal)
 
     def _single(self, field: str) -> str:
         """Return the text of a field that an upload has at most once; empty where it has none."""
@@ -167,11 +172,11 @@ class _Form:
         _, options = parse_options_header(self._disposition)
         self._field = _decoded(options.get(b"name", b""))
         self._spend(len(self._disposition))
-        if self._field not in (FILES, LATERAL, INDICATION, SETTING):
+        if self._field not in (FILES, LATERAL, FRONTAL, INDICATION, SETTING):
             raise Refusal(
                 422,
                 f"unknown field {self._field[:MOST_SHOWN]!r}; send films as {FILES} (curl -F {FILES}=@film.dcm); an "
-                f"upload may also have {LATERAL}, {INDICATION} and {SETTING}",
+                f"upload may also have {LATERAL}, {FRONTAL}, {INDICATION} and {SETTING}",
             )
         named = options.get(b"filename")
         if self._field != FILES:

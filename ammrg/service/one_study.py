@@ -35,7 +35,7 @@ def read_study(upload: Upload, limits: Limits, count: Callable[[Iterable[SetAsid
 
     Raises:
         Refusal: 413 beyond a limit; 422 where the films are of no study or of several, none can be read, or a word of
-            ``lateral`` names none.
+            ``lateral`` or ``frontal`` names none.
     """
     try:
         found = find_study(upload, limits, count)
@@ -76,7 +76,7 @@ def _found(upload: Upload, limits: Limits) -> FoundStudies:
         _check_archive(upload.files[0], limits)
     sources = [each for file in upload.files for each in _sources(file)]
     try:
-        return studies_in(sources, upload.lateral)
+        return studies_in(sources, upload.lateral, upload.frontal)
     except SettingsError as error:
         raise Refusal(422, str(error).removeprefix("--")) from error
 

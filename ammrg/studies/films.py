@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ammrg.errors import ReadError
 from ammrg.fingerprints import bytes_fingerprint
 from ammrg.imaging.attributes import whole
 from ammrg.imaging.reading import in_one_sentence, read_header
 from ammrg.studies.identity import Exposure, Patient, plain
-from ammrg.studies.projection import Projection, projection_in, sides_in, turned
+from ammrg.studies.projection import Choice, Projection, projection_in, sides_in, turned
 from ammrg.studies.records import DicomReference, StudyView
 from ammrg.studies.sources import Source, natural
 
 FACING = ("R", "L")
 """Left and right edge of a frontal film, where the file does not say more."""
 UNNAMED = Projection("frontal", "nothing names its projection: read as frontal")
-LATERAL = Projection("lateral", "named as lateral")
 
 
 class Film(NamedTuple):
@@ -34,29 +32,30 @@ class Film(NamedTuple):
     """None: it is not DICOM."""
 
 
-def examine(source: Source, number: int, is_lateral: bool) -> Film:
+def examine(source: Source, number: int, chosen: Choice | None = None) -> Film:
     """Read a film's bytes and what its header says.
 
     Args:
         source: of its bytes.
         number: its place among the films that were named, from 1; it orders pictures that were named one by one.
-        is_lateral: whether the user calls it lateral.
+        chosen: its projection, where a person chose one; the film then carries a warning if its tags say another.
 
     Raises:
-        ReadError: the bytes are no chest film, or its tags say that it is not lateral.
+        ReadError: the bytes are no chest film.
     """
     with in_one_sentence(source.path):
         data = source.read()
         tags = read_header(data, source.path)
-        return _film(source, data, tags, number, is_lateral)
+        return _film(source, data, tags, number, chosen)
 
 
-def _film(source: Source, data: bytes, tags: Any, number: int, is_lateral: bool) -> Film:
+def _film(source: Source, data: bytes, tags: Any, number: int, chosen: Choice | None) -> Film:
     said = None if tags is None else projection_in(tags)
-    if is_lateral and said is not None and said.name == "frontal":
-        raise ReadError(f"{source.path}: named as lateral, but {said.why}; do not name it so")
-    known = said if said is not None and (said.name == "lateral" or not is_lateral) else None
-    projection = known or (LATERAL if is_lateral else UNNAMED)
+    projection = said or UNNAMED
+    doubts = []
+    if chosen is not None and (said is None or said.name != chosen):
+        projection = Projection(chosen, f"named as {chosen}")
+        doubts += [] if said is None else [f"{projection.why}, but {said.why}"]
     view = StudyView(
         path=source.path,
         projection=projection.name,
@@ -68,10 +67,11 @@ def _film(source: Source, data: bytes, tags: Any, number: int, is_lateral: bool)
         named = (number,) if not source.place else natural(source.path)
         return Film(source, view, (1, *named))
     found = turned(tags, projection.name)
+    doubts += [] if found is None else [found]
     view = view._replace(
         dicom=_reference(tags),
         sides=sides_in(tags) or (view.sides if found is None else None),
-        warning=found or "",
+        warning="; ".join(doubts),
     )
     numbers = (_number(tags, "SeriesNumber"), _number(tags, "InstanceNumber"))
     order = (0, *numbers, plain(tags, "SOPInstanceUID"), view.fingerprint)

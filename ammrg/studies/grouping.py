@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from ammrg.errors import ReadError, SettingsError
 from ammrg.fingerprints import bytes_fingerprint, json_fingerprint
 from ammrg.studies.films import Film, examine
+from ammrg.studies.projection import Choice
 from ammrg.studies.records import SetAside, StudyIdentity
-from ammrg.studies.repeats import without_repeats
+from ammrg.studies.repeats import warned_if_raw, without_repeats
 from ammrg.studies.sources import NAMED, Source, find_sources, natural
 
 MAX_FILMS = 16
@@ -38,6 +39,20 @@ class StudyFilms:
         """Return the fingerprint of all that a model reads: the films' bytes, their projections, the indication."""
         return json_fingerprint([[[film.view.fingerprint, film.view.projection] for film in self.films], indication])
 
+    def read_as(self, chosen: Mapping[str, Choice]) -> StudyFilms:
+        """Return the study with projections that a person chose.
+
+        Args:
+            chosen: fingerprint of a film -> its projection; other films stay as they are.
+        """
+        films = [
+            warned_if_raw(film._replace(view=examine(film.source, 0, chosen[film.view.fingerprint]).view))
+            if film.view.fingerprint in chosen
+            else film
+            for film in self.films
+        ]
+        return StudyFilms(self.identity, films, self.set_aside)
+
 
 class FoundStudies(NamedTuple):
     """All that was found in some paths."""
@@ -51,7 +66,10 @@ class FoundStudies(NamedTuple):
 
 
 def find_studies(
-    paths: Sequence[Path | str], lateral: Sequence[str] = (), skip: Path | str | None = None
+    paths: Sequence[Path | str],
+    lateral: Sequence[str] = (),
+    skip: Path | str | None = None,
+    frontal: Sequence[str] = (),
 ) -> FoundStudies:
     """Find the studies in files, folders and zip archives.
 
@@ -61,34 +79,46 @@ def find_studies(
     Args:
         paths: files, folders (searched with all folders in them) and zip archives.
         lateral: the lateral films: their names or paths, in which ``*`` and ``?`` are wildcards, or their numbers (1,
-            2, ...) among the films that are named one by one. Tags of DICOM files say it themselves.
+            2, ...) among the films that are named one by one. Tags of DICOM files say it themselves; a film whose tags
+            say another projection is read as it is named, with a warning.
         skip: a folder that is not searched.
+        frontal: the frontal films, named in the same way.
 
     Raises:
         ReadError: a path does not exist.
-        SettingsError: a word of ``lateral`` names no film.
+        SettingsError: a word of ``lateral`` or ``frontal`` names no film, or a film is named in both.
     """
-    return studies_in(find_sources([Path(path) for path in paths], None if skip is None else Path(skip)), lateral)
+    sources = find_sources([Path(path) for path in paths], None if skip is None else Path(skip))
+    return studies_in(sources, lateral, frontal)
 
 
-def studies_in(sources: Iterable[Source | SetAside], lateral: Sequence[str] = ()) -> FoundStudies:
+def studies_in(
+    sources: Iterable[Source | SetAside], lateral: Sequence[str] = (), frontal: Sequence[str] = ()
+) -> FoundStudies:
     """Group the films that :func:`ammrg.studies.sources.find_sources` found; see :func:`find_studies`."""
     films: list[Film] = []
     refused: list[tuple[str, SetAside]] = []
-    unused, named = set(lateral), 0
+    words: list[tuple[Choice, str]] = [
+        *(("lateral", word) for word in lateral),
+        *(("frontal", word) for word in frontal),
+    ]
+    unused, named = set(words), 0
     for source in sources:
         if isinstance(source, SetAside):
             refused.append((source.path, source))
             continue
         named += source.place == NAMED
-        words = {word for word in lateral if _names(word, source, named)}
-        unused -= words
+        naming = [(choice, word) for choice, word in words if _names(word, source, named)]
+        unused.difference_update(naming)
+        chosen = {choice for choice, _ in naming}
+        if len(chosen) > 1:
+            raise SettingsError(f"--lateral and --frontal both name {source.path}; name it once")
         try:
-            films.append(examine(source, named, bool(words)))
+            films.append(examine(source, named, *chosen))
         except ReadError as error:
             refused.append((source.place, refusal(source.path, error)))
     if unused:
-        raise SettingsError(f"--lateral {min(unused)}: names none of the films; give a film's name, path or number")
+        raise SettingsError(f"--{' '.join(min(unused))}: names none of the films; give a film's name, path or number")
     return _grouped(films, refused)
 
 
@@ -107,7 +137,9 @@ def study_of(sources: Sequence[Source], lateral: Sequence[int] = ()) -> StudyFil
         raise ValueError("0 films; give one or more")
     if wrong := [number for number in lateral if not 1 <= number <= len(sources)]:
         raise ValueError(f"lateral is {wrong[0]}, but the films are numbered 1 to {len(sources)}")
-    films = [examine(source, number, number in lateral) for number, source in enumerate(sources, 1)]
+    films = [
+        examine(source, number, "lateral" if number in lateral else None) for number, source in enumerate(sources, 1)
+    ]
     found = _grouped(films, [])
     if len(found.studies) == 1 and not found.studies_set_aside:
         return found.studies[0]
@@ -122,7 +154,7 @@ def refusal(path: str, error: Exception) -> SetAside:
 
 
 def _names(word: str, source: Source, named: int) -> bool:
-    """Tell whether a word of ``lateral`` names a film."""
+    """Tell whether a word of ``lateral`` or ``frontal`` names a film."""
     if word.isdecimal():
         return source.place == NAMED and int(word) == named
     return any(fnmatch.fnmatchcase(name, word) for name in (source.path, PurePath(source.path).name))

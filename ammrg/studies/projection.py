@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ammrg.imaging.attributes import items, text, value_of
 
@@ -15,6 +15,10 @@ FRONTAL_WORDS = ("ANTERO-POSTERIOR", "POSTERO-ANTERIOR", "ANTEROPOSTERIOR", "POS
 """Words of the meanings of view codes (PS3.16, CID 4010)."""
 EDGES = {"L": ("R", "L"), "R": ("L", "R"), "A": ("P", "A"), "P": ("A", "P")}
 """Direction of a film's rows -> what lies at its left and right edge."""
+
+
+Choice = Literal["frontal", "lateral"]
+"""A projection that a person may choose for a film; it goes before what the file says."""
 
 
 class Projection(NamedTuple):

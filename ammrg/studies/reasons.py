@@ -16,7 +16,6 @@ KINDS = (
         r"its content is no whole|the file is empty|without pixels|a film has at least|without contrast|nothing to see",
     ),
     ("archive", r"zip archive|cannot be unpacked|leads out of the archive"),
-    ("projection", r"named as lateral"),
     ("ends_the_program", r"^it ended the program"),
     ("damaged", r"cannot be decoded"),
 )

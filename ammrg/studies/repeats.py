@@ -29,9 +29,16 @@ def without_repeats(films: Sequence[Film]) -> tuple[list[Film], list[SetAside]]:
             reason = f"for processing; the same exposure is described from {better.view.path}, for presentation"
             left_out.append(SetAside(film.view.path, reason))
         else:
-            words = "; ".join(part for part in (film.view.warning, RAW) if part)
-            chosen.append(film._replace(view=film.view._replace(warning=words)))
+            chosen.append(warned_if_raw(film))
     return chosen, left_out
+
+
+def warned_if_raw(film: Film) -> Film:
+    """Return a film that is described; with a warning where it is a raw image."""
+    if film.exposure is None or not film.exposure.for_processing:
+        return film
+    words = "; ".join(part for part in (film.view.warning, RAW) if part)
+    return film._replace(view=film.view._replace(warning=words))
 
 
 def _without_copies(films: Sequence[Film]) -> tuple[list[Film], list[SetAside]]:

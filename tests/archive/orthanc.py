@@ -31,6 +31,13 @@ class Orthanc:
         for film in films:
             assert requests.post(f"{self.root}/instances", data=film, timeout=60).ok
 
+    def remove(self, *instances: str) -> None:
+        """Remove instances, by their SOPInstanceUIDs, as its administrator would."""
+        for uid in instances:
+            found = requests.post(f"{self.root}/tools/lookup", data=uid, timeout=60).json()
+            for each in found:
+                assert requests.delete(f"{self.root}{each['Path']}", timeout=60).ok
+
     def count(self) -> int:
         """Number of all instances."""
         return int(requests.get(f"{self.root}/statistics", timeout=60).json()["CountInstances"])

@@ -77,6 +77,17 @@ def test_a_study_that_gains_a_film_is_corrected(orthanc: Orthanc, look: Look) ->
     (earlier,) = [report for report in reports if report is not later]
     series = later.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+    assert later.SeriesDescription == f"{SERIES}, correction"
+    orthanc.put(retagged(films[1], SOPInstanceUID="2.25.7"))
+    assert look() == {"stored": 1}
+    named = [file.get("PredecessorDocumentsSequence", []) for file in orthanc.documents()[study_of(films)]]
+    found = {
+        each.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for sequence in named
+        for study in sequence
+        for each in study.ReferencedSeriesSequence
+    }
+    assert found == {earlier.SOPInstanceUID, later.SOPInstanceUID}  # a correction is found again by its series
 
 
 def test_a_lateral_film_alone_is_described_with_a_warning(orthanc: Orthanc, look: Look) -> None:
@@ -161,7 +172,10 @@ def test_an_archive_that_does_not_answer_is_one_sentence_before_the_model_is_rea
     said = capsys.readouterr()
     assert "error: the archive did not answer when asked to list studies" in said.err
     assert "does it run at http://127.0.0.1:9/rs?" in said.err
-    assert f"studies from yesterday on; what was done is kept in {tmp_path / 's'}. {NOTICE}" in said.out
+    assert (
+        f"studies dated yesterday or later (StudyDate; --since); what was done is kept in {tmp_path / 's'}. {NOTICE}"
+        in said.out
+    )
 
 
 def test_an_address_beside_the_service_is_asked_after(
@@ -187,6 +201,36 @@ def test_the_command_describes_and_names_nobody(
     out, err = capfd.readouterr()
     assert "1 stored, 0 set aside, 0 waiting, 0 known" in out
     assert not [word for word in ("P0000", "ller", *uids_of(films), study_of(films)) if word in out + err]
+
+
+def test_one_look_says_what_to_do_where_it_finds_nothing_new(
+    orthanc: Orthanc, generator: ReportGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films, exported, state = phantom_dicom(0), write(tmp_path / "model", generator), tmp_path / "s"
+    orthanc.put(*films)
+
+    def told(*words: str) -> str:
+        how = ["--dicomweb", orthanc.dicomweb, "--model", str(exported), "--state", str(state), "--once", *words]
+        assert archive.main(how) == 0
+        return capsys.readouterr().out
+
+    out = told("--since", "20270101")
+    assert "studies dated 20270101 or later (StudyDate; --since)" in out
+    assert "no study of CR or DX is dated 20270101 or later; for older ones give --since" in out
+    assert "--since 20000101" not in told("--since", "20261101")
+    first = orthanc.documents()[study_of(films)]
+    out = told("--since", "20261101")
+    assert "0 stored, 0 set aside, 0 waiting, 1 known" in out
+    assert f"its file from {state / 'studies'}" in out
+    (record,) = (state / "studies").iterdir()
+    record.unlink()
+    assert f"remove them there, and {record} here" in told("--since", "20261101")
+    # What the sentence says: without its file and its documents, the study is described anew, under the same UIDs.
+    record.unlink()
+    orthanc.remove(*(document.SOPInstanceUID for document in first))
+    assert "1 stored" in told("--since", "20261101")
+    again = orthanc.documents()[study_of(films)]
+    assert {each.SOPInstanceUID for each in again} == {each.SOPInstanceUID for each in first}
 
 
 def test_looking_again_and_again_tells_only_what_is_new(

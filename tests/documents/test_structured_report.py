@@ -140,6 +140,18 @@ def test_each_writing_has_new_uids_and_a_correction_names_its_predecessor(
         make_documents(description, sources, predecessors=[earlier])
 
 
+@pytest.mark.parametrize(("setting", "said"), [(0.5, ""), (0.25, ", sensitive"), (0.123456789, ", setting 0.123457")])
+def test_the_series_says_at_which_setting_and_whether_it_corrects(
+    description: Description, sources: SourceFilms, documents: Documents, setting: float, said: str
+) -> None:
+    turned = description._replace(operating_point=setting)
+    for earlier, end in (([], ""), ([report_of(documents)], ", correction")):
+        made = make_documents(turned, sources, page=True, predecessors=earlier).dicom.values()
+        series = [str(pydicom.dcmread(io.BytesIO(file)).SeriesDescription) for file in made]
+        assert series == [f"AM-MRG {kind}, research use only{said}{end}" for kind in ("report", "maps", "page")]
+        assert max(map(len, series)) <= 64  # PS3.5, value representation LO
+
+
 def test_derived_uids_depend_on_study_films_and_model() -> None:
     uids = derived_identifiers("1.2", ["1.2.1", "1.2.2"], MODEL)
     assert uids == derived_identifiers("1.2", ["1.2.2", "1.2.1"], MODEL)

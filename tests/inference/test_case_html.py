@@ -38,7 +38,7 @@ def test_the_page_holds_what_the_panel_shows(description: Description) -> None:
     assert data["notes"] == list(page.notes)
     assert {each["name"]: each["probability"] for each in data["findings"]} == page.probabilities
     assert {each["name"]: each["threshold"] for each in data["findings"]} == page.thresholds
-    assert [each["name"] for each in data["films"]] == ["frontal", "lateral"]
+    assert [each["projection"] for each in data["films"]] == ["frontal", "lateral"]
     assert [each["sides"] for each in data["films"]] == [["R", "L"], ["A", "P"]]
     assert {each["finding"]: each["film"] for each in data["maps"]} == page.map_films
     assert data["memory"]["reasons"] == page.reasons

@@ -244,6 +244,27 @@ def test_a_network_of_frontal_films_says_which_it_does_not_read(model: ReportGen
     assert len(described.page.films) == 1
 
 
+def test_films_have_their_numbers_in_the_study_also_where_one_is_not_read(
+    model: ReportGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frontal = model._replace(processor=model.processor._replace(views="frontal"))
+    mirrored = film("1", "1.2.1", 2, ViewPosition="PA", PatientOrientation=["R", "F"])
+    both = frontal.describe([film("1", "1.2.1", 1, **SIDE), mirrored])
+    assert [view.projection for view in both.views] == ["lateral", "frontal"]
+    assert [line for line in both.warnings if line.startswith("WARNING: film 2: PatientOrientation is ")]
+    assert [each["number"] for each in case_data(both)["films"]] == [2]
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **b: (drawn.append(figure), save(figure, *a, **b)))
+    draw_case(both.page, tmp_path / "panel.png")
+    titles = [axes.get_title(loc="left") for axes in drawn[0].axes if axes.images]
+    assert titles[0] == "film 2, frontal"
+    assert all(title.endswith(", film 2") for title in titles[1:])
+    alone = frontal.describe([mirrored])
+    assert [line for line in alone.warnings if line.startswith("WARNING: this film: ")]
+    assert case_data(alone)["films"][0]["number"] == 0
+
+
 @pytest.mark.parametrize("views", ["all", "frontal"])
 def test_a_study_without_a_frontal_film_is_warned_of(
     model: ReportGenerator, views: Literal["all", "frontal"], tmp_path: Path
@@ -276,5 +297,6 @@ def test_a_film_that_is_far_from_training_is_among_the_warnings(
         far.as_json()["warnings"].count(said) == list(far.page.notes).count(said) == list(remarks(far)).count(said) == 1
     )
     assert said not in case_data(far)["notes"]
+    assert far.background == [far.trained_on]
     print_description(far)
     assert " ".join(capsys.readouterr().out.split()).count(said) == 1

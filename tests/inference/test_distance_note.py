@@ -26,18 +26,18 @@ SEEN = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2, 1, 4), (1, 1)
 
 
 def test_a_film_beyond_one_is_warned_of_by_number():
-    note = distance_note(measure(0.5, 3.21), *SEEN)
+    note = distance_note(measure(0.5, 3.21), *SEEN, [2, 3])
     assert note.warns
     assert note.sentence.startswith(
-        "WARNING: unlike the films this model was trained on: film 2 (3.2); 99 in 100 of the 120 validation films "
+        "WARNING: unlike the films this model was trained on: film 3 (3.2); 99 in 100 of the 120 validation films "
     )
-    alone = distance_note(measure(3.21), SEEN[0][:1], *SEEN[1:])
+    alone = distance_note(measure(3.21), SEEN[0][:1], *SEEN[1:], [0])
     assert alone.sentence.startswith("WARNING: unlike the films this model was trained on: this film (3.2); 99 in")
     assert note.as_json() == {"distances": [0.5, 3.21], "unlike_training": True}
 
 
 def test_films_within_are_told_their_distances():
-    note = distance_note(measure(0.5, 0.75), *SEEN)
+    note = distance_note(measure(0.5, 0.75), *SEEN, [1, 2])
     assert not note.warns
     assert note.sentence == (
         "Distance from the training films: 0.50, 0.75 (99 in 100 of the 120 validation films are below 1)."
@@ -46,7 +46,7 @@ def test_films_within_are_told_their_distances():
 
 
 def test_what_is_not_known_is_said():
-    note = distance_note(None, *SEEN)
+    note = distance_note(None, *SEEN, [1, 2])
     assert not note.warns
     assert note.sentence.startswith("The distances of these films from the training films are not known: the model was")
     assert f"trained or validated on fewer than {LEAST} studies, or by an earlier version" in note.sentence
@@ -54,7 +54,7 @@ def test_what_is_not_known_is_said():
 
 
 def test_too_few_films_are_the_reason_where_the_model_knows_it():
-    note = distance_note(TooFewFilms(40, 5), SEEN[0][:1], *SEEN[1:])
+    note = distance_note(TooFewFilms(40, 5), SEEN[0][:1], *SEEN[1:], [0])
     assert note.sentence == (
         "The distance of this film from the training films is not known: stage 1 needs films of 16 training and 16 "
         "validation studies to fit the measure, and had films of 40 and 5; a new stage 1 with enough studies "

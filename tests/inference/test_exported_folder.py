@@ -15,7 +15,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from ammrg.documents.remarks import remarks
 from ammrg.errors import CheckpointError, MemoryBankError, SettingsError
+from ammrg.inference.description import NOT_COMPARED, WORTHLESS
 from ammrg.inference.model_folder import DISTANCE, FORMAT, seal, verified
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.inference.saving import save
@@ -57,6 +59,21 @@ def test_the_distance_from_training_travels_and_an_earlier_folder_has_none(llm_f
     save_file({"mean": torch.zeros(3)}, folder / DISTANCE)
     reseal(folder, lambda config: config.update(film_distance={"rest": 1.0, "limit": 2.0}))
     assert ReportGenerator.from_pretrained(folder, device="cpu").distance is None
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_an_earlier_folder_that_tells_no_verdict_describes_and_says_so_once(
+    model: ReportGenerator, tmp_path: Path, verdict: bool
+) -> None:
+    folder, film = write(tmp_path / "old", model._replace(beats_constants=verdict)), np.eye(64, dtype=np.uint8) * 200
+    scored = ReportGenerator.from_pretrained(folder, device="cpu").describe(film)
+    assert (WORTHLESS in scored.warnings) == (not verdict)
+    assert NOT_COMPARED not in " ".join([*remarks(scored), *scored.page.notes])
+    reseal(folder, lambda config: config.pop("beats_constants"))
+    old = ReportGenerator.from_pretrained(folder, device="cpu").describe(film)
+    assert old.report == scored.report
+    assert WORTHLESS not in old.warnings
+    assert " ".join(remarks(old)).count(NOT_COMPARED) == " ".join(old.page.notes).count(NOT_COMPARED) == 1
 
 
 def test_what_is_read_back_writes_the_same_reports(model: ReportGenerator, exported: Path) -> None:

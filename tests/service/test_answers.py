@@ -19,7 +19,7 @@ from ammrg.notice import NOTICE
 from ammrg.studies.grouping import find_studies
 from tests.service.conftest import Start
 from tests.service.uploads import Sent, archive, files, one, study
-from tests.studies.study_films import FRONT, colour_picture, even_picture, film, picture
+from tests.studies.study_films import FRONT, SIDE, colour_picture, even_picture, film, picture
 from tests.tiny_export import with_curve
 
 
@@ -94,6 +94,12 @@ def test_lateral_films_are_named_by_name_or_number(client: TestClient) -> None:
         assert not [line for line in found["warnings"] if "no frontal film" in line]
     alone = client.post("/v1/studies", files=files(b_png=picture(2)), data={"lateral": "1"}).json()
     assert [line for line in alone["warnings"] if "no frontal film" in line]
+    front = files(b_dcm=film("1", "1.2.1", 1, **FRONT))
+    turned = client.post("/v1/studies", files=front, data={"lateral": "b.dcm"}).json()
+    assert turned["views"][0]["projection"] == "lateral"
+    assert "WARNING: this film: named as lateral, but ViewPosition is PA." in turned["warnings"]
+    back = client.post("/v1/studies", files=files(b_dcm=film("1", "1.2.1", 1, **SIDE)), data={"frontal": "1"}).json()
+    assert back["views"][0]["projection"] == "frontal"
     answer = client.post("/v1/studies", files=sent, data={"lateral": ["2", "c.png"]})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("lateral c.png: names none of the films")

@@ -333,16 +333,41 @@ def test_lateral_films_are_named_by_path_wildcard_or_number(tmp_path: Path) -> N
             projections([word, "side.png"], tmp_path / "a" / "side.png", tmp_path / "a" / "front.png")
 
 
-def test_a_film_called_lateral_that_says_it_is_frontal_is_set_aside(tmp_path: Path) -> None:
+def test_a_choice_goes_before_what_the_file_says_with_a_warning(tmp_path: Path) -> None:
     written(
         tmp_path, a_dcm=film("1", "1.2.1", 1, **FRONT), b_dcm=film("1", "1.2.1", 2), c_dcm=film("1", "1.2.1", 3, **SIDE)
     )
-    found = find_studies([tmp_path], ["*.dcm"])
-    assert reasons(found) == {"a.dcm": "named as lateral, but ViewPosition is PA; do not name it so"}
-    assert [(each.view.projection, each.view.why) for each in found.studies[0].films] == [
-        ("lateral", "named as lateral"),
-        ("lateral", "PatientOrientation is P\\F"),
+    (study,) = find_studies([tmp_path], ["*.dcm"]).studies
+    assert [(each.view.projection, each.view.why, each.view.warning) for each in study.films] == [
+        ("lateral", "named as lateral", "named as lateral, but ViewPosition is PA"),
+        ("lateral", "named as lateral", ""),
+        ("lateral", "PatientOrientation is P\\F", ""),
     ]
+    (turned,) = find_studies([tmp_path], frontal=["c.dcm"]).studies
+    view = turned.films[2].view
+    assert (view.projection, view.why) == ("frontal", "named as frontal")
+    assert view.warning.startswith(
+        "named as frontal, but PatientOrientation is P\\F; PatientOrientation is P\\F, but a"
+    )
+    # A choice made later gives the same study, with the same fingerprint.
+    (plain,) = find_studies([tmp_path]).studies
+    later = plain.read_as({view.fingerprint: "frontal"})
+    assert [each.view for each in later.films] == [each.view for each in turned.films]
+    assert later.fingerprint() == turned.fingerprint() != plain.fingerprint()
+    with pytest.raises(SettingsError, match=r"--lateral and --frontal both name .*c\.dcm; name it once"):
+        find_studies([tmp_path], ["c.dcm"], frontal=["*.dcm"])
+    with pytest.raises(SettingsError, match=r"--frontal d\.dcm: names none of the films"):
+        find_studies([tmp_path], frontal=["d.dcm"])
+
+
+def test_a_raw_image_whose_projection_is_chosen_keeps_its_warning(tmp_path: Path) -> None:
+    tags = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1", "PresentationIntentType": "FOR PROCESSING"}
+    written(tmp_path, a_dcm=film("1", "1.2.1", 1, **FRONT, **tags))
+    (study,) = find_studies([tmp_path]).studies
+    raw = study.films[0].view
+    assert raw.warning.startswith("for processing (raw)")
+    (chosen,) = study.read_as({raw.fingerprint: "lateral"}).films
+    assert chosen.view.warning == f"named as lateral, but ViewPosition is PA; {raw.warning}"
 
 
 def test_tags_that_make_no_sense_are_one_sentence(tmp_path: Path) -> None:

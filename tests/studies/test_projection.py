@@ -49,7 +49,7 @@ def test_view_position_comes_first_then_code_then_orientation(found: pydicom.Dat
 )
 def test_where_nothing_says_it_none_is_made_up(found: pydicom.Dataset) -> None:
     assert projection_in(found) is None
-    view = examine(film_source(film("1", "1.2", 1), 1), 1, False).view
+    view = examine(film_source(film("1", "1.2", 1), 1), 1).view
     assert (view.projection, view.why) == ("frontal", "nothing names its projection: read as frontal")
     assert view.sides == ("R", "L")
 
@@ -70,7 +70,7 @@ def test_a_mirrored_film_is_marked_as_it_lies_and_warned_of(
     assert (turned(tags(PatientOrientation=orientation), "frontal") is not None) == is_turned
     assert turned(tags(PatientOrientation=orientation), "lateral") is None
     source = film_source(film("1", "1.2", 1, ViewPosition="PA", PatientOrientation=orientation), 1)
-    view = examine(source, 1, False).view
+    view = examine(source, 1).view
     assert view.sides == sides
     assert ("sides in this report may be wrong" in view.warning) == is_turned
 
@@ -78,5 +78,5 @@ def test_a_mirrored_film_is_marked_as_it_lies_and_warned_of(
 def test_a_lateral_film_has_its_front_and_back_where_they_are_known() -> None:
     assert sides_in(tags(PatientOrientation=["A", "F"])) == ("P", "A")
     assert sides_in(tags(PatientOrientation=["P", "F"])) == ("A", "P")
-    view = examine(film_source(film("1", "1.2", 1, ViewPosition="LL"), 1), 1, False).view
+    view = examine(film_source(film("1", "1.2", 1, ViewPosition="LL"), 1), 1).view
     assert (view.projection, view.sides) == ("lateral", None)

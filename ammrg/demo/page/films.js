@@ -8,7 +8,7 @@ export function showFilms(films, mirrored) {
       (film.sides || []).map((side) => el("b", {}, side)),
       mirrored ? el("em", {}, "mirrored") : null);
     const read = film.is_read ? "" : " Not read: this model reads frontal films.";
-    return el("figure", { "data-read": film.is_read },
+    return el("figure", { "data-read": film.is_read, "data-number": index + 1 },
       plate, el("figcaption", {}, el("strong", {}, `${index + 1} · ${film.projection}`), ` ${film.name} (${film.why}).${read}`));
   }));
 }
@@ -29,7 +29,7 @@ export function showMaps(findings) {
       el("i", { style: { left: percent(map.peak[0]), top: percent(map.peak[1]) } }));
   }
   fade();
-  at("place-of").textContent = saying(findings, shown, read.length);
+  at("place-of").textContent = saying(findings, shown, read);
 }
 
 export function fade() {
@@ -38,13 +38,13 @@ export function fade() {
   for (const layer of document.querySelectorAll(".map")) layer.style.opacity = share / 100;
 }
 
-function saying(findings, shown, films) {
+function saying(findings, shown, read) {
   if (!findings.length) return "Choose a finding or a sentence to see its place.";
   if (!shown.length) return `${named(findings)}: its map shows no place.`;
-  const where = [...new Set(shown.map((finding) => finding.map.film + 1))].join(" and ");
+  const where = [...new Set(shown.map((finding) => read[finding.map.film].dataset.number))].join(" and ");
   const absent = shown.every((finding) => !finding.present);
   const what = absent ? "where the model looked for" : "where the model sees";
-  return `${films > 1 ? `On film ${where}: ` : "On the film: "}${what} ${named(shown)}${absent ? ", which is below its threshold" : ""}.`;
+  return `${document.querySelectorAll("figure").length > 1 ? `On film ${where}: ` : "On the film: "}${what} ${named(shown)}${absent ? ", which is below its threshold" : ""}.`;
 }
 
 const named = (findings) => findings.map((finding) => finding.name).join(", ");

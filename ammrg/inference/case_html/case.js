@@ -17,13 +17,13 @@ $("sentence").textContent = data.memory.sentence;
 $("recalled").append(...[["Reasons", data.memory.reasons], ["Similar cases", data.memory.similar]].flatMap(([name, lines]) =>
   (lines.length ? [make("h3", {}, name), make("ul", {}, ...lines.map((words) => item(words)))] : [])));
 
-const filmName = (film, i) => [data.films.length > 1 ? `film ${i + 1}` : "film", film.name].filter(Boolean).join(", ");
+const called = ({ number }) => (number ? `film ${number}` : "film");
 $("films").append(filmViewer({
   alt: `Chest film of ${data.title.replace(/^.*: /, "")}. ${foundWords ? `Found: ${foundWords}.` : "Nothing is found."}`,
-  films: data.films.map((film, i) => ({ ...film, name: filmName(film, i) })),
+  films: data.films.map((film) => ({ ...film, name: [called(film), film.projection].filter(Boolean).join(", ") })),
   maps: data.maps.map((map) => {
     const { name, figures: { probability }, place, present: above } = of(map.finding);
-    const where = data.films.length > 1 ? `, film ${map.film + 1}` : "";
+    const where = data.films[map.film].number ? `, ${called(data.films[map.film])}` : "";
     return { ...map, name: `${name} ${probability}${where}`, words: [`map of ${name}`, place, `probability ${probability}`,
       above ? "above its threshold" : "not above its threshold"].filter(Boolean).join(", ") + where };
   }),

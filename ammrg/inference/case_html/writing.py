@@ -49,7 +49,13 @@ def case_data(description: Description) -> dict[str, Any]:
             for name, value in description.findings.items()
         ],
         "films": [
-            {"image": film_uri(film.pixels), "name": film.name, "sides": list(film.sides or ())} for film in page.films
+            {
+                "image": film_uri(film.pixels),
+                "number": film.number,
+                "projection": film.name,
+                "sides": list(film.sides or ()),
+            }
+            for film in page.films
         ],
         "maps": [
             {"finding": name, "film": page.map_films.get(name, 0), "grid": hundredths(grid), "shift": page.cell_shift}
