@@ -417,6 +417,15 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
     assert (place / "out" / "ranking.md").read_text().count("ward") == 1
 
 
+def test_an_alarm_of_all_systems_stands_once(place: Path) -> None:
+    Path("train.csv").write_bytes((place / "references.csv").read_bytes())
+    assert score(*common("a.jsonl", "b.csv"), "--names", "A,B", "--train-texts", "train.csv") == 0
+    written = (place / "out" / "ranking.md").read_text()
+    assert "- all systems: TRAINING REPORTS ARE THE REFERENCES: 40 of 40 different" in written
+    assert written.count("TRAINING REPORTS") == 1
+    assert "- A: REFERENCES ARE COPIED" in written
+
+
 def test_groups_of_references_that_are_an_object_for_each_study(place: Path) -> None:
     rows = table_of(place / "references.csv")
     keyed = {row.pop("study"): row for row in rows}
