@@ -219,6 +219,24 @@ def test_the_terminal_keeps_names_whole_and_ends_with_the_notice(
     assert said.rindex(NOTICE) > said.rindex("the same in all files")
 
 
+def test_latex_names_the_engine_that_names_need(place: Path) -> None:
+    def comments(names: str) -> list[str]:
+        assert score(*common("a.jsonl", "b.csv"), "--names", names) == 0
+        text = (place / "out" / "ranking.tex").read_text(encoding="utf-8")
+        return [line for line in text.splitlines() if "pdfLaTeX" in line]
+
+    assert comments("A,Équipe Łódź") == []
+    (line,) = comments("Ωμ,北京")
+    assert line.startswith("% pdfLaTeX stops at Ωμ京北: use XeLaTeX or LuaLaTeX with a font that has these letters")
+
+
+def test_groups_have_the_order_of_the_ranking(place: Path) -> None:
+    assert score(*common("c.json", "a.jsonl"), "--names", "C,A", "--by", "sex") == 0
+    rows = table_of(place / "out" / "ranking.csv")
+    orders = {group: list(dict.fromkeys(r["system"] for r in rows if r["group"] == group)) for group in ("", "F", "M")}
+    assert orders == {"": ["A", "C"], "F": ["A", "C"], "M": ["A", "C"]}
+
+
 def test_latex_fits_the_page_and_has_minus_signs(place: Path) -> None:
     assert score(*common("a.jsonl", "b.csv")) == 0
     text = (place / "out" / "ranking.tex").read_text(encoding="utf-8")

@@ -55,7 +55,8 @@ def rank_systems(
             for system in systems
         }
         whole = rank_all(systems, scorer)
-        groups = rank_groups(systems, scorer, cells)
+        named = {system.name: system for system in systems}
+        groups = rank_groups([named[name] for name in whole.standings], scorer, cells)
     first = scores[systems[0].name]
     known = {name: found[protocol] for name, found in first[GROUP].items()}
     shared = set(first["alarms"]).intersection(*(found["alarms"] for found in scores.values()))
