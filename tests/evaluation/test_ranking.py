@@ -199,7 +199,9 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     for each in cells:
         exec("".join(each["source"]), names)
     assert names["status"] == 0
-    assert "location_side_f1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "location_side_f1" in said
+    assert "40 studies of 36 patients" in said
 
 
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
