@@ -37,7 +37,7 @@ from ammrg.metrics import (
 from ammrg.metrics.copying import copying
 from ammrg.metrics.guards import collapse, exchanged
 from ammrg.metrics.mirroring import FOLLOWS
-from ammrg.metrics.odd_texts import odd_texts
+from ammrg.metrics.odd_texts import odd_texts, training_texts
 from ammrg.metrics.protocols import DEFAULT, SCORED, protocol
 from ammrg.text.labelers import Labeler, rule_based
 
@@ -147,7 +147,7 @@ def scored(
         scorer: from :func:`scorer_of`.
         dataset: the data set's name, and where it comes from.
         recalled: what the first system recalled.
-        train_texts: for the fingerprint of the inputs.
+        train_texts: for the fingerprint of the inputs, and compared with the references.
     """
     ours = systems[0].lines
     inputs = fingerprint(systems, train_texts, recalled)
@@ -216,6 +216,9 @@ def scored(
         "inputs": inputs,
         "versions": {"ammrg": __version__, **{name: metadata.version(name) for name in ("numpy", "pycocoevalcap")}},
         "reference_in_training": _on_unseen(ours, scorer),
+        "train_texts": None
+        if train_texts is None
+        else training_texts(train_texts, [line.reference for line in ours])._asdict(),
     }
     verdicts = [
         *notes(result["meta"]),

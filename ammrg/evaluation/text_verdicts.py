@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.evaluation.verdicts import EXCHANGED, Sentence, called
-from ammrg.metrics.odd_texts import GRAM, LONG, NEAR, OddTexts
+from ammrg.metrics.odd_texts import GRAM, LONG, NEAR, OddTexts, TrainingTexts
 
 COPIED = 0.1
 """The share of copied references that raises an alarm, beyond those of any baseline or of exchanged reports."""
@@ -16,6 +16,10 @@ FOREIGN = 0.5
 """The share of references, or of reports, that do not look English that raises an alarm."""
 FEWEST_READ = 10
 """Fewer studies raise none."""
+TRAINED = 0.9
+"""The share of different training reports that are references that raises an alarm: the wrong file was given."""
+FEWEST_TRAINED = 10
+"""Fewer different training reports raise none: a few normal ones are references by chance."""
 
 
 def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
@@ -26,6 +30,8 @@ def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
     """
     ours = OddTexts(**scores["odd_texts"]["ours"])
     found = [_copied(ours, scores["odd_texts"]), _tagged(ours), _unknown(ours), _foreign(ours)]
+    if scores["meta"]["train_texts"] is not None:
+        found.append(_trained(TrainingTexts(**scores["meta"]["train_texts"])))
     return [Sentence(text, True) for text in found if text]
 
 
@@ -78,4 +84,14 @@ def _foreign(ours: OddTexts) -> str:
     return (
         f"NOT IN ENGLISH: {' and '.join(sides)} have none of the commonest words of English chest X-ray reports, which "
         "alone the labeler reads; the clinical scores mean nothing for these texts."
+    )
+
+
+def _trained(texts: TrainingTexts) -> str:
+    if texts.different < FEWEST_TRAINED or texts.references < TRAINED * texts.different:
+        return ""
+    return (
+        f"TRAINING REPORTS ARE THE REFERENCES: {texts.references} of {texts.different} different training reports are "
+        "references of the scored studies, so what is made from them, baselines and vocabulary, means nothing; give "
+        "the training part's reports with --train-texts."
     )

@@ -76,6 +76,20 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
     )
 
 
+class TrainingTexts(NamedTuple):
+    """Numbers of different training reports."""
+
+    different: int
+    references: int
+    """Those that are also a reference of the scored studies, word for word."""
+
+
+def training_texts(train_texts: Sequence[str], references: Sequence[str]) -> TrainingTexts:
+    """Count the training reports that are references; a text that says nothing is none."""
+    texts = {normalise(text) for text in train_texts if not is_blank(text)}
+    return TrainingTexts(len(texts), len(texts & {normalise(text) for text in references}))
+
+
 def _near(reference: Sequence[str], said: Sequence[str]) -> bool:
     wanted, found = _runs(reference), _runs(said)
     return len(wanted & found) >= NEAR * len(wanted)

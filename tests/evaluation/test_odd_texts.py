@@ -90,6 +90,16 @@ def test_a_report_without_a_known_word_is_told() -> None:
     assert not about("NO KNOWN WORD", alarms(OTHERS))
 
 
+def test_references_given_as_training_reports_are_told() -> None:
+    said = about("TRAINING", alarms(OTHERS, train_texts=[*REFERENCES, REFERENCES[0], "", "None"]))
+    assert said.startswith("TRAINING REPORTS ARE THE REFERENCES: 40 of 40 different training reports are references")
+    others = [f"Nodule of {number} mm in the left lung." for number in range(5)]
+    assert "36 of 40 different" in about("TRAINING", alarms(OTHERS, train_texts=[*REFERENCES[:36], *others[:4]]))
+    assert not about("TRAINING", alarms(OTHERS, train_texts=[*REFERENCES[:36], *others]))
+    assert not about("TRAINING", alarms(OTHERS, train_texts=REFERENCES[:9]))
+    assert not about("TRAINING", alarms(OTHERS))
+
+
 def test_references_in_another_language_are_told() -> None:
     spanish = [f"Silueta cardiaca de tamaño normal. Sin derrame pleural. Caso {number}." for number in range(12)]
     said = alarms(spanish, spanish)

@@ -199,7 +199,9 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     for each in cells:
         exec("".join(each["source"]), names)
     assert names["status"] == 0
-    assert "location_side_f1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "location_side_f1" in said
+    assert "40 studies of 36 patients" in said
 
 
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,6 +219,24 @@ def test_the_terminal_keeps_names_whole_and_ends_with_the_notice(
     assert "│Northern │" in said
     assert re.search(r"40 studies of \d+ patients, the same in all files\. Protocol full", " ".join(said.split()))
     assert said.rindex(NOTICE) > said.rindex("the same in all files")
+
+
+def test_latex_names_the_engine_that_names_need(place: Path) -> None:
+    def comments(names: str) -> list[str]:
+        assert score(*common("a.jsonl", "b.csv"), "--names", names) == 0
+        text = (place / "out" / "ranking.tex").read_text(encoding="utf-8")
+        return [line for line in text.splitlines() if "pdfLaTeX" in line]
+
+    assert comments("A,Équipe Łódź") == []
+    (line,) = comments("Ωμ,北京")
+    assert line.startswith("% pdfLaTeX stops at Ωμ京北: use XeLaTeX or LuaLaTeX with a font that has these letters")
+
+
+def test_groups_have_the_order_of_the_ranking(place: Path) -> None:
+    assert score(*common("c.json", "a.jsonl"), "--names", "C,A", "--by", "sex") == 0
+    rows = table_of(place / "out" / "ranking.csv")
+    orders = {group: list(dict.fromkeys(r["system"] for r in rows if r["group"] == group)) for group in ("", "F", "M")}
+    assert orders == {"": ["A", "C"], "F": ["A", "C"], "M": ["A", "C"]}
 
 
 def test_latex_fits_the_page_and_has_minus_signs(place: Path) -> None:
@@ -415,6 +435,15 @@ def test_columns_are_asked_for_by_the_names_in_the_file(place: Path, capsys: pyt
     names = "id=id,text=text,reference=truth,patient=ward"
     assert score(*files, "--columns", names, "--by", "ward") == 0
     assert (place / "out" / "ranking.md").read_text().count("ward") == 1
+
+
+def test_an_alarm_of_all_systems_stands_once(place: Path) -> None:
+    Path("train.csv").write_bytes((place / "references.csv").read_bytes())
+    assert score(*common("a.jsonl", "b.csv"), "--names", "A,B", "--train-texts", "train.csv") == 0
+    written = (place / "out" / "ranking.md").read_text()
+    assert "- all systems: TRAINING REPORTS ARE THE REFERENCES: 40 of 40 different" in written
+    assert written.count("TRAINING REPORTS") == 1
+    assert "- A: REFERENCES ARE COPIED" in written
 
 
 def test_groups_of_references_that_are_an_object_for_each_study(place: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ammrg.metrics.odd_texts import LONG, OddTexts, odd_texts
+from ammrg.metrics.odd_texts import LONG, OddTexts, odd_texts, training_texts
 
 WORDS = "the heart is large and there are effusions with some basal opacity seen in both lungs without any clear change"
 LONG_TEXT = " ".join([*WORDS.split()[: LONG - 1], "today"])
@@ -20,6 +20,11 @@ def test_a_copy_is_long_and_of_one_patient_alone() -> None:
     assert counted([LONG_TEXT] * 2, [LONG_TEXT, "Clear."]).copied == 0  # another patient has it too
     assert counted([LONG_TEXT] * 2, [LONG_TEXT, "Clear."], "aa").copied == 1
     assert counted(["Clear.", LONG_TEXT], [LONG_TEXT, "Clear."]).copied == 0  # another study's
+
+
+def test_different_training_texts_are_counted_and_those_that_are_references() -> None:
+    assert training_texts(["Clear.", "clear. ", "Edema.", "nan", ""], ["CLEAR.", "Effusion."]) == (2, 1)
+    assert training_texts([], ["Clear."]) == (0, 0)
 
 
 def test_a_near_copy_has_three_quarters_of_the_runs() -> None:

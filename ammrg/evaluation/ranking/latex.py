@@ -6,6 +6,8 @@ import re
 
 from ammrg.evaluation.ranking.wording import Cell, Ranking, Row, Table
 
+LAST_LATIN = "\u017f"
+"""The last of the Latin letters that pdfLaTeX knows without further packages."""
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -23,7 +25,19 @@ _SPECIAL = {
 def latex(ranking: Ranking, notice: str) -> str:
     """The file ``ranking.tex``, to be read with the command ``input``: one ``table*`` for each table."""
     head = f"% {' '.join(notice.split())}\n% Needs \\usepackage{{booktabs,graphicx}}.\n"
-    return head + "\n".join(map(_table, (ranking.main, *ranking.groups)))
+    body = "\n".join(map(_table, (ranking.main, *ranking.groups)))
+    return head + _engine(body) + body
+
+
+def _engine(body: str) -> str:
+    """A comment on the engine that the text needs; empty if any will do."""
+    letters = "".join(sorted({letter for letter in body if letter > LAST_LATIN}))
+    if not letters:
+        return ""
+    return (
+        f"% pdfLaTeX stops at {letters}: use XeLaTeX or LuaLaTeX with a font that has these letters "
+        "(\\usepackage{fontspec}\\setmainfont{NAME}).\n"
+    )
 
 
 def escaped(text: str) -> str:

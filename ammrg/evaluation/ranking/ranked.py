@@ -73,7 +73,7 @@ def rank_groups(systems: Sequence[System], scorer: Scorer, cells: Mapping[str, M
     compared. Patients are resampled within the group.
 
     Args:
-        systems: on the same studies.
+        systems: on the same studies, in the order of the tables.
         scorer: has scored them.
         cells: column -> study id -> value.
     """

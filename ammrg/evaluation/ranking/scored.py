@@ -55,10 +55,13 @@ def rank_systems(
             for system in systems
         }
         whole = rank_all(systems, scorer)
-        groups = rank_groups(systems, scorer, cells)
+        named = {system.name: system for system in systems}
+        groups = rank_groups([named[name] for name in whole.standings], scorer, cells)
     first = scores[systems[0].name]
     known = {name: found[protocol] for name, found in first[GROUP].items()}
-    alarms = [(name, alarm) for name in whole.standings for alarm in scores[name]["alarms"]]
+    shared = set(first["alarms"]).intersection(*(found["alarms"] for found in scores.values()))
+    alarms = [("all systems", alarm) for alarm in first["alarms"] if alarm in shared]
+    alarms += [(name, alarm) for name in whole.standings for alarm in scores[name]["alarms"] if alarm not in shared]
     # what is wrong with the texts, which begins in capitals, before comparisons
     alarms.sort(key=lambda each: not each[1].partition(":")[0].isupper())
     ranking = Ranking(
