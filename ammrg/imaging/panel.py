@@ -63,6 +63,9 @@ class PageFilm(NamedTuple):
     number: int = 0
     """Of the film in its study, from 1; 0 = its only one."""
 
+    aspect: float | None = None
+    """Width of the film over its height, where the pixels are squeezed to another shape; None: that of the pixels."""
+
     @property
     def called(self) -> str:
         """``film 2``, or ``film`` where it is the only one."""
@@ -270,9 +273,11 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
         shift: see :attr:`CasePage.cell_shift`.
     """
     height, width = film.pixels.shape
+    width = width if film.aspect is None else height * film.aspect
     whole = (0, width, height, 0)
     axes.imshow(film.pixels, cmap="gray", vmin=0, vmax=255, extent=whole)
     axes.set_axis_off()
+    axes.set_anchor("N")
     # not strict: a film whose sides are not known gets no letters
     for letter, x in zip(film.sides or (), (0.04, 0.96), strict=False):
         axes.text(x, 0.95, letter, color="white", weight="bold", fontsize=9, transform=axes.transAxes, **MARK)
