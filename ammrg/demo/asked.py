@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from ammrg.operating_points import BALANCED, in_words, operating_point
-from ammrg.studies.projection import Choice
+from ammrg.studies.projection import CHOICES, Choice
 
 
 class Asked(NamedTuple):
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
 
     def chosen(self) -> dict[int, Choice]:
         """Return the projections that a person chose: the index of a film -> its projection."""
-        return {film: word for film, word in enumerate(self.projections.split(",")) if word in get_args(Choice)}
+        return {film: CHOICES[word] for film, word in enumerate(self.projections.split(",")) if word in CHOICES}
 
     def title(self) -> str:
         """Say in a few words what differs from the model as it was trained."""
@@ -60,5 +60,5 @@ def _fits(name: str, value: Any) -> bool:
     if name == "operating_point":
         return isinstance(value, int | float) and not isinstance(value, bool)
     if name == "projections":
-        return isinstance(value, str) and set(value.split(",")) <= {"", *get_args(Choice)}
+        return isinstance(value, str) and set(value.split(",")) <= {"", *CHOICES}
     return isinstance(value, bool)

@@ -63,8 +63,10 @@ def case_page(
     shown = shown_findings([report.findings[name] for name in FINDINGS], list(thresholds.values()))
     return CasePage(
         films=[
-            PageFilm(image[0].cpu().numpy(), *said)
-            for image, *said in zip(batch.images, batch.projections, sides, numbers, aspects, strict=True)
+            PageFilm(image[0].cpu().numpy(), projection, letters, number, aspect)
+            for image, projection, letters, number, aspect in zip(
+                batch.images, batch.projections, sides, numbers, aspects, strict=True
+            )
         ],
         maps={FINDINGS[i]: maps[FINDINGS[i]].heat for i in shown},
         map_films={FINDINGS[i]: maps[FINDINGS[i]].film for i in shown},
