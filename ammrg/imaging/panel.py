@@ -180,7 +180,7 @@ def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
     for place, (title, film, heat) in enumerate(tiles):
         row, column = divmod(place, columns)
         x, y = left * WIDTH + column * (side + 0.1), top * HEIGHT - (row + 1) * (side + TITLE)
-        axes = figure.add_axes((x / WIDTH, y / HEIGHT, side / WIDTH, side / HEIGHT))
+        axes = figure.add_axes((x / WIDTH, y / HEIGHT, side / WIDTH, side / HEIGHT), anchor="NW")
         draw_film(axes, film, heat, page.cell_shift)
         axes.set_title(title, fontsize=9.5 if side > 2 else 7, color=INK, loc="left", pad=4)
     return left + columns * (side + 0.1) / WIDTH
@@ -277,7 +277,6 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
     whole = (0, width, height, 0)
     axes.imshow(film.pixels, cmap="gray", vmin=0, vmax=255, extent=whole)
     axes.set_axis_off()
-    axes.set_anchor("N")
     # not strict: a film whose sides are not known gets no letters
     for letter, x in zip(film.sides or (), (0.04, 0.96), strict=False):
         axes.text(x, 0.95, letter, color="white", weight="bold", fontsize=9, transform=axes.transAxes, **MARK)
