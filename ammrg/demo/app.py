@@ -82,11 +82,16 @@ def build(desk: Desk, scratch: Scratch, folder: Path | None = None) -> Server:
 
     @routes.get("/cases/{key}/{name}")
     def download(
-        key: str, name: str, memories: bool = True, mirrored: bool = False, operating_point: float = BALANCED
+        key: str,
+        name: str,
+        memories: bool = True,
+        mirrored: bool = False,
+        operating_point: float = BALANCED,
+        projections: str = "",
     ) -> Response:
         if name not in DOWNLOADS:
             raise Refusal(404, f"there are {', '.join(DOWNLOADS)}")
-        made = DOWNLOADS[name](*desk.described(key, Asked(memories, mirrored, operating_point)))
+        made = DOWNLOADS[name](*desk.described(key, Asked(memories, mirrored, operating_point, projections)))
         return Response(
             made.content, media_type=made.kind, headers={"Content-Disposition": f"attachment; filename={name}"}
         )

@@ -10,17 +10,19 @@ from typing import NamedTuple
 from ammrg.demo.asked import Asked
 from ammrg.inference.description import Description
 from ammrg.inference.prepared_study import PreparedStudy
+from ammrg.studies.grouping import StudyFilms
 
 HELD = 8
-"""Most studies that are held, with the bytes of their DICOM files."""
+"""Most studies that are held, with the bytes of their files."""
 
 
 class Case(NamedTuple):
     """A study on the page, with the reports that were written of it."""
 
+    study: StudyFilms
+    """Its files, in memory."""
     prepared: PreparedStudy
-    files: tuple[bytes, ...]
-    """Its DICOM files, which documents refer to."""
+    """As its files say."""
     descriptions: dict[Asked, Description]
 
 

@@ -14,6 +14,7 @@ from ammrg.inference.description import Description
 from ammrg.inference.memory_note import MemoryNote, RecalledCase
 from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.studies.decoding import DecodedStudy
+from ammrg.studies.records import StudyView
 from ammrg.text.labeler import sentence_mentions
 from ammrg.thresholds import figures, is_predicted
 
@@ -24,19 +25,21 @@ SAID = {POSITIVE: "affirmed", NEGATIVE: "denied", UNCERTAIN: "uncertain"}
 def study_content(decoded: DecodedStudy, prepared: PreparedStudy) -> dict[str, Any]:
     """Return the films of a study, and what is set aside."""
     films = [
-        {
-            "src": film_picture(pixels),
-            "height": pixels.shape[0],
-            "width": pixels.shape[1],
-            "name": view.path,
-            "projection": view.projection,
-            "why": view.why,
-            "sides": view.sides,
-            "is_read": view.is_read,
-        }
+        {"src": film_picture(pixels), "height": pixels.shape[0], "width": pixels.shape[1], **_view(view)}
         for pixels, view in zip(decoded.pixels, prepared.views, strict=True)
     ]
     return {"films": films, "set_aside": [each._asdict() for each in decoded.set_aside]}
+
+
+def _view(view: StudyView) -> dict[str, Any]:
+    """How a film is read."""
+    return {
+        "name": view.path,
+        "projection": view.projection,
+        "why": view.why,
+        "sides": view.sides,
+        "is_read": view.is_read,
+    }
 
 
 def description_content(
@@ -56,6 +59,7 @@ def description_content(
     return {
         "asked": asked._asdict(),
         "title": asked.title(),
+        "views": [_view(view) for view in description.views],
         "operating_note": description.operating_note,
         "before": None if before is None else before[0].title(),
         "sentences": [

@@ -16,11 +16,13 @@ from ammrg.demo.content import description_content, study_content
 from ammrg.demo.examples import visible
 from ammrg.errors import AMMRGError, ReadError, SettingsError
 from ammrg.inference.description import Description
+from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.form import Upload, UploadedFile
 from ammrg.service.limits import Limits, Refusal
 from ammrg.service.one_study import find_study
 from ammrg.studies.decoding import decode_study
+from ammrg.studies.grouping import StudyFilms
 from ammrg.studies.sources import close_archives
 
 LOG = logging.getLogger("ammrg.demo")
@@ -85,6 +87,8 @@ class Desk:
             return
         try:
             asked, earlier = Asked.of(sent), None if before is None else Asked.of(before)
+            if any(film >= len(case.prepared.views) for film in asked.chosen()):
+                raise ValueError(f"projections: {asked.projections!r} is for more films than the study has")
         except (ValueError, SettingsError) as error:
             yield {"error": str(error)}
             return
@@ -119,20 +123,22 @@ class Desk:
     def _read(self, upload: Upload) -> dict[str, Any]:
         try:
             (study,) = find_study(upload, LIMITS, lambda _: None).studies
-            files = tuple(film.source.read() for film in study.films if film.view.dicom is not None)
+            # In memory, as documents and a projection that is chosen later need the bytes again.
+            held = [film._replace(source=film.source.in_memory()) for film in study.films]
+            study = StudyFilms(study.identity, held, study.set_aside)
             decoded = decode_study(study, upload.indication)
         except ReadError as error:
             raise Refusal(422, str(error)) from error
         finally:
             close_archives()
         prepared = self.model.prepare(decoded, upload.indication)
-        key = self.cases.add(Case(prepared, files, {}))
+        key = self.cases.add(Case(study, prepared, {}))
         return {"case": key, **study_content(decoded, prepared)}
 
     def _describe(self, case: Case, asked: Asked, texts: SimpleQueue[str | None]) -> Description:
         try:
             if asked not in case.descriptions:
-                prepared = case.prepared._replace(operating_point=asked.operating_point)
+                prepared = self._prepared(case, asked)._replace(operating_point=asked.operating_point)
                 prepared = prepared.mirrored() if asked.mirrored else prepared
                 (case.descriptions[asked],) = self.model.describe_prepared(
                     [prepared], memories=asked.memories, on_text=texts.put
@@ -140,3 +146,11 @@ class Desk:
             return case.descriptions[asked]
         finally:
             texts.put(None)
+
+    def _prepared(self, case: Case, asked: Asked) -> PreparedStudy:
+        """The network's input, with the projections that were chosen."""
+        if not asked.projections:
+            return case.prepared
+        (indication,) = case.prepared.batch.indications
+        chosen = {case.prepared.views[film].fingerprint: choice for film, choice in asked.chosen().items()}
+        return self.model.prepare(decode_study(case.study.read_as(chosen), indication), indication)

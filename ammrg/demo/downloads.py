@@ -44,7 +44,8 @@ def documents_zip(case: Case, description: Description) -> Download:
     if description.mirrored:
         raise Refusal(422, "films that were mirrored have no DICOM documents: their sides are not the patient's")
     try:
-        documents = make_documents(description, source_films(description, case.files), page=True)
+        files = (film.source.read() for film in case.study.films)
+        documents = make_documents(description, source_films(description, files), page=True)
     except DocumentError as error:
         raise Refusal(422, str(error)) from error
     file = io.BytesIO()

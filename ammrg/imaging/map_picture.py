@@ -48,7 +48,7 @@ def map_picture(page: CasePage, below: Sequence[str]) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     for column, name in enumerate(names):
         film = page.films[page.map_films.get(name, 0)]
-        axes = figure.add_axes((column / len(names), foot / height, 1 / len(names), SIDE / height))
+        axes = figure.add_axes((column / len(names), foot / height, 1 / len(names), SIDE / height), anchor="N")
         draw_film(axes, film, page.maps[name], page.cell_shift)
         probability, threshold = page.probabilities[name], page.thresholds[name]
         shown = figures(probability, threshold)

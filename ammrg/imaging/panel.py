@@ -63,6 +63,9 @@ class PageFilm(NamedTuple):
     number: int = 0
     """Of the film in its study, from 1; 0 = its only one."""
 
+    aspect: float | None = None
+    """Width of the film over its height, where the pixels are squeezed to another shape; None: that of the pixels."""
+
     @property
     def called(self) -> str:
         """``film 2``, or ``film`` where it is the only one."""
@@ -177,7 +180,7 @@ def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
     for place, (title, film, heat) in enumerate(tiles):
         row, column = divmod(place, columns)
         x, y = left * WIDTH + column * (side + 0.1), top * HEIGHT - (row + 1) * (side + TITLE)
-        axes = figure.add_axes((x / WIDTH, y / HEIGHT, side / WIDTH, side / HEIGHT))
+        axes = figure.add_axes((x / WIDTH, y / HEIGHT, side / WIDTH, side / HEIGHT), anchor="NW")
         draw_film(axes, film, heat, page.cell_shift)
         axes.set_title(title, fontsize=9.5 if side > 2 else 7, color=INK, loc="left", pad=4)
     return left + columns * (side + 0.1) / WIDTH
@@ -270,6 +273,7 @@ def draw_film(axes: Axes, film: PageFilm, heat: NDArray[np.float32] | None, shif
         shift: see :attr:`CasePage.cell_shift`.
     """
     height, width = film.pixels.shape
+    width = width if film.aspect is None else height * film.aspect
     whole = (0, width, height, 0)
     axes.imshow(film.pixels, cmap="gray", vmin=0, vmax=255, extent=whole)
     axes.set_axis_off()

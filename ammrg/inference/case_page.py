@@ -27,6 +27,7 @@ def case_page(
     notes: Sequence[str] = (),
     sides: Sequence[tuple[str, str] | None] | None = None,
     numbers: Sequence[int] | None = None,
+    aspects: Sequence[float] | None = None,
     warnings: Sequence[str] = (),
     limits: Sequence[float] | None = None,
 ) -> CasePage:
@@ -46,6 +47,7 @@ def case_page(
         sides: for each film, what lies at its left and right edge; default: :data:`ammrg.studies.films.FACING` for
             frontal films.
         numbers: of the films in the study; default: 1, 2, ..., and 0 where there is only one.
+        aspects: width over height of the films before they were resized; default: that of the batch.
         warnings: about the films, shown before those of contradictions.
         limits: the 14 thresholds above which a finding is shown as found; default: the classifier's.
     """
@@ -55,12 +57,16 @@ def case_page(
         sides = [FACING if projection == "frontal" else None for projection in batch.projections]
     if numbers is None:
         numbers = range(1, len(batch.images) + 1) if len(batch.images) > 1 else [0]
+    if aspects is None:
+        aspects = [1.0] * len(batch.images)
     thresholds = dict(zip(FINDINGS, classifier.thresholds.tolist() if limits is None else limits, strict=True))
     shown = shown_findings([report.findings[name] for name in FINDINGS], list(thresholds.values()))
     return CasePage(
         films=[
-            PageFilm(image[0].cpu().numpy(), projection, letters, number)
-            for image, projection, letters, number in zip(batch.images, batch.projections, sides, numbers, strict=True)
+            PageFilm(image[0].cpu().numpy(), projection, letters, number, aspect)
+            for image, projection, letters, number, aspect in zip(
+                batch.images, batch.projections, sides, numbers, aspects, strict=True
+            )
         ],
         maps={FINDINGS[i]: maps[FINDINGS[i]].heat for i in shown},
         map_films={FINDINGS[i]: maps[FINDINGS[i]].film for i in shown},

@@ -21,6 +21,8 @@ class PreparedStudy(NamedTuple):
     """See :meth:`ammrg.studies.grouping.StudyFilms.fingerprint`."""
     batch: StudyBatch
     """Of this study alone."""
+    aspects: tuple[float, ...]
+    """Width over height of each film of the batch, before it was resized to a square."""
     operating_point: float = BALANCED
     """See :mod:`ammrg.operating_points`."""
     is_mirrored: bool = False

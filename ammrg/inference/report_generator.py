@@ -232,7 +232,10 @@ class ReportGenerator(NamedTuple):
         batch = self.processor(study.pixels, projections, study_id=study.identity.key, indication=indication)
         # The processor leaves lateral films out where the network reads only frontal ones.
         views = tuple(view._replace(is_read=view.projection in batch.projections) for view in study.views)
-        return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch, setting)
+        aspects = tuple(
+            pixels.shape[1] / pixels.shape[0] for pixels, view in zip(study.pixels, views, strict=True) if view.is_read
+        )
+        return PreparedStudy(study.identity, views, study.set_aside, study.inputs, batch, aspects, setting)
 
     def describe_prepared(
         self, studies: Sequence[PreparedStudy], *, memories: bool = True, on_text: OnText | None = None
@@ -290,6 +293,7 @@ class ReportGenerator(NamedTuple):
             notes=[*turned, origin, *dict.fromkeys([*unlike, note.sentence])],
             sides=[view.sides for view in read],
             numbers=numbers,
+            aspects=study.aspects,
             warnings=[
                 *([WORTHLESS] if self.beats_constants is False else []),
                 *([MIRRORED] if study.is_mirrored else []),

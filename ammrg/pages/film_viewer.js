@@ -1,5 +1,6 @@
-// Films and the maps over them: filmViewer({films: [{image, name, sides}], maps: [{name, film, grid, shift, words}], alt}).
+// Films and the maps over them: filmViewer({films: [{image, name, sides, aspect}], maps: [{name, film, grid, shift, words}], alt}).
 // alt says what the films show; words say what a map shows: finding, side, level, probability.
+// aspect is the film's width over its height, whatever the picture's: 1 if it is left out.
 const MOST_ZOOM = 8;
 const INFERNO = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]]; // at 0, 1/4, ... 1, as on panel.png
 
@@ -10,7 +11,7 @@ function inferno(value) {
 }
 
 // A map on a canvas, with a cross at its peak; null if it shows no place.
-function heat(grid, shift) {
+function heat(grid, shift, aspect) {
   const rows = grid.length, columns = grid[0].length, values = grid.flat(), most = Math.max(...values);
   if (most === Math.min(...values)) return null;
   // A cell more all around, equal to the nearest: moved by the shift, the map still reaches every edge of the film.
@@ -19,10 +20,11 @@ function heat(grid, shift) {
   const pixels = context.createImageData(columns + 2, rows + 2);
   cells.forEach((value, i) => pixels.data.set([...inferno(value / 100), 2.55 * value], 4 * i));
   context.putImageData(pixels, 0, 0);
-  const side = 448, whole = make("canvas", { width: side, height: side, "aria-hidden": "true" }), drawn = whole.getContext("2d");
-  const wide = side / columns, high = side / rows, right = shift * wide, down = shift * high;
+  const height = 448, width = Math.round(height * aspect);
+  const whole = make("canvas", { width, height, "aria-hidden": "true" }), drawn = whole.getContext("2d");
+  const wide = width / columns, high = height / rows, right = shift * wide, down = shift * high;
   drawn.imageSmoothingQuality = "high";
-  drawn.drawImage(small, right - wide, down - high, side + 2 * wide, side + 2 * high);
+  drawn.drawImage(small, right - wide, down - high, width + 2 * wide, height + 2 * high);
   const peak = values.indexOf(most);
   const x = (peak % columns + .5) * wide + right, y = (Math.floor(peak / columns) + .5) * high + down;
   drawn.strokeStyle = "#00e5ff";
@@ -37,7 +39,7 @@ function filmViewer({ films, maps, alt }) {
   const slider = make("input", { type: "range", min: "0", max: "100", value: "60", class: "opacity" });
   const strength = make("label", {}, "map", slider);
   const place = { zoom: 1, x: 0, y: 0 };
-  let canvas = null;
+  let canvas = null, shown = null;
 
   function move(zoom = place.zoom, x = place.x, y = place.y) {
     const { clientWidth: width, clientHeight: height } = stage;
@@ -60,10 +62,13 @@ function filmViewer({ films, maps, alt }) {
   const fade = () => { if (canvas) canvas.style.opacity = slider.value / 100; };
 
   function show(choice) {
-    const map = maps[choice], film = films[map ? map.film : choice - maps.length];
-    canvas = map ? heat(map.grid, map.shift) : null;
+    const map = maps[choice], film = films[map ? map.film : choice - maps.length], aspect = film.aspect || 1;
+    canvas = map ? heat(map.grid, map.shift, aspect) : null;
     const words = map ? `${map.words}${canvas ? "" : "; its map shows no place"}` : film.name;
     pane.replaceChildren(...[make("img", { src: film.image, alt: [alt, words].filter(Boolean).join(" "), draggable: "false" }), canvas].filter(Boolean));
+    stage.style.setProperty("--aspect", aspect);
+    if (film !== shown) move(1, 0, 0);
+    shown = film;
     stage.replaceChildren(pane, ...(film.sides || []).map((letter) => make("span", { class: "edge" }, letter)));
     caption.textContent = words;
     strength.hidden = !canvas;
@@ -98,7 +103,6 @@ function filmViewer({ films, maps, alt }) {
   });
 
   show(0);
-  farther.disabled = whole.disabled = true;
   return make("figure", { class: "viewer" }, stage, make("div", { class: "pictures", role: "group", "aria-label": "film and maps" }, ...choices),
     caption, make("div", { class: "tools" }, strength, closer, farther, whole));
 }

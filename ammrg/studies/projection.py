@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from ammrg.imaging.attributes import items, text, value_of
@@ -19,6 +20,8 @@ EDGES = {"L": ("R", "L"), "R": ("L", "R"), "A": ("P", "A"), "P": ("A", "P")}
 
 Choice = Literal["frontal", "lateral"]
 """A projection that a person may choose for a film; it goes before what the file says."""
+CHOICES: Mapping[str, Choice] = {"frontal": "frontal", "lateral": "lateral"}
+"""Each by its name."""
 
 
 class Projection(NamedTuple):

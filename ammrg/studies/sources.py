@@ -58,6 +58,14 @@ class Source(NamedTuple):
         except Exception as error:  # zipfile raises many types on damaged, encrypted and oddly packed members
             raise ReadError(f"{self.path}: cannot be unpacked: {error}") from error
 
+    def in_memory(self) -> Source:
+        """Return the same source with its bytes in memory.
+
+        Raises:
+            ReadError: see :meth:`read`.
+        """
+        return self._replace(where=self.read(), member=None)
+
 
 def find_sources(paths: Sequence[Path], skip: Path | None = None) -> Iterator[Source | SetAside]:
     """Find the films in files, folders and archives, in an order that depends on their names alone.

@@ -130,7 +130,7 @@ def test_a_study_from_drop_to_download(page: Any, tmp_path: Path) -> None:
     report = json.loads(Path(download.value.path()).read_text())
     assert (report["report"], report["notice"], report["memories"]) == ("Edema on the left.", NOTICE, "on")
     wanted = page.locator("#get-dicom").get_attribute("href")  # what it gives: tests/demo/test_desk.py
-    assert wanted.endswith("/documents.zip?memories=true&mirrored=false&operating_point=0.5")
+    assert wanted.endswith("/documents.zip?memories=true&mirrored=false&operating_point=0.5&projections=")
     pictured(page, "demo-described")
     assert page.complaints == []
 
@@ -168,6 +168,32 @@ def test_the_dial_moves_the_thresholds(page: Any) -> None:
     page.get_by_text("Read at operating point 0.25 (sensitive)").wait_for(timeout=120_000)
     assert page.locator("#findings .was-limit").count() > 0
     assert page.locator("#findings button").first.get_attribute("title") == "threshold 0.25"
+
+
+def test_the_projection_of_each_film_may_be_chosen(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#files", two_views(tmp_path))
+    described(page)
+    choice = page.get_by_label("Film 2: its projection")
+    assert choice.input_value() == ""
+    choice.focus()
+    choice.select_option("frontal")
+    page.get_by_text("Film 2: named as frontal, but PatientOrientation is P\\F").wait_for(timeout=120_000)
+    described(page)
+    assert "2 · frontal side.dcm (named as frontal)" in page.locator("figcaption").nth(1).inner_text()
+    assert page.locator("#how").inner_text() == "film 2 as frontal"
+    assert page.evaluate("document.activeElement.ariaLabel") == "Film 2: its projection"
+    with page.expect_download(timeout=180_000) as download:
+        page.click("#get-json")
+    report = json.loads(Path(download.value.path()).read_text())
+    assert [view["projection"] for view in report["views"]] == ["frontal", "frontal"]
+    pictured(page, "demo-chosen")
+    choice.select_option("")
+    page.locator("#how", has_text="as trained").wait_for()
+    assert "2 · lateral" in page.locator("figcaption").nth(1).inner_text()
+    page.locator("#examples button").first.click()
+    page.locator("figcaption", has_text="2 lateral.png").wait_for()
+    assert page.get_by_label("Film 1: its projection").input_value() == ""
+    assert page.complaints == []
 
 
 def test_the_keyboard_is_enough(page: Any) -> None:

@@ -23,6 +23,7 @@ from ammrg.findings import FINDINGS
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.form import Upload, UploadedFile
 from ammrg.service.limits import Refusal
+from ammrg.studies.grouping import find_studies
 from ammrg.thresholds import figures
 from tests.studies.study_films import FRONT, SIDE, film, picture
 
@@ -145,6 +146,26 @@ def test_the_dial_moves_the_thresholds(desk: Desk, study: dict[str, Any]) -> Non
     assert turned["title"] == "operating point 0.25 (sensitive)"
     assert turned["operating_note"].startswith("Read at operating point 0.25 (sensitive), not as trained")
     assert own["operating_note"] == ""
+
+
+def test_a_projection_that_is_chosen_is_read_as_the_command_reads_it(
+    desk: Desk, model: ReportGenerator, study: dict[str, Any], tmp_path: Path
+) -> None:
+    own = told(desk, study["case"], {"projections": ","})[-1]["shown"]
+    assert (own["title"], own["asked"]["projections"]) == ("as trained", "")
+    chosen = told(desk, study["case"], {"projections": "lateral,frontal"}, own["asked"])[-1]["shown"]
+    assert chosen["title"] == "film 1 as lateral, film 2 as frontal"
+    assert [view["projection"] for view in chosen["views"]] == ["lateral", "frontal"]
+    assert chosen["views"][1]["why"] == "named as frontal"
+    assert "Film 1: named as lateral, but ViewPosition is PA." in chosen["warnings"]
+    (found,) = find_studies([tmp_path], ["a.dcm"], frontal=["b.dcm"]).studies
+    by_command = model.describe(found)
+    case, description = desk.described(study["case"], Asked(projections="lateral,frontal"))
+    assert (description.report, description.inputs) == (by_command.report, by_command.inputs)
+    assert description.findings == pytest.approx(by_command.findings, abs=1e-5)
+    assert DOWNLOADS["documents.zip"](case, description).content
+    for sent in ("frontal,oblique", "frontal;lateral", ",,lateral"):
+        assert "projections: " in told(desk, study["case"], {"projections": sent})[0]["error"]
 
 
 def test_a_dial_that_was_not_measured_is_a_sentence(model: ReportGenerator, tmp_path: Path) -> None:

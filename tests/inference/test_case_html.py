@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ammrg.findings import ABNORMAL, FINDINGS
 from ammrg.imaging.embedded import hundredths
+from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_html.writing import case_data, write_case_html
 from ammrg.inference.description import Description
 from ammrg.inference.description_output import print_description
@@ -112,6 +114,28 @@ def test_a_reader_sees_report_film_and_findings_first(
     assert shown.locator("#bars .present").inner_text().split("\n")[0] == "Edema left lower"
     assert complaints == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+def test_films_keep_their_shape(chromium: Any, model: ReportGenerator, tmp_path: Path) -> None:
+    films = [np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8) for shape in ((80, 60), (50, 100))]
+    found = model.describe(films)
+    shown, complaints, _ = opened(chromium, write_case_html(found, tmp_path / "report.html").as_uri())
+    for number, ratio in ((1, 60 / 80), (2, 100 / 50)):
+        shown.get_by_role("button", name=f"film {number}, frontal").click()
+        for part in ("#films .stage", "#films img"):
+            box = shown.locator(part).bounding_box()
+            assert box["width"] / box["height"] == pytest.approx(ratio, rel=0.01), part
+    shown.locator("#films .pictures button").first.click()
+    size = shown.locator("#films canvas").evaluate("canvas => canvas.width / canvas.height")
+    assert size == pytest.approx((60 / 80, 100 / 50)[next(iter(found.page.map_films.values()))], rel=0.01)
+    assert complaints == []
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda figure, *a, **b: (drawn.append(figure), save(figure, *a, **b)))
+        draw_case(found.page, tmp_path / "panel.png")
+    boxes = [axes.get_window_extent() for axes in drawn[0].axes if axes.images]
+    assert [box.width / box.height for box in boxes[:2]] == pytest.approx([60 / 80, 100 / 50], rel=0.01)
 
 
 def test_a_probability_just_above_its_threshold_is_shown_above_it(

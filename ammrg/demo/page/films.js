@@ -1,17 +1,34 @@
 // The films, their sides, and the maps that are laid over them.
 import { at, el, percent } from "./dom.js";
 
-export function showFilms(films, mirrored) {
-  at("films").replaceChildren(...films.map((film, index) => {
-    const plate = el("div", { class: "plate", style: { aspectRatio: `${film.width} / ${film.height}` } },
-      el("img", { src: film.src, alt: `film ${index + 1}, ${film.projection}`, class: mirrored ? "flipped" : null }),
-      (film.sides || []).map((side) => el("b", {}, side)),
-      mirrored ? el("em", {}, "mirrored") : null);
-    const read = film.is_read ? "" : " Not read: this model reads frontal films.";
-    return el("figure", { "data-read": film.is_read, "data-number": index + 1 },
-      plate, el("figcaption", {}, el("strong", {}, `${index + 1} · ${film.projection}`), ` ${film.name} (${film.why}).${read}`));
-  }));
+const CHOICES = { "": "as the file says", frontal: "frontal", lateral: "lateral" };
+
+// Shows the films of a study, each with a choice of its projection; tellFilms says how they are read.
+export function showFilms(films) {
+  at("films").replaceChildren(...films.map((film, index) => el("figure", { "data-number": index + 1 },
+    el("div", { class: "plate", style: { aspectRatio: `${film.width} / ${film.height}` } }, el("img", { class: "film", src: film.src })),
+    el("figcaption", {}, el("span", {}), " ",
+      el("label", {}, "Read ", el("select", { "aria-label": `Film ${index + 1}: its projection` },
+        Object.entries(CHOICES).map(([value, words]) => el("option", { value }, words))))))));
+  tellFilms(films, false);
 }
+
+export function tellFilms(views, mirrored) {
+  for (const [index, figure] of document.querySelectorAll("figure").entries()) {
+    const { name, projection, why, sides, is_read: isRead } = views[index];
+    const film = figure.querySelector(".film");
+    film.alt = `film ${index + 1}, ${projection}`;
+    film.classList.toggle("flipped", mirrored);
+    figure.querySelectorAll("b, em").forEach((mark) => mark.remove());
+    figure.querySelector(".plate").append(...(sides || []).map((side) => el("b", {}, side)), ...(mirrored ? [el("em", {}, "mirrored")] : []));
+    figure.toggleAttribute("data-read", isRead);
+    figure.querySelector("figcaption span").replaceChildren(el("strong", {}, `${index + 1} · ${projection}`),
+      ` ${name} (${why}).${isRead ? "" : " Not read: this model reads frontal films."}`);
+  }
+}
+
+// The projections that were chosen, in the order of the films.
+export const chosenProjections = () => [...document.querySelectorAll("figure select")].map(({ value }) => value).join(",");
 
 // Lays the maps of findings over the films that decide them; no finding: the films alone.
 export function showMaps(findings) {

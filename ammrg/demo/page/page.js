@@ -1,6 +1,6 @@
 import { at, el } from "./dom.js";
 import { showCards } from "./cards.js";
-import { fade, showFilms, showMaps } from "./films.js";
+import { chosenProjections, fade, showFilms, showMaps, tellFilms } from "./films.js";
 import { showFindings, showFit, showReport, showWriting } from "./report.js";
 import { describe, download, facts, openExample, sendStudy } from "./service.js";
 
@@ -8,7 +8,10 @@ import { describe, download, facts, openExample, sendStudy } from "./service.js"
 const now = { study: null, shown: null, load: 0, request: 0 };
 
 // How the report is asked for: the fields of ammrg/demo/asked.py.
-const asked = () => ({ memories: at("memories").checked, mirrored: at("mirrored").checked, operating_point: Number(at("operating_point").value) });
+const asked = () => ({
+  memories: at("memories").checked, mirrored: at("mirrored").checked, operating_point: Number(at("operating_point").value),
+  projections: chosenProjections(),
+});
 
 async function start() {
   chooseTheme();
@@ -39,10 +42,12 @@ async function start() {
     });
   }
   let soon = null;  // the arrow keys turn the dial step by step: only where it stops is asked for
-  at("switches").addEventListener("change", ({ target }) => {
-    clearTimeout(soon);
-    soon = setTimeout(write, target.type === "range" ? 300 : 0);
-  });
+  for (const id of ["switches", "films"]) {
+    at(id).addEventListener("change", ({ target }) => {
+      clearTimeout(soon);
+      soon = setTimeout(write, target.type === "range" ? 300 : 0);
+    });
+  }
   at("switches").addEventListener("submit", (event) => event.preventDefault());
   at("opacity").addEventListener("input", fade);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && now.shown) choose([], null); });
@@ -66,6 +71,7 @@ async function load(read, button) {
     at("mirrored").checked = false;
     at("operating_point").value = 0.5;
     turned();
+    showFilms(study.films);
     button?.setAttribute("aria-current", "true");
     document.body.classList.add("loaded");
     at("case").hidden = false;
@@ -91,7 +97,7 @@ async function write() {
   const { study, shown: before } = now, how = asked(), number = ++now.request;
   const isLast = () => number === now.request;
   say("");
-  showFilms(study.films, how.mirrored);
+  tellFilms(before ? before.views : study.films, how.mirrored);
   showMaps([]);
   showWriting("");
   at("how").textContent = "writing …";
@@ -108,6 +114,7 @@ async function write() {
 
 function show(shown) {
   now.shown = shown;
+  tellFilms(shown.views, shown.asked.mirrored);
   showReport(shown, choose);
   showFindings(shown, choose);
   showCards(shown);

@@ -54,6 +54,7 @@ def case_data(description: Description) -> dict[str, Any]:
                 "number": film.number,
                 "projection": film.name,
                 "sides": list(film.sides or ()),
+                "aspect": film.aspect,
             }
             for film in page.films
         ],
