@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.findings import ABNORMAL, FINDINGS, UNCERTAIN
+from ammrg.text.labeler import label
 from ammrg.text.places import finding_places
 from ammrg.text.self_contradictions import self_contradictions
 
@@ -30,16 +31,18 @@ Found = Mapping[str, Sequence[str]]
 def mistakes(text: str, found: Found) -> int:
     """Count what a text says otherwise than the network that writes it found.
 
-    Counted are findings that it does not affirm, or affirms though they were not found; sides and levels that it leaves
-    out or invents for a finding rightly affirmed; and findings that it both affirms and denies.
+    Counted are findings that it does not affirm, or affirms or suspects though they were not found; sides and levels
+    that it leaves out or invents for a finding rightly affirmed; and findings that it both affirms and denies.
 
     Args:
         text: a report.
         found: what the network found.
     """
     said = {name: place for name, place in finding_places(text).items() if FINDINGS.index(name) in ABNORMAL}
+    suspected = {name for name, value in zip(FINDINGS, label(text), strict=True) if value == UNCERTAIN}
     misplaced = [(said[name].side | said[name].level) ^ set(words) for name, words in found.items() if name in said]
-    return len(said.keys() ^ found.keys()) + sum(map(len, misplaced)) + len(list(self_contradictions(text)))
+    of_findings = len(said.keys() ^ found.keys()) + len(suspected - found.keys())
+    return of_findings + sum(map(len, misplaced)) + len(list(self_contradictions(text)))
 
 
 def redrawn(

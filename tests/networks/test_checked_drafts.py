@@ -30,6 +30,8 @@ RIGHT = "The heart is enlarged. There is right upper lobe pneumonia. No pneumoth
         ("Normal heart size. No pneumothorax.", {}, 0),
         ("The heart is enlarged.", FOUND, 1),  # pneumonia is missing
         ("Possible right upper lobe pneumonia. The heart is enlarged.", FOUND, 1),  # doubted: not affirmed
+        (f"{RIGHT} Possible small left effusion.", FOUND, 1),  # suspected without reason
+        ("Normal heart size. Possible pneumonia.", {}, 1),
         (f"{RIGHT} There is a left pneumothorax.", FOUND, 2),  # invented, and denied before
         ("The heart is enlarged. Left upper lobe pneumonia.", FOUND, 2),  # left invented, right left out
         ("The heart is enlarged. Right pneumonia.", FOUND, 1),  # its level is left out
