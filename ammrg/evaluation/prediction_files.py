@@ -186,7 +186,9 @@ def _keyed_rows(
         if not isinstance(fields, dict):
             if not isinstance(fields, str) and not is_missing(fields):
                 raise ScoringError(f"{where}: found {type(fields).__name__}; the file must be {LAYOUTS['.json']}.")
-            yield where, {"study_id": study_id, text_field: fields}
+            row = {"study_id": study_id, text_field: fields}
+            house_names(where, list(row), columns, needed)  # a text has no patient that --columns could name
+            yield where, row
             continue
         given = {"study_id": study_id} | _of_rexrank(fields)
         row = _renamed(where, fields, columns, [field for field in needed if field not in given]) | given

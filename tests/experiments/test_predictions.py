@@ -326,6 +326,14 @@ def test_json_may_be_a_text_for_each_study(tmp_path: Path) -> None:
     assert read_lines(said, read_references(truth)) == [line._replace(subject_id=line.study_id) for line in EXPECTED]
 
 
+def test_texts_alone_have_no_patients_that_columns_could_name(tmp_path: Path) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text('{"s0": "Clear."}')
+    assert read_references(path, {"study_id": "study"}) == {"s0": {"study_id": "s0", "reference": "Clear."}}
+    with pytest.raises(ScoringError, match=r"study s0: no field 'person' \(nor 'subject_id'\), which --columns names"):
+        read_references(path, {"subject_id": "person"})
+
+
 @pytest.mark.parametrize("value", [None, float("nan")])
 def test_a_text_that_is_null_is_empty(tmp_path: Path, value: float | None) -> None:
     expected = [line._replace(generated="" if line.study_id == "s1" else line.generated) for line in EXPECTED]
