@@ -59,6 +59,7 @@ def study_rows(
         refuse_archive(path)
         layouts = "; ".join(f"{suffix}: {what}" for suffix, what in LAYOUTS.items())
         ask = " Save the spreadsheet as CSV." if path.suffix.lower() in SPREADSHEETS else ""
+        ask = " Write the ending in small letters." if path.suffix.lower() in LAYOUTS else ask
         raise ScoringError(f"{path}: predictions are read from {layouts}.{ask}")
     if not path.is_file():
         raise ScoringError(f"{path}: {advice(path, LAYOUTS)}")
@@ -185,8 +186,12 @@ def _keyed_rows(
         where = f"{path}, study {study_id}"
         if not isinstance(fields, dict):
             if not isinstance(fields, str) and not is_missing(fields):
-                raise ScoringError(f"{where}: found {type(fields).__name__}; the file must be {LAYOUTS['.json']}.")
-            yield where, {"study_id": study_id, text_field: fields}
+                raise ScoringError(
+                    f"{where}: found {type(fields).__name__}; each study must be one object or one text."
+                )
+            row = {"study_id": study_id, text_field: fields}
+            house_names(where, list(row), columns, needed)  # a text has no patient that --columns could name
+            yield where, row
             continue
         given = {"study_id": study_id} | _of_rexrank(fields)
         row = _renamed(where, fields, columns, [field for field in needed if field not in given]) | given

@@ -414,16 +414,15 @@ def read_train_texts(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> li
     read = {".jsonl": json_lines, **dict.fromkeys(TABLES, csv_rows)}.get(path.suffix)
     rows = read(path, file_text(path)) if read else study_rows(path, needed=(), text_field="report")
     fields = dict.fromkeys(("report", "reference", columns.get("reference", "reference")))
-    texts = []
+    texts: list[str] = []
     for where, row in rows:
-        field = next((each for each in fields if each in row), None)
-        found = row.get(field)
-        if field is None or not (isinstance(found, str) or is_missing(found)):
+        found = next(("" if is_missing(row[field]) else row[field] for field in fields if field in row), None)
+        if not isinstance(found, str):
             raise ScoringError(
                 f"{where}: no text under {' or '.join(map(repr, fields))}; found {', '.join(row) or 'none'}. Give one "
                 "of these fields, or name the file's own with --columns reference=COLUMN."
             )
-        texts.append("" if is_missing(found) else found)
+        texts.append(found)
     if not any(map(str.strip, texts)):
         raise ScoringError(f"{path}: none of its {len(texts)} rows has a text under 'report' or 'reference'.")
     return texts

@@ -181,6 +181,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.jsonl", b"hello\n", "line 1: not JSON"),
         ("a.jsonl", b"\xff\xfe", "not UTF-8"),
         ("a.xlsx", b"", r"predictions are read from .* Save the spreadsheet as CSV\."),
+        ("a.CSV", b"", r"predictions are read from .* Write the ending in small letters\."),
         ("a.txt", b"", r"predictions are read from \.jsonl: .*\.csv: .*\.json: "),
         ("a.csv", b" \n", "the file is empty"),
         ("a.csv", b"id,generated\n", "no field 'study_id'; found id, generated"),
@@ -196,7 +197,7 @@ def test_refuses_a_broken_file(tmp_path: Path, content: list[Any], message: str)
         ("a.csv", b"study_id,generated,reference\ns0,a\n", "line 2: not 3 cells"),
         ("a.csv", b"study_id,generated\ns0,a\n", r"none of its 1 studies has .* \(found study_id, generated\)"),
         ("a.tsv", b"study_id\tgenerated\treference\ns0\ta\n", "line 2: not 3 cells.* contain tabs"),
-        ("a.json", b'{"s": 7}', "study s: found int; the file must be a list of such objects, or one for each study"),
+        ("a.json", b'{"s": 7}', "study s: found int; each study must be one object or one text"),
         ("a.json", b'{"s": "x"}', "none of its 1 studies has a reference"),
         ("a.csv", b'study_id,generated,reference\ns0,"a"b,c\n', "line 2: not CSV"),
         ("a.csv", b"study_id,generated,reference,generated\ns0,a,b,c\n", "column 'generated' occurs twice"),
@@ -324,6 +325,14 @@ def test_json_may_be_a_text_for_each_study(tmp_path: Path) -> None:
     said.write_text(json.dumps({row["study_id"]: row["generated"] for row in rows()}))
     truth.write_text(json.dumps({row["study_id"]: row["reference"] for row in rows()}))
     assert read_lines(said, read_references(truth)) == [line._replace(subject_id=line.study_id) for line in EXPECTED]
+
+
+def test_texts_alone_have_no_patients_that_columns_could_name(tmp_path: Path) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text('{"s0": "Clear."}')
+    assert read_references(path, {"study_id": "study"}) == {"s0": {"study_id": "s0", "reference": "Clear."}}
+    with pytest.raises(ScoringError, match=r"study s0: no field 'person' \(nor 'subject_id'\), which --columns names"):
+        read_references(path, {"subject_id": "person"})
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])
