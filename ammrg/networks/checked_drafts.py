@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ammrg.findings import ABNORMAL, FINDINGS, UNCERTAIN
-from ammrg.text.labeler import label
+from ammrg.findings import ABNORMAL, FINDINGS
+from ammrg.text.labeler import suspected_findings
 from ammrg.text.places import finding_places
 from ammrg.text.self_contradictions import self_contradictions
 
@@ -39,9 +39,8 @@ def mistakes(text: str, found: Found) -> int:
         found: what the network found.
     """
     said = {name: place for name, place in finding_places(text).items() if FINDINGS.index(name) in ABNORMAL}
-    suspected = {name for name, value in zip(FINDINGS, label(text), strict=True) if value == UNCERTAIN}
     misplaced = [(said[name].side | said[name].level) ^ set(words) for name, words in found.items() if name in said]
-    of_findings = len(said.keys() ^ found.keys()) + len(suspected - found.keys())
+    of_findings = len(said.keys() ^ found.keys()) + len(suspected_findings(text) - found.keys())
     return of_findings + sum(map(len, misplaced)) + len(list(self_contradictions(text)))
 
 

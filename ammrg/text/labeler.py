@@ -235,6 +235,16 @@ def explain(text: str) -> list[Mention]:
     return [mention for mention in mentions(text) if mention.finding != phrases.OTHER]
 
 
+def suspected_findings(text: str) -> set[str]:
+    """The abnormal findings that a text calls possible and nowhere affirms.
+
+    A sign that only hints at a finding suspects none: a "stable heart" leaves its size open.
+    """
+    found = explain(text)
+    suspected = {mention.finding for mention in found if mention.label == UNCERTAIN and names_abnormality(mention)}
+    return suspected - {mention.finding for mention in found if mention.label == POSITIVE}
+
+
 def label(text: str, *, as_chexpert: bool = False) -> list[float]:
     """The 14 labels of a report.
 

@@ -33,15 +33,20 @@ def test_a_denied_finding_of_the_table_is_named() -> None:
     ]
 
 
-def test_an_affirmed_finding_that_the_table_lacks_is_named() -> None:
+def test_an_affirmed_or_suspected_finding_that_the_table_lacks_is_named() -> None:
     assert warned("Edema. Left pneumothorax.", Edema=0.83, Pneumothorax=0.4) == [
-        "WARNING: the report affirms Pneumothorax, but the findings table does not (probability 0.40, threshold 0.40)."
+        "WARNING: the report affirms Pneumothorax, but the findings table does not affirm it (probability 0.40, "
+        "threshold 0.40)."
+    ]
+    assert warned("Possible left pneumothorax. Stable heart size.") == [
+        "WARNING: the report suspects Pneumothorax, but the findings table does not affirm it (probability 0.10, "
+        "threshold 0.40)."
     ]
 
 
 def test_what_is_left_open_is_no_contradiction() -> None:
     assert warned("Possible edema. Large heart and no effusion.", Edema=0.83, Fracture=0.9, Cardiomegaly=0.5) == []
-    assert warned("Possible edema. No effusion.") == []
+    assert warned("Stable heart size. No effusion.") == []
     assert warned("", Edema=0.9) == []
     assert warned("No acute disease.", No_Finding=0.0) == []
 

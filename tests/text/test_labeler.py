@@ -8,7 +8,7 @@ import pytest
 
 from ammrg.findings import FINDINGS, NO_FINDING, is_unlabelled
 from ammrg.text.findings_phrases import OTHER, TABLE
-from ammrg.text.labeler import LONGEST, explain, label, sentences
+from ammrg.text.labeler import LONGEST, explain, label, sentences, suspected_findings
 
 RAW = Path(os.environ.get("AMMRG_IU_XRAY", Path(__file__).parents[2].parent / "shared/data/iu_xray"))
 
@@ -197,6 +197,20 @@ def test_explain_names_phrase_and_sentence() -> None:
     assert [(m.finding, m.label, m.phrase, m.sentence) for m in mentions] == [
         ("Pleural Effusion", 0.0, "Pleural Effusion", "No left-sided Pleural Effusion.")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Possible small effusion. No edema.", {"Pleural Effusion"}),
+        ("Possible effusion. Small left effusion.", set()),  # affirmed as well
+        ("Possible effusion. No effusion.", {"Pleural Effusion"}),
+        ("Stable heart size.", set()),
+        ("", set()),
+    ],
+)
+def test_suspected_findings_are_called_possible_and_nowhere_affirmed(text: str, expected: set[str]) -> None:
+    assert suspected_findings(text) == expected
 
 
 def test_explain_and_label_agree() -> None:
