@@ -10,7 +10,7 @@ from ammrg.thresholds import figures, is_predicted
 
 
 def contradictions(report: str, probabilities: Mapping[str, float], thresholds: Mapping[str, float]) -> Iterator[str]:
-    """Name, in a sentence each, the abnormal findings that only the table affirms, or only the report affirms or suspects.
+    """Name each abnormal finding that the report denies and the table affirms, or only the report affirms or suspects.
 
     The first sentence names those that the table affirms together with "No Finding", which says that there are none:
     each has a threshold of its own.
