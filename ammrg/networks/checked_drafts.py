@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -28,11 +28,18 @@ Found = Mapping[str, Sequence[str]]
 """Each abnormal finding that the network names for a study, with its sides and levels; none where it names no place."""
 
 
-def mistakes(text: str, found: Found) -> int:
-    """Count what a text says otherwise than the network that writes it found.
+class Mistakes(NamedTuple):
+    """What a text says otherwise than the network that writes it found; the less of two is the better text."""
 
-    Counted are findings that it does not affirm, or affirms or suspects though they were not found; sides and levels
-    that it leaves out or invents for a finding rightly affirmed; and findings that it both affirms and denies.
+    stated: int
+    """Findings left out, or affirmed though they were not found; sides and levels left out or invented for a finding
+    rightly affirmed; and findings both affirmed and denied."""
+    suspected: int
+    """Findings called possible though they were not found: less grave, so they only decide between equals."""
+
+
+def mistakes(text: str, found: Found) -> Mistakes:
+    """Count the mistakes of a text.
 
     Args:
         text: a report.
@@ -40,8 +47,10 @@ def mistakes(text: str, found: Found) -> int:
     """
     said = {name: place for name, place in finding_places(text).items() if FINDINGS.index(name) in ABNORMAL}
     misplaced = [(said[name].side | said[name].level) ^ set(words) for name, words in found.items() if name in said]
-    of_findings = len(said.keys() ^ found.keys()) + len(suspected_findings(text) - found.keys())
-    return of_findings + sum(map(len, misplaced)) + len(list(self_contradictions(text)))
+    return Mistakes(
+        len(said.keys() ^ found.keys()) + sum(map(len, misplaced)) + len(list(self_contradictions(text))),
+        len(suspected_findings(text) - found.keys()),
+    )
 
 
 def redrawn(
@@ -96,7 +105,7 @@ def checked(
     """
     kept = [(mistakes(text, told), text) for text, told in zip(texts, found, strict=True)]
     drawn, each = 0, 1
-    while drawn < drafts and (wrong := [row for row, (count, _) in enumerate(kept) if count]):
+    while drawn < drafts and (wrong := [row for row, (count, _) in enumerate(kept) if any(count)]):
         each = max(1, min(each, drafts - drawn, max(AT_ONCE, len(texts)) // len(wrong)))
         numbers = range(drawn, drawn + each)
         rows, seeds = [], []

@@ -30,8 +30,6 @@ RIGHT = "The heart is enlarged. There is right upper lobe pneumonia. No pneumoth
         ("Normal heart size. No pneumothorax.", {}, 0),
         ("The heart is enlarged.", FOUND, 1),  # pneumonia is missing
         ("Possible right upper lobe pneumonia. The heart is enlarged.", FOUND, 1),  # doubted: not affirmed
-        (f"{RIGHT} Possible small left effusion.", FOUND, 1),  # suspected without reason
-        ("Normal heart size. Possible pneumonia.", {}, 1),
         (f"{RIGHT} There is a left pneumothorax.", FOUND, 2),  # invented, and denied before
         ("The heart is enlarged. Left upper lobe pneumonia.", FOUND, 2),  # left invented, right left out
         ("The heart is enlarged. Right pneumonia.", FOUND, 1),  # its level is left out
@@ -42,7 +40,20 @@ RIGHT = "The heart is enlarged. There is right upper lobe pneumonia. No pneumoth
     ],
 )
 def test_mistakes_are_what_a_text_says_otherwise_than_the_network(text: str, found: Found, count: int) -> None:
-    assert mistakes(text, found) == count
+    assert mistakes(text, found) == (count, 0)
+
+
+def test_what_is_suspected_without_reason_is_the_less_grave_mistake() -> None:
+    suspects = mistakes(f"{RIGHT} Possible small left effusion.", FOUND)
+    assert suspects == (0, 1)
+    assert mistakes(RIGHT, FOUND) < suspects < mistakes("The heart is enlarged.", FOUND)
+    assert mistakes("Normal heart size. Possible pneumonia.", {}) == (0, 1)
+
+
+def test_a_draft_without_a_suspicion_is_taken_only_if_it_states_no_less() -> None:
+    text = f"{RIGHT} Possible edema. Possible effusion."
+    assert checked([text], [FOUND], ["a"], lambda rows, seeds: ["The heart is enlarged."] * len(rows), 1) == [text]
+    assert checked([text], [FOUND], ["a"], lambda rows, seeds: [RIGHT] * len(rows), 1) == [RIGHT]
 
 
 def test_the_best_draft_is_kept_and_only_texts_with_mistakes_are_drawn_again() -> None:
