@@ -91,14 +91,15 @@ def read_packed(model: nn.Module) -> None:
 
 
 def weight_form(model: nn.Module, quantization: str, dtype: torch.dtype) -> str:
-    """Say how the weights of the linear layers are held: ``merged bfloat16 matrices``, ``packed nf4 weights``."""
+    """Say how the linear layers are held, as in ``packed nf4 weights`` or ``float32 matrices (of nf4 weights)``."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
+    matrices = f"{_name(dtype)} matrices" + ("" if quantization == "none" else f" (of {quantization} weights)")
     if any("forward" in layer.__dict__ for layer in _layers(model, torch.bfloat16)):
-        return f"merged {_name(dtype)} matrices"
+        return f"merged {matrices}"
     if any(isinstance(layer, Linear4bit | Linear8bitLt) for layer in model.modules()):
         return f"packed {quantization} weights"
-    return f"{_name(dtype)} matrices"
+    return matrices
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -75,7 +75,7 @@ def test_predict_says_what_the_language_model_writes_with(llm_folder: Path, caps
     stage2, model = module(), LanguageModel(str(llm_folder), "nf4", lora={"rank": 2}, device="cpu").eval()
     stage2.generator = cast(Any, SimpleNamespace(language_model=model))
     stage2.on_predict_start()
-    assert capsys.readouterr().out == "the language model writes with merged float32 matrices\n"
+    assert capsys.readouterr().out == "the language model writes with merged float32 matrices (of nf4 weights)\n"
 
 
 def with_memory(visual: MemoryBank, trained: MemoryBank) -> tuple[ReportGeneration, dict[str, Any]]:

@@ -89,7 +89,7 @@ def test_unpacked_matrices_train_as_packed_layers_do(
     packed, state = learn(), set(model.state_dict())
     assert model.weight_form == f"packed {quantization} weights"
     assert model.train_unpacked() == 2 * (4 * 64 * 64 + 3 * 64 * 128) * model.compute_dtype.itemsize
-    assert model.weight_form == f"{dtype} matrices"
+    assert model.weight_form == f"{dtype} matrices (of {quantization} weights)"
     assert not any(isinstance(module, Linear4bit) for module in model.modules())
     assert set(model.state_dict()) == state
     assert {name for name, each in model.named_parameters() if each.requires_grad} == set(trained)
@@ -99,7 +99,7 @@ def test_unpacked_matrices_train_as_packed_layers_do(
     with torch.no_grad(), model.reading_unpacked():
         read = losses(model, visual)
         if lora:
-            assert model.weight_form == f"merged {dtype} matrices"
+            assert model.weight_form == f"merged {dtype} matrices (of {quantization} weights)"
     assert (read.float() - packed[0].float()).norm() < 0.02 * packed[0].float().norm()
 
 
