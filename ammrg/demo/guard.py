@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ammrg.service.access import names_this_machine
+from ammrg.service.access import names_this_machine, sent_by_another_page
 
 OPEN = (
     "/page/",
@@ -52,7 +52,7 @@ class Guard:
         path = scope["path"]
         if not names_this_machine(headers.get("host", "").encode()):
             refusal = PlainTextResponse("this page is for this machine only, by a loopback address", 403)
-        elif headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        elif sent_by_another_page(headers.get("origin", ""), headers.get("sec-fetch-site", "")):
             refusal = PlainTextResponse("this page answers no other page", 403)
         elif path != "/" and not path.startswith(OPEN):
             refusal = PlainTextResponse("no such page", 404)

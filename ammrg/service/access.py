@@ -99,3 +99,17 @@ def names_this_machine(host: bytes) -> bool:
     name = host.decode("latin-1")
     name = name[: name.find("]") + 1] if name.startswith("[") else name.partition(":")[0]
     return is_loopback(name.lower())
+
+
+def sent_by_another_page(origin: str, fetch_site: str) -> bool:
+    """Tell whether a web page from elsewhere sent a request, which browsers say in these headers.
+
+    Such a page cannot read the answer, but it could keep the model busy.
+
+    Args:
+        origin: the Origin header; '' = none, as other programs send.
+        fetch_site: the Sec-Fetch-Site header; '' = none.
+    """
+    if fetch_site not in ("", "none", "same-origin"):
+        return True
+    return origin != "" and not names_this_machine(origin.partition("://")[2].encode("latin-1"))

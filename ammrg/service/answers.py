@@ -118,7 +118,7 @@ UPLOAD: dict[str, Any] = {
 REFUSALS = {
     400: "the body is not multipart, or is cut off",
     401: "the bearer token is missing or wrong",
-    403: "the Host header names another machine",
+    403: "the Host header names another machine, or a web page of another server asks",
     408: "the upload did not arrive in time",
     413: "more bytes, files or pixels than are read",
     415: "another type of content",

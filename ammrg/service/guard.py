@@ -8,10 +8,11 @@ import time
 import traceback
 from collections.abc import Mapping
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ammrg.notice import NOTICE
-from ammrg.service.access import is_allowed, names_this_machine
+from ammrg.service.access import is_allowed, names_this_machine, sent_by_another_page
 from ammrg.service.measures import Measures
 
 LOG = logging.getLogger("ammrg.service")
@@ -47,10 +48,12 @@ class Guard:
             await send(message)
 
         try:
-            headers = dict(scope["headers"])
-            if self.only_loopback and not names_this_machine(headers.get(b"host", b"")):
+            headers = Headers(scope=scope)
+            if self.only_loopback and not names_this_machine(headers.get("host", "").encode("latin-1")):
                 await _answer(sending, 403, "this service answers requests to this machine only, by a loopback address")
-            elif not is_allowed(scope["path"], headers.get(b"authorization", b""), self.token):
+            elif sent_by_another_page(headers.get("origin", ""), headers.get("sec-fetch-site", "")):
+                await _answer(sending, 403, "this service answers programs, not the pages of other servers")
+            elif not is_allowed(scope["path"], headers.get("authorization", "").encode("latin-1"), self.token):
                 sentence = "send the service's token: Authorization: Bearer TOKEN"
                 await _answer(sending, 401, sentence, {"WWW-Authenticate": "Bearer"})
             else:

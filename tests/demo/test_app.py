@@ -77,6 +77,7 @@ def test_gradio_s_other_routes_are_closed(client: TestClient, path: str) -> None
 def test_only_this_machine_and_this_page_are_answered(client: TestClient) -> None:
     assert client.get("/facts", headers={"Host": "evil.example:7860"}).status_code == 403
     assert client.post("/examples/0", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert client.post("/examples/0", headers={"Origin": "http://evil.example"}).status_code == 403
     assert client.get("/", headers={"Host": "localhost:7860", "Sec-Fetch-Site": "none"}).status_code == 200
 
 

@@ -37,6 +37,14 @@ def test_a_request_under_another_name_is_refused(client: TestClient) -> None:
         assert client.get("/version", headers={"Host": host}).status_code == status
 
 
+def test_a_page_of_another_server_is_refused(client: TestClient) -> None:
+    for sent in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert client.get("/version", headers=sent).status_code == 403
+        assert client.post("/v1/studies", headers=sent).status_code == 403
+    for sent in ({"Origin": "http://127.0.0.1:8000"}, {"Sec-Fetch-Site": "none"}):
+        assert client.get("/version", headers=sent).status_code == 200
+
+
 def test_names_of_this_machine() -> None:
     assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.9.9.9")] == [True] * 4
     assert [is_loopback(host) for host in ("0.0.0.0", "::", "10.0.0.1", "localhost.example", "")] == [False] * 5
