@@ -26,16 +26,22 @@ def partial_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+ORDINARY, PRIVATE = 0o666, 0o600
+"""Permissions before the umask: of most files, and of those that name a patient."""
+
+
+def write_atomically(path: Path, content: bytes, mode: int = ORDINARY) -> None:
     """Write a small file so that a reader sees either all of the new content or none of it."""
     with partial_file(path) as partial:
-        partial.write_bytes(content)
+        partial.unlink(missing_ok=True)  # one of an ended process with this number would keep its permissions
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, mode: int = ORDINARY) -> None:
     """Write JSON atomically: a reader sees either the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), mode)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pydicom
 from pydicom.dataset import Dataset
 
-from ammrg.atomic import write_atomically, write_json
+from ammrg.atomic import PRIVATE, write_atomically, write_json
 from ammrg.documents.diagnostic_report import diagnostic_report
 from ammrg.documents.identifiers import DocumentIdentifiers, new_identifiers
 from ammrg.documents.map_image import map_image
@@ -68,11 +68,11 @@ def make_documents(
 
 
 def write_documents(documents: Documents, folder: Path) -> list[Path]:
-    """Write the documents into a folder, each whole or not at all, and return their paths."""
+    """Write the documents into a folder, each whole or not at all, for their owner alone, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in documents.dicom.items():
-        write_atomically(folder / name, content)
-    write_json(folder / FHIR, documents.fhir)
+        write_atomically(folder / name, content, PRIVATE)
+    write_json(folder / FHIR, documents.fhir, PRIVATE)
     return [folder / name for name in (*documents.dicom, FHIR)]
 
 

@@ -40,6 +40,8 @@ def test_documents_are_written_beside_the_report(study: Path, exported: str, tmp
     assert main(["describe", *files, "--model", exported, "--out", str(out), "--dicom", "--page"]) == 0
     made = {path.name for path in out.iterdir()}
     assert made >= {"report.json", "report.dcm", "maps.dcm", "page.dcm", "diagnostic_report.json"}
+    named = ("report.dcm", "maps.dcm", "page.dcm", "diagnostic_report.json")  # they name the patient
+    assert {(out / name).stat().st_mode & 0o777 for name in named} == {0o600}
     described = json.loads((out / "report.json").read_text())
     assert json.loads((out / "diagnostic_report.json").read_text())["status"] == "preliminary"
     first = pydicom.dcmread(out / "report.dcm")
