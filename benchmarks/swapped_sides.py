@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         system = System("", "ours", options.file or Path("phantom"), rows)
         scores = score_systems([system], protocols=("full",), resamples=resamples, with_meteor=False)
         found[name] = scores["full"]
-        said[name] = [text for text in scores["alarms"] if "NOT ABOVE CHANCE" in text]
+        said[name] = [text for text in scores["alarms"] if "NOT CLEARLY ABOVE CHANCE" in text]
     table = Table(title=f"{options.file or 'phantom, test split'}: references of {len(lines)} studies as reports")
     table.add_column("reports")
     for label in COLUMNS.values():

@@ -35,4 +35,5 @@ def _sentence(aspect: str, counts: Mapping[str, Any], values: Mapping[str, Any])
         return Sentence(f"{text} Fewer than {FEWEST_PAIRS}, so no verdict.", False)
     gap = counts["above_chance"]
     unclear = gap is not None and gap["low"] <= 0
-    return Sentence(f"{text} THE {aspect.upper()} IS NOT ABOVE CHANCE by the boxes." if unclear else text, unclear)
+    doubt = f" THE {aspect.upper()} IS NOT CLEARLY ABOVE CHANCE by the boxes." if unclear else ""
+    return Sentence(text + doubt, unclear)

@@ -46,12 +46,9 @@ def _sentence(aspect: str, counts: Mapping[str, Any], values: Mapping[str, Any])
         return Sentence(text, False)
     gaps = counts["above_chance"]
     enough = [part for part, (_, needed) in _PARTS.items() if counts[needed] >= FEWEST_PAIRS]
-    few = [name for part, (name, _) in _PARTS.items() if part not in enough]
     unclear = [_PARTS[part][0] for part in enough if part in gaps and gaps[part]["low"] <= 0]
     if unclear:
-        text += f" THE {aspect.upper()} IS NOT ABOVE CHANCE by {' and '.join(unclear)}."
+        text += f" THE {aspect.upper()} IS NOT CLEARLY ABOVE CHANCE by {' and '.join(unclear)}."
     if not enough:
         text += f" Fewer than {FEWEST_PAIRS} findings, so there is no verdict."
-    elif few and pairs:
-        text += f" The {' and '.join(few)} is of fewer than {FEWEST_PAIRS} findings, so it is not judged."
     return Sentence(text, bool(unclear))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammrg.evaluation.column_names import Columns, parse_columns
-from ammrg.evaluation.evaluate import read_input
+from ammrg.evaluation.evaluate import Texts, read_input
 from ammrg.evaluation.scorer import Scorer, Statistics, weighted_scores
 from ammrg.evaluation.scoring import ScorerSettings, scorer_of
 from ammrg.extras import needs_extra
@@ -31,10 +31,10 @@ METRICS = (
 
 
 def per_study(
-    reports: str | Path | Sequence[str],
+    reports: str | Path | Texts,
     *,
-    references: str | Path | Sequence[str] | None = None,
-    patients: Sequence[str] | None = None,
+    references: str | Path | Texts | None = None,
+    patients: Texts | None = None,
     columns: Columns = None,
     labeler: Labeler | None = None,
     with_meteor: bool = False,
@@ -42,8 +42,8 @@ def per_study(
     """The findings and scores of each study, sorted by id, under the protocol ``full``.
 
     Args:
-        reports: n generated texts, or the path of a predictions file.
-        references: n references, or the path of their file, as in :func:`ammrg.evaluation.evaluate.evaluate`.
+        reports: n generated texts, a dictionary of them by study id, or the path of a predictions file.
+        references: the same of the references, as in :func:`ammrg.evaluation.evaluate.evaluate`.
         patients: for n texts, the patient of each.
         columns: for files, other names of their columns, as in :func:`ammrg.evaluation.evaluate.evaluate`.
         labeler: labels the findings; None: the rule-based labeler.

@@ -34,7 +34,7 @@ def test_only_location_notices(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     for part in ("agreement", "f1"):
         assert wrong[f"location_side_{part}"]["high"] < wrong[f"location_side_{part}_chance"]["value"]
     assert not result["alarms"]["as written"]
-    assert "THE SIDE IS NOT ABOVE CHANCE" in result["alarms"]["all sides swapped"][0]
+    assert "THE SIDE IS NOT CLEARLY ABOVE CHANCE" in result["alarms"]["all sides swapped"][0]
 
 
 def test_the_table_of_the_page_is_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ def test_a_wrong_side_is_called_out(tmp_path: Path) -> None:
     found = scores(write(tmp_path / "reports.jsonl", WRONG))
     assert found["full"]["box_side_f1"]["value"] == 0.0
     assert found["boxes"]["side"]["references"]["value"] == 1.0
-    assert said(found)[0].endswith("THE SIDE IS NOT ABOVE CHANCE by the boxes.")
+    assert said(found)[0].endswith("THE SIDE IS NOT CLEARLY ABOVE CHANCE by the boxes.")
     assert said(found)[0] in found["alarms"]
 
 

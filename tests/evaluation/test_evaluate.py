@@ -84,6 +84,40 @@ def test_columns_may_be_a_dictionary(tmp_path: Path) -> None:
         evaluate(reports, columns=None)
 
 
+def test_texts_of_any_kind_give_the_same_scores() -> None:
+    pandas = pytest.importorskip("pandas")
+    fixed: dict[str, Any] = {"resamples": 0, "with_meteor": False, "train_texts": iter(REFERENCES)}
+    listed = evaluate(GENERATED, references=REFERENCES, patients=PATIENTS, **fixed)
+    ids = range(24, 0, -1)  # labels that are places of other texts
+    series = [pandas.Series(texts, index=ids) for texts in (GENERATED, REFERENCES, PATIENTS)]
+    assert (
+        evaluate(series[0], references=series[1], patients=series[2], **fixed | {"train_texts": REFERENCES}) == listed
+    )
+    fixed["train_texts"] = pandas.Series(REFERENCES, index=ids)
+    assert evaluate(iter(GENERATED), references=tuple(REFERENCES), patients=(p for p in PATIENTS), **fixed) == listed
+    assert per_study(series[0], references=REFERENCES).equals(per_study(GENERATED, references=REFERENCES))
+    reports, references, patients = (dict(zip(ids, texts, strict=True)) for texts in (GENERATED, REFERENCES, PATIENTS))
+    references = dict(reversed(references.items()))
+    named = evaluate(reports, references=references, patients=patients, **fixed)
+    assert named["full"]["cider"]["value"] == pytest.approx(listed["full"]["cider"]["value"], abs=1e-12)
+    table = per_study(reports, references=references, patients=patients)
+    assert table["study_id"].tolist() == sorted(map(str, ids))
+    assert table["subject_id"].tolist() == [patients[int(study_id)] for study_id in table["study_id"]]
+
+
+def test_texts_that_do_not_belong_together_are_told() -> None:
+    pandas = pytest.importorskip("pandas")
+    texts = ["No effusion.", "No pneumothorax."]
+    for references, message in (
+        ({"a": texts[0], "c": texts[1]}, r"reports and references differ in 2 study ids \(first: b\)"),
+        (texts, "references: no dictionary, but others are"),
+    ):
+        with pytest.raises(ScoringError, match=message):
+            evaluate(dict(zip("ab", texts, strict=True)), references=references)
+    with pytest.raises(ScoringError, match="reports and references: Series whose labels differ"):
+        evaluate(pandas.Series(texts, index=[0, 1]), references=pandas.Series(texts, index=[1, 0]))
+
+
 def test_other_systems_are_compared(tmp_path: Path) -> None:
     ours = written(tmp_path / "ours.jsonl", rows("generated", "reference"))
     other = [row | {"generated": REFERENCES[0]} for row in rows("reference")]
@@ -95,8 +129,8 @@ def test_other_systems_are_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"reports": ["a"], "references": ["a", "b"]}, "1 reports, 2 references: give one of each"),
-        ({"reports": ["a"], "references": ["a"], "patients": []}, "1 reports, 1 references and 0 patients"),
+        ({"reports": ["a"], "references": ["a", "b"]}, "1 reports and 2 references: give one of each"),
+        ({"reports": ["a"], "references": ["a"], "patients": []}, "1 reports and 1 references and 0 patients"),
         ({"reports": ["a", "b"], "references": ["a", " "]}, "reports[1]: study 1 has an empty reference"),
         ({"reports": ["a", 7], "references": ["a", "b"]}, "reports[1]: field 'generated' is 7; it must be text"),
         ({"reports": "a.csv", "columns": {"name": "study"}}, "--columns: 'name=study' names no column"),

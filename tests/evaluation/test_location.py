@@ -65,15 +65,15 @@ def test_the_right_places_are_above_chance() -> None:
         "above_chance": {},
     }
     assert found["location"]["ours"]["side"]["above_chance"]["f1"]["low"] > 0
-    assert "NOT ABOVE CHANCE" not in of(found, "side") + of(found, "level")
+    assert "NOT CLEARLY ABOVE CHANCE" not in of(found, "side") + of(found, "level")
     assert set(found["location"]) == {"ours", "guards/reports_exchanged"}
 
 
 def test_a_coin_is_called_out() -> None:
     found = scores(COINS)
-    assert of(found, "side").endswith("THE SIDE IS NOT ABOVE CHANCE by agreement and F1.")
+    assert of(found, "side").endswith("THE SIDE IS NOT CLEARLY ABOVE CHANCE by agreement and F1.")
     assert of(found, "side") in found["alarms"]
-    assert "NOT ABOVE CHANCE" not in of(found, "level")
+    assert "NOT CLEARLY ABOVE CHANCE" not in of(found, "level")
 
 
 def test_clinical_scores_cannot_see_that_all_sides_are_swapped() -> None:
@@ -81,7 +81,7 @@ def test_clinical_scores_cannot_see_that_all_sides_are_swapped() -> None:
     for key in ("clinical_micro_f1_13_neg", "location_level_f1"):
         assert wrong["full"][key] == right["full"][key]
     assert wrong["full"]["location_side_f1"]["value"] == 0.0
-    assert "THE SIDE IS NOT ABOVE CHANCE" in of(wrong, "side")
+    assert "THE SIDE IS NOT CLEARLY ABOVE CHANCE" in of(wrong, "side")
 
 
 def test_another_file_is_compared_by_side_too(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_reports_without_a_place_have_no_agreement_and_say_so(resamples: int) ->
     assert found["full"]["location_side_agreement"] == {"value": None, "low": None, "high": None}
     assert found["full"]["location_side_f1"]["value"] == 0.0
     assert "No finding has a side in both texts (n = 0)" in of(found, "side")
-    assert ("THE SIDE IS NOT ABOVE CHANCE by F1." in of(found, "side")) == (resamples > 0)
+    assert ("THE SIDE IS NOT CLEARLY ABOVE CHANCE by F1." in of(found, "side")) == (resamples > 0)
 
 
 def test_references_without_a_place_have_no_location() -> None:
@@ -122,7 +122,7 @@ def test_references_that_always_say_the_same_give_no_verdict() -> None:
     same = [text.replace("right", "left") for text in REFERENCES]
     found = scores(same, same)
     assert of(found, "side").endswith("The references give each finding one side only, so there is no verdict.")
-    assert "THE SIDE IS NOT ABOVE CHANCE by agreement and F1." in of(scores(same, REFERENCES), "side")
+    assert "THE SIDE IS NOT CLEARLY ABOVE CHANCE by agreement and F1." in of(scores(same, REFERENCES), "side")
 
 
 def test_few_pairs_have_no_verdict() -> None:

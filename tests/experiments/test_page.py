@@ -184,7 +184,10 @@ def test_each_metric_is_in_one_table() -> None:
             "baseline by side F1.",
         ),
         ("EMPTY REPORTS: 3 of 40 reports are empty.", "Empty reports: 3 of 40 reports are empty."),
-        ("F1 of the side .5. THE SIDE IS NOT ABOVE CHANCE by F1.", "The side is not above chance by F1."),
+        (
+            "F1 of the side .5. THE SIDE IS NOT CLEARLY ABOVE CHANCE by F1.",
+            "The side is not clearly above chance by F1.",
+        ),
         ("Few patients: intervals over 9 patients are narrow.", "Few patients: intervals over 9 patients are narrow."),
     ],
 )

@@ -15,6 +15,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "†": r"\dag{}",
+    "‡": r"\ddag{}",
     "–": "--",
     "[": "{[}",  # after a line break, a bare one would begin its option, and a bare star is one
     "*": "{*}",
@@ -42,7 +43,7 @@ def _engine(body: str) -> str:
 
 def escaped(text: str) -> str:
     """The text with LaTeX's special characters as plain ones, on one line."""
-    return re.sub(r"[\\~^<>†–\[*&%$#_{}]", lambda found: _SPECIAL[found.group()], " ".join(text.split()))
+    return re.sub(r"[\\~^<>†‡–\[*&%$#_{}]", lambda found: _SPECIAL[found.group()], " ".join(text.split()))
 
 
 def _table(table: Table) -> str:

@@ -10,7 +10,7 @@ from ammrg.evaluation.ranking.baselines import GROUP, baselines
 from ammrg.evaluation.ranking.group_columns import changing_patients
 from ammrg.evaluation.ranking.ranked import Group, rank_all, rank_groups
 from ammrg.evaluation.ranking.submissions import Difference
-from ammrg.evaluation.ranking.wording import Ranking, caption, group_tables, main_table
+from ammrg.evaluation.ranking.wording import ALL, Ranking, caption, group_tables, main_table
 from ammrg.evaluation.score_notes import few_patients, few_resamples
 from ammrg.evaluation.scoring import ScorerSettings, scored, scorer_of
 
@@ -25,6 +25,8 @@ class Ranked(NamedTuple):
     """Name -> metric -> {value, low, high}."""
     scores: dict[str, dict[str, Any]]
     """System -> the contents of its scores file, as of its texts and the baselines alone."""
+    warned: dict[str, list[str]]
+    """System, or :data:`ALL` -> the headings of the alarms on its texts (``EMPTY REPORTS``)."""
 
 
 def rank_systems(
@@ -60,29 +62,38 @@ def rank_systems(
     first = scores[systems[0].name]
     known = {name: found[protocol] for name, found in first[GROUP].items()}
     shared = set(first["alarms"]).intersection(*(found["alarms"] for found in scores.values()))
-    alarms = [("all systems", alarm) for alarm in first["alarms"] if alarm in shared]
+    alarms = equal_texts(systems) + [(ALL, alarm) for alarm in first["alarms"] if alarm in shared]
     alarms += [(name, alarm) for name in whole.standings for alarm in scores[name]["alarms"] if alarm not in shared]
-    # what is wrong with the texts, which begins in capitals, before comparisons
-    alarms.sort(key=lambda each: not each[1].partition(":")[0].isupper())
+    # what is wrong with the texts before comparisons
+    alarms.sort(key=lambda each: not heading(each[1]))
+    warned: dict[str, list[str]] = {}
+    for name, alarm in alarms:
+        if heading(alarm):
+            warned.setdefault(name, []).append(heading(alarm))
     ranking = Ranking(
         f"{len(systems)} systems on {whole.studies} studies",
-        main_table(whole, known, caption(whole, first["meta"], differences)),
-        group_tables(groups),
+        main_table(whole, known, caption(whole, first["meta"], differences), warned),
+        group_tables(groups, warned),
         [each.text for each in few_patients(first["meta"]) + few_resamples(first["meta"]) if not each.alarm]
         + changing_patients(cells, systems[0].lines)
-        + equal_texts(systems)
         + [f"{name}: {alarm}" for name, alarm in alarms],
     )
-    return Ranked(ranking, [whole, *groups], known, scores)
+    return Ranked(ranking, [whole, *groups], known, scores, warned)
 
 
-def equal_texts(systems: Sequence[System]) -> list[str]:
-    """Sentences on systems whose reports are all those of an earlier system, or all the references."""
+def heading(alarm: str) -> str:
+    """The capitals with which an alarm on texts begins; empty for one that compares."""
+    start = alarm.partition(":")[0]
+    return start if start.isupper() else ""
+
+
+def equal_texts(systems: Sequence[System]) -> list[tuple[str, str]]:
+    """(system, alarm) where all reports are those of an earlier system, or all the references."""
     found = []
     known: dict[tuple[str, ...], str] = {tuple(line.reference for line in systems[0].lines): "the references"}
     for system in systems:
         own = f"those of {system.name}"
         other = known.setdefault(tuple(line.generated for line in system.lines), own)
         if other != own:
-            found.append(f"{system.name}: THE SAME TEXTS: its reports are, word for word, {other}.")
+            found.append((system.name, f"THE SAME TEXTS: its reports are, word for word, {other}."))
     return found

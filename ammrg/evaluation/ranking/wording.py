@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ammrg.evaluation.ranking.ranked import FEWEST_STUDIES, METRICS, Group
@@ -54,6 +54,8 @@ class Ranking(NamedTuple):
     alarms of each system's scores."""
 
 
+ALL = "all systems"
+"""In place of a system's name, where an alarm is the same for all."""
 EMPTY = Cell("–", "", "", "", "")
 
 
@@ -75,19 +77,41 @@ def _ranks(interval: Between | None) -> str:
     return _between(interval, lambda rank: f"{rank:.1f}".removesuffix(".0"))
 
 
-def main_table(group: Group, baselines: Mapping[str, Mapping[str, Any]], note: str) -> Table:
+def _marked(name: str, warned: Collection[str]) -> str:
+    return f"{name}‡" if name in warned else name
+
+
+def _warning(warned: Mapping[str, Sequence[str]]) -> str:
+    """What the mark at a name means, with the headings of each system's alarms; empty if there are none."""
+    if not warned:
+        return ""
+    headings = "; ".join(f"{name}: {', '.join(each)}" for name, each in warned.items())
+    return f" ‡: alarms on the texts ({headings})."
+
+
+def main_table(
+    group: Group,
+    baselines: Mapping[str, Mapping[str, Any]],
+    note: str,
+    warned: Mapping[str, Sequence[str]],
+) -> Table:
     """The table of all studies.
 
     Args:
         group: the systems.
         baselines: name -> metric -> {value, low, high}.
         note: its caption.
+        warned: system -> the headings of the alarms on its texts.
     """
     keys = list(next(iter(group.standings.values())))
     keys = [key for key in METRICS if key in keys or any(row.get(key) for row in baselines.values())]
-    rows = [Row(name, [cell(at.get(key), marked=group.enough) for key in keys]) for name, at in group.standings.items()]
+    rows = [
+        Row(_marked(name, warned), [cell(at.get(key), marked=group.enough) for key in keys])
+        for name, at in group.standings.items()
+    ]
     rows += [Row(f"({called(name)})", [_plain(scores.get(key)) for key in keys]) for name, scores in baselines.items()]
     note += " In brackets: baselines, which are not ranked." if baselines else ""
+    note += _warning(warned)
     return Table("Ranking", [METRICS[key] for key in keys], rows, note)
 
 
@@ -98,7 +122,7 @@ def _plain(scores: Mapping[str, float | None] | None) -> Cell:
     return Cell(short(scores["value"]), "", "" if low is None or high is None else _between((low, high), short), "", "")
 
 
-def group_tables(groups: Sequence[Group]) -> list[Table]:
+def group_tables(groups: Sequence[Group], warned: Mapping[str, Sequence[str]]) -> list[Table]:
     """One table for each column: a row for each group and system, and one for a group that is too small."""
     tables = []
     for column in dict.fromkeys(group.column for group in groups):
@@ -109,12 +133,15 @@ def group_tables(groups: Sequence[Group]) -> list[Table]:
         for group in own:
             label = f"{group.value} (n = {group.studies})"
             rows += [
-                Row(f"{label}: {name}", [cell(at.get(key), marked=group.enough, whole=False) for key in keys])
+                Row(
+                    f"{label}: {_marked(name, warned)}",
+                    [cell(at.get(key), marked=group.enough, whole=False) for key in keys],
+                )
                 for name, at in group.standings.items()
             ] or [Row(f"{label}: too few to score", [EMPTY for _ in keys])]
         note = (
             f"A group of fewer than {FEWEST_STUDIES} studies is not scored. CIDEr uses the idf of all references. Many "
-            "groups are compared at once, so some differences are due to chance."
+            f"groups are compared at once, so some differences are due to chance.{_warning(warned)}"
         )
         tables.append(Table(f"By {column}", [METRICS[key] for key in keys], rows, note))
     return tables

@@ -28,6 +28,7 @@ def write_ranking(
     groups: Sequence[Group],
     baselines: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, Mapping[str, Any]],
+    warned: Mapping[str, Sequence[str]],
     with_page: bool = True,
 ) -> list[Path]:
     """Write all files of a ranking, each atomically.
@@ -38,13 +39,14 @@ def write_ranking(
         groups: that of all studies, then the others, for the CSV.
         baselines: name -> metric -> {value, low, high}.
         scores: system -> contents of its scores file.
+        warned: system, or all -> the headings of the alarms on its texts, for the CSV.
         with_page: also write ``ranking.html``.
 
     Returns:
         The ranking's files; the scores are in the folder ``scores``.
     """
     pages = [page(ranking)] if with_page else []
-    contents = [markdown(ranking, NOTICE), long_table(groups, baselines), latex(ranking, NOTICE), *pages]
+    contents = [markdown(ranking, NOTICE), long_table(groups, baselines, warned), latex(ranking, NOTICE), *pages]
     texts = dict(zip(FORMS[: len(contents)], contents, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
     # the scores first: by them a folder is known as a ranking's
