@@ -190,7 +190,9 @@ def test_bleu_of_a_study_is_that_of_pycocoevalcap() -> None:
     assert found["location_side_f1"].isna().all()
 
 
-def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_notebook_runs_and_stores_what_it_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     notebook = ROOT / "docs" / "notebooks" / "ranking.ipynb"
     monkeypatch.chdir(notebook.parent)
     cells = [each for each in json.loads(notebook.read_text())["cells"] if each["cell_type"] == "code"]
@@ -198,10 +200,14 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     names: dict[str, object] = {}
     for each in cells:
         exec("".join(each["source"]), names)
+        stored = "".join(line for output in each["outputs"] for line in output["text"])
+        assert stored == capsys.readouterr().out
     assert names["status"] == 0
-    said = capsys.readouterr().out
-    assert "location_side_f1" in said
-    assert "40 studies of 36 patients" in said
+    assert "40 studies of 36 patients" in stored
+    lines = table_of(Path(str(names["out"])) / "ranking.csv")
+    value = next(row["value"] for row in lines if row["system"] == "C" and row["metric"] == "rouge_l")
+    shown = next("".join(each["outputs"][0]["text"]) for each in cells if each["outputs"])
+    assert f"C  rouge_l  {float(value):.3f}" in shown
 
 
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
