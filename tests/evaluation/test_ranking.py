@@ -14,6 +14,7 @@ import pytest
 
 from ammrg import evaluate, per_study
 from ammrg.__main__ import main
+from ammrg.commands.output_folder import output_folder
 from ammrg.evaluation.figures import formatted
 from ammrg.evaluation.ranking.latex import escaped as latex_text
 from ammrg.evaluation.ranking.markdown import escaped as markdown_text
@@ -358,6 +359,14 @@ def test_a_call_that_fails_leaves_the_earlier_ranking(place: Path) -> None:
     assert score(*common("a.jsonl", "b_incomplete.csv")) != 0
     assert {path: path.read_bytes() for path in before} == before
     assert "b_incomplete" in (place / "out" / "missing_ids.csv").read_text()
+
+
+def test_two_rankings_do_not_write_into_one_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with output_folder(place / "out"):
+        assert score(*common("a.jsonl", "b.csv")) == 1
+        assert not list((place / "out").iterdir())
+    assert "another process writes into it" in capsys.readouterr().err
+    assert score(*common("a.jsonl", "b.csv")) == 0
 
 
 @pytest.mark.parametrize("name", ["ranking.csv", "ranking.md", "missing_ids.csv"])
