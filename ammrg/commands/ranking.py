@@ -28,7 +28,7 @@ from ammrg.evaluation.ranking.writing import write_ranking
 from ammrg.evaluation.scored_file import chosen_dataset, chosen_extras, chosen_labeler
 from ammrg.evaluation.scoring import ScorerSettings
 
-OF_SEVERAL = {"names": "--names", "by": "--by", "allow_missing": "--allow-missing"}
+OF_SEVERAL = {"names": "--names", "by": "--by", "sort": "--sort", "allow_missing": "--allow-missing"}
 """Options of several files only."""
 OF_ONE = {"against": "--against", "show": "--show", "no_films": "--no-films"}
 """Options of one file only."""
@@ -88,7 +88,7 @@ def _rank_into(folder: Path, options: argparse.Namespace) -> int:
         seed=options.seed,
         with_meteor=not options.no_meteor,
     )
-    found = rank_systems(systems, differences, cells, settings, dataset_from)
+    found = rank_systems(systems, differences, cells, settings, dataset_from, options.sort)
     # only now, so that an earlier ranking outlives a call that fails
     replaces = holds_ranking(folder)
     clear_ranking(folder)

@@ -534,6 +534,22 @@ def test_a_ranking_says_what_orders_its_rows(place: Path) -> None:
         assert rule in (place / "out" / name).read_text()
 
 
+def test_another_metric_may_order_the_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table_of(place / "references.csv")
+    constant = {row["study"]: "The heart is normal in size." for row in rows}
+    denied = {row["study"]: " ".join(re.findall(r"No [^.]*\.", row["report"])) for row in rows}
+    for name, reports in (("constant", constant), ("denied", denied)):
+        (place / f"{name}.json").write_text(json.dumps(reports))
+    # the same F1, 0: the first file is first, unless CIDEr orders
+    files = common("constant.json", "denied.json")
+    for words, first, named in (((), "constant", "clinical micro F1 (13)"), (("--sort", "cider"), "denied", "CIDEr")):
+        assert score(*files, *words) == 0
+        assert table_of(place / "out" / "ranking.csv")[0]["system"] == first
+        assert f"the rows are in the order of {named}." in (place / "out" / "ranking.md").read_text()
+    assert score(*files, "--sort", "meteor") == 1
+    assert "--sort meteor: has no ranks here" in capsys.readouterr().err
+
+
 def test_scores_of_another_file_are_not_overwritten(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--references", "references.csv", "--columns", COLUMNS, "--no-meteor", "--bootstrap", "0")
     assert main(["score", "a.jsonl", *words, "--quiet"]) == 0
