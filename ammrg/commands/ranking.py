@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from rich.console import Console
 
 from ammrg.atomic import write_atomically
+from ammrg.commands.output_folder import output_folder
 from ammrg.commands.score_output import check_ranking_folder, clear_ranking, files_read, holds_ranking
 from ammrg.errors import ScoringError
 from ammrg.evaluation import predictions
@@ -26,7 +28,7 @@ from ammrg.evaluation.ranking.writing import write_ranking
 from ammrg.evaluation.scored_file import chosen_dataset, chosen_extras, chosen_labeler
 from ammrg.evaluation.scoring import ScorerSettings
 
-OF_SEVERAL = {"names": "--names", "by": "--by", "allow_missing": "--allow-missing"}
+OF_SEVERAL = {"names": "--names", "by": "--by", "sort": "--sort", "allow_missing": "--allow-missing"}
 """Options of several files only."""
 OF_ONE = {"against": "--against", "show": "--show", "no_films": "--no-films"}
 """Options of one file only."""
@@ -53,18 +55,23 @@ def rank(options: argparse.Namespace) -> int:
 
     Raises:
         ScoringError: if the files cannot be ranked.
+        SettingsError: if another process writes into the folder.
     """
     if len(options.protocol) > 1 or "rexrank" in options.protocol:
         raise ScoringError("--protocol: several files are ranked under one protocol; give full, r2gen or r2gengpt.")
     folder = options.out or options.reports[0].parent / "ranking"
     check_ranking_folder(folder, files_read(options))
+    with output_folder(folder):
+        return _rank_into(folder, options)
+
+
+def _rank_into(folder: Path, options: argparse.Namespace) -> int:
     names = chosen_names(options.reports, options.names)
     columns = parse_columns(options.columns or "")
     systems, differences = read_submissions(options.reports, names, options.references, columns)
     by = [part.strip() for part in (options.by or "").split(",") if part.strip()]
     sources = [options.references, options.reports[0]] if options.references else options.reports[:1]
     cells = group_cells(by, sources, columns, [line.study_id for line in systems[0].lines]) if by else {}
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / MISSING, missing_ids(differences).encode())
     if not options.allow_missing:
         check_same_studies(differences, folder / MISSING)
@@ -81,7 +88,7 @@ def rank(options: argparse.Namespace) -> int:
         seed=options.seed,
         with_meteor=not options.no_meteor,
     )
-    found = rank_systems(systems, differences, cells, settings, dataset_from)
+    found = rank_systems(systems, differences, cells, settings, dataset_from, options.sort)
     # only now, so that an earlier ranking outlives a call that fails
     replaces = holds_ranking(folder)
     clear_ranking(folder)

@@ -23,6 +23,7 @@ from ammrg.evaluation import predictions
 from ammrg.evaluation.column_names import parse_columns
 from ammrg.evaluation.page.writing import NO_FILMS, FilmsOf, cases, write_page
 from ammrg.evaluation.prediction_files import LAYOUTS, is_rexrank
+from ammrg.evaluation.ranking.ranked import METRICS
 from ammrg.evaluation.recalled import read_recalled
 from ammrg.evaluation.reports_meta import named_beside
 from ammrg.evaluation.score_table import print_scores
@@ -53,6 +54,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     words.add_argument("--names", help="names of several systems, with commas; default: their files'")
     words.add_argument("--columns", help="other names of columns: id=study,text=prediction,reference=...,patient=...")
     words.add_argument("--by", help="also rank within groups: columns of the references or the first file, with commas")
+    words.add_argument("--sort", choices=METRICS, help="metric that orders the rows; default: the first of these")
     words.add_argument(
         "--allow-missing", action="store_true", help="rank on the studies that all files have, if some lack any"
     )

@@ -14,6 +14,7 @@ import pytest
 
 from ammrg import evaluate, per_study
 from ammrg.__main__ import main
+from ammrg.commands.output_folder import output_folder
 from ammrg.evaluation.figures import formatted
 from ammrg.evaluation.ranking.latex import escaped as latex_text
 from ammrg.evaluation.ranking.markdown import escaped as markdown_text
@@ -190,7 +191,9 @@ def test_bleu_of_a_study_is_that_of_pycocoevalcap() -> None:
     assert found["location_side_f1"].isna().all()
 
 
-def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_notebook_runs_and_stores_what_it_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     notebook = ROOT / "docs" / "notebooks" / "ranking.ipynb"
     monkeypatch.chdir(notebook.parent)
     cells = [each for each in json.loads(notebook.read_text())["cells"] if each["cell_type"] == "code"]
@@ -198,10 +201,14 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     names: dict[str, object] = {}
     for each in cells:
         exec("".join(each["source"]), names)
+        stored = "".join(line for output in each["outputs"] for line in output["text"])
+        assert stored == capsys.readouterr().out
     assert names["status"] == 0
-    said = capsys.readouterr().out
-    assert "location_side_f1" in said
-    assert "40 studies of 36 patients" in said
+    assert "40 studies of 36 patients" in stored
+    lines = table_of(Path(str(names["out"])) / "ranking.csv")
+    value = next(row["value"] for row in lines if row["system"] == "C" and row["metric"] == "rouge_l")
+    shown = next("".join(each["outputs"][0]["text"]) for each in cells if each["outputs"])
+    assert f"C  rouge_l  {float(value):.3f}" in shown
 
 
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,6 +359,14 @@ def test_a_call_that_fails_leaves_the_earlier_ranking(place: Path) -> None:
     assert score(*common("a.jsonl", "b_incomplete.csv")) != 0
     assert {path: path.read_bytes() for path in before} == before
     assert "b_incomplete" in (place / "out" / "missing_ids.csv").read_text()
+
+
+def test_two_rankings_do_not_write_into_one_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with output_folder(place / "out"):
+        assert score(*common("a.jsonl", "b.csv")) == 1
+        assert not list((place / "out").iterdir())
+    assert "another process writes into it" in capsys.readouterr().err
+    assert score(*common("a.jsonl", "b.csv")) == 0
 
 
 @pytest.mark.parametrize("name", ["ranking.csv", "ranking.md", "missing_ids.csv"])
@@ -532,6 +547,22 @@ def test_a_ranking_says_what_orders_its_rows(place: Path) -> None:
     rule = "Each metric has ranks of its own; the rows are in the order of clinical micro F1 (13)."
     for name in ("ranking.md", "ranking.html", "ranking.tex"):
         assert rule in (place / "out" / name).read_text()
+
+
+def test_another_metric_may_order_the_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table_of(place / "references.csv")
+    constant = {row["study"]: "The heart is normal in size." for row in rows}
+    denied = {row["study"]: " ".join(re.findall(r"No [^.]*\.", row["report"])) for row in rows}
+    for name, reports in (("constant", constant), ("denied", denied)):
+        (place / f"{name}.json").write_text(json.dumps(reports))
+    # the same F1, 0: the first file is first, unless CIDEr orders
+    files = common("constant.json", "denied.json")
+    for words, first, named in (((), "constant", "clinical micro F1 (13)"), (("--sort", "cider"), "denied", "CIDEr")):
+        assert score(*files, *words) == 0
+        assert table_of(place / "out" / "ranking.csv")[0]["system"] == first
+        assert f"the rows are in the order of {named}." in (place / "out" / "ranking.md").read_text()
+    assert score(*files, "--sort", "meteor") == 1
+    assert "--sort meteor: has no ranks here" in capsys.readouterr().err
 
 
 def test_scores_of_another_file_are_not_overwritten(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

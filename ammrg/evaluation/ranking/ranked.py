@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ammrg.errors import ScoringError
 from ammrg.evaluation.predictions import Line, System
 from ammrg.evaluation.scorer import Scorer, weighted_scores
 from ammrg.metrics import bootstrap
@@ -26,7 +27,7 @@ METRICS = {
     "rouge_l": "ROUGE-L",
     "meteor": "METEOR",
 }
-"""The metrics of the table; systems are sorted by the first. A higher value is better in all."""
+"""The metrics of the table; the first sorts the systems, unless another is chosen. A higher value is better in all."""
 FEWEST_STUDIES = 10
 """A smaller group is listed without scores, and of fewer studies in all no best is marked."""
 
@@ -42,6 +43,8 @@ class Group(NamedTuple):
     standings: dict[str, dict[str, Standing]]
     """System -> metric -> where it stands; a metric that is undefined for any system is left out. Empty if the group is
     too small."""
+    sort: str = ""
+    """The metric that orders the systems; of all studies only, as groups keep that order."""
 
     @property
     def enough(self) -> bool:
@@ -49,15 +52,30 @@ class Group(NamedTuple):
         return self.studies >= FEWEST_STUDIES and (self.patients is None or self.patients >= bootstrap.FEWEST_PATIENTS)
 
 
-def rank_all(systems: Sequence[System], scorer: Scorer) -> Group:
-    """Where systems stand on all their studies, the best in the first metric first."""
+def rank_all(systems: Sequence[System], scorer: Scorer, sort: str | None = None) -> Group:
+    """Where systems stand on all their studies.
+
+    Args:
+        systems: on the same studies.
+        scorer: has scored them.
+        sort: key of :data:`METRICS` whose best system is first; None: the first that has ranks.
+
+    Raises:
+        ScoringError: ``sort`` has no ranks.
+    """
     protocol = scorer.protocols[0].name
     values = {each.name: scorer.values(each.lines, protocol) for each in systems}
     without = set[str]().union(*(scorer.statistics(each.lines).undefined() for each in systems))
     lines = systems[0].lines
     found = _ranked(values, without)
-    order = sorted(found, key=lambda name: -next(iter(found[name].values())).value)
-    return Group("", "", len(lines), count_patients(lines), {name: found[name] for name in order})
+    ranked = list(next(iter(found.values())))
+    sort = sort or ranked[0]
+    if sort not in ranked:
+        raise ScoringError(
+            f"--sort {sort}: has no ranks here, as it is undefined or left out; {', '.join(ranked)} have."
+        )
+    order = sorted(found, key=lambda name: -found[name][sort].value)
+    return Group("", "", len(lines), count_patients(lines), {name: found[name] for name in order}, sort)
 
 
 def count_patients(lines: Sequence[Line]) -> int | None:

@@ -35,6 +35,7 @@ def rank_systems(
     cells: Mapping[str, Mapping[str, str]],
     settings: ScorerSettings,
     dataset_from: str,
+    sort: str | None = None,
 ) -> Ranked:
     """Score systems on the same studies with the same resamples, and rank them.
 
@@ -44,9 +45,10 @@ def rank_systems(
         cells: from :func:`ammrg.evaluation.ranking.group_columns.group_cells`; empty: no groups.
         settings: with one protocol; training reports are also for baselines, without them there are none.
         dataset_from: where the data set's name comes from.
+        sort: key of METRICS whose best system is first; None: the first that has ranks.
 
     Raises:
-        ScoringError: if the systems cannot be scored.
+        ScoringError: if the systems cannot be scored, or ``sort`` has no ranks.
     """
     (protocol,), train_texts = settings.protocols, settings.train_texts
     dataset = (settings.dataset, dataset_from)
@@ -56,7 +58,7 @@ def rank_systems(
             system.name: scored([system._replace(name="ours"), *beside], scorer, dataset, train_texts=train_texts)
             for system in systems
         }
-        whole = rank_all(systems, scorer)
+        whole = rank_all(systems, scorer, sort)
         named = {system.name: system for system in systems}
         groups = rank_groups([named[name] for name in whole.standings], scorer, cells)
     first = scores[systems[0].name]

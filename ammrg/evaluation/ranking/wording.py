@@ -173,8 +173,7 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
         if group.enough
         else f"No best is marked: that needs {FEWEST_STUDIES} studies of {FEWEST_PATIENTS} patients."
     )
-    first = next(key for standings in group.standings.values() for key in standings)
-    order = f"Each metric has ranks of its own; the rows are in the order of {METRICS[first]}."
+    order = f"Each metric has ranks of its own; the rows are in the order of {METRICS[group.sort]}."
     patients = (
         f"of {patients_in_words(group.patients)}"
         if group.patients is not None
