@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ammrg.evaluation.verdicts import EXCHANGED, Sentence, called
-from ammrg.metrics.odd_texts import GRAM, LONG, NEAR, OddTexts, TrainingTexts
+from ammrg.metrics.odd_texts import GRAM, LONG, NEAR, SAME_WORDS, OddTexts, TrainingTexts
 
 COPIED = 0.1
 """The share of copied references that raises an alarm, beyond those of any baseline or of exchanged reports."""
@@ -44,7 +44,8 @@ def _copied(ours: OddTexts, of_all: Mapping[str, Mapping[str, Any]]) -> str:
     compared = f"; of {called(name)}, {theirs}" if theirs else ""
     return (
         f"REFERENCES ARE COPIED: {_copies(ours)} of {ours.reports} reports are the reference of their study, "
-        f"{ours.copied} word for word, {ours.nearly_copied} nearly (at least {NEAR:.0%} of its runs of {GRAM} words; "
+        f"{ours.copied} word for word, {ours.nearly_copied} nearly (at least {NEAR:.0%} of its runs of {GRAM} words, "
+        f"or {SAME_WORDS:.0%} of its words in any order; "
         f"counted from {LONG} words on, and only if no other patient has it{compared})."
     )
 
