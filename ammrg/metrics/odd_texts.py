@@ -81,17 +81,28 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
 
 
 class TrainingTexts(NamedTuple):
-    """Numbers of different training reports."""
+    """What the training reports share, word for word, with the scored studies."""
 
     different: int
+    """Number of different training reports."""
     references: int
-    """Those that are also a reference of the scored studies, word for word."""
+    """Those that are also a reference."""
+    long: int
+    """Different training reports of :data:`LONG` words or more."""
+    long_references: int
+    """Those that are also a reference."""
+    reports: int
+    """Number of generated reports that are a training report."""
 
 
-def training_texts(train_texts: Sequence[str], references: Sequence[str]) -> TrainingTexts:
-    """Count the training reports that are references; a text that says nothing is none."""
+def training_texts(train_texts: Sequence[str], references: Sequence[str], generated: Sequence[str]) -> TrainingTexts:
+    """Count the training reports that are references, or generated; a text that says nothing is none."""
     texts = {normalise(text) for text in train_texts if not is_blank(text)}
-    return TrainingTexts(len(texts), len(texts & {normalise(text) for text in references}))
+    shared = texts & {normalise(text) for text in references}
+    long, long_shared = (sum(len(_WORD.findall(text)) >= LONG for text in each) for each in (texts, shared))
+    return TrainingTexts(
+        len(texts), len(shared), long, long_shared, sum(normalise(text) in texts for text in generated)
+    )
 
 
 def _near(reference: Sequence[str], said: Sequence[str]) -> bool:

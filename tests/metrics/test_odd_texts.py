@@ -23,8 +23,10 @@ def test_a_copy_is_long_and_of_one_patient_alone() -> None:
 
 
 def test_different_training_texts_are_counted_and_those_that_are_references() -> None:
-    assert training_texts(["Clear.", "clear. ", "Edema.", "nan", ""], ["CLEAR.", "Effusion."]) == (2, 1)
-    assert training_texts([], ["Clear."]) == (0, 0)
+    train = ["Clear.", "clear. ", "Edema.", "nan", "", LONG_TEXT, f"{LONG_TEXT} again"]
+    found = training_texts(train, ["CLEAR.", "Effusion.", LONG_TEXT.upper()], ["edema.", "Edema.", "", "Nodule."])
+    assert found == (4, 2, 2, 1, 2)
+    assert training_texts([], ["Clear."], ["Clear."]) == (0, 0, 0, 0, 0)
 
 
 def test_a_near_copy_has_three_quarters_of_the_runs() -> None:
