@@ -218,7 +218,9 @@ def scored(
         "reference_in_training": _on_unseen(ours, scorer),
         "train_texts": None
         if train_texts is None
-        else training_texts(train_texts, [line.reference for line in ours])._asdict(),
+        else training_texts(
+            train_texts, [line.reference for line in ours], [line.generated for line in ours]
+        )._asdict(),
     }
     verdicts = [
         *notes(result["meta"]),

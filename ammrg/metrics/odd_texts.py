@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -17,6 +17,9 @@ GRAM = 4
 """Words of a run; near copies are those that have most runs of their reference."""
 NEAR = 0.75
 """The share of a reference's runs that makes a report a near copy: one changed word in 20 leaves more."""
+SAME_WORDS = 0.85
+"""The share of the words of the longer text, in any order, that makes one too: every tenth word changed leaves .9, and
+sentences in another order leave all."""
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|&(?:[A-Za-z]+|#\d+);")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -29,7 +32,8 @@ class OddTexts(NamedTuple):
     """Reports that are, word for word, their own study's reference, which has :data:`LONG` words or more and is no
     other patient's."""
     nearly_copied: int
-    """Further reports that have :data:`NEAR` of the runs of :data:`GRAM` words of such a reference, or more."""
+    """Further reports that share :data:`NEAR` of the runs of :data:`GRAM` words of such a reference, or
+    :data:`SAME_WORDS` of the words, or more."""
     tagged: int
     """Reports with HTML's or XML's tags or entities."""
     tagged_references: int
@@ -77,22 +81,34 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
 
 
 class TrainingTexts(NamedTuple):
-    """Numbers of different training reports."""
+    """What the training reports share, word for word, with the scored studies."""
 
     different: int
+    """Number of different training reports."""
     references: int
-    """Those that are also a reference of the scored studies, word for word."""
+    """Those that are also a reference."""
+    long: int
+    """Different training reports of :data:`LONG` words or more."""
+    long_references: int
+    """Those that are also a reference."""
+    reports: int
+    """Number of generated reports that are a training report."""
 
 
-def training_texts(train_texts: Sequence[str], references: Sequence[str]) -> TrainingTexts:
-    """Count the training reports that are references; a text that says nothing is none."""
+def training_texts(train_texts: Sequence[str], references: Sequence[str], generated: Sequence[str]) -> TrainingTexts:
+    """Count the training reports that are references, or generated; a text that says nothing is none."""
     texts = {normalise(text) for text in train_texts if not is_blank(text)}
-    return TrainingTexts(len(texts), len(texts & {normalise(text) for text in references}))
+    shared = texts & {normalise(text) for text in references}
+    long, long_shared = (sum(len(_WORD.findall(text)) >= LONG for text in each) for each in (texts, shared))
+    return TrainingTexts(
+        len(texts), len(shared), long, long_shared, sum(normalise(text) in texts for text in generated)
+    )
 
 
 def _near(reference: Sequence[str], said: Sequence[str]) -> bool:
     wanted, found = _runs(reference), _runs(said)
-    return len(wanted & found) >= NEAR * len(wanted)
+    shared = (Counter(reference) & Counter(said)).total()
+    return len(wanted & found) >= NEAR * len(wanted) or shared >= SAME_WORDS * max(len(reference), len(said))
 
 
 def _runs(words: Sequence[str]) -> set[tuple[str, ...]]:

@@ -15,6 +15,7 @@ from ammrg.evaluation.scoring import score_systems
 with (Path(__file__).parent / "submissions" / "references.csv").open() as _file:
     REFERENCES = [row["report"] for row in csv.DictReader(_file)]
 OTHERS = [*REFERENCES[1:], REFERENCES[0]]
+GENERATED = [text.replace("The", "A", 1) for text in OTHERS]
 NORMAL = (
     "The heart is normal in size and the mediastinum is unremarkable. The lungs are clear. No pleural effusion is seen."
 )
@@ -91,13 +92,23 @@ def test_a_report_without_a_known_word_is_told() -> None:
 
 
 def test_references_given_as_training_reports_are_told() -> None:
-    said = about("TRAINING", alarms(OTHERS, train_texts=[*REFERENCES, REFERENCES[0], "", "None"]))
-    assert said.startswith("TRAINING REPORTS ARE THE REFERENCES: 40 of 40 different training reports are references")
-    others = [f"Nodule of {number} mm in the left lung." for number in range(5)]
-    assert "36 of 40 different" in about("TRAINING", alarms(OTHERS, train_texts=[*REFERENCES[:36], *others[:4]]))
-    assert not about("TRAINING", alarms(OTHERS, train_texts=[*REFERENCES[:36], *others]))
-    assert not about("TRAINING", alarms(OTHERS, train_texts=REFERENCES[:9]))
-    assert not about("TRAINING", alarms(OTHERS))
+    said = about("TRAINING", alarms(GENERATED, train_texts=[*REFERENCES, REFERENCES[0], "", "None"]))
+    assert said.startswith("TRAINING REPORTS ARE REFERENCES: 40 of 40 different training reports are references")
+    others = [f"{NORMAL} Nodule of {number} mm in the left lung." for number in range(91)]
+    assert "10 of 100 different" in about("TRAINING", alarms(GENERATED, train_texts=[*REFERENCES[:10], *others[:90]]))
+    few = evaluate(GENERATED, references=REFERENCES, train_texts=[*REFERENCES[:10], *others], resamples=0)
+    assert not about("TRAINING", few["alarms"])
+    assert about("10 of 101 different training reports are references of the scored studies, word", few["sentences"])
+    assert not about("TRAINING", alarms(GENERATED, train_texts=REFERENCES[:9]))
+    assert not about("TRAINING", alarms(GENERATED))
+
+
+def test_training_reports_given_as_reports_are_told() -> None:
+    train = [f"{text} Seen before." for text in REFERENCES]
+    assert about("TRAINING REPORTS AS REPORTS: 36 of 40", alarms([*train[:36], *GENERATED[36:]], train_texts=train))
+    found = evaluate([*train[:35], *GENERATED[35:]], references=REFERENCES, train_texts=train, resamples=0)
+    assert not about("TRAINING", found["alarms"])
+    assert about("35 of 40 reports are, word for word, training reports.", found["sentences"])
 
 
 def test_references_in_another_language_are_told() -> None:

@@ -112,7 +112,21 @@ def test_a_small_group_is_listed_without_scores(place: Path) -> None:
     rows = [f"{line},{'kind' if not i else 'rare' if i < 4 else 'usual'}" for i, line in enumerate(text)]
     (place / "references.csv").write_text("\n".join(rows) + "\n")
     assert score(*common("a.jsonl", "b.csv"), "--by", "kind") == 0
-    assert "rare (n = 3): too few to score" in (place / "out" / "ranking.md").read_text()
+    assert "rare (n = 3, 2 patients): too few to score" in (place / "out" / "ranking.md").read_text()
+
+
+def test_groups_of_few_patients_are_told_with_their_number(place: Path) -> None:
+    rows = (place / "references.csv").read_text().splitlines()
+    rows = [f"{row},{'kind' if i == 0 else 'small' if i < 13 else 'large'}" for i, row in enumerate(rows)]
+    (place / "references.csv").write_text("\n".join(rows) + "\n")
+    assert score(*common("a.jsonl", "b.csv"), "--by", "kind") == 0
+    written = (place / "out" / "ranking.md").read_text()
+    patients = {row["group"]: row["patients"] for row in table_of(place / "out" / "ranking.csv")}
+    for group in ("small", "large"):
+        assert re.search(rf"{group} \(n = \d+, {patients[group]} patients\): ", written)
+    few = ", ".join(group for group in ("large", "small") if int(patients[group]) < 20)
+    assert f"Fewer than 20 patients, so intervals are narrower than they should be: {few}." in written
+    assert "small" in few
 
 
 @pytest.mark.parametrize(
@@ -472,9 +486,9 @@ def test_an_alarm_of_all_systems_stands_once(place: Path) -> None:
     Path("train.csv").write_bytes((place / "references.csv").read_bytes())
     assert score(*common("a.jsonl", "b.csv"), "--names", "A,B", "--train-texts", "train.csv") == 0
     written = (place / "out" / "ranking.md").read_text()
-    assert "- all systems: TRAINING REPORTS ARE THE REFERENCES: 40 of 40 different" in written
-    assert written.count("TRAINING REPORTS ARE THE REFERENCES:") == 1
-    assert "(all systems: TRAINING REPORTS ARE THE REFERENCES; " in written
+    assert "- all systems: TRAINING REPORTS ARE REFERENCES: 40 of 40 different" in written
+    assert written.count("TRAINING REPORTS ARE REFERENCES:") == 1
+    assert "(all systems: TRAINING REPORTS ARE REFERENCES; " in written
     assert "- A: REFERENCES ARE COPIED" in written
 
 

@@ -23,8 +23,10 @@ def test_a_copy_is_long_and_of_one_patient_alone() -> None:
 
 
 def test_different_training_texts_are_counted_and_those_that_are_references() -> None:
-    assert training_texts(["Clear.", "clear. ", "Edema.", "nan", ""], ["CLEAR.", "Effusion."]) == (2, 1)
-    assert training_texts([], ["Clear."]) == (0, 0)
+    train = ["Clear.", "clear. ", "Edema.", "nan", "", LONG_TEXT, f"{LONG_TEXT} again"]
+    found = training_texts(train, ["CLEAR.", "Effusion.", LONG_TEXT.upper()], ["edema.", "Edema.", "", "Nodule."])
+    assert found == (4, 2, 2, 1, 2)
+    assert training_texts([], ["Clear."], ["Clear."]) == (0, 0, 0, 0, 0)
 
 
 def test_a_near_copy_has_three_quarters_of_the_runs() -> None:
@@ -35,10 +37,18 @@ def test_a_near_copy_has_three_quarters_of_the_runs() -> None:
         found = counted([LONG_TEXT, "Clear."], [f"Findings: {text}", "Clear."])
         return found.copied, found.nearly_copied
 
-    assert near() == near(0) == near(10) == (0, 1)
-    assert near(9, 14) == (0, 0)
+    assert near() == near(0) == near(10) == near(9, 14) == (0, 1)
+    assert near(4, 9, 14) == (0, 0)
     assert counted([LONG_TEXT, "Clear."], [LONG_TEXT, LONG_TEXT])[1:3] == (1, 0)
     assert counted([LONG_TEXT] * 2, [f"Also {LONG_TEXT}"] * 2)[1:3] == (0, 0)  # another patient has it too
+
+
+def test_a_near_copy_may_have_its_sentences_in_another_order_or_every_tenth_word_changed() -> None:
+    text = "The heart is large. A small effusion lies on the left. No pneumothorax. Old fractures of two ribs are seen."
+    reversed_text = " ".join(f"{sentence}." for sentence in reversed(text.rstrip(".").split(". ")))
+    changed = " ".join("other" if place % 10 == 9 else word for place, word in enumerate(text.split()))
+    for said in (reversed_text, changed):
+        assert counted([text, "Clear."], [said, "Clear."])[1:3] == (0, 1)
 
 
 @pytest.mark.parametrize(

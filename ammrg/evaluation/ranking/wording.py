@@ -9,7 +9,7 @@ from ammrg.evaluation.ranking.ranked import FEWEST_STUDIES, METRICS, Group
 from ammrg.evaluation.ranking.submissions import MISSING, Difference
 from ammrg.evaluation.score_notes import patients_in_words
 from ammrg.evaluation.verdicts import called, short, signed
-from ammrg.metrics.bootstrap import FEWEST_PATIENTS
+from ammrg.metrics.bootstrap import FEW_PATIENTS, FEWEST_PATIENTS
 from ammrg.metrics.ranks import Between, Standing
 
 
@@ -131,7 +131,8 @@ def group_tables(groups: Sequence[Group], warned: Mapping[str, Sequence[str]]) -
         keys = [key for key in METRICS if key in known]
         rows = []
         for group in own:
-            label = f"{group.value} (n = {group.studies})"
+            patients = "" if group.patients is None else f", {patients_in_words(group.patients)}"
+            label = f"{group.value} (n = {group.studies}{patients})"
             rows += [
                 Row(
                     f"{label}: {_marked(name, warned)}",
@@ -143,6 +144,11 @@ def group_tables(groups: Sequence[Group], warned: Mapping[str, Sequence[str]]) -
             f"A group of fewer than {FEWEST_STUDIES} studies is not scored. CIDEr uses the idf of all references. Many "
             f"groups are compared at once, so some differences are due to chance.{_warning(warned)}"
         )
+        few = [each.value for each in own if each.standings and (each.patients or each.studies) < FEW_PATIENTS]
+        if few:
+            note += (
+                f" Fewer than {FEW_PATIENTS} patients, so intervals are narrower than they should be: {', '.join(few)}."
+            )
         tables.append(Table(f"By {column}", [METRICS[key] for key in keys], rows, note))
     return tables
 
