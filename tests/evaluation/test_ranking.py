@@ -484,6 +484,17 @@ def test_too_few_common_studies_are_refused(place: Path, capsys: pytest.CaptureF
     assert score(*common("a.jsonl", "b.csv", "few.csv"), "--allow-missing") == 0
 
 
+@pytest.mark.parametrize(("known", "status"), [(19, 1), (20, 0)])
+def test_references_of_other_studies_are_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], known: int, status: int
+) -> None:
+    rows = (place / "references.csv").read_text().splitlines()
+    (place / "references.csv").write_text("\n".join(rows[: 1 + known]) + "\n")
+    assert score(*common("a.jsonl", "b.csv"), "--allow-missing") == status
+    told = "each file has 40 studies or more, but only 19 are in all files and the references"
+    assert (told in capsys.readouterr().err) == bool(status)
+
+
 @pytest.mark.parametrize(("studies", "patients"), [(9, 9), (12, 4)])
 def test_no_best_is_marked_among_few(place: Path, studies: int, patients: int) -> None:
     rows = [{"study_id": str(n), "subject_id": str(n % patients), "reference": f"Opacity {n}."} for n in range(studies)]
