@@ -239,6 +239,11 @@ def test_latex_names_the_engine_that_names_need(place: Path) -> None:
     assert line.startswith("% pdfLaTeX stops at Ωμ京北: use XeLaTeX or LuaLaTeX with a font that has these letters")
 
 
+def test_groups_say_that_they_have_no_ranks(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv"), "--by", "sex") == 0
+    assert "Without ranks and baselines" in (place / "out" / "ranking.md").read_text()
+
+
 def test_groups_have_the_order_of_the_ranking(place: Path) -> None:
     assert score(*common("c.json", "a.jsonl"), "--names", "C,A", "--by", "sex") == 0
     rows = table_of(place / "out" / "ranking.csv")
