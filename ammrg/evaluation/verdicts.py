@@ -33,6 +33,8 @@ NAMES = {
     "memory_report_off": "the report memory off",
     EXCHANGED_MEMORY: "memories shuffled among studies",
     EXCHANGED: "reports exchanged among studies",
+    "best_constant_bleu4": "best constant, by BLEU-4",
+    "best_constant_cider": "best constant, by CIDEr",
 }
 COPIED = 0.5
 """The share of words copied from retrieved reports that raises an alarm."""

@@ -253,6 +253,11 @@ def test_latex_names_the_engine_that_names_need(place: Path) -> None:
     assert line.startswith("% pdfLaTeX stops at Ωμ京北: use XeLaTeX or LuaLaTeX with a font that has these letters")
 
 
+def test_groups_say_that_they_have_no_ranks(place: Path) -> None:
+    assert score(*common("a.jsonl", "b.csv"), "--by", "sex") == 0
+    assert "Without ranks and baselines" in (place / "out" / "ranking.md").read_text()
+
+
 def test_groups_have_the_order_of_the_ranking(place: Path) -> None:
     assert score(*common("c.json", "a.jsonl"), "--names", "C,A", "--by", "sex") == 0
     rows = table_of(place / "out" / "ranking.csv")
@@ -513,6 +518,17 @@ def test_too_few_common_studies_are_refused(place: Path, capsys: pytest.CaptureF
     assert not (place / "out" / "ranking.md").exists()
     (place / "few.csv").write_text("\n".join(rows[:21]) + "\n")
     assert score(*common("a.jsonl", "b.csv", "few.csv"), "--allow-missing") == 0
+
+
+@pytest.mark.parametrize(("known", "status"), [(19, 1), (20, 0)])
+def test_references_of_other_studies_are_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], known: int, status: int
+) -> None:
+    rows = (place / "references.csv").read_text().splitlines()
+    (place / "references.csv").write_text("\n".join(rows[: 1 + known]) + "\n")
+    assert score(*common("a.jsonl", "b.csv"), "--allow-missing") == status
+    told = "each file has 40 studies or more, but only 19 are in all files and the references"
+    assert (told in capsys.readouterr().err) == bool(status)
 
 
 @pytest.mark.parametrize(("studies", "patients"), [(9, 9), (12, 4)])

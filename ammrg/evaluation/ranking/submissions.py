@@ -177,15 +177,20 @@ def check_enough_common(differences: Sequence[Difference], common: int) -> None:
 
     Raises:
         ScoringError: they are fewer than :data:`LEAST_COMMON` of those that the references (without them, any of the
-            files) have; names the systems that lack most.
+            files) have, naming the systems that lack most, or of those that each of the files has.
     """
     wanted = max((each.studies for each in differences), default=common)
-    if common >= LEAST_COMMON * wanted:
-        return
-    worst = max(len(each.missing) for each in differences)
-    names = [each for each in differences if 2 * len(each.missing) >= worst]
-    lacking = " and ".join(f"{each.name} lacks {len(each.missing)}" for each in names)
-    raise ScoringError(
-        f"--allow-missing: only {common} of {wanted} studies are in all files ({lacking}), too few to rank all "
-        f"systems; leave out {' and '.join(each.name for each in names)}, or complete it."
-    )
+    if common < LEAST_COMMON * wanted:
+        worst = max(len(each.missing) for each in differences)
+        names = [each for each in differences if 2 * len(each.missing) >= worst]
+        lacking = " and ".join(f"{each.name} lacks {len(each.missing)}" for each in names)
+        raise ScoringError(
+            f"--allow-missing: only {common} of {wanted} studies are in all files ({lacking}), too few to rank all "
+            f"systems; leave out {' and '.join(each.name for each in names)}, or complete it."
+        )
+    own = min((each.studies - len(each.missing) + len(each.surplus) for each in differences), default=common)
+    if common < LEAST_COMMON * own:
+        raise ScoringError(
+            f"--allow-missing: each file has {own} studies or more, but only {common} are in all files and the "
+            "references; look whether the references are those of these studies."
+        )

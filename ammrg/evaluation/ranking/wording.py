@@ -141,6 +141,7 @@ def group_tables(groups: Sequence[Group], warned: Mapping[str, Sequence[str]]) -
                 for name, at in group.standings.items()
             ] or [Row(f"{label}: too few to score", [EMPTY for _ in keys])]
         note = (
+            "Without ranks and baselines, which stand in the table of all studies. "
             f"A group of fewer than {FEWEST_STUDIES} studies is not scored. CIDEr uses the idf of all references. Many "
             f"groups are compared at once, so some differences are due to chance.{_warning(warned)}"
         )

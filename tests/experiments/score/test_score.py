@@ -76,7 +76,7 @@ def test_the_table_shows_rows_intervals_and_the_notice(run: Path, capsys: pytest
         "CIDEr",
         "full: ours",
         "r2gen: ours",
-        "best constant cider",
+        "best constant, by CIDEr",
         "images shuffled",
         "95% from",
         "rule-based",
