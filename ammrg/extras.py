@@ -1,6 +1,6 @@
 """Optional packages, and the error if one is not installed.
 
-``pip install am-mrg`` alone installs what scoring needs; each extra in ``setup.cfg`` adds what other work needs.
+``pip install .`` alone installs what scoring needs; each extra in ``setup.cfg`` adds what other work needs.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def needs_extra(extra: str) -> Iterator[None]:
         if package in ("", *OURS):
             raise
         raise MissingPackageError(
-            f'the package {package} is not installed; install it with: pip install "am-mrg[{extra}]"'
+            f"the package {package} is not installed; in a clone of AM-MRG, install it with: pip install '.[{extra}]'"
         ) from error

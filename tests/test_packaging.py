@@ -330,7 +330,7 @@ def test_values_of_studies_ask_for_pandas_where_it_is_not_there(tmp_path: Path) 
         "except ImportError as error:\n    print(error)"
     )
     done = light_python(code, tmp_path)
-    said = 'the package pandas is not installed; install it with: pip install "am-mrg[tables]"\n'
+    said = "the package pandas is not installed; in a clone of AM-MRG, install it with: pip install '.[tables]'\n"
     assert done.stdout == said, done.stderr
 
 
@@ -348,7 +348,10 @@ def test_a_command_whose_packages_are_not_there_says_how_to_install_them(table: 
     code = f"from ammrg.__main__ import main; (sys.exit(main({words.split()})))"
     done = light_python(code, table)
     assert done.returncode == 1
-    said = r'\nerror: the package \w+ is not installed; install it with: pip install "am-mrg\[models\]"\n'
+    said = (
+        r"\nerror: the package \w+ is not installed; in a clone of AM-MRG, "
+        r"install it with: pip install '\.\[models\]'\n"
+    )
     assert re.fullmatch(said, done.stderr)
 
 

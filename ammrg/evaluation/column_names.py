@@ -114,4 +114,11 @@ def no_field(where: str, field: str, found: str, columns: Mapping[str, str]) -> 
     if field in columns:
         missing = f"{named!r}{'' if named == field else f' (nor {field!r})'}, which --columns names"
         ask = "Rename the file's column, or name it in --columns (one name for all files)"
-    return ScoringError(f"{where}: no field {missing}; found {found or 'none'}. {ask}.")
+    alike = next((name for name in found.split(", ") if _letters(name) == _letters(named)), None)
+    rename = "" if alike is None else f"; rename {alike!r} to {named!r}"
+    return ScoringError(f"{where}: no field {missing}; found {found or 'none'}{rename}. {ask}.")
+
+
+def _letters(name: str) -> str:
+    """A name without capitals, spaces and marks."""
+    return "".join(filter(str.isalnum, name.lower()))

@@ -83,6 +83,9 @@ def study_rows(
             yield where, _renamed(where, row, columns, needed)
 
 
+SAVE_AS = "save the file as UTF-8 (in Excel: CSV UTF-8)"
+
+
 def file_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
@@ -93,11 +96,10 @@ def file_text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScoringError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from error
+        line = 1 + error.object[: error.start].count(b"\n")
+        raise ScoringError(f"{path}, line {line}: not text in UTF-8; {SAVE_AS}.") from error
     if "\0" in text:
-        raise ScoringError(f"{path}: holds NUL characters, as text in UTF-16 does; save it as UTF-8.")
+        raise ScoringError(f"{path}: holds NUL characters, as text in UTF-16 does; {SAVE_AS}.")
     if not text.strip():
         raise ScoringError(f"{path}: the file is empty.")
     return text

@@ -34,7 +34,7 @@ from ammrg.evaluation.prediction_files import (
     study_rows,
 )
 from ammrg.evaluation.reports_meta import thresholds_in
-from ammrg.evaluation.spreadsheet_damage import ADVICE, looks_rounded, spreadsheet_damage
+from ammrg.evaluation.spreadsheet_damage import ADVICE, changed_ids, looks_rounded
 from ammrg.missing_file import advice
 from ammrg.text.blank import scored_text
 from ammrg.types import FilmBox
@@ -215,7 +215,7 @@ def with_references(
     unknown = [place for place, study_id in enumerate(ids) if study_id not in references]
     if unknown:
         first = rows[unknown[0]]
-        damage = spreadsheet_damage({ids[place] for place in unknown}, references.keys() - {*ids})
+        damage = changed_ids({ids[place] for place in unknown}, references.keys() - {*ids})
         start = f"{first[0]}: study {ids[unknown[0]]!r} is not in the references file"
         if len(unknown) == len(rows):
             there = f"the first id there is {next(iter(references))!r}" if references else "that file is empty"
@@ -349,7 +349,7 @@ def _with_boxes(systems: list[System]) -> list[System]:
 
 def _check_same_studies(ours: System, other: System) -> None:
     expected, found = ({line.study_id for line in system.lines} for system in (ours, other))
-    damage = spreadsheet_damage(found - expected, expected - found)
+    damage = changed_ids(found - expected, expected - found)
     if not expected & found:
         raise ScoringError(
             f"{other.path}: lacks all {len(expected)} studies of {ours.path}: the first ids are {min(found)} here and "

@@ -1,4 +1,4 @@
-"""Ids that a spreadsheet has read as numbers: ``1.2E+10`` for ``12000000001``, or ``7`` for ``0007``."""
+"""Ids that a spreadsheet has read as numbers (``1.2E+10``, or ``7`` for ``0007``), or that end like files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def looks_rounded(study_id: str) -> bool:
     return _SCIENTIFIC.fullmatch(study_id) is not None
 
 
-def spreadsheet_damage(ids: Collection[str], others: Collection[str]) -> str:
-    """A sentence on ids of one file that are another file's after a spreadsheet has read them as numbers.
+def changed_ids(ids: Collection[str], others: Collection[str]) -> str:
+    """A sentence on ids of one file that are another file's, read as numbers by a spreadsheet or with an ending.
 
     Args:
         ids: those that are not in the other file.
@@ -29,9 +29,18 @@ def spreadsheet_damage(ids: Collection[str], others: Collection[str]) -> str:
     """
     found = _pair(ids, others) or _pair(others, ids)
     if found is None:
-        return ""
+        return _ended(ids, others) or _ended(others, ids)
     damaged, whole = found
     return f" A spreadsheet seems to have changed ids into numbers: {whole!r} has become {damaged!r}. {ADVICE}."
+
+
+def _ended(ids: Collection[str], bare: Collection[str]) -> str:
+    """The sentence on the first id that is another without its ending, such as ``.dcm``; empty if there is none."""
+    for each in sorted(ids):
+        start, dot, ending = each.rpartition(".")
+        if start in bare:
+            return f" {each!r} seems to be {start!r}: take the ending {dot + ending!r} away from the ids of that file."
+    return ""
 
 
 def _pair(damaged: Collection[str], whole: Collection[str]) -> tuple[str, str] | None:

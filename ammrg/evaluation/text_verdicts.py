@@ -31,7 +31,7 @@ def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
         scores: the contents of scores.json.
     """
     ours = OddTexts(**scores["odd_texts"]["ours"])
-    found = [_copied(ours, scores["odd_texts"]), _tagged(ours), _unknown(ours), _foreign(ours)]
+    found = [_copied(ours, scores["odd_texts"]), _tagged(ours), _foreign(ours) or _unknown(ours)]
     trained = scores["meta"]["train_texts"]
     return [Sentence(text, True) for text in found if text] + (
         [] if trained is None else _trained(TrainingTexts(**trained), ours.reports)
@@ -75,8 +75,8 @@ def _unknown(ours: OddTexts) -> str:
     if not ours.unknown:
         return ""
     return (
-        f"NO KNOWN WORD: {ours.unknown} of {ours.reports} reports have no word that occurs in any reference; one "
-        "without a finding counts as No Finding, so its F1 over 14 findings may be 1."
+        f"NO KNOWN WORD: {ours.unknown} of {ours.reports} reports share no word with any reference; if they name "
+        "no finding they count as normal, which F1 over 14 findings rewards where the reference is normal too."
     )
 
 

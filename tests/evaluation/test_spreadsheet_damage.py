@@ -9,7 +9,7 @@ import pytest
 from ammrg.errors import ScoringError
 from ammrg.evaluation.predictions import read_lines, read_references, read_systems
 from ammrg.evaluation.ranking.submissions import check_same_studies, read_submissions
-from ammrg.evaluation.spreadsheet_damage import ADVICE, looks_rounded, spreadsheet_damage
+from ammrg.evaluation.spreadsheet_damage import ADVICE, changed_ids, looks_rounded
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from ammrg.evaluation.spreadsheet_damage import ADVICE, looks_rounded, spreadshe
 )
 def test_each_kind_of_damage_is_told_whichever_file_has_it(damaged: str, whole: str) -> None:
     for ids, others in (([damaged, "x"], [whole, "y"]), ([whole], [damaged])):
-        told = spreadsheet_damage(ids, others)
+        told = changed_ids(ids, others)
         assert (
             told
             == f" A spreadsheet seems to have changed ids into numbers: {whole!r} has become {damaged!r}. {ADVICE}."
@@ -46,7 +46,14 @@ def test_each_kind_of_damage_is_told_whichever_file_has_it(damaged: str, whole: 
     ],
 )
 def test_other_ids_are_not(ids: list[str], others: list[str]) -> None:
-    assert not spreadsheet_damage(ids, others)
+    assert not changed_ids(ids, others)
+
+
+def test_ids_with_the_ending_of_a_file_are_told_whichever_file_has_it() -> None:
+    for ids, others in ((["s1.dcm", "x"], ["s1", "y"]), (["s1"], ["s1.dcm"])):
+        told = changed_ids(ids, others)
+        assert told == " 's1.dcm' seems to be 's1': take the ending '.dcm' away from the ids of that file."
+    assert not changed_ids(["s1.dcm"], ["s2", "dcm", "s1.png"])
 
 
 def test_what_looks_rounded() -> None:

@@ -22,7 +22,7 @@ from ammrg.evaluation.predictions import (
 )
 from ammrg.evaluation.ranking.csv_text import csv_text
 from ammrg.evaluation.reports_meta import thresholds_in
-from ammrg.evaluation.spreadsheet_damage import spreadsheet_damage
+from ammrg.evaluation.spreadsheet_damage import changed_ids
 
 MISSING = "missing_ids.csv"
 """The file with the ids that a system lacks, or has beyond the references."""
@@ -118,7 +118,7 @@ def read_submissions(
         every = wanted.union(*files)
         raise ScoringError(
             f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}."
-            f"{spreadsheet_damage(every, every)}"
+            f"{changed_ids(every, every)}"
         )
     systems = []
     for name, path, rows in zip(names, paths, files, strict=True):
@@ -164,7 +164,7 @@ def check_same_studies(differences: Sequence[Difference], listed: Path) -> None:
         raise ScoringError(
             f"not the same studies: {'; '.join(parts)}; all are listed in {listed}. Complete the "
             f"{'files or the references' if surplus else 'files'}, or score the studies that all have with "
-            f"--allow-missing.{spreadsheet_damage(odd, odd)}"
+            f"--allow-missing.{changed_ids(odd, odd)}"
         )
 
 
