@@ -68,7 +68,7 @@ def rank_systems(
     alarms.sort(key=lambda each: not each[1].partition(":")[0].isupper())
     ranking = Ranking(
         f"{len(systems)} systems on {whole.studies} studies",
-        main_table(whole, known, caption(whole, first["meta"], differences)),
+        main_table(whole, known, caption(whole, {name: found["meta"] for name, found in scores.items()}, differences)),
         group_tables(groups),
         [each.text for each in few_patients(first["meta"]) + few_resamples(first["meta"]) if not each.alarm]
         + changing_patients(cells, systems[0].lines)
