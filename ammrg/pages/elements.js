@@ -31,5 +31,5 @@ function tableBox(label, columns, rows, attributes = {}) {
   const box = make("div", { class: "wide", role: "region", "aria-label": label }, table);
   watcher.observe(box);
   watcher.observe(table);
-  return make("div", {}, box, make("p", { class: "hint", "aria-hidden": "true" }, "⇆ this table is wider than the page: it scrolls sideways"));
+  return make("div", {}, make("p", { class: "hint", "aria-hidden": "true" }, "⇆ this table is wider than the page: it scrolls sideways"), box);
 }

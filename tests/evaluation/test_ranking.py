@@ -579,6 +579,17 @@ def test_a_ranking_says_what_orders_its_rows(place: Path) -> None:
         assert rule in (place / "out" / name).read_text()
 
 
+def test_the_caption_says_what_made_it_and_one_reason_for_no_intervals(place: Path) -> None:
+    words = ["score", *common("a.jsonl", "b.csv"), "--no-meteor", "--quiet", "--bootstrap", "0", "--out", "out"]
+    assert main(words) == 0
+    told = (place / "out" / "ranking.md").read_text()
+    assert "No intervals, because no resamples are drawn." in told
+    assert "without METEOR." in told
+    meta = json.loads((place / "out" / "scores" / "b.json").read_text())["meta"]
+    assert f"ammrg {meta['versions']['ammrg']}; fingerprints of inputs: a " in told
+    assert f", b {meta['inputs'][:12]}." in told
+
+
 def test_another_metric_may_order_the_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = table_of(place / "references.csv")
     constant = {row["study"]: "The heart is normal in size." for row in rows}

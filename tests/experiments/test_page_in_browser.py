@@ -230,7 +230,7 @@ def test_a_table_wider_than_the_page_says_that_it_scrolls(chromium: Any, tmp_pat
     pictured(shown, "score-narrow")
     for box in shown.locator(".wide").all():
         scrolls = box.evaluate("box => box.scrollWidth > box.clientWidth + 1")
-        assert box.locator("xpath=following-sibling::p").is_visible() == scrolls
+        assert box.locator("xpath=preceding-sibling::p").is_visible() == scrolls
         assert (box.get_attribute("tabindex") == "0") == scrolls
     assert shown.evaluate("document.documentElement.scrollWidth") <= 390
     assert complaints == []

@@ -74,7 +74,9 @@ def rank_systems(
             warned.setdefault(name, []).append(heading(alarm))
     ranking = Ranking(
         f"{len(systems)} systems on {whole.studies} studies",
-        main_table(whole, known, caption(whole, first["meta"], differences), warned),
+        main_table(
+            whole, known, caption(whole, {name: found["meta"] for name, found in scores.items()}, differences), warned
+        ),
         group_tables(groups, warned),
         [each.text for each in few_patients(first["meta"]) + few_resamples(first["meta"]) if not each.alarm]
         + changing_patients(cells, systems[0].lines)

@@ -56,6 +56,8 @@ class Ranking(NamedTuple):
 
 ALL = "all systems"
 """In place of a system's name, where an alarm is the same for all."""
+SHOWN = 12
+"""Digits of a fingerprint in the caption."""
 EMPTY = Cell("–", "", "", "", "")
 
 
@@ -161,19 +163,25 @@ def _ids_in_words(difference: Difference) -> str:
     return f"{difference.name} {' and '.join(filter(None, (lacks, has)))}"
 
 
-def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Difference]) -> str:
-    """What the table's figures are, and what each file lacks."""
+def caption(group: Group, metas: Mapping[str, Mapping[str, Any]], differences: Sequence[Difference]) -> str:
+    """What the table's figures are, and what each file lacks.
+
+    Args:
+        group: of all studies.
+        metas: system -> ``meta`` of its scores file.
+        differences: what each file lacks.
+    """
     ids = "; ".join(_ids_in_words(each) for each in differences if each.missing or each.surplus)
     common = f"which all files have ({ids}: {MISSING})" if ids else "the same in all files"
-    drawn = bool(meta["bootstrap"]["resamples"]) and any(
-        at.interval for system in group.standings.values() for at in system.values()
-    )
+    meta = next(iter(metas.values()))
+    resamples = meta["bootstrap"]["resamples"]
+    drawn = bool(resamples) and any(at.interval for system in group.standings.values() for at in system.values())
     how = (
-        f"95% intervals of {meta['bootstrap']['resamples']} resamples of patients (seed {meta['bootstrap']['seed']}), "
+        f"95% intervals of {resamples} resamples of patients (seed {meta['bootstrap']['seed']}), "
         "the same for all systems. †: not clearly below the best, because the 95% interval of the paired difference "
         "reaches 0. Rank: the expected one over the resamples; below it the difference from the best."
         if drawn
-        else "No intervals, because too few patients or no resamples were drawn."
+        else f"No intervals, because {'there are too few patients' if resamples else 'no resamples are drawn'}."
     )
     best = (
         "Bold: the best."
@@ -186,7 +194,9 @@ def caption(group: Group, meta: Mapping[str, Any], differences: Sequence[Differe
         if group.patients is not None
         else "whose patients are not given, so that each counts as one of its own"
     )
+    inputs = ", ".join(f"{name} {each['inputs'][:SHOWN]}" for name, each in metas.items())
     return (
         f"{group.studies} studies {patients}, {common}. Protocol {next(iter(meta['protocols']))}; "
-        f"findings read by {meta['labeler']}; METEOR {meta['meteor']}. {order} {best} {how}"
+        f"findings read by {meta['labeler']}; {'with' if meta['meteor'] == 'present' else 'without'} METEOR. "
+        f"{order} {best} {how} ammrg {meta['versions']['ammrg']}; fingerprints of inputs: {inputs}."
     )

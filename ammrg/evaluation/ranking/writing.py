@@ -69,4 +69,4 @@ def page(ranking: Ranking) -> str:
         for table in (ranking.main, *ranking.groups)
     ]
     data = {"title": ranking.title, "notice": NOTICE, "tables": tables, "sentences": ranking.sentences}
-    return render(PARTS / "page.html", [], [PARTS / "page.js"], data)
+    return render(PARTS / "page.html", [PARTS / "page.css"], [PARTS / "page.js"], data)
