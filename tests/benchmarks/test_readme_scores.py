@@ -14,10 +14,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 
+def seeds(name: str) -> dict[str, dict[str, Any]]:
+    text = (ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8")
+    return {case["system"]: case for case in json.loads(text)["cases"] if "system" in case}
+
+
 @pytest.fixture(scope="module")
 def measured() -> dict[str, dict[str, Any]]:
-    text = (ROOT / "benchmarks" / "results" / "phantom_seeds.json").read_text(encoding="utf-8")
-    return {case["system"]: case for case in json.loads(text)["cases"] if "system" in case}
+    return seeds("phantom_seeds")
 
 
 ANOTHER_RUN = {
@@ -80,7 +84,9 @@ def test_the_same_seeds_beside_another_run(measured: dict[str, dict[str, Any]]) 
     once = json.loads(text)["cases"][0]["scores"]
     rows = rows_under("", RESULTS.split("**Another run, another day.**")[1])
     assert ANOTHER_RUN.keys() == rows.keys()
+    again = seeds("phantom_seeds_again")
     for label, (system, key, score) in ANOTHER_RUN.items():
         cells = rows[label]
+        assert agrees(cells["three seeds, the build after"], again[system][key]), (label, cells, again[system][key])
         assert agrees(cells["three seeds"], measured[system][key]), (label, cells, measured[system][key])
         assert agrees(cells["seed 0 in a fresh clone"], [once[score]] * 3 if score else None), (label, cells)
