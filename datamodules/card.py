@@ -18,9 +18,14 @@ from ammrg.atomic import write_atomically
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS, NUM_FINDINGS, is_unlabelled
 from ammrg.text.english import count_not_english
+from datamodules.copied_films import Copy, copied_films
 from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes
 from datamodules.sources.source_reading import SPLITS, Rejection, SourceReading
 
+OWN = ("csv", "r2gen")
+"""Data sets whose table or annotation is the user's own."""
+MOST_COPIES = 5
+"""Copied films that a message names."""
 MOST_REASONS = 3
 """Reasons of rejection that a message names."""
 TEXT_COLUMNS = ["study_id", "subject_id", "report", "labels", "projections", "findings", "impression", "indication"]
@@ -76,7 +81,8 @@ def write_card(
         The card.
 
     Raises:
-        DataError: no study was kept, or more than ``max_rejected`` of the films were rejected.
+        DataError: no study was kept, more than ``max_rejected`` of the films were rejected, or patients of two splits
+            share a film (:func:`check_copies`).
     """
     notes = [shard_notes(path) for path in shards]
     rejected = [*reading.rejected, *(Rejection(*line) for shard in notes for line in shard["rejected"])]
@@ -93,6 +99,8 @@ def write_card(
         for split, table in tables.items()
         for study_id, subject_id in zip(table["study_id"].to_pylist(), table["subject_id"].to_pylist(), strict=True)
     )
+    copies = list(copied_films(by_split))
+    check_copies(copies, dataset)
     digests = [digest for shard in notes for digest in shard["digests"]]
     unreadable = sum(map(len, reading.studies.values())) - len(digests)
     sides = [side for shard in notes for side in shard["short_sides"]]
@@ -115,13 +123,32 @@ def write_card(
         "raw_bytes": sum(shard["raw_bytes"] for shard in notes),
         "rejected": len(rejected),
         "films_named": films,
-        "notes": {**reading.notes, **({"without_readable_film": unreadable} if unreadable else {})},
+        "notes": {
+            **reading.notes,
+            **({"without_readable_film": unreadable} if unreadable else {}),
+            **({"films_of_two_patients": len(copies)} if copies else {}),
+        },
         "settings": dict(settings),
     }
     write_index(folder / INDEX, tables)
     # Keys are not sorted: the splits keep the order of the folder.
     write_atomically(folder / CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
+
+
+def check_copies(copies: Sequence[Copy], dataset: str) -> None:
+    """Refuse films that patients of two splits share, in data that their owner can mend; of others the card tells.
+
+    Raises:
+        DataError: there are such films.
+    """
+    leaked = [copy for copy in copies if copy.split != copy.first_split]
+    if leaked and dataset in OWN:
+        raise DataError(
+            f"the same film under two patients in two splits, which would leak it into training ({len(leaked)}): "
+            f"{'; '.join(map(str, leaked[:MOST_COPIES]))}. If it is one patient, give both rows one patient_id and one "
+            "split; else leave one of them out"
+        )
 
 
 def check_rejected(
