@@ -149,7 +149,7 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
         )
         for study in progress.track(found.studies, description="describing"):
             where = out if alone else study_folder(out, study)
-            again = alone or (document is not None and not has_documents(where))
+            again = alone or (document is not None and lacks_documents(study, where))
             setting = options.operating_point
             words = PrintedWords() if alone and not options.json and sys.stdout.isatty() else None
             outcome = describe_into(
@@ -180,11 +180,11 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
     return _close(messages, states, list(aside), None if alone or not found.studies else out / SET_ASIDE)
 
 
-def has_documents(folder: Path) -> bool:
-    """Tell whether a study's folder has its DICOM report."""
+def lacks_documents(study: StudyFilms, folder: Path) -> bool:
+    """Tell whether a study's folder is without the DICOM report that a study of DICOM films may have."""
     from ammrg.documents.writing import REPORT
 
-    return (folder / REPORT).exists()
+    return all(film.view.dicom is not None for film in study.films) and not (folder / REPORT).exists()
 
 
 def _documents(

@@ -196,7 +196,11 @@ def _grouped(films: Iterable[Film], refused: Sequence[tuple[str, SetAside]]) -> 
         if study is None:
             empty += 1
         elif (twin := studies.get(study.identity.key)) is not None:
-            aside += [SetAside(film.view.path, f"the same image as {twin.films[0].view.path}") for film in study.films]
+            originals = {film.view.fingerprint: film.view.path for film in twin.films}
+            aside += [
+                SetAside(film.view.path, f"the same image as {originals[film.view.fingerprint]}")
+                for film in study.films
+            ]
         else:
             studies[study.identity.key] = study
     ordered = sorted(studies.values(), key=lambda study: min(natural(film.source.path) for film in study.films))

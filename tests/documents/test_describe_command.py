@@ -87,7 +87,9 @@ def test_among_others_a_picture_is_described_without_documents(
     evidence = pydicom.dcmread(with_documents[0] / "report.dcm").CurrentRequestedProcedureEvidenceSequence
     named = [each.ReferencedSOPInstanceUID for each in evidence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence]
     assert set(named) == set(uids_of([path.read_bytes() for path in study.iterdir()]))
-    assert main(words) == 0  # what was written before is kept
+    capsys.readouterr()
+    assert main(words) == 0  # what was written before is kept, of the picture too, which can have no documents
+    assert "2 described (2 of them before)" in capsys.readouterr().err
     assert pydicom.dcmread(with_documents[0] / "report.dcm").CurrentRequestedProcedureEvidenceSequence == evidence
 
 

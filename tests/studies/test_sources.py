@@ -57,6 +57,16 @@ def test_an_archive_is_read_like_the_folder_it_holds(tmp_path: Path) -> None:
     assert sum("the same image" in each.reason for each in both.set_aside) == 4
 
 
+def test_a_copied_picture_names_the_one_that_it_equals(tmp_path: Path) -> None:
+    written(tmp_path / "a", **{"0_png": picture(1), "1_png": picture(2)})
+    written(tmp_path / "b", **{"0_png": picture(2), "1_png": picture(1)})
+    reasons = {each.path: each.reason for each in find_studies([tmp_path / "a", tmp_path / "b"]).set_aside}
+    assert reasons == {
+        str(tmp_path / "b" / "0.png"): f"the same image as {tmp_path / 'a' / '1.png'}",
+        str(tmp_path / "b" / "1.png"): f"the same image as {tmp_path / 'a' / '0.png'}",
+    }
+
+
 def test_members_that_lead_out_of_the_archive_are_set_aside(tmp_path: Path) -> None:
     names = ("../../out.png", "/etc/out.png", "a\\..\\..\\out.png", "in.png")
     archive = zipped(tmp_path / "a.zip", **{name: picture(place) for place, name in enumerate(names)})
