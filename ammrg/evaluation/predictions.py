@@ -34,8 +34,8 @@ from ammrg.evaluation.prediction_files import (
     study_rows,
 )
 from ammrg.evaluation.reports_meta import thresholds_in
-from ammrg.evaluation.spreadsheet_damage import ADVICE, changed_ids, looks_rounded
 from ammrg.missing_file import advice
+from ammrg.spreadsheet_damage import ADVICE, changed_ids, looks_rounded
 from ammrg.text.blank import scored_text
 from ammrg.types import FilmBox
 

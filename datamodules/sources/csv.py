@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ammrg.errors import DataError
 from ammrg.ids import plain_id
+from ammrg.spreadsheet_damage import is_error, looks_rounded
 from ammrg.text.blank import text_or_empty
 from ammrg.text.labeler import label
 from ammrg.types import Study
@@ -37,6 +38,7 @@ from datamodules.sources.tables import other_columns, read_csv
 TABLE = "studies.csv"
 REQUIRED = ("image", "report", "patient_id")
 OPTIONAL = ("study_id", "split", "view")
+IDS = ("patient_id", "study_id")
 VIEWS = {**PROJECTIONS, "FRONTAL": "frontal"}
 """What ``view`` says, in capitals -> projection; all else is ``unknown``."""
 MOST_NAMED = 10
@@ -161,6 +163,14 @@ class _Table:
         empty = [name for name in row if not row[name] and name not in ("report", "view")]
         if empty:
             raise RowError(number, f"{empty[0]} is empty", f"every row needs its {empty[0]}")
+        if rounded := [name for name in IDS if looks_rounded(row.get(name, ""))]:
+            raise RowError(
+                number,
+                f"{rounded[0]} is {row[rounded[0]]!r}, which a spreadsheet has rounded",
+                "format that column as text and fill in the ids again",
+            )
+        if is_error(row["report"]):
+            raise RowError(number, f"report is {row['report']!r}, the error of a formula", "write the text there")
         film, patient = row["image"], plain_id(row["patient_id"])
         if leaves(film):
             raise RowError(number, f"the path {film!r} leaves the image folder", "write it relative to that folder")

@@ -90,6 +90,13 @@ def test_a_column_without_any_report_is_named(tmp_path):
         csv.read(write(tmp_path, ("a.png", "", 1), ("b.png", "nan", 2)))
 
 
+def test_what_a_spreadsheet_has_damaged_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"row 3: patient_id is '1\.23E\+11', which a spreadsheet has rounded; format"):
+        csv.read(write(tmp_path / "ids", ("a.png", "Clear.", "12"), ("b.png", "Clear.", "1.23E+11")))
+    with pytest.raises(DataError, match=r"row 2: report is '#REF!', the error of a formula; write the text there"):
+        csv.read(write(tmp_path / "texts", ("a.png", "#REF!", "12"), ("b.png", "Clear.", "13")))
+
+
 def test_unknown_words_for_a_view_are_counted(tmp_path):
     header = (*HEADER, "view")
     views = ("PA", "Seitlich", "AP supine", "Seitlich", "", "lateral")

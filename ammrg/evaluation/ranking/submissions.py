@@ -22,7 +22,7 @@ from ammrg.evaluation.predictions import (
 )
 from ammrg.evaluation.ranking.csv_text import csv_text
 from ammrg.evaluation.reports_meta import thresholds_in
-from ammrg.evaluation.spreadsheet_damage import changed_ids
+from ammrg.spreadsheet_damage import changed_ids
 
 MISSING = "missing_ids.csv"
 """The file with the ids that a system lacks, or has beyond the references."""

@@ -9,7 +9,7 @@ import pytest
 from ammrg.errors import ScoringError
 from ammrg.evaluation.predictions import read_lines, read_references, read_systems
 from ammrg.evaluation.ranking.submissions import check_same_studies, read_submissions
-from ammrg.evaluation.spreadsheet_damage import ADVICE, changed_ids, looks_rounded
+from ammrg.spreadsheet_damage import ADVICE, changed_ids, looks_rounded
 
 
 @pytest.mark.parametrize(

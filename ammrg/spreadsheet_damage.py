@@ -1,4 +1,4 @@
-"""Ids that a spreadsheet has read as numbers (``1.2E+10``, or ``7`` for ``0007``), or that end like files."""
+"""Cells that a spreadsheet has damaged: ids read as numbers (``1.2E+10``, ``7`` for ``0007``), errors of formulas."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ DIGITS = 15
 _SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?E\+?(\d+)", re.IGNORECASE)
 
 
-def looks_rounded(study_id: str) -> bool:
+ERRORS = ("#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!")
+"""What a spreadsheet shows for a formula that failed."""
+
+
+def looks_rounded(name: str) -> bool:
     """Whether an id is a number with an exponent, which several ids may have become."""
-    return _SCIENTIFIC.fullmatch(study_id) is not None
+    return _SCIENTIFIC.fullmatch(name) is not None
+
+
+def is_error(cell: str) -> bool:
+    """Whether a cell holds the error of a formula in place of a value."""
+    return cell.strip().upper() in ERRORS
 
 
 def changed_ids(ids: Collection[str], others: Collection[str]) -> str:
