@@ -95,7 +95,7 @@ class FaissSearch:
             import faiss
         except ImportError as error:
             raise SettingsError(
-                "retrieval in two steps needs faiss, which is not installed: in a clone, pip install '.[scale]' (faiss-cpu)"
+                "retrieval in two steps needs faiss, which is not there; in a clone: pip install '.[scale]' (faiss-cpu)"
             ) from error
         if visited < 1 or (lists is not None and lists < 1):
             raise SettingsError(f"visited ({visited}) and lists ({lists}) must be at least 1")

@@ -37,7 +37,7 @@ def test_exact_search_is_the_plain_definition_in_any_blocks(monkeypatch: pytest.
 
 def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(SettingsError, match=r"pip install 'am-mrg\[scale\]' \(faiss-cpu\)"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[scale\]' \(faiss-cpu\)"):
         FaissSearch(torch.randn(10, 4))
 
 
