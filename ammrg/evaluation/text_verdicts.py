@@ -25,7 +25,7 @@ RETRIEVED = 0.9
 
 
 def text_sentences(scores: Mapping[str, Any]) -> list[Sentence]:
-    """The alarms, and where training reports are given, how many are among the texts.
+    """The alarms; empty if all is well.
 
     Args:
         scores: the contents of scores.json.
