@@ -14,6 +14,7 @@ from ammrg.documents.remarks import left_out
 from ammrg.documents.source_films import source_films
 from ammrg.documents.writing import make_documents
 from ammrg.errors import ReadError
+from ammrg.fingerprints import bytes_fingerprint
 from ammrg.operating_points import BALANCED
 from ammrg.studies.grouping import refusal, study_of
 from ammrg.studies.in_memory import film_source
@@ -78,6 +79,15 @@ def described_documents(
         predecessors=[_referenced(instance) for instance in predecessors],
     )
     return MadeDocuments(made.dicom, left_out(description) or "")
+
+
+def content_fingerprint(film: bytes) -> str:
+    """Return a fingerprint of a DICOM file's data set.
+
+    The file meta information is not part of it: in it stands which program wrote the file. Its length stands in its
+    first element, the UL at byte 140 (PS3.10, 7.1).
+    """
+    return bytes_fingerprint(film[144 + int.from_bytes(film[140:144], "little") :])
 
 
 def instance_in(document: Dataset) -> Instance:

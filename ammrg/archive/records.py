@@ -33,11 +33,15 @@ class Record(NamedTuple):
     films: str
     """Fingerprint of the films' UIDs and of the model."""
     instances: int | None = None
-    """Number of the study's instances when its films were listed last; None = not known."""
+    """Number of the study's instances when its films were listed last, with our documents; None = not known."""
     attempts: int = 0
     """How often it was begun."""
     reason: str = ""
     """Why it was set aside, or some of its films were left out."""
+    named: str | None = None
+    """Fingerprint of the tags with which the study was listed; None = noted by version 0.1."""
+    content: str | None = None
+    """Fingerprint of the films as they were fetched; empty = they were not, None = noted by version 0.1."""
 
 
 class Records:
@@ -86,6 +90,10 @@ class Records:
     def write(self, key: str, record: Record) -> None:
         """Remember what became of a study."""
         write_json(self.path(key), record._asdict())
+
+    def forget(self, key: str) -> None:
+        """Forget what became of a study."""
+        self.path(key).unlink(missing_ok=True)
 
     def put(self, key: str, documents: Mapping[str, bytes]) -> None:
         """Put a study's documents into the outbox, all or none."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from requests.adapters import HTTPAdapter
 
@@ -18,6 +19,7 @@ from ammrg.archive.address import TOKEN
 from ammrg.documents.quiet import quiet_libraries
 from ammrg.documents.statement import SERIES
 from ammrg.errors import ArchiveError
+from ammrg.fingerprints import json_fingerprint
 
 MODALITIES = ("CR", "DX")
 """Computed and digital radiography."""
@@ -35,12 +37,24 @@ Row = dict[str, dict[Any, Any]]
 """An answer in DICOM JSON."""
 
 
+NAMED = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber"),
+    *("StudyID", "StudyDescription", "ReferringPhysicianName"),
+)
+"""What a list of studies says of a study, and our documents repeat."""
+NAMED_TAGS = tuple(f"{tag_for_keyword(keyword):08X}" for keyword in NAMED)
+FIELDS = [COUNT, MODALITIES_TAG, *NAMED_TAGS]
+"""What is asked for of each study; much of it is listed unasked."""
+
+
 class ListedStudy(NamedTuple):
     """A study in the archive's list."""
 
     uid: str
     instances: int | None
     """Number of its instances; None where the archive does not say."""
+    named: str
+    """Fingerprint of its patient's and its own tags as they are listed (:data:`NAMED`)."""
 
 
 class Instance(NamedTuple):
@@ -116,23 +130,36 @@ class Archive:
         Raises:
             ArchiveError: the archive did not answer.
         """
+        return self._listed({"StudyDate": f"{since}-"})
+
+    def study(self, uid: str) -> ListedStudy | None:
+        """Return one study of the list, whatever its date; None: the archive has none of this UID with radiographs.
+
+        Raises:
+            ArchiveError: the archive did not answer.
+        """
+        return next((study for study in self._listed({"StudyInstanceUID": uid}) if study.uid == uid), None)
+
+    def _listed(self, filters: dict[str, str]) -> Iterator[ListedStudy]:
         rows: dict[str, list[Row]] = {}
-        for row in self._rows(since):
+        for row in self._rows(filters):
             if uid := _value(row, STUDY):
                 rows.setdefault(uid, []).append(row)
         for uid, found in rows.items():
             if any(map(_may_have_radiographs, found)):
                 count = _value(found[0], COUNT)
-                yield ListedStudy(uid, int(count) if count.isdecimal() and len(found) == 1 else None)
+                named = sorted([_values(row, tag) for tag in NAMED_TAGS] for row in found)
+                known = count.isdecimal() and len(found) == 1
+                yield ListedStudy(uid, int(count) if known else None, json_fingerprint(named))
 
-    def _rows(self, since: str) -> Iterator[Row]:
+    def _rows(self, filters: dict[str, str]) -> Iterator[Row]:
         """The rows of the archive's list of studies, page after page; a page without a new study is the last."""
         seen: set[str] = set()
         page: list[Row] = []
         start = 0
         while True:
-            search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=[COUNT, MODALITIES_TAG])
-            before, page = page, self._ask("list studies", partial(search, search_filters={"StudyDate": f"{since}-"}))
+            search = partial(self._client.search_for_studies, limit=PAGE, offset=start, fields=FIELDS)
+            before, page = page, self._ask("list studies", partial(search, search_filters=filters))
             if page == before:  # the end, or an archive that does not turn pages
                 return
             yield from page

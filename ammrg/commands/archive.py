@@ -18,17 +18,18 @@ from ammrg.notice import NOTICE
 
 DESCRIPTION = f"Describe an archive's new chest radiographs and store report and maps back, each study once. {NOTICE}"
 STATE = Path("archive_state")
+STATES = ("stored", "set aside", "arriving", "waiting", "known")
 
 
 def main(argv: Sequence[str]) -> int:
     """``ammrg archive --dicomweb URL --model FOLDER``.
 
     Returns:
-        0; with ``--once`` 3 where studies are left waiting.
+        0; with ``--once`` or ``--again`` 3 where studies are left waiting.
 
     Raises:
         SettingsError: address, token or state folder cannot be used, or the model has no such operating point.
-        ArchiveError: with ``--once``, the archive did not answer.
+        ArchiveError: with ``--once`` or ``--again``, the archive did not answer, or has no such study.
         CheckpointError, MemoryBankError: the model cannot be opened.
     """
     options = _parser().parse_args(argv)
@@ -42,12 +43,12 @@ def main(argv: Sequence[str]) -> int:
     archive = Archive(address, authorization(options.token_file), options.ca)
     records = Records(options.state)
     dated = f"studies dated {options.since or 'yesterday'} or later (StudyDate; --since)"
-    _say(f"{dated}; what was done is kept in {options.state}. {NOTICE}")
-    away = ""
+    _say(f"{'one study again' if options.again else dated}; what was done is kept in {options.state}. {NOTICE}")
+    once, away = options.once or options.again is not None, ""
     try:
         archive.check()
     except ArchiveError as error:  # before the model is loaded, which takes seconds
-        if options.once:
+        if once:
             raise
         away = str(error)
         _say(f"{away}; it is asked again once the model is loaded")
@@ -56,25 +57,26 @@ def main(argv: Sequence[str]) -> int:
 
     generator = ReportGenerator.from_pretrained(options.model)
     loop = Loop(archive, records, generator, page=options.page, setting=options.operating_point, say=_say)
-    waiting: int | None = None
+    before: tuple[int, int] | None = None
     while True:
         since = options.since or _yesterday()
         try:
-            done = loop.look(since, settled=not options.once)
+            done = loop.again(options.again) if options.again else loop.look(since, settled=not once)
             if away:
                 _say("the archive answers again")
                 away = ""
             # The first look says that it works; later ones would fill the log with looks that find nothing new.
-            news = done["stored"] or done["set aside"] or done["waiting"] != waiting
-            waiting = done["waiting"]
-            if options.once or news:
-                _say(", ".join(f"{done[state]} {state}" for state in ("stored", "set aside", "waiting", "known")))
-            if options.once:
-                if advice := _advice(done, since, records.studies):
+            unfinished = done["arriving"], done["waiting"]
+            news = done["stored"] or done["set aside"] or unfinished != before
+            before = unfinished
+            if once or news:
+                _say(", ".join(f"{done[state]} {state}" for state in STATES))
+            if once:
+                if not options.again and (advice := _advice(done, since)):
                     _say(advice)
                 return 3 if done["waiting"] else 0
         except ArchiveError as error:
-            if options.once:
+            if once:
                 raise
             if str(error) != away:  # said once: an archive may be away for a night
                 away = str(error)
@@ -82,14 +84,14 @@ def main(argv: Sequence[str]) -> int:
         time.sleep(options.every)
 
 
-def _advice(done: Counter[str], since: str, studies: Path) -> str:
+def _advice(done: Counter[str], since: str) -> str:
     """Say what to do where a look found nothing, or nothing new; empty where there is nothing to say."""
     if not done.total():
         return f"no study of CR or DX is dated {since} or later; for older ones give --since, such as --since 20000101"
     if done["known"]:
         return (
-            "known studies stay as they are; to have one described anew, remove its documents from the archive and its "
-            f"file from {studies}"
+            "known studies stay as they are; to have one described anew, remove its documents from the archive, then "
+            "--again STUDY_UID"
         )
     return ""
 
@@ -115,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
         default=60,
         metavar="SECONDS",
         help="between two looks (default: 60); a study is taken when its films were the same at two looks",
+    )
+    often.add_argument(
+        "--again",
+        metavar="STUDY_UID",
+        help="look once, at this study alone: of whatever date, and whatever was done with it before",
     )
     parser.add_argument("--operating-point", **DIAL)
     parser.add_argument("--page", action="store_true", help="also store the page as an encapsulated PDF")

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ammrg.documents.statement import VERSION
+
 NAMESPACE = uuid.UUID("6c2d4d0c-5a4e-5c0b-9d6e-0c6c1f3f8a51")
 """Of derived UIDs. It never changes: an archive may hold documents with these UIDs."""
 
@@ -26,15 +28,17 @@ def new_identifiers() -> DocumentIdentifiers:
     return _made(lambda name: uuid.uuid4())
 
 
-def derived_identifiers(study_uid: str, film_uids: Sequence[str], model: str) -> DocumentIdentifiers:
-    """Derive UIDs, so that the same study described again by the same model has the same.
+def derived_identifiers(study_uid: str, films: Sequence[str], model: str) -> DocumentIdentifiers:
+    """Derive UIDs from all that a description depends on, so that the same one made again has the same, and only it.
+
+    The version of this program is part of it.
 
     Args:
         study_uid: StudyInstanceUID.
-        film_uids: SOPInstanceUIDs of the study's films, in any order. A study that gains a film has new documents.
+        films: something of each film that changes with its content, in any order.
         model: the model's fingerprint.
     """
-    origin = "|".join((study_uid, *sorted(film_uids), model))
+    origin = "|".join((study_uid, *sorted(films), model, VERSION))
     return _made(lambda name: uuid.uuid5(NAMESPACE, f"{origin}|{name}"))
 
 

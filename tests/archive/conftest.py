@@ -37,11 +37,16 @@ def look(orthanc: Orthanc, generator: ReportGenerator, tmp_path: Path) -> Look:
     """Look at the archive once, and return how many studies ended in each way."""
 
     def once(
-        say: Callable[[str], None] = print, model: ReportGenerator = generator, page: bool = False, state: str = "state"
+        say: Callable[[str], None] = print,
+        model: ReportGenerator = generator,
+        page: bool = False,
+        state: str = "state",
+        again: str | None = None,
     ) -> dict[str, int]:
         records = Records(tmp_path / state)
         try:
-            return dict(Loop(Archive(orthanc.dicomweb), records, model, page=page, say=say).look(SINCE))
+            loop = Loop(Archive(orthanc.dicomweb), records, model, page=page, say=say)
+            return dict(loop.look(SINCE) if again is None else loop.again(again))
         finally:
             records.close()
 

@@ -199,7 +199,7 @@ def test_the_command_describes_and_names_nobody(
     assert main([*words, "--once", "--since", "20261101", "--page"]) == 0
     assert sorted(file.Modality for file in orthanc.documents()[study_of(films)]) == ["DOC", "OT", "SR"]
     out, err = capfd.readouterr()
-    assert "1 stored, 0 set aside, 0 waiting, 0 known" in out
+    assert "1 stored, 0 set aside, 0 arriving, 0 waiting, 0 known" in out
     assert not [word for word in ("P0000", "ller", *uids_of(films), study_of(films)) if word in out + err]
 
 
@@ -210,27 +210,28 @@ def test_one_look_says_what_to_do_where_it_finds_nothing_new(
     orthanc.put(*films)
 
     def told(*words: str) -> str:
-        how = ["--dicomweb", orthanc.dicomweb, "--model", str(exported), "--state", str(state), "--once", *words]
+        how = ["--dicomweb", orthanc.dicomweb, "--model", str(exported), "--state", str(state), *words]
         assert archive.main(how) == 0
         return capsys.readouterr().out
 
-    out = told("--since", "20270101")
+    out = told("--once", "--since", "20270101")
     assert "studies dated 20270101 or later (StudyDate; --since)" in out
     assert "no study of CR or DX is dated 20270101 or later; for older ones give --since" in out
-    assert "--since 20000101" not in told("--since", "20261101")
+    assert "--since 20000101" not in told("--once", "--since", "20261101")
     first = orthanc.documents()[study_of(films)]
-    out = told("--since", "20261101")
-    assert "0 stored, 0 set aside, 0 waiting, 1 known" in out
-    assert f"its file from {state / 'studies'}" in out
-    (record,) = (state / "studies").iterdir()
-    record.unlink()
-    assert f"remove them there, and {record} here" in told("--since", "20261101")
-    # What the sentence says: without its file and its documents, the study is described anew, under the same UIDs.
-    record.unlink()
+    out = told("--once", "--since", "20261101")
+    assert "0 stored, 0 set aside, 0 arriving, 0 waiting, 1 known" in out
+    assert "remove its documents from the archive, then --again STUDY_UID" in out
+    again = "--again", study_of(films)
+    out = told(*again)
+    assert "one study again; what was done is kept in" in out
+    assert "remove them there, then give the study to --again" in out
+    # What the sentence says: without its documents, the study is described anew; the films are the same, so the UIDs.
     orthanc.remove(*(document.SOPInstanceUID for document in first))
-    assert "1 stored" in told("--since", "20261101")
-    again = orthanc.documents()[study_of(films)]
-    assert {each.SOPInstanceUID for each in again} == {each.SOPInstanceUID for each in first}
+    assert "0 stored" in told("--once", "--since", "20261101")
+    assert "1 stored" in told(*again)
+    anew = orthanc.documents()[study_of(films)]
+    assert {each.SOPInstanceUID for each in anew} == {each.SOPInstanceUID for each in first}
 
 
 def test_looking_again_and_again_tells_only_what_is_new(
@@ -256,9 +257,9 @@ def test_looking_again_and_again_tells_only_what_is_new(
         archive.main([*words[1:], "--every", "7", "--since", "20261101"])
     told = [line.split(" ", 2)[2] for line in capsys.readouterr().out.splitlines() if " known" in line]
     assert told == [
-        "0 stored, 0 set aside, 0 waiting, 0 known",  # the first look, of an empty archive
-        "0 stored, 0 set aside, 1 waiting, 0 known",  # its films may still arrive
-        "1 stored, 0 set aside, 0 waiting, 0 known",
+        "0 stored, 0 set aside, 0 arriving, 0 waiting, 0 known",  # the first look, of an empty archive
+        "0 stored, 0 set aside, 1 arriving, 0 waiting, 0 known",
+        "1 stored, 0 set aside, 0 arriving, 0 waiting, 0 known",
     ]
 
 
@@ -288,7 +289,7 @@ def test_an_archive_that_was_away_and_answers_again_is_told_in_a_line(
     assert told[1:] == [
         "the archive did not answer; it is asked again every 60 s",
         "the archive answers again",
-        "0 stored, 0 set aside, 0 waiting, 0 known",
+        "0 stored, 0 set aside, 0 arriving, 0 waiting, 0 known",
         "the archive did not answer; it is asked again every 60 s",
         "the archive answers again",
     ]
