@@ -21,6 +21,7 @@ from ammrg.inference.report_generator import ReportGenerator
 from ammrg.service.form import Upload, UploadedFile
 from ammrg.service.limits import Limits, Refusal
 from ammrg.service.one_study import find_study
+from ammrg.service.readers import reader_threads
 from ammrg.studies.decoding import decode_study
 from ammrg.studies.grouping import StudyFilms
 from ammrg.studies.sources import close_archives
@@ -42,7 +43,7 @@ class Desk:
         self.model = model
         self.cases = Cases()
         self._owner = ThreadPoolExecutor(1, "model")
-        self._reader = ThreadPoolExecutor(1, "reader")
+        self._reader = reader_threads(1)
 
     def close(self) -> None:
         """End the threads."""

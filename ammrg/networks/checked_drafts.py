@@ -92,7 +92,7 @@ def checked(
 ) -> list[str]:
     """Return, for each study, the text or draft with the fewest mistakes; the first of equals.
 
-    Drafts are drawn in rounds for the studies that still have a mistake: one each, then two, four and so on, as many as
+    Drafts are drawn in rounds for the studies that still have a mistake: two each, then four, eight and so on, as many as
     :data:`AT_ONCE` or the batch allows. The seed of a draft is that of its study and number, and of a study's drafts
     the first without a mistake is taken, so the rounds do not matter.
 
@@ -104,7 +104,7 @@ def checked(
         drafts: most drafts of a study, >= 0.
     """
     kept = [(mistakes(text, told), text) for text, told in zip(texts, found, strict=True)]
-    drawn, each = 0, 1
+    drawn, each = 0, 2
     while drawn < drafts and (wrong := [row for row, (count, _) in enumerate(kept) if any(count)]):
         each = max(1, min(each, drafts - drawn, max(AT_ONCE, len(texts)) // len(wrong)))
         numbers = range(drawn, drawn + each)

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ammrg.service.form import Upload
 from ammrg.service.limits import Limits, Refusal
 from ammrg.service.measures import Measures
 from ammrg.service.one_study import read_study
+from ammrg.service.readers import reader_threads
 from ammrg.service.scratch import Scratch
 
 LOG = logging.getLogger("ammrg.service")
@@ -50,7 +51,7 @@ class Desk:
         self._open_model, self._failed = open_model, failed
         self._inside = 0
         self._seconds = 1.0
-        self._readers = ThreadPoolExecutor(READERS, "reader")
+        self._readers = reader_threads(READERS)
         self._batcher: Batcher[PreparedStudy, Description] = Batcher(
             self._describe,
             limits.batch,

@@ -59,7 +59,8 @@ def test_a_draft_without_a_suspicion_is_taken_only_if_it_states_no_less() -> Non
 def test_the_best_draft_is_kept_and_only_texts_with_mistakes_are_drawn_again() -> None:
     asked: list[list[int]] = []
     half = "The heart is enlarged."
-    drawn = iter([[half, "no"], ["Left upper lobe pneumonia. The heart is enlarged.", RIGHT, "no", "no"], ["no"]])
+    other = "Left upper lobe pneumonia. The heart is enlarged."
+    drawn = iter([[half, *["no"] * 3], ["no", other, RIGHT, *["no"] * 5], ["no"]])
 
     def write(rows: list[int], seeds: list[int]) -> Sequence[str]:
         asked.append(rows)
@@ -67,9 +68,9 @@ def test_the_best_draft_is_kept_and_only_texts_with_mistakes_are_drawn_again() -
         return next(drawn)
 
     texts = ["", RIGHT, half]
-    best = checked(texts, [FOUND] * 3, ["a", "b", "c"], write, drafts=4)
+    best = checked(texts, [FOUND] * 3, ["a", "b", "c"], write, drafts=7)
     assert best == [RIGHT, RIGHT, half]
-    assert asked == [[0, 2], [0, 0, 2, 2], [2]]
+    assert asked == [[0, 0, 2, 2], [0, 0, 0, 0, 2, 2, 2, 2], [2]]
     assert checked(texts, [FOUND] * 3, ["a", "b", "c"], write, drafts=0) == texts
 
 
@@ -139,14 +140,14 @@ def test_the_network_draws_again_what_it_did_not_find(llm_folder: Path, monkeypa
     assert [each.text for each in found] == [RIGHT] * 3
     assert [each._replace(text="") for each in found] == [each._replace(text="") for each in greedy]
     assert [sampled for _, sampled, _ in calls] == [False, True, True]
-    assert calls[2][0] == ["Findings: cardiomegaly, right upper pneumonia. Go."] * 6  # two drafts of each study
+    assert calls[2][0] == ["Findings: cardiomegaly, right upper pneumonia. Go."] * 12  # four drafts of each study
 
     seeds = calls[2][2]
     calls.clear()
     shown: list[str] = []
     network.generate(batch().take([1]), drafts=8, on_text=shown.append)
     assert shown[-1] == RIGHT
-    assert calls[2][2] == seeds[2:4]
+    assert calls[2][2] == seeds[4:8]
 
 
 def test_drafts_are_a_setting_of_decoding() -> None:
