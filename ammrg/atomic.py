@@ -10,15 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+ORDINARY, PRIVATE = 0o666, 0o600
+"""Permissions before the umask: of most files, and of those that are about a patient."""
+
 
 @contextmanager
-def partial_file(path: Path) -> Iterator[Path]:
+def partial_file(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Give a hidden path to write, which is renamed to ``path`` at the end.
 
     After an error the hidden file is removed, and ``path`` is unchanged.
+
+    Args:
+        path: of the whole file.
+        mode: its permissions before the umask; the hidden path is then an empty file that has them. Default: those that
+            its writer gives it.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        if mode is not None:
+            partial.unlink(missing_ok=True)  # one of an ended process with this number would keep its permissions
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         yield partial
         os.replace(partial, path)
     except BaseException:
@@ -26,16 +37,10 @@ def partial_file(path: Path) -> Iterator[Path]:
         raise
 
 
-ORDINARY, PRIVATE = 0o666, 0o600
-"""Permissions before the umask: of most files, and of those that name a patient."""
-
-
 def write_atomically(path: Path, content: bytes, mode: int = ORDINARY) -> None:
     """Write a small file so that a reader sees either all of the new content or none of it."""
-    with partial_file(path) as partial:
-        partial.unlink(missing_ok=True)  # one of an ended process with this number would keep its permissions
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
+    with partial_file(path, mode) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any, mode: int = ORDINARY) -> None:

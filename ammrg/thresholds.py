@@ -36,14 +36,20 @@ class Figures(NamedTuple):
     threshold: str
 
 
-def figures(probability: float, threshold: float) -> Figures:
-    """Write a probability and its threshold with as many decimals, at least two, as tell which of them is greater."""
+def figures(probability: float, threshold: float, least: int = 2) -> Figures:
+    """Write a probability and its threshold with as many decimals as tell which of them is greater.
+
+    Args:
+        probability: in [0, 1].
+        threshold: in [0, 1], or inf.
+        least: fewest decimals.
+    """
 
     def order(digits: int) -> tuple[bool, bool]:
         first, second = round(probability, digits), round(threshold, digits)
         return first > second, first < second
 
-    digits = next(digits for digits in range(2, MOST_DECIMALS + 1) if order(digits) == order(MOST_DECIMALS))
+    digits = next(digits for digits in range(least, MOST_DECIMALS + 1) if order(digits) == order(MOST_DECIMALS))
     return Figures(f"{probability:.{digits}f}", f"{threshold:.{digits}f}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from ammrg.atomic import write_atomically
+from ammrg.atomic import PRIVATE, write_atomically
 from ammrg.commands.argument_types import DIAL
 from ammrg.commands.exported_model import MODEL, opener
 from ammrg.commands.output_folder import output_folder
@@ -168,7 +168,8 @@ def describe(options: argparse.Namespace, open_model: Callable[[], ReportGenerat
                 messages.print(said, markup=False, highlight=False, soft_wrap=True)
         if not alone and found.studies:
             write_index(out)
-            write_atomically(out / SET_ASIDE, "".join(f"{json.dumps(each._asdict())}\n" for each in aside).encode())
+            lines = "".join(f"{json.dumps(each._asdict())}\n" for each in aside)
+            write_atomically(out / SET_ASIDE, lines.encode(), PRIVATE)
     if not aside and not states.total():
         named = ", ".join(map(str, options.paths))
         messages.print(

@@ -16,6 +16,7 @@ from ammrg.inference.prepared_study import PreparedStudy
 from ammrg.studies.decoding import DecodedStudy
 from ammrg.studies.records import StudyView
 from ammrg.text.labeler import sentence_mentions
+from ammrg.text.shown_places import shown_place
 from ammrg.thresholds import figures, is_predicted
 
 SAID = {POSITIVE: "affirmed", NEGATIVE: "denied", UNCERTAIN: "uncertain"}
@@ -114,7 +115,7 @@ def _finding(description: Description, name: str, earlier: Description | None) -
     return {
         "name": name,
         **_probability(description, name),
-        "places": description.places.get(name, ()),
+        "place": shown_place(description.places.get(name, ())),
         "map": map_picture(description.maps[name], description.page.cell_shift),
         "before": None if earlier is None else _probability(earlier, name),
     }

@@ -15,9 +15,10 @@ from ammrg.documents import concepts
 from ammrg.documents.remarks import remarks
 from ammrg.documents.source_films import SourceFilms
 from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, STATEMENT, VERSION, plain
+from ammrg.documents.told_findings import told_figures, told_findings
+from ammrg.findings import FINDINGS
 from ammrg.inference.description import Description
 from ammrg.text.shown_places import shown_place
-from ammrg.thresholds import is_predicted
 
 SYSTEMS = {
     "SCT": "http://snomed.info/sct",
@@ -37,7 +38,7 @@ def diagnostic_report(description: Description, films: SourceFilms, pdf: bytes |
         pdf: the page, attached as ``presentedForm``; None: no attachment.
     """
     study = films.read[0]
-    observations = [_observation(description, number) for number in range(len(description.findings))]
+    observations = [_observation(description, name, present) for name, present in told_findings(description).items()]
     identifiers = [{"system": "urn:dicom:uid", "value": f"urn:oid:{study.StudyInstanceUID}"}]
     resource: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
@@ -87,23 +88,21 @@ def _device(description: Description) -> dict[str, Any]:
     }
 
 
-def _observation(description: Description, number: int) -> dict[str, Any]:
+def _observation(description: Description, name: str, present: bool) -> dict[str, Any]:
     """One finding: present or not, with probability, threshold and place."""
-    name = list(description.findings)[number]
-    probability, threshold = description.findings[name], description.thresholds[name]
-    present = is_predicted(probability, threshold)
+    shown = told_figures(description, name)
     places = shown_place(description.places.get(name, ()))
     return {
         "resourceType": "Observation",
-        "id": f"finding-{number + 1}",
+        "id": f"finding-{FINDINGS.index(name) + 1}",
         "status": "preliminary",
         "code": _codeable(concepts.finding_concept(name), name),
         "valueCodeableConcept": _codeable(concepts.PRESENT if present else concepts.ABSENT),
         **({"bodySite": {"text": places}} if places else {}),
         "device": {"reference": "#device"},
         "component": [
-            {"code": _codeable(code), "valueQuantity": {"value": round(float(value), 4)}}
-            for code, value in ((concepts.PROBABILITY, probability), (concepts.THRESHOLD, threshold))
+            {"code": _codeable(code), "valueQuantity": {"value": float(value)}}
+            for code, value in ((concepts.PROBABILITY, shown.probability), (concepts.THRESHOLD, shown.threshold))
         ],
     }
 

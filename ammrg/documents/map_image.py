@@ -24,8 +24,8 @@ def map_image(
 ) -> SCImage:
     """Make the picture of the strongest maps, each drawn on the film that decided its finding.
 
-    Its pixels hold text: finding, probability, threshold, the notice and what the page has at its foot, nothing about
-    the patient. So BurnedInAnnotation, which asks whether pixels identify the patient, is that of the films, and is
+    Its pixels hold text: finding, probability, threshold, the notice, the page's notes and warnings, nothing about the
+    patient. So BurnedInAnnotation, which asks whether pixels identify the patient, is that of the films, and is
     left out where a film does not say.
 
     Args:
@@ -41,7 +41,7 @@ def map_image(
     first = sources[0]
     with quiet_libraries():
         image = SCImage(
-            map_picture(page, [STATEMENT, *page.notes]),
+            map_picture(page, [STATEMENT, *page.notes, *page.warnings]),
             photometric_interpretation="RGB",
             bits_allocated=8,
             coordinate_system="PATIENT",

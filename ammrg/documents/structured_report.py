@@ -34,8 +34,8 @@ from ammrg.documents.quiet import quiet_libraries
 from ammrg.documents.remarks import remarks
 from ammrg.documents.source_films import UTF_8, SourceFilms
 from ammrg.documents.statement import DEVICE_MODEL, MANUFACTURER, SERIES, VERSION, plain, series_description
+from ammrg.documents.told_findings import told_figures, told_findings
 from ammrg.inference.description import Description
-from ammrg.thresholds import is_predicted
 
 SERIES_NUMBER = 9901
 """High, so that viewers list it after the films."""
@@ -115,8 +115,8 @@ def _findings(description: Description, films: SourceFilms) -> Iterator[ContentI
         MANUFACTURER, VERSION, [f"model fingerprint {description.model}"] if description.model else None
     )
     yield TextContentItem(concept(concepts.FINDING), plain(description.report), Relation.CONTAINS)
-    for name, probability in description.findings.items():
-        if is_predicted(probability, description.thresholds[name]):
+    for name, present in told_findings(description).items():
+        if present:
             yield _finding(description, name, concept(concepts.FINDING), concept(concepts.PRESENT))
     for film in films.read:
         yield ImageContentItem(
@@ -125,8 +125,8 @@ def _findings(description: Description, films: SourceFilms) -> Iterator[ContentI
 
 
 def _below(description: Description) -> Iterator[ContentItem]:
-    for name, probability in description.findings.items():
-        if not is_predicted(probability, description.thresholds[name]):
+    for name, present in told_findings(description).items():
+        if not present:
             yield _finding(description, name, concepts.BELOW_THRESHOLD, concept(concepts.ABSENT))
 
 
@@ -134,10 +134,11 @@ def _finding(description: Description, name: str, kind: CodedConcept, presence: 
     """One finding with its presence, probability, threshold and place."""
     item = CodeContentItem(kind, concepts.finding_concept(name), Relation.CONTAINS)
     places = description.places.get(name, ())
+    shown = told_figures(description, name)
     properties: list[ContentItem] = [
         CodeContentItem(concept(concepts.PRESENCE), presence, Relation.HAS_PROPERTIES),
-        _number(concept(concepts.PROBABILITY), description.findings[name]),
-        _number(concept(concepts.THRESHOLD), description.thresholds[name]),
+        _number(concept(concepts.PROBABILITY), shown.probability),
+        _number(concept(concepts.THRESHOLD), shown.threshold),
     ]
     if (side := concepts.side_concept(places)) is not None:
         properties.append(CodeContentItem(concept(concepts.LATERALITY), side, Relation.HAS_PROPERTIES))
@@ -147,11 +148,11 @@ def _finding(description: Description, name: str, kind: CodedConcept, presence: 
     return item
 
 
-def _number(name: CodedConcept, value: float) -> NumContentItem:
-    # Four decimals: a decimal string has at most 16 characters, and highdicom takes no numpy floats.
-    return NumContentItem(
-        name, round(float(value), 4), concept(concepts.NO_UNITS), relationship_type=Relation.HAS_PROPERTIES
-    )
+def _number(name: CodedConcept, written: str) -> NumContentItem:
+    item = NumContentItem(name, float(written), concept(concepts.NO_UNITS), relationship_type=Relation.HAS_PROPERTIES)
+    # highdicom leaves zeros at the end out, and viewers show this text; a decimal string has at most 16 characters
+    item.MeasuredValueSequence[0].NumericValue = written[:16]
+    return item
 
 
 def _text(text: str) -> TextContentItem:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ammrg.atomic import partial_file
+from ammrg.atomic import ORDINARY, partial_file
 from ammrg.findings import ABNORMAL, FINDINGS, NO_FINDING
 from ammrg.imaging.text_width import DPI, fitting, text_width, wrapped
 from ammrg.maps import shows_place
@@ -102,10 +102,15 @@ class CasePage(NamedTuple):
     """Finding -> index of the film that its map is of; the first film where a finding is left out."""
 
 
-def draw_case(page: CasePage, path: Path) -> Path:
+def draw_case(page: CasePage, path: Path, mode: int = ORDINARY) -> Path:
     """Draw the page as PNG, or as PDF where the path ends in ``.pdf``, and return its path.
 
     No window system is needed.
+
+    Args:
+        page: its content.
+        path: of the picture.
+        mode: permissions of its file before the umask.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -124,7 +129,7 @@ def draw_case(page: CasePage, path: Path) -> Path:
     _draw_findings(figure.add_axes((RIGHT_AT + 0.118, 0.545, RIGHT - RIGHT_AT - 0.118, TOP - 0.575)), page)
     _draw_blocks(figure, _recalled(page), (RIGHT_AT, RIGHT), 0.5, lowest, SIZES[2:])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with partial_file(path) as partial:
+    with partial_file(path, mode) as partial:
         figure.savefig(partial, format="pdf" if path.suffix == ".pdf" else "png")
     return path
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ammrg.atomic import partial_file
+from ammrg.atomic import PRIVATE, partial_file
 from ammrg.errors import ReadError
 from ammrg.inference.description import Description
 from ammrg.inference.description_output import REPORT, write_description, written_before
@@ -95,7 +95,7 @@ def write_index(out: Path) -> Path:
     """Write ``out/reports.jsonl``: one line for each study's folder there, sorted by name, with the folder's name."""
     path = out / REPORTS
     path.parent.mkdir(parents=True, exist_ok=True)
-    with partial_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with partial_file(path, PRIVATE) as partial, partial.open("w", encoding="utf-8") as file:
         for line in _lines(out):
             file.write(line + "\n")
     return path

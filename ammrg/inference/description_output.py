@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ammrg.atomic import write_json
+from ammrg.atomic import PRIVATE, write_json
 from ammrg.imaging.panel import draw_case
 from ammrg.inference.case_html.writing import write_case_html
 from ammrg.inference.description import Description
@@ -21,15 +21,15 @@ REPORT, PANEL, PAGE = "report.json", "panel.png", "report.html"
 
 
 def write_description(description: Description, folder: Path) -> tuple[Path, Path, Path]:
-    """Write ``panel.png``, ``report.html`` and then ``report.json``, each atomically, and return their paths.
+    """Write ``panel.png``, ``report.html`` and then ``report.json``, for their owner alone, and return their paths.
 
-    So a folder with a report.json is complete.
+    Each is written atomically, so a folder with a report.json is complete.
     """
     for left_over in folder.glob(".*.partial"):  # of a process that was killed
         left_over.unlink(missing_ok=True)
-    panel = draw_case(description.page, folder / PANEL)
+    panel = draw_case(description.page, folder / PANEL, PRIVATE)
     page = write_case_html(description, folder / PAGE)
-    write_json(folder / REPORT, description.as_json())
+    write_json(folder / REPORT, description.as_json(), PRIVATE)
     return panel, page, folder / REPORT
 
 

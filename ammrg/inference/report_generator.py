@@ -279,7 +279,12 @@ class ReportGenerator(NamedTuple):
         read = [view for view in study.views if view.is_read]
         numbers = film_numbers(study.views)
         note = distance_note(self.distance, study.batch.images, tokens, grid, numbers)
-        unlike = [*no_frontal_film(read, self.processor.views == "frontal"), *([note.sentence] if note.warns else [])]
+        doubts = [  # about all of the report
+            *([WORTHLESS] if self.beats_constants is False else []),
+            *([MIRRORED] if study.is_mirrored else []),
+            *no_frontal_film(read, self.processor.views == "frontal"),
+            *([note.sentence] if note.warns else []),
+        ]
         compared = [NOT_COMPARED] if self.beats_constants is None else []
         origin = " ".join([f"This model was {trained_on(self.dataset)}.", *compared])
         memory = memory_note(report, self.influence) if memories else MEMORIES_OFF
@@ -289,19 +294,14 @@ class ReportGenerator(NamedTuple):
         limits = torch.tensor(self._thresholds(setting)[0]).tolist()
         page = case_page(
             *(self.network, study.batch, report, memory, None, maps),
-            # At the foot there is always room for what makes all of a report doubtful.
-            notes=[*turned, origin, *dict.fromkeys([*unlike, note.sentence])],
+            notes=[*turned, origin, *dict.fromkeys([*doubts, note.sentence])],  # at the foot there is always room
             sides=[view.sides for view in read],
             numbers=numbers,
             aspects=study.aspects,
             warnings=[
-                *([WORTHLESS] if self.beats_constants is False else []),
-                *([MIRRORED] if study.is_mirrored else []),
-                *(
-                    f"WARNING: {film_name(number)}: {view.warning}."
-                    for number, view in zip(numbers, read, strict=True)
-                    if view.warning
-                ),
+                f"WARNING: {film_name(number)}: {view.warning}."
+                for number, view in zip(numbers, read, strict=True)
+                if view.warning
             ],
             limits=limits,
         )
@@ -320,7 +320,7 @@ class ReportGenerator(NamedTuple):
             dataset=self.dataset,
             trained_on=origin,
             distance=note,
-            warnings=[*unlike, *page.warnings],
+            warnings=[*doubts, *page.warnings],
             page=page,
             model=self.fingerprint_at(setting),
             inputs=study.inputs,

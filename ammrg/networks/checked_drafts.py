@@ -92,8 +92,8 @@ def checked(
 ) -> list[str]:
     """Return, for each study, the text or draft with the fewest mistakes; the first of equals.
 
-    Drafts are drawn in rounds for the studies that still have a mistake: two each, then four, eight and so on, as many as
-    :data:`AT_ONCE` or the batch allows. The seed of a draft is that of its study and number, and of a study's drafts
+    Drafts are drawn in rounds for the studies that still have a mistake: two each, then four, eight and so on, as many
+    as :data:`AT_ONCE` or the batch allows. The seed of a draft is that of its study and number, and of a study's drafts
     the first without a mistake is taken, so the rounds do not matter.
 
     Args:

@@ -10,10 +10,10 @@ from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from ammrg.documents.diagnostic_report import diagnostic_report
 from ammrg.documents.source_films import SourceFilms
 from ammrg.documents.statement import STATEMENT
+from ammrg.documents.told_findings import told_findings
 from ammrg.documents.writing import Documents
 from ammrg.findings import FINDINGS
 from ammrg.inference.description import Description
-from ammrg.thresholds import is_predicted
 from tests.documents.conftest import MODEL
 
 
@@ -30,11 +30,11 @@ def test_it_contains_all_findings(documents: Documents, description: Description
     contained = {each["id"]: each for each in documents.fhir["contained"]}
     assert contained.pop("device")["serialNumber"] == MODEL
     assert [each["reference"] for each in documents.fhir["result"]] == [f"#{name}" for name in contained]
-    for name, found in zip(FINDINGS, contained.values(), strict=True):
+    for (name, present), found in zip(told_findings(description).items(), contained.values(), strict=True):
         value, threshold = description.findings[name], description.thresholds[name]
         assert found["code"]["text"] == name
         said = found["valueCodeableConcept"]["coding"][0]["display"]
-        assert said == ("Present" if is_predicted(value, threshold) else "Absent")
+        assert said == ("Present" if present else "Absent")
         assert [part["valueQuantity"]["value"] for part in found["component"]] == [
             round(value, 4),
             round(threshold, 4),

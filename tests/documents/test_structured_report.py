@@ -13,11 +13,11 @@ from ammrg.documents import concepts
 from ammrg.documents.identifiers import derived_identifiers, new_identifiers
 from ammrg.documents.source_films import SourceFilms
 from ammrg.documents.statement import STATEMENT
+from ammrg.documents.told_findings import told_findings
 from ammrg.documents.writing import REPORT, Documents, make_documents
 from ammrg.errors import DocumentError
 from ammrg.findings import FINDINGS
 from ammrg.inference.description import Description
-from ammrg.thresholds import is_predicted
 from tests.documents.conftest import MODEL
 
 
@@ -59,10 +59,9 @@ def properties(item: Dataset) -> dict[str, object]:
 def test_each_finding_is_said_with_its_figures(documents: Documents, description: Description) -> None:
     document = report_of(documents)
     present, below = findings(document, ("121071", "DCM")), findings(document, ("below-threshold", "99AMMRG"))
-    assert len(present) + len(below) == len(FINDINGS)
-    for name in FINDINGS:
+    assert len(present) + len(below) == len(told_findings(description))
+    for name, is_there in told_findings(description).items():
         value, threshold = description.findings[name], description.thresholds[name]
-        is_there = is_predicted(value, threshold)
         said = concepts.finding_concept(name)
         found = properties((present if is_there else below)[said.value, said.scheme_designator])
         assert found["122157"] == pytest.approx(value, abs=1e-4)

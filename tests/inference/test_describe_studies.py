@@ -142,11 +142,11 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
 ) -> None:
     out, write = tmp_path / "out", description_output.write_json
 
-    def stopped(path: Path, value: object) -> None:
+    def stopped(path: Path, value: object, mode: int) -> None:
         if len(list(out.rglob("report.json"))) == 1:
             path.with_name(".panel.png.1.partial").touch()
             raise KeyboardInterrupt
-        write(path, value)
+        write(path, value, mode)
 
     with monkeypatch.context() as patch:
         patch.setattr(description_output, "write_json", stopped)
@@ -158,6 +158,7 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
     assert "3 described (1 of them before)" in capsys.readouterr().err
     assert len(lines(out / REPORTS)) == 3
     assert not list(out.rglob(".*"))
+    assert not [path for path in out.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
 
 
 def test_one_study_that_fails_does_not_end_the_run(

@@ -63,6 +63,8 @@ def test_a_model_that_a_constant_report_equals_says_so(
         told = " ".join(capsys.readouterr().out.split())
         found = json.loads((tmp_path / "out" / "report.json").read_text())
         assert (WORTHLESS in found["warnings"]) == (WORTHLESS in told) == warns
+        private = [path.name for path in (tmp_path / "out").iterdir() if path.stat().st_mode & 0o077 == 0]
+        assert sorted(private) == ["panel.png", "report.html", "report.json"]
 
 
 @pytest.mark.parametrize("change", [{"influence_threshold": None}, {"checkpoint": "0123456789abcdef"}])

@@ -39,11 +39,11 @@ function showSides(sides) {
 export function showFindings(shown, choose) {
   at("operating-note").textContent = shown.operating_note;
   at("findings").replaceChildren(...shown.findings.map((finding) => {
-    const { name, value, threshold, figures, present, places, before } = finding;
+    const { name, value, threshold, figures, present, place, before } = finding;
     const moved = before && Math.abs(before.value - value) >= 0.01;
     const turned = before && before.threshold !== null && before.threshold !== threshold;
     const crossed = before && before.present !== present;
-    const note = [places.join(" "), crossed ? (present ? "now present" : "no longer present") : ""].filter(Boolean);
+    const note = [place, crossed ? (present ? "now present" : "no longer present") : ""].filter(Boolean);
     const limit = threshold === null ? "never called present" : `threshold ${figures.threshold}`;
     const button = el("button", { type: "button", "aria-pressed": "false", "data-findings": name, title: limit,
         "aria-label": `${name}: probability ${figures.probability}, ${limit}, ${present ? "present" : "not present"}`,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ammrg.atomic import write_atomically
+from ammrg.atomic import PRIVATE, write_atomically
 from ammrg.imaging.embedded import film_uri, hundredths
 from ammrg.inference.memory_note import MemoryNote
 from ammrg.pages.page_file import render
@@ -22,9 +22,9 @@ PARTS = Path(__file__).parent
 
 
 def write_case_html(description: Description, path: Path) -> Path:
-    """Write the page atomically and return its path."""
+    """Write the page atomically, for its owner alone, and return its path."""
     page = render(PARTS / "case.html", [PARTS / "case.css"], [PARTS / "case.js"], case_data(description))
-    write_atomically(path, page.encode())
+    write_atomically(path, page.encode(), PRIVATE)
     return path
 
 
