@@ -15,6 +15,7 @@ from ammrg.commands.exported_model import MODEL
 from ammrg.commands.parser import CommandParser
 from ammrg.errors import ArchiveError, SettingsError
 from ammrg.notice import NOTICE
+from ammrg.secret_file import exposure
 
 DESCRIPTION = f"Describe an archive's new chest radiographs and store report and maps back, each study once. {NOTICE}"
 STATE = Path("archive_state")
@@ -41,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
     if options.ca is not None and not options.ca.is_file():
         raise SettingsError(f"--ca {options.ca}: no such file")
     archive = Archive(address, authorization(options.token_file), options.ca)
+    if options.token_file is not None and (exposed := exposure(options.token_file)) is not None:
+        _say(f"WARNING: {exposed}")
     records = Records(options.state)
     dated = f"studies dated {options.since or 'yesterday'} or later (StudyDate; --since)"
     _say(f"{'one study again' if options.again else dated}; what was done is kept in {options.state}. {NOTICE}")

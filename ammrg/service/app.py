@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -63,7 +64,9 @@ def build(desk: Desk, card: str | None = None, token: bytes | None = None, only_
     @app.exception_handler(HTTPException)
     async def unknown(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return _failure(error.status_code, error.detail, error.headers or {})
+        paths = ", ".join(route.path for route in app.routes if isinstance(route, APIRoute))
+        sentence = f"there is no such path; there are {paths}" if error.status_code == 404 else error.detail
+        return _failure(error.status_code, sentence, error.headers or {})
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:

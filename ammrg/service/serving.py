@@ -14,6 +14,7 @@ import uvicorn
 
 from ammrg.inference.report_generator import ReportGenerator
 from ammrg.notice import NOTICE
+from ammrg.secret_file import exposure
 from ammrg.service.access import Tls, check_access, is_loopback, read_token
 from ammrg.service.app import build
 from ammrg.service.desk import Desk
@@ -95,6 +96,8 @@ def serve(
     )
     warnings.simplefilter("ignore")  # for the same reason as the log of libraries
     LOG.info(NOTICE)
+    if token_file is not None and (exposed := exposure(token_file)) is not None:
+        LOG.warning(exposed)
     if scratch.removed:
         LOG.info("removed what %d killed processes left in %s", scratch.removed, scratch.shared)
     if not is_loopback(host) and tls.certificate is None:

@@ -240,6 +240,7 @@ def test_the_other_answers(client: TestClient, model: ReportGenerator) -> None:
         answer = client.request(method, path)
         assert (answer.status_code, answer.json()["notice"]) == (status, NOTICE)
     assert client.get("/v1/studies").headers["allow"] == "POST"
+    assert "there is no such path; there are /v1/studies, /healthz" in client.get("/").json()["error"]
     assert NOTICE in client.get("/openapi.json").json()["info"]["description"]
 
 
