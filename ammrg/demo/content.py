@@ -144,7 +144,7 @@ def _case(case: RecalledCase, note: MemoryNote, is_reason: bool) -> dict[str, An
         "is_reason": is_reason,
         "query": case.query,
         "finding": pattern.finding,
-        "place": pattern.place,
+        "place": shown_place(pattern.place),
         "box": pattern.box,
         "text": pattern.text,
         "owner": case.owner(),

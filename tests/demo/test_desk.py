@@ -104,6 +104,19 @@ def test_a_sentence_that_contradicts_itself_says_both(
     assert [row["says"] for row in shown["sentences"]] == [{"Edema": "affirmed and denied"}]
 
 
+def test_places_are_worded_as_on_the_other_pages(desk: Desk, model: ReportGenerator, study: dict[str, Any]) -> None:
+    case = desk.cases.get(study["case"])
+    assert case is not None
+    own = model.describe_prepared([case.prepared])[0]
+    places = ("left", "right", "mid", "lower")
+    found = own.memory.similar[0]
+    similar = [found._replace(pattern=found.pattern._replace(place=places))]
+    placed = own._replace(places={"Edema": places}, memory=own.memory._replace(reasons=[], similar=similar))
+    shown = description_content(placed, Asked(), None)
+    assert {row["name"]: row["place"] for row in shown["findings"]}["Edema"] == "bilateral mid and lower"
+    assert [each["place"] for each in shown["cases"]] == ["bilateral mid and lower"]
+
+
 def test_recalled_cases_are_similar_unless_their_influence_is_beyond_the_threshold(
     desk: Desk, study: dict[str, Any]
 ) -> None:

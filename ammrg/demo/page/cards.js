@@ -10,7 +10,7 @@ export function showCards(shown) {
 
 function card(found) {
   const kind = found.is_reason ? "reason" : "similar case";
-  const what = found.kind === "reports" ? "Report" : `${found.finding}${found.place.length ? `, ${found.place.join(" ")}` : ""}`;
+  const what = found.kind === "reports" ? "Report" : `${found.finding}${found.place && `, ${found.place}`}`;
   const asked = found.query ? `for ${found.query}, ` : "";
   const owner = found.owner === "disease query" ? "a learned query, of no study" : `of ${found.owner}`;
   return el("li", { class: found.is_reason ? "reason" : null },
