@@ -45,9 +45,13 @@ SAID = {
 Cases = Sequence[Mapping[str, Any]]
 
 
-def cases(folder: Path) -> Cases:
-    """The kept result of three seeds."""
-    file = folder / "phantom_seeds.json"
+SEEDS, BEFORE = "phantom_seeds", "phantom_seeds_before"
+"""The kept results of three seeds: of the present build, and of the last one that was also trained without memories."""
+
+
+def cases(folder: Path, kept: str = SEEDS) -> Cases:
+    """A kept result of three seeds."""
+    file = folder / f"{kept}.json"
     found: Cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
     if not any("pairs" in case for case in found):
         raise SystemExit(f"{file}: holds no differences in pairs; write it anew (python -m benchmarks.seeds RUN ...)")
@@ -100,11 +104,11 @@ def said(folder: Path) -> str:
     return markdown(["", "three seeds"], [[label, shown(systems[name][key])] for label, (name, key) in SAID.items()])
 
 
-def minus(other: str) -> Callable[[Path], str]:
-    """A table of the differences from other reports of the same films, a row for each seed."""
+def minus(other: str, kept: str = SEEDS) -> Callable[[Path], str]:
+    """A table of the differences from other reports of the same films, a row for each seed of a kept result."""
 
     def made(folder: Path) -> str:
-        rows = [case for case in cases(folder) if case.get("pairs") == f"ours minus {other}"]
+        rows = [case for case in cases(folder, kept) if case.get("pairs") == f"ours minus {other}"]
         cells = [[row["run"], *(interval(row.get(key)) for key in DIFFERENCES)] for row in rows]
         return markdown(["run", *(COLUMNS[key] for key in DIFFERENCES)], cells)
 

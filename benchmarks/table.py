@@ -253,7 +253,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[Path], str]]] = {
         "template": _seed_tables.minus("baselines/stage1_template"),
         "exchanged": _seed_tables.minus("guards/memory_shuffled"),
         "influenced": _seed_tables.influenced,
-        "without": _seed_tables.minus("a network without memories"),
+        "without": _seed_tables.minus("a network without memories", _seed_tables.BEFORE),
     },
 }
 """Page -> name of each of its tables, and what it shows of the folder of results."""

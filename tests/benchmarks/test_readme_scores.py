@@ -84,9 +84,9 @@ def test_the_same_seeds_beside_another_run(measured: dict[str, dict[str, Any]]) 
     once = json.loads(text)["cases"][0]["scores"]
     rows = rows_under("", RESULTS.split("**Another run, another day.**")[1])
     assert ANOTHER_RUN.keys() == rows.keys()
-    again = seeds("phantom_seeds_again")
+    before = seeds("phantom_seeds_before")
     for label, (system, key, score) in ANOTHER_RUN.items():
         cells = rows[label]
-        assert agrees(cells["three seeds, the build after"], again[system][key]), (label, cells, again[system][key])
+        assert agrees(cells["three seeds, the build before"], before[system][key]), (label, cells, before[system][key])
         assert agrees(cells["three seeds"], measured[system][key]), (label, cells, measured[system][key])
         assert agrees(cells["seed 0 in a fresh clone"], [once[score]] * 3 if score else None), (label, cells)

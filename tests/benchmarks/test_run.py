@@ -187,7 +187,7 @@ def test_readers(read: Callable[[Any], Figures | None], result: dict[str, Any], 
 def test_every_kept_result_is_read_by_a_row() -> None:
     named = {claim.benchmark for claim in CLAIMS} | {
         "phantom_seeds",
-        "phantom_seeds_again",
+        "phantom_seeds_before",
         "growth",
         "real_films",
         "dial",
