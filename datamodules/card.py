@@ -20,6 +20,7 @@ from ammrg.findings import FINDINGS, NUM_FINDINGS, is_unlabelled
 from ammrg.text.english import count_not_english
 from datamodules.copied_films import Copy, copied_films
 from datamodules.format import CARD, INDEX, INDEX_SCHEMA, REJECTED, VERSION, shard_notes
+from datamodules.similar_ids import alike_in_two_splits
 from datamodules.sources.source_reading import SPLITS, Rejection, SourceReading
 
 OWN = ("csv", "r2gen")
@@ -102,6 +103,7 @@ def write_card(
     copies = list(copied_films(by_split))
     check_copies(copies, dataset)
     digests = [digest for shard in notes for digest in shard["digests"]]
+    alike = alike_in_two_splits({split: set(table["subject_id"].to_pylist()) for split, table in tables.items()})
     unreadable = sum(map(len, reading.studies.values())) - len(digests)
     sides = [side for shard in notes for side in shard["short_sides"]]
     card = {
@@ -127,6 +129,7 @@ def write_card(
             **reading.notes,
             **({"without_readable_film": unreadable} if unreadable else {}),
             **({"films_of_two_patients": len(copies)} if copies else {}),
+            **({"patients_alike": pairs_named(alike)} if dataset in OWN and alike else {}),
         },
         "settings": dict(settings),
     }
@@ -134,6 +137,12 @@ def write_card(
     # Keys are not sorted: the splits keep the order of the folder.
     write_atomically(folder / CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
+
+
+def pairs_named(pairs: Sequence[tuple[str, str]]) -> str:
+    """Pairs of ids for whoever corrects them: ``P01 in train and p1 in test``, and the number of the others."""
+    more = f" (and {len(pairs) - 1:,} more)" if len(pairs) > 1 else ""
+    return " and ".join(pairs[0]) + more
 
 
 def check_copies(copies: Sequence[Copy], dataset: str) -> None:

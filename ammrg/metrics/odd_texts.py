@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ammrg.text.blank import is_blank
 from ammrg.text.cleaning import normalise
+from ammrg.text.damaged import TAG
 from ammrg.text.english import count_not_english, looks_english
 
 LONG = 20
@@ -20,7 +21,6 @@ NEAR = 0.75
 SAME_WORDS = 0.85
 """The share of the words of the longer text, in any order, that makes one too: every tenth word changed leaves .9, and
 sentences in another order leave all."""
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|&(?:[A-Za-z]+|#\d+);")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -63,7 +63,7 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
     wanted, found = ([_WORD.findall(text) for text in texts] for texts in (plain, said))
     long = [row for row, text in enumerate(plain) if len(owners[text]) == 1 and len(wanted[row]) >= LONG]
     copied = sum(plain[row] == said[row] for row in long)
-    tags = [_TAG.findall(text) for text in generated]
+    tags = [TAG.findall(text) for text in generated]
     known = set[str]().union(*wanted)
     english = set[str]().union(*(words for text, words in zip(references, wanted, strict=True) if looks_english(text)))
     own = [(text, words) for text, words in zip(generated, found, strict=True) if not is_blank(text)]
@@ -72,7 +72,7 @@ def odd_texts(references: Sequence[str], generated: Sequence[str], subject_ids: 
         copied=copied,
         nearly_copied=sum(_near(wanted[row], found[row]) for row in long) - copied,
         tagged=sum(map(bool, tags)),
-        tagged_references=sum(_TAG.search(text) is not None for text in references),
+        tagged_references=sum(TAG.search(text) is not None for text in references),
         tag=next((each[0] for each in tags if each), ""),
         unknown=sum(known.isdisjoint(words) for _, words in own),
         foreign_references=count_not_english(references),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ammrg.errors import DataError
 from ammrg.ids import plain_id
 from ammrg.spreadsheet_damage import is_error, looks_rounded
 from ammrg.text.blank import text_or_empty
+from ammrg.text.damaged import TAG, is_misread
 from ammrg.text.labeler import label
 from ammrg.types import Study
 from datamodules.sources.mimic_cxr_tables import PROJECTIONS
@@ -41,6 +43,10 @@ OPTIONAL = ("study_id", "split", "view")
 IDS = ("patient_id", "study_id")
 VIEWS = {**PROJECTIONS, "FRONTAL": "frontal"}
 """What ``view`` says, in capitals -> projection; all else is ``unknown``."""
+_TITLE = re.compile(
+    r"\b(FINDINGS?|IMPRESSION|CONCLUSION|INDICATION|HISTORY|TECHNIQUE|COMPARISON|EXAM(INATION)?)\s*:", re.IGNORECASE
+)
+"""The title of a section."""
 MOST_NAMED = 10
 """Rows that a note or a message names."""
 
@@ -102,6 +108,10 @@ def read(raw: Path, *, source: str | None = None, section: Section = "findings",
         "columns_not_read": ", ".join(other_columns(path, (*REQUIRED, *OPTIONAL))) or "none",
         "rows_without_text": rows_named(table.silent()),
         "rows_that_repeat_a_film": rows_named(table.repeated),
+        "rows_with_tags": rows_named(table.saying(lambda report: TAG.search(report) is not None)),
+        "rows_with_misread_letters": rows_named(table.saying(is_misread)),
+        "rows_with_other_sections": rows_named(table.saying(lambda report: _TITLE.search(report) is not None)),
+        "studies_with_the_commonest_report": table.commonest(),
         "views_not_known": views_named(table.unknown),
         "films_of_two_studies": check_one_study_each(kept, str(path)),
         "split": "the table's" if "split" in rows[0][1] else "hash of the patient's id, 70/10/20",
@@ -153,6 +163,15 @@ class _Table:
         """The rows of the studies without text."""
         silent = (study for study, said in self.studies.items() if not text_or_empty(said["report"]))
         return sorted(row for study in silent for row in self.rows[study])
+
+    def saying(self, holds: Callable[[str], bool]) -> list[int]:
+        """The rows of the studies for whose report something holds."""
+        return sorted(row for study, said in self.studies.items() if holds(said["report"]) for row in self.rows[study])
+
+    def commonest(self) -> int:
+        """The number of studies with the commonest report."""
+        texts = Counter(" ".join(text_or_empty(study["report"]).split()) for study in self.studies.values())
+        return max((count for text, count in texts.items() if text), default=0)
 
     def add(self, number: int, row: dict[str, str]) -> None:
         """Add a row.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -27,7 +28,10 @@ from datamodules.sources.source_reading import (
 
 ANNOTATION = "annotation.json"
 FIELDS = ("id", "report", "image_path")
-GROUPS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val", "test": "test"}
+GROUPS = {
+    **{"train": "train", "val": "val", "test": "test", "training": "train", "testing": "test"},
+    **{"valid": "val", "validate": "val", "validation": "val"},
+}
 MOST_LOOKED_AT = 100_000
 """Files among which a film is looked for that is not where it should be."""
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".jp2")
@@ -46,7 +50,10 @@ class Entry(NamedTuple):
 
 
 class FilmFolder:
-    """Finds film files below a folder by the path that a data set writes, even if the file has another suffix."""
+    """Finds film files below a folder by the path that a data set writes.
+
+    The file may have another suffix, or other code points for its accented letters; the path may begin with the folder.
+    """
 
     def __init__(self, raw: Path) -> None:
         """Choose the image folder; films are looked up later.
@@ -70,13 +77,17 @@ class FilmFolder:
                 for name in sorted(names)
                 if name.lower().endswith(IMAGE_SUFFIXES)
             }
-        found = self._by_stem.get(stem(film))
+        named = stem(film)
+        found = self._by_stem.get(named) or self._by_stem.get(named.removeprefix(f"{self.folder.name}/"))
         return None if found is None else Path(found)
 
 
 def stem(film: str) -> str:
-    """A film's path without an image suffix: ``1_IM-0001-3001.dcm.png`` -> ``1_IM-0001-3001.dcm``."""
-    path = PurePosixPath(film.replace("\\", "/"))
+    """A film's path without an image suffix: ``1_IM-0001-3001.dcm.png`` -> ``1_IM-0001-3001.dcm``.
+
+    Accented letters become one code point each: macOS writes them as two, most other programs as one.
+    """
+    path = PurePosixPath(unicodedata.normalize("NFC", film).replace("\\", "/"))
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else str(path)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from ammrg.errors import DataError
 from ammrg.findings import FINDINGS
@@ -25,7 +25,7 @@ CELLS = {
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as stripped text, with their numbers as in a spreadsheet; ``.gz`` files are unpacked.
 
-    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`ammrg.separators.separator`).
+    Cells are separated by commas, or by semicolons, tabs or bars (:func:`ammrg.separators.separator`).
 
     Args:
         path: the file.
@@ -33,14 +33,17 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
         optional: columns that are read where they are there.
 
     Raises:
-        DataError: a column is missing or occurs twice, a row has more cells than the header, or the file is not CSV in
-            UTF-8.
+        DataError: a column is missing or occurs twice, a row has more cells than the header, a quotation mark is not
+            closed, or the file is not CSV in UTF-8.
     """
+    begun = 1  # the line in which what is being read begins
     try:
         if is_zip(path):
             raise DataError(f"{path}: an Excel workbook or another zip archive; save the table as CSV UTF-8")
         with opened(path) as file:
             reader = reader_of(file)
+            begun = reader.line_num + 1
+            _refuse_nul(path, 1, reader.fieldnames or ())
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 found = ", ".join(reader.fieldnames or ()) or "an empty file"
@@ -52,18 +55,25 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
                 raise DataError(f"{path}: column '{twice[0]}' occurs twice in the header; remove or rename one")
             wanted = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
             for number, line in enumerate(reader, start=2):
+                _refuse_nul(path, reader.line_num, line.values())
                 if None in line:
                     raise DataError(
                         f"{path}: row {number} has more cells than the header (by {len(line[None])}); quote texts that "
                         f"contain {MARKS[reader.reader.dialect.delimiter]}"
                     )
+                begun = reader.line_num + 1
                 yield number, {name: (line[name] or "").strip() for name in wanted}
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: line {first_broken_line(path)} is not text in UTF-8; save the table as UTF-8 (in Excel: CSV "
             "UTF-8)"
         ) from error
-    except (csv.Error, EOFError, OSError, zlib.error) as error:
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {begun}: a quotation mark is wrong in the row that begins there ({error}); every text in "
+            "quotation marks must end with one, and those within it are doubled"
+        ) from error
+    except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
 
 
@@ -74,12 +84,20 @@ def opened(path: Path, errors: str = "strict") -> TextIO:
     return path.open(newline="", encoding="utf-8-sig", errors=errors)
 
 
+def _refuse_nul(path: Path, line: int, cells: Iterable[Any]) -> None:
+    if any("\0" in cell for cell in cells if isinstance(cell, str)):
+        raise DataError(
+            f"{path}: line {line} has NUL bytes, which no text has: the file is damaged, or in UTF-16; save the table "
+            "as CSV UTF-8"
+        )
+
+
 def reader_of(file: TextIO) -> csv.DictReader[str]:
     """A reader of rows whose header is stripped."""
     start = file.tell()
     mark = separator(file.readline())
     file.seek(start)
-    reader = csv.DictReader(file, delimiter=mark)
+    reader = csv.DictReader(file, delimiter=mark, strict=True)  # an open quotation mark would swallow the other rows
     if reader.fieldnames is not None:
         reader.fieldnames = [name.strip() for name in reader.fieldnames]
     return reader

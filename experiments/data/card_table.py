@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ammrg.findings import FINDINGS
-from datamodules.prepared import to_fill
 from datamodules.sources.source_reading import SPLITS
+from experiments.data.card_warnings import warnings_of
 
 
 def print_card(out: Path, card: Mapping[str, Any]) -> None:
@@ -58,26 +58,5 @@ def print_card(out: Path, card: Mapping[str, Any]) -> None:
     for name in ("card.json", "rejected.jsonl", "contact_sheet.png", "findings.png"):
         if (out / name).exists():
             console.print(f"  {out / name}", soft_wrap=True)
-    foreign = sum(int(card["text"][split]["without_english_words"]) for split in splits)
-    if 2 * foreign > studies:
-        console.print(
-            f"{foreign:,} of {studies:,} reports have none of the commonest English words: findings are labelled, and "
-            "reports scored, by rules for English, so neither holds for them. Translate the reports first.",
-            style="yellow",
-            soft_wrap=True,
-        )
-    if (views := card["notes"].get("views_not_known", "none")) != "none":
-        console.print(
-            f"view has words that are not known, and these films are read as frontal ones: {views}. Write frontal or "
-            "lateral (or PA, AP, LL) in the table.",
-            style="yellow",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-    if empty := [split for split in SPLITS if split not in card["counts"]]:
-        console.print(
-            f"no study in {' and '.join(empty)}: training needs train and val, scores need test. {to_fill(empty)}",
-            style="yellow",
-            soft_wrap=True,
-        )
+    for warning in warnings_of(card):
+        console.print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)

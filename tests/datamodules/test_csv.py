@@ -222,7 +222,7 @@ def test_all_wrong_rows_are_named_at_once(tmp_path):
     assert str(error.value) == (
         f"{tmp_path / csv.TABLE}: 3 rows are wrong:\n"
         "  row 3: patient_id is empty; every row needs its patient_id\n"
-        "  row 4: split is 'dev'; expected one of train, val, valid, validate, validation, test\n"
+        "  row 4: split is 'dev'; expected one of train, val, test, training, testing, valid, validate, validation\n"
         "  row 5: report of study 5 differs from row 2; make the report of a study equal"
     )
 
