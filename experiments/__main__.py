@@ -18,7 +18,7 @@ from ammrg.commands.program import Command, Program
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-GOES_ON = "; the same command goes on from the last checkpoint"
+GOES_ON = "; the same command goes on from the last checkpoint, if there is one"
 """What the message after Ctrl-C adds for a command that can continue."""
 
 

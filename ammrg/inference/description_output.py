@@ -68,11 +68,10 @@ def print_description(description: Description, *files: Path, is_report_printed:
             console.print(f"\n{name}", style="bold")
             console.print("\n".join(lines), markup=False, highlight=False)
     console.print(f"\n{description.memory.sentence}", markup=False, highlight=False)
-    if len(description.views) > 1 or description.views[0].dicom is not None:
-        console.print("\nfilms", style="bold")
-        for view in description.views:
-            read = "" if view.is_read else "; not read: this model reads frontal films"
-            console.print(f"{view.path}: {view.projection} ({view.why}){read}", markup=False, highlight=False)
+    console.print("\nfilms", style="bold")
+    for view in description.views:
+        read = "" if view.is_read else "; not read: this model reads frontal films"
+        console.print(f"{view.path}: {view.projection} ({view.why}){read}", markup=False, highlight=False)
     console.print("\n" + "\n".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
     for said in description.background:
         console.print(said, markup=False, highlight=False)
