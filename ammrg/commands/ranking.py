@@ -17,6 +17,7 @@ from ammrg.evaluation.ranking.group_columns import group_cells
 from ammrg.evaluation.ranking.scored import rank_systems
 from ammrg.evaluation.ranking.submissions import (
     MISSING,
+    NoCommonStudyError,
     check_enough_common,
     check_same_studies,
     chosen_names,
@@ -68,7 +69,11 @@ def rank(options: argparse.Namespace) -> int:
 def _rank_into(folder: Path, options: argparse.Namespace) -> int:
     names = chosen_names(options.reports, options.names)
     columns = parse_columns(options.columns or "")
-    systems, differences = read_submissions(options.reports, names, options.references, columns)
+    try:
+        systems, differences = read_submissions(options.reports, names, options.references, columns)
+    except NoCommonStudyError as error:
+        write_atomically(folder / MISSING, missing_ids(error.differences).encode())
+        raise ScoringError(f"{error} All ids are listed in {folder / MISSING}.") from None
     by = [part.strip() for part in (options.by or "").split(",") if part.strip()]
     sources = [options.references, options.reports[0]] if options.references else options.reports[:1]
     cells = group_cells(by, sources, columns, [line.study_id for line in systems[0].lines]) if by else {}

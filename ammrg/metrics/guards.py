@@ -22,6 +22,8 @@ from ammrg.text.template_report import template_report
 
 CANDIDATES = 200
 """How many of the most frequent training reports are tried as the constant report."""
+ONE_TEXT = "ONE TEXT FOR ALL"
+"""Title of the warning that all reports are the same."""
 
 
 def best_constant(
@@ -170,7 +172,7 @@ def warnings(figures: Collapse) -> list[str]:
     """Warnings about these figures, each with a title in capitals; empty if all is well."""
     found = []
     if figures.reports > 1 and figures.distinct == 1:
-        found.append(f"ONE TEXT FOR ALL: all {figures.reports} reports are the same.")
+        found.append(f"{ONE_TEXT}: all {figures.reports} reports are the same.")
     elif figures.reports >= 20 and figures.distinct < 0.1 * figures.reports:
         found.append(f"FEW DIFFERENT TEXTS: only {figures.distinct} of {figures.reports} reports are different.")
     if figures.no_finding >= 0.95 and figures.no_finding_reference <= figures.no_finding - 0.1:

@@ -409,9 +409,9 @@ def test_few_patients_and_equal_texts_are_told(place: Path) -> None:
     assert score("x.jsonl", "y.jsonl", "z.jsonl") == 0
     told = (place / "out" / "ranking.md").read_text()
     assert "Few patients: intervals over 12 patients are narrower than they should be." in told
-    assert "y: THE SAME TEXTS: its reports are, word for word, those of x." in told
-    assert "z: THE SAME TEXTS: its reports are, word for word, the references." in told
-    assert "x: THE SAME" not in told
+    assert "### Alarms of y\n\n- THE SAME TEXTS: its reports are, word for word, those of x." in told
+    assert "### Alarms of z\n\n- THE SAME TEXTS: its reports are, word for word, the references." in told
+    assert told.count("THE SAME TEXTS:") == 2
 
 
 def test_what_is_wrong_with_texts_stands_first_under_the_main_table(
@@ -422,7 +422,11 @@ def test_what_is_wrong_with_texts_stands_first_under_the_main_table(
     words = common("empty.csv", "c.json", "--names", "E,C", "--by", "view", "--train-texts", "train.txt")
     assert main(["score", *words, "--no-meteor", "--bootstrap", "100", "--out", "out"]) == 0
     for told in ((place / "out" / "ranking.md").read_text(), capsys.readouterr().out):
-        assert told.index("E: EMPTY REPORTS") < told.index("Compared with") < told.index("By view")
+        alarms, others = told[: told.index("By view")].split("larms of E")[1], told.split("larms of C")[1]
+        assert "ONE TEXT FOR ALL: " in alarms
+        assert "EMPTY REPORTS: " in alarms
+        assert "Compared with" in others.split("larms of E")[0]
+        assert "Compared with" not in alarms.split("larms of C")[0]  # they follow from one text
     page = (place / "out" / "ranking.html").read_text()
     assert page.index('id="tables"') < page.index('id="said"') < page.index('id="groups"')
 
@@ -491,10 +495,10 @@ def test_an_alarm_of_all_systems_stands_once(place: Path) -> None:
     Path("train.csv").write_bytes((place / "references.csv").read_bytes())
     assert score(*common("a.jsonl", "b.csv"), "--names", "A,B", "--train-texts", "train.csv") == 0
     written = (place / "out" / "ranking.md").read_text()
-    assert "- all systems: TRAINING REPORTS ARE REFERENCES: 40 of 40 different" in written
+    assert "### Alarms of all systems\n\n- TRAINING REPORTS ARE REFERENCES: 40 of 40 different" in written
     assert written.count("TRAINING REPORTS ARE REFERENCES:") == 1
     assert "(all systems: TRAINING REPORTS ARE REFERENCES; " in written
-    assert "- A: REFERENCES ARE COPIED" in written
+    assert "### Alarms of A\n\n- REFERENCES ARE COPIED" in written
 
 
 def test_groups_of_references_that_are_an_object_for_each_study(place: Path) -> None:

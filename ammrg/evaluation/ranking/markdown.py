@@ -11,6 +11,8 @@ def markdown(ranking: Ranking, notice: str) -> str:
     """The page ``ranking.md``."""
     parts = [f"# {escaped(ranking.title)}", _table(ranking.main), escaped(ranking.main.note)]
     parts += [f"- {escaped(sentence)}" for sentence in ranking.sentences]
+    for name, alarms in ranking.alarms.items():
+        parts += [f"### Alarms of {escaped(name)}", *(f"- {escaped(alarm)}" for alarm in alarms)]
     for table in ranking.groups:
         parts += [f"## {escaped(table.title)}", _table(table), escaped(table.note)]
     return "\n\n".join([*parts, f"> {escaped(notice)}"]) + "\n"

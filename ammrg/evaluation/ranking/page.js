@@ -12,5 +12,8 @@ const [main, ...groups] = data.tables.map(({ title, columns, rows, note }) => ma
   make("p", { class: "note" }, note)));
 $("tables").replaceChildren(main);
 $("groups").replaceChildren(...groups);
-$("said").hidden = !data.sentences.length;
-$("sentences").replaceChildren(...data.sentences.map((text) => make("li", {}, text)));
+$("said").hidden = !data.sentences.length && !data.alarms.length;
+const listed = (texts) => texts.map((text) => make("li", {}, text));
+$("sentences").replaceChildren(...listed(data.sentences));
+$("alarms").replaceChildren(...data.alarms.flatMap(([name, alarms]) => [
+  make("h3", {}, `Alarms of ${name}`), make("ul", { class: "alarms" }, ...listed(alarms))]));

@@ -13,6 +13,7 @@ from ammrg.evaluation.ranking.submissions import Difference
 from ammrg.evaluation.ranking.wording import ALL, Ranking, caption, group_tables, main_table
 from ammrg.evaluation.score_notes import few_patients, few_resamples
 from ammrg.evaluation.scoring import ScorerSettings, scored, scorer_of
+from ammrg.metrics.guards import ONE_TEXT
 
 
 class Ranked(NamedTuple):
@@ -64,14 +65,14 @@ def rank_systems(
     first = scores[systems[0].name]
     known = {name: found[protocol] for name, found in first[GROUP].items()}
     shared = set(first["alarms"]).intersection(*(found["alarms"] for found in scores.values()))
-    alarms = equal_texts(systems) + [(ALL, alarm) for alarm in first["alarms"] if alarm in shared]
-    alarms += [(name, alarm) for name in whole.standings for alarm in scores[name]["alarms"] if alarm not in shared]
-    # what is wrong with the texts before comparisons
-    alarms.sort(key=lambda each: not heading(each[1]))
-    warned: dict[str, list[str]] = {}
-    for name, alarm in alarms:
-        if heading(alarm):
-            warned.setdefault(name, []).append(heading(alarm))
+    equal = equal_texts(systems)
+    of_all = {ALL: [alarm for alarm in first["alarms"] if alarm in shared]}
+    alarms = of_all | {
+        name: [*equal.get(name, ()), *(alarm for alarm in scores[name]["alarms"] if alarm not in shared)]
+        for name in whole.standings
+    }
+    alarms = {name: in_order(each) for name, each in alarms.items() if each}
+    warned = {name: found for name, each in alarms.items() if (found := [*filter(None, map(heading, each))])}
     ranking = Ranking(
         f"{len(systems)} systems on {whole.studies} studies",
         main_table(
@@ -79,8 +80,8 @@ def rank_systems(
         ),
         group_tables(groups, warned),
         [each.text for each in few_patients(first["meta"]) + few_resamples(first["meta"]) if not each.alarm]
-        + changing_patients(cells, systems[0].lines)
-        + [f"{name}: {alarm}" for name, alarm in alarms],
+        + changing_patients(cells, systems[0].lines),
+        alarms,
     )
     return Ranked(ranking, [whole, *groups], known, scores, warned)
 
@@ -91,13 +92,19 @@ def heading(alarm: str) -> str:
     return start if start.isupper() else ""
 
 
-def equal_texts(systems: Sequence[System]) -> list[tuple[str, str]]:
-    """(system, alarm) where all reports are those of an earlier system, or all the references."""
-    found = []
+def in_order(alarms: Sequence[str]) -> list[str]:
+    """Alarms on texts before comparisons, which are left out where all texts are one: they follow from that."""
+    texts = [alarm for alarm in alarms if heading(alarm)]
+    return texts if ONE_TEXT in map(heading, texts) else texts + [alarm for alarm in alarms if not heading(alarm)]
+
+
+def equal_texts(systems: Sequence[System]) -> dict[str, list[str]]:
+    """System -> an alarm where all its reports are those of an earlier system, or all the references."""
+    found = {}
     known: dict[tuple[str, ...], str] = {tuple(line.reference for line in systems[0].lines): "the references"}
     for system in systems:
         own = f"those of {system.name}"
         other = known.setdefault(tuple(line.generated for line in system.lines), own)
         if other != own:
-            found.append((system.name, f"THE SAME TEXTS: its reports are, word for word, {other}."))
+            found[system.name] = [f"THE SAME TEXTS: its reports are, word for word, {other}."]
     return found

@@ -45,6 +45,18 @@ class Difference(NamedTuple):
     """Number of studies that the references (without them, all files together) have."""
 
 
+class NoCommonStudyError(ScoringError):
+    """No study is in all files.
+
+    Attributes:
+        differences: the ids that each file lacks, or has beyond the references.
+    """
+
+    def __init__(self, differences: Sequence[Difference], message: str) -> None:
+        super().__init__(message)
+        self.differences = differences
+
+
 class Submissions(NamedTuple):
     """Systems on the same studies."""
 
@@ -116,9 +128,10 @@ def read_submissions(
         firsts = "; ".join(f"{path}: {next(iter(rows))}" for path, rows in zip(paths, files, strict=True))
         there = f"; {references}: {next(iter(known), 'no study')}" if known is not None else ""
         every = wanted.union(*files)
-        raise ScoringError(
+        raise NoCommonStudyError(
+            differences,
             f"no study is in all files, so nothing can be compared; the first ids are {firsts}{there}."
-            f"{changed_ids(every, every)}"
+            f"{changed_ids(every, every)}",
         )
     systems = []
     for name, path, rows in zip(names, paths, files, strict=True):

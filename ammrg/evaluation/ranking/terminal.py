@@ -17,13 +17,17 @@ UNBOUND = 10_000
 
 
 def print_ranking(ranking: Ranking, console: Console) -> None:
-    """Print the main table, the sentences, the tables of groups and the notice.
+    """Print the main table, the sentences, the alarms, the tables of groups and the notice.
 
     A table that is wider than the window keeps its figures whole; the window breaks its lines, and a file does not.
     """
     _print_table(ranking.main, console)
     for sentence in ranking.sentences:
         console.print(f"- {sentence}", highlight=False, markup=False)
+    for name, alarms in ranking.alarms.items():
+        console.print(f"alarms of {name}", style="bold red", highlight=False, markup=False)
+        for alarm in alarms:
+            console.print(f"- {alarm}", highlight=False, markup=False)
     for table in ranking.groups:
         _print_table(table, console)
     console.print(NOTICE, highlight=False)

@@ -50,8 +50,9 @@ class Ranking(NamedTuple):
     main: Table
     groups: list[Table]
     sentences: list[str]
-    """Whether there are few patients, patients with several sexes, which systems have the same texts, and the
-    alarms of each system's scores."""
+    """Whether there are few patients, or patients with several sexes."""
+    alarms: dict[str, list[str]]
+    """:data:`ALL` or a system -> its alarms: those on its texts first."""
 
 
 ALL = "all systems"

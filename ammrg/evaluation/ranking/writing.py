@@ -68,5 +68,6 @@ def page(ranking: Ranking) -> str:
         }
         for table in (ranking.main, *ranking.groups)
     ]
-    data = {"title": ranking.title, "notice": NOTICE, "tables": tables, "sentences": ranking.sentences}
+    words = {"sentences": ranking.sentences, "alarms": list(ranking.alarms.items())}
+    data = {"title": ranking.title, "notice": NOTICE, "tables": tables, **words}
     return render(PARTS / "page.html", [PARTS / "page.css"], [PARTS / "page.js"], data)
