@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from itertools import count, islice
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def contact_sheet(folder: Path, card: Mapping[str, Any], path: Path) -> None:
         sheet.paste(film, (left + (CELL - film.width) // 2, top + (CELL - film.height) // 2))
         positive = [name for name, value in zip(FINDINGS, row["labels"], strict=True) if value == 1]
         pen.text((left + 3, top + CELL), f"{row['study_id']} {row['projections'][view]}"[:40], fill=200)
-        pen.text((left + 3, top + CELL + line), ", ".join(positive)[:40], fill=255)
+        pen.text((left + 3, top + CELL + line), shorten(", ".join(positive), 40, placeholder=" ..."), fill=255)
     write_png(sheet, path)
 
 
@@ -65,6 +66,7 @@ def findings_chart(card: Mapping[str, Any], path: Path) -> None:
         axes.barh(places, uncertain, height, left=positive, color=bars.patches[0].get_facecolor(), alpha=0.4)
     axes.set_yticks(np.arange(len(FINDINGS)) + 0.4 - height / 2, FINDINGS)
     axes.invert_yaxis()
+    axes.set_xlim(0, 1.04 * axes.dataLim.x1)  # a bar of zero width would end the axis at the longest bar
     axes.set_xlabel("share of studies: positive, and (pale) uncertain")
     axes.set_title(card["dataset"])
     axes.legend()
