@@ -19,8 +19,8 @@ SOURCES = {
     "iu_xray": Source("IU X-Ray (Open-i, Indiana University)", "CC BY-NC-ND 4.0: not commercial, no derivatives"),
     "mimic_cxr": Source("MIMIC-CXR", "PhysioNet's credentialed health data license and data use agreement"),
     "chexpert_plus": Source("CheXpert Plus (Stanford)", "Stanford's research use agreement for it"),
-    "csv": Source("a table of reports (csv)", "those of its owner"),
-    "r2gen": Source("an R2Gen annotation", "those of the data set it annotates"),
+    "csv": Source("the films and reports of a table (csv)", "those of its owner"),
+    "r2gen": Source("the films and reports of an R2Gen annotation", "those of the data set it annotates"),
 }
 
 
