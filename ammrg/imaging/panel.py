@@ -44,6 +44,8 @@ TITLE = 0.32
 """Height of the title above a film, in inches."""
 SIZES = (10.5, 9.5, 9, 8.5, 8, 7.5, 7, 6.5, 6, 5.5)
 """Sizes of a block of text, in points: the first at which it fits is taken."""
+LARGE, SMALL = 9.5, 7
+"""Sizes of the title above a film, in points: where it is wider than the film, it is small and broken into lines."""
 TITLE_SIZE, NOTE_SIZE = 14, 8
 """Of the page's title and of the notes at its foot, in points."""
 CUT = "... (cut to fit on this page)"
@@ -178,8 +180,9 @@ def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
     for name, found in list(page.maps.items())[:MAPS]:
         film = page.films[page.map_films.get(name, 0)]
         where = f", {film.called}" if film.number else ""
-        probability = figures(page.probabilities[name], page.thresholds[name]).probability
-        tiles.append((f"{name}  p = {probability}{where}", film, found))
+        value, threshold = page.probabilities[name], page.thresholds[name]
+        state = "" if is_predicted(value, threshold) else ", not found"
+        tiles.append((f"{name} p = {figures(value, threshold).probability}{state}{where}", film, found))
     left, right, _, top = FILMS
     columns, side = _tiling(len(tiles), (right - left) * WIDTH, (top - lowest) * HEIGHT)
     for place, (title, film, heat) in enumerate(tiles):
@@ -187,7 +190,8 @@ def _draw_films(figure: Figure, page: CasePage, lowest: float) -> float:
         x, y = left * WIDTH + column * (side + 0.1), top * HEIGHT - (row + 1) * (side + TITLE)
         axes = figure.add_axes((x / WIDTH, y / HEIGHT, side / WIDTH, side / HEIGHT), anchor="NW")
         draw_film(axes, film, heat, page.cell_shift)
-        axes.set_title(title, fontsize=9.5 if side > 2 else 7, color=INK, loc="left", pad=4)
+        size = LARGE if text_width(title, LARGE) <= side * DPI else SMALL
+        axes.set_title("\n".join(wrapped(title, side * DPI, size)), fontsize=size, color=INK, loc="left", pad=4)
     return left + columns * (side + 0.1) / WIDTH
 
 

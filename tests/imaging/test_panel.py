@@ -85,4 +85,31 @@ def test_the_title_of_a_map_tells_its_probability_from_the_threshold(
         [PageFilm(np.zeros((8, 8), np.uint8))], maps, known, dict.fromkeys(FINDINGS, 0.0011), "r", None, "s"
     )
     draw_case(page, tmp_path / "case.png")
-    assert "Edema  p = 0.004" in [axes.get_title(loc) for axes in drawn[0].axes for loc in ("left", "center")]
+    assert "Edema p = 0.004" in [axes.get_title(loc) for axes in drawn[0].axes for loc in ("left", "center")]
+
+
+@pytest.mark.parametrize("films", [1, 2, 6])
+def test_the_title_of_a_map_says_that_its_finding_is_not_found_and_is_no_wider_than_its_film(
+    films: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.append(self), save(self, *a, **k)))
+    names = ("Enlarged Cardiomediastinum", "Fracture")
+    shown = [PageFilm(np.zeros((8, 8), np.uint8), number=number) for number in range(1, films + 1)]
+    known = {**dict.fromkeys(FINDINGS, 0.12), "Fracture": 0.9}
+    page = CasePage(
+        shown,
+        dict.fromkeys(names, np.eye(4, dtype=np.float32)),
+        known,
+        dict.fromkeys(FINDINGS, 0.3),
+        report="r",
+        reference=None,
+        title="s",
+    )
+    draw_case(page, tmp_path / "case.png")
+    titled = {" ".join(axes.get_title("left").split("\n")): axes for axes in drawn[0].axes}
+    titles = {title: axes for title, axes in titled.items() if title.startswith(names)}
+    assert list(titles) == ["Enlarged Cardiomediastinum p = 0.12, not found, film 1", "Fracture p = 0.90, film 1"]
+    for axes in titles.values():
+        assert axes._left_title.get_window_extent().width <= axes.get_window_extent().width + 2
