@@ -141,8 +141,8 @@ def csv_rows(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a table with their places, each with as many cells as the header.
 
-    Cells are separated by commas, or by the semicolons or tabs of the header (:func:`ammrg.separators.separator`); in a
-    ``.tsv`` by tabs, whatever else the names of columns hold.
+    Cells are separated by commas, or by the semicolons, tabs or bars of the header
+    (:func:`ammrg.separators.separator`); in a ``.tsv`` by tabs, whatever else the names of columns hold.
 
     Args:
         path: the file, for messages.
@@ -158,8 +158,6 @@ def csv_rows(
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
         names = list(reader.fieldnames or [])
-        if len(names) == 1 and "|" in names[0]:
-            raise ScoringError(f"{path}: its cells are separated by '|'; separate them by commas.")
         # before renaming, which would make one of two
         if twice := _twice(names):
             raise ScoringError(f"{path}: column '{twice}' occurs twice in the header; keep one of them.")

@@ -49,5 +49,5 @@ def test_dsrdump_reads_the_report(documents: Documents, tool: Callable[..., str]
     assert "Enhanced SR Document" in said
     assert "UNVERIFIED" in said
     assert '(consolidation,99AMMRG,"Consolidation")' in said
-    assert '(,,"Probability")="0.91"' in said
+    assert '(,,"Probability")="0.9100"' in said
     assert not [line for line in said.splitlines() if line.startswith("E:")]
